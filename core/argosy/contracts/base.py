@@ -1,0 +1,79 @@
+"""What all plugins have in common: a name, a summary, options with a schema, and a context."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from argosy.secrets import Secret, resolve
+
+
+@dataclass(frozen=True)
+class PluginContext:
+    """What the core tells a plugin about the run it is made for.
+
+    Parameters
+    ----------
+    base
+        The folder relative paths in the configuration are relative to.
+    directory
+        The target directory of the run.
+    ask
+        Asks the person for a secret by a prompt, or None where nobody can be asked.
+    on_secret
+        Told every secret that is resolved, so that it can be redacted.
+    """
+
+    base: Path = field(default_factory=Path.cwd)
+    directory: Path = field(default_factory=Path.cwd)
+    ask: Callable[[str], str] | None = None
+    on_secret: Callable[[str], None] = lambda value: None
+
+    def path(self, value: str) -> Path:
+        """Return a path of the configuration, absolute, with ``~`` expanded."""
+        return (self.base / Path(value).expanduser()).absolute()
+
+    def secret(self, value: str | Mapping[str, Any]) -> Secret:
+        """Resolve a secret of the configuration: ``{"env": NAME}``, ``{"file": PATH}``, ...
+
+        Raises
+        ------
+        ConfigError
+            If the place it names has no such secret.
+        """
+        secret = resolve(value, base=self.base, ask=self.ask)
+        self.on_secret(secret.reveal())
+        return secret
+
+
+class Plugin(ABC):
+    """The base of every plugin class.
+
+    A plugin's class carries `name`, `summary` and `options_schema`; the core validates the configuration
+    against the schema, fills in the defaults that stand in it, and only then makes the plugin.
+
+    Parameters
+    ----------
+    options
+        The plugin's options from the configuration, valid by `options_schema`, with its defaults filled in.
+    context
+        The run it is made for.
+    """
+
+    #: The name the configuration uses: lower case, digits and hyphens.
+    name: ClassVar[str]
+    #: One line for ``argosy plugins``.
+    summary: ClassVar[str]
+    #: JSON Schema (draft 2020-12) of the options: ``{"type": "object", "properties": {...}}``. An option that is
+    #: a secret refers to ``argosy:common#/$defs/secret``.
+    options_schema: ClassVar[Mapping[str, Any]] = {"type": "object", "properties": {}}
+
+    def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
+        self.options = options
+        self.context = context
+
+    def close(self) -> None:  # noqa: B027 - a plugin that holds nothing needs no close
+        """Give back what the plugin holds; called once, at the end, in the process that made it."""

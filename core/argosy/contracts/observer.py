@@ -1,0 +1,16 @@
+"""The contract of an observer."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from argosy.contracts.base import Plugin
+from argosy.events import Event
+
+
+class Observer(Plugin):
+    """Sees the events of a run."""
+
+    @abstractmethod
+    def on_event(self, event: Event) -> None:
+        """Take one event; never called by two threads at once, and expected to return soon."""

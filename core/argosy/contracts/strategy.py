@@ -1,0 +1,32 @@
+"""The contract of a scheduling strategy."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from typing import ClassVar
+
+from argosy.contracts.base import Plugin
+from argosy.contracts.cookie_store import Scope
+from argosy.model import Item, Outcome
+
+#: Does one item and never raises: what goes wrong is in the outcome. It and the items can be pickled.
+Work = Callable[[Item], Outcome]
+
+
+class Strategy(Plugin):
+    """Maps the work over the items: where, and how many at once."""
+
+    #: How far its workers are spread: the cookie store's lease must reach at least as far.
+    needs: ClassVar[Scope] = Scope.PROCESS
+    #: Whether it ever does more than one item at once.
+    parallel: ClassVar[bool] = True
+
+    @abstractmethod
+    def run(self, jobs: Iterable[Item], work: Work, max_workers: int) -> Iterator[Outcome]:
+        """Yield the outcome of every job, in any order.
+
+        Take a job only when a worker is about to be free for it (backpressure): `jobs` may be a million
+        long, and it ends early when the run is stopped. A job that was taken is done and its outcome
+        yielded, unless the generator is closed.
+        """

@@ -1,0 +1,63 @@
+"""The plugin surface: one hook for each kind of plugin.
+
+A plugin is a module (or any object) registered under the entry-point group ``argosy``. It implements the
+hooks of the kinds it offers; each returns the plugin's class::
+
+    import argosy
+
+    class Catalogue(argosy.Output):
+        name = "catalogue"
+        summary = "One line per item in a text file"
+        ...
+
+    @argosy.hookimpl
+    def argosy_output() -> type[argosy.Output]:
+        return Catalogue
+
+.. versionadded:: 0.1
+"""
+
+from __future__ import annotations
+
+import pluggy
+
+from argosy.contracts import Auth, CookieStore, Observer, Output, Source, Strategy
+
+hookspec = pluggy.HookspecMarker("argosy")
+hookimpl = pluggy.HookimplMarker("argosy")
+
+
+@hookspec
+def argosy_source() -> type[Source]:
+    """Return a class that yields items."""
+    raise NotImplementedError
+
+
+@hookspec
+def argosy_auth() -> type[Auth]:
+    """Return a class that logs a session in and knows a refusal when it sees one."""
+    raise NotImplementedError
+
+
+@hookspec
+def argosy_cookie_store() -> type[CookieStore]:
+    """Return a class that keeps sessions and grants leases on them."""
+    raise NotImplementedError
+
+
+@hookspec
+def argosy_strategy() -> type[Strategy]:
+    """Return a class that maps the work over the items."""
+    raise NotImplementedError
+
+
+@hookspec
+def argosy_output() -> type[Output]:
+    """Return a class that turns finished resources into what the person keeps."""
+    raise NotImplementedError
+
+
+@hookspec
+def argosy_observer() -> type[Observer]:
+    """Return a class that sees the events of a run."""
+    raise NotImplementedError

@@ -1,0 +1,117 @@
+"""The record of one session, as every cookie store keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from argosy.cookies.cookie import Cookie
+
+
+class Status(StrEnum):
+    """Whether a session's token may be sent."""
+
+    IDLE = "idle"  # the token is good as far as we know
+    IN_FLIGHT = "in_flight"  # it was sent, or is about to be, by the holder
+    DEAD = "dead"  # the service ended the session
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who marked a session as in flight.
+
+    Parameters
+    ----------
+    host, pid, process_start
+        The process; its start time (clock ticks since boot, 0 where unknown) tells a reused pid.
+    thread
+        The thread's name.
+    since
+        When, seconds since the epoch, for people.
+    boot
+        The boot of the machine: a mark from before it outlived a power loss.
+    """
+
+    host: str
+    pid: int
+    process_start: int
+    thread: str
+    since: float
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """One session; changed only by compare-and-set on `generation`.
+
+    Parameters
+    ----------
+    session
+        Its name.
+    generation
+        Raised by every change.
+    cookies
+        One for each name, domain and path.
+    status
+        Whether its token may be sent.
+    holder
+        Who has it in flight.
+    logins
+        How many logins it has seen; a refusal is compared with it.
+    learned
+        What was learned about the service, for the lease that is chosen by watching.
+    saved
+        When it was written, seconds since the epoch.
+    boot
+        The boot in which it was written; it says whether an unsynced record outlived a power loss.
+    """
+
+    session: str
+    generation: int = 0
+    cookies: tuple[Cookie, ...] = ()
+    status: Status = Status.IDLE
+    holder: Holder | None = None
+    logins: int = 0
+    learned: dict[str, Any] = field(default_factory=dict)
+    saved: float = 0.0
+    boot: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values. They hold the token: they go into a store and nowhere else."""
+        value: dict[str, Any] = {
+            "session": self.session,
+            "generation": self.generation,
+            "status": self.status.value,
+            "logins": self.logins,
+            "saved": self.saved,
+            "boot": self.boot,
+            "cookies": [cookie.to_dict() for cookie in self.cookies],
+        }
+        if self.holder is not None:
+            value["holder"] = {name: getattr(self.holder, name) for name in Holder.__slots__}
+        if self.learned:
+            value["learned"] = dict(self.learned)
+        return value
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> SessionRecord:
+        """Return the record that `to_dict` wrote.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it is not one; a store turns these into `StoreDamaged`.
+        """
+        holder = value.get("holder")
+        return cls(
+            session=value["session"],
+            generation=int(value["generation"]),
+            cookies=tuple(Cookie.from_dict(cookie) for cookie in value["cookies"]),
+            status=Status(value["status"]),
+            holder=Holder(**holder) if holder is not None else None,
+            logins=int(value["logins"]),
+            learned=dict(value.get("learned", {})),
+            saved=float(value["saved"]),
+            boot=str(value["boot"]),
+        )

@@ -1,0 +1,1 @@
+"""Auth: how a session is logged in, and what counts as a refusal."""

@@ -1,0 +1,1 @@
+"""Cookie stores: where sessions are kept, and how far their lease reaches."""

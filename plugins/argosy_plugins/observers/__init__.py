@@ -1,0 +1,1 @@
+"""Observers: who watches a run."""

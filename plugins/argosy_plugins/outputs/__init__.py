@@ -1,0 +1,1 @@
+"""Outputs: what becomes of an item's finished resources."""

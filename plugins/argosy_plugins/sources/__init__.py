@@ -1,0 +1,1 @@
+"""Sources: where the items come from."""

@@ -1,0 +1,1 @@
+"""Strategies: where the work runs, and how much of it at once."""

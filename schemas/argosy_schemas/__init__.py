@@ -1,0 +1,1 @@
+"""The JSON Schemas of argosy's files, as package data."""
