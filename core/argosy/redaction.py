@@ -1,0 +1,49 @@
+"""Keeping secrets out of everything that is written or shown."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+
+#: Tokens that are remembered, newest last; an old token is worth nothing any more.
+REMEMBERED = 2048
+
+#: Shorter values would blot out innocent text.
+SHORTEST = 4
+
+_USERINFO = re.compile(r"(?<=://)[^/\s@]+@")
+_QUERY = re.compile(
+    r"(?i)([?&;](?:[\w.-]*(?:token|secret|password|passwd|signature|credential)[\w.-]*|sig|key|api[_-]?key|auth|code|sid)=)"
+    r"[^&;#\s'\"]+"
+)
+
+
+class Redactor:
+    """Replaces secrets in text by ``***``.
+
+    It knows the secrets that were resolved for this run and the newest tokens of its sessions, and it knows
+    what credentials in a URL look like.
+    """
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._secrets: OrderedDict[str, None] = OrderedDict()
+
+    def add(self, secret: str) -> None:
+        """Remember a secret."""
+        if len(secret) < SHORTEST:
+            return
+        with self._mutex:
+            self._secrets[secret] = None
+            self._secrets.move_to_end(secret)
+            if len(self._secrets) > REMEMBERED:
+                self._secrets.popitem(last=False)
+
+    def scrub(self, text: str) -> str:
+        """Return the text without the secrets."""
+        with self._mutex:
+            secrets = sorted((s for s in self._secrets if s in text), key=len, reverse=True)
+        for secret in secrets:
+            text = text.replace(secret, "***")
+        return _QUERY.sub(r"\1***", _USERINFO.sub("***@", text))
