@@ -62,9 +62,13 @@ def check(document: Any, registry: Registry, name: str, *, overrides: Collection
             Problem(location(where, name, path), f"found {what}", "only what JSON can hold can stand here")
             for path, what in found
         ]
+    errors = list(_leaves(_validator(schema).iter_errors(document)))
+    mistyped = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
     rendered = {
         (_order(path), Problem(location(where, name, path), found, expected))
-        for error in _leaves(_validator(schema).iter_errors(document))
+        for error in errors
+        # where the type is wrong, no more needs to be said of the value
+        if error.validator == "type" or tuple(error.absolute_path) not in mistyped
         for path, found, expected in problems_of(error, top=schema["properties"])
     }
     return [problem for _, problem in sorted(rendered, key=lambda pair: (pair[0], str(pair[1])))]
@@ -77,15 +81,17 @@ def expand(document: Any, registry: Registry) -> Any:
     """
     if not isinstance(document, dict):
         return document
-    return {
-        key: _expand(value, registry.names(SLOTS[key])) if key in SLOTS else value
-        for key, value in document.items()
-    }
+    expanded = dict(document)
+    for slot, kind in SLOTS.items():
+        value, names = document.get(slot), registry.names(kind)
+        if isinstance(value, list):
+            expanded[slot] = [_use(part, names) for part in value]
+        elif isinstance(value, str) and slot != "observers":  # which is always a list
+            expanded[slot] = _use(value, names)
+    return expanded
 
 
-def _expand(value: Any, names: Collection[str]) -> Any:
-    if isinstance(value, list):
-        return [{"use": part} if isinstance(part, str) and part in names else part for part in value]
+def _use(value: Any, names: Collection[str]) -> Any:
     return {"use": value} if isinstance(value, str) and value in names else value
 
 

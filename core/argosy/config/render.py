@@ -68,9 +68,10 @@ def _is_write_only(schema: Any) -> bool:
     if isinstance(schema, Mapping):
         if schema.get("writeOnly") is True or str(schema.get("$ref", "")).endswith("/$defs/secret"):
             return True
-        return any(
-            _is_write_only(part) for key in ("anyOf", "oneOf", "allOf") for part in schema.get(key, ())
-        )
+        # a value of the wrong type may be the secret itself that belongs into it, one level lower
+        parts = [part for key in ("anyOf", "oneOf", "allOf") for part in schema.get(key, ())]
+        parts += [schema.get("items"), schema.get("additionalProperties")]
+        return any(map(_is_write_only, [*parts, *schema.get("properties", {}).values()]))
     return False
 
 
@@ -126,7 +127,7 @@ def _choice(error: jsonschema.ValidationError, path: KeyPath) -> Iterator[Findin
     if isinstance(error.instance, dict) and keys and all(keys):
         has = [key for key in keys if key in error.instance]
         found = (
-            f"found {' and '.join(map(shown, has))} together" if has else "found none of the keys that count"
+            f"found {' and '.join(map(shown, has))} together" if has else "found none of the keys it needs"
         )
         how_many = "exactly one" if error.validator == "oneOf" else "at least one"
         yield path, found, f"expected {how_many} of the keys {listed(keys)}"

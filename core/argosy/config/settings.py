@@ -116,12 +116,12 @@ def build(document: Mapping[str, Any], registry: Registry, base: Path, path: Pat
     properties = argosy_schemas.load("config.v1")["properties"]
     defaults = {key: value["default"] for key, value in properties.items() if "default" in value}
     keys = {**defaults, **expand(plain(document), registry)}
+    if "cookie_store" not in document and _is_anonymous(registry, keys["auth"]):
+        keys["cookie_store"] = {"use": "memory"}
     plugins = {
         slot: [_filled(registry, kind, given) for given in _as_list(keys.get(slot))]
         for slot, kind in SLOTS.items()
     }
-    if "cookie_store" not in document and _is_anonymous(registry, plugins["auth"][0]):
-        plugins["cookie_store"] = [_filled(registry, Kind.COOKIE_STORE, {"use": "memory"})]
     doubt = keys.get("on_doubt")
     return Settings(
         path=path,

@@ -79,7 +79,9 @@ def describe(schema: Any, keyword: str) -> str:
     if "enum" in schema:
         options = schema["enum"]
         return f"one of {listed(options)}" if options else "something that is not installed"
-    if schema.get("writeOnly") or str(schema.get("$ref", "")).endswith("/$defs/secret"):
+    if (schema.get("writeOnly") and schema.get("type") == "object") or str(schema.get("$ref", "")).endswith(
+        "/$defs/secret"
+    ):
         return 'where the secret is kept: {"env": NAME}, {"file": PATH}, {"keyring": SERVICE, "user": USER} or {"prompt": TEXT}'
     return " ".join([_type_words(schema), *_conditions(schema, keyword)])
 
