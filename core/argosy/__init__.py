@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from argosy._version import __version__
 
 if TYPE_CHECKING:
+    from argosy.api import download, open_store
     from argosy.contracts import (
         Auth,
         CookieStore,
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
     from argosy.errors import ArgosyError
     from argosy.hookspecs import hookimpl
     from argosy.model import Item, Outcome, Product, Resource, StagedFile, StagedItem
+    from argosy.run.report import Report
+    from argosy.transport.adapter import LeasedAdapter
 
 __all__ = [
     "ArgosyError",
     "Auth",
     "CookieStore",
     "Item",
+    "LeasedAdapter",
     "LoginSession",
     "Observer",
     "Outcome",
@@ -35,6 +39,7 @@ __all__ = [
     "Plugin",
     "PluginContext",
     "Product",
+    "Report",
     "Resource",
     "ResponseHead",
     "Scope",
@@ -43,11 +48,14 @@ __all__ = [
     "StagedItem",
     "Strategy",
     "__version__",
+    "download",
     "hookimpl",
+    "open_store",
 ]
 
 # Public names are imported when they are first used: `argosy --version` need not wait for requests.
 _HOMES = {
+    "argosy.api": ("download", "open_store"),
     "argosy.contracts": (
         "Auth",
         "CookieStore",
@@ -64,6 +72,8 @@ _HOMES = {
     "argosy.errors": ("ArgosyError",),
     "argosy.hookspecs": ("hookimpl",),
     "argosy.model": ("Item", "Outcome", "Product", "Resource", "StagedFile", "StagedItem"),
+    "argosy.run.report": ("Report",),
+    "argosy.transport.adapter": ("LeasedAdapter",),
 }
 
 

@@ -151,11 +151,11 @@ class Plan:
             for _, item in batch:
                 yield Item.from_json(item)
 
-    def rows(self) -> Iterator[Row]:
-        """Yield what the ledger says of each item of the plan, in the order of the source."""
-        for batch in self._batches("SELECT n, id FROM plan"):
-            known = self.ledger.rows([id_ for _, id_ in batch])
-            yield from (known[id_] for _, id_ in batch if id_ in known)
+    def rows(self) -> Iterator[tuple[Row, bool]]:
+        """Yield what the ledger says of each item, and whether it was to be done, in the order of the source."""
+        for batch in self._batches("SELECT n, id, todo FROM plan"):
+            known = self.ledger.rows([id_ for _, id_, _ in batch])
+            yield from ((known[id_], bool(todo)) for _, id_, todo in batch if id_ in known)
 
     def unfinished(self) -> dict[str, int]:
         """Return how many items that were to be done are pending, or active in some run."""
