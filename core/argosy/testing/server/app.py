@@ -54,16 +54,18 @@ class Library:
     async def serve(self, connection: Connection) -> None:
         """Answer the requests of one connection until it ends."""
         ending = Ending.CLOSE
-        with contextlib.suppress(OSError):
-            try:
-                while (request := await connection.request()) is not None:
-                    ending = await self._exchange(connection, request)
-                    if ending is not Ending.KEEP:
-                        break
-            except BadRequest as error:
-                refusal = plain(400, f"Bad request: {error}.", [("Connection", "close")])
+        try:
+            while (request := await connection.request()) is not None:
+                ending = await self._exchange(connection, request)
+                if ending is not Ending.KEEP:
+                    break
+        except BadRequest as error:
+            refusal = plain(400, f"Bad request: {error}.", [("Connection", "close")])
+            with contextlib.suppress(OSError):
                 await send(connection, refusal, Counters(), self._now(), _nothing)
-        with contextlib.suppress(OSError):
+        except OSError:
+            pass  # the client went away in the middle; the figures say that the body was not completed
+        finally:
             (connection.reset if ending is Ending.RESET else connection.close)()
 
     async def _exchange(self, connection: Connection, request: Request) -> Ending:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -46,4 +46,4 @@ class Counters:
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
-        return asdict(self)
+        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
