@@ -6,17 +6,15 @@ import re
 import threading
 from collections import OrderedDict
 
+from argosy.urls import redact_url
+
 #: Tokens that are remembered, newest last; an old token is worth nothing any more.
 REMEMBERED = 2048
 
 #: Shorter values would blot out innocent text.
 SHORTEST = 4
 
-_USERINFO = re.compile(r"(?<=://)[^/\s@]+@")
-_QUERY = re.compile(
-    r"(?i)([?&;](?:[\w.-]*(?:token|secret|password|passwd|signature|credential)[\w.-]*|sig|key|api[_-]?key|auth|code|sid)=)"
-    r"[^&;#\s'\"]+"
-)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 
 
 class Redactor:
@@ -46,4 +44,4 @@ class Redactor:
             secrets = sorted((s for s in self._secrets if s in text), key=len, reverse=True)
         for secret in secrets:
             text = text.replace(secret, "***")
-        return _QUERY.sub(r"\1***", _USERINFO.sub("***@", text))
+        return _URL.sub(lambda match: redact_url(match[0]), text)

@@ -187,6 +187,15 @@ class Ledger:
                 },
             )
 
+    def mark_damaged(self, id_: str, message: str) -> None:
+        """Say that a finished item is not what it was, so that the next run does it again."""
+        failure = json.dumps(asdict(Failure("damaged", message)))
+        with self._guard():
+            self.db.execute(
+                "UPDATE items SET state = 'failed', failure = ?, updated = ? WHERE id = ? AND state = 'done'",
+                (failure, time.time(), id_),
+            )
+
     def take_over(self) -> None:
         """Put the items of runs that died back in the queue."""
         with self._guard():

@@ -109,7 +109,7 @@ class Worker:
         source = environment.source
         if source is None or item.resources:
             return item
-        expanded = self._call(source.name, lambda: source.expand(item, environment.http))
+        expanded: object = self._call(source.name, lambda: source.expand(item, environment.http))
         if not isinstance(expanded, Item) or expanded.id != item.id:
             raise self._broken(source.name, "its expand() did not return the same item")
         if not expanded.resources:
