@@ -1,0 +1,34 @@
+"""``argosy demo``: the main job, against a library that runs on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--directory",
+    default="argosy-demo",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the books go.",
+)
+@click.option(
+    "--max-workers",
+    default=4,
+    show_default=True,
+    type=click.IntRange(2, 32),
+    help="Threads of the second run.",
+)
+@click.option("--quiet", is_flag=True, help="Show the result only.")
+def demo(directory: Path, max_workers: int, quiet: bool) -> int:
+    """Download a library whose token is replaced with every response: one by one, then in parallel.
+
+    The library is a server on this machine, behind a login; its books are made of the documentation of
+    Python's standard library. Nothing leaves this machine.
+    """
+    from argosy.demo.show import show
+
+    return show(directory.absolute(), max_workers, quiet=quiet)
