@@ -22,7 +22,7 @@ from argosy.testing import LibraryServer, ServerStats
 
 #: Seconds to the first byte, and bytes a second for each connection: a service far away.
 TTFB = 0.02
-RATE = 400_000
+RATE = 150_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,33 @@
+"""What tests at every level share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from argosy.testing import LibraryServer
+
+sys.path.insert(0, str(Path(__file__).parent))  # tests import `voyage` and the like from here
+
+from voyage import Voyage, set_out
+
+#: Starts a library server and sets a download out on it: ``set_sail(items=9, discipline="revoke")``.
+SetSail = Callable[..., Voyage]
+
+SERVER_OPTIONS = {"discipline", "ttfb", "rate", "faults", "grace", "slide_every", "commit", "max_sessions"}
+SERVER_OPTIONS |= {"cookie_attributes", "second_cookie", "noise_cookie", "date_offset", "on_too_many", "seed"}
+
+
+@pytest.fixture
+def set_sail(tmp_path: Path, library_server: Callable[..., LibraryServer]) -> SetSail:
+    """Set out on a server of its own; options are the server's, the manifest's or the configuration's."""
+
+    def start(*, items: int, **options: Any) -> Voyage:
+        server_options = {name: options.pop(name) for name in SERVER_OPTIONS & options.keys()}
+        return set_out(tmp_path, library_server(**server_options), items=items, **options)
+
+    return start

@@ -1,0 +1,126 @@
+"""Runs that are killed, interrupted or doubled, and what the next run makes of them."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from argosy.run.ledger import Ledger
+
+SetSail = Callable[..., Any]
+
+
+def wait_for_done(voyage: Any, process: subprocess.Popen[str], number: int) -> None:
+    """Wait until so many items are done, or the process has ended."""
+    while process.poll() is None and len(voyage.done()) < number:
+        time.sleep(0.02)
+
+
+def end(process: subprocess.Popen[str]) -> str:
+    out, err = process.communicate(timeout=60)
+    return out + err
+
+
+@pytest.mark.torture(24)
+def test_killed_five_times(set_sail: SetSail) -> None:
+    voyage = set_sail(items=500, discipline="revoke", max_workers=8, size=3000)
+    fetched_before: set[str] = set()
+    for kill in range(1, 6):
+        process = voyage.start("--quiet")
+        wait_for_done(voyage, process, 80 * kill)
+        process.kill()
+        assert end(process) == ""
+        assert voyage.damaged() == [], "a partial file stands under a final name"
+        _assert_not_fetched_again(voyage, fetched_before)
+        fetched_before = voyage.done()
+        voyage.server.reset_stats()
+    last = voyage.run("--quiet")
+    assert (last.returncode, last.stderr) == (0, "")
+    assert voyage.wrong() == []
+    _assert_not_fetched_again(voyage, fetched_before)
+    assert len(voyage.done()) == 500
+    assert voyage.server.stats().replaced_tokens_sent == 0
+
+
+def _assert_not_fetched_again(voyage: Any, done: set[str]) -> None:
+    asked = voyage.server.stats().requests_by_path
+    again = [e.path for e in voyage.expected if e.name.partition("/")[0] in done and e.path in asked]
+    assert again == [], "an item that was done was downloaded again"
+
+
+@pytest.mark.torture(45)
+def test_ctrl_c_once_drains_and_saves(set_sail: SetSail) -> None:
+    voyage = set_sail(items=60, discipline="revoke", max_workers=4, ttfb=0.02)
+    process = voyage.start()
+    wait_for_done(voyage, process, 5)
+    process.send_signal(signal.SIGINT)
+    text = end(process)
+    assert process.returncode == 130, text
+    assert "saved" in text
+    assert voyage.damaged() == []
+    done = len(voyage.done())
+    assert 5 <= done < 60
+    again = voyage.run()
+    assert (again.returncode, voyage.wrong(), voyage.server.stats().logins) == (0, [], 1)
+    assert voyage.server.stats().replaced_tokens_sent == 0
+
+
+@pytest.mark.torture(45)
+def test_ctrl_c_twice_ends_at_once(set_sail: SetSail) -> None:
+    voyage = set_sail(items=8, discipline="revoke", max_workers=4, size=400_000, rate=20_000)
+    process = voyage.start()
+    while voyage.server.stats().accepted < 4:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None, "the first Ctrl-C lets transfers end"
+    process.send_signal(signal.SIGINT)
+    text = end(process)
+    assert process.returncode == 130, text
+    assert "Traceback" not in text
+    assert voyage.damaged() == []
+    voyage.server.change(rate=0)
+    assert voyage.run().returncode == 0
+    assert (voyage.wrong(), voyage.server.stats().replaced_tokens_sent) == ([], 0)
+
+
+@pytest.mark.torture(46)
+def test_sigterm_is_clean(set_sail: SetSail) -> None:
+    voyage = set_sail(items=60, discipline="revoke", max_workers=4, ttfb=0.02)
+    process = voyage.start()
+    wait_for_done(voyage, process, 3)
+    process.terminate()
+    text = end(process)
+    assert (process.returncode, voyage.damaged()) == (143, []), text
+    assert voyage.run().returncode == 0
+    assert (voyage.wrong(), voyage.server.stats().logins) == ([], 1)
+
+
+@pytest.mark.torture(62)
+def test_two_terminals_one_directory(set_sail: SetSail) -> None:
+    voyage = set_sail(items=200, discipline="revoke", max_workers=4, size=3000)
+    both = [voyage.start(), voyage.start()]
+    texts = [end(process) for process in both]
+    assert [process.returncode for process in both] == [0, 0], texts
+    stats = voyage.server.stats()
+    assert voyage.wrong() == []
+    assert max(stats.bodies_completed[e.path] for e in voyage.expected) == 1, "an item was downloaded twice"
+    assert (stats.replaced_tokens_sent, stats.refused, stats.logins) == (0, 0, 1)
+
+
+def test_items_of_a_dead_run_are_taken_over(set_sail: SetSail) -> None:
+    voyage = set_sail(items=30, discipline="revoke", max_workers=4, ttfb=0.05)
+    process = voyage.start()
+    wait_for_done(voyage, process, 4)
+    process.kill()
+    end(process)
+    ledger = Ledger(voyage.library, read_only=True)
+    assert ledger.counts().get("active", 0) > 0
+    ledger.close()
+    assert voyage.run().returncode == 0
+    assert voyage.wrong() == []

@@ -1,0 +1,129 @@
+"""Many workers on one session whose token is replaced: the promise of the whole project."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+
+import argosy
+from argosy.config import load
+from argosy.contracts import Strategy, Work
+from argosy.model import Job, Outcome
+from argosy.registry import Registry
+from argosy.run.runner import Run
+from argosy.session.policy import Discipline
+from argosy_plugins.strategies.threads import ThreadsStrategy
+
+SetSail = Callable[..., Any]
+
+
+@pytest.mark.parametrize("discipline", ["static", "strict", "revoke", "slide", "grace", "soft", "redirect"])
+@pytest.mark.parametrize("store", ["json-file", "memory"])
+def test_eight_threads_on_one_session(set_sail: SetSail, discipline: str, store: str) -> None:
+    voyage = set_sail(items=40, discipline=discipline, max_workers=8, cookie_store=store, size=3000)
+    report = argosy.download(voyage.file)
+    stats = voyage.server.stats()
+    assert report.counts.done == 40
+    assert voyage.wrong() == []
+    assert (stats.replaced_tokens_sent, stats.refused, stats.logins, report.logins) == (0, 0, 1, 1)
+
+
+@pytest.mark.parametrize("strategy", ["serial", "threads"])
+def test_a_server_that_commits_with_the_body(set_sail: SetSail, strategy: str) -> None:
+    voyage = set_sail(
+        items=12, discipline="revoke", commit="body", lease="exclusive-to-end", max_workers=4, strategy=strategy
+    )
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, voyage.wrong(), voyage.server.stats().replaced_tokens_sent) == (12, [], 0)
+
+
+@pytest.mark.torture(20)
+def test_500_items_16_threads_revoke(set_sail: SetSail) -> None:
+    voyage = set_sail(items=500, discipline="revoke", max_workers=16, size=2000, token_save_interval=50)
+    report = argosy.download(voyage.file)
+    stats = voyage.server.stats()
+    assert (report.counts.done, voyage.wrong()) == (500, [])
+    assert (stats.replaced_tokens_sent, stats.refused, stats.sessions_revoked, stats.logins) == (0, 0, 0, 1)
+
+
+class NakedStrategy(ThreadsStrategy):
+    """Takes the leases out of the workers: every request is sent with whatever token is the newest just then."""
+
+    name = "naked"
+    summary = "Threads without leases, to show that the tests can fail"
+
+    def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
+        for keeper in work._environment.keepers:  # type: ignore[attr-defined]  # reaches below the contract
+            keeper.policy = dataclasses.replace(keeper.policy, discipline=Discipline.SHARED)
+        return super().run(jobs, work, max_workers)
+
+
+class Naked:
+    """The plugin of the strategy above."""
+
+    @staticmethod
+    @argosy.hookimpl
+    def argosy_strategy() -> type[Strategy]:
+        return NakedStrategy
+
+
+def test_without_leases_the_same_run_fails(set_sail: SetSail) -> None:
+    voyage = set_sail(items=500, discipline="revoke", max_workers=16, size=2000, strategy="naked", max_logins=5)
+    installed = [(i.name, i.distribution, i.version, _Hook(i)) for i in Registry.load().plugins()]
+    registry = Registry.of([*installed, ("naked", "tests", "0", Naked)])
+    report = Run(load(voyage.file, registry), registry).execute()
+    stats = voyage.server.stats()
+    assert stats.replaced_tokens_sent > 0
+    assert stats.sessions_revoked > 0
+    assert stats.logins > 1 or report.counts.done < 500
+
+
+class _Hook:
+    """An installed plugin as an object that a registry takes."""
+
+    def __init__(self, info: Any) -> None:
+        def give() -> Any:
+            return info.cls
+
+        give.__name__ = f"argosy_{info.kind.value}"
+        setattr(self, give.__name__, argosy.hookimpl(give))
+
+
+def test_expiry_in_the_middle_logs_in_once_more(set_sail: SetSail) -> None:
+    voyage = set_sail(items=60, discipline="revoke", max_workers=8, size=3000)
+    ended = []
+
+    def on_event(event: Any) -> None:
+        if event.kind == "item.finished" and not ended:
+            ended.append(event.item)
+            voyage.server.expire_sessions()
+
+    report = argosy.download(voyage.file, on_event)
+    assert (report.counts.done, voyage.wrong()) == (60, [])
+    assert (report.logins, voyage.server.stats().logins) == (2, 2)
+
+
+def test_a_pool_spreads_the_work_over_its_sessions(set_sail: SetSail) -> None:
+    voyage = set_sail(items=40, discipline="revoke", max_workers=8, sessions=3, size=3000)
+    report = argosy.download(voyage.file)
+    stats = voyage.server.stats()
+    assert (report.counts.done, report.sessions, stats.logins, stats.replaced_tokens_sent) == (40, 3, 3, 0)
+
+
+def test_a_pool_takes_what_the_server_gives(set_sail: SetSail) -> None:
+    voyage = set_sail(items=20, max_workers=4, sessions=4, max_sessions=2, on_too_many="refuse")
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, report.sessions) == (20, 2)
+    assert any("2 of the 4 sessions" in notice for notice in report.notices)
+
+
+def test_swapping_the_store_is_one_line(set_sail: SetSail) -> None:
+    voyage = set_sail(items=6, max_workers=3)
+    argosy.download(voyage.file)
+    voyage.config["cookie_store"] = "memory"
+    voyage.config["force_redownload"] = True
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, voyage.wrong(), voyage.server.stats().replaced_tokens_sent) == (6, [], 0)

@@ -1,0 +1,106 @@
+"""A download set up for a test: a library server, a manifest on it, a configuration, and what must come of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from argosy.testing import Expected, LibraryServer
+
+
+@dataclass
+class Voyage:
+    """One configured download."""
+
+    root: Path
+    server: LibraryServer
+    expected: list[Expected]
+    config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def library(self) -> Path:
+        return self.root / "library"
+
+    @property
+    def file(self) -> Path:
+        path = self.root / "argosy.json"
+        path.write_text(json.dumps(self.config), "utf-8")
+        return path
+
+    def wrong(self) -> list[str]:
+        """Return what is not as it must be: files missing, damaged, or that nobody asked for."""
+        found = {
+            str(path.relative_to(self.library))
+            for path in self.library.rglob("*")
+            if path.is_file() and ".argosy" not in path.parts
+        }
+        wanted = {e.name: e.sha256 for e in self.expected}
+        missing = [f"missing {name}" for name in wanted.keys() - found]
+        return missing + self.damaged() + [f"nobody asked for {name}" for name in found - wanted.keys()]
+
+    def damaged(self) -> list[str]:
+        """Return what stands under a final name and is not whole."""
+        return [
+            f"damaged {e.name}"
+            for e in self.expected
+            if (self.library / e.name).exists()
+            and hashlib.sha256((self.library / e.name).read_bytes()).hexdigest() != e.sha256
+        ]
+
+    def done(self) -> set[str]:
+        """Return the ids that the ledger says are done."""
+        path = self.library / ".argosy" / "ledger.sqlite"
+        if not path.exists():
+            return set()
+        db = sqlite3.connect(path, timeout=30)
+        try:
+            return {id_ for (id_,) in db.execute("SELECT id FROM items WHERE state = 'done'")}
+        except sqlite3.OperationalError:
+            return set()  # it is just being made
+        finally:
+            db.close()
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start ``argosy download`` on it, as a person would."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "argosy", "download", str(self.file), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``argosy download`` on it to its end."""
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=110)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def set_out(root: Path, server: LibraryServer, *, items: int, **options: Any) -> Voyage:
+    """Write a manifest and a configuration into a folder; options that a manifest knows go to it."""
+    names = ("resources_per_item", "size", "digests")
+    manifest = {name: options.pop(name) for name in names if name in options}
+    expected = server.manifest(root / "books.jsonl", items=items, **manifest)
+    secret = root / "password.txt"
+    secret.write_text(server.password + "\n", "utf-8")
+    config = {
+        "source": {"use": "manifest", "path": "books.jsonl"},
+        "auth": {
+            "use": "form-login",
+            "url": server.login_url,
+            "fields": {"user": server.user, "password": {"file": "password.txt"}},
+        },
+        "cookie_store": {"use": "json-file", "path": "cookies.json"},
+        "directory": "library",
+        "retry_delay": 0.01,
+        **options,
+    }
+    return Voyage(root, server, expected, config)
