@@ -1,28 +1,37 @@
 """argosy downloads many things, in parallel, from services that replace your session token while you work."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from argosy._version import __version__
-from argosy.contracts import (
-    Auth,
-    CookieStore,
-    LoginSession,
-    Observer,
-    Output,
-    Plugin,
-    PluginContext,
-    ResponseHead,
-    Scope,
-    Source,
-    Strategy,
-)
-from argosy.errors import ArgosyError
-from argosy.hookspecs import hookimpl
-from argosy.model import Item, Outcome, Product, Resource, StagedFile, StagedItem
+
+if TYPE_CHECKING:
+    from argosy.api import download, open_store
+    from argosy.contracts import (
+        Auth,
+        CookieStore,
+        LoginSession,
+        Observer,
+        Output,
+        Plugin,
+        PluginContext,
+        ResponseHead,
+        Scope,
+        Source,
+        Strategy,
+    )
+    from argosy.errors import ArgosyError
+    from argosy.hookspecs import hookimpl
+    from argosy.model import Item, Outcome, Product, Resource, StagedFile, StagedItem
+    from argosy.run.report import Report
+    from argosy.transport.adapter import LeasedAdapter
 
 __all__ = [
     "ArgosyError",
     "Auth",
     "CookieStore",
     "Item",
+    "LeasedAdapter",
     "LoginSession",
     "Observer",
     "Outcome",
@@ -30,6 +39,7 @@ __all__ = [
     "Plugin",
     "PluginContext",
     "Product",
+    "Report",
     "Resource",
     "ResponseHead",
     "Scope",
@@ -38,5 +48,43 @@ __all__ = [
     "StagedItem",
     "Strategy",
     "__version__",
+    "download",
     "hookimpl",
+    "open_store",
 ]
+
+# Public names are imported when they are first used: `argosy --version` need not wait for requests.
+_HOMES = {
+    "argosy.api": ("download", "open_store"),
+    "argosy.contracts": (
+        "Auth",
+        "CookieStore",
+        "LoginSession",
+        "Observer",
+        "Output",
+        "Plugin",
+        "PluginContext",
+        "ResponseHead",
+        "Scope",
+        "Source",
+        "Strategy",
+    ),
+    "argosy.errors": ("ArgosyError",),
+    "argosy.hookspecs": ("hookimpl",),
+    "argosy.model": ("Item", "Outcome", "Product", "Resource", "StagedFile", "StagedItem"),
+    "argosy.run.report": ("Report",),
+    "argosy.transport.adapter": ("LeasedAdapter",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            value = getattr(import_module(home), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'argosy' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -95,6 +95,25 @@ class Item:
         return hashlib.blake2b(self.to_json().encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One item to be done, as a strategy hands it to a worker.
+
+    Parameters
+    ----------
+    item
+        The item.
+    replaces
+        Final names that the item itself put into place earlier and may replace.
+    force
+        Whether it may replace files that argosy knows nothing of.
+    """
+
+    item: Item
+    replaces: frozenset[str] = frozenset()
+    force: bool = False
+
+
 class Verification(StrEnum):
     """How far a resource was checked against what was promised."""
 

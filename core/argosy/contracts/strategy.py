@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from argosy.contracts.base import Plugin
 from argosy.contracts.cookie_store import Scope
-from argosy.model import Item, Outcome
+from argosy.model import Job, Outcome
 
-#: Does one item and never raises: what goes wrong is in the outcome. It and the items can be pickled.
-Work = Callable[[Item], Outcome]
+#: Does one job and never raises: what goes wrong is in the outcome. It and the jobs can be pickled.
+Work = Callable[[Job], Outcome]
 
 
 class Strategy(Plugin):
@@ -23,7 +23,7 @@ class Strategy(Plugin):
     parallel: ClassVar[bool] = True
 
     @abstractmethod
-    def run(self, jobs: Iterable[Item], work: Work, max_workers: int) -> Iterator[Outcome]:
+    def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
         """Yield the outcome of every job, in any order.
 
         Take a job only when a worker is about to be free for it (backpressure): `jobs` may be a million

@@ -64,7 +64,10 @@ class SessionRecord:
     saved
         When it was written, seconds since the epoch.
     boot
-        The boot in which it was written; it says whether an unsynced record outlived a power loss.
+        The boot in which it was written.
+    synced
+        Whether it was on stable storage then. One that was not, and is from another boot, outlived a power
+        loss: a newer one may have been lost.
     """
 
     session: str
@@ -76,6 +79,7 @@ class SessionRecord:
     learned: dict[str, Any] = field(default_factory=dict)
     saved: float = 0.0
     boot: str = ""
+    synced: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values. They hold the token: they go into a store and nowhere else."""
@@ -86,6 +90,7 @@ class SessionRecord:
             "logins": self.logins,
             "saved": self.saved,
             "boot": self.boot,
+            "synced": self.synced,
             "cookies": [cookie.to_dict() for cookie in self.cookies],
         }
         if self.holder is not None:
@@ -114,4 +119,5 @@ class SessionRecord:
             learned=dict(value.get("learned", {})),
             saved=float(value["saved"]),
             boot=str(value["boot"]),
+            synced=bool(value["synced"]),
         )

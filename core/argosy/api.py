@@ -1,0 +1,128 @@
+"""The run as a function, for programs and notebooks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from argosy.config import load
+from argosy.contracts import CookieStore, PluginContext
+from argosy.events import Event
+from argosy.registry import Kind, Registry
+from argosy.run.report import Report
+from argosy.run.runner import Run
+
+if TYPE_CHECKING:
+    from argosy.run.stop import Stop
+
+#: Seconds that transfers have to end in when a run is to end at once.
+LAST_SECONDS = 3.0
+
+
+def download(
+    config: str | Path | Mapping[str, Any], on_event: Callable[[Event], None] | None = None
+) -> Report:
+    """Do what ``argosy download CONFIG`` does; print nothing, and never end the program.
+
+    Parameters
+    ----------
+    config
+        The path of a configuration, or a dictionary of the same shape.
+    on_event
+        Called with every `argosy.events.Event` of the run, from its threads, one at a time.
+
+    Returns
+    -------
+    Report
+        What was done; items that failed are counted and named in it.
+
+    Raises
+    ------
+    ArgosyError
+        If the run could not begin, or ended early; the error's ``report`` says how far it came.
+
+    Examples
+    --------
+    >>> import argosy
+    >>> report = argosy.download({"source": {"use": "urls", "urls": []}, "directory": "library"})
+    >>> report.counts.failed
+    0
+    """
+    registry = Registry.load()
+    run = Run(load(config, registry), registry, on_event=on_event)
+    report = execute(run)
+    if report.error is not None:
+        report.error.__dict__["report"] = report
+        raise report.error
+    return report
+
+
+def execute(run: Run) -> Report:
+    """Execute a run in a thread of its own and wait for it; Ctrl-C once drains it, twice ends it.
+
+    Signals are handled in the main thread, so none of them ever comes between a response's headers and
+    the commit of the token they brought.
+
+    Raises
+    ------
+    ArgosyError
+        If the run could not begin.
+    KeyboardInterrupt
+        If it was interrupted twice and did not come to its end in a few seconds.
+    """
+    result: list[Report] = []
+    raised: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            result.append(run.execute())
+        except BaseException as error:  # handed to the caller below
+            raised.append(error)
+
+    thread = threading.Thread(target=target, name="argosy-run", daemon=True)
+    thread.start()
+    wait(thread, run.stop)
+    if raised:
+        raise raised[0]
+    return result[0]
+
+
+def wait(thread: threading.Thread, stop: Stop) -> None:
+    """Wait for the thread of a run, and pass on what the person interrupts."""
+    while True:
+        try:
+            thread.join(LAST_SECONDS if stop.aborted else None)
+            if thread.is_alive():
+                raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            if stop.aborted:
+                raise
+            if stop.draining:
+                stop.abort()
+            else:
+                stop.drain()
+        else:
+            return
+
+
+def open_store(use: str, **options: Any) -> CookieStore:
+    """Return a cookie store by its name, for programs that mount a `LeasedAdapter`.
+
+    Parameters
+    ----------
+    use
+        The plugin's name, as in a configuration: ``"json-file"``.
+    options
+        Its options: ``path="cookies.json"``; relative paths are relative to the current directory.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such store, or the options are not valid.
+    """
+    registry = Registry.load()
+    settings = load({"cookie_store": {"use": use, **options}}, registry)
+    registry.find(Kind.COOKIE_STORE, use)
+    return registry.cookie_store(settings.cookie_store, PluginContext())

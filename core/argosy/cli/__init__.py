@@ -1,0 +1,5 @@
+"""The command line: ``argosy``."""
+
+from argosy.cli.program import main
+
+__all__ = ["main"]

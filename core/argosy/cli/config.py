@@ -1,0 +1,72 @@
+"""``argosy config``: check, explain or start a configuration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from argosy.cli.options import no_plugin
+from argosy.errors import ConfigError, StorageError
+
+
+@click.group()
+def config() -> None:
+    """Check, explain or start a configuration."""
+
+
+@config.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@no_plugin
+def check_file(file: Path, excluded: tuple[str, ...]) -> None:
+    """Say whether FILE is a valid configuration, and everything that is wrong with it.
+
+    Nothing is downloaded, nobody is logged in, and no secret is looked up.
+    """
+    from argosy.config import load
+    from argosy.registry import Registry
+
+    settings = load(file, Registry.load(excluded))
+    click.echo(f"{file}: valid")
+    if settings.source is None:
+        click.echo("It has no source, so the URLs to download are to be given on the command line.")
+
+
+@config.command("schema")
+@no_plugin
+def schema(excluded: tuple[str, ...]) -> None:
+    """Print the JSON Schema of a configuration with the plugins that are installed.
+
+    Save it, and name it under "$schema" in a configuration: an editor then completes and explains the keys.
+    """
+    from argosy.config import editor_schema
+    from argosy.registry import Registry
+
+    click.echo(json.dumps(editor_schema(Registry.load(excluded)), indent=2))
+
+
+@config.command("new")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@no_plugin
+def new(file: Path | None, excluded: tuple[str, ...]) -> None:
+    """Print a configuration to start from, or write it to FILE (.toml), which must not exist yet."""
+    from argosy.config import template
+    from argosy.registry import Registry
+
+    text = template(Registry.load(excluded))
+    if file is None:
+        click.echo(text, nl=False)
+        return
+    if file.suffix.lower() != ".toml":
+        raise ConfigError(f"{file} does not end in .toml, and what would be written is TOML.")
+    try:
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise ConfigError(
+            f"{file} exists already, and is left as it is.", hint="Choose another name."
+        ) from None
+    except OSError as error:
+        raise StorageError(f"{file} cannot be written: {error.strerror}.") from None
+    click.echo(f"{file}: written. Fill in the source, then: argosy config check {file}")

@@ -1,0 +1,163 @@
+"""``argosy download``: the main job."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from argosy.cli.options import no_plugin
+
+if TYPE_CHECKING:
+    from argosy.config import Settings
+    from argosy.contracts import Observer
+    from argosy.registry import Registry
+    from argosy.run.runner import Run
+    from argosy.run.stop import Stop
+
+
+@click.command()
+@click.argument("what", nargs=-1, metavar="[CONFIG] [URL]...")
+@click.option("--strategy", metavar="NAME", help="Where the work runs: serial, threads, ...")
+@click.option("--max-workers", type=int, metavar="N", help="Items at once, at most.")
+@click.option("--tags", "--skills", metavar='"A, B"', help="Only items that have one of these tags.")
+@click.option("--output", multiple=True, metavar="NAME", help="What is made of the items; may be repeated.")
+@click.option("--directory", metavar="DIR", help="Where it goes.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option(
+    "--force", is_flag=True, help="Download again what is done, and replace files that are in the way."
+)
+@click.option("--strict", is_flag=True, help="Fail where the run would fall back to the serial strategy.")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a report as JSON.")
+@click.option(
+    "--events", metavar="FILE|-", help="Write every event as a line of JSON; - for standard output."
+)
+@click.option("--quiet", is_flag=True, help="Show nothing but errors.")
+@no_plugin
+def download(what: tuple[str, ...], report: Path | None, dry_run: bool, quiet: bool, **options: Any) -> int:
+    """Download the items of a configuration, of URLs, or of URLs from standard input (-).
+
+    Exit codes: 0 all done; 1 some items failed; 2 usage or configuration; 3 the session is lost; 4 the
+    manifest; 5 local disk or store; 6 busy; 7 a plugin; 130 or 143 interrupted.
+    """
+    from argosy.registry import Registry
+    from argosy.run.runner import Run
+
+    registry = Registry.load(options["excluded"])
+    settings = _settings(what, options, registry)
+    if dry_run:
+        return _preview(Run(settings, registry, ask=ask()))
+    observers = _observers(registry, settings, options["events"], quiet)
+    run = Run(settings, registry, observers=observers, ask=ask(), report_file=report and report.absolute())
+    return _execute(run, quiet)
+
+
+def ask() -> Any:
+    """Return what asks the person for a secret; None where nobody is there."""
+    if not sys.stdin.isatty():
+        return None
+    return lambda text: click.prompt(text, hide_input=True, err=True)
+
+
+def _settings(what: Sequence[str], options: Mapping[str, Any], registry: Registry) -> Settings:
+    from argosy.config import load, load_file
+
+    urls = [word for word in what if "://" in word or word == "-"]
+    files = [word for word in what if word not in urls]
+    if len(files) > 1:
+        raise click.UsageError(
+            f"There can be one configuration, and {files[0]!r} and {files[1]!r} were given. URLs begin with https://."
+        )
+    document = load_file(Path(files[0])) if files else {}
+    overrides: dict[str, Any] = {
+        key: options[key] for key in ("max_workers", "tags", "directory") if options[key] is not None
+    }
+    if options["strategy"] is not None:
+        overrides["strategy"] = _configured(document.get("strategy"), options["strategy"])
+    if options["output"]:
+        overrides["output"] = [_configured(document.get("output"), name) for name in options["output"]]
+    if urls:
+        given = {"file": "-"} if urls == ["-"] else {"urls": urls}
+        overrides["source"] = {"use": "urls", **given}
+    for flag, key in (("force", "force_redownload"), ("strict", "strict")):
+        if options[flag]:
+            overrides[key] = True
+    return load(files[0] if files else None, registry, overrides)
+
+
+def _configured(slot: Any, name: str) -> Any:
+    """Return a plugin with the options that the configuration has for it, if it has any."""
+    for entry in slot if isinstance(slot, list) else [slot]:
+        if isinstance(entry, dict) and entry.get("use") == name:
+            return entry
+    return {"use": name}
+
+
+def _observers(registry: Registry, settings: Settings, events: str | None, quiet: bool) -> list[Observer]:
+    from argosy.contracts import PluginContext
+
+    context = PluginContext(Path.cwd(), settings.directory)
+    chosen: list[dict[str, Any]] = []
+    if events is not None:
+        chosen.append({"use": "json-lines", "path": events})
+    if not quiet:
+        chosen.append({"use": "progress" if sys.stderr.isatty() else "log"})
+    return [registry.observer(options, context) for options in chosen]
+
+
+def _preview(run: Run) -> int:
+    from argosy.run.text import size_text
+
+    def show(item: Any) -> None:
+        known = [r.size for r in item.resources if r.size is not None]
+        size = f", {size_text(sum(known))}" if known and len(known) == len(item.resources) else ""
+        count = len(item.resources)
+        click.echo(f"{item.id}  {item.title}  ({count} file{'s'[: count != 1]}{size})")
+
+    planned = run.preview(show)
+    click.echo(
+        f"{planned.to_do} of {planned.items} items would be downloaded, {planned.done} are done already.",
+        err=True,
+    )
+    return 0
+
+
+def _execute(run: Run, quiet: bool) -> int:
+    from argosy.api import execute
+    from argosy.cli.program import print_error
+    from argosy.cli.summary import print_summary
+
+    ended_by = _end_on_signals(run.stop)
+    try:
+        report = execute(run)
+    except KeyboardInterrupt:
+        # threads still wait for the network, and the interpreter would wait for them
+        click.echo("argosy: interrupted; the session and everything done so far are saved.", err=True)
+        sys.stderr.flush()
+        sys.stdout.flush()
+        os._exit(130)
+    if not quiet:
+        print_summary(report)
+    if report.error is not None:
+        print_error(report.error)
+    return 128 + ended_by[0] if ended_by else report.exit_code
+
+
+def _end_on_signals(stop: Stop) -> list[int]:
+    """End the run cleanly on SIGTERM and SIGHUP; return the list their numbers are put into."""
+    seen: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        stop.abort()
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), handle)
+    return seen

@@ -1,0 +1,45 @@
+"""``argosy login``: a new session, now."""
+
+from __future__ import annotations
+
+import click
+
+from argosy.cli.download import ask
+from argosy.cli.options import no_plugin
+from argosy.errors import ConfigError
+
+
+@click.command()
+@click.argument("config")
+@no_plugin
+def login(config: str, excluded: tuple[str, ...]) -> None:
+    """Log in as CONFIG says (or import its cookies again), and keep the session in its cookie store."""
+    from argosy.config import load
+    from argosy.contracts import Scope
+    from argosy.redaction import Redactor
+    from argosy.registry import Registry
+    from argosy.run.environment import Environment
+    from argosy.run.stop import Stop
+
+    registry = Registry.load(excluded)
+    settings = load(config, registry)
+    environment = Environment(settings, registry, lambda *_: None, Stop(), Redactor(), ask())
+    try:
+        if environment.auth.anonymous:
+            raise ConfigError(
+                f"{config} logs nobody in: its auth is {environment.auth.name!r}.",
+                hint='Set "auth", for example to {"use": "form-login", ...}.',
+            )
+        if environment.store.scope is Scope.PROCESS:
+            raise ConfigError(
+                f"The cookie store {environment.store.name!r} forgets the session when this command ends.",
+                hint='Set "cookie_store" to "json-file".',
+            )
+        for notice in getattr(environment.auth, "notices", ()):
+            click.echo(notice, err=True)
+        for keeper in environment.keepers:
+            keeper.login()
+            keeper.sync()
+            click.echo(f"The session {keeper.session!r} is logged in and kept ({environment.store.name}).")
+    finally:
+        environment.close()

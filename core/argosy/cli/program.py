@@ -1,0 +1,103 @@
+"""The program's entry: runs a command and turns every way it can end into an exit code."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from argosy._version import __version__
+from argosy.cli.lazy import ClosedPipe, LazyGroup
+from argosy.cli.table import COMMANDS
+from argosy.errors import ArgosyError
+
+#: An error in argosy itself (EX_SOFTWARE of sysexits.h).
+EXIT_BUG = 70
+#: As a shell reports a program that SIGPIPE ended: whoever read the output has gone.
+EXIT_PIPE = 141
+EXIT_INTERRUPTED = 130
+
+
+@click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Download many things, in parallel, from services that replace your session token while you work."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv
+        The arguments without the program's name; None for those of the process.
+
+    Returns
+    -------
+    int
+        The exit code: that of the `ArgosyError`, 2 for a wrong usage, 130 interrupted, 141 for a pipe that
+        was closed, 70 for an error in argosy itself.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # a title that the terminal's encoding lacks is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = cli.main(args=argv, prog_name="argosy", standalone_mode=False)
+        sys.stdout.flush()
+    except ArgosyError as error:
+        _debug()
+        print_error(error)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        print("argosy: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except (ClosedPipe, BrokenPipeError):
+        # the interpreter flushes stdout once more at its end; nobody reads it, so nothing may fail there
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
+    except Exception as error:
+        _debug()
+        _print_bug(error)
+        return EXIT_BUG
+    return code if isinstance(code, int) else 0
+
+
+def print_error(error: ArgosyError) -> None:
+    """Print an error for a person: what happened, every problem on a line of its own, and what to do."""
+    lines = [f"argosy: error: {error.message}"]
+    lines += [f"  {problem}" for problem in getattr(error, "problems", ())]
+    if error.hint:
+        lines.append(f"  {error.hint}")
+    print("\n".join(map(_safe, lines)), file=sys.stderr)
+
+
+def _safe(line: str) -> str:
+    """Escape what a terminal might obey (ESC, U+202E, ...): parts of messages come from files and servers."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in line
+    )
+
+
+def _debug() -> None:
+    if os.environ.get("ARGOSY_DEBUG") == "1":
+        traceback.print_exc()
+
+
+def _print_bug(error: Exception) -> None:
+    # the place, not the message: it helps more, and a message may hold anything, secrets too
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(frame.filename).name}:{frame.lineno}"
+    print(
+        f"argosy: error: unexpected {type(error).__name__} in {where} (argosy {__version__}): this is a mistake "
+        "in argosy, please report it; ARGOSY_DEBUG=1 shows the traceback to report.",
+        file=sys.stderr,
+    )

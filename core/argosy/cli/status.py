@@ -1,0 +1,95 @@
+"""``argosy status``: what is done, what is not, and which sessions there are."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+from argosy.cli.options import no_plugin
+from argosy.cli.target import need_ledger, target
+from argosy.run.text import size_text, time_text
+
+if TYPE_CHECKING:
+    from argosy.config import Settings
+    from argosy.registry import Registry
+    from argosy.run.ledger import Ledger
+
+#: Failed items that are listed unless all are asked for.
+LISTED = 20
+
+
+@click.command()
+@click.argument("what", metavar="CONFIG|DIR")
+@click.option("--all", "everything", is_flag=True, help="List all failed items.")
+@no_plugin
+def status(what: str, everything: bool, excluded: tuple[str, ...]) -> None:
+    """Show what is done, who is at work, what failed, and which sessions there are."""
+    from argosy.run.ledger import Ledger
+
+    directory, settings, registry = target(what, excluded)
+    if settings is not None and registry is not None:
+        _show_sessions(settings, registry)
+    need_ledger(directory)
+    ledger = Ledger(directory, read_only=True)
+    try:
+        _show_items(ledger, None if everything else LISTED)
+    finally:
+        ledger.close()
+
+
+def _show_items(ledger: Ledger, most: int | None) -> None:
+    checked: Counter[str] = Counter()
+    owners: Counter[str | None] = Counter()
+    failures: list[str] = []
+    size = 0
+    for row in ledger.all_rows():
+        if row.state == "done":
+            checked.update(file.verification.value for file in row.files)
+            size += sum(file.size for file in row.files)
+        elif row.state == "active":
+            owners[row.owner] += 1
+        elif row.state == "failed" and (most is None or len(failures) < most):
+            failures.append(f"failed {row.id}: {row.failure.message if row.failure else 'cause unknown'}")
+    counts = ledger.counts()
+    click.echo(f"directory  {ledger.private.parent.absolute()}")
+    click.echo(f"done       {counts.get('done', 0)} items, {size_text(size)}")
+    if checked:
+        click.echo(f"files      {', '.join(f'{number} {name}' for name, number in sorted(checked.items()))}")
+    for owner, number in owners.items():
+        state = (
+            "in work" if ledger.is_alive(owner) else "left by a run that died (the next run takes them over)"
+        )
+        click.echo(f"active     {number} {state}")
+    for name in ("pending", "failed"):
+        if counts.get(name):
+            click.echo(f"{name:<10} {counts[name]}")
+    for line in failures:
+        click.echo(line)
+    if counts.get("failed", 0) > len(failures):
+        click.echo(f"... and {counts['failed'] - len(failures)} more (--all)")
+
+
+def _show_sessions(settings: Settings, registry: Registry) -> None:
+    from argosy.contracts import PluginContext
+    from argosy.session.record import Status
+
+    context = PluginContext(settings.base, settings.directory)
+    store = registry.cookie_store(settings.cookie_store, context)
+    try:
+        for name in store.sessions():
+            record = store.read(name)
+            if record is None:
+                continue
+            age = time_text(max(time.time() - record.saved, 0.0))
+            state = record.status.value
+            if record.status is Status.IN_FLIGHT and record.holder is not None:
+                state = f"in flight by process {record.holder.pid} on {record.holder.host}"
+            names = ", ".join(sorted({cookie.name for cookie in record.cookies})) or "none"
+            click.echo(
+                f"session    {name}: {state}, {record.logins} logins, saved {age} ago, cookies: {names}"
+            )
+    finally:
+        store.close()

@@ -1,0 +1,49 @@
+"""What ``status`` and ``verify`` look at: a configuration, or the target directory itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from argosy.errors import ConfigError
+
+if TYPE_CHECKING:
+    from argosy.config import Settings
+    from argosy.registry import Registry
+
+
+def target(given: str, excluded: Sequence[str]) -> tuple[Path, Settings | None, Registry | None]:
+    """Return the target directory, and the settings where a configuration was given.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither a configuration nor a directory of argosy's.
+    """
+    path = Path(given)
+    if path.is_dir():
+        directory, settings, registry = path, None, None
+    else:
+        from argosy.config import load
+        from argosy.registry import Registry
+
+        registry = Registry.load(excluded)
+        settings = load(given, registry)
+        directory = settings.directory
+    return directory, settings, registry
+
+
+def need_ledger(directory: Path) -> None:
+    """Raise where a directory has no ledger.
+
+    Raises
+    ------
+    ConfigError
+        If so.
+    """
+    if not (directory / ".argosy" / "ledger.sqlite").exists():
+        raise ConfigError(
+            f"Nothing was downloaded into {directory} yet: there is no ledger.",
+            hint="Give the directory of a download, or its configuration.",
+        )

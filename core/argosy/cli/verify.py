@@ -1,0 +1,64 @@
+"""``argosy verify``: read every finished file again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from argosy.cli.options import no_plugin
+from argosy.cli.target import need_ledger, target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from argosy.model import KeptFile
+
+
+@click.command()
+@click.argument("what", metavar="CONFIG|DIR")
+@click.option("--requeue", is_flag=True, help="Let the next run download again what is damaged or missing.")
+@no_plugin
+def verify(what: str, requeue: bool, excluded: tuple[str, ...]) -> int:
+    """Read every finished file again and compare it with what was downloaded.
+
+    Exit code 1 where something is damaged or missing.
+    """
+    from argosy.run.ledger import Ledger
+
+    directory, _, _ = target(what, excluded)
+    need_ledger(directory)
+    ledger = Ledger(directory, read_only=not requeue)
+    files = 0
+    damaged: dict[str, str] = {}
+    try:
+        for row in ledger.all_rows():
+            for file in row.files if row.state == "done" else ():
+                files += 1
+                problem = _problem(directory, file)
+                if problem:
+                    damaged[row.id] = f"{file.name} {problem}"
+                    click.echo(f"{file.name}: {problem} (item {row.id})")
+        if requeue:
+            for item, message in damaged.items():
+                ledger.mark_damaged(item, message)
+    finally:
+        ledger.close()
+    click.echo(f"{files} files read, {len(damaged)} items damaged.", err=True)
+    if damaged and not requeue:
+        click.echo("With --requeue, the next run downloads them again.", err=True)
+    return 1 if damaged else 0
+
+
+def _problem(directory: Path, file: KeptFile) -> str | None:
+    from argosy.run.place import digest_of
+
+    path = directory / file.name
+    try:
+        if path.is_symlink() or not path.is_file():
+            return "is missing"
+        if path.stat().st_size != file.size:
+            return f"has {path.stat().st_size} bytes instead of {file.size}"
+        return None if digest_of(path) == file.sha256 else "has another content than was downloaded"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"

@@ -1,0 +1,10 @@
+"""The configuration: read, checked against the schemas of what is installed, and turned into settings."""
+
+from argosy.config.check import check
+from argosy.config.compose import compose, editor_schema
+from argosy.config.files import load_file
+from argosy.config.load import load
+from argosy.config.settings import Settings, Timeout
+from argosy.config.template import template
+
+__all__ = ["Settings", "Timeout", "check", "compose", "editor_schema", "load", "load_file", "template"]

@@ -1,0 +1,154 @@
+"""Checks a configuration, and says everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from argosy.config.compose import compose
+from argosy.config.plain import foreign, plain
+from argosy.config.references import schema_registry
+from argosy.config.render import location, problems_of
+from argosy.errors import Problem
+from argosy.registry import Kind, Registry
+
+if TYPE_CHECKING:
+    import jsonschema
+    from jsonschema.protocols import Validator
+
+#: The keys of the configuration that name plugins, and their kinds.
+SLOTS: Mapping[str, Kind] = {
+    "source": Kind.SOURCE,
+    "auth": Kind.AUTH,
+    "cookie_store": Kind.COOKIE_STORE,
+    "strategy": Kind.STRATEGY,
+    "output": Kind.OUTPUT,
+    "observers": Kind.OBSERVER,
+}
+
+
+def check(document: Any, registry: Registry, name: str, *, overrides: Collection[str] = ()) -> list[Problem]:
+    """Return all that is wrong with a configuration, in a fixed order; never raises for a bad one.
+
+    Parameters
+    ----------
+    document
+        The configuration, as it was read.
+    registry
+        The installed plugins.
+    name
+        What the messages call it: the file's name.
+    overrides
+        The top-level keys that came from the command line; the messages say so.
+
+    Returns
+    -------
+    list of Problem
+        Empty if it is valid. No value is repeated whose key, or schema, says that it is a secret.
+
+    Raises
+    ------
+    PluginError
+        If the options schema of a plugin is not valid.
+    """
+    schema = compose(registry)
+    document = expand(plain(document), registry)
+    where = dict.fromkeys(overrides, "command line")
+    found = list(foreign(document))
+    if found:
+        return [
+            Problem(location(where, name, path), f"found {what}", "only what JSON can hold can stand here")
+            for path, what in found
+        ]
+    errors = list(_leaves(_validator(schema).iter_errors(document)))
+    mistyped = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
+    rendered = {
+        (_order(path), Problem(location(where, name, path), found, expected))
+        for error in errors
+        # where the type is wrong, no more needs to be said of the value
+        if error.validator == "type" or tuple(error.absolute_path) not in mistyped
+        for path, found, expected in problems_of(error, top=schema["properties"])
+    }
+    return [problem for _, problem in sorted(rendered, key=lambda pair: (pair[0], str(pair[1])))]
+
+
+def expand(document: Any, registry: Registry) -> Any:
+    """Return the document with ``"NAME"`` written out as ``{"use": "NAME"}`` where NAME is installed.
+
+    Another name stays as it is, so that it is reported where it stands.
+    """
+    if not isinstance(document, dict):
+        return document
+    expanded = dict(document)
+    for slot, kind in SLOTS.items():
+        value, names = document.get(slot), registry.names(kind)
+        if isinstance(value, list):
+            expanded[slot] = [_use(part, names) for part in value]
+        elif isinstance(value, str) and slot != "observers":  # which is always a list
+            expanded[slot] = _use(value, names)
+    return expanded
+
+
+def _use(value: Any, names: Collection[str]) -> Any:
+    return {"use": value} if isinstance(value, str) and value in names else value
+
+
+def _leaves(errors: Iterable[jsonschema.ValidationError]) -> Iterator[jsonschema.ValidationError]:
+    """Yield the errors; of an anyOf or oneOf, those of the one branch that was meant, where one stands out."""
+    for error in errors:
+        meant = _meant(error) if error.validator in ("anyOf", "oneOf") else None
+        if meant is None:
+            yield error
+        else:
+            yield from _leaves(meant)
+
+
+def _meant(error: jsonschema.ValidationError) -> list[jsonschema.ValidationError] | None:
+    branches: dict[Any, list[jsonschema.ValidationError]] = {}
+    for cause in error.context or ():
+        branches.setdefault(cause.relative_schema_path[0], []).append(cause)
+    fitting = [
+        causes
+        for causes in branches.values()
+        if not any(
+            c.validator in ("type", "const", "enum", "required") and not c.relative_path for c in causes
+        )
+    ]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _validator(schema: Mapping[str, Any]) -> Validator:
+    import jsonschema
+    from jsonschema.validators import extend
+
+    formats = jsonschema.FormatChecker(("date", "email", "ipv4", "ipv6", "regex"))
+    formats.checks("uri", ValueError)(_is_uri)
+    cls = extend(  # type: ignore[no-untyped-call]  # its stub has no annotations
+        jsonschema.Draft202012Validator, {"pattern": _pattern}
+    )
+    validator: Validator = cls(schema, registry=schema_registry(schema), format_checker=formats)
+    return validator
+
+
+def _pattern(
+    validator: Any, pattern: str, instance: object, _schema: Any
+) -> Iterator[jsonschema.ValidationError]:
+    """Match as ECMA-262 does, by which JSON Schema defines patterns: $ is the end, not "before a last newline"."""
+    import jsonschema
+
+    strict = re.sub(r"(?<!\\)\$$", r"\\Z", pattern)
+    if isinstance(instance, str) and not re.search(strict, instance):
+        yield jsonschema.ValidationError("does not match")
+
+
+def _is_uri(value: object) -> bool:
+    if not isinstance(value, str):
+        return True
+    parts = urlsplit(value)
+    return bool(parts.scheme) and bool(parts.netloc or parts.path) and not re.search(r"[\s\x00-\x20]", value)
+
+
+def _order(path: Iterable[str | int]) -> tuple[tuple[int, str], ...]:
+    return tuple((part, "") if isinstance(part, int) else (-1, part) for part in path)

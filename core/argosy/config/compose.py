@@ -1,0 +1,154 @@
+"""One schema of the whole configuration, composed of the core's and those of the installed plugins.
+
+Each plugin's options schema is embedded as a resource of its own (JSON Schema 2020-12, section 9.3.1,
+"compound schema documents"), so that its own ``#/$defs/...`` keep their meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import argosy_schemas
+from argosy.config.references import check_references, map_references
+from argosy.errors import PluginError
+from argosy.registry import Kind, PluginInfo, Registry
+
+_COMMON = "argosy:common"
+
+
+def compose(registry: Registry) -> dict[str, Any]:
+    """Return the schema of a whole configuration, self-contained.
+
+    Raises
+    ------
+    PluginError
+        If a plugin's options schema is not valid, or refers to what is not there.
+    """
+    schema = argosy_schemas.load("config.v1")
+    definitions: dict[str, Any] = schema["$defs"]
+    definitions[_COMMON] = argosy_schemas.load("common.v1")
+    for info in registry.plugins():
+        check_options_schema(info)
+        definitions[resource_id(info)] = _resource(info)
+    for kind in Kind:
+        infos = [info for info in registry.plugins() if info.kind is kind]
+        definitions[kind.value] = _slot(kind, infos)
+    check_references(schema, registry)
+    return schema
+
+
+def editor_schema(registry: Registry) -> dict[str, Any]:
+    """Return the composed schema with every reference made local (``#/$defs/...``).
+
+    It means the same as `compose`'s. Some editors follow local references only.
+    """
+    schema = compose(registry)
+    definitions: dict[str, Any] = schema["$defs"]
+    for name, resource in definitions.items():
+        if "$id" in resource:
+            identifier = resource.pop("$id")
+            definitions[name] = map_references(resource, _localise(identifier))
+    local: dict[str, Any] = map_references(schema, _localise(""))
+    return local
+
+
+def resource_id(info: PluginInfo) -> str:
+    """Return the ``$id`` of a plugin's options schema."""
+    return f"argosy:plugin:{info.kind.value}:{info.name}"
+
+
+def check_options_schema(info: PluginInfo) -> None:
+    """Check a plugin's options schema against the metaschema of draft 2020-12.
+
+    Raises
+    ------
+    PluginError
+        If it is not valid.
+    """
+    import jsonschema
+
+    validator = jsonschema.Draft202012Validator
+    try:
+        validator.check_schema(info.options_schema, format_checker=validator.FORMAT_CHECKER)
+    except jsonschema.SchemaError as error:
+        raise PluginError(
+            f"The options schema of {info} is not valid at {error.json_path}: {error.message[:200]}.",
+            hint=f"Tell its author, or go on without it: --no-plugin {info.name}",
+            plugin=info.name,
+            distribution=info.distribution,
+        ) from error
+
+
+def needs_options(info: PluginInfo) -> bool:
+    """Return whether the plugin has options that must be given."""
+    return bool(info.options_schema.get("required"))
+
+
+def _resource(info: PluginInfo) -> dict[str, Any]:
+    use = {"title": "Plugin", "description": info.summary, "const": info.name}
+    resource: dict[str, Any] = {
+        **info.options_schema,
+        "$id": resource_id(info),
+        "properties": {"use": use, **info.options_schema.get("properties", {})},
+    }
+    if "unevaluatedProperties" not in resource:
+        resource.setdefault("additionalProperties", False)
+    return resource
+
+
+def _slot(kind: Kind, infos: list[PluginInfo]) -> dict[str, Any]:
+    """Return the schema of the place where a plugin is named.
+
+    The branches are if/then, not oneOf: so a mistake is reported where it is, not as "none of six matches".
+    """
+    names = [info.name for info in infos]
+    name = {
+        "title": "Plugin",
+        "description": f"The name of an installed {kind.words} plugin.",
+        "enum": names,
+    }
+    branches: list[dict[str, Any]] = [{"if": {"type": "string"}, "then": name}]
+    for info in infos:
+        branches.append(
+            {
+                "if": {
+                    "type": "object",
+                    "properties": {"use": {"const": info.name}},
+                    "required": ["use"],
+                },
+                "then": {"$ref": resource_id(info)},
+            }
+        )
+        if needs_options(info):
+            branches.append({"if": {"const": info.name}, "then": {"type": "object"}})
+    return {
+        "title": f"The {kind.words} plugin",
+        "description": f"The name of {kind.article} {kind.words} plugin, or an object of its name (use) and its options.",
+        "type": ["string", "object"],
+        "properties": {"use": name},
+        "required": ["use"],
+        "allOf": branches,
+    }
+
+
+def _localise(identifier: str) -> Callable[[str], str]:
+    """Return what turns a reference within the resource `identifier` into one that is local to the root."""
+
+    def localise(reference: str) -> str:
+        resource, _, fragment = reference.partition("#")
+        if fragment and not fragment.startswith("/"):
+            return f"#{fragment}"  # an anchor: it is found by its name, wherever it stands
+        home = resource or identifier
+        return f"#/$defs/{home}{fragment}" if home.startswith("argosy:") else reference
+
+    return localise
+
+
+def default_options(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults that stand at the top level of an options schema."""
+    return {
+        key: option["default"]
+        for key, option in schema.get("properties", {}).items()
+        if isinstance(option, Mapping) and "default" in option
+    }

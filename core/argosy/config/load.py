@@ -1,0 +1,54 @@
+"""From a file, or a dictionary, to settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from argosy.config.check import check
+from argosy.config.files import load_file
+from argosy.config.settings import Settings, absolute, build
+from argosy.errors import ConfigError
+from argosy.registry import Registry
+
+
+def load(
+    config: Path | str | Mapping[str, Any] | None,
+    registry: Registry,
+    overrides: Mapping[str, Any] = MappingProxyType({}),
+) -> Settings:
+    """Return the settings of a run.
+
+    Parameters
+    ----------
+    config
+        The path of a JSON or TOML file, a mapping of the same shape, or None for the defaults alone.
+    registry
+        The installed plugins.
+    overrides
+        Top-level keys that replace those of `config` whole. A relative ``directory`` among them is relative
+        to the current directory.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, or the configuration is not valid; it holds *all* the problems.
+    """
+    path = None if config is None or isinstance(config, Mapping) else Path(config).absolute()
+    base = path.parent if path else Path.cwd()
+    document: Mapping[str, Any] = {}
+    if path is not None:
+        document = load_file(path)
+    elif isinstance(config, Mapping):
+        document = config
+    merged = {**document, **overrides}
+    name = str(config) if path else "configuration"
+    problems = check(merged, registry, name, overrides=tuple(overrides))
+    if problems:
+        raise ConfigError(f"The {'configuration ' if path else ''}{name} is not valid.", tuple(problems))
+    if isinstance(overrides.get("directory"), str | os.PathLike):
+        merged["directory"] = str(absolute(os.fspath(overrides["directory"]), Path.cwd()))
+    return build(merged, registry, base, path)

@@ -1,0 +1,190 @@
+"""The settings of a run: the configuration with every default filled in, typed, and fit to be pickled."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import argosy_schemas
+from argosy.config.check import SLOTS, expand
+from argosy.config.compose import default_options
+from argosy.config.plain import plain
+from argosy.contracts import Auth
+from argosy.errors import ConfigError
+from argosy.registry import Kind, Registry
+
+#: ``{"use": NAME, ...options}``, valid, with the plugin's defaults filled in; secrets are still references.
+PluginOptions = Mapping[str, Any]
+Lease = Literal["exclusive", "exclusive-to-end", "shared", "auto"]
+OnDoubt = Literal["login", "ask", "wait"]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeout:
+    """How long one request may take to get on.
+
+    Parameters
+    ----------
+    connect, headers, read
+        Seconds until a connection is made, until the headers are in, and that a body may stand still.
+    """
+
+    connect: float
+    headers: float
+    read: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One run's settings; the keys have the names and meanings of ``config.v1.json``.
+
+    Parameters
+    ----------
+    path
+        The configuration file, absolute; None where there is none.
+    base
+        The folder that relative paths of the configuration are relative to, absolute.
+    source
+        None where the configuration has none.
+    strategy
+        None where it is left to `max_workers`.
+    output, observers
+        One or more outputs, any number of observers.
+    directory
+        The target directory, absolute.
+    on_doubt
+        None where it is left to what the auth plugin can do.
+    doubt_wait
+        Seconds to wait, for ``on_doubt`` "wait"; else 0.
+    download_delay, retry_delay
+        Seconds.
+    tags
+        The chosen tags; empty for all items.
+    excluded_plugins
+        The names that ``--no-plugin`` left out: a worker process leaves them out, too.
+    """
+
+    path: Path | None
+    base: Path
+    source: PluginOptions | None
+    auth: PluginOptions
+    cookie_store: PluginOptions
+    strategy: PluginOptions | None
+    output: tuple[PluginOptions, ...]
+    observers: tuple[PluginOptions, ...]
+    directory: Path
+    max_workers: int
+    session: str
+    sessions: int
+    lease: Lease
+    on_doubt: OnDoubt | None
+    doubt_wait: float
+    max_logins: int
+    token_save_interval: int
+    download_delay: float
+    max_retries: int
+    retry_delay: float
+    timeout: Timeout
+    force_redownload: bool
+    tags: tuple[str, ...]
+    strict: bool
+    excluded_plugins: tuple[str, ...]
+
+
+def build(document: Mapping[str, Any], registry: Registry, base: Path, path: Path | None) -> Settings:
+    """Return the settings that a *valid* configuration means.
+
+    Parameters
+    ----------
+    document
+        The configuration, found valid by `check`.
+    registry
+        The installed plugins; their options' defaults are filled in.
+    base
+        The folder that relative paths are relative to, absolute.
+    path
+        The configuration file, absolute, if there is one.
+
+    Raises
+    ------
+    ConfigError
+        If the default of a key names a plugin that is not installed, or the directory is of no known user.
+    """
+    properties = argosy_schemas.load("config.v1")["properties"]
+    defaults = {key: value["default"] for key, value in properties.items() if "default" in value}
+    keys = {**defaults, **expand(plain(document), registry)}
+    if "cookie_store" not in document and _is_anonymous(registry, keys["auth"]):
+        keys["cookie_store"] = {"use": "memory"}
+    plugins = {
+        slot: [_filled(registry, kind, given) for given in _as_list(keys.get(slot))]
+        for slot, kind in SLOTS.items()
+    }
+    doubt = keys.get("on_doubt")
+    return Settings(
+        path=path,
+        base=base,
+        source=plugins["source"][0] if plugins["source"] else None,
+        auth=plugins["auth"][0],
+        cookie_store=plugins["cookie_store"][0],
+        strategy=plugins["strategy"][0] if plugins["strategy"] else None,
+        output=tuple(plugins["output"]),
+        observers=tuple(plugins["observers"]),
+        directory=absolute(keys["directory"], base),
+        max_workers=int(keys["max_workers"]),
+        session=keys["session"],
+        sessions=int(keys["sessions"]),
+        lease=keys["lease"],
+        on_doubt="wait" if isinstance(doubt, dict) else doubt,
+        doubt_wait=float(doubt["wait"]) if isinstance(doubt, dict) else 0.0,
+        max_logins=int(keys["max_logins"]),
+        token_save_interval=int(keys["token_save_interval"]),
+        download_delay=float(keys["download_delay"]),
+        max_retries=int(keys["max_retries"]),
+        retry_delay=float(keys["retry_delay"]),
+        timeout=Timeout(**{k: float(v) for k, v in {**defaults["timeout"], **keys["timeout"]}.items()}),
+        force_redownload=keys["force_redownload"],
+        tags=_tags(keys["tags"]),
+        strict=keys["strict"],
+        excluded_plugins=registry.excluded,
+    )
+
+
+def absolute(value: str, base: Path) -> Path:
+    """Return a path of the configuration, absolute, with ``~`` expanded.
+
+    Raises
+    ------
+    ConfigError
+        If it begins with ``~NAME`` and there is no such user.
+    """
+    try:
+        return (base / Path(value).expanduser()).absolute()
+    except RuntimeError:
+        raise ConfigError(
+            f"The directory {value!r} begins with the home of a user who does not exist.",
+            hint="Write ./ in front of it if that is the folder's name.",
+        ) from None
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _filled(registry: Registry, kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
+    info = registry.find(kind, given["use"])
+    return {**copy.deepcopy(default_options(info.options_schema)), **given}
+
+
+def _is_anonymous(registry: Registry, auth: PluginOptions) -> bool:
+    cls = registry.find(Kind.AUTH, auth["use"]).cls
+    return issubclass(cls, Auth) and cls.anonymous
+
+
+def _tags(value: str | list[str]) -> tuple[str, ...]:
+    words = value.split(",") if isinstance(value, str) else value
+    return tuple(dict.fromkeys(word.strip() for word in words if word.strip()))

@@ -1,0 +1,139 @@
+"""The cookies of a session, as a tuple that is never changed in place.
+
+One record for each name, domain and path. A jar holds no lock and touches no file: the session's record
+carries it, and the record changes by compare-and-set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from argosy.cookies.cookie import Cookie
+from argosy.cookies.matching import (
+    Target,
+    default_path,
+    domain_match,
+    is_ip,
+    is_public_suffix,
+    path_match,
+)
+from argosy.cookies.set_cookie import MAX_AGE, SetCookie, parse_cookie_date, parse_set_cookie
+
+Jar = tuple[Cookie, ...]
+
+
+def settle(jar: Jar, headers: Iterable[str], url: str, now: float, date: str | None = None) -> Jar:
+    """Return the jar after a response, by the storage model of RFC 6265bis section 5.7.
+
+    Parameters
+    ----------
+    jar
+        The cookies before.
+    headers
+        The raw ``Set-Cookie`` headers, in their order.
+    url
+        The URL of the request that was answered.
+    now
+        Seconds since the epoch, by our clock.
+    date
+        The response's ``Date``. A lifetime is what the server's clock says it is, so that a server (or
+        a machine) whose clock is wrong does not end the session.
+
+    Returns
+    -------
+    Jar
+        The same object where nothing changed.
+    """
+    target = Target.of(url)
+    kept = {cookie.key: cookie for cookie in jar}
+    for header in headers:
+        parsed = parse_set_cookie(header)
+        cookie = _accept(parsed, target, kept, now, date) if parsed is not None else None
+        if cookie is None:
+            continue
+        if cookie.expired(now):
+            kept.pop(cookie.key, None)
+        else:
+            kept[cookie.key] = cookie  # a replaced cookie keeps its place, as creation time decides the order
+    after = tuple(kept.values())
+    return jar if after == jar else after
+
+
+def _accept(
+    parsed: SetCookie, target: Target, kept: dict[tuple[str, str, str], Cookie], now: float, date: str | None
+) -> Cookie | None:
+    domain, host_only = target.host, True
+    if parsed.domain is not None and parsed.domain != target.host:
+        if not domain_match(target.host, parsed.domain) or is_public_suffix(parsed.domain):
+            return None
+        domain, host_only = parsed.domain, False
+    elif parsed.domain is not None and not is_ip(target.host) and not is_public_suffix(target.host):
+        host_only = False
+    if parsed.secure and not target.secure:
+        return None
+    if not _prefix_holds(parsed, host_only):
+        return None
+    path = parsed.path or default_path(target.path)
+    cookie = Cookie(
+        parsed.name,
+        parsed.value,
+        domain,
+        path,
+        _expiry(parsed, now, date),
+        parsed.secure,
+        parsed.http_only,
+        host_only,
+    )
+    old = kept.get(cookie.key)
+    if old is not None and old.secure and not target.secure:
+        return None  # "leave secure cookies alone": plain http must not replace what https set
+    return cookie
+
+
+def _prefix_holds(parsed: SetCookie, host_only: bool) -> bool:
+    """Return whether the promise that a cookie's name makes is kept (section 4.1.3)."""
+    name = parsed.name.lower()
+    if name.startswith("__secure-"):
+        return parsed.secure
+    if name.startswith("__host-"):
+        return parsed.secure and host_only and parsed.domain is None and parsed.path == "/"
+    return True
+
+
+def _expiry(parsed: SetCookie, now: float, date: str | None) -> float | None:
+    if parsed.max_age is not None:
+        return now + min(parsed.max_age, MAX_AGE) if parsed.max_age > 0 else 0.0
+    if parsed.expires is None:
+        return None
+    server_now = parse_cookie_date(date) if date else None
+    lifetime = parsed.expires - (server_now if server_now is not None else now)
+    return now + min(lifetime, MAX_AGE) if lifetime > 0 else 0.0
+
+
+def matching(jar: Jar, url: str, now: float) -> list[Cookie]:
+    """Return the cookies that a request to a URL carries, in the order of RFC 6265bis section 5.8.3."""
+    target = Target.of(url)
+    found = [
+        cookie
+        for cookie in jar
+        if (
+            target.host == cookie.domain
+            or (not cookie.host_only and domain_match(target.host, cookie.domain))
+        )
+        and path_match(target.path, cookie.path)
+        and (target.secure or not cookie.secure)
+        and not cookie.expired(now)
+    ]
+    return sorted(found, key=lambda cookie: -len(cookie.path))
+
+
+def concerns(jar: Jar, url: str) -> bool:
+    """Return whether any cookie of a session, whatever its path, belongs to the host of a URL."""
+    host = Target.of(url).host
+    return any(host == c.domain or (not c.host_only and domain_match(host, c.domain)) for c in jar)
+
+
+def cookie_header(jar: Jar, url: str, now: float) -> str | None:
+    """Return the value of the ``Cookie`` header for a request, or None where it carries none."""
+    pairs = [f"{c.name}={c.value}" if c.name else c.value for c in matching(jar, url, now)]
+    return "; ".join(pairs) or None

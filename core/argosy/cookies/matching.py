@@ -1,0 +1,85 @@
+"""Which cookie belongs to which host and path: RFC 6265bis sections 5.1.3, 5.1.4 and 5.7."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from publicsuffixlist import PublicSuffixList
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a request goes, as far as cookies care.
+
+    Parameters
+    ----------
+    host
+        Lower case, without port; an IPv6 address without brackets.
+    path
+        The path of the URL, ``/`` at least.
+    secure
+        Whether the connection is safe from eavesdroppers: https, or this machine itself.
+    """
+
+    host: str
+    path: str
+    secure: bool
+
+    @classmethod
+    def of(cls, url: str) -> Target:
+        """Return the target of a URL."""
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+        return cls(host, parts.path or "/", parts.scheme == "https" or _is_loopback(host))
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or host.endswith(".localhost") or (is_ip(host) and _ip(host).is_loopback)
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    return ipaddress.ip_address(host)
+
+
+@cache
+def is_ip(host: str) -> bool:
+    """Return whether a host is an IP address, to which no domain rules apply."""
+    try:
+        _ip(host)
+    except ValueError:
+        return False
+    return True
+
+
+def domain_match(host: str, domain: str) -> bool:
+    """Return whether a host is a domain or lies below it (section 5.1.3)."""
+    return host == domain or (host.endswith("." + domain) and not is_ip(host))
+
+
+def path_match(path: str, cookie_path: str) -> bool:
+    """Return whether a request path is a cookie's path or lies below it (section 5.1.4)."""
+    if path == cookie_path:
+        return True
+    return path.startswith(cookie_path) and (cookie_path.endswith("/") or path[len(cookie_path)] == "/")
+
+
+def default_path(path: str) -> str:
+    """Return the path of a cookie that names none: the folder of the request's path (section 5.1.4)."""
+    return path[: path.rfind("/")] or "/" if path.startswith("/") else "/"
+
+
+@cache
+def _suffixes() -> PublicSuffixList:
+    from publicsuffixlist import PublicSuffixList  # reads a large file: only where a Domain attribute comes
+
+    return PublicSuffixList()
+
+
+def is_public_suffix(domain: str) -> bool:
+    """Return whether people register names right below a domain: ``com``, ``co.uk``, ``github.io``."""
+    return bool(_suffixes().is_public(domain))

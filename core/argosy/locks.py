@@ -1,0 +1,192 @@
+"""Locks that are first come, first served, and that reach across threads and processes of one host."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from argosy.errors import StoreError
+
+try:
+    import fcntl
+except ImportError:  # not POSIX: FileLock says so when it is made
+    fcntl = None  # type: ignore[assignment]  # the name stands for "no such module"
+
+
+class FairLock:
+    """A lock for threads that is handed to whoever has waited longest.
+
+    `threading.Lock` makes no such promise: under load one thread may starve. It may be released by another
+    thread than the one that acquired it.
+    """
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._held = False
+        self._waiting: deque[threading.Lock] = deque()
+
+    def acquire(self, *, wait: bool = True) -> bool:
+        """Take the lock; return False only where it is held and `wait` is false."""
+        with self._mutex:
+            if not self._held:
+                self._held = True
+                return True
+            if not wait:
+                return False
+            gate = threading.Lock()
+            gate.acquire()
+            self._waiting.append(gate)
+        gate.acquire()  # until a release hands the lock over
+        return True
+
+    def release(self) -> None:
+        """Hand the lock to the next in the queue, or free it."""
+        with self._mutex:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._held = False
+
+
+class FileLock:
+    """An exclusive `flock` on a file, held by one holder of one process at a time.
+
+    The kernel queues the waiters and frees the lock when its holder dies. `lockf` is no choice: it is dropped
+    as soon as any descriptor of the file is closed. Not for several threads at once: queue them on a
+    `FairLock` first.
+
+    Parameters
+    ----------
+    path
+        The lock file; made with mode 0600 and left in place (removing it would let two holders in).
+    """
+
+    def __init__(self, path: Path) -> None:
+        if fcntl is None:
+            raise StoreError(
+                f"Locks between processes need a POSIX system, so {path.name} cannot be used here.",
+                hint='Use the cookie store "memory".',
+            )
+        self.path = path
+        self._fd: int | None = None
+
+    def acquire(self, *, wait: bool = True) -> bool:
+        """Take the lock; return False only where another process holds it and `wait` is false.
+
+        Raises
+        ------
+        StoreError
+            If the lock file cannot be opened or locked.
+        """
+        try:
+            while True:
+                fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                except BaseException:
+                    os.close(fd)
+                    raise
+                if self._is_current(fd):
+                    self._fd = fd
+                    return True
+                os.close(fd)  # somebody removed the file meanwhile: a lock on it protects nothing
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise StoreError(
+                f"The lock file {self.path} cannot be used: {error.strerror}.",
+                hint="Put the cookie store on a local disk that you can write to.",
+            ) from None
+
+    def release(self) -> None:
+        """Free the lock."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    def _is_current(self, fd: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(fd), self.path.lstat())
+        except FileNotFoundError:
+            return False
+
+
+#: Run in a process of its own: exit code 7 says that the lock is refused to it, as it should be.
+_PROBE = """\
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        sys.exit(7)
+"""
+
+
+def lock_excludes(path: Path) -> bool:
+    """Return whether a lock on a file really keeps another process out; on some network file systems it does not."""
+    lock = FileLock(path)
+    lock.acquire()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _PROBE, str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+    finally:
+        lock.release()
+    return done.returncode == 7
+
+
+class HostLock:
+    """An exclusive lock for all threads and processes of one host.
+
+    Threads of one process queue among themselves first, so that only one of them meets the file's lock.
+
+    Parameters
+    ----------
+    path
+        The lock file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._threads = FairLock()
+        self._file = FileLock(path)
+
+    def acquire(self, *, wait: bool = True) -> Callable[[], None] | None:
+        """Take the lock; return what frees it, or None where it is held and `wait` is false."""
+        if not self._threads.acquire(wait=wait):
+            return None
+        try:
+            taken = self._file.acquire(wait=wait)
+        except BaseException:
+            self._threads.release()
+            raise
+        if not taken:
+            self._threads.release()
+            return None
+        return once(self._release)
+
+    def _release(self) -> None:
+        self._file.release()
+        self._threads.release()
+
+
+def once(release: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls another the first time only, whichever thread is first."""
+    left = [release]
+
+    def call() -> None:
+        try:
+            first = left.pop()  # atomic
+        except IndexError:
+            return
+        first()
+
+    return call

@@ -1,0 +1,94 @@
+"""What is checked of a plugin's class before anything is made of it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+
+from argosy.contracts import Plugin
+from argosy.errors import PluginError
+from argosy.registry.kinds import Kind, Origin, PluginInfo
+
+_NAME = re.compile(r"[a-z][a-z0-9-]*")
+
+
+def describe(kind: Kind, cls: object, origin: Origin) -> PluginInfo:
+    """Return what is known of a plugin, once its class is found right.
+
+    Whether its options schema is valid by the metaschema is asked later, when a configuration is checked:
+    it takes longer than all the rest.
+
+    Raises
+    ------
+    PluginError
+        If the class breaks the contract of its kind.
+    """
+    fault = _class_fault(kind, cls)
+    if fault is None and isinstance(cls, type) and issubclass(cls, Plugin):
+        fault = _attribute_fault(cls) or _schema_fault(cls.options_schema)
+        if fault is None:
+            return PluginInfo(
+                kind=kind,
+                name=cls.name,
+                summary=cls.summary,
+                distribution=origin.distribution,
+                version=origin.version,
+                entry_point=origin.entry_point,
+                cls=cls,
+                options_schema=cls.options_schema,
+            )
+    raise broken(origin, f"its hook {kind.hook} returned {_shown(cls)}, but {fault}")
+
+
+def broken(origin: Origin, fault: str) -> PluginError:
+    """Return the error that says which distribution's plugin is broken, and how to go on without it."""
+    return PluginError(
+        f"A plugin of {origin} is broken: {fault}.",
+        hint=f"Tell its author, or go on without it: --no-plugin {origin.entry_point}",
+        plugin=origin.entry_point,
+        distribution=origin.distribution,
+    )
+
+
+def _class_fault(kind: Kind, cls: object) -> str | None:
+    contract = kind.contract
+    if not isinstance(cls, type):
+        return f"a subclass of argosy.{contract.__name__} is wanted (the class, not an object of it)"
+    if not issubclass(cls, contract):
+        return f"that is no subclass of argosy.{contract.__name__}"
+    if inspect.isabstract(cls):
+        missing = ", ".join(sorted(cls.__abstractmethods__))
+        return f"that is abstract: it lacks {missing}"
+    return None
+
+
+def _attribute_fault(cls: type[Plugin]) -> str | None:
+    name = getattr(cls, "name", None)
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return f"its name is {name!r}: wanted are lower-case letters, digits and hyphens, a letter first"
+    summary = getattr(cls, "summary", None)
+    if not isinstance(summary, str) or not summary.strip() or len(summary.splitlines()) != 1:
+        return "its summary is not one line of text"
+    return None
+
+
+def _schema_fault(schema: object) -> str | None:
+    if not isinstance(schema, Mapping):
+        return "its options_schema is not a mapping"
+    if schema.get("type") != "object":
+        return 'its options_schema does not say "type": "object"'
+    properties = schema.get("properties", {})
+    if not isinstance(properties, Mapping):
+        return 'the "properties" of its options_schema are not a mapping'
+    if "use" in properties:
+        return 'its options_schema has a property "use", which names the plugin itself'
+    if "$id" in schema:
+        return "its options_schema has an $id; argosy gives it one"
+    return None
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    return f"an object of type {type(value).__name__}"

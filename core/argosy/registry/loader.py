@@ -1,0 +1,65 @@
+"""Loads what is registered under the entry-point group ``argosy``.
+
+pluggy's own ``load_setuptools_entrypoints`` skips a second entry point of one name in silence, and lets a
+broken plugin end the program without saying whose it is. This loader names both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from importlib.metadata import EntryPoint, entry_points
+
+from argosy.errors import PluginError
+from argosy.registry.kinds import Origin
+
+GROUP = "argosy"
+
+
+def installed() -> list[tuple[Origin, EntryPoint]]:
+    """Return what is registered, in a fixed order, without importing any of it."""
+    found = [(_origin(entry_point), entry_point) for entry_point in entry_points(group=GROUP)]
+    return sorted(found, key=lambda pair: pair[0].pluggy_name)
+
+
+def import_plugin(origin: Origin, entry_point: EntryPoint) -> object:
+    """Return the object an entry point names.
+
+    Raises
+    ------
+    PluginError
+        If it cannot be imported.
+    """
+    try:
+        loaded: object = entry_point.load()
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"The plugin {entry_point.value!r} of {origin} cannot be imported: {type(error).__name__}: {error}.",
+            hint=f"Repair or uninstall {origin.distribution}, or go on without it: "
+            f"--no-plugin {origin.entry_point}",
+            plugin=origin.entry_point,
+            distribution=origin.distribution,
+        ) from error
+    return loaded
+
+
+def matches(origin: Origin, names: Collection[str]) -> bool:
+    """Return whether one of the names means this origin: its distribution, its entry point, or both."""
+    return bool(called(origin) & {canonical(name) for name in names})
+
+
+def called(origin: Origin) -> set[str]:
+    """Return the names, in canonical form, by which an origin may be left out."""
+    return {canonical(n) for n in (origin.distribution, origin.entry_point, origin.pluggy_name)}
+
+
+def canonical(name: str) -> str:
+    """Return a name as distributions compare theirs: by case, hyphen, dot or underscore it does not differ."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _origin(entry_point: EntryPoint) -> Origin:
+    dist = entry_point.dist
+    if dist is None:
+        return Origin("(unknown distribution)", "?", entry_point.name)
+    return Origin(str(dist.name), str(dist.version), entry_point.name)

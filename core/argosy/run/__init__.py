@@ -1,0 +1,1 @@
+"""One run: plan, work, verify, put into place, report."""

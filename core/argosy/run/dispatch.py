@@ -1,0 +1,72 @@
+"""Handing the events of a run to its observers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from argosy.contracts import Observer
+from argosy.events import Event, EventKind
+from argosy.redaction import Redactor
+
+#: Notices that are kept for the report; more would be noise.
+MOST_NOTICES = 100
+
+
+class Dispatcher:
+    """Gives every event to every observer, one at a time; an observer that fails is left out from then on.
+
+    Parameters
+    ----------
+    observers
+        The observers.
+    on_event
+        One more, a plain function of the calling program; what it raises reaches nobody else.
+    redactor
+        Keeps secrets out of what a failing observer says.
+    """
+
+    def __init__(
+        self,
+        observers: Sequence[Observer],
+        redactor: Redactor,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        self.notices: list[str] = []
+        self.retries = 0
+        self._redactor = redactor
+        self._observers = list(observers)
+        self._targets: list[tuple[str, Callable[[Event], None]]] = [(o.name, o.on_event) for o in observers]
+        if on_event is not None:
+            self._targets.append(("on_event", on_event))
+        self._mutex = threading.RLock()
+
+    def emit(self, kind: EventKind, item: str | None = None, data: Mapping[str, Any] | None = None) -> None:
+        """Give an event to everybody."""
+        event = Event(kind, time.time(), item, data or {})
+        with self._mutex:
+            if kind is EventKind.RUN_NOTICE and len(self.notices) < MOST_NOTICES:
+                self.notices.append(str(event.data["message"]))
+            elif kind is EventKind.RESOURCE_RETRY:
+                self.retries += 1
+            for target in list(self._targets):
+                try:
+                    target[1](event)
+                except (Exception, SystemExit) as error:
+                    self._targets.remove(target)
+                    what = self._redactor.scrub(f"{type(error).__name__}: {error}")
+                    message = f"The observer {target[0]!r} failed and sees nothing more of this run: {what}"
+                    self.emit(EventKind.RUN_NOTICE, None, {"message": message})
+
+    def close(self) -> None:
+        """Close the observers."""
+        with self._mutex:
+            self._targets.clear()
+            for observer in self._observers:
+                try:
+                    observer.close()
+                except (Exception, SystemExit) as error:
+                    what = self._redactor.scrub(f"{type(error).__name__}: {error}")
+                    self.notices.append(f"The observer {observer.name!r} failed at its end: {what}")

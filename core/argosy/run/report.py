@@ -1,0 +1,176 @@
+"""The report of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from argosy._version import __version__
+from argosy.errors import ArgosyError
+from argosy.model import Failure
+from argosy.run.causes import disk_error
+from argosy.run.ledger import Row
+
+#: Failures that a report names; the ledger, and the report's items, have them all.
+MOST_FAILURES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many items there are of each kind; `items` is the sum of the others.
+
+    Parameters
+    ----------
+    done
+        Done in this run.
+    skipped
+        Done before it, or by another run meanwhile.
+    failed
+        Failed in this run.
+    left
+        Neither, as the run ended early.
+    """
+
+    items: int = 0
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+    left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one run did; as JSON it is valid by ``report.v1.json``.
+
+    Parameters
+    ----------
+    run
+        The run's id.
+    started, finished
+        Seconds since the epoch.
+    seconds
+        How long it took, on the monotonic clock.
+    directory
+        The target directory.
+    strategy_asked, strategy_used, strategy_reason
+        What was asked for (None: nothing), what ran, and why another one ran.
+    max_workers
+        Items at once, at most.
+    lease, sessions
+        The discipline, and how many sessions were used.
+    counts
+        The items.
+    bytes, requests, retries, logins, refusals
+        Body bytes received; requests; further attempts; logins; responses that were refusals.
+    notices
+        What the person was told.
+    failures
+        (id, title, failure) of the first items that failed.
+    error
+        What ended the run early, or None.
+    """
+
+    run: str
+    started: float
+    finished: float
+    seconds: float
+    directory: Path
+    strategy_asked: str | None
+    strategy_used: str
+    strategy_reason: str | None
+    max_workers: int
+    lease: str
+    sessions: int
+    counts: Counts
+    bytes: int = 0
+    requests: int = 0
+    retries: int = 0
+    logins: int = 0
+    refusals: int = 0
+    notices: tuple[str, ...] = ()
+    failures: tuple[tuple[str, str, Failure], ...] = ()
+    error: ArgosyError | None = field(default=None, compare=False)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that tells how the run went."""
+        if self.error is not None:
+            return self.error.exit_code
+        return 1 if self.counts.failed else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "schema_version": 1,
+            "argosy": __version__,
+            "run": self.run,
+            "started": datetime.fromtimestamp(self.started, UTC).isoformat(),
+            "finished": datetime.fromtimestamp(self.finished, UTC).isoformat(),
+            "seconds": round(self.seconds, 3),
+            "exit_code": self.exit_code,
+            "directory": str(self.directory),
+            "strategy": {
+                "asked": self.strategy_asked,
+                "used": self.strategy_used,
+                "reason": self.strategy_reason,
+            },
+            "max_workers": self.max_workers,
+            "lease": self.lease,
+            "sessions": self.sessions,
+            "counts": asdict(self.counts),
+            "bytes": self.bytes,
+            "requests": self.requests,
+            "retries": self.retries,
+            "logins": self.logins,
+            "refusals": self.refusals,
+            "notices": list(self.notices),
+            "failures": [{"id": i, "title": t, **asdict(failure)} for i, t, failure in self.failures],
+            "failures_total": self.counts.failed,
+        }
+
+    def write(self, path: Path, items: Iterable[tuple[Row, bool]]) -> None:
+        """Write it with all its items; they are written one by one, and the file appears only whole.
+
+        Parameters
+        ----------
+        path
+            The file; what was there is replaced.
+        items
+            What the ledger says of each item of the plan, and whether it was to be done.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be written.
+        """
+        head = json.dumps(self.to_dict(), ensure_ascii=False, indent=2).removesuffix("\n}")
+        temporary = path.with_name(f".{path.name}.{self.run[:8]}.tmp")
+        try:
+            with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(f'{head},\n  "items": [')
+                file.writelines(_lines(items))
+                file.write("\n  ]\n}\n")
+            temporary.replace(path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise disk_error(path, error) from None
+
+
+def _lines(items: Iterable[tuple[Row, bool]]) -> Iterator[str]:
+    comma = ""
+    for row, was_to_do in items:
+        done = "done" if was_to_do else "skipped"
+        value = {
+            "id": row.id,
+            "title": row.title,
+            "state": {"done": done, "failed": "failed"}.get(row.state, "left"),
+            "files": [asdict(file) for file in row.files] if row.state == "done" else [],
+            "bytes": row.bytes,
+            "error": row.failure.message if row.failure else None,
+        }
+        yield f"{comma}\n    {json.dumps(value, ensure_ascii=False)}"
+        comma = ","

@@ -1,0 +1,301 @@
+"""The run: from settings to a report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from argosy.contracts import Observer
+from argosy.errors import ArgosyError, ConfigError, Interrupted, PluginError
+from argosy.events import Event, EventKind
+from argosy.model import Failure, Item, Outcome, State
+from argosy.redaction import Redactor
+from argosy.run.causes import disk_error
+from argosy.run.dispatch import Dispatcher
+from argosy.run.environment import Environment
+from argosy.run.ledger import PRIVATE, Ledger
+from argosy.run.plan import Plan, Planned
+from argosy.run.report import MOST_FAILURES, Counts, Report
+from argosy.run.scheduling import Choice, choose
+from argosy.run.stop import Stop
+from argosy.run.worker import Worker
+
+if TYPE_CHECKING:
+    from argosy.config import Settings
+    from argosy.registry import Registry
+
+#: Seconds between two looks at items that another run is working on.
+LOOK_AGAIN = 0.5
+
+
+class Run:
+    """One run, executed once.
+
+    Parameters
+    ----------
+    settings
+        What to do.
+    registry
+        The installed plugins.
+    stop
+        Stops it from outside.
+    observers
+        Observers beside those of the settings.
+    on_event
+        A function that sees every event.
+    ask
+        Asks the person for a secret, or None where nobody can be asked.
+    report_file
+        Where to write the report with all its items, or None.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        *,
+        stop: Stop | None = None,
+        observers: Sequence[Observer] = (),
+        on_event: Callable[[Event], None] | None = None,
+        ask: Callable[[str], str] | None = None,
+        report_file: Path | None = None,
+    ) -> None:
+        self.settings = settings
+        self.registry = registry
+        self.stop = stop or Stop()
+        self._redactor = Redactor()
+        self._observers = observers
+        self._on_event = on_event
+        self._ask = ask
+        self._report_file = report_file
+        self._error: ArgosyError | None = None
+        self._done = self._failed = self._bytes = 0
+        self._failures: list[tuple[str, str, Failure]] = []
+
+    def execute(self) -> Report:
+        """Do it.
+
+        Returns
+        -------
+        Report
+            What was done. An error that ended the run early is in it.
+
+        Raises
+        ------
+        ArgosyError
+            If the run could not begin.
+        """
+        self._begin()
+        environment, ledger = self._open(read_only=False)
+        try:
+            choice = choose(environment, self.registry)
+            plan = Plan(ledger, tags=self.settings.tags, force=self.settings.force_redownload)
+            try:
+                self._announce(environment, choice)
+                planned = self._plan(plan, environment, dry=False)
+                try:
+                    self._work(environment, plan, planned, choice)
+                except ArgosyError as error:
+                    self._error = error
+                return self._finish(environment, plan, planned, choice)
+            finally:
+                plan.close()
+                choice.strategy.close()
+        finally:
+            self._close(environment, ledger)
+
+    def preview(self, show: Callable[[Item], None]) -> Planned:
+        """Show what a run would do, and do nothing: no request, no change on the disk.
+
+        Parameters
+        ----------
+        show
+            Called with each item that would be done.
+        """
+        self._begin()
+        environment, ledger = self._open(read_only=True)
+        plan = Plan(ledger, tags=self.settings.tags, force=self.settings.force_redownload)
+        try:
+            planned = self._plan(plan, environment, dry=True)
+            for item in plan.preview():
+                show(item)
+            return planned
+        finally:
+            plan.close()
+            self._close(environment, ledger)
+
+    # -- the parts of a run
+
+    def _begin(self) -> None:
+        self._clock = time.time(), time.monotonic()
+        if self.settings.source is None:
+            raise ConfigError(
+                "There is nothing to download: the configuration has no source.",
+                hint='Give URLs on the command line, or set "source" in the configuration.',
+            )
+
+    def _open(self, *, read_only: bool) -> tuple[Environment, Ledger]:
+        directory = self.settings.directory
+        if not read_only:
+            try:
+                (directory / PRIVATE / "staging").mkdir(parents=True, exist_ok=True)
+                probe = directory / PRIVATE / "staging" / ".writable"
+                probe.touch()
+                probe.unlink()
+            except OSError as error:
+                raise disk_error(directory, error) from None
+        ledger = Ledger(directory, read_only=read_only)
+        try:
+            environment = Environment(
+                self.settings, self.registry, self._emit, self.stop, self._redactor, self._ask
+            )
+            configured = [self.registry.observer(o, environment.context) for o in self.settings.observers]
+        except BaseException:
+            ledger.close()
+            raise
+        self._dispatcher = Dispatcher([*self._observers, *configured], self._redactor, self._on_event)
+        return environment, ledger
+
+    def _emit(self, kind: EventKind, item: str | None = None, data: Any = None) -> None:
+        self._dispatcher.emit(kind, item, data)
+
+    def _announce(self, environment: Environment, choice: Choice) -> None:
+        data = {
+            "directory": str(self.settings.directory),
+            "strategy": choice.strategy.name,
+            "max_workers": self.settings.max_workers,
+            "lease": environment.lease.value,
+            "sessions": len(environment.keepers),
+        }
+        self._emit(EventKind.RUN_STARTED, None, data)
+        if choice.reason:
+            environment.notice(choice.reason)
+        for notice in getattr(environment.auth, "notices", ()):
+            environment.notice(str(notice))
+
+    def _plan(self, plan: Plan, environment: Environment, *, dry: bool) -> Planned:
+        source = environment.source
+        if source is None:
+            raise ConfigError("There is nothing to download.")
+        try:
+            plan.read(source.items(), source.name)
+        except (ArgosyError, OSError):
+            raise
+        except (Exception, SystemExit) as error:
+            what = self._redactor.scrub(f"{type(error).__name__}: {error}")
+            raise PluginError(
+                f"The source {source.name!r} failed while it was read: {what}. Nothing was started.",
+                hint="Report it to the plugin's author.",
+            ) from None
+        if not dry:
+            plan.ledger.take_over()
+        planned = plan.compare(dry=dry)
+        data = {
+            "items": planned.items,
+            "to_do": planned.to_do,
+            "done": planned.done,
+            "bytes": planned.bytes,
+        }
+        self._emit(EventKind.RUN_PLANNED, None, data)
+        return planned
+
+    def _work(self, environment: Environment, plan: Plan, planned: Planned, choice: Choice) -> None:
+        if not planned.to_do:
+            return
+        environment.log_in()
+        worker = Worker(environment, self._emit)
+        waited = False
+        while not self.stop.draining:
+            outcomes = choice.strategy.run(self._jobs(plan), worker, self.settings.max_workers)
+            try:
+                for outcome in outcomes:
+                    self._record(outcome, plan.ledger, environment)
+            except (ArgosyError, OSError):
+                raise
+            except (Exception, SystemExit) as error:
+                what = self._redactor.scrub(f"{type(error).__name__}: {error}")
+                raise PluginError(
+                    f"The strategy {choice.strategy.name!r} failed: {what}.",
+                    hint="Everything done so far is kept; go on with another strategy (--strategy serial).",
+                ) from None
+            plan.ledger.take_over()
+            left = plan.unfinished()
+            if not left["pending"] and not left["active"]:
+                return
+            if not left["pending"] and not waited:
+                waited = True
+                environment.notice(f"Another run works on {left['active']} of these items; waiting for it.")
+            if not left["pending"]:
+                self.stop.sleep(LOOK_AGAIN)
+
+    def _jobs(self, plan: Plan) -> Any:
+        for job in plan.jobs():
+            yield job
+            if self.stop.draining:
+                return
+
+    def _record(self, outcome: Outcome, ledger: Ledger, environment: Environment) -> None:
+        if not isinstance(outcome, Outcome):
+            raise TypeError(f"it yielded {type(outcome).__name__} where an Outcome is expected")
+        ledger.record(outcome)
+        self._bytes += outcome.bytes
+        if outcome.state is State.DONE:
+            self._done += 1
+            if self._done % self.settings.token_save_interval == 0:
+                environment.sync()
+        elif outcome.state is State.FAILED and outcome.failure is not None:
+            self._failed += 1
+            if len(self._failures) < MOST_FAILURES:
+                title = ledger.rows([outcome.item])[outcome.item].title
+                self._failures.append((outcome.item, title, outcome.failure))
+        if outcome.fatal is not None and self._error is None:
+            self._error = outcome.fatal
+            self._emit(EventKind.RUN_STOPPING, None, {"message": str(outcome.fatal)})
+            self.stop.drain()
+
+    def _finish(self, environment: Environment, plan: Plan, planned: Planned, choice: Choice) -> Report:
+        try:
+            environment.sync()
+        except ArgosyError as error:
+            self._error = self._error or error
+        if self._error is None and self.stop.draining:
+            self._error = Interrupted(
+                "The run was stopped; the session and everything done so far are saved.",
+                hint="Start it again to go on.",
+            )
+        left = sum(plan.unfinished().values())
+        skipped = planned.items - self._done - self._failed - left
+        started, begun = self._clock
+        report = Report(
+            run=plan.ledger.run,
+            started=started,
+            finished=time.time(),
+            seconds=time.monotonic() - begun,
+            directory=self.settings.directory,
+            strategy_asked=choice.asked,
+            strategy_used=choice.strategy.name,
+            strategy_reason=choice.reason,
+            max_workers=self.settings.max_workers,
+            lease=environment.lease.value,
+            sessions=len(environment.keepers),
+            counts=Counts(planned.items, self._done, skipped, self._failed, left),
+            bytes=self._bytes,
+            requests=environment.requests,
+            retries=self._dispatcher.retries,
+            logins=sum(keeper.logins for keeper in environment.keepers),
+            refusals=sum(keeper.refusals for keeper in environment.keepers),
+            notices=tuple(self._dispatcher.notices),
+            failures=tuple(self._failures),
+            error=self._error,
+        )
+        self._emit(EventKind.RUN_FINISHED, None, report.to_dict())
+        if self._report_file is not None:
+            report.write(self._report_file, plan.rows())
+        return report
+
+    def _close(self, environment: Environment, ledger: Ledger) -> None:
+        self._dispatcher.close()
+        environment.close()
+        ledger.close()

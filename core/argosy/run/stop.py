@@ -1,0 +1,60 @@
+"""Stopping a run: first it drains, then it gives up."""
+
+from __future__ import annotations
+
+import threading
+
+from argosy.errors import Interrupted
+
+
+class Stop:
+    """Says to all workers of a process whether to go on.
+
+    Draining, no new item and no new resource is started, and nobody sleeps on; what is being transferred is
+    finished. Aborted, transfers end at the next piece of their body.
+    """
+
+    def __init__(self) -> None:
+        self._draining = threading.Event()
+        self._aborted = threading.Event()
+
+    @property
+    def draining(self) -> bool:
+        """Whether nothing new is to be started."""
+        return self._draining.is_set()
+
+    @property
+    def aborted(self) -> bool:
+        """Whether everything is to end at once."""
+        return self._aborted.is_set()
+
+    def drain(self) -> None:
+        """Start nothing new."""
+        self._draining.set()
+
+    def abort(self) -> None:
+        """End everything at once."""
+        self._aborted.set()
+        self._draining.set()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait so many seconds.
+
+        Raises
+        ------
+        Interrupted
+            If the run is being stopped.
+        """
+        if self._draining.wait(max(seconds, 0.0)):
+            raise Interrupted("The run is being stopped.")
+
+    def check(self, *, between: bool = False) -> None:
+        """Raise where the run is to end at once, or (between two resources) where it drains.
+
+        Raises
+        ------
+        Interrupted
+            If so.
+        """
+        if self.aborted or (between and self.draining):
+            raise Interrupted("The run is being stopped.")

@@ -1,0 +1,205 @@
+"""The work on one item: expand, fetch, verify, output, put into place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from argosy.errors import (
+    ArgosyError,
+    Interrupted,
+    PluginError,
+    SessionError,
+    StorageError,
+    TransferError,
+)
+from argosy.events import Emit, EventKind
+from argosy.model import Failure, Item, Job, KeptFile, Outcome, Resource, StagedFile, StagedItem, State
+from argosy.run.causes import disk_error
+from argosy.run.environment import Environment
+from argosy.run.fetch import Fetcher, Progress
+from argosy.run.place import Placer
+from argosy.run.staging import Staging
+
+T = TypeVar("T")
+
+
+class Worker:
+    """Does one job at a time; any number of threads may call it.
+
+    Parameters
+    ----------
+    environment
+        What the workers of this process share.
+    emit
+        Takes events.
+    """
+
+    def __init__(self, environment: Environment, emit: Emit) -> None:
+        settings = environment.settings
+        self._environment = environment
+        self._emit = emit
+        self._fetcher = Fetcher(
+            environment.get, environment.pacer, environment.stop, settings.max_retries, settings.retry_delay
+        )
+
+    def __call__(self, job: Job) -> Outcome:
+        """Do a job; what goes wrong is in the outcome."""
+        begun = time.monotonic()
+        item = job.item
+        received = _Counter()
+        self._environment.working_on(item.id)
+        self._emit(
+            EventKind.ITEM_STARTED,
+            item.id,
+            {"title": item.title, "resources": len(item.resources)},
+        )
+        failure: Failure | None = None
+        fatal: ArgosyError | None = None
+        files: tuple[KeptFile, ...] = ()
+        try:
+            files, state = self._do(job, received), State.DONE
+        except Interrupted:
+            state = State.REQUEUED
+        except (SessionError, StorageError) as error:
+            state, fatal = State.REQUEUED, error
+        except OSError as error:
+            state, fatal = State.REQUEUED, disk_error(self._environment.settings.directory, error)
+        except _Failed as failed:
+            state, failure = State.FAILED, failed.failure
+        except Exception as error:  # a mistake of ours costs one item, not the run
+            state, failure = State.FAILED, self._failure("internal", f"{type(error).__name__}: {error}")
+        finally:
+            self._environment.working_on(None)
+        outcome = Outcome(
+            item.id, state, files, received.bytes, time.monotonic() - begun, failure, self._scrubbed(fatal)
+        )
+        self._emit(
+            EventKind.ITEM_FINISHED,
+            item.id,
+            {
+                "state": state.value,
+                "bytes": outcome.bytes,
+                "seconds": round(outcome.seconds, 3),
+                "files": len(files),
+                "failure": failure.message if failure else None,
+            },
+        )
+        return outcome
+
+    def _do(self, job: Job, received: _Counter) -> tuple[KeptFile, ...]:
+        staging = Staging(self._environment.settings.directory, job.item)
+        staging.prepare()
+        item = self._expanded(job.item)
+        files: list[StagedFile] = []
+        progress = self._progress(item, received)
+        for number, resource in enumerate(item.resources):
+            self._environment.stop.check(between=True)
+            try:
+                files.append(self._fetcher.fetch(resource, number, staging, progress))
+            except TransferError as error:
+                raise _Failed(self._failure(error.kind, str(error), url=resource.url)) from None
+        kept = self._produce(job, StagedItem(item, tuple(files)), staging)
+        staging.discard()
+        return kept
+
+    def _expanded(self, item: Item) -> Item:
+        environment = self._environment
+        source = environment.source
+        if source is None or item.resources:
+            return item
+        expanded: object = self._call(source.name, lambda: source.expand(item, environment.http))
+        if not isinstance(expanded, Item) or expanded.id != item.id:
+            raise self._broken(source.name, "its expand() did not return the same item")
+        if not expanded.resources:
+            raise _Failed(self._failure("empty", "The item has nothing to download."))
+        return expanded
+
+    def _produce(self, job: Job, staged: StagedItem, staging: Staging) -> tuple[KeptFile, ...]:
+        placer = Placer(self._environment.settings.directory, job, staged)
+        kept: list[KeptFile] = []
+        for number, output in enumerate(self._environment.outputs):
+            scratch = staging.scratch(number)
+            products = self._call(output.name, lambda o=output, s=scratch: list(o.produce(staged, s)))  # type: ignore[misc]  # a lambda's defaults have no types
+            try:
+                kept += placer.place(products, output.name)
+            except PluginError as error:
+                raise _Failed(self._failure("plugin", str(error), plugin=output.name)) from None
+            except TransferError as error:
+                raise _Failed(self._failure(error.kind, str(error))) from None
+        return tuple(kept)
+
+    def _call(self, plugin: str, function: Callable[[], T]) -> T:
+        """Call a plugin; what it raises fails its item and names it."""
+        try:
+            return function()
+        except TransferError as error:
+            raise _Failed(self._failure(error.kind, str(error), plugin=plugin)) from None
+        except (ArgosyError, OSError):
+            raise
+        except (Exception, SystemExit) as error:
+            raise self._broken(plugin, f"it raised {type(error).__name__}: {error}") from None
+
+    def _broken(self, plugin: str, how: str) -> _Failed:
+        return _Failed(
+            self._failure(
+                "plugin",
+                f"The plugin {plugin!r} broke its contract: {how}. Only this item fails.",
+                plugin=plugin,
+            )
+        )
+
+    def _failure(
+        self, kind: str, message: str, *, url: str | None = None, plugin: str | None = None
+    ) -> Failure:
+        scrub = self._environment.redactor.scrub
+        return Failure(kind, scrub(message), scrub(url) if url else None, plugin)
+
+    def _scrubbed(self, error: ArgosyError | None) -> ArgosyError | None:
+        if error is not None:
+            error.message = self._environment.redactor.scrub(error.message)
+            error.args = (error.message,)
+        return error
+
+    def _progress(self, item: Item, received: _Counter) -> Progress:
+        emit, scrub, id_ = self._emit, self._environment.redactor.scrub, item.id
+
+        def started(resource: Resource, size: int | None) -> None:
+            emit(
+                EventKind.RESOURCE_STARTED,
+                id_,
+                {"url": scrub(resource.url), "path": resource.path, "size": size},
+            )
+
+        def got(size: int) -> None:
+            received.bytes += size
+            emit(EventKind.RESOURCE_PROGRESS, id_, {"bytes": size})
+
+        def retry(resource: Resource, attempt: int, error: TransferError, seconds: float) -> None:
+            url, cause = scrub(resource.url), scrub(error.message)
+            emit(
+                EventKind.RESOURCE_RETRY,
+                id_,
+                {"url": url, "attempt": attempt, "cause": cause, "seconds": round(seconds, 3)},
+            )
+
+        def finished(resource: Resource, file: StagedFile) -> None:
+            data = {"url": scrub(resource.url), "path": resource.path, "bytes": file.size}
+            emit(EventKind.RESOURCE_FINISHED, id_, {**data, "verification": file.verification.value})
+
+        return Progress(started, got, retry, finished)
+
+
+class _Counter:
+    """Bytes received for one item."""
+
+    bytes = 0
+
+
+class _Failed(Exception):
+    """Carries the failure of an item to where its outcome is made."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure

@@ -1,0 +1,42 @@
+"""Who we are, as a mark in a session record names it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from functools import cache
+from pathlib import Path
+
+from argosy.session.record import Holder
+
+
+@cache
+def boot_id() -> str:
+    """Return what tells this boot of the machine from another; empty where the system has no such thing."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def process_start(pid: int) -> int:
+    """Return when a process started, in clock ticks since boot (proc(5), field 22 of stat); 0 if unknown."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[19])
+
+
+@cache
+def _this_process(pid: int) -> tuple[str, int]:
+    return socket.gethostname(), process_start(pid)
+
+
+def this_holder() -> Holder:
+    """Return the mark of the current thread."""
+    pid = os.getpid()
+    host, start = _this_process(pid)
+    return Holder(host, pid, start, threading.current_thread().name, time.time(), boot_id())

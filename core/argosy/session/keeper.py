@@ -1,0 +1,322 @@
+"""The keeper of one session: who may send next, what happens in doubt, and who logs in.
+
+All the rules of the lease stand here and in `argosy.session.lease`, once, above whichever cookie store is
+used. One keeper serves all threads of a process; keepers of other processes meet it in the store.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from argosy.contracts.cookie_store import CookieStore, Release, Scope
+from argosy.cookies import jar
+from argosy.errors import ArgosyError, LoginFailed, SessionInDoubt, SessionLost, StoreError
+from argosy.session.identity import boot_id
+from argosy.session.lease import ExclusiveLease, Lease, SharedLease, Stamp, changed
+from argosy.session.policy import Discipline, Policy, Watch
+from argosy.session.record import SessionRecord, Status
+
+#: So many refusals after a login that nothing was accepted with say that the login is of no use.
+FRUITLESS = 5
+
+
+class SessionKeeper:
+    """Grants leases on one session.
+
+    Parameters
+    ----------
+    store
+        Keeps the session's record.
+    session
+        Its name in the store.
+    policy
+        What the keeper may do.
+    login
+        Logs in and returns the cookies of the new session; None where nobody can.
+    watch
+        Who is told.
+    """
+
+    def __init__(
+        self,
+        store: CookieStore,
+        session: str,
+        policy: Policy = Policy(),
+        *,
+        login: Callable[[], jar.Jar] | None = None,
+        watch: Watch = Watch(),
+    ) -> None:
+        self.store = store
+        self.session = session
+        self.policy = policy
+        self.logins = 0
+        self.refusals = 0
+        self._login = login
+        self._watch = watch
+        self._mutex = threading.Lock()
+        self._fruitless = 0
+        self._fatal: SessionLost | LoginFailed | SessionInDoubt | None = None
+
+    def lease(self, url: str, admit: Callable[[], float] = lambda: 0.0) -> Lease:
+        """Return a lease for one request, once it is this sender's turn.
+
+        Parameters
+        ----------
+        url
+            Where the request goes. One that carries no token of the session needs no exclusive lease.
+        admit
+            Asked at the last moment, with the session held and nothing sent: seconds to wait first, for
+            politeness; 0 to go ahead. The session is never held during that wait.
+
+        Raises
+        ------
+        SessionLost, LoginFailed, SessionInDoubt
+            If there is no session, and none can be had.
+        StoreError
+            If the store fails; nothing was sent.
+        """
+        while True:
+            if self._fatal is not None:
+                raise self._fatal
+            if self._overlaps(url):
+                delay = admit()
+                if delay <= 0:
+                    return SharedLease(self.store, self._read())
+            else:
+                release = self._acquire()
+                try:
+                    delay = self._ready(admit)
+                    if delay <= 0:
+                        return self._exclusive(release)
+                except BaseException:
+                    release()
+                    raise
+                release()
+            self._watch.waiting("delay")
+            self._watch.sleep(delay)
+
+    def ensure(self) -> None:
+        """Log in where there is no session yet, so that a wrong password is found before the first request."""
+        release = self._acquire()
+        try:
+            self._usable(self._read())
+        finally:
+            release()
+
+    def login(self, reason: str = "asked for") -> None:
+        """Log in again, whatever there is; everybody else waits for it."""
+        release = self._acquire()
+        try:
+            self._log_in(self._read(), reason)
+        finally:
+            release()
+
+    def accepted(self, stamp: Stamp) -> None:
+        """Say that a request with this stamp was accepted: the login behind it is good."""
+        if self._fruitless:
+            with self._mutex:
+                self._fruitless = 0
+
+    def refused(self, stamp: Stamp) -> None:
+        """Say that a request was refused; return where it is worth sending again under a new lease.
+
+        The store is read again first: where somebody has a newer token there is no login, and the loser
+        never clears the winner's token. Otherwise this sender logs in, once, and everybody waits for it.
+
+        Raises
+        ------
+        SessionLost
+            If the session cannot be renewed.
+        LoginFailed
+            If the login was not accepted.
+        """
+        with self._mutex:
+            self.refusals += 1
+        release = self._acquire()
+        try:
+            record = self._read()
+            if record.logins != stamp.logins:
+                return
+            if not stamp.exclusive and record.cookies != stamp.cookies:
+                return
+            if not self.policy.renewable and record.logins:
+                raise self._lose(
+                    SessionLost(
+                        f"The service refuses the session {self.session!r}, and it cannot be renewed from here. "
+                        "Everything done so far is kept.",
+                        hint="Export the cookies from your browser again, then run: argosy login CONFIG",
+                    )
+                )
+            self._log_in(record, "the service refused the session")
+        finally:
+            release()
+
+    def fruitless(self) -> None:
+        """Say that a request was refused right after a login.
+
+        Raises
+        ------
+        SessionLost
+            If nothing at all is accepted any more, however often one logs in.
+        """
+        with self._mutex:
+            self._fruitless += 1
+            lost = self._fruitless >= FRUITLESS
+        if lost:
+            raise self._lose(
+                SessionLost(
+                    f"The service accepts the login but refuses {FRUITLESS} requests in a row after it. "
+                    "Everything done so far is kept.",
+                    hint="Check with a browser what this account may download.",
+                )
+            )
+
+    def sync(self) -> None:
+        """Put the session on stable storage."""
+        release = self._acquire()
+        try:
+            record = self._read()
+            if record.generation and not record.synced:
+                self.store.write(changed(record, synced=True), record.generation)
+        finally:
+            release()
+        self.store.sync()
+
+    # -- what happens while the session is held
+
+    def _read(self) -> SessionRecord:
+        return self.store.read(self.session) or SessionRecord(self.session)
+
+    def _overlaps(self, url: str) -> bool:
+        """Return whether a request may overlap others: its lease is shared, or no token goes with it."""
+        record = self._read()
+        if self._needs_login(record) or (record.status is Status.IN_FLIGHT and self._is_shared()):
+            return False
+        return self._is_shared() or (bool(record.cookies) and not jar.concerns(record.cookies, url))
+
+    def _is_shared(self) -> bool:
+        return self.policy.discipline is Discipline.SHARED
+
+    def _needs_login(self, record: SessionRecord) -> bool:
+        return self._login is not None and (not record.logins or record.status is Status.DEAD)
+
+    def _acquire(self) -> Release:
+        release = self.store.acquire(self.session, wait=False)
+        if release is None:
+            self._watch.waiting("lease")
+            release = self.store.acquire(self.session)
+        if release is None:
+            raise StoreError(
+                f"The cookie store {self.store.name!r} gave up waiting for the session {self.session!r}, "
+                "which breaks its contract."
+            )
+        return release
+
+    def _ready(self, admit: Callable[[], float]) -> float:
+        """Make the held session usable; return the seconds to wait first, if any."""
+        if self._fatal is not None:
+            raise self._fatal
+        delay = self._doubt_left(self._read())
+        if delay > 0:
+            self._watch.waiting("doubt")
+            return delay
+        self._usable(self._read())
+        return admit()
+
+    def _exclusive(self, release: Release) -> Lease:
+        if self._is_shared():  # the session was in doubt or had to be logged in; now it is usable
+            record = self._read()
+            release()
+            return SharedLease(self.store, record)
+        return ExclusiveLease(
+            self.store,
+            self._read(),
+            release,
+            to_end=self.policy.discipline is Discipline.EXCLUSIVE_TO_END,
+            on_lapse=lambda: self._watch.notice(
+                f"The session {self.session!r} was changed by somebody else while a request held it: "
+                "was its lock file or its store replaced? Their token stands."
+            ),
+        )
+
+    def _in_doubt(self, record: SessionRecord) -> bool:
+        """Return whether the token may be spent: marked by somebody who is gone, or from before a power loss."""
+        if record.status is Status.IN_FLIGHT:
+            return True
+        lost_power = bool(record.boot) and not record.synced and record.boot != boot_id()
+        return lost_power and self.store.scope is Scope.HOST and bool(record.cookies)
+
+    def _on_doubt(self) -> str:
+        return self.policy.on_doubt or ("login" if self._login and self.policy.renewable else "ask")
+
+    def _doubt_left(self, record: SessionRecord) -> float:
+        """Return the seconds until a session in doubt may be tried, where the policy is to wait."""
+        if self._on_doubt() != "wait" or record.holder is None or not self._in_doubt(record):
+            return 0.0
+        # no longer than the whole wait, should the wall clock have been set back
+        return min(record.holder.since + self.policy.doubt_wait - time.time(), self.policy.doubt_wait)
+
+    def _usable(self, record: SessionRecord) -> None:
+        """Log in where there is no session, or where the policy for a session in doubt is to log in."""
+        if self._needs_login(record):
+            if record.logins and not self.policy.renewable:
+                raise self._lose(
+                    SessionLost(
+                        f"The service has ended the session {self.session!r}, and it cannot be renewed from here.",
+                        hint="Export the cookies from your browser again, then run: argosy login CONFIG",
+                    )
+                )
+            self._log_in(record, "the service ended the session" if record.logins else "first use")
+        elif self._in_doubt(record):
+            self._resolve_doubt(record)
+
+    def _resolve_doubt(self, record: SessionRecord) -> None:
+        policy = self._on_doubt()
+        if policy == "login":
+            self._log_in(record, "a request was sent and its answer never came")
+        elif policy == "wait":
+            self.store.write(changed(record, status=Status.IDLE, holder=None), record.generation)
+        else:
+            who = f" by process {record.holder.pid} on {record.holder.host}" if record.holder else ""
+            raise self._lose(
+                SessionInDoubt(
+                    f"The session {self.session!r} is in doubt: a request was sent{who} and its answer never came, "
+                    "so the service may have replaced the token. Everything done so far is kept.",
+                    hint='Log in again: argosy login CONFIG. If the service never replaces tokens, set "lease" to '
+                    '"shared"; if an old token stays good for a while, set "on_doubt" to {"wait": SECONDS}.',
+                )
+            )
+
+    def _log_in(self, record: SessionRecord, reason: str) -> None:
+        if self._fatal is not None:
+            raise self._fatal
+        if self._login is None:
+            raise self._lose(
+                SessionLost(f"The session {self.session!r} cannot be renewed: nobody can log in.")
+            )
+        if self.logins >= self.policy.max_logins:
+            raise self._lose(
+                SessionLost(
+                    f"The session {self.session!r} was logged in {self.logins} times in this run, which is the limit. "
+                    "Everything done so far is kept.",
+                    hint='If the service really ends sessions that often, raise "max_logins".',
+                )
+            )
+        self._watch.waiting("login")
+        self.logins += 1
+        try:
+            cookies = self._login()
+        except LoginFailed as error:
+            raise self._lose(error) from None
+        for cookie in cookies:
+            self._watch.secret(cookie.value)
+        new = changed(record, cookies=cookies, status=Status.IDLE, holder=None, logins=record.logins + 1)
+        self.store.write(new, record.generation)
+        self._watch.login(reason)
+
+    def _lose(self, error: SessionLost | LoginFailed | SessionInDoubt) -> ArgosyError:
+        """Remember that the session is lost, so that no other worker tries again, and return the error."""
+        self._fatal = error
+        return error

@@ -1,0 +1,208 @@
+"""The lease: the right to send one request with the session's newest token.
+
+One object serves one request. Whoever sends it calls, in this order, `cookie_header`, then one of `settle`
+(the headers are in), `unsent` (not a byte went out) or `doubt` (it went out, and no answer came), then `end`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from argosy.contracts.cookie_store import CookieStore, Release
+from argosy.cookies import jar
+from argosy.errors import GenerationMoved
+from argosy.session.identity import boot_id, this_holder
+from argosy.session.record import SessionRecord, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Which session a request was sent with, to compare after a refusal.
+
+    Parameters
+    ----------
+    logins
+        The session's count of logins then.
+    cookies
+        Its cookies then; compared, never shown.
+    exclusive
+        Whether nobody else could replace the token meanwhile.
+    """
+
+    logins: int
+    cookies: jar.Jar
+    exclusive: bool
+
+    def __repr__(self) -> str:
+        return f"Stamp(logins={self.logins})"
+
+
+class Lease(Protocol):
+    """What a sender needs of a lease, whatever its discipline."""
+
+    #: Whether the lease is to be ended by the last byte of the body instead of the headers.
+    to_end: bool
+
+    @property
+    def stamp(self) -> Stamp:
+        """Which session the request goes with."""
+
+    def cookie_header(self, url: str) -> str | None:
+        """Return the ``Cookie`` header for the request, or None."""
+
+    def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
+        """Store what the response's raw ``Set-Cookie`` headers bring, whatever its status."""
+
+    def unsent(self) -> None:
+        """Say that not a byte of the request went out: the token is as good as before."""
+
+    def doubt(self) -> None:
+        """Say that the request went out and its answer never came: nobody knows which token is good."""
+
+    def end(self, *, complete: bool = True) -> None:
+        """Give the lease back; may be called more than once.
+
+        Parameters
+        ----------
+        complete
+            Whether the body came to its end (for a lease that reaches that far).
+        """
+
+
+def changed(record: SessionRecord, **changes: object) -> SessionRecord:
+    """Return the next generation of a record."""
+    stamps = {"generation": record.generation + 1, "saved": time.time(), "boot": boot_id(), "synced": False}
+    return replace(record, **{**stamps, **changes})  # type: ignore[arg-type]  # replace() checks the names
+
+
+class ExclusiveLease:
+    """A lease that has the session to itself, from the mark to the commit of the new token.
+
+    Parameters
+    ----------
+    store
+        Keeps the record.
+    record
+        The newest record, read under the hold.
+    release
+        Ends the hold.
+    to_end
+        Keep the hold, and the mark, to the last byte of the body.
+    on_lapse
+        Called where somebody else changed the session under our hold: a lock file that was removed, a
+        lease that outlived its time. Their token stands; ours is given up.
+    """
+
+    def __init__(
+        self,
+        store: CookieStore,
+        record: SessionRecord,
+        release: Release,
+        *,
+        to_end: bool = False,
+        on_lapse: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.to_end = to_end
+        self._store = store
+        self._release = release
+        self._on_lapse = on_lapse
+        self.stamp = Stamp(record.logins, record.cookies, exclusive=True)
+        # generation and mark in one write: if it fails, nothing is sent
+        self._record = changed(record, status=Status.IN_FLIGHT, holder=this_holder())
+        store.write(self._record, record.generation)
+        self._marked = True
+        self._ended = False
+
+    def cookie_header(self, url: str) -> str | None:
+        """Return the ``Cookie`` header for the request, or None."""
+        return jar.cookie_header(self._record.cookies, url, time.time())
+
+    def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
+        """Store the new cookies and clear the mark in one commit (with `to_end`: keep the mark)."""
+        cookies = jar.settle(self._record.cookies, headers, url, time.time(), date)
+        if self.to_end:
+            self._commit(cookies=cookies)
+        else:
+            over = not cookies and bool(self._record.cookies)
+            self._commit(cookies=cookies, status=Status.DEAD if over else Status.IDLE, holder=None)
+
+    def unsent(self) -> None:
+        """Clear the mark; the token was not spent."""
+        if self._marked:
+            self._commit(status=Status.IDLE, holder=None)
+
+    def doubt(self) -> None:
+        """Leave the mark where it is: whoever comes next finds it."""
+
+    def end(self, *, complete: bool = True) -> None:
+        """Give the session to the next one."""
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            if self.to_end and self._marked and complete:
+                self._commit(status=Status.IDLE, holder=None)
+        finally:
+            self._release()
+
+    def _commit(self, **changes: object) -> None:
+        record = changed(self._record, **changes)
+        try:
+            self._store.write(record, self._record.generation)
+        except GenerationMoved:
+            self._marked = False
+            self._on_lapse()
+            return
+        self._record = record
+        self._marked = record.status is Status.IN_FLIGHT
+
+
+class SharedLease:
+    """A lease that others overlap: for sessions whose token stays good, and for requests that carry none.
+
+    Parameters
+    ----------
+    store
+        Keeps the record.
+    record
+        The newest record.
+    """
+
+    to_end = False
+
+    def __init__(self, store: CookieStore, record: SessionRecord) -> None:
+        self._store = store
+        self._record = record
+        self.stamp = Stamp(record.logins, record.cookies, exclusive=False)
+
+    def cookie_header(self, url: str) -> str | None:
+        """Return the ``Cookie`` header for the request, or None."""
+        return jar.cookie_header(self._record.cookies, url, time.time())
+
+    def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
+        """Merge what the response brought into the newest record; a login since then wins over it."""
+        if not headers:
+            return
+        record = self._record
+        while True:
+            cookies = jar.settle(record.cookies, headers, url, time.time(), date)
+            if cookies is record.cookies or record.logins != self._record.logins:
+                return
+            try:
+                self._store.write(changed(record, cookies=cookies), record.generation)
+            except GenerationMoved:
+                record = self._store.read(record.session) or SessionRecord(record.session)
+            else:
+                return
+
+    def unsent(self) -> None:
+        """Do nothing: nothing was marked."""
+
+    def doubt(self) -> None:
+        """Do nothing: the token stays good."""
+
+    def end(self, *, complete: bool = True) -> None:
+        """Do nothing: nothing was held."""

@@ -1,0 +1,68 @@
+"""Logging in, in a jar of its own: the session's record changes only when the login has succeeded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+import requests
+
+from argosy.contracts.auth import Auth
+from argosy.cookies.cookie import Cookie
+from argosy.cookies.jar import Jar
+from argosy.errors import ArgosyError, PluginError, TransferError
+
+
+class CookieJar:
+    """The cookies of a login under way; satisfies `argosy.LoginSession`.
+
+    Parameters
+    ----------
+    http
+        Sends the login's requests, and gives the jar what they bring.
+    """
+
+    def __init__(self, http: requests.Session) -> None:
+        self.http = http
+        self.cookies: Jar = ()
+
+    def add_cookies(self, cookies: Iterable[Cookie]) -> None:
+        """Put cookies into the jar that did not come with a response."""
+        kept = {cookie.key: cookie for cookie in self.cookies}
+        kept.update((cookie.key, cookie) for cookie in cookies)
+        self.cookies = tuple(kept.values())
+
+
+def logger_in(auth: Auth, open_jar: Callable[[], CookieJar]) -> Callable[[], Jar]:
+    """Return what logs in and returns the cookies of the new session.
+
+    Parameters
+    ----------
+    auth
+        The plugin that knows how.
+    open_jar
+        Makes an empty jar with an HTTP session on it.
+    """
+
+    def log_in() -> Jar:
+        jar = open_jar()
+        try:
+            auth.login(jar)
+        except ArgosyError:
+            raise
+        except requests.RequestException as error:
+            # the service is out of reach: that is no answer to the login, and may be different later
+            raise TransferError(
+                f"The login could not be sent: {type(error).__name__}.", kind="connect", retryable=True
+            ) from None
+        except (Exception, SystemExit) as error:
+            raise PluginError(
+                f"The auth plugin {auth.name!r} failed while logging in: {type(error).__name__}: {error}",
+                hint="Report it to the plugin's author.",
+            ) from None
+        finally:
+            jar.http.close()
+        now = time.time()
+        return tuple(cookie for cookie in jar.cookies if not cookie.expired(now))
+
+    return log_in

@@ -1,0 +1,70 @@
+"""What a keeper may do, and whom it tells."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Discipline(StrEnum):
+    """How requests share a session."""
+
+    EXCLUSIVE = "exclusive"
+    EXCLUSIVE_TO_END = "exclusive-to-end"
+    SHARED = "shared"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a keeper may do.
+
+    Parameters
+    ----------
+    discipline
+        How requests share the session.
+    on_doubt
+        ``login``, ``ask`` or ``wait``; None is ``login`` where one can log in, else ``ask``.
+    doubt_wait
+        Seconds to wait after a lost answer before the token is tried once more, for ``wait``.
+    max_logins
+        Logins this keeper makes at most: creating sessions is a quota of its own.
+    renewable
+        Whether a login makes a new session; false for an imported jar, which can be imported only once.
+    """
+
+    discipline: Discipline = Discipline.EXCLUSIVE
+    on_doubt: str | None = None
+    doubt_wait: float = 0.0
+    max_logins: int = 20
+    renewable: bool = True
+
+
+def _nothing(*_: object) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who is told what a keeper does, for progress displays and for redaction.
+
+    Parameters
+    ----------
+    waiting
+        Called with ``"lease"``, ``"login"``, ``"delay"`` or ``"doubt"`` before a wait.
+    login
+        Called with the reason of each login after it succeeded.
+    notice
+        Called with a message for the person.
+    secret
+        Called with every new token, so that it can be redacted.
+    sleep
+        Waits so many seconds, or less where the run is stopped.
+    """
+
+    waiting: Callable[[str], None] = _nothing
+    login: Callable[[str], None] = _nothing
+    notice: Callable[[str], None] = _nothing
+    secret: Callable[[str], None] = _nothing
+    sleep: Callable[[float], None] = time.sleep

@@ -1,0 +1,109 @@
+"""A response's body with something put before it or behind it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import requests
+
+
+class Body:
+    """Stands in for the raw body of a response.
+
+    Parameters
+    ----------
+    raw
+        The body as urllib3 gives it, undecoded bytes.
+    start
+        Bytes that were read already and come first.
+    on_end
+        Called once, with True at the last byte and False where the body was given up or broke.
+    """
+
+    def __init__(self, raw: Any, *, start: bytes = b"", on_end: Callable[[bool], None] | None = None) -> None:
+        self._raw = raw
+        self._start = start
+        self._on_end = on_end
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def __del__(self) -> None:
+        self._ended(complete=False)
+
+    def read(self, amt: int | None = None, *args: Any, **kwargs: Any) -> bytes:
+        """Read as `urllib3.HTTPResponse.read` does."""
+        if self._start:
+            size = len(self._start) if amt is None else amt
+            start, self._start = self._start[:size], self._start[size:]
+            return start if amt is not None else start + self.read(None, *args, **kwargs)
+        try:
+            data: bytes = self._raw.read(amt, *args, **kwargs)
+        except BaseException:
+            self._ended(complete=False)
+            raise
+        if amt is None or (not data and amt):
+            self._ended(complete=True)
+        return data
+
+    def stream(self, amt: int = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:
+        """Yield the body in pieces as `urllib3.HTTPResponse.stream` does."""
+        if self._start:
+            start, self._start = self._start, b""
+            yield start
+        complete = False
+        try:
+            yield from self._raw.stream(amt, decode_content=decode_content)
+            complete = True
+        finally:
+            self._ended(complete=complete)
+
+    def close(self) -> None:
+        """Give the body up."""
+        self._raw.close()
+        self._ended(complete=False)
+
+    def release_conn(self) -> None:
+        """Give the connection back."""
+        self._raw.release_conn()
+        self._ended(complete=False)
+
+    def _ended(self, *, complete: bool) -> None:
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(complete)
+
+
+def peek(response: requests.Response, size: int) -> bytes:
+    """Return the first bytes of a response's body and leave the body as if it were unread.
+
+    Parameters
+    ----------
+    response
+        Made with ``stream=True``, its body unread.
+    size
+        How many bytes to look at, at most.
+
+    Returns
+    -------
+    bytes
+        Decompressed where the server compressed them.
+    """
+    pieces: list[bytes] = []
+    missing = size
+    while missing > 0:
+        piece = response.raw.read(missing, decode_content=False)
+        if not piece:
+            break
+        pieces.append(piece)
+        missing -= len(piece)
+    start = b"".join(pieces)
+    response.raw = Body(response.raw, start=start)
+    if response.headers.get("Content-Encoding", "").lower() in ("gzip", "x-gzip"):
+        try:
+            return zlib.decompressobj(31).decompress(start, size)
+        except zlib.error:
+            return b""
+    return start

@@ -1,0 +1,67 @@
+"""The HTTP session of a login: cookies in a jar of its own, no lease."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.response import BaseHTTPResponse
+
+from argosy.cookies import jar
+from argosy.session.login import CookieJar
+from argosy.transport.session import plain_session
+
+
+class _ScratchAdapter(HTTPAdapter):
+    """Sends with the cookies of a jar, and puts into it what responses bring."""
+
+    target: CookieJar
+
+    def __init__(self, timeout: tuple[float, float]) -> None:
+        self._timeout = timeout
+        super().__init__(max_retries=0)
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
+        verify: bool | str = True,
+        cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """Send one request."""
+        header = jar.cookie_header(self.target.cookies, request.url or "", time.time())
+        if header is None:
+            request.headers.pop("Cookie", None)
+        else:
+            request.headers["Cookie"] = header
+        return super().send(request, stream, timeout or self._timeout, verify, cert, proxies)
+
+    def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
+        """Take the cookies of each hop."""
+        target, headers = self.target, resp.headers.getlist("Set-Cookie")
+        target.cookies = jar.settle(
+            target.cookies, headers, req.url or "", time.time(), resp.headers.get("Date")
+        )
+        return super().build_response(req, resp)
+
+
+def open_jar(timeout: tuple[float, float]) -> CookieJar:
+    """Return an empty jar with an HTTP session on it.
+
+    Parameters
+    ----------
+    timeout
+        Seconds to connect, and for each answer.
+    """
+    session: Any = plain_session()
+    opened = CookieJar(session)
+    adapter = _ScratchAdapter(timeout)
+    adapter.target = opened
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return opened

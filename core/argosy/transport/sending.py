@@ -1,0 +1,193 @@
+"""What is known about the one request a thread is sending, and the hard deadline on it.
+
+urllib3 makes and reuses connections deep below the adapter. The adapter leaves a `Sending` in a context
+variable; our connection class finds it there, counts the bytes that went out, and puts its socket under the
+deadline. So the adapter knows whether a failed request can have reached the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import http.client
+import itertools
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+#: Seconds a connection may lie idle before it is made anew. Servers close idle connections after 5 s (Node's
+#: default) or later; a request sent into a connection that is just being closed is in doubt.
+MAX_IDLE = 4.0
+
+
+class Sending:
+    """One request on its way.
+
+    Parameters
+    ----------
+    deadline
+        When connect, send and headers must be over, on the monotonic clock (seconds).
+    watchdog
+        Closes the socket then.
+    """
+
+    def __init__(self, deadline: float, watchdog: Watchdog) -> None:
+        self.deadline = deadline
+        self.expired = False
+        self.bytes_out = 0
+        self._watchdog = watchdog
+        self._sock: socket.socket | None = None
+        self._mutex = threading.Lock()
+
+    def begin(self, sock: socket.socket) -> None:
+        """Put the socket that the request goes through under the deadline.
+
+        Raises
+        ------
+        TimeoutError
+            If the deadline is over already; nothing was sent.
+        """
+        if self._sock is sock:
+            return
+        if time.monotonic() >= self.deadline:
+            self.expired = True
+            raise TimeoutError("the deadline was over before anything was sent")
+        self._sock = sock
+        self._watchdog.watch(self)
+
+    def finish(self) -> None:
+        """Take the socket out of the deadline: the headers are in, or the request failed."""
+        with self._mutex:
+            self._sock = None
+
+    def expire(self) -> None:
+        """Cut the connection; a thread that waits on it fails at once."""
+        with self._mutex:
+            sock, self._sock = self._sock, None
+            if sock is None:
+                return
+            self.expired = True
+            with contextlib.suppress(OSError):
+                # the base class's method: ssl's own would drop its state under the reading thread
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+class Watchdog:
+    """A thread that expires sendings at their deadline; started with the first."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._heap: list[tuple[float, int, Sending]] = []
+        self._count = itertools.count()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, sending: Sending) -> None:
+        """Expire a sending at its deadline unless it is finished by then."""
+        with self._condition:
+            first = not self._heap or sending.deadline < self._heap[0][0]
+            heapq.heappush(self._heap, (sending.deadline, next(self._count), sending))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="argosy-deadline", daemon=True)
+                self._thread.start()
+            elif first:
+                self._condition.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                while self._heap and (left := self._heap[0][0] - time.monotonic()) > 0:
+                    self._condition.wait(left)
+                if not self._heap and not self._condition.wait_for(lambda: self._heap, timeout=60.0):
+                    self._thread = None
+                    return
+                if self._heap[0][0] > time.monotonic():
+                    continue
+                _, _, sending = heapq.heappop(self._heap)
+            sending.expire()
+
+
+#: The request that the current thread is sending, if it goes through an adapter of ours.
+current: ContextVar[Sending | None] = ContextVar("argosy_sending", default=None)
+
+
+class _Response(http.client.HTTPResponse):
+    """Takes no interim response for the final one, and no broken line for the end of the headers."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # not in the stubs
+            if not 102 <= status[1] < 200:
+                return status
+            http.client.parse_headers(self.fp)  # 103 Early Hints (RFC 8297): the answer is still to come
+
+    def begin(self) -> None:
+        super().begin()
+        if self.headers.defects:
+            # the parser took a line without a colon for the end of the headers; a token behind it must not be lost
+            for line in str(self.headers.get_payload()).splitlines():
+                name, colon, value = line.partition(":")
+                if colon and name.strip().lower() == "set-cookie":
+                    self.headers.add_header("Set-Cookie", value.strip())
+
+
+def _send(connection: HTTPConnection, data: Any, send: Callable[[Any], None]) -> None:
+    """Send as `http.client` does, but know how much the system took."""
+    sending = current.get()
+    if connection.sock is None:
+        connection.connect()
+    sock = connection.sock
+    if sock is None or sending is None or not isinstance(data, bytes):
+        send(data)
+        return
+    sending.begin(sock)
+    view = memoryview(data)
+    while view:
+        taken = sock.send(view)
+        sending.bytes_out += taken
+        view = view[taken:]
+
+
+class _PlainConnection(HTTPConnection):
+    response_class = _Response
+
+    def send(self, data: Any) -> None:
+        _send(self, data, super().send)
+
+
+class _TlsConnection(HTTPSConnection):
+    response_class = _Response
+
+    def send(self, data: Any) -> None:
+        _send(self, data, super().send)
+
+
+class _FreshPool(HTTPConnectionPool):
+    """Does not reuse a connection that has been idle for long."""
+
+    ConnectionCls: Any = _PlainConnection
+
+    def _get_conn(self, timeout: float | None = None):  # type: ignore[no-untyped-def]  # urllib3's own type is private
+        connection = super()._get_conn(timeout)
+        idle_since = getattr(connection, "idle_since", None)
+        if idle_since is not None and time.monotonic() - idle_since > MAX_IDLE:
+            connection.close()
+        return connection
+
+    def _put_conn(self, conn):  # type: ignore[no-untyped-def]  # urllib3's own type is private
+        if conn is not None:
+            conn.idle_since = time.monotonic()
+        super()._put_conn(conn)
+
+
+class _FreshTlsPool(_FreshPool, HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+#: For a `urllib3.PoolManager`.
+POOL_CLASSES = {"http": _FreshPool, "https": _FreshTlsPool}

@@ -1,0 +1,146 @@
+"""A requests session whose requests are authorised: leased, judged, and sent again after a login."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+from urllib.parse import urldefrag
+
+import requests
+from requests.cookies import RequestsCookieJar
+
+from argosy._version import __version__
+from argosy.contracts.auth import ResponseHead
+from argosy.errors import Refused
+from argosy.session.keeper import SessionKeeper
+from argosy.session.lease import Stamp
+from argosy.transport.adapter import LeasedAdapter
+from argosy.transport.body import peek
+from argosy.transport.pacing import Pacer
+
+#: Bytes of an HTML body that a refusal is looked for in.
+PEEK = 64 * 1024
+
+#: Redirects that one request follows at most, each under a lease of its own.
+MAX_REDIRECTS = 10
+
+
+def plain_session() -> requests.Session:
+    """Return a requests session that takes nothing from its surroundings.
+
+    No proxies and no ``.netrc`` from the environment, and no cookie jar of its own beside the session's
+    record. Compression is not asked for: a truncated body that was compressed ends early without an error.
+    """
+    session = requests.Session()
+    _make_plain(session)
+    return session
+
+
+def _make_plain(session: requests.Session) -> None:
+    session.trust_env = False
+    session.max_redirects = MAX_REDIRECTS
+    session.cookies = RequestsCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+    session.headers["User-Agent"] = f"argosy/{__version__}"
+    session.headers["Accept-Encoding"] = "identity"
+
+
+class AuthorizedSession(requests.Session):
+    """Sends requests on one session; a refusal is judged, the session renewed, and the request sent again.
+
+    Parameters
+    ----------
+    keeper
+        The keeper of the session.
+    is_refusal
+        The auth plugin's judgement.
+    pacer
+        Spaces requests to a host.
+    timeout
+        Seconds: to connect, for connect + send + headers, and between two pieces of a body.
+    """
+
+    def __init__(
+        self,
+        keeper: SessionKeeper,
+        is_refusal: Callable[[ResponseHead], bool],
+        *,
+        pacer: Pacer | None = None,
+        timeout: tuple[float, float, float] = (10.0, 60.0, 60.0),
+    ) -> None:
+        super().__init__()
+        _make_plain(self)
+        self.keeper = keeper
+        self.active = 0
+        self._is_refusal = is_refusal
+        connect, headers, read = timeout
+        self._timeout = (connect, max(headers, read))  # the adapter's own deadline cuts late headers
+        self._proof: str | None = None
+        self._doubts_logins = False
+        adapter = LeasedAdapter(keeper, deadline=headers, pacer=pacer)
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
+
+    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send a request as `requests.Session.request` does, and judge the answer.
+
+        Raises
+        ------
+        Refused
+            If the service refuses this request although the session is good.
+        SessionError
+            If the session is lost.
+        """
+        kwargs.setdefault("timeout", self._timeout)
+        stream, kwargs["stream"] = kwargs.get("stream", False), True
+        renewed = False
+        while True:
+            response = super().request(method, url, *args, **kwargs)
+            stamp: Stamp = response.argosy_stamp  # type: ignore[attr-defined]  # the adapter's note
+            if not self._refuses(response):
+                self.keeper.accepted(stamp)
+                self._proof = response.url if response.ok else self._proof
+                if not stream:
+                    response.content  # noqa: B018 - reads the body, as requests does
+                return response
+            response.close()
+            if renewed:
+                self._doubts_logins = True
+                self.keeper.fruitless()
+                raise self._refused(response)
+            if self._doubts_logins and self._is_good(but=response.url):
+                raise self._refused(response)
+            self.keeper.refused(stamp)
+            renewed = True
+
+    def _refuses(self, response: requests.Response) -> bool:
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        start = b""
+        if kind in ("text/html", "application/xhtml+xml") and response.request.method != "HEAD":
+            start = peek(response, PEEK)
+        first = response.history[0] if response.history else response
+        asked = urldefrag(first.request.url or "").url
+        return self._is_refusal(
+            ResponseHead(asked, response.url, response.status_code, response.headers, start)
+        )
+
+    def _is_good(self, but: str) -> bool:
+        """Return whether something that was accepted before still is: then the refusal is not the session's.
+
+        Asked only after a login did not help: without it, each thing this account may not have would
+        cost a login.
+        """
+        proof = self._proof
+        if proof is None or proof == but:
+            return False
+        response = super().request("HEAD", proof, stream=True, timeout=self._timeout)
+        response.close()
+        return not self._refuses(response)
+
+    @staticmethod
+    def _refused(response: requests.Response) -> Refused:
+        return Refused(
+            f"The service refuses this although the session is good (status {response.status_code}).",
+            kind="refused",
+            hint="Check with a browser whether this account may download it.",
+        )

@@ -1,0 +1,28 @@
+"""The strategy that does one item after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import argosy
+from argosy.contracts import Strategy, Work
+from argosy.model import Job, Outcome
+
+
+class SerialStrategy(Strategy):
+    """Does one item after the other, in the order of the source."""
+
+    name = "serial"
+    summary = "One item at a time"
+    parallel = False
+
+    def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
+        """Yield the outcome of each job before the next one is taken."""
+        for job in jobs:
+            yield work(job)
+
+
+@argosy.hookimpl
+def argosy_strategy() -> type[Strategy]:
+    """Register the strategy."""
+    return SerialStrategy

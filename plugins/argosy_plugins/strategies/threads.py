@@ -1,0 +1,53 @@
+"""The strategy that does several items at once, in threads of one process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+import argosy
+from argosy.contracts import Strategy, Work
+from argosy.model import Job, Outcome
+
+
+class ThreadsStrategy(Strategy):
+    """Does up to `max_workers` items at once.
+
+    Threads serve well here: while a body streams, Python's interpreter lock is free.
+    """
+
+    name = "threads"
+    summary = "Several items at once, in threads of one process"
+
+    def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
+        """Yield outcomes as they come; a job is taken only when a thread is free for it."""
+        waiting = iter(jobs)
+        running: set[Future[Outcome]] = set()
+        pool = ThreadPoolExecutor(max_workers, thread_name_prefix="argosy")
+        broken: BaseException | None = None
+        more = True
+        try:
+            while more or running:
+                while more and len(running) < max_workers:
+                    try:
+                        job = next(waiting)
+                    except StopIteration:
+                        more = False
+                    except Exception as error:  # what runs is finished and told before the run hears of it
+                        broken, more = error, False
+                    else:
+                        running.add(pool.submit(work, job))
+                done, running = wait(running, return_when=FIRST_COMPLETED) if running else (set(), running)
+                for future in done:
+                    yield future.result()
+            if broken is not None:
+                raise broken
+        finally:
+            # a run that is given up does not wait for the network
+            pool.shutdown(wait=not running, cancel_futures=True)
+
+
+@argosy.hookimpl
+def argosy_strategy() -> type[Strategy]:
+    """Register the strategy."""
+    return ThreadsStrategy

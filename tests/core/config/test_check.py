@@ -1,0 +1,160 @@
+"""Every mistake is named: where it is, what was found, what would be right."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from argosy.config import check
+from argosy.config.check import SLOTS
+from argosy.registry import Registry
+
+LOGIN = {"use": "form-login", "url": "https://library.example/login"}
+
+
+def lines(document: Any, registry: Registry) -> list[str]:
+    return [str(problem) for problem in check(document, registry, "a.toml")]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"max_workers": 2, "token_save_interval": 4, "download_delay": 10, "force_redownload": False},
+        {"strategy": "serial", "max_workers": 8},
+        {"source": {"use": "manifest", "path": "x"}, "output": "zip", "observers": ["log"]},
+        {"output": ["files", {"use": "zip", "level": 0}]},
+        {"output": {"use": "open", "anything": 1}},
+        {"on_doubt": "ask", "tags": "a, b", "timeout": {"read": 0.5}},
+        {"on_doubt": {"wait": 2.5}, "tags": ["a"]},
+        {"auth": {**LOGIN, "fields": {"user": "ada", "password": {"env": "PASSWORD"}}}},
+        {"directory": Path("somewhere"), "tags": ("a", "b")},
+    ],
+)
+def test_valid(document: dict[str, Any], registry: Registry) -> None:
+    assert lines(document, registry) == []
+
+
+@pytest.mark.parametrize(
+    ("document", "line"),
+    [
+        (5, "a.toml: found 5; expected an object"),
+        ({"max_wrkers": 3}, 'a.toml: unknown key "max_wrkers"; did you mean "max_workers"?'),
+        ({"max_workers": 0}, "a.toml: max_workers: found 0; expected a whole number from 1 to 256"),
+        ({"max_workers": "4"}, 'a.toml: max_workers: found "4"; expected a whole number from 1 to 256'),
+        ({"max_workers": True}, "a.toml: max_workers: found true; expected a whole number from 1 to 256"),
+        ({"max_workers": 10**80}, ("a.toml: max_workers: found a number of more than 60 digits; "
+         "expected a whole number from 1 to 256")),
+        ({"lease": "exclusiv"}, ('a.toml: lease: found "exclusiv"; expected one of "exclusive", '
+         '"exclusive-to-end", "shared", "auto"; did you mean "exclusive"?')),
+        ({"timeout": {"read": 0}}, "a.toml: timeout.read: found 0; expected a number above 0, of at most 86400"),
+        ({"session": "a\n"}, 'a.toml: session: found "a\\n"; expected text that matches ^[A-Za-z0-9._-]{1,64}$'),
+        ({"output": []}, "a.toml: output: found an empty list; expected a list of at least 1"),
+        ({"output": 5}, "a.toml: output: found 5; expected text or an object or a list"),
+        ({"observers": "log"}, 'a.toml: observers: found "log"; expected a list'),
+        ({"on_doubt": "wait"}, 'a.toml: on_doubt: found "wait"; expected one of "login", "ask"'),
+        ({"source": {}}, ('a.toml: source: the key "use" is missing; '
+         "it is needed: The name of an installed source plugin.")),
+        ({"source": "manifset"}, ('a.toml: source: found "manifset"; expected one of "manifest", "urls"; '
+         'did you mean "manifest"?')),
+        ({"auth": "form-login"}, 'a.toml: auth: the key "url" is missing; it is needed: The login page.'),
+        ({"auth": {**LOGIN, "method": "post"}}, ('a.toml: auth.method: found "post"; '
+         'expected one of "POST", "GET"; did you mean "POST"?')),
+        ({"auth": {**LOGIN, "url": "no url"}}, 'a.toml: auth.url: found "no url"; expected text that is a URI'),
+        ({"output": ["files", {"use": "zip", "lvl": 2}]},
+         'a.toml: output[1]: unknown key "lvl"; did you mean "level"?'),
+        ({"auth": {"use": "bearer", "token": {"keyring": "A"}}}, ('a.toml: auth.token: the key "user" is '
+         "missing; it is needed: The user name under which the keyring holds the secret; goes with keyring.")),
+        ({"auth": {"use": "bearer", "token": {"env": "A", "file": "b"}}}, ('a.toml: auth.token: found "env" '
+         'and "file" together; expected exactly one of the keys "env", "file", "keyring", "prompt"')),
+        ({"tags": [datetime.date(2026, 1, 1)]},
+         "a.toml: tags[0]: found a value of type date; only what JSON can hold can stand here"),
+        ({"retry_delay": float("nan")},
+         "a.toml: retry_delay: found nan, which is no finite number; only what JSON can hold can stand here"),
+        ({"source": {"use": "manifest", "path": "x", "a.b\x1b": 1}},
+         'a.toml: source: unknown key "a.b\\x1b"; the keys here are "use", "path"'),
+    ],
+)  # fmt: skip
+def test_one_mistake_is_one_line(document: Any, line: str, registry: Registry) -> None:
+    assert lines(document, registry) == [line]
+
+
+def test_all_problems_at_once_in_a_fixed_order(registry: Registry) -> None:
+    document = {"strict": 1, "max_workers": 0, "output": [{"use": "zip", "level": i} for i in range(8, 12)]}
+    found = lines(document, registry)
+    assert [line.split(": ")[1] for line in found] == [
+        "max_workers",
+        "output[2].level",
+        "output[3].level",
+        "strict",
+    ]
+    assert found == lines(dict(reversed(document.items())), registry)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"password": "hunter2"},
+        {"auth": {"use": "bearer", "token": "hunter2"}},
+        {"auth": {"use": "bearer", "token": ["hunter2"]}},
+        {"auth": {"use": "bearer", "token": {"evn": "hunter2"}}},
+        {"auth": {"use": "bearer", "token": {"env": "hunter2 or so"}}},
+        {"auth": {**LOGIN, "fields": {"pin": ["hunter2"]}}},
+        {"auth": {**LOGIN, "fields": "hunter2", "password": "hunter2"}},
+        {"auth": {**LOGIN, "fields": ["hunter2"]}},
+        {"auth": {**LOGIN, "method": "https://ada:hunter2@library.example/"}},
+        {"auth": {**LOGIN, "url": "https://ada:hunter2@library.example/ x"}},
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_repeated(document: dict[str, Any], registry: Registry) -> None:
+    found = lines(document, registry)
+    assert found
+    assert "hunter2" not in "\n".join(found)
+
+
+def test_a_long_value_is_cut_and_control_characters_are_escaped(registry: Registry) -> None:
+    (line,) = lines({"lease": "\x1b[2J\u202e" + "x" * 5000}, registry)
+    assert len(line) < 250
+    assert line.isprintable()
+
+
+def test_keys_of_the_command_line_are_named_so(registry: Registry) -> None:
+    found = check({"max_workers": 0, "sessions": 0}, registry, "a.toml", overrides=["max_workers"])
+    assert [p.where for p in found] == ["command line: max_workers", "a.toml: sessions"]
+
+
+def test_nesting_without_end_is_a_problem_not_a_crash(registry: Registry) -> None:
+    deep: Any = []
+    for _ in range(600):
+        deep = [deep]
+    assert re.search("more than 50 levels", lines({"tags": deep}, registry)[0])
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+options = st.dictionaries(st.sampled_from(["url", "fields", "token", "path", "level", "env", "wait"]), values)
+uses = st.sampled_from(["none", "form-login", "bearer", "manifest", "zip", "files", "log", "threads"])
+slots = uses | st.builds(lambda use, rest: {**rest, "use": use}, uses, options)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    document=values
+    | st.dictionaries(
+        st.sampled_from([*SLOTS, "on_doubt", "timeout", "tags", "max_workers"]) | st.text(max_size=9),
+        values | slots | st.lists(slots),
+    )
+)
+def test_check_never_raises(document: Any, registry: Registry) -> None:
+    problems = check(document, registry, "a.json")
+    assert all(str(problem).isprintable() for problem in problems)
+    assert problems == check(document, registry, "a.json")

@@ -1,0 +1,45 @@
+"""What `argosy config new` prints is valid, as it is and with its settings uncommented."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Any
+
+import pytest
+
+import argosy_schemas
+from argosy.config import check, template
+from argosy.config.template import to_toml
+from argosy.registry import Registry
+
+
+def uncommented(text: str) -> str:
+    return re.sub(r'^#(?=[A-Za-z"])', "", text, flags=re.M)
+
+
+def test_it_is_valid_as_printed_and_changes_nothing(registry: Registry) -> None:
+    assert tomllib.loads(template(registry)) == {}
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_uncommented_it_has_every_key_and_is_valid(registry: Registry, installed: bool) -> None:
+    plugins = registry if installed else Registry.of([])
+    document = tomllib.loads(uncommented(template(plugins)))
+    assert check(document, plugins, "new.toml") == []
+    if installed:
+        assert set(document) == set(argosy_schemas.load("config.v1")["properties"])
+        assert document["source"]["use"] == "manifest"
+
+
+def test_every_key_is_explained(registry: Registry) -> None:
+    text = " ".join(template(registry).replace("# ", "").split())
+    for schema in argosy_schemas.load("config.v1")["properties"].values():
+        assert " ".join(schema["description"].split()) in text
+
+
+@pytest.mark.parametrize(
+    "value", ['a"b\\c\n\x00\x1b\x7fä', 5, 1.5, True, ["a", {"b c": 1, "d-e": [], "": {}}], {}]
+)
+def test_to_toml(value: Any) -> None:
+    assert tomllib.loads(f"x = {to_toml(value)}") == {"x": value}
