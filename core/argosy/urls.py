@@ -148,11 +148,12 @@ def file_name(url: str) -> str:
     >>> file_name("https://library.example/books/Moby%20Dick.pdf?page=1")
     'Moby Dick.pdf'
     """
-    path = strip_fragment(url).partition("?")[0].partition("://")[2].partition("/")[2]
+    path = url.partition("#")[0].partition("?")[0].partition("://")[2].partition("/")[2]
     return safe_segment(path.rpartition("/")[2]) if path and not path.endswith("/") else "index.html"
 
 
 def safe_segment(segment: str) -> str:
     """Return a segment of a URL's path as a part of a file's name."""
     # bytes that are not UTF-8 stay apart from each other as lone surrogates, so their digests differ
-    return safe_part(unquote(segment, errors="surrogateescape"), keep_suffix=True)
+    text = unquote(segment, errors="surrogateescape") if "%" in segment else segment
+    return safe_part(text, keep_suffix=True)

@@ -1,0 +1,83 @@
+"""The source ``manifest``: a file that lists the items, with their files, sizes and digests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePath
+from typing import Any, BinaryIO, ClassVar
+
+from argosy.contracts import Source
+from argosy.errors import ConfigError
+from argosy.hookspecs import hookimpl
+from argosy.model import Item
+from argosy_plugins.sources.manifest_entry import entry_to_item
+from argosy_plugins.sources.manifest_readers import Entry, csv_rows, json_array, json_lines
+from argosy_plugins.sources.reading import Problems, opened, shown_path
+
+_SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv"}
+
+
+class Manifest(Source):
+    """Yields the items of a manifest: JSON lines, one JSON array, or CSV.
+
+    An entry with ``resources`` gets a folder named after its id; one with just a ``url`` lies in the target
+    directory itself. A file without a ``path`` is called by the last part of its URL.
+    """
+
+    name = "manifest"
+    summary = "A file that lists the items: JSON lines, JSON or CSV"
+    options_schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "properties": {
+            "path": {"type": "string", "minLength": 1, "description": 'The file; "-" is standard input.'},
+            "format": {
+                "enum": ["jsonl", "json", "csv"],
+                "description": "Its form; by the file's suffix where it is not said, JSON lines on standard input.",
+            },
+        },
+        "required": ["path"],
+    }
+
+    def items(self) -> Iterator[Item]:
+        """Yield the items of the valid entries.
+
+        Raises
+        ------
+        ConfigError
+            If the file's form is not said, and its suffix does not tell.
+        SourceError
+            If the file cannot be read; at the end, with what is wrong in it.
+        """
+        path: str = self.options["path"]
+        read = self._reader(path)
+        name = shown_path(path)
+        problems = Problems(name, "manifest")
+        with opened(path, self.context, "manifest") as stream:
+            for where, entry in read(stream, problems):
+                origin = f"{name}:{where}" if isinstance(where, int) else f"{name}: {where}"
+
+                def report(found: str, expected: str, where: int | str = where) -> None:
+                    problems.add(where, found, expected)
+
+                item = entry_to_item(entry, origin, report)
+                if item is not None:
+                    yield item
+        problems.raise_if_any()
+
+    def _reader(self, path: str) -> Callable[[BinaryIO, Problems], Iterator[Entry]]:
+        form = self.options.get("format")
+        if form is None:
+            suffix = PurePath(path).suffix.lower()
+            form = "jsonl" if path == "-" else _SUFFIXES.get(suffix)
+        if form is None:
+            raise ConfigError(
+                f"The form of the manifest {path} cannot be told from its name.",
+                hint='Say it in the configuration: "format": "jsonl", "json" or "csv".',
+            )
+        return {"jsonl": json_lines, "json": json_array, "csv": csv_rows}[form]
+
+
+@hookimpl
+def argosy_source() -> type[Source]:
+    """Register the source ``manifest``."""
+    return Manifest

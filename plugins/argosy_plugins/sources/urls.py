@@ -1,0 +1,140 @@
+"""A list of URLs, from the configuration, a file or standard input: each is one item of one file."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from argosy.contracts import Source
+from argosy.errors import StorageError
+from argosy.hookspecs import hookimpl
+from argosy.model import Item, Resource
+from argosy.names import problem_of, safe_part
+from argosy.urls import check_url, file_name, safe_segment, strip_fragment
+from argosy_plugins.sources.reading import Problems, lines, opened, shown_path
+
+_EXPECTED = "one http or https URL a line, without a password in it"
+
+
+class Urls(Source):
+    """Yields one item for each URL, with the URL as its id.
+
+    A URL that stands there twice is kept once. Blank lines, and lines that begin with ``#``, are skipped.
+    """
+
+    name = "urls"
+    summary = "A list of URLs, from the configuration, a file or standard input"
+    options_schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "properties": {
+            "urls": {"type": "array", "items": {"type": "string"}, "description": "The URLs."},
+            "file": {
+                "type": "string",
+                "minLength": 1,
+                "description": 'A file with one URL a line; "-" is standard input.',
+            },
+            "paths": {
+                "enum": ["name", "full"],
+                "default": "name",
+                "description": "What a file is called: the last part of its URL's path, or host and full path.",
+            },
+        },
+        "anyOf": [{"required": ["urls"]}, {"required": ["file"]}],
+    }
+
+    def items(self) -> Iterator[Item]:
+        """Yield the items, those of `urls` first.
+
+        Raises
+        ------
+        SourceError
+            At the end, with what is wrong with the URLs that were left out.
+        """
+        seen = _Seen()
+        try:
+            problems = Problems("urls", "list of URLs")
+            for number, url in enumerate(self.options.get("urls", ()), 1):
+                yield from self._item(url, f"entry {number}", problems, seen)
+            problems.raise_if_any()
+            if path := self.options.get("file"):
+                yield from self._items_of_file(path, seen)
+        finally:
+            seen.close()
+
+    def _items_of_file(self, path: str, seen: _Seen) -> Iterator[Item]:
+        problems = Problems(shown_path(path), "list of URLs")
+        with opened(path, self.context, "list of URLs") as stream:
+            for number, text in lines(stream, problems):
+                url = text.strip()
+                if url and not url.startswith("#"):
+                    yield from self._item(url, number, problems, seen)
+        problems.raise_if_any()
+
+    def _item(self, url: str, where: str | int, problems: Problems, seen: _Seen) -> Iterator[Item]:
+        if (problem := check_url(url)) is not None:
+            problems.add(where, f"the URL {problem}", _EXPECTED)
+            return
+        url = strip_fragment(url)
+        if seen.add(url):
+            path = full_path(url) if self.options.get("paths") == "full" else file_name(url)
+            origin = f"{problems.name}:{where}" if isinstance(where, int) else f"{problems.name}: {where}"
+            yield Item(id=url, title=path.rpartition("/")[2], resources=(Resource(url, path),), origin=origin)
+
+
+class _Seen:
+    """Remembers URLs, in a temporary database that goes to the disk when it grows (memory stays flat)."""
+
+    def __init__(self) -> None:
+        # the items may be taken by one thread and closed by another, never by two at once
+        self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        self._database.execute("PRAGMA journal_mode=OFF")
+        self._database.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._database.execute("BEGIN")
+
+    def add(self, url: str) -> bool:
+        """Remember a URL; return whether it is new."""
+        digest = hashlib.blake2b(url.encode(), digest_size=16).digest()
+        try:
+            return bool(self._database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (digest,)).rowcount)
+        except sqlite3.Error as error:
+            raise StorageError(
+                f"The list of URLs seen so far cannot be kept in a temporary file: {error}.",
+                hint="Make room in the folder for temporary files, or name another one by TMPDIR.",
+            ) from None
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def full_path(url: str) -> str:
+    """Return a URL's host and path as a name: ``library.example/books/1/index.html``.
+
+    A port that is not the scheme's own is joined to the host by ``+``. A query adds ``-`` and the first 8 hex
+    digits of its SHA-256 before the suffix.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    own = {"http": 80, "https": 443}[parts.scheme.lower()]
+    if parts.port not in {None, own}:
+        host = f"{host}+{parts.port}"
+    segments = [safe_segment(segment) for segment in parts.path.split("/")[1:-1]]
+    last = file_name(url)
+    if parts.query:
+        digest = hashlib.sha256(parts.query.encode()).hexdigest()[:8]
+        stem, dot, suffix = last.rpartition(".")
+        last = f"{stem}-{digest}{dot}{suffix}" if stem else f"{last}-{digest}"
+        last = safe_part(last, keep_suffix=True)
+    path = "/".join([safe_part(host), *segments, last])
+    if problem_of(path) is None:
+        return path
+    # too long as a whole: all but the last part become one part, which a digest keeps apart
+    return "/".join([safe_part(host), safe_part("/".join(segments)), last])
+
+
+@hookimpl
+def argosy_source() -> type[Source]:
+    """Register the source ``urls``."""
+    return Urls
