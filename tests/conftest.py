@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from voyage import Voyage, set_out
 
 from argosy.testing import LibraryServer
-
-sys.path.insert(0, str(Path(__file__).parent))  # tests import `voyage` and the like from here
-
-from voyage import Voyage, set_out
 
 #: Starts a library server and sets a download out on it: ``set_sail(items=9, discipline="revoke")``.
 SetSail = Callable[..., Voyage]

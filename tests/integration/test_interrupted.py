@@ -6,16 +6,16 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
+from voyage import Voyage
 
 from argosy.run.ledger import Ledger
 
-SetSail = Callable[..., Any]
+SetSail = Callable[..., Voyage]
 
 
-def wait_for_done(voyage: Any, process: subprocess.Popen[str], number: int) -> None:
+def wait_for_done(voyage: Voyage, process: subprocess.Popen[str], number: int) -> None:
     """Wait until so many items are done, or the process has ended."""
     while process.poll() is None and len(voyage.done()) < number:
         time.sleep(0.02)
@@ -47,7 +47,7 @@ def test_killed_five_times(set_sail: SetSail) -> None:
     assert voyage.server.stats().replaced_tokens_sent == 0
 
 
-def _assert_not_fetched_again(voyage: Any, done: set[str]) -> None:
+def _assert_not_fetched_again(voyage: Voyage, done: set[str]) -> None:
     asked = voyage.server.stats().requests_by_path
     again = [e.path for e in voyage.expected if e.name.partition("/")[0] in done and e.path in asked]
     assert again == [], "an item that was done was downloaded again"

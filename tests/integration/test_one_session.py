@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
+from voyage import Voyage
 
 import argosy
 from argosy.config import load
@@ -17,7 +18,7 @@ from argosy.run.runner import Run
 from argosy.session.policy import Discipline
 from argosy_plugins.strategies.threads import ThreadsStrategy
 
-SetSail = Callable[..., Any]
+SetSail = Callable[..., Voyage]
 
 
 @pytest.mark.parametrize("discipline", ["static", "strict", "revoke", "slide", "grace", "soft", "redirect"])
@@ -34,7 +35,12 @@ def test_eight_threads_on_one_session(set_sail: SetSail, discipline: str, store:
 @pytest.mark.parametrize("strategy", ["serial", "threads"])
 def test_a_server_that_commits_with_the_body(set_sail: SetSail, strategy: str) -> None:
     voyage = set_sail(
-        items=12, discipline="revoke", commit="body", lease="exclusive-to-end", max_workers=4, strategy=strategy
+        items=12,
+        discipline="revoke",
+        commit="body",
+        lease="exclusive-to-end",
+        max_workers=4,
+        strategy=strategy,
     )
     report = argosy.download(voyage.file)
     assert (report.counts.done, voyage.wrong(), voyage.server.stats().replaced_tokens_sent) == (12, [], 0)
@@ -71,7 +77,9 @@ class Naked:
 
 
 def test_without_leases_the_same_run_fails(set_sail: SetSail) -> None:
-    voyage = set_sail(items=500, discipline="revoke", max_workers=16, size=2000, strategy="naked", max_logins=5)
+    voyage = set_sail(
+        items=500, discipline="revoke", max_workers=16, size=2000, strategy="naked", max_logins=5
+    )
     installed = [(i.name, i.distribution, i.version, _Hook(i)) for i in Registry.load().plugins()]
     registry = Registry.of([*installed, ("naked", "tests", "0", Naked)])
     report = Run(load(voyage.file, registry), registry).execute()
@@ -94,7 +102,7 @@ class _Hook:
 
 def test_expiry_in_the_middle_logs_in_once_more(set_sail: SetSail) -> None:
     voyage = set_sail(items=60, discipline="revoke", max_workers=8, size=3000)
-    ended = []
+    ended: list[str] = []
 
     def on_event(event: Any) -> None:
         if event.kind == "item.finished" and not ended:
