@@ -1,7 +1,7 @@
 """Writes what the documents can take from the program: pages of the reference, and files shown in others.
 
-    python docs/generate.py            writes them
-    python docs/generate.py --check    fails where one is not what would be written
+python docs/generate.py            writes them
+python docs/generate.py --check    fails where one is not what would be written
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,8 @@ DOCS = Path(__file__).parent
 _MARKED = re.compile(r"<!-- file: (?P<path>\S+) -->\n```(?P<language>\w+)\n.*?^```\n", re.M | re.S)
 COMMAND = "python docs/generate.py"
 _NOTE = f"<!-- Written by `{COMMAND}`; changes made here are lost. -->\n"
-#: Columns of the help texts; fixed, so that the pages do not depend on a terminal.
-_WIDTH = 88
+#: Columns of the help texts: what click makes of a terminal of 80 columns.
+_WIDTH = 78
 
 
 def command_line() -> str:
@@ -34,19 +34,27 @@ def command_line() -> str:
     blocks = [
         "# The command line\n",
         _NOTE,
-        "Every command with its `--help`. A configuration is a TOML or JSON file; what the command line says "
-        "overrides it. `python -m argosy` is the same as `argosy`.\n",
+        (
+            "Every command with its `--help`. A configuration is a TOML or JSON file; what the command line says "
+            "overrides it. `python -m argosy` is the same as `argosy`.\n"
+        ),
     ]
     for path, command in _commands(cli, ("argosy",)):
-        context = click.Context(
-            command, info_name=" ".join(path), terminal_width=_WIDTH, max_content_width=_WIDTH
-        )
-        blocks.append(f"## {' '.join(path)}\n\n```text\n{command.get_help(context)}\n```\n")
+        blocks.append(f"## {' '.join(path)}\n\n```text\n{help_of(command, path)}\n```\n")
     blocks.append("See also: [exit codes](exit-codes.md), [configuration](configuration.md).\n")
     return "\n".join(blocks)
 
 
-def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def help_of(command: click.Command, path: Sequence[str]) -> str:
+    """Return what a command prints for ``--help`` on a terminal of 80 columns."""
+    settings: Mapping[str, Any] = {"terminal_width": _WIDTH, **cli.context_settings}
+    context = click.Context(command, info_name=" ".join(path), **settings)
+    return command.get_help(context)
+
+
+def _commands(
+    command: click.Command, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     yield path, command
     if isinstance(command, click.Group):
         context = click.Context(command)
@@ -62,17 +70,26 @@ def configuration() -> str:
     blocks = [
         "# The configuration\n",
         _NOTE,
-        f"{schema['description']} A TOML or JSON file, told apart by its name's end. No key is needed but `source`, "
-        "and that one only where no URLs stand on the command line. An unknown key is an error. Relative paths are "
-        "relative to the file.\n",
-        'A plugin is named by `{"use": NAME, ...options}`, or by `NAME` alone where it needs no options. '
-        "[Plugins](plugins.md) lists the names and the options.\n",
-        "`argosy config new` prints a file to start from, `argosy config check FILE` says all that is wrong with one, "
-        "and `argosy config schema` prints a JSON Schema for an editor.\n",
+        (
+            f"{schema['description']} A TOML or JSON file, told apart by its name's end. No key is needed but `source`, "
+            "and that one only where no URLs stand on the command line. An unknown key is an error. Relative paths are "
+            "relative to the file.\n"
+        ),
+        (
+            'A plugin is named by `{"use": NAME, ...options}`, or by `NAME` alone where it needs no options. '
+            "[Plugins](plugins.md) lists the names and the options.\n"
+        ),
+        (
+            "`argosy config new` prints a file to start from, `argosy config check FILE` says all that is wrong with one, "
+            "and `argosy config schema` prints a JSON Schema for an editor.\n"
+        ),
         "| key | takes | default |\n|---|---|---|",
     ]
     properties: Mapping[str, Any] = schema["properties"]
-    rows = [f"| [`{key}`](#{_anchor(key)}) | {_takes(key, part)} | {_default(part)} |" for key, part in properties.items()]
+    rows = [
+        f"| [`{key}`](#{_anchor(key)}) | {_takes(key, part)} | {_default(part)} |"
+        for key, part in properties.items()
+    ]
     blocks[-1] += "\n" + "\n".join(rows) + "\n"
     for key, part in properties.items():
         blocks.append(f"## {key}\n\n{part['description']}\n")
@@ -117,8 +134,10 @@ def plugins() -> str:
     blocks = [
         "# The built-in plugins\n",
         _NOTE,
-        "What comes with argosy, and the options each takes. `argosy plugins` lists what is installed on a machine, "
-        "other people's plugins included.\n",
+        (
+            "What comes with argosy, and the options each takes. `argosy plugins` lists what is installed on a machine, "
+            "other people's plugins included.\n"
+        ),
     ]
     infos = [info for info in Registry.load().plugins() if info.distribution == "argosy"]
     for kind in SLOTS.values():
@@ -127,9 +146,15 @@ def plugins() -> str:
             blocks.append(f"### {info.name}\n\n{info.summary}.\n")
             options: Mapping[str, Any] = info.options_schema.get("properties", {})
             needed = info.options_schema.get("required", ())
-            lines = [f"- `{key}` {option_facts(option, key in needed)}" for key, option in options.items()]
+            lines = [line for key, option in options.items() for line in _option(key, option, key in needed)]
             blocks.append("\n".join(lines or ["No options."]) + "\n")
     return "\n".join(blocks)
+
+
+def _option(key: str, option: Mapping[str, Any], needed: bool) -> Iterator[str]:
+    yield f"- `{key}` {option_facts(option, needed)}"
+    for name, inner in option.get("properties", {}).items():
+        yield f"  - `{name}` {option_facts(inner, name in option.get('required', ()))}"
 
 
 def with_files(page: Path) -> str:
@@ -162,7 +187,10 @@ def main(arguments: list[str]) -> int:
         path.write_text(wanted[path], "utf-8")
         print(f"{path}: written")
     if arguments and stale:
-        print(f"Not fresh: {', '.join(path.name for path in stale)}. To write them again: {COMMAND}", file=sys.stderr)
+        print(
+            f"Not fresh: {', '.join(path.name for path in stale)}. To write them again: {COMMAND}",
+            file=sys.stderr,
+        )
         return 1
     return 0
 
