@@ -57,10 +57,9 @@ def test_nothing_is_taken_before_it_is_asked_for(strategy: Strategy) -> None:
 
 
 def test_an_error_of_the_jobs_comes_after_the_outcomes(strategy: Strategy) -> None:
-    outcomes = []
-    with pytest.raises(OSError, match="the list broke"):  # noqa: PT012 - what came before the error is looked at
-        for outcome in strategy.run(Jobs(3, OSError("the list broke")), work, 8):
-            outcomes.append(outcome.item)
+    outcomes: list[str] = []
+    with pytest.raises(OSError, match="the list broke"):
+        outcomes.extend(o.item for o in strategy.run(Jobs(3, OSError("the list broke")), work, 8))
     assert sorted(outcomes) == ["0", "1", "2"]
 
 
