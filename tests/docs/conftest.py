@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from voyage import Voyage
 
 from argosy.config.template import to_toml
+from voyage import Voyage
 
 SetSail = Callable[..., Voyage]
 

@@ -6,9 +6,9 @@ import shlex
 
 import click
 import pytest
-from documents import Block, blocks
 
 from argosy.cli.program import cli
+from documents import Block, blocks
 
 END = {"|", "&&", "<", ">", ";"}
 

@@ -9,11 +9,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from documents import Block, blocks
 
 from argosy.config import check, load
 from argosy.contracts import PluginContext
 from argosy.registry import Registry
+from documents import Block, blocks
 
 CONFIGURATIONS = [block for block in blocks("toml", "json") if block.mark != "manifest"]
 MANIFESTS = [block for block in blocks("json", "csv") if block.mark == "manifest" or block.language == "csv"]

@@ -8,11 +8,11 @@ import subprocess
 import sys
 
 import pytest
-from documents import ROOT
 
 import argosy_schemas
 from argosy import errors
 from argosy.events import EventKind
+from documents import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from documents import ROOT, documents, prose
 
 _LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from documents import Block, blocks
 from voyage import Voyage
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from documents import ROOT, blocks
-
 from argosy.config import load
 from argosy.registry import Registry
 from argosy.registry.loader import installed
 from argosy.run.runner import Run
 from argosy.testing import ServerFactory
+from documents import ROOT, blocks
 
 DEMO = "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/argosy demo"
 TESTS = "python3 -m venv .venv-test && .venv-test/bin/pip install -q -e '.[test]' && .venv-test/bin/pytest"

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from documents import ROOT, blocks
 
 TUTORIAL = ROOT / "docs" / "tutorial" / "first-download.md"
