@@ -7,8 +7,9 @@ One object serves one request. Whoever sends it calls, in this order, `cookie_he
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Protocol
 
 from argosy.contracts.cookie_store import CookieStore, Release
@@ -78,6 +79,9 @@ def changed(record: SessionRecord, **changes: object) -> SessionRecord:
     return replace(record, **{**stamps, **changes})  # type: ignore[arg-type]  # replace() checks the names
 
 
+_CLEARED: Mapping[str, object] = MappingProxyType({"status": Status.IDLE, "holder": None})
+
+
 class ExclusiveLease:
     """A lease that has the session to itself, from the mark to the commit of the new token.
 
@@ -122,17 +126,20 @@ class ExclusiveLease:
 
     def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
         """Store the new cookies and clear the mark in one commit (with `to_end`: keep the mark)."""
-        cookies = jar.settle(self._record.cookies, headers, url, time.time(), date)
-        if self.to_end:
-            self._commit(cookies=cookies)
-        else:
-            over = not cookies and bool(self._record.cookies)
-            self._commit(cookies=cookies, status=Status.DEAD if over else Status.IDLE, holder=None)
+
+        def changes(record: SessionRecord) -> dict[str, object]:
+            cookies = jar.settle(record.cookies, headers, url, time.time(), date)
+            if self.to_end:
+                return {"cookies": cookies}
+            over = not cookies and bool(record.cookies)
+            return {"cookies": cookies, "status": Status.DEAD if over else Status.IDLE, "holder": None}
+
+        self._commit(changes)
 
     def unsent(self) -> None:
         """Clear the mark; the token was not spent."""
         if self._marked:
-            self._commit(status=Status.IDLE, holder=None)
+            self._commit(lambda _: _CLEARED)
 
     def doubt(self) -> None:
         """Leave the mark where it is: whoever comes next finds it."""
@@ -144,20 +151,27 @@ class ExclusiveLease:
         self._ended = True
         try:
             if self.to_end and self._marked and complete:
-                self._commit(status=Status.IDLE, holder=None)
+                self._commit(lambda _: _CLEARED)
         finally:
             self._release()
 
-    def _commit(self, **changes: object) -> None:
-        record = changed(self._record, **changes)
-        try:
-            self._store.write(record, self._record.generation)
-        except GenerationMoved:
-            self._marked = False
-            self._on_lapse()
-            return
-        self._record = record
-        self._marked = record.status is Status.IN_FLIGHT
+    def _commit(self, changes: Callable[[SessionRecord], Mapping[str, object]]) -> None:
+        while True:
+            record = changed(self._record, **changes(self._record))
+            try:
+                self._store.write(record, self._record.generation)
+            except GenerationMoved:
+                newest = self._store.read(record.session)
+                if newest is None or newest.holder != self._record.holder:
+                    self._marked = False
+                    self._on_lapse()
+                    return
+                # our mark stands: a request that carried no token has brought cookies of another host
+                self._record = newest
+            else:
+                self._record = record
+                self._marked = record.status is Status.IN_FLIGHT
+                return
 
 
 class SharedLease:
