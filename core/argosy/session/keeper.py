@@ -83,7 +83,7 @@ class SessionKeeper:
             if self._overlaps(url):
                 delay = admit()
                 if delay <= 0:
-                    return SharedLease(self.store, self._read())
+                    return SharedLease(self.store, self._read(), on_token=self._watch.secret)
             else:
                 release = self._acquire()
                 try:
@@ -126,11 +126,19 @@ class SessionKeeper:
             with self._mutex:
                 self._fruitless = 0
 
-    def refused(self, stamp: Stamp) -> None:
+    def refused(self, stamp: Stamp, *, again: bool = False) -> None:
         """Say that a request was refused; return where it is worth sending again under a new lease.
 
         The store is read again first: where somebody has a newer token there is no login, and the loser
         never clears the winner's token. Otherwise this sender logs in, once, and everybody waits for it.
+
+        Parameters
+        ----------
+        stamp
+            What the request was sent with.
+        again
+            Whether the newer token was refused as well. Cookies that change with every response (analytics,
+            load balancers) are no newer token, so only a login counts then.
 
         Raises
         ------
@@ -146,7 +154,7 @@ class SessionKeeper:
             record = self._read()
             if record.logins != stamp.logins:
                 return
-            if not stamp.exclusive and record.cookies != stamp.cookies:
+            if not again and not stamp.exclusive and record.cookies != stamp.cookies:
                 return
             if not self.policy.renewable and record.logins:
                 raise self._lose(
@@ -249,12 +257,13 @@ class SessionKeeper:
         if self._is_shared():  # the session was in doubt or had to be logged in; now it is usable
             record = self._read()
             release()
-            return SharedLease(self.store, record)
+            return SharedLease(self.store, record, on_token=self._watch.secret)
         return ExclusiveLease(
             self.store,
             self._read(),
             release,
             to_end=self.policy.discipline is Discipline.EXCLUSIVE_TO_END,
+            on_token=self._watch.secret,
             on_lapse=lambda: self._watch.notice(
                 f"The session {self.session!r} was changed by somebody else while a request held it: "
                 "was its lock file or its store replaced? Their token stands."

@@ -79,6 +79,12 @@ def changed(record: SessionRecord, **changes: object) -> SessionRecord:
     return replace(record, **{**stamps, **changes})  # type: ignore[arg-type]  # replace() checks the names
 
 
+def _tell(on_token: Callable[[str], None], cookies: jar.Jar, known: jar.Jar = ()) -> None:
+    for cookie in cookies:
+        if cookie not in known:
+            on_token(cookie.value)
+
+
 _CLEARED: Mapping[str, object] = MappingProxyType({"status": Status.IDLE, "holder": None})
 
 
@@ -98,6 +104,9 @@ class ExclusiveLease:
     on_lapse
         Called where somebody else changed the session under our hold: a lock file that was removed, a
         lease that outlived its time. Their token stands; ours is given up.
+    on_token
+        Called with the value of each cookie that is sent, and of each that comes once it is stored, so that
+        it can be redacted.
     """
 
     def __init__(
@@ -108,17 +117,20 @@ class ExclusiveLease:
         *,
         to_end: bool = False,
         on_lapse: Callable[[], None] = lambda: None,
+        on_token: Callable[[str], None] = lambda value: None,
     ) -> None:
         self.to_end = to_end
         self._store = store
         self._release = release
         self._on_lapse = on_lapse
+        self._on_token = on_token
         self.stamp = Stamp(record.logins, record.cookies, exclusive=True)
         # generation and mark in one write: if it fails, nothing is sent
         self._record = changed(record, status=Status.IN_FLIGHT, holder=this_holder())
         store.write(self._record, record.generation)
         self._marked = True
         self._ended = False
+        _tell(on_token, self._record.cookies)
 
     def cookie_header(self, url: str) -> str | None:
         """Return the ``Cookie`` header for the request, or None."""
@@ -134,7 +146,9 @@ class ExclusiveLease:
             over = not cookies and bool(record.cookies)
             return {"cookies": cookies, "status": Status.DEAD if over else Status.IDLE, "holder": None}
 
+        before = self._record.cookies
         self._commit(changes)
+        _tell(self._on_token, self._record.cookies, before)
 
     def unsent(self) -> None:
         """Clear the mark; the token was not spent."""
@@ -183,13 +197,23 @@ class SharedLease:
         Keeps the record.
     record
         The newest record.
+    on_token
+        Called with the value of each cookie that is sent, and of each that comes, so that it can be redacted.
     """
 
     to_end = False
 
-    def __init__(self, store: CookieStore, record: SessionRecord) -> None:
+    def __init__(
+        self,
+        store: CookieStore,
+        record: SessionRecord,
+        *,
+        on_token: Callable[[str], None] = lambda value: None,
+    ) -> None:
         self._store = store
         self._record = record
+        self._on_token = on_token
+        _tell(on_token, record.cookies)
         self.stamp = Stamp(record.logins, record.cookies, exclusive=False)
 
     def cookie_header(self, url: str) -> str | None:
@@ -210,6 +234,7 @@ class SharedLease:
             except GenerationMoved:
                 record = self._store.read(record.session) or SessionRecord(record.session)
             else:
+                _tell(self._on_token, cookies, record.cookies)
                 return
 
     def unsent(self) -> None:

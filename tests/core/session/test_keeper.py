@@ -286,3 +286,24 @@ def test_sync_notes_that_the_record_is_on_stable_storage(desk: Any) -> None:
     assert desk.record.generation == generation
     _send(keeper)
     assert not desk.record.synced
+
+
+@pytest.mark.parametrize("discipline", list(Discipline))
+def test_every_token_is_told_so_that_it_can_be_redacted(desk: Any, discipline: Discipline) -> None:
+    keeper = desk.keeper(discipline=discipline)
+    lease = keeper.lease(URL)
+    lease.settle(["token=rotated; Path=/"], URL, None)
+    assert {"secret login-1", "secret rotated"} <= set(desk.told)
+    lease.end()
+    desk.told.clear()
+    desk.keeper(discipline=discipline).lease(URL)
+    assert "secret rotated" in desk.told, "a token that was found in the store is a secret as well"
+
+
+def test_a_newer_token_that_is_refused_too_leads_to_a_login(desk: Any) -> None:
+    keeper = desk.keeper(discipline=Discipline.SHARED)
+    stamp = _send(keeper)
+    _send(keeper, "visits=1; Path=/")
+    keeper.refused(stamp, again=True)
+    keeper.refused(stamp, again=True)
+    assert desk.logins == 2
