@@ -11,6 +11,7 @@ import contextlib
 import heapq
 import http.client
 import itertools
+import re
 import socket
 import threading
 import time
@@ -116,24 +117,62 @@ class Watchdog:
 current: ContextVar[Sending | None] = ContextVar("argosy_sending", default=None)
 
 
+#: What `http.client`'s header parser takes for a header; it takes any other line for the end of the headers.
+_HEADER = re.compile(rb"([!-9;-~]+)[ \t]*:")
+
+
+class _HeaderLines:
+    """The stream of a response, whose header lines are made fit for `http.client` as they are read.
+
+    A line that is no header is left out, as it would hide what comes behind it: a token, or the length of the
+    body. And headers that end without their empty line are an error, not the end of the headers: the token
+    may have been in what is missing.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._kept = False  # whether the line before was a header, so that a folded one belongs to it
+        self._over = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def readline(self, limit: int = -1) -> bytes:
+        """Return the next line that is a header, or the empty line that ends them."""
+        while True:
+            line: bytes = self._stream.readline(limit)
+            if self._over or not line.endswith(b"\n"):
+                if not self._over and len(line) < limit:
+                    raise http.client.IncompleteRead(line)
+                return line
+            text = line.rstrip(b"\r\n").replace(b"\r", b" ")
+            if not text:
+                self._over = True
+                return line
+            header = _HEADER.match(text)
+            self._kept = header is not None or (self._kept and text[:1] in b" \t")
+            if header is not None:
+                return header[1] + b":" + text[header.end() :] + b"\r\n"
+            if self._kept:
+                return text + b"\r\n"
+
+
 class _Response(http.client.HTTPResponse):
-    """Takes no interim response for the final one, and no broken line for the end of the headers."""
+    """Takes no interim response for the final one, and neither broken nor cut headers for the end of them."""
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:
             status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # not in the stubs
+            self.fp: Any = _HeaderLines(self.fp)
             if not 102 <= status[1] < 200:
                 return status
             http.client.parse_headers(self.fp)  # 103 Early Hints (RFC 8297): the answer is still to come
 
     def begin(self) -> None:
+        stream = self.fp
         super().begin()
-        if self.headers.defects:
-            # the parser took a line without a colon for the end of the headers; a token behind it must not be lost
-            for line in str(self.headers.get_payload()).splitlines():
-                name, colon, value = line.partition(":")
-                if colon and name.strip().lower() == "set-cookie":
-                    self.headers.add_header("Set-Cookie", value.strip())
+        if self.fp is not None:
+            self.fp = stream
 
 
 def _send(connection: HTTPConnection, data: Any, send: Callable[[Any], None]) -> None:
