@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,19 @@ def test_generated_pages_are_fresh() -> None:
     command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_page_that_is_not_fresh_is_named_with_the_command_that_helps(tmp_path: Path) -> None:
+    docs = shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    page = docs / "reference" / "configuration.md"
+    page.write_text(page.read_text("utf-8").replace("max_workers", "max_wokers"), "utf-8")
+    command = [sys.executable, str(docs / "generate.py")]
+    done = subprocess.run([*command, "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "configuration.md" in done.stderr
+    assert "python docs/generate.py" in done.stderr
+    subprocess.run(command, capture_output=True, check=True)
+    assert page.read_bytes() == (REFERENCE / "configuration.md").read_bytes()
 
 
 @pytest.mark.parametrize("command", [(), ("download",), ("config", "new"), ("demo",)])
