@@ -132,6 +132,7 @@ def _execute(run: Run, quiet: bool) -> int:
     from argosy.api import execute
     from argosy.cli.program import print_error
     from argosy.cli.summary import print_summary
+    from argosy.errors import Interrupted
 
     ended_by = _end_on_signals(run.stop)
     try:
@@ -142,6 +143,9 @@ def _execute(run: Run, quiet: bool) -> int:
         sys.stderr.flush()
         sys.stdout.flush()
         os._exit(130)
+    except Interrupted as error:  # while the source was read
+        print_error(error)
+        return 128 + ended_by[0] if ended_by else error.exit_code
     if not quiet:
         print_summary(report)
     if report.error is not None:
