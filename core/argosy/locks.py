@@ -79,8 +79,8 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         if fcntl is None:
             raise StoreError(
-                f"Locks between processes need a POSIX system, so {path.name} cannot be used here.",
-                hint='Use the cookie store "memory".',
+                f"{path} needs the file locks of a POSIX system.",
+                hint="argosy runs on Linux, macOS and the BSDs.",
             )
         self.path = path
         self._fd: int | None = None

@@ -248,8 +248,8 @@ class Ledger:
             if "malformed" in str(error) or "not a database" in str(error):
                 raise LedgerError(
                     f"The ledger {self.path} is damaged ({error}), so it is left as it is.",
-                    hint="Restore it from a backup, or move it away: the next run then takes over every file "
-                    "that is whole, and downloads the rest.",
+                    hint="Restore it from a backup, or move it away: the next run then downloads everything again, "
+                    "and leaves a file alone that is the same.",
                 ) from None
             raise LedgerError(
                 f"The ledger {self.path} cannot be used: {error}. Nothing in it was lost.",
