@@ -11,6 +11,7 @@ import contextlib
 import heapq
 import http.client
 import itertools
+import re
 import socket
 import threading
 import time
@@ -112,12 +113,17 @@ class Watchdog:
             sending.expire()
 
 
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110 section 5.6.2
+
 #: The request that the current thread is sending, if it goes through an adapter of ours.
 current: ContextVar[Sending | None] = ContextVar("argosy_sending", default=None)
 
 
 class _Response(http.client.HTTPResponse):
     """Takes no interim response for the final one, and no broken line for the end of the headers."""
+
+    #: Whether more bytes came than the response has: its length was wrong.
+    left_over = False
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:
@@ -129,11 +135,39 @@ class _Response(http.client.HTTPResponse):
     def begin(self) -> None:
         super().begin()
         if self.headers.defects:
-            # the parser took a line without a colon for the end of the headers; a token behind it must not be lost
-            for line in str(self.headers.get_payload()).splitlines():
-                name, colon, value = line.partition(":")
-                if colon and name.strip().lower() == "set-cookie":
-                    self.headers.add_header("Set-Cookie", value.strip())
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Take the headers behind a broken line, where the parser saw their end: a token must not be lost."""
+        for line in str(self.headers.get_payload()).splitlines():
+            name, colon, value = line.partition(":")
+            if colon and _HEADER_NAME.match(name):
+                self.headers.add_header(name, value.strip())
+        self.headers.set_payload("")
+        self.headers.defects.clear()
+        if self.length is None and not self.chunked:  # the base class did not see these
+            length = self.headers.get("Content-Length", "")
+            if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+                self.chunked, self.chunk_left = True, None
+            elif length.isascii() and length.isdigit():
+                self.length = int(length)
+            framed = self.chunked or self.length is not None
+            self.will_close = not framed or self._check_close()  # type: ignore[attr-defined]  # not in the stubs
+
+    def _close_conn(self) -> None:
+        """Look, at the body's end, whether that is all; if not, the connection is of no use any more."""
+        if self.length == 0:
+            sock: socket.socket = self.fp.raw._sock  # type: ignore[attr-defined]  # a socket's file has one
+            timeout = sock.gettimeout()
+            with contextlib.suppress(OSError):
+                sock.settimeout(0)  # what has not come yet is found when the connection is to be used again
+                try:
+                    self.left_over = bool(self.fp.peek(1))
+                finally:
+                    sock.settimeout(timeout)
+                if self.left_over:
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        super()._close_conn()  # type: ignore[misc]  # not in the stubs
 
 
 def _send(connection: HTTPConnection, data: Any, send: Callable[[Any], None]) -> None:
