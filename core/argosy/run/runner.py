@@ -102,7 +102,7 @@ class Run:
                 return self._finish(environment, plan, planned, choice)
             finally:
                 plan.close()
-                choice.strategy.close()
+                environment.close_plugin(choice.strategy)
         finally:
             self._close(environment, ledger)
 
@@ -140,7 +140,10 @@ class Run:
         directory = self.settings.directory
         if not read_only:
             try:
-                (directory / PRIVATE / "staging").mkdir(parents=True, exist_ok=True)
+                directory.mkdir(parents=True, exist_ok=True)
+                # for this user alone: it knows the URLs of what is not done, and they may carry secrets
+                (directory / PRIVATE).mkdir(mode=0o700, exist_ok=True)
+                (directory / PRIVATE / "staging").mkdir(exist_ok=True)
                 probe = directory / PRIVATE / "staging" / ".writable"
                 probe.touch()
                 probe.unlink()
@@ -181,7 +184,7 @@ class Run:
             raise ConfigError("There is nothing to download.")
         try:
             plan.read(source.items(), source.name)
-        except (ArgosyError, OSError):
+        except ArgosyError:
             raise
         except (Exception, SystemExit) as error:
             what = self._redactor.scrub(f"{type(error).__name__}: {error}")
@@ -212,7 +215,7 @@ class Run:
             try:
                 for outcome in outcomes:
                     self._record(outcome, plan.ledger, environment)
-            except (ArgosyError, OSError):
+            except ArgosyError:
                 raise
             except (Exception, SystemExit) as error:
                 what = self._redactor.scrub(f"{type(error).__name__}: {error}")
@@ -296,6 +299,6 @@ class Run:
         return report
 
     def _close(self, environment: Environment, ledger: Ledger) -> None:
-        self._dispatcher.close()
         environment.close()
+        self._dispatcher.close()
         ledger.close()

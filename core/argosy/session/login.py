@@ -11,6 +11,7 @@ from argosy.contracts.auth import Auth
 from argosy.cookies.cookie import Cookie
 from argosy.cookies.jar import Jar
 from argosy.errors import ArgosyError, PluginError, TransferError
+from argosy.reasons import reason_of
 
 
 class CookieJar:
@@ -53,7 +54,7 @@ def logger_in(auth: Auth, open_jar: Callable[[], CookieJar]) -> Callable[[], Jar
         except requests.RequestException as error:
             # the service is out of reach: that is no answer to the login, and may be different later
             raise TransferError(
-                f"The login could not be sent: {type(error).__name__}.", kind="connect", retryable=True
+                f"The login could not be sent: {reason_of(error)}.", kind="connect", retryable=True
             ) from None
         except (Exception, SystemExit) as error:
             raise PluginError(
