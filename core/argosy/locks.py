@@ -41,7 +41,18 @@ class FairLock:
             gate = threading.Lock()
             gate.acquire()
             self._waiting.append(gate)
-        gate.acquire()  # until a release hands the lock over
+        try:
+            gate.acquire()  # until a release hands the lock over
+        except (
+            BaseException
+        ):  # a signal: whoever gives up must not be handed the lock, or nobody gets it any more
+            with self._mutex:
+                waited = gate in self._waiting
+                if waited:
+                    self._waiting.remove(gate)
+            if not waited:
+                self.release()
+            raise
         return True
 
     def release(self) -> None:

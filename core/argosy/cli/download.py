@@ -138,7 +138,7 @@ def _execute(run: Run, quiet: bool) -> int:
         report = execute(run)
     except KeyboardInterrupt:
         # threads still wait for the network, and the interpreter would wait for them
-        click.echo("argosy: interrupted; the session and everything done so far are saved.", err=True)
+        click.echo("\nargosy: interrupted; the session and everything done so far are saved.", err=True)
         sys.stderr.flush()
         sys.stdout.flush()
         os._exit(130)

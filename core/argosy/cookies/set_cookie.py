@@ -18,7 +18,8 @@ MAX_ATTRIBUTE = 1024
 MAX_AGE = 400 * 24 * 3600
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_MAX_AGE = re.compile(r"-?[0-9]+\Z", re.ASCII)
+_FOLD = re.compile(r"\r?\n[ \t]+")
+_MAX_AGE = re.compile(r"(-?)0*([0-9]+)\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ def parse_set_cookie(header: str) -> SetCookie | None:
     SetCookie or None
         None where the RFC says to ignore the header entirely.
     """
+    header = _FOLD.sub(" ", header)  # a line that was folded (RFC 9112 section 5.2)
     if _CONTROL.search(header):
         return None
     pair, *attributes = header.split(";")
@@ -98,9 +100,9 @@ def parse_set_cookie(header: str) -> SetCookie | None:
 def _read_attribute(found: dict[str, str], key: str, text: str) -> None:
     """Note an attribute; the last one that can be read wins (section 5.7)."""
     if key == "max-age":
-        if _MAX_AGE.match(text):
+        if (number := _MAX_AGE.match(text)) is not None:
             # int() refuses thousands of digits; the sign and the first ten say enough
-            found[key] = text[:11]
+            found[key] = number[1] + number[2][:10]
     elif key == "expires":
         when = parse_cookie_date(text)
         if when is not None:

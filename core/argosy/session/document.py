@@ -56,7 +56,7 @@ def parse(data: bytes, where: str) -> dict[str, SessionRecord]:
     """
     try:
         document = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _damaged(where, "it is not JSON") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise StoreDamaged(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from argosy.contracts.cookie_store import CookieStore, Release, Scope
 from argosy.cookies import jar
-from argosy.errors import ArgosyError, LoginFailed, SessionInDoubt, SessionLost, StoreError
+from argosy.errors import ArgosyError, GenerationMoved, LoginFailed, SessionInDoubt, SessionLost, StoreError
 from argosy.session.identity import boot_id
 from argosy.session.lease import ExclusiveLease, Lease, SharedLease, Stamp, changed
 from argosy.session.policy import Discipline, Policy, Watch
@@ -83,25 +83,32 @@ class SessionKeeper:
             if self._overlaps(url):
                 delay = admit()
                 if delay <= 0:
-                    return SharedLease(self.store, self._read())
+                    return SharedLease(self.store, self._read(), on_token=self._watch.secret)
             else:
                 release = self._acquire()
                 try:
                     delay = self._ready(admit)
                     if delay <= 0:
                         return self._exclusive(release)
+                except GenerationMoved:  # before the mark, so nothing was sent: look at the newer record
+                    delay = 0.0
                 except BaseException:
                     release()
                     raise
                 release()
-            self._watch.waiting("delay")
-            self._watch.sleep(delay)
+            if delay > 0:
+                self._watch.waiting("delay")
+                self._watch.sleep(delay)
 
     def ensure(self) -> None:
         """Log in where there is no session yet, so that a wrong password is found before the first request."""
         release = self._acquire()
         try:
-            self._usable(self._read())
+            record = self._read()
+            if (
+                self._doubt_left(record) <= 0
+            ):  # else the first lease waits, and the session is not held meanwhile
+                self._usable(record)
         finally:
             release()
 
@@ -119,11 +126,19 @@ class SessionKeeper:
             with self._mutex:
                 self._fruitless = 0
 
-    def refused(self, stamp: Stamp) -> None:
+    def refused(self, stamp: Stamp, *, again: bool = False) -> None:
         """Say that a request was refused; return where it is worth sending again under a new lease.
 
         The store is read again first: where somebody has a newer token there is no login, and the loser
         never clears the winner's token. Otherwise this sender logs in, once, and everybody waits for it.
+
+        Parameters
+        ----------
+        stamp
+            What the request was sent with.
+        again
+            Whether the newer token was refused as well. Cookies that change with every response (analytics,
+            load balancers) are no newer token, so only a login counts then.
 
         Raises
         ------
@@ -139,7 +154,7 @@ class SessionKeeper:
             record = self._read()
             if record.logins != stamp.logins:
                 return
-            if not stamp.exclusive and record.cookies != stamp.cookies:
+            if not again and not stamp.exclusive and record.cookies != stamp.cookies:
                 return
             if not self.policy.renewable and record.logins:
                 raise self._lose(
@@ -179,7 +194,7 @@ class SessionKeeper:
         try:
             record = self._read()
             if record.generation and not record.synced:
-                self.store.write(changed(record, synced=True), record.generation)
+                self._write(record, synced=True)
         finally:
             release()
         self.store.sync()
@@ -195,6 +210,19 @@ class SessionKeeper:
         if self._needs_login(record) or (record.status is Status.IN_FLIGHT and self._is_shared()):
             return False
         return self._is_shared() or (bool(record.cookies) and not jar.concerns(record.cookies, url))
+
+    def _write(self, record: SessionRecord, **changes: object) -> None:
+        """Change the record of the held session; cookies that shared leases merge meanwhile do not prevent it."""
+        while True:
+            try:
+                self.store.write(changed(record, **changes), record.generation)
+            except GenerationMoved:
+                newest = self._read()
+                if (newest.logins, newest.holder) != (record.logins, record.holder):
+                    raise  # somebody else had the session as well
+                record = newest
+            else:
+                return
 
     def _is_shared(self) -> bool:
         return self.policy.discipline is Discipline.SHARED
@@ -229,12 +257,13 @@ class SessionKeeper:
         if self._is_shared():  # the session was in doubt or had to be logged in; now it is usable
             record = self._read()
             release()
-            return SharedLease(self.store, record)
+            return SharedLease(self.store, record, on_token=self._watch.secret)
         return ExclusiveLease(
             self.store,
             self._read(),
             release,
             to_end=self.policy.discipline is Discipline.EXCLUSIVE_TO_END,
+            on_token=self._watch.secret,
             on_lapse=lambda: self._watch.notice(
                 f"The session {self.session!r} was changed by somebody else while a request held it: "
                 "was its lock file or its store replaced? Their token stands."
@@ -277,7 +306,7 @@ class SessionKeeper:
         if policy == "login":
             self._log_in(record, "a request was sent and its answer never came")
         elif policy == "wait":
-            self.store.write(changed(record, status=Status.IDLE, holder=None), record.generation)
+            self._write(record, status=Status.IDLE, holder=None)
         else:
             who = f" by process {record.holder.pid} on {record.holder.host}" if record.holder else ""
             raise self._lose(
@@ -312,8 +341,7 @@ class SessionKeeper:
             raise self._lose(error) from None
         for cookie in cookies:
             self._watch.secret(cookie.value)
-        new = changed(record, cookies=cookies, status=Status.IDLE, holder=None, logins=record.logins + 1)
-        self.store.write(new, record.generation)
+        self._write(record, cookies=cookies, status=Status.IDLE, holder=None, logins=record.logins + 1)
         self._watch.login(reason)
 
     def _lose(self, error: SessionLost | LoginFailed | SessionInDoubt) -> ArgosyError:

@@ -7,8 +7,9 @@ One object serves one request. Whoever sends it calls, in this order, `cookie_he
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Protocol
 
 from argosy.contracts.cookie_store import CookieStore, Release
@@ -78,6 +79,15 @@ def changed(record: SessionRecord, **changes: object) -> SessionRecord:
     return replace(record, **{**stamps, **changes})  # type: ignore[arg-type]  # replace() checks the names
 
 
+def _tell(on_token: Callable[[str], None], cookies: jar.Jar, known: jar.Jar = ()) -> None:
+    for cookie in cookies:
+        if cookie not in known:
+            on_token(cookie.value)
+
+
+_CLEARED: Mapping[str, object] = MappingProxyType({"status": Status.IDLE, "holder": None})
+
+
 class ExclusiveLease:
     """A lease that has the session to itself, from the mark to the commit of the new token.
 
@@ -94,6 +104,9 @@ class ExclusiveLease:
     on_lapse
         Called where somebody else changed the session under our hold: a lock file that was removed, a
         lease that outlived its time. Their token stands; ours is given up.
+    on_token
+        Called with the value of each cookie that is sent, and of each that comes once it is stored, so that
+        it can be redacted.
     """
 
     def __init__(
@@ -104,17 +117,20 @@ class ExclusiveLease:
         *,
         to_end: bool = False,
         on_lapse: Callable[[], None] = lambda: None,
+        on_token: Callable[[str], None] = lambda value: None,
     ) -> None:
         self.to_end = to_end
         self._store = store
         self._release = release
         self._on_lapse = on_lapse
+        self._on_token = on_token
         self.stamp = Stamp(record.logins, record.cookies, exclusive=True)
         # generation and mark in one write: if it fails, nothing is sent
         self._record = changed(record, status=Status.IN_FLIGHT, holder=this_holder())
         store.write(self._record, record.generation)
         self._marked = True
         self._ended = False
+        _tell(on_token, self._record.cookies)
 
     def cookie_header(self, url: str) -> str | None:
         """Return the ``Cookie`` header for the request, or None."""
@@ -122,17 +138,22 @@ class ExclusiveLease:
 
     def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
         """Store the new cookies and clear the mark in one commit (with `to_end`: keep the mark)."""
-        cookies = jar.settle(self._record.cookies, headers, url, time.time(), date)
-        if self.to_end:
-            self._commit(cookies=cookies)
-        else:
-            over = not cookies and bool(self._record.cookies)
-            self._commit(cookies=cookies, status=Status.DEAD if over else Status.IDLE, holder=None)
+
+        def changes(record: SessionRecord) -> dict[str, object]:
+            cookies = jar.settle(record.cookies, headers, url, time.time(), date)
+            if self.to_end:
+                return {"cookies": cookies}
+            over = not cookies and bool(record.cookies)
+            return {"cookies": cookies, "status": Status.DEAD if over else Status.IDLE, "holder": None}
+
+        before = self._record.cookies
+        self._commit(changes)
+        _tell(self._on_token, self._record.cookies, before)
 
     def unsent(self) -> None:
         """Clear the mark; the token was not spent."""
         if self._marked:
-            self._commit(status=Status.IDLE, holder=None)
+            self._commit(lambda _: _CLEARED)
 
     def doubt(self) -> None:
         """Leave the mark where it is: whoever comes next finds it."""
@@ -144,20 +165,27 @@ class ExclusiveLease:
         self._ended = True
         try:
             if self.to_end and self._marked and complete:
-                self._commit(status=Status.IDLE, holder=None)
+                self._commit(lambda _: _CLEARED)
         finally:
             self._release()
 
-    def _commit(self, **changes: object) -> None:
-        record = changed(self._record, **changes)
-        try:
-            self._store.write(record, self._record.generation)
-        except GenerationMoved:
-            self._marked = False
-            self._on_lapse()
-            return
-        self._record = record
-        self._marked = record.status is Status.IN_FLIGHT
+    def _commit(self, changes: Callable[[SessionRecord], Mapping[str, object]]) -> None:
+        while True:
+            record = changed(self._record, **changes(self._record))
+            try:
+                self._store.write(record, self._record.generation)
+            except GenerationMoved:
+                newest = self._store.read(record.session)
+                if newest is None or newest.holder != self._record.holder:
+                    self._marked = False
+                    self._on_lapse()
+                    return
+                # our mark stands: a request that carried no token has brought cookies of another host
+                self._record = newest
+            else:
+                self._record = record
+                self._marked = record.status is Status.IN_FLIGHT
+                return
 
 
 class SharedLease:
@@ -169,13 +197,23 @@ class SharedLease:
         Keeps the record.
     record
         The newest record.
+    on_token
+        Called with the value of each cookie that is sent, and of each that comes, so that it can be redacted.
     """
 
     to_end = False
 
-    def __init__(self, store: CookieStore, record: SessionRecord) -> None:
+    def __init__(
+        self,
+        store: CookieStore,
+        record: SessionRecord,
+        *,
+        on_token: Callable[[str], None] = lambda value: None,
+    ) -> None:
         self._store = store
         self._record = record
+        self._on_token = on_token
+        _tell(on_token, record.cookies)
         self.stamp = Stamp(record.logins, record.cookies, exclusive=False)
 
     def cookie_header(self, url: str) -> str | None:
@@ -196,6 +234,7 @@ class SharedLease:
             except GenerationMoved:
                 record = self._store.read(record.session) or SessionRecord(record.session)
             else:
+                _tell(self._on_token, cookies, record.cookies)
                 return
 
     def unsent(self) -> None:

@@ -62,13 +62,19 @@ class Body:
 
     def close(self) -> None:
         """Give the body up."""
+        complete = self._is_whole()
         self._raw.close()
-        self._ended(complete=False)
+        self._ended(complete=complete)
 
     def release_conn(self) -> None:
         """Give the connection back."""
+        complete = self._is_whole()
         self._raw.release_conn()
-        self._ended(complete=False)
+        self._ended(complete=complete)
+
+    def _is_whole(self) -> bool:
+        """Return whether the last byte has been read: there may have been none, as after a HEAD."""
+        return getattr(self._raw, "length_remaining", None) == 0
 
     def _ended(self, *, complete: bool) -> None:
         on_end, self._on_end = self._on_end, None

@@ -113,14 +113,52 @@ class Watchdog:
             sending.expire()
 
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110 section 5.6.2
-
 #: The request that the current thread is sending, if it goes through an adapter of ours.
 current: ContextVar[Sending | None] = ContextVar("argosy_sending", default=None)
 
 
+#: What `http.client`'s header parser takes for a header; it takes any other line for the end of the headers.
+_HEADER = re.compile(rb"([!-9;-~]+)[ \t]*:")
+
+
+class _HeaderLines:
+    """The stream of a response, whose header lines are made fit for `http.client` as they are read.
+
+    A line that is no header is left out, as it would hide what comes behind it: a token, or the length of the
+    body. And headers that end without their empty line are an error, not the end of the headers: the token
+    may have been in what is missing.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._kept = False  # whether the line before was a header, so that a folded one belongs to it
+        self._over = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def readline(self, limit: int = -1) -> bytes:
+        """Return the next line that is a header, or the empty line that ends them."""
+        while True:
+            line: bytes = self._stream.readline(limit)
+            if self._over or not line.endswith(b"\n"):
+                if not self._over and len(line) < limit:
+                    raise http.client.IncompleteRead(line)
+                return line
+            text = line.rstrip(b"\r\n").replace(b"\r", b" ")
+            if not text:
+                self._over = True
+                return line
+            header = _HEADER.match(text)
+            self._kept = header is not None or (self._kept and text[:1] in b" \t")
+            if header is not None:
+                return header[1] + b":" + text[header.end() :] + b"\r\n"
+            if self._kept:
+                return text + b"\r\n"
+
+
 class _Response(http.client.HTTPResponse):
-    """Takes no interim response for the final one, and no broken line for the end of the headers."""
+    """Takes no interim response for the final one, and neither broken nor cut headers for the end of them."""
 
     #: Whether more bytes came than the response has: its length was wrong.
     left_over = False
@@ -128,36 +166,21 @@ class _Response(http.client.HTTPResponse):
     def _read_status(self) -> tuple[str, int, str]:
         while True:
             status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # not in the stubs
+            self.fp: Any = _HeaderLines(self.fp)
             if not 102 <= status[1] < 200:
                 return status
             http.client.parse_headers(self.fp)  # 103 Early Hints (RFC 8297): the answer is still to come
 
     def begin(self) -> None:
+        stream = self.fp
         super().begin()
-        if self.headers.defects:
-            self._read_on()
-
-    def _read_on(self) -> None:
-        """Take the headers behind a broken line, where the parser saw their end: a token must not be lost."""
-        for line in str(self.headers.get_payload()).splitlines():
-            name, colon, value = line.partition(":")
-            if colon and _HEADER_NAME.match(name):
-                self.headers.add_header(name, value.strip())
-        self.headers.set_payload("")
-        self.headers.defects.clear()
-        if self.length is None and not self.chunked:  # the base class did not see these
-            length = self.headers.get("Content-Length", "")
-            if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
-                self.chunked, self.chunk_left = True, None
-            elif length.isascii() and length.isdigit():
-                self.length = int(length)
-            framed = self.chunked or self.length is not None
-            self.will_close = not framed or self._check_close()  # type: ignore[attr-defined]  # not in the stubs
+        if self.fp is not None:
+            self.fp = stream
 
     def _close_conn(self) -> None:
         """Look, at the body's end, whether that is all; if not, the connection is of no use any more."""
         if self.length == 0:
-            sock: socket.socket = self.fp.raw._sock  # type: ignore[attr-defined]  # a socket's file has one
+            sock: socket.socket = self.fp.raw._sock
             timeout = sock.gettimeout()
             with contextlib.suppress(OSError):
                 sock.settimeout(0)  # what has not come yet is found when the connection is to be used again

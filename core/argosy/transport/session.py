@@ -93,7 +93,7 @@ class AuthorizedSession(requests.Session):
         """
         kwargs.setdefault("timeout", self._timeout)
         stream, kwargs["stream"] = kwargs.get("stream", False), True
-        renewed = False
+        refused_logins: int | None = None
         while True:
             response = super().request(method, url, *args, **kwargs)
             first = response.history[0] if response.history else response
@@ -106,14 +106,14 @@ class AuthorizedSession(requests.Session):
                     response.content  # noqa: B018 - reads the body, as requests does
                 return response
             response.close()
-            if renewed:
+            if refused_logins is not None and stamp.logins != refused_logins:
                 self._doubts_logins = True
                 self.keeper.fruitless()
                 raise self._refused(response)
             if self._doubts_logins and self._is_good(but=response.url):
                 raise self._refused(response)
-            self.keeper.refused(stamp)
-            renewed = True
+            self.keeper.refused(stamp, again=refused_logins is not None)
+            refused_logins = stamp.logins
 
     def _refuses(self, response: requests.Response) -> bool:
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import argosy
 from argosy.contracts import CookieStore, PluginContext, Release, Scope
@@ -66,10 +67,11 @@ class JsonFileStore(CookieStore):
 
     def acquire(self, session: str, *, wait: bool = True) -> Release | None:
         """Take the session for this thread of this process alone."""
+        self._checked_lock()
         with self._mutex:
             hold = self._holds.get(session)
             if hold is None:
-                hold = self._holds[session] = self._new_lock(f".{session}.lock")
+                hold = self._holds[session] = HostLock(self._beside(f".{quote(session, safe=' ')}.lock"))
         return hold.acquire(wait=wait)
 
     def sessions(self) -> list[str]:
@@ -100,26 +102,32 @@ class JsonFileStore(CookieStore):
             finally:
                 os.close(fd)
 
-    def _new_lock(self, suffix: str) -> HostLock:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._failed("be made", error) from None
-        lock = self.path.with_name(self.path.name + suffix)
-        if self._file_lock is None and not lock_excludes(lock):
-            raise StoreError(
-                f"Locks do nothing on the file system of {self.path}: a second process was let in. "
-                "Two of them would overwrite each other's token, so the store is not used.",
-                hint='Put the store on a local disk ("cookie_store": {"use": "json-file", "path": ...}).',
-            )
-        return HostLock(lock)
+    def _beside(self, suffix: str) -> Path:
+        return self.path.with_name(self.path.name + suffix)
 
-    def _lock_file(self) -> Release:
+    def _checked_lock(self) -> HostLock:
+        """Return the file's lock; the first time it is tried whether locks do anything here.
+
+        It is tried on the lock of the file, which is never held for long: on a session's it would wait for a lease.
+        """
         with self._mutex:
             if self._file_lock is None:
-                self._file_lock = self._new_lock(".lock")
-            lock = self._file_lock
-        release = lock.acquire()
+                try:
+                    self.path.parent.mkdir(parents=True, exist_ok=True)
+                except OSError as error:
+                    raise self._failed("be made", error) from None
+                lock = self._beside(".lock")
+                if not lock_excludes(lock):
+                    raise StoreError(
+                        f"Locks do nothing on the file system of {self.path}: a second process was let in. "
+                        "Two of them would overwrite each other's token, so the store is not used.",
+                        hint='Put the store on a local disk ("cookie_store": {"use": "json-file", "path": ...}).',
+                    )
+                self._file_lock = HostLock(lock)
+            return self._file_lock
+
+    def _lock_file(self) -> Release:
+        release = self._checked_lock().acquire()
         if release is None:
             raise StoreError(f"The lock of {self.path} was not granted.")
         return release

@@ -1,0 +1,15 @@
+"""The built-in cookie stores keep to their contract."""
+
+from __future__ import annotations
+
+from argosy.testing.contracts.cookie_store import CookieStoreContract
+from argosy_plugins.cookie_stores.json_file import JsonFileStore
+from argosy_plugins.cookie_stores.memory import MemoryStore
+
+
+class TestMemoryStore(CookieStoreContract):
+    plugin = MemoryStore
+
+
+class TestJsonFileStore(CookieStoreContract):
+    plugin = JsonFileStore
