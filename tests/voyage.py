@@ -77,9 +77,9 @@ class Voyage:
             **options,
         )
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run ``argosy download`` on it to its end."""
-        process = self.start(*arguments)
+        process = self.start(*arguments, **options)
         out, err = process.communicate(timeout=110)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 

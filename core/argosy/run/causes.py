@@ -8,7 +8,6 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import requests
 import urllib3.exceptions
@@ -16,6 +15,10 @@ import urllib3.exceptions
 from argosy.cookies.matching import Target
 from argosy.errors import StorageError, TransferError
 from argosy.model import Resource
+from argosy.reasons import reason_of
+
+#: What a disk says when nothing more can be written to it, whoever tries; else a plugin's OSError is its own.
+DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
 
 
 @contextlib.contextmanager
@@ -34,7 +37,7 @@ def causes(resource: Resource) -> Iterator[None]:
             "The URL, or one it redirects to, is not a plain http or https URL.", kind="url"
         ) from None
     except requests.exceptions.SSLError as error:
-        raise TransferError(f"TLS failed: {reason(error)}.", kind="tls") from None
+        raise TransferError(f"TLS failed: {reason_of(error)}.", kind="tls") from None
     except requests.RequestException as error:
         sending = getattr(error, "argosy_sending", None)
         host = Target.of(resource.url).host
@@ -42,32 +45,17 @@ def causes(resource: Resource) -> Iterator[None]:
             raise TransferError("No answer came in time.", kind="deadline", retryable=True) from None
         if sending is not None and not sending.bytes_out:
             raise TransferError(
-                f"{host} cannot be reached: {reason(error)}.", kind="connect", retryable=True
+                f"{host} cannot be reached: {reason_of(error)}.", kind="connect", retryable=True
             ) from None
-        raise TransferError(f"The answer was lost: {reason(error)}.", kind="lost", retryable=True) from None
+        raise TransferError(
+            f"The answer was lost: {reason_of(error)}.", kind="lost", retryable=True
+        ) from None
     except urllib3.exceptions.HTTPError as error:
-        raise TransferError(f"The body broke off: {reason(error)}.", kind="cut", retryable=True) from None
+        raise TransferError(f"The body broke off: {reason_of(error)}.", kind="cut", retryable=True) from None
+    except ValueError:  # urllib.parse, on a Location that is no URL
+        raise TransferError("The URL, or one it redirects to, is not valid.", kind="url") from None
     except zlib.error:
         raise TransferError("The compressed body is damaged.", kind="cut", retryable=True) from None
-
-
-def reason(error: BaseException) -> str:
-    """Return the innermost cause, in words: the texts around it name objects and addresses."""
-    seen: Any = error
-    while True:
-        inner = getattr(seen, "reason", None) or seen.__cause__ or (seen.__context__ if seen.args else None)
-        inner = (
-            inner
-            if isinstance(inner, BaseException)
-            else next((a for a in seen.args if isinstance(a, Exception)), None)
-        )
-        if inner is None:
-            break
-        seen = inner
-    if isinstance(seen, OSError) and seen.strerror:
-        return seen.strerror
-    text = str(seen).rpartition(": ")[2] or type(seen).__name__
-    return text[:200].rstrip(".")
 
 
 @contextlib.contextmanager

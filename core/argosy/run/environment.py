@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from argosy.contracts import Auth, CookieStore, Output, PluginContext, Source
-from argosy.errors import LoginFailed
+from argosy.contracts import Auth, CookieStore, Output, Plugin, PluginContext, ResponseHead, Source
+from argosy.errors import LoginFailed, PluginError
 from argosy.events import Emit, EventKind
 from argosy.redaction import Redactor
 from argosy.run.stop import Stop
@@ -130,7 +130,14 @@ class Environment:
             session.close()
         for plugin in (self.source, self.auth, self.store, *self.outputs):
             if plugin is not None:
-                plugin.close()
+                self.close_plugin(plugin)
+
+    def close_plugin(self, plugin: Plugin) -> None:
+        """Close a plugin; one that fails there is named, and that is all."""
+        try:
+            plugin.close()
+        except (Exception, SystemExit) as error:
+            self.notice(f"The plugin {plugin.name!r} failed at its end: {type(error).__name__}: {error}")
 
     def notice(self, message: str) -> None:
         """Tell the person something."""
@@ -164,7 +171,20 @@ class Environment:
         timeout = self.settings.timeout
         return AuthorizedSession(
             keeper,
-            self.auth.is_refusal,
+            self._is_refusal,
             pacer=self.pacer,
             timeout=(timeout.connect, timeout.headers, timeout.read),
         )
+
+    def _is_refusal(self, response: ResponseHead) -> bool:
+        if self.auth.anonymous:
+            return False
+        try:
+            return bool(self.auth.is_refusal(response))
+        except (Exception, SystemExit) as error:
+            what = self.redactor.scrub(f"{type(error).__name__}: {error}")
+            raise PluginError(
+                f"The auth plugin {self.auth.name!r} failed while it judged a response: {what}.",
+                hint="Report it to the plugin's author.",
+                plugin=self.auth.name,
+            ) from None

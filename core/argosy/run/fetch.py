@@ -18,6 +18,7 @@ from argosy.run.checking import Digests, checked
 from argosy.run.response import content_length, decoded, is_plain, judge_status
 from argosy.run.staging import Staging, sync_file
 from argosy.run.stop import Stop
+from argosy.transport.body import left_over
 from argosy.transport.pacing import Pacer
 
 #: A server that asks for more patience than this many seconds is asked again after it.
@@ -126,6 +127,12 @@ class Fetcher:
             with causes(resource), disk(part):
                 self._stream(response, resource, part, digests, progress)
                 sync_file(part)
+            if left_over(response) and not resource.digests:
+                raise TransferError(
+                    f"The body is longer than the {length} bytes that the server announces.",
+                    kind="length",
+                    retryable=True,
+                )
         staged = checked(resource, part, digests, length_known=length is not None)
         with disk(part):
             part.replace(staging.whole(number))

@@ -246,12 +246,17 @@ class Ledger:
             yield
         except sqlite3.DatabaseError as error:
             if "malformed" in str(error) or "not a database" in str(error):
-                raise LedgerError(
-                    f"The ledger {self.path} is damaged ({error}), so it is left as it is.",
-                    hint="Restore it from a backup, or move it away: the next run then downloads everything again, "
-                    "and leaves a file alone that is the same.",
-                ) from None
+                raise self._damaged(str(error)) from None
             raise LedgerError(
                 f"The ledger {self.path} cannot be used: {error}. Nothing in it was lost.",
                 hint="Make room or check the permissions of the target directory, then start again.",
             ) from None
+        except (ValueError, TypeError, KeyError):
+            raise self._damaged("a row in it is not complete") from None
+
+    def _damaged(self, why: str) -> LedgerError:
+        return LedgerError(
+            f"The ledger {self.path} is damaged ({why}), so it is left as it is.",
+            hint="Restore it from a backup, or move it away: the next run then downloads everything again, "
+            "and leaves a file alone that is the same.",
+        )

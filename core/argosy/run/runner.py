@@ -112,7 +112,7 @@ class Run:
                 return self._finish(environment, plan, planned, choice)
             finally:
                 plan.close()
-                choice.strategy.close()
+                environment.close_plugin(choice.strategy)
         finally:
             self._close(environment, ledger)
 
@@ -121,7 +121,10 @@ class Run:
     def _open(self) -> tuple[Environment, Ledger]:
         directory = self.settings.directory
         try:
-            (directory / PRIVATE / "staging").mkdir(parents=True, exist_ok=True)
+            directory.mkdir(parents=True, exist_ok=True)
+            # for this user alone: it knows the URLs of what is not done, and they may carry secrets
+            (directory / PRIVATE).mkdir(mode=0o700, exist_ok=True)
+            (directory / PRIVATE / "staging").mkdir(exist_ok=True)
             probe = directory / PRIVATE / "staging" / ".writable"
             probe.touch()
             probe.unlink()
@@ -179,7 +182,7 @@ class Run:
             try:
                 for outcome in outcomes:
                     self._record(outcome, plan.ledger, environment)
-            except (ArgosyError, OSError):
+            except ArgosyError:
                 raise
             except (Exception, SystemExit) as error:
                 what = self._redactor.scrub(f"{type(error).__name__}: {error}")
@@ -263,6 +266,6 @@ class Run:
         return report
 
     def _close(self, environment: Environment, ledger: Ledger) -> None:
-        self._dispatcher.close()
         environment.close()
+        self._dispatcher.close()
         ledger.close()

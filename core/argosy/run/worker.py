@@ -16,7 +16,8 @@ from argosy.errors import (
 )
 from argosy.events import Emit, EventKind
 from argosy.model import Failure, Item, Job, KeptFile, Outcome, Resource, StagedFile, StagedItem, State
-from argosy.run.causes import disk_error, reason
+from argosy.reasons import reason_of
+from argosy.run.causes import DISK_ERRNOS, disk_error
 from argosy.run.environment import Environment
 from argosy.run.fetch import Fetcher, Progress
 from argosy.run.place import Placer
@@ -67,6 +68,11 @@ class Worker:
             state, fatal = State.REQUEUED, error
         except OSError as error:
             state, fatal = State.REQUEUED, disk_error(self._environment.settings.directory, error)
+        except PluginError as error:
+            state, failure = (
+                State.FAILED,
+                self._failure("plugin", str(error), plugin=getattr(error, "plugin", None)),
+            )
         except _Failed as failed:
             state, failure = State.FAILED, failed.failure
         except Exception as error:  # a mistake of ours costs one item, not the run
@@ -138,11 +144,13 @@ class Worker:
         except TransferError as error:
             raise _Failed(self._failure(error.kind, str(error), plugin=plugin)) from None
         except requests.RequestException as error:  # an OSError too, but not the disk's
-            message = f"The plugin {plugin!r} could not reach the service: {reason(error)}."
+            message = f"The plugin {plugin!r} could not reach the service: {reason_of(error)}."
             raise _Failed(self._failure("lost", message, plugin=plugin)) from None
-        except (ArgosyError, OSError):
+        except ArgosyError:
             raise
         except (Exception, SystemExit) as error:
+            if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
+                raise  # it ends the run
             raise self._broken(plugin, f"it raised {type(error).__name__}: {error}") from None
 
     def _broken(self, plugin: str, how: str) -> _Failed:

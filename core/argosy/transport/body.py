@@ -82,6 +82,11 @@ class Body:
             on_end(complete)
 
 
+def left_over(response: requests.Response) -> bool:
+    """Return whether more bytes came behind a response's body than its length says, as far as can be seen."""
+    return bool(getattr(getattr(response.raw, "_original_response", None), "left_over", False))
+
+
 def peek(response: requests.Response, size: int) -> bytes:
     """Return the first bytes of a response's body and leave the body as if it were unread.
 

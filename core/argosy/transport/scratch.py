@@ -12,6 +12,7 @@ from urllib3.response import BaseHTTPResponse
 
 from argosy.cookies import jar
 from argosy.session.login import CookieJar
+from argosy.transport.sending import POOL_CLASSES
 from argosy.transport.session import plain_session
 
 
@@ -23,6 +24,11 @@ class _ScratchAdapter(HTTPAdapter):
     def __init__(self, timeout: tuple[float, float]) -> None:
         self._timeout = timeout
         super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools of connections that read odd headers right."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = POOL_CLASSES
 
     def send(
         self,

@@ -160,6 +160,9 @@ class _HeaderLines:
 class _Response(http.client.HTTPResponse):
     """Takes no interim response for the final one, and neither broken nor cut headers for the end of them."""
 
+    #: Whether more bytes came than the response has: its length was wrong.
+    left_over = False
+
     def _read_status(self) -> tuple[str, int, str]:
         while True:
             status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # not in the stubs
@@ -173,6 +176,21 @@ class _Response(http.client.HTTPResponse):
         super().begin()
         if self.fp is not None:
             self.fp = stream
+
+    def _close_conn(self) -> None:
+        """Look, at the body's end, whether that is all; if not, the connection is of no use any more."""
+        if self.length == 0:
+            sock: socket.socket = self.fp.raw._sock
+            timeout = sock.gettimeout()
+            with contextlib.suppress(OSError):
+                sock.settimeout(0)  # what has not come yet is found when the connection is to be used again
+                try:
+                    self.left_over = bool(self.fp.peek(1))
+                finally:
+                    sock.settimeout(timeout)
+                if self.left_over:
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        super()._close_conn()  # type: ignore[misc]  # not in the stubs
 
 
 def _send(connection: HTTPConnection, data: Any, send: Callable[[Any], None]) -> None:

@@ -96,7 +96,9 @@ class AuthorizedSession(requests.Session):
         refused_logins: int | None = None
         while True:
             response = super().request(method, url, *args, **kwargs)
-            stamp: Stamp = response.argosy_stamp  # type: ignore[attr-defined]  # the adapter's note
+            first = response.history[0] if response.history else response
+            # somebody may have logged in between two hops: it is the first one's token that was refused
+            stamp: Stamp = first.argosy_stamp  # type: ignore[attr-defined]  # the adapter's note
             if not self._refuses(response):
                 self.keeper.accepted(stamp)
                 self._proof = response.url if response.ok else self._proof
@@ -133,9 +135,12 @@ class AuthorizedSession(requests.Session):
         proof = self._proof
         if proof is None or proof == but:
             return False
-        response = super().request("HEAD", proof, stream=True, timeout=self._timeout)
-        response.close()
-        return not self._refuses(response)
+        # no HEAD: a login page with status 200 is known by its body alone
+        response = super().request("GET", proof, stream=True, timeout=self._timeout)
+        try:
+            return not self._refuses(response)
+        finally:
+            response.close()
 
     @staticmethod
     def _refused(response: requests.Response) -> Refused:

@@ -1,0 +1,219 @@
+"""The torture table, section files: full disks, things in the way, damage, and rights."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voyage import Voyage
+
+SetSail = Callable[..., Voyage]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a file system of its own, of 2 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(disk)]
+    try:
+        mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no program mount here")
+    if mounted.returncode:
+        pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def fill(disk: Path, *, leave: int) -> Path:
+    """Fill a disk but for so many bytes."""
+    stone = disk / "stone"
+    free = os.statvfs(disk)
+    with stone.open("wb") as file:
+        file.write(b"x" * max(free.f_bavail * free.f_frsize - leave, 0))
+    return stone
+
+
+def ended(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """Check how a run ended, and that it says so in plain words."""
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "mistake in argosy" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.mark.torture(36)
+@pytest.mark.parametrize("leave", [0, 8_192, 200_000, 600_000])
+def test_the_disk_of_the_library_is_full(set_sail: SetSail, small_disk: Path, leave: int) -> None:
+    voyage = set_sail(items=10, discipline="revoke", max_workers=4, size=100_000)
+    voyage.config["directory"] = str(small_disk)
+    (voyage.root / "library").symlink_to(small_disk)
+    stone = fill(small_disk, leave=leave)
+    ended(voyage.run(), 5, str(small_disk))
+    assert voyage.damaged() == []
+    kept = voyage.done()
+    voyage.server.reset_stats()
+    stone.unlink()
+    ended(voyage.run(), 0)
+    assert voyage.wrong() == []
+    asked = voyage.server.stats().requests_by_path
+    assert [e.name for e in voyage.expected if e.name.partition("/")[0] in kept and e.path in asked] == []
+    assert voyage.server.stats().replaced_tokens_sent == 0
+
+
+@pytest.mark.torture(36)
+def test_the_disk_of_the_cookie_store_is_full(set_sail: SetSail, small_disk: Path) -> None:
+    voyage = set_sail(
+        items=4, discipline="revoke", cookie_store={"use": "json-file", "path": str(small_disk / "c.json")}
+    )
+    ended(voyage.run(), 0)
+    before = (small_disk / "c.json").read_bytes()
+    stone = fill(small_disk, leave=0)
+    voyage.server.reset_stats()
+    ended(voyage.run("--force"), 5, "c.json")
+    assert (small_disk / "c.json").read_bytes() == before
+    assert voyage.server.stats().requests == 0, "something was sent although the mark could not be written"
+    stone.unlink()
+    ended(voyage.run("--force"), 0)
+    assert (voyage.wrong(), voyage.server.stats().replaced_tokens_sent) == ([], 0)
+
+
+@pytest.mark.torture(38)
+@pytest.mark.parametrize("directory", ["a-file", "a-file/below", "loop"])
+def test_the_target_cannot_be_a_directory(set_sail: SetSail, directory: str) -> None:
+    voyage = set_sail(items=2)
+    (voyage.root / "a-file").write_text("mine", "utf-8")
+    (voyage.root / "loop").symlink_to("loop")
+    voyage.config["directory"] = directory
+    ended(voyage.run(), 5, directory)
+    assert voyage.server.stats().requests == 0
+    assert (voyage.root / "a-file").read_text("utf-8") == "mine"
+
+
+def put_in_the_way(kind: str, target: Path, root: Path) -> None:
+    """Put something under a final name that is not ours."""
+    target.parent.mkdir(parents=True)
+    match kind:
+        case "symlink":
+            (root / "precious").write_bytes(b"precious")
+            target.symlink_to(root / "precious")
+        case "dangling":
+            target.symlink_to(root / "nowhere")
+        case "fifo":
+            os.mkfifo(target)
+        case "directory":
+            target.mkdir()
+        case "file":
+            target.write_bytes(b"precious")
+        case "folder-symlink":
+            (root / "elsewhere").mkdir()
+            target.parent.rmdir()
+            target.parent.symlink_to(root / "elsewhere")
+
+
+@pytest.mark.torture(39)
+@pytest.mark.parametrize("flags", [(), ("--force",)])
+@pytest.mark.parametrize("kind", ["symlink", "dangling", "fifo", "directory", "folder-symlink"])
+def test_nothing_is_written_through_what_is_in_the_way(
+    set_sail: SetSail, kind: str, flags: tuple[str, ...]
+) -> None:
+    voyage = set_sail(items=3)
+    target = voyage.library / "item-00002" / "part-01.bin"
+    put_in_the_way(kind, target, voyage.root)
+    before = target.lstat() if kind != "folder-symlink" else target.parent.lstat()
+    ended(voyage.run(*flags), 1, "item-00002", "Move it away")
+    assert (target.lstat() if kind != "folder-symlink" else target.parent.lstat()).st_ino == before.st_ino
+    assert voyage.done() == {"item-00001", "item-00003"}
+    if kind == "symlink":
+        assert (voyage.root / "precious").read_bytes() == b"precious"
+    assert not (voyage.root / "nowhere").exists()
+    if kind == "folder-symlink":
+        assert list((voyage.root / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.torture(40)
+@pytest.mark.parametrize(
+    ("one", "other"), [("a/X.txt", "a/x.txt"), ("caf\u00e9", "cafe\u0301"), ("n" * 256, "m")]
+)
+def test_names_that_some_file_system_takes_for_one(set_sail: SetSail, one: str, other: str) -> None:
+    voyage = set_sail(items=1)
+    lines = [
+        f'{{"url": "{voyage.server.url}/files/{n}", "path": "{name}"}}' for n, name in enumerate((one, other))
+    ]
+    (voyage.root / "books.jsonl").write_text("\n".join(lines), "utf-8")
+    ended(voyage.run(), 4, "books.jsonl:1" if len(one) > 255 else "books.jsonl:2")
+    assert voyage.server.stats().requests == 0
+
+
+def damages() -> dict[str, Callable[[bytes], bytes]]:
+    return {
+        "half": lambda data: data[: len(data) // 2],
+        "garbage": lambda data: b"\0\xff" * 2000,
+        "flipped": lambda data: data.replace(b"token", b"tokem", 1),
+        "empty": lambda data: b"",
+    }
+
+
+@pytest.mark.torture(41)
+@pytest.mark.parametrize("how", sorted(damages()))
+def test_a_damaged_cookie_store_is_left_as_it_is(set_sail: SetSail, how: str) -> None:
+    voyage = set_sail(items=2)
+    ended(voyage.run(), 0)
+    store = voyage.root / "cookies.json"
+    damaged = damages()[how](store.read_bytes())
+    store.write_bytes(damaged)
+    voyage.server.reset_stats()
+    for command in ((), ("--force",)):
+        done = voyage.run(*command)
+        if command or done.returncode:
+            ended(done, 5, "cookies.json", "argosy login")
+    assert store.read_bytes() == damaged
+    assert voyage.server.stats().requests == 0
+
+
+@pytest.mark.torture(41)
+@pytest.mark.parametrize("how", ["half", "garbage", "row"])
+def test_a_damaged_ledger_is_left_as_it_is(set_sail: SetSail, how: str) -> None:
+    voyage = set_sail(items=40, size=100, max_workers=8)
+    ended(voyage.run(), 0)
+    ledger = voyage.library / ".argosy" / "ledger.sqlite"
+    if how == "row":
+        db = sqlite3.connect(ledger)
+        db.execute("UPDATE items SET files = '[[' WHERE id = 'item-00007'")
+        db.commit()
+        db.close()
+    else:
+        ledger.write_bytes(damages()[how](ledger.read_bytes()))
+    damaged = ledger.read_bytes()
+    voyage.server.reset_stats()
+    ended(voyage.run(), 5, "ledger.sqlite", "move it away")
+    assert ledger.read_bytes() == damaged
+    assert voyage.server.stats().requests == 0
+    for leftover in ledger.parent.glob("ledger.sqlite*"):
+        leftover.unlink()
+    ended(voyage.run(), 0)
+    assert voyage.wrong() == []
+
+
+@pytest.mark.torture(43)
+def test_umask_000(set_sail: SetSail) -> None:
+    voyage = set_sail(items=3, discipline="revoke")
+    url = voyage.server.url_for("/status/404") + "?token=in-the-url"
+    with (voyage.root / "books.jsonl").open("a", encoding="utf-8") as manifest:
+        manifest.write(f'{{"id": "secret", "url": "{url}"}}\n')
+    umask: Any = lambda: os.umask(0)  # noqa: E731 - run in the child alone
+    done = voyage.run("--quiet", preexec_fn=umask)
+    assert done.returncode == 1, done.stderr
+    for path in voyage.root.glob("cookies.json*"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    # the ledger knows the URLs of what is not done
+    assert stat.S_IMODE((voyage.library / ".argosy").stat().st_mode) == 0o700
