@@ -64,15 +64,13 @@ class Worker:
             files, state = self._do(job, received), State.DONE
         except Interrupted:
             state = State.REQUEUED
-        except ArgosyError as error:  # the session, the store, the login's plugin: not this item's alone
+        except PluginError as error:  # one that judged a response, say: only this item is known to suffer
+            plugin = getattr(error, "plugin", None)
+            state, failure = State.FAILED, self._failure("plugin", str(error), plugin=plugin)
+        except ArgosyError as error:  # the session, the store: not this item's alone
             state, fatal = State.REQUEUED, error
         except OSError as error:
             state, fatal = State.REQUEUED, disk_error(self._environment.settings.directory, error)
-        except PluginError as error:
-            state, failure = (
-                State.FAILED,
-                self._failure("plugin", str(error), plugin=getattr(error, "plugin", None)),
-            )
         except _Failed as failed:
             state, failure = State.FAILED, failed.failure
         except Exception as error:  # a mistake of ours costs one item, not the run
