@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from voyage import Voyage, set_out
 
 from argosy.testing import LibraryServer
+from voyage import Voyage, set_out
 
 #: Starts a library server and sets a download out on it: ``set_sail(items=9, discipline="revoke")``.
 SetSail = Callable[..., Voyage]

@@ -74,27 +74,31 @@ def execute(run: Run) -> Report:
     """
     result: list[Report] = []
     raised: list[BaseException] = []
+    over = threading.Event()
 
     def target() -> None:
         try:
             result.append(run.execute())
         except BaseException as error:  # handed to the caller below
             raised.append(error)
+        finally:
+            over.set()
 
-    thread = threading.Thread(target=target, name="argosy-run", daemon=True)
-    thread.start()
-    wait(thread, run.stop)
+    threading.Thread(target=target, name="argosy-run", daemon=True).start()
+    _wait(over, run.stop)
     if raised:
         raise raised[0]
     return result[0]
 
 
-def wait(thread: threading.Thread, stop: Stop) -> None:
-    """Wait for the thread of a run, and pass on what the person interrupts."""
-    while True:
+def _wait(over: threading.Event, stop: Stop) -> None:
+    """Wait for the end of a run, and pass on what the person interrupts.
+
+    `Thread.join` will not do: in CPython 3.11 a thread whose join was interrupted counts as ended.
+    """
+    while not over.is_set():
         try:
-            thread.join(LAST_SECONDS if stop.aborted else None)
-            if thread.is_alive():
+            if not over.wait(LAST_SECONDS if stop.aborted else None) and stop.aborted:
                 raise KeyboardInterrupt
         except KeyboardInterrupt:
             if stop.aborted:
@@ -103,8 +107,6 @@ def wait(thread: threading.Thread, stop: Stop) -> None:
                 stop.abort()
             else:
                 stop.drain()
-        else:
-            return
 
 
 def open_store(use: str, **options: Any) -> CookieStore:

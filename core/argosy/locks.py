@@ -43,9 +43,8 @@ class FairLock:
             self._waiting.append(gate)
         try:
             gate.acquire()  # until a release hands the lock over
-        except (
-            BaseException
-        ):  # a signal: whoever gives up must not be handed the lock, or nobody gets it any more
+        except BaseException:
+            # a signal: whoever gives up must not be handed the lock, or nobody gets it any more
             with self._mutex:
                 waited = gate in self._waiting
                 if waited:

@@ -90,9 +90,16 @@ class Item:
         tags = tuple(value.pop("tags"))
         return cls(resources=resources, tags=tags, origin=origin, **value)
 
-    def fingerprint(self) -> str:
-        """Return a digest of all that defines the item, to see whether its manifest line changed."""
-        return hashlib.blake2b(self.to_json().encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    def fingerprint(self, text: str | None = None) -> str:
+        """Return a digest of all that defines the item, to see whether its manifest line changed.
+
+        Parameters
+        ----------
+        text
+            What `to_json` returned, where the caller has it already.
+        """
+        data = (self.to_json() if text is None else text).encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 
 import pytest
-from voyage import Voyage
 
 from argosy.run.ledger import Ledger
+from voyage import Voyage
 
 SetSail = Callable[..., Voyage]
 

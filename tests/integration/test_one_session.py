@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
-from voyage import Voyage
 
 import argosy
 from argosy.config import load
@@ -17,6 +16,7 @@ from argosy.registry import Registry
 from argosy.run.runner import Run
 from argosy.session.policy import Discipline
 from argosy_plugins.strategies.threads import ThreadsStrategy
+from voyage import Voyage
 
 SetSail = Callable[..., Voyage]
 

@@ -132,16 +132,20 @@ def _execute(run: Run, quiet: bool) -> int:
     from argosy.api import execute
     from argosy.cli.program import print_error
     from argosy.cli.summary import print_summary
+    from argosy.errors import Interrupted
 
     ended_by = _end_on_signals(run.stop)
     try:
         report = execute(run)
     except KeyboardInterrupt:
         # threads still wait for the network, and the interpreter would wait for them
-        click.echo("argosy: interrupted; the session and everything done so far are saved.", err=True)
+        click.echo("\nargosy: interrupted; the session and everything done so far are saved.", err=True)
         sys.stderr.flush()
         sys.stdout.flush()
         os._exit(130)
+    except Interrupted as error:  # while the source was read
+        print_error(error)
+        return 128 + ended_by[0] if ended_by else error.exit_code
     if not quiet:
         print_summary(report)
     if report.error is not None:

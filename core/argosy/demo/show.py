@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tempfile
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import quote
 
 from argosy.api import execute
@@ -22,7 +24,7 @@ from argosy.testing import LibraryServer, ServerStats
 
 #: Seconds to the first byte, and bytes a second for each connection: a service far away.
 TTFB = 0.02
-RATE = 150_000
+RATE = 120_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def show(directory: Path, max_workers: int, *, quiet: bool) -> int:
                 ("serial", 1, scratch / "serial"),
                 (f"{max_workers} threads", max_workers, directory),
             ):
-                _say(f"\n{title}:")
+                print(f"\n{title}:", file=sys.stderr)
                 settings = load({**base, "max_workers": workers, "directory": str(target)}, registry)
                 run = Run(settings, registry, observers=_observers(registry, target, quiet))
                 report = execute(run)
@@ -81,8 +83,9 @@ def show(directory: Path, max_workers: int, *, quiet: bool) -> int:
     return 1 if refused or failed else 0
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+def _say(text: str, file: TextIO | None = None) -> None:
+    width = min(shutil.get_terminal_size().columns - 1, 100)
+    print(textwrap.fill(text, max(width, 20)), file=file or sys.stderr)
 
 
 def _observers(registry: Registry, directory: Path, quiet: bool) -> Sequence[Observer]:
@@ -94,7 +97,8 @@ def _observers(registry: Registry, directory: Path, quiet: bool) -> Sequence[Obs
 
 def _write_manifest(path: Path, books: Sequence[Book], server: LibraryServer) -> None:
     with path.open("w", encoding="utf-8") as file:
-        for book in books:
+        # the thickest first, so that no worker is left alone with one at the end
+        for book in sorted(books, key=lambda book: -int(book.metadata["words"])):
             resources = [
                 {"url": server.url_for(f"/library/{quote(book.id)}/{quote(chapter)}"), "path": chapter}
                 for chapter in book.files
@@ -146,9 +150,11 @@ def _print(legs: Sequence[Leg], directory: Path, books: Sequence[Book]) -> None:
         )
     console.print()
     console.print(table)
-    console.print(
-        f"\nLogins and refusals are the server's own count. Both runs shared one session: "
-        f"{sum(leg.stats.logins for leg in legs)} login, {sum(leg.stats.rotations for leg in legs)} tokens, each used once."
+    print()
+    _say(
+        f"Logins and refusals are the server's own count. Both runs shared one session: "
+        f"{sum(leg.stats.logins for leg in legs)} login, {sum(leg.stats.rotations for leg in legs)} tokens, each used once.",
+        sys.stdout,
     )
     console.print(
         f"The books are in {directory}; begin with {directory / books[0].id / 'index.html'}", markup=False

@@ -34,7 +34,7 @@ def causes(resource: Resource) -> Iterator[None]:
             "The URL, or one it redirects to, is not a plain http or https URL.", kind="url"
         ) from None
     except requests.exceptions.SSLError as error:
-        raise TransferError(f"TLS failed: {_reason(error)}.", kind="tls") from None
+        raise TransferError(f"TLS failed: {reason(error)}.", kind="tls") from None
     except requests.RequestException as error:
         sending = getattr(error, "argosy_sending", None)
         host = Target.of(resource.url).host
@@ -42,16 +42,16 @@ def causes(resource: Resource) -> Iterator[None]:
             raise TransferError("No answer came in time.", kind="deadline", retryable=True) from None
         if sending is not None and not sending.bytes_out:
             raise TransferError(
-                f"{host} cannot be reached: {_reason(error)}.", kind="connect", retryable=True
+                f"{host} cannot be reached: {reason(error)}.", kind="connect", retryable=True
             ) from None
-        raise TransferError(f"The answer was lost: {_reason(error)}.", kind="lost", retryable=True) from None
+        raise TransferError(f"The answer was lost: {reason(error)}.", kind="lost", retryable=True) from None
     except urllib3.exceptions.HTTPError as error:
-        raise TransferError(f"The body broke off: {_reason(error)}.", kind="cut", retryable=True) from None
+        raise TransferError(f"The body broke off: {reason(error)}.", kind="cut", retryable=True) from None
     except zlib.error:
         raise TransferError("The compressed body is damaged.", kind="cut", retryable=True) from None
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """Return the innermost cause, in words: the texts around it name objects and addresses."""
     seen: Any = error
     while True:

@@ -168,14 +168,15 @@ class Plan:
 
     def _add(self, item: Item) -> list[Problem]:
         where = item.origin or item.id
+        text = item.to_json()
         added = self._db.execute(
             "INSERT OR IGNORE INTO plan (id, origin, fingerprint, title, item, bytes) VALUES (?, ?, ?, ?, ?, ?)",
             (
                 item.id,
                 where,
-                item.fingerprint(),
+                item.fingerprint(text),
                 item.title,
-                item.to_json(),
+                text,
                 sum(r.size or 0 for r in item.resources),
             ),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at items that another run is working on.
 LOOK_AGAIN = 0.5
+
+#: Items of a source after which the person is told how far it was read.
+TELL_EVERY = 100_000
 
 
 class Run:
@@ -180,7 +183,7 @@ class Run:
         if source is None:
             raise ConfigError("There is nothing to download.")
         try:
-            plan.read(source.items(), source.name)
+            plan.read(self._until_stopped(source.items(), environment), source.name)
         except (ArgosyError, OSError):
             raise
         except (Exception, SystemExit) as error:
@@ -200,6 +203,14 @@ class Run:
         }
         self._emit(EventKind.RUN_PLANNED, None, data)
         return planned
+
+    def _until_stopped(self, items: Iterator[Item], environment: Environment) -> Iterator[Item]:
+        """Yield items; a source that takes long can be interrupted, and says how far it is."""
+        for number, item in enumerate(items):
+            self.stop.check(between=True)
+            if number and number % TELL_EVERY == 0:
+                environment.notice(f"{number:,} items read so far.")
+            yield item
 
     def _work(self, environment: Environment, plan: Plan, planned: Planned, choice: Choice) -> None:
         if not planned.to_do:

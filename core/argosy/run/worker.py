@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import requests
+
 from argosy.errors import (
     ArgosyError,
     Interrupted,
     PluginError,
-    SessionError,
-    StorageError,
     TransferError,
 )
 from argosy.events import Emit, EventKind
 from argosy.model import Failure, Item, Job, KeptFile, Outcome, Resource, StagedFile, StagedItem, State
-from argosy.run.causes import disk_error
+from argosy.run.causes import disk_error, reason
 from argosy.run.environment import Environment
 from argosy.run.fetch import Fetcher, Progress
 from argosy.run.place import Placer
@@ -62,7 +62,7 @@ class Worker:
             files, state = self._do(job, received), State.DONE
         except Interrupted:
             state = State.REQUEUED
-        except (SessionError, StorageError) as error:
+        except ArgosyError as error:  # the session, the store, the login's plugin: not this item's alone
             state, fatal = State.REQUEUED, error
         except OSError as error:
             state, fatal = State.REQUEUED, disk_error(self._environment.settings.directory, error)
@@ -136,6 +136,9 @@ class Worker:
             return function()
         except TransferError as error:
             raise _Failed(self._failure(error.kind, str(error), plugin=plugin)) from None
+        except requests.RequestException as error:  # an OSError too, but not the disk's
+            message = f"The plugin {plugin!r} could not reach the service: {reason(error)}."
+            raise _Failed(self._failure("lost", message, plugin=plugin)) from None
         except (ArgosyError, OSError):
             raise
         except (Exception, SystemExit) as error:

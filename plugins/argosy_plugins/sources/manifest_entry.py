@@ -88,15 +88,11 @@ def _resources(entry: Mapping[str, Any], check: _Checker) -> tuple[tuple[Resourc
         return ((only,) if only else ()), ""
     if astray := [key for key in RESOURCE_KEYS if entry.get(key) is not None]:
         check.fault(f'"{astray[0]}" beside "resources"', "it belongs into the resource")
-    if identifier is None:
-        if entry.get("id") is None:
-            check.fault('"resources" without "id"', 'an "id", which names the folder of the files')
-        return (), ""
     if not isinstance(listed, list) or not listed:
         found = "is empty" if listed == [] else f"is {_kind(listed)}"
         check.fault(f'"resources" {found}', 'an array of at least one object with a "url"')
         return (), ""
-    folder = safe_part(identifier)
+    folder = safe_part(identifier or _first_url(listed))
     made = []
     for number, value in enumerate(listed, 1):
         place = f"resource {number}: "
@@ -108,6 +104,11 @@ def _resources(entry: Mapping[str, Any], check: _Checker) -> tuple[tuple[Resourc
         if (resource := check.resource(value, folder, place)) is not None:
             made.append(resource)
     return tuple(made), folder
+
+
+def _first_url(listed: list[Any]) -> str:
+    url = listed[0].get("url") if isinstance(listed[0], dict) else None
+    return strip_fragment(url) if isinstance(url, str) else ""
 
 
 class _Checker:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
@@ -23,7 +25,12 @@ class ThreadsStrategy(Strategy):
         """Yield outcomes as they come; a job is taken only when a thread is free for it."""
         waiting = iter(jobs)
         running: set[Future[Outcome]] = set()
-        pool = ThreadPoolExecutor(max_workers, thread_name_prefix="argosy")
+        numbers = itertools.count(1)
+
+        def name_thread() -> None:
+            threading.current_thread().name = f"argosy-{next(numbers)}"
+
+        pool = ThreadPoolExecutor(max_workers, initializer=name_thread)
         broken: BaseException | None = None
         more = True
         try:

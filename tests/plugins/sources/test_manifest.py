@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from argosy import PluginContext
 from argosy.errors import ConfigError, SourceError
 from argosy.model import Item, Resource
+from argosy.names import safe_part
 from argosy_plugins.sources.manifest import Manifest
 from argosy_plugins.sources.manifest_entry import entry_to_item
 
@@ -27,6 +28,8 @@ BOOK = {
         {"url": "https://h/1/ch2", "path": "text/2.html", "size": None},
     ],
 }
+#: The examples of the published schema.
+EXAMPLES = Path(__file__).parents[2] / "schemas" / "manifest-line.v1"
 FOLDER = "b_1-c2c4324f"
 
 
@@ -57,6 +60,21 @@ def test_a_bare_url_lies_in_the_target_itself(read: Any) -> None:
         ("https://h/a.pdf", "a.pdf", "", ("a.pdf",)),
         ("x", "x", "", ("c/d.pdf",)),
     ]
+
+
+def test_an_entry_without_an_id_is_called_by_its_url(read: Any) -> None:
+    items, error = read(Manifest, "m.jsonl", '{"resources": [{"url": "https://h/a#b"}]}', path="m.jsonl")
+    assert error == ""
+    assert (items[0].id, items[0].folder) == ("https://h/a", safe_part("https://h/a"))
+
+
+@pytest.mark.parametrize(
+    "file", sorted(EXAMPLES.glob("*/*.json")), ids=lambda file: f"{file.parent.name}/{file.stem}"
+)
+def test_the_reader_and_the_schema_agree(file: Path) -> None:
+    problems: list[str] = []
+    entry_to_item(json.loads(file.read_text()), "here", lambda found, expected: problems.append(found))
+    assert bool(problems) == (file.parent.name == "invalid")
 
 
 @pytest.mark.torture(53)
@@ -111,7 +129,6 @@ def test_byte_order_mark_line_ends_and_blank_lines_do_not_matter(read: Any) -> N
         ('{"id": "a", "resources": [{"url": "https://h/", "pth": ""}]}', "resource 1: unknown key 'pth'"),
         ('{"id": "a", "resources": [{"path": "x"}]}', 'resource 1: no "url"'),
         ('{"id": "a", "url": "https://h/", "resources": [{"url": "https://h/"}]}', 'beside "resources"'),
-        ('{"resources": [{"url": "https://h/"}]}', '"resources" without "id"'),
     ],
 )
 @pytest.mark.torture(52)

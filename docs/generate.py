@@ -1,0 +1,199 @@
+"""Writes what the documents can take from the program: pages of the reference, and files shown in others.
+
+python docs/generate.py            writes them
+python docs/generate.py --check    fails where one is not what would be written
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+import argosy_schemas
+from argosy.cli.plugins import option_facts
+from argosy.cli.program import cli
+from argosy.config.check import SLOTS
+from argosy.registry import Registry
+
+DOCS = Path(__file__).parent
+_MARKED = re.compile(r"<!-- file: (?P<path>\S+) -->\n```(?P<language>\w+)\n.*?^```\n", re.M | re.S)
+COMMAND = "python docs/generate.py"
+_NOTE = f"<!-- Written by `{COMMAND}`; changes made here are lost. -->\n"
+#: Columns of the help texts: what click makes of a terminal of 80 columns.
+_WIDTH = 78
+
+
+def command_line() -> str:
+    """Return the page of the command line: the help of every command."""
+    blocks = [
+        "# The command line\n",
+        _NOTE,
+        (
+            "Every command with its `--help`. A configuration is a TOML or JSON file; what the command line says "
+            "overrides it. `python -m argosy` is the same as `argosy`.\n"
+        ),
+    ]
+    for path, command in _commands(cli, ("argosy",)):
+        blocks.append(f"## {' '.join(path)}\n\n```text\n{help_of(command, path)}\n```\n")
+    blocks.append("See also: [exit codes](exit-codes.md), [configuration](configuration.md).\n")
+    return "\n".join(blocks)
+
+
+def help_of(command: click.Command, path: Sequence[str]) -> str:
+    """Return what a command prints for ``--help`` on a terminal of 80 columns."""
+    settings: Mapping[str, Any] = {"terminal_width": _WIDTH, **cli.context_settings}
+    context = click.Context(command, info_name=" ".join(path), **settings)
+    return command.get_help(context)
+
+
+def _commands(
+    command: click.Command, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            if below is not None:
+                yield from _commands(below, (*path, name))
+
+
+def configuration() -> str:
+    """Return the page of the configuration: every key of its schema."""
+    schema = argosy_schemas.load("config.v1")
+    blocks = [
+        "# The configuration\n",
+        _NOTE,
+        (
+            f"{schema['description']} A TOML or JSON file, told apart by its name's end. No key is needed but `source`, "
+            "and that one only where no URLs stand on the command line. An unknown key is an error. Relative paths are "
+            "relative to the file.\n"
+        ),
+        (
+            'A plugin is named by `{"use": NAME, ...options}`, or by `NAME` alone where it needs no options. '
+            "[Plugins](plugins.md) lists the names and the options.\n"
+        ),
+        (
+            "`argosy config new` prints a file to start from, `argosy config check FILE` says all that is wrong with one, "
+            "and `argosy config schema` prints a JSON Schema for an editor.\n"
+        ),
+        "| key | takes | default |\n|---|---|---|",
+    ]
+    properties: Mapping[str, Any] = schema["properties"]
+    rows = [
+        f"| [`{key}`](#{_anchor(key)}) | {_takes(key, part)} | {_default(part)} |"
+        for key, part in properties.items()
+    ]
+    blocks[-1] += "\n" + "\n".join(rows) + "\n"
+    for key, part in properties.items():
+        blocks.append(f"## {key}\n\n{part['description']}\n")
+        for name, inner in part.get("properties", {}).items():
+            blocks.append(f"- `{name}` {option_facts(inner, needed=False)}")
+        if part.get("properties"):
+            blocks[-1] += "\n"
+        if "examples" in part:
+            shown = ", ".join(f"`{_json(example)}`" for example in part["examples"])
+            blocks.append(f"For example: {shown}\n")
+    return "\n".join(blocks)
+
+
+def _anchor(key: str) -> str:
+    return key.replace("$", "")
+
+
+def _takes(key: str, schema: Mapping[str, Any]) -> str:
+    if key in SLOTS:
+        words = f"{SLOTS[key].words} plugin"
+        return {"output": f"{words}, or a list of them", "observers": f"list of {words}s"}.get(key, words)
+    if "enum" in schema:
+        return ", ".join(f"`{_json(value)}`" for value in schema["enum"])
+    kinds = schema["type"]
+    words = kinds if isinstance(kinds, str) else " or ".join(kinds)
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None:
+        words += f", {low} to {high}" if high is not None else f", {low} or more"
+    return words
+
+
+def _default(schema: Mapping[str, Any]) -> str:
+    return f"`{_json(schema['default'])}`" if "default" in schema else ""
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def plugins() -> str:
+    """Return the page of the plugins that come with argosy."""
+    blocks = [
+        "# The built-in plugins\n",
+        _NOTE,
+        (
+            "What comes with argosy, and the options each takes. `argosy plugins` lists what is installed on a machine, "
+            "other people's plugins included.\n"
+        ),
+    ]
+    infos = [info for info in Registry.load().plugins() if info.distribution == "argosy"]
+    for kind in SLOTS.values():
+        blocks.append(f"## {kind.words}\n")
+        for info in (info for info in infos if info.kind is kind):
+            blocks.append(f"### {info.name}\n\n{info.summary}.\n")
+            options: Mapping[str, Any] = info.options_schema.get("properties", {})
+            needed = info.options_schema.get("required", ())
+            lines = [line for key, option in options.items() for line in _option(key, option, key in needed)]
+            blocks.append("\n".join(lines or ["No options."]) + "\n")
+    return "\n".join(blocks)
+
+
+def _option(key: str, option: Mapping[str, Any], needed: bool) -> Iterator[str]:
+    yield f"- `{key}` {option_facts(option, needed)}"
+    for name, inner in option.get("properties", {}).items():
+        yield f"  - `{name}` {option_facts(inner, name in option.get('required', ()))}"
+
+
+def with_files(page: Path) -> str:
+    """Return a page whose marked blocks hold the files they name: ``<!-- file: PATH -->`` and a block."""
+
+    def block(found: re.Match[str]) -> str:
+        text = (page.parent / found["path"]).read_text("utf-8")
+        return f"<!-- file: {found['path']} -->\n```{found['language']}\n{text}```\n"
+
+    return _MARKED.sub(block, page.read_text("utf-8"))
+
+
+#: The pages of the reference, by name.
+PAGES: Mapping[str, Callable[[], str]] = {
+    "command-line.md": command_line,
+    "configuration.md": configuration,
+    "plugins.md": plugins,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or check them; return the exit code."""
+    if arguments not in ([], ["--check"]):
+        print(__doc__, file=sys.stderr)
+        return 2
+    wanted = {DOCS / "reference" / name: page() for name, page in PAGES.items()}
+    wanted |= {page: with_files(page) for page in sorted((DOCS / "plugins").glob("*.md"))}
+    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text("utf-8") != text]
+    for path in stale if not arguments else ():
+        path.write_text(wanted[path], "utf-8")
+        print(f"{path}: written")
+    if arguments and stale:
+        print(
+            f"Not fresh: {', '.join(path.name for path in stale)}. To write them again: {COMMAND}",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

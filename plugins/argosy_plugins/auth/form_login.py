@@ -1,0 +1,117 @@
+"""The auth ``form-login``: fills in a login page's form, as a browser would."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from argosy.contracts import Auth, LoginSession, PluginContext, ResponseHead
+from argosy.errors import ConfigError
+from argosy.hookspecs import hookimpl
+from argosy.refusals import REFUSAL_SCHEMA, RefusalRules
+from argosy.secrets import Secret
+from argosy.urls import check_url
+from argosy_plugins.auth.form_exchange import FormExchange, Success
+
+_SECRET_REF = {"$ref": "argosy:common#/$defs/secret"}
+# the regular expressions of JSON Schema (ECMA-262) have no flag for "in any case"
+_SENSITIVE = (
+    "[Pp][Aa][Ss][Ss]|[Pp][Ww][Dd]|[Ss][Ee][Cc][Rr][Ee][Tt]|[Tt][Oo][Kk][Ee][Nn]"
+    "|(^|[^A-Za-z])([Pp][Ii][Nn]|[Oo][Tt][Pp])($|[^A-Za-z])"
+)
+
+
+class FormLogin(Auth):
+    """Logs in by the form of a web page.
+
+    The page is fetched, its hidden fields are kept, the configured ones are filled in, and the form is sent where
+    the page says. A password never goes to another origin than the login page's, unless that is allowed, and never
+    from https to http.
+    """
+
+    name = "form-login"
+    summary = "A user name and a password in the form of a web page"
+    options_schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "properties": {
+            "url": {"type": "string", "minLength": 1, "description": "The login page."},
+            "fields": {
+                "type": "object",
+                "minProperties": 1,
+                "patternProperties": {_SENSITIVE: _SECRET_REF},
+                "additionalProperties": {"anyOf": [{"type": "string"}, _SECRET_REF]},
+                "description": "What goes into the form's fields, by their names. Secrets stand elsewhere:"
+                ' {"env": NAME} and the like.',
+            },
+            "form": {
+                "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "minLength": 1}],
+                "description": "Which form of the page: its number from 0, its id or its name; the first one with"
+                " a password field where it is not said.",
+            },
+            "success": {
+                "type": "object",
+                "properties": {key: {"type": "string", "minLength": 1} for key in ("cookie", "url", "text")},
+                "additionalProperties": False,
+                "minProperties": 1,
+                "maxProperties": 1,
+                "description": "What says that the login worked: a cookie of this name that the answer sets, a part"
+                " of the URL it ends at, or a text in it; otherwise, that no login form comes again.",
+            },
+            "allow_other_origin": {
+                "type": "boolean",
+                "default": False,
+                "description": "Whether the form may be sent to another host than the login page's.",
+            },
+            "refusal": REFUSAL_SCHEMA,
+        },
+        "required": ["url", "fields"],
+    }
+
+    def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
+        super().__init__(options, context)
+        if (problem := check_url(options["url"])) is not None:
+            raise ConfigError(
+                f"The option url of the auth form-login {problem}.", hint="Name the login page: https://..."
+            )
+        # asked for here, and not in login, where everybody waits
+        self._fields: dict[str, Secret] = {}
+        for name, value in options["fields"].items():
+            if isinstance(value, str):
+                if re.search(_SENSITIVE, name):
+                    raise ConfigError(
+                        f"The field {name!r} of the auth form-login looks like a secret and stands in the configuration.",
+                        hint='Keep it elsewhere: {"env": NAME}, {"file": PATH}, {"keyring": SERVICE, "user": NAME}.',
+                    )
+                self._fields[name] = Secret(value)
+            else:
+                self._fields[name] = context.secret(value)
+        self._rules = RefusalRules.from_options(options)
+
+    def login(self, session: LoginSession) -> None:
+        """Fetch the login page, fill in its form and send it.
+
+        Raises
+        ------
+        LoginFailed
+            If there is no such form, it would go where it must not, or the service did not accept it. The message
+            says what came back, and no value of a field.
+        """
+        FormExchange(
+            http=session.http,
+            url=self.options["url"],
+            values=self._fields,
+            form=self.options.get("form"),
+            success=Success(**self.options.get("success", {})),
+            allow_other_origin=self.options.get("allow_other_origin", False),
+        ).run()
+
+    def is_refusal(self, response: ResponseHead) -> bool:
+        """Return whether the response says that the session is not accepted."""
+        return self._rules.is_refusal(response)
+
+
+@hookimpl
+def argosy_auth() -> type[Auth]:
+    """Register the auth ``form-login``."""
+    return FormLogin

@@ -1,0 +1,229 @@
+"""The forms in which cookies are exported, told apart by their content.
+
+- Netscape's ``cookies.txt``, as curl, wget, yt-dlp and browser extensions write it;
+- a JSON list of cookie objects, as browser extensions and Selenium write it, or ``{"cookies": [...]}``, which is
+  Playwright's storage state;
+- a JSON object of names and values, which says nothing about the site.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from argosy.cookies.cookie import Cookie
+
+_HTTP_ONLY = "#HttpOnly_"
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_EXPIRES_KEYS = ("expirationDate", "expires", "expiry", "expiration")
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]*)?\Z")
+# a time so large is in milliseconds: in seconds it would be after the year 5000
+_MILLISECONDS = 1e11
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where cookies belong that do not say it themselves.
+
+    Parameters
+    ----------
+    domain
+        The host.
+    host_only
+        Whether they are sent to that host itself only.
+    secure
+        Whether they are sent over https only.
+    """
+
+    domain: str
+    host_only: bool
+    secure: bool
+
+
+@dataclass(slots=True)
+class Jar:
+    """What a file held.
+
+    Parameters
+    ----------
+    cookies
+        The cookies, expired ones too.
+    left_out
+        What was not understood, by its place, without values.
+    homeless
+        How many cookies do not say where they belong, while no `Site` was given.
+    """
+
+    cookies: list[Cookie] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    homeless: int = 0
+
+
+class NotAJar(ValueError):
+    """A text is none of the forms."""
+
+
+def parse_jar(text: str, site: Site | None = None) -> Jar:
+    """Return the cookies of an exported jar.
+
+    Parameters
+    ----------
+    text
+        The file's text.
+    site
+        Where cookies belong that do not say it.
+
+    Raises
+    ------
+    NotAJar
+        If it is none of the forms.
+    """
+    text = text.removeprefix("\ufeff")
+    if text.lstrip()[:1] in {"[", "{"}:
+        return _parse_json(text, site)
+    return _parse_netscape(text)
+
+
+def _parse_netscape(text: str) -> Jar:
+    jar = Jar()
+    titled = False
+    for number, raw in enumerate(text.split("\n"), 1):
+        line = raw.removesuffix("\r")
+        http_only = line.startswith(_HTTP_ONLY)
+        line = line.removeprefix(_HTTP_ONLY)
+        if not line.strip() or (line.startswith("#") and not http_only):
+            titled = titled or "cookie" in line.lower()
+            continue
+        fields = line.split("\t")
+        # some tools put spaces in place of the tabs, or leave out the tab before an empty value
+        if len(fields) == 1:
+            fields = line.split(None, 6)
+        if len(fields) == 6:
+            fields.append("")
+        cookie = _netscape_cookie(fields, http_only) if len(fields) == 7 else None
+        if cookie is None:
+            jar.left_out.append(f"line {number}")
+        else:
+            jar.cookies.append(cookie)
+    if not jar.cookies and not titled:
+        raise NotAJar
+    return jar
+
+
+def _netscape_cookie(fields: list[str], http_only: bool) -> Cookie | None:
+    domain, below, path, secure, expires, name, value = fields
+    if below.upper() not in {"TRUE", "FALSE"} or secure.upper() not in {"TRUE", "FALSE"}:
+        return None
+    try:
+        end = _expires(float(expires or 0))
+    except ValueError:
+        return None
+    return _cookie(
+        name=name,
+        value=value,
+        domain=domain,
+        path=path,
+        expires=end,
+        secure=secure.upper() == "TRUE",
+        http_only=http_only,
+        host_only=below.upper() == "FALSE" and not domain.startswith("."),
+    )
+
+
+def _parse_json(text: str, site: Site | None) -> Jar:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise NotAJar from None
+    if isinstance(value, dict) and isinstance(value.get("cookies"), list):
+        value = value["cookies"]
+    jar = Jar()
+    if isinstance(value, list):
+        for number, entry in enumerate(value, 1):
+            _add(jar, entry, f"cookie {number}", site)
+        if value and not jar.cookies and not jar.homeless:
+            raise NotAJar
+    elif isinstance(value, dict) and all(isinstance(v, str | int | float) for v in value.values()):
+        for number, (name, content) in enumerate(value.items(), 1):
+            _add(jar, {"name": name, "value": str(content)}, f"cookie {number}", site)
+    else:
+        raise NotAJar
+    return jar
+
+
+def _add(jar: Jar, entry: object, place: str, site: Site | None) -> None:
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        jar.left_out.append(place)
+        return
+    domain = entry.get("domain") or entry.get("host")
+    if not domain and site is None:
+        jar.homeless += 1
+        return
+    cookie = _json_cookie(entry, domain, site)
+    if cookie is None:
+        jar.left_out.append(place)
+    else:
+        jar.cookies.append(cookie)
+
+
+def _json_cookie(entry: Mapping[str, Any], domain: object, site: Site | None) -> Cookie | None:
+    value, path = entry.get("value", ""), entry.get("path") or "/"
+    if domain:
+        host_only = entry.get("hostOnly", not str(domain).startswith("."))
+        secure = entry.get("secure", False)
+    elif site is not None:
+        domain, host_only, secure = site.domain, site.host_only, entry.get("secure", site.secure)
+    if not (isinstance(value, str) and isinstance(path, str) and isinstance(domain, str)):
+        return None
+    found = next((entry[key] for key in _EXPIRES_KEYS if entry.get(key) is not None), None)
+    try:
+        expires = None if entry.get("session") is True else _expires(found)
+    except ValueError:
+        return None
+    return _cookie(
+        name=entry["name"],
+        value=value,
+        domain=domain,
+        path=path,
+        expires=expires,
+        secure=bool(secure),
+        http_only=bool(entry.get("httpOnly", False)),
+        host_only=bool(host_only),
+    )
+
+
+def _expires(value: object) -> float | None:
+    """Return an end in seconds since the epoch; None for a session cookie (0, -1, "Session")."""
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        if not value or value.lower() == "session":
+            return None
+        if not _NUMBER.match(value):
+            moment = datetime.fromisoformat(value)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        value = float(value)
+    if not isinstance(value, int | float) or value != value:
+        raise ValueError("not a time")
+    if value <= 0:
+        return None
+    return float(value) / 1000 if value > _MILLISECONDS else float(value)
+
+
+def _cookie(**fields: Any) -> Cookie | None:
+    domain = fields["domain"].strip().lower().lstrip(".")
+    path = fields["path"]
+    # what could end a header, or begin another cookie, never gets into a jar
+    unsafe = any(_CONTROL.search(fields[key]) for key in ("name", "value", "path"))
+    if (
+        unsafe
+        or ";" in fields["name"] + fields["value"]
+        or not domain
+        or not (fields["name"] or fields["value"])
+    ):
+        return None
+    return Cookie(**{**fields, "domain": domain, "path": path if path.startswith("/") else "/"})

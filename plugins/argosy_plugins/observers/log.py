@@ -1,0 +1,111 @@
+"""The observer for logs: plain lines, where standard error is no terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import argosy
+from argosy.contracts import Observer
+from argosy.events import Event, EventKind
+from argosy.model import State
+from argosy.run.text import size_text, time_text
+from argosy_plugins.observers._text import safe_text
+
+#: Seconds between two lines that say how far the run is.
+PROGRESS_EVERY = 10.0
+
+
+class LogObserver(Observer):
+    """Writes a line for what a person wants to read later, and one every ten seconds for how far it is.
+
+    Each line begins with the local time. Nothing is written while nothing happens.
+    """
+
+    name = "log"
+    summary = "Plain lines on standard error"
+    _to_do: int | None = None
+    _done = _failed = _received = 0
+    _last: tuple[float, int] | None = None
+
+    def on_event(self, event: Event) -> None:
+        """Write the line of an event, if it has one."""
+        self._count(event)
+        line = self._line(event)
+        if line:
+            self._write(event.at, line)
+        self._progress(event.at)
+
+    def _count(self, event: Event) -> None:
+        if event.kind is EventKind.RESOURCE_PROGRESS:
+            self._received += event.data.get("bytes", 0)
+        elif event.kind is EventKind.RUN_PLANNED:
+            self._to_do = event.data.get("to_do")
+        elif event.kind is EventKind.ITEM_FINISHED:
+            self._done += event.data.get("state") == State.DONE
+            self._failed += event.data.get("state") == State.FAILED
+
+    def _progress(self, at: float) -> None:
+        then, before = self._last or (at, self._received)
+        if self._last is None or at < then:  # the first event, or somebody set the clock back
+            self._last = at, self._received
+        elif at - then >= PROGRESS_EVERY:
+            self._last = at, self._received
+            total = "" if self._to_do is None else f" of {self._to_do}"
+            failed = f", {self._failed} failed" if self._failed else ""
+            rate = size_text((self._received - before) / (at - then))
+            self._write(
+                at,
+                f"progress: {self._done + self._failed}{total} items{failed}, "
+                f"{size_text(self._received)}, {rate}/s",
+            )
+
+    def _line(self, event: Event) -> str | None:
+        data, item = event.data, event.item
+        match event.kind:
+            case EventKind.RUN_STARTED:
+                return (
+                    f"start: into {data.get('directory')}, strategy {data.get('strategy')}, at most "
+                    f"{data.get('max_workers')} at once, lease {data.get('lease')}, sessions {data.get('sessions')}"
+                )
+            case EventKind.RUN_PLANNED:
+                promised = f", {size_text(data['bytes'])}" if data.get("bytes") else ""
+                return (
+                    f"plan: {data.get('to_do')} of {data.get('items')} items to do{promised}; "
+                    f"{data.get('done')} done already"
+                )
+            case EventKind.RUN_NOTICE:
+                return f"notice: {data.get('message')}"
+            case EventKind.RUN_STOPPING:
+                return f"stopping: {data.get('message')}"
+            case EventKind.LOGIN:
+                return f"login {data.get('number')}: {data.get('reason')}"
+            case EventKind.RESOURCE_RETRY:
+                wait = time_text(data.get("seconds", 0))
+                return f"retry {item}: attempt {data.get('attempt')} in {wait}: {data.get('cause')}"
+            case EventKind.ITEM_FINISHED:
+                return _finished(event)
+            case _:
+                return None
+
+    def _write(self, at: float, line: str) -> None:
+        clock = time.strftime("%H:%M:%S", time.localtime(at))
+        sys.stderr.write(f"{clock} {safe_text(line)}\n")
+        sys.stderr.flush()
+
+
+def _finished(event: Event) -> str:
+    data = event.data
+    if data.get("state") == State.FAILED:
+        return f"failed {event.item}: {data.get('failure')}"
+    if data.get("state") == State.DONE:
+        count = data.get("files", 0)
+        files = f"{count} file{'s'[: count != 1]}"
+        return f"done {event.item}: {files}, {size_text(data.get('bytes', 0))} in {time_text(data.get('seconds', 0))}"
+    return f"put back {event.item}: it is left for the next run"
+
+
+@argosy.hookimpl
+def argosy_observer() -> type[Observer]:
+    """Register the observer."""
+    return LogObserver

@@ -1,0 +1,120 @@
+"""The observer for people: a live display on the terminal."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import argosy
+from argosy.contracts import Observer, PluginContext
+from argosy.events import Event, EventKind
+from argosy.model import State
+from argosy.run.text import size_text
+from argosy_plugins.observers._board import Board
+from argosy_plugins.observers._text import safe_text
+
+#: Seconds between two refreshes of the display.
+REFRESH = 0.125
+
+#: Messages that wait to be printed; where a terminal stands still, the oldest are left out.
+MOST_MESSAGES = 500
+
+#: Seconds that a terminal gets to take the last lines.
+PATIENCE = 5.0
+
+
+class ProgressObserver(Observer):
+    """Shows a bar for the run and a line for each item that is being worked on; messages scroll above it.
+
+    Only a thread of its own writes to the terminal, so that a slow terminal, or one that was stopped with
+    Ctrl-S, holds nobody up. The display begins with the first item: a prompt for a password, before it, has
+    the terminal to itself. Where standard error is no terminal, only the messages are written.
+    """
+
+    name = "progress"
+    summary = "A live display on the terminal"
+
+    def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
+        super().__init__(options, context)
+        self._board = Board()
+        self._messages: deque[tuple[str, str]] = deque(maxlen=MOST_MESSAGES)
+        self._left_out = 0
+        self._mutex = threading.Lock()
+        self._end = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._error: Exception | None = None
+
+    def on_event(self, event: Event) -> None:
+        """Note what happened; the display shows it at its next refresh."""
+        if self._error is not None:
+            raise self._error
+        message = None if event.kind is EventKind.RESOURCE_PROGRESS else _message(event)
+        with self._mutex:
+            self._board.take(event, time.monotonic())
+            if message is not None:
+                self._left_out += len(self._messages) == MOST_MESSAGES
+                self._messages.append(message)
+        if self._thread is None and not self._end.is_set():
+            self._thread = threading.Thread(target=self._draw, name="argosy-progress", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Print what is left to say, and give the terminal back."""
+        self._end.set()
+        if self._thread is not None:
+            self._thread.join(PATIENCE)
+
+    def _draw(self) -> None:
+        from argosy_plugins.observers._display import Display
+
+        try:
+            display = Display()
+            try:
+                while not self._end.wait(REFRESH):
+                    self._refresh(display)
+                display.stop()  # what is still to say needs no display below it
+                self._refresh(display)
+            finally:
+                display.stop()
+        except Exception as error:  # told to the run by the next event
+            self._error = error
+
+    def _refresh(self, display: Any) -> None:
+        with self._mutex:
+            messages, left_out = list(self._messages), self._left_out
+            self._messages.clear()
+            self._left_out = 0
+            begun = self._board.begun is not None and not self._end.is_set()
+            view = self._board.view(time.monotonic(), display.most_rows) if begun else None
+        if left_out:
+            messages.insert(0, ("dim", f"... {left_out} messages are left out here"))
+        display.show(messages, view)
+
+
+def _message(event: Event) -> tuple[str, str] | None:
+    """Return the style and the text of what is printed for good, or None."""
+    data = event.data
+    match event.kind:
+        case EventKind.RUN_PLANNED:
+            promised = f", {size_text(data['bytes'])}" if data.get("bytes") else ""
+            done = f" ({data['done']} done already)" if data.get("done") else ""
+            return "bold", f"{data.get('to_do')} of {data.get('items')} items to download{promised}{done}"
+        case EventKind.RUN_NOTICE:
+            return "yellow", safe_text(f"notice: {data.get('message')}")
+        case EventKind.RUN_STOPPING:
+            return "yellow", safe_text(f"stopping: {data.get('message')}")
+        case EventKind.LOGIN:
+            return "cyan", safe_text(f"login {data.get('number')}: {data.get('reason')}")
+        case EventKind.ITEM_FINISHED if data.get("state") == State.FAILED:
+            return "red", safe_text(f"failed {event.item}: {data.get('failure')}")
+        case _:
+            return None
+
+
+@argosy.hookimpl
+def argosy_observer() -> type[Observer]:
+    """Register the observer."""
+    return ProgressObserver

@@ -1,0 +1,91 @@
+"""The plain lines of the observer log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from argosy.contracts import PluginContext
+from argosy.events import Event
+from argosy_plugins.observers.log import LogObserver
+
+START = 1_700_000_000.0
+
+
+@pytest.fixture
+def log() -> LogObserver:
+    return LogObserver({}, PluginContext())
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return what was written, without the times."""
+    out, err = capsys.readouterr()
+    assert out == ""
+    found = err.splitlines()
+    assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in found)
+    return [line[9:] for line in found]
+
+
+def test_a_run(log: LogObserver, event: Callable[..., Event], capsys: pytest.CaptureFixture[str]) -> None:
+    log.on_event(
+        event(
+            "run.started", directory="lib", strategy="threads", max_workers=4, lease="exclusive", sessions=1
+        )
+    )
+    log.on_event(event("run.planned", items=10, to_do=4, done=6, bytes=2_500_000))
+    log.on_event(event("session.login", number=1, reason="there is no session yet"))
+    log.on_event(event("item.started", "b1", title="One", resources=1))
+    log.on_event(event("resource.waiting", "b1", **{"for": "lease"}))
+    log.on_event(event("resource.retry", "b1", url="u", attempt=1, cause="503", seconds=2))
+    log.on_event(event("resource.progress", "b1", bytes=1000))
+    log.on_event(event("item.finished", "b1", state="done", bytes=1000, seconds=2.5, files=1, failure=None))
+    log.on_event(
+        event("item.finished", "b2", state="failed", bytes=0, seconds=1, files=0, failure="It is gone.")
+    )
+    log.on_event(event("item.finished", "b3", state="requeued", bytes=0, seconds=1, files=0, failure=None))
+    log.on_event(event("run.notice", message="Look."))
+    log.on_event(event("run.stopping", message="The disk is full."))
+    log.on_event(event("run.finished"))
+    log.close()
+    assert lines(capsys) == [
+        "start: into lib, strategy threads, at most 4 at once, lease exclusive, sessions 1",
+        "plan: 4 of 10 items to do, 2.5 MB; 6 done already",
+        "login 1: there is no session yet",
+        "retry b1: attempt 1 in 2.0 s: 503",
+        "done b1: 1 file, 1.0 kB in 2.5 s",
+        "failed b2: It is gone.",
+        "put back b3: it is left for the next run",
+        "notice: Look.",
+        "stopping: The disk is full.",
+    ]
+
+
+def test_progress_comes_every_ten_seconds(
+    log: LogObserver, event: Callable[..., Event], capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.on_event(event("run.planned", at=START, items=3, to_do=3, done=0, bytes=0))
+    log.on_event(event("item.finished", "b1", at=START, state="failed", failure="No."))
+    capsys.readouterr()
+    for tenth in range(1, 251):
+        log.on_event(event("resource.progress", "b2", at=START + tenth / 10, bytes=100_000))
+    assert lines(capsys) == [
+        "progress: 1 of 3 items, 1 failed, 10.0 MB, 1.0 MB/s",
+        "progress: 1 of 3 items, 1 failed, 20.0 MB, 1.0 MB/s",
+    ]
+
+
+def test_progress_goes_on_when_the_clock_is_set_back(
+    log: LogObserver, event: Callable[..., Event], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for at in (START, START - 5000, START - 4990):
+        log.on_event(event("resource.progress", "b1", at=at, bytes=1000))
+    assert lines(capsys) == ["progress: 0 items, 3.0 kB, 100 B/s"]
+
+
+def test_nobody_forges_a_line(
+    log: LogObserver, event: Callable[..., Event], capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.on_event(event("item.finished", "b\n1", state="failed", failure="\x1b[2Jno\r\n12:00:00 done b2"))
+    assert lines(capsys) == ["failed b 1: \\x1b[2Jno 12:00:00 done b2"]
