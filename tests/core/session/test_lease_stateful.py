@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
+
+from argosy.contracts import CookieStore, PluginContext
+from argosy.session.keeper import SessionKeeper
+from argosy_plugins.cookie_stores.json_file import JsonFileStore
+from argosy_plugins.cookie_stores.memory import MemoryStore
 from lease_machine import (
     ClearsTheMarkAfterALostAnswer,
     DoesNotCommit,
@@ -16,11 +21,6 @@ from lease_machine import (
     IgnoresTheMark,
     LeaseMachine,
 )
-
-from argosy.contracts import CookieStore, PluginContext
-from argosy.session.keeper import SessionKeeper
-from argosy_plugins.cookie_stores.json_file import JsonFileStore
-from argosy_plugins.cookie_stores.memory import MemoryStore
 
 #: Nothing is kept between runs, and no limit depends on the machine's speed.
 SETTINGS = settings(
