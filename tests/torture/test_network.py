@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hazards import fault
-from voyage import Voyage
 
 import argosy
+from hazards import fault
+from voyage import Voyage
 
 SetSail = Callable[..., Voyage]
 

@@ -9,13 +9,13 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
-from hazards import failures, fault
-from voyage import Voyage
 
 import argosy
 from argosy.config import load
 from argosy.registry import Registry
 from argosy.run.runner import Run
+from hazards import failures, fault
+from voyage import Voyage
 
 SetSail = Callable[..., Voyage]
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 import requests
-from hazards import fault
-from voyage import Voyage
 
 import argosy
 from argosy.session.keeper import SessionKeeper
 from argosy.session.policy import Discipline, Policy
 from argosy.transport.session import AuthorizedSession
+from hazards import fault
+from voyage import Voyage
 
 SetSail = Callable[..., Voyage]
 

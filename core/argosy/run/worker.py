@@ -12,6 +12,8 @@ from argosy.errors import (
     ArgosyError,
     Interrupted,
     PluginError,
+    SessionError,
+    StorageError,
     TransferError,
 )
 from argosy.events import Emit, EventKind
@@ -67,11 +69,6 @@ class Worker:
             state, fatal = State.REQUEUED, error
         except OSError as error:
             state, fatal = State.REQUEUED, disk_error(self._environment.settings.directory, error)
-        except PluginError as error:
-            state, failure = (
-                State.FAILED,
-                self._failure("plugin", str(error), plugin=getattr(error, "plugin", None)),
-            )
         except _Failed as failed:
             state, failure = State.FAILED, failed.failure
         except Exception as error:  # a mistake of ours costs one item, not the run
@@ -145,7 +142,7 @@ class Worker:
         except requests.RequestException as error:  # an OSError too, but not the disk's
             message = f"The plugin {plugin!r} could not reach the service: {reason_of(error)}."
             raise _Failed(self._failure("lost", message, plugin=plugin)) from None
-        except ArgosyError:
+        except (SessionError, StorageError, Interrupted):
             raise
         except (Exception, SystemExit) as error:
             if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
