@@ -70,7 +70,7 @@ def test_a_configuration_that_is_none(set_sail: SetSail, text: str) -> None:
 
 
 @pytest.mark.torture(51)
-@pytest.mark.parametrize("workers", ["0", "-1", "1000000"])
+@pytest.mark.parametrize("workers", ["0", "1000000"])
 def test_a_number_of_workers_that_cannot_be(set_sail: SetSail, workers: str) -> None:
     voyage = set_sail(items=1)
     ended(voyage.run("--max-workers", workers), 2, "max_workers", "command line")
@@ -79,18 +79,31 @@ def test_a_number_of_workers_that_cannot_be(set_sail: SetSail, workers: str) -> 
     assert untouched(voyage)
 
 
+ASTRAY = [
+    "../x",
+    "/etc/x",
+    "a/../../x",
+    "a\0b",
+    "CON",
+    "sub/nul.txt",
+    "\x1b[31mred",
+    "a\u202egpj.exe",
+    "a\\b",
+    "C:x",
+]
+ASTRAY += [".argosy/ledger.sqlite", "a//b", "a/", ".", "trailing.", "\ud800", "n" * 256]
+
+
 @pytest.mark.torture(52)
-@pytest.mark.parametrize(
-    "path",
-    ["../x", "/etc/x", "a/../../x", "a\0b", "CON", "sub/nul.txt", "\x1b[31mred", "a\u202egpj.exe", "a\\b",
-     "C:x", ".argosy/ledger.sqlite", "a//b", "a/", ".", "trailing.", "\ud800"],
-)  # fmt: skip
-def test_a_path_that_leads_astray(set_sail: SetSail, path: str) -> None:
+def test_paths_that_lead_astray(set_sail: SetSail) -> None:
     voyage = set_sail(items=2)
     with (voyage.root / "books.jsonl").open("a", encoding="utf-8") as manifest:
-        manifest.write(json.dumps({"url": voyage.server.url_for("/files/x?size=5"), "path": path}) + "\n")
+        for path in ASTRAY:
+            entry = {"url": voyage.server.url_for("/files/x?size=5"), "path": path}
+            manifest.write(json.dumps(entry) + "\n")
     done = voyage.run()
-    ended(done, 4, "books.jsonl:3")
+    ended(done, 4, *(f"books.jsonl:{number}:" for number in range(3, 3 + len(ASTRAY))))
+    assert "books.jsonl:2" not in done.stderr.replace("books.jsonl:20", "")
     assert "\x1b[31m" not in done.stderr
     assert "\u202e" not in done.stderr
     assert untouched(voyage)
@@ -154,7 +167,7 @@ def test_a_byte_order_mark_is_no_fault(set_sail: SetSail) -> None:
 @pytest.mark.torture(53)
 def test_memory_is_flat_whatever_the_manifest(tmp_path: Path) -> None:
     peaks = []
-    for lines in (2_000, 60_000):
+    for lines in (2_000, 30_000):
         with (tmp_path / f"{lines}.jsonl").open("w", encoding="utf-8") as manifest:
             manifest.writelines(f'{{"url": "http://127.0.0.1:9/{n}"}}\n' for n in range(lines))
         config = {"source": {"use": "manifest", "path": f"{lines}.jsonl"}, "directory": f"d{lines}"}
@@ -168,21 +181,23 @@ def test_memory_is_flat_whatever_the_manifest(tmp_path: Path) -> None:
     assert peaks[1] - peaks[0] < 10_000
 
 
+REFUSED = [
+    "file:///etc/passwd",
+    "http://ada:hunter2@127.0.0.1/x",
+    "http://127.0.0.1/x\r\nCookie: token=hunter2",
+]
+REFUSED += ["ftp://ada:hunter2@h/x", "http:\\\\127.0.0.1\\x", "http://127.0.0.1:99999/x"]
+
+
 @pytest.mark.torture(54)
-@pytest.mark.parametrize(
-    "url",
-    ["file:///etc/passwd", "http://ada:hunter2@127.0.0.1/x", "http://127.0.0.1/x\r\nCookie: token=hunter2",
-     "ftp://ada:hunter2@h/x", "http:\\\\127.0.0.1\\x", "http://127.0.0.1:99999/x"],
-)  # fmt: skip
-def test_a_url_that_is_refused(set_sail: SetSail, url: str) -> None:
+def test_urls_that_are_refused(set_sail: SetSail) -> None:
     voyage = set_sail(items=1)
     with (voyage.root / "books.jsonl").open("a", encoding="utf-8") as manifest:
-        manifest.write(json.dumps({"url": url}) + "\n")
-    done = voyage.run("--events", str(voyage.root / "events.jsonl"))
-    ended(done, 4, "books.jsonl:2")
-    given = voyage.run(url)
-    if "://" in url:
-        ended(given, 4, "entry 1")
+        manifest.writelines(json.dumps({"url": url}) + "\n" for url in REFUSED)
+    done = voyage.run()
+    ended(done, 4, *(f"books.jsonl:{number}:" for number in range(2, 2 + len(REFUSED))))
+    given = voyage.run(*(url for url in REFUSED if "://" in url))
+    ended(given, 4, *(f"entry {number}:" for number in range(1, 6)))
     for text in (done.stdout, done.stderr, given.stdout, given.stderr):
         assert "hunter2" not in text
     assert untouched(voyage)
