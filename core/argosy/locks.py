@@ -43,9 +43,8 @@ class FairLock:
             self._waiting.append(gate)
         try:
             gate.acquire()  # until a release hands the lock over
-        except (
-            BaseException
-        ):  # a signal: whoever gives up must not be handed the lock, or nobody gets it any more
+        except BaseException:
+            # a signal: whoever gives up must not be handed the lock, or nobody gets it any more
             with self._mutex:
                 waited = gate in self._waiting
                 if waited:
@@ -80,8 +79,8 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         if fcntl is None:
             raise StoreError(
-                f"Locks between processes need a POSIX system, so {path.name} cannot be used here.",
-                hint='Use the cookie store "memory".',
+                f"{path} needs the file locks of a POSIX system.",
+                hint="argosy runs on Linux, macOS and the BSDs.",
             )
         self.path = path
         self._fd: int | None = None

@@ -200,3 +200,24 @@ def test_two_configurations_are_a_usage_error(tmp_path: Path) -> None:
     done = run("download", "a.json", "b.json", cwd=tmp_path)
     assert done.returncode == 2
     assert "one configuration" in done.stderr
+
+
+def test_a_token_in_a_url_is_shown_nowhere(
+    library_server: Callable[..., LibraryServer], tmp_path: Path
+) -> None:
+    server = library_server(discipline="open")
+    good = server.url_for("/files/a.bin?size=50&access_token=s3cr3tvalue")
+    bad = server.url_for("/status/404/b.bin?access_token=s3cr3tvalue")
+    shown = run("download", good, bad, "--dry-run", cwd=tmp_path)
+    done = run("download", good, bad, "--events", "events.jsonl", "--report", "report.json", cwd=tmp_path)
+    assert done.returncode == 1
+    status = run("status", ".", cwd=tmp_path)
+    texts = [done.stderr, shown.stdout, status.stdout]
+    texts += [(tmp_path / name).read_text("utf-8") for name in ("events.jsonl", "report.json")]
+    assert [text for text in texts if "s3cr3tvalue" in text] == []
+
+
+def test_a_dry_run_needs_no_password(set_sail: SetSail) -> None:
+    voyage = set_sail(items=2)
+    (voyage.root / "password.txt").unlink()
+    assert voyage.run("--dry-run").returncode == 0

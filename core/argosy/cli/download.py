@@ -52,7 +52,7 @@ def download(what: tuple[str, ...], report: Path | None, dry_run: bool, quiet: b
     registry = Registry.load(options["excluded"])
     settings = _settings(what, options, registry)
     if dry_run:
-        return _preview(Run(settings, registry, ask=ask()))
+        return _preview(settings, registry)
     observers = _observers(registry, settings, options["events"], quiet)
     run = Run(settings, registry, observers=observers, ask=ask(), report_file=report and report.absolute())
     return _execute(run, quiet)
@@ -111,16 +111,20 @@ def _observers(registry: Registry, settings: Settings, events: str | None, quiet
     return [registry.observer(options, context) for options in chosen]
 
 
-def _preview(run: Run) -> int:
+def _preview(settings: Settings, registry: Registry) -> int:
+    from argosy.redaction import Redactor
+    from argosy.run.planning import preview
     from argosy.run.text import size_text
+
+    scrub = Redactor().scrub
 
     def show(item: Any) -> None:
         known = [r.size for r in item.resources if r.size is not None]
         size = f", {size_text(sum(known))}" if known and len(known) == len(item.resources) else ""
         count = len(item.resources)
-        click.echo(f"{item.id}  {item.title}  ({count} file{'s'[: count != 1]}{size})")
+        click.echo(f"{scrub(item.id)}  {item.title}  ({count} file{'s'[: count != 1]}{size})")
 
-    planned = run.preview(show)
+    planned = preview(settings, registry, show)
     click.echo(
         f"{planned.to_do} of {planned.items} items would be downloaded, {planned.done} are done already.",
         err=True,
@@ -132,6 +136,7 @@ def _execute(run: Run, quiet: bool) -> int:
     from argosy.api import execute
     from argosy.cli.program import print_error
     from argosy.cli.summary import print_summary
+    from argosy.errors import Interrupted
 
     ended_by = _end_on_signals(run.stop)
     try:
@@ -142,6 +147,9 @@ def _execute(run: Run, quiet: bool) -> int:
         sys.stderr.flush()
         sys.stdout.flush()
         os._exit(130)
+    except Interrupted as error:  # while the source was read
+        print_error(error)
+        return 128 + ended_by[0] if ended_by else error.exit_code
     if not quiet:
         print_summary(report)
     if report.error is not None:

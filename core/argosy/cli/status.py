@@ -41,6 +41,9 @@ def status(what: str, everything: bool, excluded: tuple[str, ...]) -> None:
 
 
 def _show_items(ledger: Ledger, most: int | None) -> None:
+    from argosy.redaction import Redactor
+
+    scrub = Redactor().scrub  # an id may be a URL, with a token in it
     checked: Counter[str] = Counter()
     owners: Counter[str | None] = Counter()
     failures: list[str] = []
@@ -52,7 +55,9 @@ def _show_items(ledger: Ledger, most: int | None) -> None:
         elif row.state == "active":
             owners[row.owner] += 1
         elif row.state == "failed" and (most is None or len(failures) < most):
-            failures.append(f"failed {row.id}: {row.failure.message if row.failure else 'cause unknown'}")
+            failures.append(
+                f"failed {scrub(row.id)}: {row.failure.message if row.failure else 'cause unknown'}"
+            )
     counts = ledger.counts()
     click.echo(f"directory  {ledger.private.parent.absolute()}")
     click.echo(f"done       {counts.get('done', 0)} items, {size_text(size)}")

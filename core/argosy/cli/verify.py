@@ -24,8 +24,10 @@ def verify(what: str, requeue: bool, excluded: tuple[str, ...]) -> int:
 
     Exit code 1 where something is damaged or missing.
     """
+    from argosy.redaction import Redactor
     from argosy.run.ledger import Ledger
 
+    scrub = Redactor().scrub  # an id may be a URL, with a token in it
     directory, _, _ = target(what, excluded)
     need_ledger(directory)
     ledger = Ledger(directory, read_only=not requeue)
@@ -38,7 +40,7 @@ def verify(what: str, requeue: bool, excluded: tuple[str, ...]) -> int:
                 problem = _problem(directory, file)
                 if problem:
                     damaged[row.id] = f"{file.name} {problem}"
-                    click.echo(f"{file.name}: {problem} (item {row.id})")
+                    click.echo(f"{file.name}: {problem} (item {scrub(row.id)})")
         if requeue:
             for item, message in damaged.items():
                 ledger.mark_damaged(item, message)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from argosy.contracts import Auth, CookieStore, Output, Plugin, PluginContext, ResponseHead, Source
-from argosy.errors import ArgosyError, LoginFailed, PluginError
+from argosy.errors import LoginFailed, PluginError
 from argosy.events import Emit, EventKind
 from argosy.redaction import Redactor
 from argosy.run.stop import Stop
@@ -84,7 +84,7 @@ class Environment:
         Raises
         ------
         SessionError
-            If there is no session at all.
+            If there is no session at all; with ``strict``, also if there are fewer than asked for.
         """
         if self.auth.anonymous:
             return
@@ -92,7 +92,7 @@ class Environment:
             try:
                 keeper.ensure()
             except LoginFailed as error:
-                if number == 0:
+                if number == 0 or self.settings.strict:
                     raise
                 del self.keepers[number:], self._sessions[number:]
                 self.notice(
@@ -188,8 +188,3 @@ class Environment:
                 hint="Report it to the plugin's author.",
                 plugin=self.auth.name,
             ) from None
-
-
-def failure_text(error: BaseException) -> str:
-    """Return what to say of an error that is not argosy's own."""
-    return str(error) if isinstance(error, ArgosyError) else f"{type(error).__name__}: {error}"

@@ -257,6 +257,6 @@ class Ledger:
     def _damaged(self, why: str) -> LedgerError:
         return LedgerError(
             f"The ledger {self.path} is damaged ({why}), so it is left as it is.",
-            hint="Restore it from a backup, or move it away: the next run then takes over every file "
-            "that is whole, and downloads the rest.",
+            hint="Restore it from a backup, or move it away: the next run then downloads everything again, "
+            "and leaves a file alone that is the same.",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,7 +132,7 @@ class Report:
             "failures_total": self.counts.failed,
         }
 
-    def write(self, path: Path, items: Iterable[tuple[Row, bool]]) -> None:
+    def write(self, path: Path, items: Iterable[tuple[Row, bool]], scrub: Callable[[str], str]) -> None:
         """Write it with all its items; they are written one by one, and the file appears only whole.
 
         Parameters
@@ -141,6 +141,8 @@ class Report:
             The file; what was there is replaced.
         items
             What the ledger says of each item of the plan, and whether it was to be done.
+        scrub
+            Takes secrets out of an id, which may be a URL.
 
         Raises
         ------
@@ -152,7 +154,7 @@ class Report:
         try:
             with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(f'{head},\n  "items": [')
-                file.writelines(_lines(items))
+                file.writelines(_lines(items, scrub))
                 file.write("\n  ]\n}\n")
             temporary.replace(path)
         except OSError as error:
@@ -160,12 +162,12 @@ class Report:
             raise disk_error(path, error) from None
 
 
-def _lines(items: Iterable[tuple[Row, bool]]) -> Iterator[str]:
+def _lines(items: Iterable[tuple[Row, bool]], scrub: Callable[[str], str]) -> Iterator[str]:
     comma = ""
     for row, was_to_do in items:
         done = "done" if was_to_do else "skipped"
         value = {
-            "id": row.id,
+            "id": scrub(row.id),
             "title": row.title,
             "state": {"done": done, "failed": "failed"}.get(row.state, "left"),
             "files": [asdict(file) for file in row.files] if row.state == "done" else [],

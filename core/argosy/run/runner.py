@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from argosy.contracts import Observer
-from argosy.errors import ArgosyError, ConfigError, Interrupted, PluginError
+from argosy.errors import ArgosyError, Interrupted, PluginError
 from argosy.events import Event, EventKind
-from argosy.model import Failure, Item, Outcome, State
+from argosy.model import Failure, Job, Outcome, State
 from argosy.redaction import Redactor
 from argosy.run.causes import disk_error
 from argosy.run.dispatch import Dispatcher
 from argosy.run.environment import Environment
 from argosy.run.ledger import PRIVATE, Ledger
 from argosy.run.plan import Plan, Planned
+from argosy.run.planning import no_source, read_plan
 from argosy.run.report import MOST_FAILURES, Counts, Report
 from argosy.run.scheduling import Choice, choose
 from argosy.run.stop import Stop
@@ -87,14 +88,23 @@ class Run:
         ArgosyError
             If the run could not begin.
         """
-        self._begin()
-        environment, ledger = self._open(read_only=False)
+        if self.settings.source is None:
+            raise no_source()  # before anything is made on the disk
+        self._clock = time.time(), time.monotonic()
+        environment, ledger = self._open()
         try:
             choice = choose(environment, self.registry)
-            plan = Plan(ledger, tags=self.settings.tags, force=self.settings.force_redownload)
+            self._announce(environment, choice)
+            plan = read_plan(
+                self.settings,
+                environment.source,
+                ledger,
+                notice=environment.notice,
+                stop=self.stop,
+                scrub=self._redactor.scrub,
+            )
             try:
-                self._announce(environment, choice)
-                planned = self._plan(plan, environment, dry=False)
+                planned = self._compare(plan)
                 try:
                     self._work(environment, plan, planned, choice)
                 except ArgosyError as error:
@@ -106,50 +116,21 @@ class Run:
         finally:
             self._close(environment, ledger)
 
-    def preview(self, show: Callable[[Item], None]) -> Planned:
-        """Show what a run would do, and do nothing: no request, no change on the disk.
-
-        Parameters
-        ----------
-        show
-            Called with each item that would be done.
-        """
-        self._begin()
-        environment, ledger = self._open(read_only=True)
-        plan = Plan(ledger, tags=self.settings.tags, force=self.settings.force_redownload)
-        try:
-            planned = self._plan(plan, environment, dry=True)
-            for item in plan.preview():
-                show(item)
-            return planned
-        finally:
-            plan.close()
-            self._close(environment, ledger)
-
     # -- the parts of a run
 
-    def _begin(self) -> None:
-        self._clock = time.time(), time.monotonic()
-        if self.settings.source is None:
-            raise ConfigError(
-                "There is nothing to download: the configuration has no source.",
-                hint='Give URLs on the command line, or set "source" in the configuration.',
-            )
-
-    def _open(self, *, read_only: bool) -> tuple[Environment, Ledger]:
+    def _open(self) -> tuple[Environment, Ledger]:
         directory = self.settings.directory
-        if not read_only:
-            try:
-                directory.mkdir(parents=True, exist_ok=True)
-                # for this user alone: it knows the URLs of what is not done, and they may carry secrets
-                (directory / PRIVATE).mkdir(mode=0o700, exist_ok=True)
-                (directory / PRIVATE / "staging").mkdir(exist_ok=True)
-                probe = directory / PRIVATE / "staging" / ".writable"
-                probe.touch()
-                probe.unlink()
-            except OSError as error:
-                raise disk_error(directory, error) from None
-        ledger = Ledger(directory, read_only=read_only)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            # for this user alone: it knows the URLs of what is not done, and they may carry secrets
+            (directory / PRIVATE).mkdir(mode=0o700, exist_ok=True)
+            (directory / PRIVATE / "staging").mkdir(exist_ok=True)
+            probe = directory / PRIVATE / "staging" / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise disk_error(directory, error) from None
+        ledger = Ledger(directory)
         try:
             environment = Environment(
                 self.settings, self.registry, self._emit, self.stop, self._redactor, self._ask
@@ -178,23 +159,9 @@ class Run:
         for notice in getattr(environment.auth, "notices", ()):
             environment.notice(str(notice))
 
-    def _plan(self, plan: Plan, environment: Environment, *, dry: bool) -> Planned:
-        source = environment.source
-        if source is None:
-            raise ConfigError("There is nothing to download.")
-        try:
-            plan.read(source.items(), source.name)
-        except ArgosyError:
-            raise
-        except (Exception, SystemExit) as error:
-            what = self._redactor.scrub(f"{type(error).__name__}: {error}")
-            raise PluginError(
-                f"The source {source.name!r} failed while it was read: {what}. Nothing was started.",
-                hint="Report it to the plugin's author.",
-            ) from None
-        if not dry:
-            plan.ledger.take_over()
-        planned = plan.compare(dry=dry)
+    def _compare(self, plan: Plan) -> Planned:
+        plan.ledger.take_over()
+        planned = plan.compare()
         data = {
             "items": planned.items,
             "to_do": planned.to_do,
@@ -233,7 +200,7 @@ class Run:
             if not left["pending"]:
                 self.stop.sleep(LOOK_AGAIN)
 
-    def _jobs(self, plan: Plan) -> Any:
+    def _jobs(self, plan: Plan) -> Iterator[Job]:
         for job in plan.jobs():
             yield job
             if self.stop.draining:
@@ -252,7 +219,7 @@ class Run:
             self._failed += 1
             if len(self._failures) < MOST_FAILURES:
                 title = ledger.rows([outcome.item])[outcome.item].title
-                self._failures.append((outcome.item, title, outcome.failure))
+                self._failures.append((self._redactor.scrub(outcome.item), title, outcome.failure))
         if outcome.fatal is not None and self._error is None:
             self._error = outcome.fatal
             self._emit(EventKind.RUN_STOPPING, None, {"message": str(outcome.fatal)})
@@ -295,7 +262,7 @@ class Run:
         )
         self._emit(EventKind.RUN_FINISHED, None, report.to_dict())
         if self._report_file is not None:
-            report.write(self._report_file, plan.rows())
+            report.write(self._report_file, plan.rows(), self._redactor.scrub)
         return report
 
     def _close(self, environment: Environment, ledger: Ledger) -> None:

@@ -46,7 +46,9 @@ class Stop:
             If the run is being stopped.
         """
         if self._draining.wait(max(seconds, 0.0)):
-            raise Interrupted("The run is being stopped.")
+            raise Interrupted(
+                "The run was stopped; everything done so far is kept.", hint="Start it again to go on."
+            )
 
     def check(self, *, between: bool = False) -> None:
         """Raise where the run is to end at once, or (between two resources) where it drains.
@@ -57,4 +59,6 @@ class Stop:
             If so.
         """
         if self.aborted or (between and self.draining):
-            raise Interrupted("The run is being stopped.")
+            raise Interrupted(
+                "The run was stopped; everything done so far is kept.", hint="Start it again to go on."
+            )

@@ -52,10 +52,11 @@ class Worker:
         begun = time.monotonic()
         item = job.item
         received = _Counter()
-        self._environment.working_on(item.id)
+        shown = self._environment.redactor.scrub(item.id)  # an id may be a URL, with a token in it
+        self._environment.working_on(shown)
         self._emit(
             EventKind.ITEM_STARTED,
-            item.id,
+            shown,
             {"title": item.title, "resources": len(item.resources)},
         )
         failure: Failure | None = None
@@ -80,7 +81,7 @@ class Worker:
         )
         self._emit(
             EventKind.ITEM_FINISHED,
-            item.id,
+            shown,
             {
                 "state": state.value,
                 "bytes": outcome.bytes,
@@ -171,7 +172,8 @@ class Worker:
         return error
 
     def _progress(self, item: Item, received: _Counter) -> Progress:
-        emit, scrub, id_ = self._emit, self._environment.redactor.scrub, item.id
+        emit, scrub = self._emit, self._environment.redactor.scrub
+        id_ = scrub(item.id)
 
         def started(resource: Resource, size: int | None) -> None:
             emit(

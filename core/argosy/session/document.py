@@ -76,7 +76,7 @@ def parse(data: bytes, where: str) -> dict[str, SessionRecord]:
         raise _damaged(where, "its checksum does not fit")
     try:
         return {name: SessionRecord.from_dict(record) for name, record in sessions.items()}
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise _damaged(where, "a record in it is not complete") from None
 
 

@@ -57,7 +57,7 @@ class SessionKeeper:
         self._watch = watch
         self._mutex = threading.Lock()
         self._fruitless = 0
-        self._fatal: SessionLost | LoginFailed | SessionInDoubt | None = None
+        self._lost: tuple[SessionLost | LoginFailed, int] | None = None
 
     def lease(self, url: str, admit: Callable[[], float] = lambda: 0.0) -> Lease:
         """Return a lease for one request, once it is this sender's turn.
@@ -78,8 +78,7 @@ class SessionKeeper:
             If the store fails; nothing was sent.
         """
         while True:
-            if self._fatal is not None:
-                raise self._fatal
+            self._raise_if_lost()
             if self._overlaps(url):
                 delay = admit()
                 if delay <= 0:
@@ -105,10 +104,9 @@ class SessionKeeper:
         release = self._acquire()
         try:
             record = self._read()
-            if (
-                self._doubt_left(record) <= 0
-            ):  # else the first lease waits, and the session is not held meanwhile
+            if self._doubt_left(record) <= 0:
                 self._usable(record)
+            # else the first lease waits, and the session is not held meanwhile
         finally:
             release()
 
@@ -116,6 +114,7 @@ class SessionKeeper:
         """Log in again, whatever there is; everybody else waits for it."""
         release = self._acquire()
         try:
+            self._lost = None
             self._log_in(self._read(), reason)
         finally:
             release()
@@ -244,8 +243,7 @@ class SessionKeeper:
 
     def _ready(self, admit: Callable[[], float]) -> float:
         """Make the held session usable; return the seconds to wait first, if any."""
-        if self._fatal is not None:
-            raise self._fatal
+        self._raise_if_lost()
         delay = self._doubt_left(self._read())
         if delay > 0:
             self._watch.waiting("doubt")
@@ -309,18 +307,16 @@ class SessionKeeper:
             self._write(record, status=Status.IDLE, holder=None)
         else:
             who = f" by process {record.holder.pid} on {record.holder.host}" if record.holder else ""
-            raise self._lose(
-                SessionInDoubt(
-                    f"The session {self.session!r} is in doubt: a request was sent{who} and its answer never came, "
-                    "so the service may have replaced the token. Everything done so far is kept.",
-                    hint='Log in again: argosy login CONFIG. If the service never replaces tokens, set "lease" to '
-                    '"shared"; if an old token stays good for a while, set "on_doubt" to {"wait": SECONDS}.',
-                )
+            # not remembered: whoever comes next looks again, and somebody may have logged in
+            raise SessionInDoubt(
+                f"The session {self.session!r} is in doubt: a request was sent{who} and its answer never came, "
+                "so the service may have replaced the token. Everything done so far is kept.",
+                hint='Log in again: argosy login CONFIG. If the service never replaces tokens, set "lease" to '
+                '"shared"; if an old token stays good for a while, set "on_doubt" to {"wait": SECONDS}.',
             )
 
     def _log_in(self, record: SessionRecord, reason: str) -> None:
-        if self._fatal is not None:
-            raise self._fatal
+        self._raise_if_lost()
         if self._login is None:
             raise self._lose(
                 SessionLost(f"The session {self.session!r} cannot be renewed: nobody can log in.")
@@ -344,7 +340,16 @@ class SessionKeeper:
         self._write(record, cookies=cookies, status=Status.IDLE, holder=None, logins=record.logins + 1)
         self._watch.login(reason)
 
-    def _lose(self, error: SessionLost | LoginFailed | SessionInDoubt) -> ArgosyError:
+    def _lose(self, error: SessionLost | LoginFailed) -> ArgosyError:
         """Remember that the session is lost, so that no other worker tries again, and return the error."""
-        self._fatal = error
+        self._lost = error, self._read().logins
         return error
+
+    def _raise_if_lost(self) -> None:
+        """Raise what lost the session, unless somebody has logged in since."""
+        if self._lost is None:
+            return
+        error, logins = self._lost
+        if self._read().logins == logins:
+            raise error
+        self._lost = None

@@ -10,7 +10,7 @@ import requests
 from argosy.contracts.auth import Auth
 from argosy.cookies.cookie import Cookie
 from argosy.cookies.jar import Jar
-from argosy.errors import ArgosyError, PluginError, TransferError
+from argosy.errors import ArgosyError, LoginFailed, TransferError
 from argosy.reasons import reason_of
 
 
@@ -57,9 +57,10 @@ def logger_in(auth: Auth, open_jar: Callable[[], CookieJar]) -> Callable[[], Jar
                 f"The login could not be sent: {reason_of(error)}.", kind="connect", retryable=True
             ) from None
         except (Exception, SystemExit) as error:
-            raise PluginError(
+            raise LoginFailed(
                 f"The auth plugin {auth.name!r} failed while logging in: {type(error).__name__}: {error}",
                 hint="Report it to the plugin's author.",
+                plugin=auth.name,
             ) from None
         finally:
             jar.http.close()

@@ -1,0 +1,121 @@
+"""Reading a source into a plan, for a run and for a look at what a run would do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from argosy.contracts import PluginContext, Source
+from argosy.errors import ArgosyError, ConfigError, PluginError
+from argosy.model import Item
+from argosy.redaction import Redactor
+from argosy.run.ledger import Ledger
+from argosy.run.plan import Plan, Planned
+from argosy.run.stop import Stop
+
+if TYPE_CHECKING:
+    from argosy.config import Settings
+    from argosy.registry import Registry
+
+#: Items of a source after which the person is told how far it was read.
+TELL_EVERY = 100_000
+
+
+def read_plan(
+    settings: Settings,
+    source: Source | None,
+    ledger: Ledger,
+    *,
+    notice: Callable[[str], None],
+    stop: Stop,
+    scrub: Callable[[str], str],
+) -> Plan:
+    """Return the plan of all items of a source; the ledger is as it was.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+    source
+        Its source; None where the configuration has none.
+    ledger
+        The ledger of the target directory.
+    notice
+        Told how far a source that takes long was read.
+    stop
+        Says whether to go on.
+    scrub
+        Takes secrets out of what a failing source says.
+
+    Raises
+    ------
+    ConfigError
+        If there is no source, or nothing in it has the tags asked for.
+    SourceError
+        If the source is not valid.
+    PluginError
+        If its plugin fails.
+    """
+    if source is None:
+        raise no_source()
+    plan = Plan(ledger, tags=settings.tags, force=settings.force_redownload)
+    try:
+        plan.read(_until_stopped(source.items(), notice, stop), source.name)
+    except BaseException as error:
+        plan.close()
+        if isinstance(error, ArgosyError | OSError | KeyboardInterrupt):
+            raise
+        what = scrub(f"{type(error).__name__}: {error}")
+        raise PluginError(
+            f"The source {source.name!r} failed while it was read: {what}. Nothing was started.",
+            hint="Report it to the plugin's author.",
+        ) from None
+    return plan
+
+
+def no_source() -> ConfigError:
+    """Return the error of a run that has no source."""
+    return ConfigError(
+        "There is nothing to download: the configuration has no source.",
+        hint='Give URLs on the command line, or set "source" in the configuration.',
+    )
+
+
+def _until_stopped(items: Iterator[Item], notice: Callable[[str], None], stop: Stop) -> Iterator[Item]:
+    for number, item in enumerate(items):
+        stop.check(between=True)
+        if number and number % TELL_EVERY == 0:
+            notice(f"{number:,} items read so far.")
+        yield item
+
+
+def preview(settings: Settings, registry: Registry, show: Callable[[Item], None]) -> Planned:
+    """Show what a run would do, and do nothing: no request, no login, no change on the disk.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+    registry
+        The installed plugins.
+    show
+        Called with each item that would be done.
+    """
+    context = PluginContext(settings.base, settings.directory)
+    source = registry.source(settings.source, context) if settings.source else None
+    ledger = Ledger(settings.directory, read_only=True)
+    try:
+        plan = read_plan(
+            settings, source, ledger, notice=lambda message: None, stop=Stop(), scrub=Redactor().scrub
+        )
+        try:
+            planned = plan.compare(dry=True)
+            for item in plan.preview():
+                show(item)
+            return planned
+        finally:
+            plan.close()
+    finally:
+        ledger.close()
+        if source is not None:
+            source.close()

@@ -1,0 +1,70 @@
+"""Keeping secrets out of text."""
+
+from __future__ import annotations
+
+import pytest
+
+from argosy.redaction import REMEMBERED, Redactor
+from argosy.testing.contracts.waiting import Thread
+
+
+@pytest.fixture
+def redactor() -> Redactor:
+    made = Redactor()
+    for secret in ("difference engine", "tok.en+1/2=", "tok.en+1/2=longer"):
+        made.add(secret)
+    return made
+
+
+def test_known_secrets_are_replaced(redactor: Redactor) -> None:
+    text = "login with 'difference engine' gave tok.en+1/2=, difference engine"
+    assert redactor.scrub(text) == "login with '***' gave ***, ***"
+
+
+def test_a_secret_that_holds_another_goes_as_a_whole(redactor: Redactor) -> None:
+    assert redactor.scrub("tok.en+1/2=longer") == "***"
+
+
+def test_text_without_secrets_stays(redactor: Redactor) -> None:
+    text = "5 of 7 books from library.example (difference: 2)"
+    assert redactor.scrub(text) == text
+
+
+def test_short_values_do_not_blot_out_text(redactor: Redactor) -> None:
+    for value in ("", "1", "abc"):
+        redactor.add(value)
+    assert redactor.scrub("abc 1") == "abc 1"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("GET https://ada:pw@library.example/b?id=7.", "GET https://***@library.example/b?id=7."),
+        ("'https://l.example/?access_token=abc&n=1'", "'https://l.example/?access_token=***&n=1'"),
+        ("a https://l.example/x;jsessionid=A1 b", "a https://l.example/x;jsessionid=*** b"),
+        ("HTTPS://l.example/?Sig=x", "HTTPS://l.example/?Sig=***"),
+        ("<https://l.example/?code=1>", "<https://l.example/?code=***>"),
+    ],
+)
+def test_credentials_in_urls_are_replaced(text: str, shown: str) -> None:
+    assert Redactor().scrub(text) == shown
+
+
+def test_the_newest_tokens_are_remembered(redactor: Redactor) -> None:
+    for number in range(REMEMBERED + 10):
+        redactor.add(f"token-{number:05}")
+        redactor.add("difference engine")  # used again and again, so it stays
+    assert redactor.scrub(f"token-{REMEMBERED + 9:05} difference engine") == "*** ***"
+    assert redactor.scrub("token-00000") == "token-00000"
+
+
+def test_threads_may_add_while_text_is_scrubbed(redactor: Redactor) -> None:
+    def add(part: int) -> None:
+        for number in range(500):
+            redactor.add(f"secret-{part}-{number}")
+
+    threads = [Thread(lambda part=part: add(part)) for part in range(3)]  # type: ignore[misc]  # a default binds it
+    for _ in range(200):
+        assert redactor.scrub("difference engine") == "***"
+    for thread in threads:
+        thread.result()
