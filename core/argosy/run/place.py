@@ -61,6 +61,9 @@ class Placer:
             raise PluginError(
                 f"The output {output!r} returned {type(product).__name__} instead of a Product."
             )
+        asked: tuple[object, object] = (product.name, product.file)  # a plugin may give anything
+        if not isinstance(asked[0], str) or not isinstance(asked[1], Path):
+            raise PluginError(f"The output {output!r} returned a Product without a name or a path.")
         wrong = problem_of(product.name)
         if wrong:
             raise PluginError(f"The output {output!r} asks for the name {product.name!r}, which {wrong}.")

@@ -12,6 +12,8 @@ from argosy.errors import (
     ArgosyError,
     Interrupted,
     PluginError,
+    SessionError,
+    StorageError,
     TransferError,
 )
 from argosy.events import Emit, EventKind
@@ -144,7 +146,7 @@ class Worker:
         except requests.RequestException as error:  # an OSError too, but not the disk's
             message = f"The plugin {plugin!r} could not reach the service: {reason_of(error)}."
             raise _Failed(self._failure("lost", message, plugin=plugin)) from None
-        except ArgosyError:
+        except (SessionError, StorageError, Interrupted):
             raise
         except (Exception, SystemExit) as error:
             if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
