@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import re
 import unicodedata
@@ -130,18 +129,6 @@ def redact_url(url: str) -> str:
     shown = _USERINFO.sub("//***@", url, count=1)
     end = min((at for at in (shown.find("?"), shown.find("#")) if at >= 0), default=len(shown))
     return _PATH_PARAMETER.sub(_hide, shown[:end]) + _PARAMETER.sub(_hide, shown[end:])
-
-
-def id_of(url: str) -> str:
-    """Return the id of an item that has none but its URL, which may be shown: it is the URL where that may be.
-
-    Examples
-    --------
-    >>> id_of("https://library.example/b?access_token=abc")
-    'https://library.example/b?access_token=***#86e405dd'
-    """
-    shown = redact_url(url)
-    return url if shown == url else f"{shown}#{hashlib.sha256(url.encode()).hexdigest()[:8]}"
 
 
 def _hide(found: re.Match[str]) -> str:

@@ -63,7 +63,7 @@ def read_plan(
         plan.read(_until_stopped(source.items(), notice, stop), source.name)
     except BaseException as error:
         plan.close()
-        if isinstance(error, ArgosyError | OSError | KeyboardInterrupt):
+        if isinstance(error, ArgosyError | KeyboardInterrupt):
             raise
         what = scrub(f"{type(error).__name__}: {error}")
         raise PluginError(

@@ -16,7 +16,7 @@ from typing import Any
 
 from argosy.model import DIGESTS, Item, Resource
 from argosy.names import MAX_NAME, problem_of, safe_part
-from argosy.urls import check_url, file_name, id_of, strip_fragment
+from argosy.urls import check_url, file_name, strip_fragment
 
 #: Takes what was found and what would be right.
 Report = Callable[[str, str], None]
@@ -61,7 +61,7 @@ def entry_to_item(entry: object, origin: str, report: Report) -> Item | None:
     first = resources[0]
     identifier = entry.get("id")
     if identifier is None:
-        identifier = id_of(first.url)
+        identifier = first.url
         title = first.path.rpartition("/")[2]
     else:
         title = identifier

@@ -13,7 +13,7 @@ from argosy.errors import StorageError
 from argosy.hookspecs import hookimpl
 from argosy.model import Item, Resource
 from argosy.names import problem_of, safe_part
-from argosy.urls import check_url, file_name, id_of, safe_segment, strip_fragment
+from argosy.urls import check_url, file_name, safe_segment, strip_fragment
 from argosy_plugins.sources.reading import Problems, lines, opened, shown_path
 
 _EXPECTED = "one http or https URL a line, without a password in it"
@@ -81,9 +81,7 @@ class Urls(Source):
         if seen.add(url):
             path = full_path(url) if self.options.get("paths") == "full" else file_name(url)
             origin = f"{problems.name}:{where}" if isinstance(where, int) else f"{problems.name}: {where}"
-            yield Item(
-                id=id_of(url), title=path.rpartition("/")[2], resources=(Resource(url, path),), origin=origin
-            )
+            yield Item(id=url, title=path.rpartition("/")[2], resources=(Resource(url, path),), origin=origin)
 
 
 class _Seen:
