@@ -15,6 +15,7 @@ from argosy.model import Job, Outcome
 from argosy.registry import Registry
 from argosy.run.runner import Run
 from argosy.session.policy import Discipline
+from argosy.testing import Fault
 from argosy_plugins.strategies.threads import ThreadsStrategy
 from voyage import Voyage
 
@@ -44,6 +45,20 @@ def test_a_server_that_commits_with_the_body(set_sail: SetSail, strategy: str) -
     )
     report = argosy.download(voyage.file)
     assert (report.counts.done, voyage.wrong(), voyage.server.stats().replaced_tokens_sent) == (12, [], 0)
+
+
+def test_errors_leave_nothing_in_doubt_where_the_body_commits(set_sail: SetSail) -> None:
+    voyage = set_sail(
+        items=8,
+        discipline="revoke",
+        commit="body",
+        lease="exclusive-to-end",
+        max_workers=3,
+        faults=[Fault("status", status=503, every=3)],
+    )
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, report.retries > 0, voyage.wrong()) == (8, True, [])
+    assert (report.logins, voyage.server.stats().replaced_tokens_sent) == (1, 0)
 
 
 @pytest.mark.torture(20)

@@ -18,7 +18,7 @@ from argosy.run.checking import Digests, checked
 from argosy.run.response import content_length, decoded, is_plain, judge_status
 from argosy.run.staging import Staging, sync_file
 from argosy.run.stop import Stop
-from argosy.transport.body import left_over
+from argosy.transport.body import discard, left_over
 from argosy.transport.pacing import Pacer
 
 #: A server that asks for more patience than this many seconds is asked again after it.
@@ -110,7 +110,11 @@ class Fetcher:
         with causes(resource):
             response = self.get(resource.url)
         with contextlib.closing(response):
-            judge_status(response)
+            try:
+                judge_status(response)
+            except TransferError:
+                discard(response)
+                raise
             length = content_length(response)
             if (
                 length is not None

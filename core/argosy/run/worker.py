@@ -66,10 +66,7 @@ class Worker:
             files, state = self._do(job, received), State.DONE
         except Interrupted:
             state = State.REQUEUED
-        except PluginError as error:  # one that judged a response, say: only this item is known to suffer
-            plugin = getattr(error, "plugin", None)
-            state, failure = State.FAILED, self._failure("plugin", str(error), plugin=plugin)
-        except ArgosyError as error:  # the session, the store: not this item's alone
+        except ArgosyError as error:  # the session, the store, the auth plugin: not this item's alone
             state, fatal = State.REQUEUED, error
         except OSError as error:
             state, fatal = State.REQUEUED, disk_error(self._environment.settings.directory, error)

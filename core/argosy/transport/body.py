@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import requests
+import urllib3.exceptions
+
+#: Bytes of an unwanted body that are worth reading to keep the connection.
+SHORT = 64 * 1024
 
 
 class Body:
@@ -80,6 +84,20 @@ class Body:
         on_end, self._on_end = self._on_end, None
         if on_end is not None:
             on_end(complete)
+
+
+def discard(response: requests.Response) -> None:
+    """End a response whose body nobody wants.
+
+    A short body is read, so that its connection can be used again, and that a lease which reaches to the
+    last byte ends well: an error that was answered in full leaves nothing in doubt.
+    """
+    try:
+        response.raw.read(SHORT, decode_content=False)
+    except (OSError, urllib3.exceptions.HTTPError):
+        return  # it broke off, and what follows from that is decided at its close
+    finally:
+        response.close()
 
 
 def left_over(response: requests.Response) -> bool:

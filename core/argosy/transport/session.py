@@ -16,7 +16,7 @@ from argosy.errors import Refused
 from argosy.session.keeper import SessionKeeper
 from argosy.session.lease import Stamp
 from argosy.transport.adapter import LeasedAdapter
-from argosy.transport.body import peek
+from argosy.transport.body import discard, peek
 from argosy.transport.pacing import Pacer
 
 #: Bytes of an HTML body that a refusal is looked for in.
@@ -105,7 +105,7 @@ class AuthorizedSession(requests.Session):
                 if not stream:
                     response.content  # noqa: B018 - reads the body, as requests does
                 return response
-            response.close()
+            discard(response)
             if refused_logins is not None and stamp.logins != refused_logins:
                 self._doubts_logins = True
                 self.keeper.fruitless()
