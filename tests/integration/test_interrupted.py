@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from argosy.run.ledger import Ledger
+from argosy.testing import Fault
 from voyage import Voyage
 
 SetSail = Callable[..., Voyage]
@@ -124,3 +125,27 @@ def test_items_of_a_dead_run_are_taken_over(set_sail: SetSail) -> None:
     ledger.close()
     assert voyage.run().returncode == 0
     assert voyage.wrong() == []
+
+
+def test_a_staged_file_that_was_damaged_is_fetched_again(set_sail: SetSail) -> None:
+    voyage = set_sail(items=1, resources_per_item=2, max_retries=0)
+    server, path = voyage.server, voyage.expected[1].path
+    server.change(faults=[Fault("status", status=404, path=path)])
+    assert voyage.run().returncode == 1
+    (staged,) = (voyage.library / ".argosy" / "staging").rglob("0")
+    staged.write_bytes(b"x" * voyage.expected[0].size)
+    server.change(faults=[])
+    server.reset_stats()
+    assert (voyage.run().returncode, voyage.wrong()) == (0, [])
+    assert server.stats().accepted == 2
+
+
+def test_a_whole_staged_file_is_not_fetched_again(set_sail: SetSail) -> None:
+    voyage = set_sail(items=1, resources_per_item=2, max_retries=0)
+    server = voyage.server
+    server.change(faults=[Fault("status", status=404, path=voyage.expected[1].path)])
+    assert voyage.run().returncode == 1
+    server.change(faults=[])
+    server.reset_stats()
+    assert (voyage.run().returncode, voyage.wrong()) == (0, [])
+    assert server.stats().accepted == 1

@@ -83,9 +83,11 @@ class Fetcher:
         """
         whole = staging.whole(number)
         if whole.exists():  # finished by an earlier try that did not come to the end of its item
-            staged = checked(resource, whole, Digests(resource).of_file(whole), length_known=False)
-            progress.finished(resource, staged)
-            return staged
+            # where it was damaged since, checked() has removed it, and it is fetched as if it had not been there
+            with contextlib.suppress(VerificationError):
+                staged = checked(resource, whole, Digests(resource).of_file(whole), length_known=False)
+                progress.finished(resource, staged)
+                return staged
         retries = throttles = 0
         while True:
             try:
