@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -74,6 +75,8 @@ class Voyage:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # what a shell starts in the background ignores Ctrl-C, and so would we
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             **options,
         )
 
