@@ -54,7 +54,7 @@ def test_errors_leave_nothing_in_doubt_where_the_body_commits(set_sail: SetSail)
         commit="body",
         lease="exclusive-to-end",
         max_workers=3,
-        faults=[Fault("status", status=503, every=3)],
+        faults=[Fault("status", status=503, every=3, times=3)],  # fewer than the tries of one item
     )
     report = argosy.download(voyage.file)
     assert (report.counts.done, report.retries > 0, voyage.wrong()) == (8, True, [])

@@ -8,7 +8,6 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -216,8 +215,7 @@ def test_umask_000(set_sail: SetSail) -> None:
     url = voyage.server.url_for("/status/404") + "?token=in-the-url"
     with (voyage.root / "books.jsonl").open("a", encoding="utf-8") as manifest:
         manifest.write(f'{{"id": "secret", "url": "{url}"}}\n')
-    umask: Any = lambda: os.umask(0)  # noqa: E731 - run in the child alone
-    done = voyage.run("--quiet", preexec_fn=umask)
+    done = voyage.run("--quiet", umask=0)
     assert done.returncode == 1, done.stderr
     for path in voyage.root.glob("cookies.json*"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
