@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -71,7 +71,3 @@ class Cookie:
     def from_dict(cls, value: dict[str, Any]) -> Cookie:
         """Return the cookie that `to_dict` wrote."""
         return cls(**value)
-
-    def with_value(self, value: str) -> Cookie:
-        """Return the same cookie with another value."""
-        return replace(self, value=value)
