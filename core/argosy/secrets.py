@@ -31,6 +31,18 @@ class Secret:
         raise TypeError("a Secret is not pickled: each process resolves its own")
 
 
+def asked_once(ask: Callable[[str], str]) -> Callable[[str], str]:
+    """Return what asks the person each question once, however many processes of a run need the answer."""
+    answers: dict[str, str] = {}
+
+    def once(text: str) -> str:
+        if text not in answers:
+            answers[text] = ask(text)
+        return answers[text]
+
+    return once
+
+
 def resolve(value: str | Mapping[str, Any], *, base: Path, ask: Callable[[str], str] | None = None) -> Secret:
     """Return the secret that a configuration refers to.
 

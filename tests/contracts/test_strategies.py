@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from argosy.testing.contracts.strategy import StrategyContract
+from argosy_plugins.strategies.multiprocess import MultiprocessStrategy
 from argosy_plugins.strategies.serial import SerialStrategy
 from argosy_plugins.strategies.threads import ThreadsStrategy
 
@@ -13,3 +18,14 @@ class TestSerialStrategy(StrategyContract):
 
 class TestThreadsStrategy(StrategyContract):
     plugin = ThreadsStrategy
+
+
+class TestMultiprocessStrategy(StrategyContract):
+    plugin = MultiprocessStrategy
+
+
+class TestMultiprocessStrategyWithManyThreads(StrategyContract):
+    plugin = MultiprocessStrategy
+
+    def options(self, tmp_path: Path) -> Mapping[str, Any]:
+        return {"processes": 2, "start_method": "forkserver"}

@@ -25,12 +25,15 @@ class PluginContext:
         Asks the person for a secret by a prompt, or None where nobody can be asked.
     on_secret
         Told every secret that is resolved, so that it can be redacted.
+    notice
+        Tells the person something.
     """
 
     base: Path = field(default_factory=Path.cwd)
     directory: Path = field(default_factory=Path.cwd)
     ask: Callable[[str], str] | None = None
     on_secret: Callable[[str], None] = lambda value: None
+    notice: Callable[[str], None] = lambda message: None
 
     def path(self, value: str) -> Path:
         """Return a path of the configuration, absolute, with ``~`` expanded."""
@@ -70,6 +73,8 @@ class Plugin(ABC):
     #: JSON Schema (draft 2020-12) of the options: ``{"type": "object", "properties": {...}}``. An option that is
     #: a secret refers to ``argosy:common#/$defs/secret``.
     options_schema: ClassVar[Mapping[str, Any]] = {"type": "object", "properties": {}}
+    #: Whether it may still change, or misbehave; a run that uses it says so.
+    experimental: ClassVar[bool] = False
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         self.options = options

@@ -59,7 +59,7 @@ class Environment:
         self._emit = emit
         self._mutex = threading.Lock()
         self._local = threading.local()
-        self.context = PluginContext(settings.base, settings.directory, ask, redactor.add)
+        self.context = PluginContext(settings.base, settings.directory, ask, redactor.add, self.notice)
         self.auth: Auth = registry.auth(settings.auth, self.context)
         self.store: CookieStore = registry.cookie_store(settings.cookie_store, self.context)
         self.source: Source | None = (
@@ -118,19 +118,31 @@ class Environment:
         """A session for a source that expands an item."""
         return self._sessions[0]
 
+    def counts(self) -> dict[str, int]:
+        """Return the figures of this process that a report adds up."""
+        return {
+            "requests": self.requests,
+            "logins": sum(keeper.logins for keeper in self.keepers),
+            "refusals": sum(keeper.refusals for keeper in self.keepers),
+        }
+
     def sync(self) -> None:
         """Put the sessions on stable storage."""
         if not self.auth.anonymous:
             for keeper in self.keepers:
                 keeper.sync()
 
+    def plugins(self) -> tuple[Plugin, ...]:
+        """Return the plugins that were made."""
+        source = () if self.source is None else (self.source,)
+        return (*source, self.auth, self.store, *self.outputs)
+
     def close(self) -> None:
         """Close what was opened."""
         for session in self._sessions:
             session.close()
-        for plugin in (self.source, self.auth, self.store, *self.outputs):
-            if plugin is not None:
-                self.close_plugin(plugin)
+        for plugin in self.plugins():
+            self.close_plugin(plugin)
 
     def close_plugin(self, plugin: Plugin) -> None:
         """Close a plugin; one that fails there is named, and that is all."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from argosy.contracts import Observer
+from argosy.contracts import Observer, Strategy
 from argosy.errors import ArgosyError, Interrupted, PluginError
 from argosy.events import Event, EventKind
 from argosy.model import Failure, Job, Outcome, State
@@ -18,10 +19,13 @@ from argosy.run.environment import Environment
 from argosy.run.ledger import PRIVATE, Ledger
 from argosy.run.plan import Plan, Planned
 from argosy.run.planning import no_source, read_plan
+from argosy.run.processes.hub import Hub
+from argosy.run.processes.recipe import Recipe
 from argosy.run.report import MOST_FAILURES, Counts, Report
 from argosy.run.scheduling import Choice, choose
 from argosy.run.stop import Stop
 from argosy.run.worker import Worker
+from argosy.secrets import asked_once
 
 if TYPE_CHECKING:
     from argosy.config import Settings
@@ -69,10 +73,11 @@ class Run:
         self._redactor = Redactor()
         self._observers = observers
         self._on_event = on_event
-        self._ask = ask
+        self._ask = asked_once(ask) if ask is not None else None
         self._report_file = report_file
         self._error: ArgosyError | None = None
         self._done = self._failed = self._bytes = 0
+        self._elsewhere: Counter[str] = Counter()
         self._failures: list[tuple[str, str, Failure]] = []
 
     def execute(self) -> Report:
@@ -158,6 +163,11 @@ class Run:
             environment.notice(choice.reason)
         for notice in getattr(environment.auth, "notices", ()):
             environment.notice(str(notice))
+        for plugin in (*environment.plugins(), choice.strategy):
+            if plugin.experimental:
+                environment.notice(
+                    f"The plugin {plugin.name!r} is experimental: it may still change or misbehave."
+                )
 
     def _compare(self, plan: Plan) -> Planned:
         plan.ledger.take_over()
@@ -175,10 +185,19 @@ class Run:
         if not planned.to_do:
             return
         environment.log_in()
-        worker = Worker(environment, self._emit)
+        hub = Hub(self._emit, self.stop, {"secret": self._ask or (lambda prompt: None)})
+        worker = Worker(environment, self._emit, lambda: Recipe(self.settings, self.registry, hub.address))
+        try:
+            self._rounds(environment, plan, choice.strategy, worker)
+        finally:
+            hub.close()
+            self._elsewhere = hub.counts
+
+    def _rounds(self, environment: Environment, plan: Plan, strategy: Strategy, worker: Worker) -> None:
+        """Do what is in the queue, and what comes back into it, until nothing of the plan is left."""
         waited = False
         while not self.stop.draining:
-            outcomes = choice.strategy.run(self._jobs(plan), worker, self.settings.max_workers)
+            outcomes = strategy.run(self._jobs(plan), worker, self.settings.max_workers)
             try:
                 for outcome in outcomes:
                     self._record(outcome, plan.ledger, environment)
@@ -187,7 +206,7 @@ class Run:
             except (Exception, SystemExit) as error:
                 what = self._redactor.scrub(f"{type(error).__name__}: {error}")
                 raise PluginError(
-                    f"The strategy {choice.strategy.name!r} failed: {what}.",
+                    f"The strategy {strategy.name!r} failed: {what}.",
                     hint="Everything done so far is kept; go on with another strategy (--strategy serial).",
                 ) from None
             plan.ledger.take_over()
@@ -238,6 +257,7 @@ class Run:
         left = sum(plan.unfinished().values())
         skipped = planned.items - self._done - self._failed - left
         started, begun = self._clock
+        counts = self._elsewhere + Counter(environment.counts())
         report = Report(
             run=plan.ledger.run,
             started=started,
@@ -252,10 +272,10 @@ class Run:
             sessions=len(environment.keepers),
             counts=Counts(planned.items, self._done, skipped, self._failed, left),
             bytes=self._bytes,
-            requests=environment.requests,
+            requests=counts["requests"],
             retries=self._dispatcher.retries,
-            logins=sum(keeper.logins for keeper in environment.keepers),
-            refusals=sum(keeper.refusals for keeper in environment.keepers),
+            logins=counts["logins"],
+            refusals=counts["refusals"],
             notices=tuple(self._dispatcher.notices),
             failures=tuple(self._failures),
             error=self._error,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from argosy.errors import Interrupted
 
@@ -17,6 +18,7 @@ class Stop:
     def __init__(self) -> None:
         self._draining = threading.Event()
         self._aborted = threading.Event()
+        self._listeners: tuple[Callable[[], None], ...] = ()
 
     @property
     def draining(self) -> bool:
@@ -31,11 +33,26 @@ class Stop:
     def drain(self) -> None:
         """Start nothing new."""
         self._draining.set()
+        self._tell()
 
     def abort(self) -> None:
         """End everything at once."""
         self._aborted.set()
         self._draining.set()
+        self._tell()
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call a function at every change, perhaps in a signal handler; return what ends that."""
+        self._listeners = (*self._listeners, listener)
+
+        def unsubscribe() -> None:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)
+
+        return unsubscribe
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
 
     def sleep(self, seconds: float) -> None:
         """Wait so many seconds.

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import requests
 
+from argosy.contracts import Work
 from argosy.errors import (
     ArgosyError,
     Interrupted,
@@ -23,6 +24,7 @@ from argosy.run.causes import DISK_ERRNOS, disk_error
 from argosy.run.environment import Environment
 from argosy.run.fetch import Fetcher, Progress
 from argosy.run.place import Placer
+from argosy.run.processes.recipe import Recipe, work_here
 from argosy.run.staging import Staging
 
 T = TypeVar("T")
@@ -37,15 +39,25 @@ class Worker:
         What the workers of this process share.
     emit
         Takes events.
+    recipe
+        Returns what another process makes a worker of; pickled, a worker is its recipe.
     """
 
-    def __init__(self, environment: Environment, emit: Emit) -> None:
+    def __init__(
+        self, environment: Environment, emit: Emit, recipe: Callable[[], Recipe] | None = None
+    ) -> None:
         settings = environment.settings
         self._environment = environment
         self._emit = emit
+        self._recipe = recipe
         self._fetcher = Fetcher(
             environment.get, environment.pacer, environment.stop, settings.max_retries, settings.retry_delay
         )
+
+    def __reduce__(self) -> tuple[Callable[[Recipe], Work], tuple[Recipe]]:
+        if self._recipe is None:
+            raise TypeError("a worker of another process is not sent on")
+        return work_here, (self._recipe(),)
 
     def __call__(self, job: Job) -> Outcome:
         """Do a job; what goes wrong is in the outcome."""

@@ -1,0 +1,112 @@
+"""A worker made anew in another process, from nothing but settings: no token, connection or lock travels."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from multiprocessing import util
+from typing import TYPE_CHECKING
+
+from argosy.errors import ArgosyError, Interrupted
+from argosy.model import Job, Outcome, State
+from argosy.redaction import Redactor
+from argosy.run.environment import Environment
+from argosy.run.processes.link import Link
+from argosy.run.stop import Stop
+
+if TYPE_CHECKING:
+    from argosy.config.settings import Settings
+    from argosy.registry import Registry
+    from argosy.run.worker import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What another process makes a worker of.
+
+    Parameters
+    ----------
+    settings
+        The run's settings; secrets in them are references, which each process resolves by itself.
+    registry
+        The plugins; their classes are imported there.
+    address
+        Where the run listens.
+    """
+
+    settings: Settings
+    registry: Registry
+    address: str
+
+
+class RemoteWorker:
+    """Does jobs of a run in a process that is not the run's; any number of threads may call it.
+
+    Parameters
+    ----------
+    recipe
+        What it is made of, with the first job.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._mutex = threading.Lock()
+        self._environment: Environment | None = None
+        self._worker: Worker | None = None
+        self._told: Counter[str] = Counter()
+
+    def __call__(self, job: Job) -> Outcome:
+        """Do a job; what goes wrong is in the outcome."""
+        try:
+            worker = self._made()
+        except ArgosyError as error:
+            return Outcome(job.item.id, State.REQUEUED, fatal=error)
+        outcome = worker(job)
+        self._tell()
+        return outcome
+
+    def _made(self) -> Worker:
+        from argosy.run.worker import Worker
+
+        with self._mutex:
+            if self._worker is None:
+                recipe, stop = self._recipe, Stop()
+                try:
+                    self._link = Link(recipe.address, stop)
+                except OSError:
+                    raise Interrupted("The run is over.") from None
+                self._environment = Environment(
+                    recipe.settings, recipe.registry, self._link.emit, stop, Redactor(), self._ask
+                )
+                # at the end of a process of multiprocessing's, and of any other at its exit
+                util.Finalize(None, self._close, exitpriority=10)
+                self._worker = Worker(self._environment, self._link.emit)
+            return self._worker
+
+    def _ask(self, prompt: str) -> str:
+        return self._link.ask("secret", prompt) or ""
+
+    def _tell(self) -> None:
+        """Send what was counted since the last time."""
+        with self._mutex:
+            if self._environment is not None:
+                counts = Counter(self._environment.counts())
+                self._link.count(counts - self._told)
+                self._told = counts
+
+    def _close(self) -> None:
+        if self._environment is not None:
+            self._environment.close()
+        self._tell()
+        self._link.close()
+
+
+_made: dict[str, RemoteWorker] = {}
+_mutex = threading.Lock()
+
+
+def work_here(recipe: Recipe) -> RemoteWorker:
+    """Return the worker of a run in this process: one for all, as a strategy may send the work with each job."""
+    with _mutex:
+        return _made.setdefault(recipe.address, RemoteWorker(recipe))

@@ -1,0 +1,66 @@
+"""What runs in each process of the `multiprocess` strategy; a module of its own, as the process imports it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from multiprocessing.connection import Connection
+
+from argosy.contracts import Work
+from argosy.model import Job, Outcome
+
+#: Seconds that a process has to end in when nobody waits for its work any more.
+GRACE = 3.0
+
+#: The first message of a process: it could be started, and the work is there.
+READY = "ready"
+
+
+def serve(pipe: Connection, work: Work, threads: int) -> None:
+    """Do the jobs that come through a pipe until None comes, or the pipe breaks.
+
+    Parameters
+    ----------
+    pipe
+        Brings ``(number, job)``, and takes ``(number, outcome)`` back.
+    work
+        What does a job.
+    threads
+        Jobs at once.
+    """
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        # a signal to the whole group must not end us between headers and commit: the run tells us to stop
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    numbers = itertools.count(1)
+    mutex = threading.Lock()
+    running: set[Future[None]] = set()
+
+    def name_thread() -> None:
+        threading.current_thread().name = f"argosy-{next(numbers)}"
+
+    def send(message: object) -> None:
+        with mutex:
+            pipe.send(message)
+
+    def do(number: int, job: Job) -> None:
+        try:
+            result: Outcome | RuntimeError = work(job)
+        except Exception as error:  # against the contract of the work; the run must hear of it
+            result = RuntimeError(f"the work raised {type(error).__name__}: {error}")
+        send((number, result))
+
+    pool = ThreadPoolExecutor(threads, initializer=name_thread)
+    try:
+        send(READY)
+        while (order := pipe.recv()) is not None:
+            future = pool.submit(do, *order)
+            running.add(future)
+            future.add_done_callback(running.discard)
+    except (EOFError, OSError):  # the run is gone, or has given us up
+        pool.shutdown(wait=False, cancel_futures=True)
+        wait(tuple(running), timeout=GRACE)  # a request that is under way still brings the next token
+        os._exit(1)
+    pool.shutdown()

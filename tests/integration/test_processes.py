@@ -1,0 +1,217 @@
+"""Workers in other processes on one session: the strategy `multiprocess`, over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import argosy
+import processes
+from argosy.testing import Fault
+from voyage import Voyage
+
+SetSail = Callable[..., Voyage]
+
+FOUR = {"use": "multiprocess", "processes": 4}
+
+pytestmark = pytest.mark.skipif(not processes.CAN_LOOK, reason="needs /proc to look at processes")
+
+
+def wait_for_accepted(voyage: Voyage, process: subprocess.Popen[str], number: int) -> None:
+    """Wait until the server has accepted so many requests, or the process has ended."""
+    while process.poll() is None and voyage.server.stats().accepted < number:
+        time.sleep(0.02)
+
+
+@pytest.mark.torture(63)
+def test_4_processes_500_items_revoke(set_sail: SetSail) -> None:
+    voyage = set_sail(
+        items=500, discipline="revoke", size=3000, strategy=FOUR, max_workers=4, token_save_interval=50
+    )
+    report = argosy.download(voyage.file)
+    stats = voyage.server.stats()
+    assert (report.counts.done, report.requests, voyage.wrong()) == (500, 500, [])
+    assert (stats.replaced_tokens_sent, stats.refused, stats.sessions_revoked, stats.logins) == (0, 0, 0, 1)
+    assert any("experimental" in notice for notice in report.notices)
+
+
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+def test_threads_in_processes(set_sail: SetSail, start_method: str) -> None:
+    strategy = {"use": "multiprocess", "processes": 2, "start_method": start_method}
+    voyage = set_sail(items=60, discipline="revoke", size=3000, strategy=strategy, max_workers=6)
+    report = argosy.download(voyage.file)
+    stats = voyage.server.stats()
+    assert (report.counts.done, report.bytes, voyage.wrong()) == (60, 180_000, [])
+    assert (stats.replaced_tokens_sent, stats.refused, stats.logins, report.logins) == (0, 0, 1, 1)
+
+
+def test_events_and_figures_reach_the_run(set_sail: SetSail) -> None:
+    voyage = set_sail(
+        items=6,
+        discipline="revoke",
+        size=300_000,
+        strategy=FOUR,
+        max_workers=2,
+        faults=[Fault("status", status=500, times=2, path="/files/")],
+    )
+    events: list[argosy.Event] = []
+    report = argosy.download(voyage.file, events.append)
+    kinds = [event.kind for event in events]
+    received = sum(event.data["bytes"] for event in events if event.kind == "resource.progress")
+    assert (kinds.count("item.started"), kinds.count("item.finished")) == (6, 6)
+    assert (kinds[0], kinds[-1]) == ("run.started", "run.finished")
+    assert (received, report.bytes, report.retries, report.requests) == (1_800_000, 1_800_000, 2, 8)
+
+
+@pytest.mark.torture(49)
+def test_a_random_worker_killed_20_times(set_sail: SetSail) -> None:
+    voyage = set_sail(
+        items=300, discipline="revoke", size=20_000, ttfb=0.01, rate=400_000, strategy=FOUR, max_workers=8
+    )
+    dice = random.Random(20)
+    process = voyage.start("--quiet", "--report", str(voyage.root / "report.json"))
+    kills = 0
+    while kills < 20 and process.poll() is None:
+        wait_for_accepted(voyage, process, 5 + 9 * kills)
+        alive = processes.workers(process.pid)
+        kills += bool(alive) and processes.kill(dice.choice(alive))
+    out, err = process.communicate(timeout=90)
+    assert (kills, process.returncode, out, err) == (20, 0, "", "")
+    stats = voyage.server.stats()
+    assert voyage.wrong() == []
+    assert stats.replaced_tokens_sent == 0
+    assert stats.logins <= 1 + kills
+    report = json.loads((voyage.root / "report.json").read_text("utf-8"))
+    died = [notice for notice in report["notices"] if "died (signal 9)" in notice]
+    assert (report["counts"]["done"], report["counts"]["failed"]) == (300, 0)
+    assert 0 < len(died) <= 20
+
+
+@pytest.mark.torture(45)
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+def test_ctrl_c_drains_and_leaves_no_process(set_sail: SetSail, start_method: str) -> None:
+    strategy = {**FOUR, "start_method": start_method}
+    voyage = set_sail(items=200, discipline="revoke", ttfb=0.02, strategy=strategy, max_workers=4)
+    process = voyage.start(start_new_session=True)
+    wait_for_accepted(voyage, process, 10)
+    below = processes.descendants(process.pid)
+    assert len(below) >= 4
+    # as a terminal does it: to the whole group, worker processes as well
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    assert "Traceback" not in err
+    assert processes.gone(below)
+    assert voyage.damaged() == []
+    assert voyage.run().returncode == 0
+    assert (voyage.wrong(), voyage.server.stats().logins) == ([], 1)
+
+
+@pytest.mark.torture(46)
+def test_sigterm_to_the_whole_group_is_clean(set_sail: SetSail) -> None:
+    voyage = set_sail(items=200, discipline="revoke", ttfb=0.02, strategy=FOUR, max_workers=4)
+    process = voyage.start(start_new_session=True)
+    wait_for_accepted(voyage, process, 10)
+    below = processes.descendants(process.pid)
+    os.killpg(process.pid, signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143, out + err
+    assert processes.gone(below)
+    assert voyage.run().returncode == 0
+    assert (voyage.wrong(), voyage.server.stats().logins) == ([], 1)
+
+
+@pytest.mark.torture(49)
+def test_workers_of_a_killed_run_end_by_themselves(set_sail: SetSail) -> None:
+    voyage = set_sail(items=40, discipline="revoke", size=200_000, rate=50_000, strategy=FOUR, max_workers=4)
+    process = voyage.start()
+    wait_for_accepted(voyage, process, 4)
+    below = processes.workers(process.pid)
+    assert len(below) == 4
+    process.kill()
+    process.communicate(timeout=60)
+    assert processes.gone(below)
+    assert voyage.damaged() == []
+    voyage.server.change(rate=0)
+    assert voyage.run().returncode == 0
+    stats = voyage.server.stats()
+    assert (voyage.wrong(), stats.replaced_tokens_sent, stats.logins) == ([], 0, 1)
+
+
+def test_expiry_logs_in_once_for_all_processes(set_sail: SetSail) -> None:
+    voyage = set_sail(items=120, discipline="revoke", size=3000, strategy=FOUR, max_workers=8)
+    ended: list[str] = []
+
+    def on_event(event: Any) -> None:
+        if event.kind == "item.finished" and not ended:
+            ended.append(event.item)
+            voyage.server.expire_sessions()
+
+    report = argosy.download(voyage.file, on_event)
+    assert (report.counts.done, voyage.wrong()) == (120, [])
+    assert (report.logins, voyage.server.stats().logins) == (2, 2)
+
+
+def test_a_store_that_reaches_one_process_falls_back(set_sail: SetSail) -> None:
+    voyage = set_sail(items=5, discipline="revoke", strategy=FOUR, cookie_store="memory")
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, report.strategy_used, report.strategy_asked) == (5, "serial", "multiprocess")
+    assert report.strategy_reason is not None
+    assert "json-file" in report.strategy_reason
+    voyage.config["strict"] = True
+    with pytest.raises(argosy.errors.ConfigError, match="one process only"):
+        argosy.download(voyage.file)
+
+
+def test_without_a_login_any_store_will_do(set_sail: SetSail) -> None:
+    voyage = set_sail(items=20, discipline="open", strategy=FOUR, auth="none", cookie_store="memory")
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, report.strategy_used, voyage.wrong()) == (20, "multiprocess", [])
+
+
+def test_a_failed_item_and_a_full_stop_come_through(set_sail: SetSail) -> None:
+    voyage = set_sail(
+        items=12,
+        discipline="revoke",
+        strategy=FOUR,
+        max_retries=0,
+        faults=[Fault("status", status=404, times=1, path="/files/")],
+    )
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, report.counts.failed, report.exit_code) == (11, 1, 1)
+    assert report.failures[0][2].kind == "status"
+
+
+def test_a_directory_that_is_gone_ends_the_run(set_sail: SetSail) -> None:
+    voyage = set_sail(items=30, discipline="revoke", size=30_000, strategy=FOUR)
+    taken: list[bool] = []
+
+    def on_event(event: Any) -> None:
+        if event.kind == "item.finished" and not taken:
+            staging = voyage.library / ".argosy" / "staging"
+            staging.rename(voyage.root / "elsewhere")
+            staging.touch()
+            taken.append(True)
+
+    with pytest.raises(argosy.errors.StorageError) as raised:
+        argosy.download(voyage.file, on_event)
+    assert raised.value.exit_code == 5
+    assert str(voyage.library) in str(raised.value)
+
+
+def test_sigint_once_lets_bodies_end(set_sail: SetSail) -> None:
+    voyage = set_sail(items=12, discipline="revoke", size=40_000, rate=20_000, strategy=FOUR, max_workers=4)
+    process = voyage.start()
+    wait_for_accepted(voyage, process, 4)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    assert len(voyage.done()) >= 4, "what was being transferred is finished"
