@@ -150,8 +150,8 @@ class Run:
             "directory": str(self.settings.directory),
             "strategy": choice.strategy.name,
             "max_workers": self.settings.max_workers,
-            "lease": environment.lease.value,
-            "sessions": len(environment.keepers),
+            "lease": environment.pool.lease.value,
+            "sessions": len(environment.pool.names),
         }
         self._emit(EventKind.RUN_STARTED, None, data)
         if choice.reason:
@@ -174,7 +174,7 @@ class Run:
     def _work(self, environment: Environment, plan: Plan, planned: Planned, choice: Choice) -> None:
         if not planned.to_do:
             return
-        environment.log_in()
+        environment.pool.log_in()
         worker = Worker(environment, self._emit)
         waited = False
         while not self.stop.draining:
@@ -214,7 +214,7 @@ class Run:
         if outcome.state is State.DONE:
             self._done += 1
             if self._done % self.settings.token_save_interval == 0:
-                environment.sync()
+                environment.pool.sync()
         elif outcome.state is State.FAILED and outcome.failure is not None:
             self._failed += 1
             if len(self._failures) < MOST_FAILURES:
@@ -227,7 +227,7 @@ class Run:
 
     def _finish(self, environment: Environment, plan: Plan, planned: Planned, choice: Choice) -> Report:
         try:
-            environment.sync()
+            environment.pool.sync()
         except ArgosyError as error:
             self._error = self._error or error
         if self._error is None and self.stop.draining:
@@ -248,14 +248,14 @@ class Run:
             strategy_used=choice.strategy.name,
             strategy_reason=choice.reason,
             max_workers=self.settings.max_workers,
-            lease=environment.lease.value,
-            sessions=len(environment.keepers),
+            lease=environment.pool.lease.value,
+            sessions=len(environment.pool.names),
             counts=Counts(planned.items, self._done, skipped, self._failed, left),
             bytes=self._bytes,
-            requests=environment.requests,
+            requests=environment.pool.requests,
             retries=self._dispatcher.retries,
-            logins=sum(keeper.logins for keeper in environment.keepers),
-            refusals=sum(keeper.refusals for keeper in environment.keepers),
+            logins=environment.pool.logins,
+            refusals=environment.pool.refusals,
             notices=tuple(self._dispatcher.notices),
             failures=tuple(self._failures),
             error=self._error,
