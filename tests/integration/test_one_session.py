@@ -77,7 +77,7 @@ class NakedStrategy(ThreadsStrategy):
     summary = "Threads without leases, to show that the tests can fail"
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
-        for keeper in work._environment.keepers:  # type: ignore[attr-defined]  # reaches below the contract
+        for keeper in work._environment.pool.keepers:  # type: ignore[attr-defined]  # reaches below the contract
             keeper.policy = dataclasses.replace(keeper.policy, discipline=Discipline.SHARED)
         return super().run(jobs, work, max_workers)
 

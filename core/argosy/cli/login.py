@@ -37,7 +37,7 @@ def login(config: str, excluded: tuple[str, ...]) -> None:
             )
         for notice in getattr(environment.auth, "notices", ()):
             click.echo(notice, err=True)
-        for keeper in environment.keepers:
+        for keeper in environment.pool.keepers:
             keeper.login()
             keeper.sync()
             click.echo(f"The session {keeper.session!r} is logged in and kept ({environment.store.name}).")

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import requests
-
 from argosy.contracts import Auth, CookieStore, Output, Plugin, PluginContext, ResponseHead, Source
-from argosy.errors import LoginFailed, PluginError
+from argosy.errors import PluginError
 from argosy.events import Emit, EventKind
 from argosy.redaction import Redactor
+from argosy.run.pool import SessionPool
 from argosy.run.stop import Stop
-from argosy.session.keeper import SessionKeeper
-from argosy.session.login import logger_in
-from argosy.session.policy import Discipline, Policy, Watch
+from argosy.session.policy import Watch
 from argosy.transport.pacing import Pacer
-from argosy.transport.scratch import open_jar
-from argosy.transport.session import AuthorizedSession
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
@@ -38,8 +33,12 @@ class Environment:
         Takes events.
     stop
         Says whether to go on.
+    redactor
+        Told the secrets; takes them out of what is shown.
     ask
         Asks the person for a secret, or None.
+    sessions
+        The names of the sessions to use; None for all that the settings ask for.
     """
 
     def __init__(
@@ -50,14 +49,13 @@ class Environment:
         stop: Stop,
         redactor: Redactor,
         ask: Callable[[str], str] | None = None,
+        sessions: Sequence[str] | None = None,
     ) -> None:
         self.settings = settings
         self.stop = stop
         self.redactor = redactor
-        self.requests = 0
         self.pacer = Pacer(settings.download_delay)
         self._emit = emit
-        self._mutex = threading.Lock()
         self._local = threading.local()
         self.context = PluginContext(settings.base, settings.directory, ask, redactor.add, self.notice)
         self.auth: Auth = registry.auth(settings.auth, self.context)
@@ -66,71 +64,15 @@ class Environment:
             registry.source(settings.source, self.context) if settings.source else None
         )
         self.outputs: tuple[Output, ...] = tuple(registry.output(o, self.context) for o in settings.output)
-        self.keepers = [self._keeper(number) for number in range(settings.sessions)]
-        self._sessions = [self._session(keeper) for keeper in self.keepers]
-
-    @property
-    def lease(self) -> Discipline:
-        """The discipline that is used."""
-        if self.auth.anonymous:
-            return Discipline.SHARED  # nobody is logged in: there is no token to protect
-        if self.settings.lease == "auto":
-            return Discipline.EXCLUSIVE
-        return Discipline(self.settings.lease)
-
-    def log_in(self) -> None:
-        """Make sure that there are sessions; a pool that the service allows fewer of goes on with those.
-
-        Raises
-        ------
-        SessionError
-            If there is no session at all; with ``strict``, also if there are fewer than asked for.
-        """
-        if self.auth.anonymous:
-            return
-        for number, keeper in enumerate(list(self.keepers)):
-            try:
-                keeper.ensure()
-            except LoginFailed as error:
-                if number == 0 or self.settings.strict:
-                    raise
-                del self.keepers[number:], self._sessions[number:]
-                self.notice(
-                    f"The service gave {number} of the {self.settings.sessions} sessions asked for "
-                    f"({error.message}) The run goes on with {number}."
-                )
-                return
-
-    def get(self, url: str) -> requests.Response:
-        """Send an authorised GET on the session that is the least busy; the body is unread."""
-        with self._mutex:
-            session = min(self._sessions, key=lambda s: s.active)
-            session.active += 1
-            self.requests += 1
-        try:
-            return session.get(url, stream=True)
-        finally:
-            with self._mutex:
-                session.active -= 1
-
-    @property
-    def http(self) -> requests.Session:
-        """A session for a source that expands an item."""
-        return self._sessions[0]
-
-    def counts(self) -> dict[str, int]:
-        """Return the figures of this process that a report adds up."""
-        return {
-            "requests": self.requests,
-            "logins": sum(keeper.logins for keeper in self.keepers),
-            "refusals": sum(keeper.refusals for keeper in self.keepers),
-        }
-
-    def sync(self) -> None:
-        """Put the sessions on stable storage."""
-        if not self.auth.anonymous:
-            for keeper in self.keepers:
-                keeper.sync()
+        self.pool = SessionPool(
+            settings,
+            self.auth,
+            self.store,
+            is_refusal=self._is_refusal,
+            watch=Watch(self._waiting, self._logged_in, self.notice, redactor.add, stop.sleep),
+            pacer=self.pacer,
+            names=sessions,
+        )
 
     def plugins(self) -> tuple[Plugin, ...]:
         """Return the plugins that were made."""
@@ -139,8 +81,7 @@ class Environment:
 
     def close(self) -> None:
         """Close what was opened."""
-        for session in self._sessions:
-            session.close()
+        self.pool.close()
         for plugin in self.plugins():
             self.close_plugin(plugin)
 
@@ -165,28 +106,8 @@ class Environment:
             self._emit(EventKind.RESOURCE_WAITING, item, {"for": reason})
 
     def _logged_in(self, reason: str) -> None:
-        data: Mapping[str, Any] = {"number": sum(k.logins for k in self.keepers), "reason": reason}
+        data: Mapping[str, Any] = {"number": self.pool.logins, "reason": reason}
         self._emit(EventKind.LOGIN, None, data)
-
-    def _keeper(self, number: int) -> SessionKeeper:
-        settings, auth = self.settings, self.auth
-        timeout = (settings.timeout.connect, settings.timeout.headers)
-        policy = Policy(
-            self.lease, settings.on_doubt, settings.doubt_wait, settings.max_logins, renewable=auth.can_login
-        )
-        watch = Watch(self._waiting, self._logged_in, self.notice, self.redactor.add, self.stop.sleep)
-        name = settings.session if number == 0 else f"{settings.session}-{number + 1}"
-        login = None if auth.anonymous else logger_in(auth, lambda: open_jar(timeout))
-        return SessionKeeper(self.store, name, policy, login=login, watch=watch)
-
-    def _session(self, keeper: SessionKeeper) -> AuthorizedSession:
-        timeout = self.settings.timeout
-        return AuthorizedSession(
-            keeper,
-            self._is_refusal,
-            pacer=self.pacer,
-            timeout=(timeout.connect, timeout.headers, timeout.read),
-        )
 
     def _is_refusal(self, response: ResponseHead) -> bool:
         if self.auth.anonymous:

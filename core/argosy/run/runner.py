@@ -155,8 +155,8 @@ class Run:
             "directory": str(self.settings.directory),
             "strategy": choice.strategy.name,
             "max_workers": self.settings.max_workers,
-            "lease": environment.lease.value,
-            "sessions": len(environment.keepers),
+            "lease": environment.pool.lease.value,
+            "sessions": len(environment.pool.names),
         }
         self._emit(EventKind.RUN_STARTED, None, data)
         if choice.reason:
@@ -184,9 +184,13 @@ class Run:
     def _work(self, environment: Environment, plan: Plan, planned: Planned, choice: Choice) -> None:
         if not planned.to_do:
             return
-        environment.log_in()
+        environment.pool.log_in()
         hub = Hub(self._emit, self.stop, {"secret": self._ask or (lambda prompt: None)})
-        worker = Worker(environment, self._emit, lambda: Recipe(self.settings, self.registry, hub.address))
+        worker = Worker(
+            environment,
+            self._emit,
+            lambda: Recipe(self.settings, self.registry, hub.address, environment.pool.names),
+        )
         try:
             self._rounds(environment, plan, choice.strategy, worker)
         finally:
@@ -233,7 +237,7 @@ class Run:
         if outcome.state is State.DONE:
             self._done += 1
             if self._done % self.settings.token_save_interval == 0:
-                environment.sync()
+                environment.pool.sync()
         elif outcome.state is State.FAILED and outcome.failure is not None:
             self._failed += 1
             if len(self._failures) < MOST_FAILURES:
@@ -246,7 +250,7 @@ class Run:
 
     def _finish(self, environment: Environment, plan: Plan, planned: Planned, choice: Choice) -> Report:
         try:
-            environment.sync()
+            environment.pool.sync()
         except ArgosyError as error:
             self._error = self._error or error
         if self._error is None and self.stop.draining:
@@ -257,7 +261,7 @@ class Run:
         left = sum(plan.unfinished().values())
         skipped = planned.items - self._done - self._failed - left
         started, begun = self._clock
-        counts = self._elsewhere + Counter(environment.counts())
+        counts = self._elsewhere + Counter(environment.pool.counts())
         report = Report(
             run=plan.ledger.run,
             started=started,
@@ -268,8 +272,8 @@ class Run:
             strategy_used=choice.strategy.name,
             strategy_reason=choice.reason,
             max_workers=self.settings.max_workers,
-            lease=environment.lease.value,
-            sessions=len(environment.keepers),
+            lease=environment.pool.lease.value,
+            sessions=len(environment.pool.names),
             counts=Counts(planned.items, self._done, skipped, self._failed, left),
             bytes=self._bytes,
             requests=counts["requests"],

@@ -51,7 +51,11 @@ class Worker:
         self._emit = emit
         self._recipe = recipe
         self._fetcher = Fetcher(
-            environment.get, environment.pacer, environment.stop, settings.max_retries, settings.retry_delay
+            environment.pool.get,
+            environment.pacer,
+            environment.stop,
+            settings.max_retries,
+            settings.retry_delay,
         )
 
     def __reduce__(self) -> tuple[Callable[[Recipe], Work], tuple[Recipe]]:
@@ -125,7 +129,7 @@ class Worker:
         source = environment.source
         if source is None or item.resources:
             return item
-        expanded: object = self._call(source.name, lambda: source.expand(item, environment.http))
+        expanded: object = self._call(source.name, lambda: source.expand(item, environment.pool.http))
         if not isinstance(expanded, Item) or expanded.id != item.id:
             raise self._broken(source.name, "its expand() did not return the same item")
         if not expanded.resources:

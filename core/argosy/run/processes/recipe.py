@@ -33,11 +33,14 @@ class Recipe:
         The plugins; their classes are imported there.
     address
         Where the run listens.
+    sessions
+        The names of the sessions that the run has found usable.
     """
 
     settings: Settings
     registry: Registry
     address: str
+    sessions: tuple[str, ...]
 
 
 class RemoteWorker:
@@ -77,7 +80,13 @@ class RemoteWorker:
                 except OSError:
                     raise Interrupted("The run is over.") from None
                 self._environment = Environment(
-                    recipe.settings, recipe.registry, self._link.emit, stop, Redactor(), self._ask
+                    recipe.settings,
+                    recipe.registry,
+                    self._link.emit,
+                    stop,
+                    Redactor(),
+                    self._ask,
+                    recipe.sessions,
                 )
                 # at the end of a process of multiprocessing's, and of any other at its exit
                 util.Finalize(None, self._close, exitpriority=10)
@@ -91,7 +100,7 @@ class RemoteWorker:
         """Send what was counted since the last time."""
         with self._mutex:
             if self._environment is not None:
-                counts = Counter(self._environment.counts())
+                counts = Counter(self._environment.pool.counts())
                 self._link.count(counts - self._told)
                 self._told = counts
 
