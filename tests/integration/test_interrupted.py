@@ -104,7 +104,7 @@ def test_sigterm_is_clean(set_sail: SetSail) -> None:
 
 @pytest.mark.torture(62)
 def test_two_terminals_one_directory(set_sail: SetSail) -> None:
-    voyage = set_sail(items=200, discipline="revoke", max_workers=4, size=3000)
+    voyage = set_sail(items=500, discipline="revoke", max_workers=4, size=3000)
     both = [voyage.start(), voyage.start()]
     texts = [end(process) for process in both]
     assert [process.returncode for process in both] == [0, 0], texts

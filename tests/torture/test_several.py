@@ -33,6 +33,47 @@ for thread in threads:
 """
 
 
+@pytest.mark.torture(61)
+def test_two_terminals_one_account(set_sail: SetSail) -> None:
+    voyage = set_sail(items=120, discipline="revoke", max_workers=4, size=3000)
+    first = voyage.start("--quiet")
+    other = voyage.start("--quiet", "--directory", str(voyage.root / "elsewhere"))
+    endings = [(process.communicate(timeout=90)[1], process.returncode) for process in (first, other)]
+    assert endings == [("", 0)] * 2
+    stats = voyage.server.stats()
+    assert (voyage.wrong(), len(list((voyage.root / "elsewhere").glob("item-*")))) == ([], 120)
+    assert (stats.replaced_tokens_sent, stats.refused, stats.logins, stats.accepted) == (0, 0, 1, 241)
+
+
+@pytest.mark.torture(62)
+def test_status_names_who_is_at_work(set_sail: SetSail) -> None:
+    voyage = set_sail(items=30, discipline="revoke", max_workers=2, size=40_000, rate=40_000)
+    both = [voyage.start("--quiet"), voyage.start("--quiet")]
+    while voyage.server.stats().active < 4:
+        assert [process.poll() for process in both] == [None, None]
+        time.sleep(0.02)
+    lines = _at_work(voyage)
+    assert len(lines) == 2
+    for process in both:
+        (line,) = [line for line in lines if f"process {process.pid} on " in line]
+        assert "on 2 items: item-000" in line
+    both[0].kill()
+    both[0].wait()
+    (left,) = [line for line in _at_work(voyage, "left") if f"process {both[0].pid} " in line]
+    assert "2 items" in left
+    voyage.server.change(rate=0)
+    assert both[1].wait(timeout=90) == 0, "the living one takes over what the dead one left"
+    for process in both:
+        process.communicate()
+    assert (voyage.wrong(), _at_work(voyage), _at_work(voyage, "left")) == ([], [], [])
+
+
+def _at_work(voyage: Voyage, word: str = "at work") -> list[str]:
+    command = [sys.executable, "-m", "argosy", "status", str(voyage.library)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    return [line for line in text.splitlines() if line.startswith(word)]
+
+
 @pytest.mark.torture(63)
 def test_a_run_and_two_scripts_on_one_store(set_sail: SetSail) -> None:
     voyage = set_sail(items=150, discipline="revoke", max_workers=8, size=3000)

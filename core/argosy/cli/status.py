@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -15,10 +16,13 @@ from argosy.run.text import size_text, time_text
 if TYPE_CHECKING:
     from argosy.config import Settings
     from argosy.registry import Registry
-    from argosy.run.ledger import Ledger
+    from argosy.run.ledger import Ledger, Owner
 
 #: Failed items that are listed unless all are asked for.
 LISTED = 20
+
+#: Items in work that are named for each run.
+NAMED = 4
 
 
 @click.command()
@@ -45,15 +49,12 @@ def _show_items(ledger: Ledger, most: int | None) -> None:
 
     scrub = Redactor().scrub  # an id may be a URL, with a token in it
     checked: Counter[str] = Counter()
-    owners: Counter[str | None] = Counter()
     failures: list[str] = []
     size = 0
     for row in ledger.all_rows():
         if row.state == "done":
             checked.update(file.verification.value for file in row.files)
             size += sum(file.size for file in row.files)
-        elif row.state == "active":
-            owners[row.owner] += 1
         elif row.state == "failed" and (most is None or len(failures) < most):
             failures.append(
                 f"failed {scrub(row.id)}: {row.failure.message if row.failure else 'cause unknown'}"
@@ -63,11 +64,8 @@ def _show_items(ledger: Ledger, most: int | None) -> None:
     click.echo(f"done       {counts.get('done', 0)} items, {size_text(size)}")
     if checked:
         click.echo(f"files      {', '.join(f'{number} {name}' for name, number in sorted(checked.items()))}")
-    for owner, number in owners.items():
-        state = (
-            "in work" if ledger.is_alive(owner) else "left by a run that died (the next run takes them over)"
-        )
-        click.echo(f"active     {number} {state}")
+    for owner in ledger.owners():
+        click.echo(_at_work(owner, scrub))
     for name in ("pending", "failed"):
         if counts.get(name):
             click.echo(f"{name:<10} {counts[name]}")
@@ -75,6 +73,17 @@ def _show_items(ledger: Ledger, most: int | None) -> None:
         click.echo(line)
     if counts.get("failed", 0) > len(failures):
         click.echo(f"... and {counts['failed'] - len(failures)} more (--all)")
+
+
+def _at_work(owner: Owner, scrub: Callable[[str], str]) -> str:
+    number = len(owner.items)
+    items = f"{number} item{'s'[: number != 1]}"
+    who = f"process {owner.pid} on {owner.host}" if owner.pid else "a run"
+    if not owner.alive:
+        return f"left       {items} by {who}, which died (the next run takes them over)"
+    named = ", ".join(map(scrub, owner.items[:NAMED])) + (", ..." if number > NAMED else "")
+    age = time_text(max(time.time() - owner.since, 0.0))
+    return f"at work    {who}, for {age}, on {items}{': ' if number else ''}{named}"
 
 
 def _show_sessions(settings: Settings, registry: Registry) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import socket
 import sqlite3
 import time
 import uuid
@@ -76,6 +78,30 @@ class Row:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A run that has items of the ledger in work.
+
+    Parameters
+    ----------
+    run
+        Its id.
+    alive
+        Whether it lives; what a dead one left is taken over by the next.
+    items
+        The ids of what it works on.
+    pid, host, since
+        Its process, and when it began (seconds since the epoch); 0 and empty where unknown.
+    """
+
+    run: str
+    alive: bool
+    items: tuple[str, ...]
+    pid: int = 0
+    host: str = ""
+    since: float = 0.0
+
+
 class Ledger:
     """The ledger of one target directory, opened by one run; used by one thread at a time.
 
@@ -114,6 +140,8 @@ class Ledger:
             runs.mkdir(exist_ok=True)
             self._alive = FileLock(runs / f"{self.run}.lock")
             self._alive.acquire()
+            who = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
+            self._alive.path.write_text(json.dumps(who), "utf-8")
 
     def close(self) -> None:
         """Give up what this run still claims, and close."""
@@ -206,6 +234,31 @@ class Ledger:
                         "UPDATE items SET state = 'pending', owner = NULL WHERE state = 'active' AND owner IS ?",
                         (owner,),
                     )
+
+    def owners(self) -> list[Owner]:
+        """Return the runs at work here, and those that died at it, the oldest first."""
+        with self._guard():
+            active = self.db.execute(
+                "SELECT owner, id FROM items WHERE state = 'active' ORDER BY id"
+            ).fetchall()
+        items: dict[str, list[str]] = {}
+        for owner, id_ in active:
+            items.setdefault(owner, []).append(id_)
+        runs = {path.stem for path in (self.private / "runs").glob("*.lock")} | items.keys()
+        found = []
+        for run in runs:
+            who = self._who(run)  # before the look at its lock, which removes what a dead one left
+            owner = Owner(run, self.is_alive(run), tuple(items.get(run, ())), **who)
+            if owner.alive or owner.items:
+                found.append(owner)
+        return sorted(found, key=lambda owner: owner.since)
+
+    def _who(self, run: str) -> dict[str, Any]:
+        try:
+            who = json.loads((self.private / "runs" / f"{run}.lock").read_text("utf-8"))
+            return {"pid": int(who["pid"]), "host": str(who["host"]), "since": float(who["since"])}
+        except (OSError, ValueError, TypeError, KeyError):
+            return {}  # it has just ended, or died before it could say
 
     def is_alive(self, run: str | None) -> bool:
         """Return whether a run still holds its lock."""
