@@ -47,7 +47,6 @@ class Hub:
         self._answers = answers
         self._mutex = threading.Lock()
         self._folder: Path | None = None
-        self._listener: socket.socket | None = None
         self._lines: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._unsubscribe: Callable[[], None] = lambda: None
@@ -62,22 +61,7 @@ class Hub:
             If no socket can be made.
         """
         with self._mutex:
-            if self._folder is None:
-                try:
-                    self._folder = Path(
-                        tempfile.mkdtemp(prefix="argosy-")
-                    )  # of mode 0700: for this user alone
-                    self._listener = socket.socket(socket.AF_UNIX)
-                    self._listener.bind(str(self._folder / "line"))
-                    self._listener.listen(128)
-                except OSError as error:
-                    raise StorageError(
-                        f"No socket can be made for worker processes: {error.strerror or error}.",
-                        hint="Set TMPDIR to a short path on a local disk, or use another strategy.",
-                    ) from None
-                self._unsubscribe = self._stop.subscribe(self._pass_on)
-                self._start(self._accept, self._listener)
-            return str(self._folder / "line")
+            return str((self._folder or self._open()) / "line")
 
     def close(self) -> None:
         """Hear the last words of workers that are done, and hang up."""
@@ -94,6 +78,24 @@ class Hub:
             with contextlib.suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)
         shutil.rmtree(folder, ignore_errors=True)
+
+    def _open(self) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix="argosy-"))  # of mode 0700: for this user alone
+        listener = socket.socket(socket.AF_UNIX)
+        try:
+            listener.bind(str(folder / "line"))
+            listener.listen(128)
+        except OSError as error:
+            listener.close()
+            folder.rmdir()
+            raise StorageError(
+                f"No socket can be made for worker processes in {folder.parent}: {error.strerror or error}.",
+                hint="Set TMPDIR to a short path on a local disk, or use another strategy.",
+            ) from None
+        self._folder = folder
+        self._unsubscribe = self._stop.subscribe(self._pass_on)
+        self._start(self._accept, listener)
+        return folder
 
     def _start(self, target: Callable[[socket.socket], None], sock: socket.socket) -> None:
         thread = threading.Thread(target=target, args=(sock,), name="argosy-hub", daemon=True)
