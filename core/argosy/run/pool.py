@@ -131,8 +131,13 @@ class SessionPool:
             with self._mutex:
                 session.active -= 1
 
+    def save(self) -> None:
+        """Put the sessions on stable storage as they are; a worker that has one goes on meanwhile."""
+        if not self._auth.anonymous:
+            self._store.sync()
+
     def sync(self) -> None:
-        """Put the sessions on stable storage."""
+        """Put the sessions on stable storage, at the end of the run."""
         if not self._auth.anonymous:
             for keeper in self.keepers:
                 keeper.sync()

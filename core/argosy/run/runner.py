@@ -237,7 +237,7 @@ class Run:
         if outcome.state is State.DONE:
             self._done += 1
             if self._done % self.settings.token_save_interval == 0:
-                environment.pool.sync()
+                environment.pool.save()
         elif outcome.state is State.FAILED and outcome.failure is not None:
             self._failed += 1
             if len(self._failures) < MOST_FAILURES:

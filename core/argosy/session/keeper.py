@@ -14,7 +14,7 @@ from argosy.contracts.cookie_store import CookieStore, Release, Scope
 from argosy.cookies import jar
 from argosy.errors import ArgosyError, GenerationMoved, LoginFailed, SessionInDoubt, SessionLost, StoreError
 from argosy.session.identity import boot_id
-from argosy.session.lease import ExclusiveLease, Lease, SharedLease, Stamp, changed
+from argosy.session.lease import ExclusiveLease, Lease, SharedLease, Stamp, changed, put
 from argosy.session.policy import Discipline, Policy, Watch
 from argosy.session.record import SessionRecord, Status
 
@@ -188,7 +188,11 @@ class SessionKeeper:
             )
 
     def sync(self) -> None:
-        """Put the session on stable storage."""
+        """Put the session on stable storage at the end of a run, and say so in its record.
+
+        Its first change after that goes to stable storage before anything is sent (`lease.put`), so a record that
+        says so is the newest one even after a power loss.
+        """
         release = self._acquire()
         try:
             record = self._read()
@@ -214,7 +218,7 @@ class SessionKeeper:
         """Change the record of the held session; cookies that shared leases merge meanwhile do not prevent it."""
         while True:
             try:
-                self.store.write(changed(record, **changes), record.generation)
+                put(self.store, changed(record, **changes), record)
             except GenerationMoved:
                 newest = self._read()
                 if (newest.logins, newest.holder) != (record.logins, record.holder):

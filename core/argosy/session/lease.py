@@ -79,6 +79,13 @@ def changed(record: SessionRecord, **changes: object) -> SessionRecord:
     return replace(record, **{**stamps, **changes})  # type: ignore[arg-type]  # replace() checks the names
 
 
+def put(store: CookieStore, record: SessionRecord, before: SessionRecord) -> None:
+    """Replace a record that was read; return when a power loss cannot bring the old one back as a good one."""
+    store.write(record, before.generation)
+    if before.synced and not record.synced:
+        store.sync()
+
+
 def _tell(on_token: Callable[[str], None], cookies: jar.Jar, known: jar.Jar = ()) -> None:
     for cookie in cookies:
         if cookie not in known:
@@ -127,7 +134,7 @@ class ExclusiveLease:
         self.stamp = Stamp(record.logins, record.cookies, exclusive=True)
         # generation and mark in one write: if it fails, nothing is sent
         self._record = changed(record, status=Status.IN_FLIGHT, holder=this_holder())
-        store.write(self._record, record.generation)
+        put(store, self._record, record)
         self._marked = True
         self._ended = False
         _tell(on_token, self._record.cookies)
@@ -173,7 +180,7 @@ class ExclusiveLease:
         while True:
             record = changed(self._record, **changes(self._record))
             try:
-                self._store.write(record, self._record.generation)
+                put(self._store, record, self._record)
             except GenerationMoved:
                 newest = self._store.read(record.session)
                 if newest is None or newest.holder != self._record.holder:
@@ -230,7 +237,7 @@ class SharedLease:
             if cookies is record.cookies or record.logins != self._record.logins:
                 return
             try:
-                self._store.write(changed(record, cookies=cookies), record.generation)
+                put(self._store, changed(record, cookies=cookies), record)
             except GenerationMoved:
                 record = self._store.read(record.session) or SessionRecord(record.session)
             else:

@@ -307,3 +307,19 @@ def test_a_newer_token_that_is_refused_too_leads_to_a_login(desk: Any) -> None:
     keeper.refused(stamp, again=True)
     keeper.refused(stamp, again=True)
     assert desk.logins == 2
+
+
+def test_a_record_that_is_on_stable_storage_is_outlived_there_before_anything_is_sent(
+    desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = desk.keeper()
+    keeper.ensure()
+    keeper.sync()
+    synced: list[Status] = []
+    monkeypatch.setattr(desk.store, "sync", lambda: synced.append(desk.record.status))
+    lease = keeper.lease(URL)
+    assert synced == [Status.IN_FLIGHT], "a power loss must not bring back a token as good that may be spent"
+    lease.settle([], URL, None)
+    lease.end()
+    _send(keeper)
+    assert synced == [Status.IN_FLIGHT], "the record no longer says that it is on stable storage"
