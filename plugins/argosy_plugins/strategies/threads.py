@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 
 import argosy
 from argosy.contracts import Strategy, Work
@@ -24,7 +25,8 @@ class ThreadsStrategy(Strategy):
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
         """Yield outcomes as they come; a job is taken only when a thread is free for it."""
         waiting = iter(jobs)
-        running: set[Future[Outcome]] = set()
+        done: SimpleQueue[Future[Outcome]] = SimpleQueue()  # `wait` would look at every worker each time
+        running = 0
         numbers = itertools.count(1)
 
         def name_thread() -> None:
@@ -35,7 +37,7 @@ class ThreadsStrategy(Strategy):
         more = True
         try:
             while more or running:
-                while more and len(running) < max_workers:
+                while more and running < max_workers:
                     try:
                         job = next(waiting)
                     except StopIteration:
@@ -43,10 +45,12 @@ class ThreadsStrategy(Strategy):
                     except Exception as error:  # what runs is finished and told before the run hears of it
                         broken, more = error, False
                     else:
-                        running.add(pool.submit(work, job))
-                done, running = wait(running, return_when=FIRST_COMPLETED) if running else (set(), running)
-                for future in done:
-                    yield future.result()
+                        pool.submit(work, job).add_done_callback(done.put)
+                        running += 1
+                if running:
+                    outcome = done.get().result()
+                    running -= 1
+                    yield outcome
             if broken is not None:
                 raise broken
         finally:
