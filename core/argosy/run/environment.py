@@ -11,6 +11,7 @@ from argosy.errors import PluginError
 from argosy.events import Emit, EventKind
 from argosy.redaction import Redactor
 from argosy.run.pool import SessionPool
+from argosy.run.staging import StagingArea
 from argosy.run.stop import Stop
 from argosy.session.policy import Watch
 from argosy.transport.pacing import Pacer
@@ -55,6 +56,7 @@ class Environment:
         self.stop = stop
         self.redactor = redactor
         self.pacer = Pacer(settings.download_delay)
+        self.staging = StagingArea(settings.directory)
         self._emit = emit
         self._local = threading.local()
         self.context = PluginContext(settings.base, settings.directory, ask, redactor.add, self.notice)
@@ -82,6 +84,7 @@ class Environment:
     def close(self) -> None:
         """Close what was opened."""
         self.pool.close()
+        self.staging.close()
         for plugin in self.plugins():
             self.close_plugin(plugin)
 

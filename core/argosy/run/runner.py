@@ -23,6 +23,7 @@ from argosy.run.processes.hub import Hub
 from argosy.run.processes.recipe import Recipe
 from argosy.run.report import MOST_FAILURES, Counts, Report
 from argosy.run.scheduling import Choice, choose
+from argosy.run.staging import StagingArea
 from argosy.run.stop import Stop
 from argosy.run.worker import Worker
 from argosy.secrets import asked_once
@@ -129,8 +130,10 @@ class Run:
             directory.mkdir(parents=True, exist_ok=True)
             # for this user alone: it knows the URLs of what is not done, and they may carry secrets
             (directory / PRIVATE).mkdir(mode=0o700, exist_ok=True)
-            (directory / PRIVATE / "staging").mkdir(exist_ok=True)
-            probe = directory / PRIVATE / "staging" / ".writable"
+            area = StagingArea(directory)
+            area.path.mkdir(exist_ok=True)
+            area.tidy()
+            probe = area.path / ".writable"
             probe.touch()
             probe.unlink()
         except OSError as error:

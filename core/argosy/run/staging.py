@@ -8,6 +8,7 @@ end.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
 from pathlib import Path
@@ -15,26 +16,82 @@ from pathlib import Path
 from argosy.model import Item
 from argosy.run.ledger import PRIVATE
 
+#: What the names of spare folders begin with; those of items are hexadecimal.
+_SPARE = "spare-"
+
+
+class StagingArea:
+    """Where all staging folders of a target directory lie.
+
+    To make and remove folders costs more than anything else that is done on the disk for a small file, and a
+    rename costs next to nothing. So the empty folders of a finished item become those of another one.
+
+    Parameters
+    ----------
+    directory
+        The target directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / PRIVATE / "staging"
+        self._numbers = itertools.count()
+        self._spare: list[tuple[Path, str]] = []  # used by all threads: append and pop are atomic
+
+    def take(self, root: Path, name: str) -> bool:
+        """Make a spare folder an item's, with a folder of a name in it; return False where that is not to be."""
+        try:
+            spare, inner = self._spare.pop()
+        except IndexError:
+            return False
+        try:
+            spare.rename(root)
+        except OSError:  # there is one already, with something in it
+            self._spare.append((spare, inner))
+            return False
+        try:
+            (root / inner).rename(root / name)
+        except OSError:
+            return False
+        return True
+
+    def give(self, root: Path, name: str) -> None:
+        """Keep an item's folder, which has nothing but empty folders in it, for another item."""
+        spare = self.path / f"{_SPARE}{os.getpid()}-{next(self._numbers)}"
+        root.rename(spare)
+        self._spare.append((spare, name))
+
+    def close(self) -> None:
+        """Remove the spare folders of this process."""
+        while self._spare:
+            shutil.rmtree(self._spare.pop()[0], ignore_errors=True)
+
+    def tidy(self) -> None:
+        """Remove the spare folders of runs that died; a living run that misses one makes another."""
+        for path in self.path.glob(f"{_SPARE}*"):
+            shutil.rmtree(path, ignore_errors=True)
+
 
 class Staging:
     """The staging folder of one item.
 
     Parameters
     ----------
-    directory
-        The target directory.
+    area
+        Where it lies.
     item
         The item; one whose manifest line changed starts over in a new folder.
     """
 
-    def __init__(self, directory: Path, item: Item) -> None:
+    def __init__(self, area: StagingArea, item: Item) -> None:
         name = hashlib.blake2b(item.id.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-        self._root = directory / PRIVATE / "staging" / name
+        self._area = area
+        self._root = area.path / name
         self.folder = self._root / item.fingerprint()
 
     def prepare(self) -> None:
         """Make the folder; what an earlier try finished in it is kept."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self._area.take(self._root, self.folder.name):
+            self.folder.mkdir(parents=True, exist_ok=True)
 
     def whole(self, number: int) -> Path:
         """Return where a resource lies once it is whole."""
@@ -47,13 +104,39 @@ class Staging:
     def scratch(self, number: int) -> Path:
         """Return an empty folder for an output."""
         path = self.folder / f"output-{number}"
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir()
+        if not _is_empty(path):
+            shutil.rmtree(path, ignore_errors=True)
+            path.mkdir()
         return path
 
     def discard(self) -> None:
         """Remove everything that is staged for the item."""
-        shutil.rmtree(self._root, ignore_errors=True)
+        try:
+            _remove_files(self.folder)
+            if [path.name for path in self._root.iterdir()] != [self.folder.name]:
+                raise FileExistsError(self._root)  # something of an earlier version of the item
+            self._area.give(self._root, self.folder.name)
+        except OSError:
+            shutil.rmtree(self._root, ignore_errors=True)
+
+
+def _is_empty(path: Path) -> bool:
+    """Return whether there is a folder with nothing in it."""
+    try:
+        with os.scandir(path) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
+
+
+def _remove_files(folder: Path) -> None:
+    """Remove what is in a folder, but for folders that are empty."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                Path(entry.path).unlink()
+            elif not _is_empty(Path(entry.path)):
+                shutil.rmtree(entry.path)
 
 
 def sync_file(path: Path) -> None:

@@ -109,7 +109,7 @@ class Worker:
         return outcome
 
     def _do(self, job: Job, received: _Counter) -> tuple[KeptFile, ...]:
-        staging = Staging(self._environment.settings.directory, job.item)
+        staging = Staging(self._environment.staging, job.item)
         staging.prepare()
         item = self._expanded(job.item)
         files: list[StagedFile] = []

@@ -1,0 +1,77 @@
+"""The folders of items under way, and how they serve one item after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from argosy.model import Item
+from argosy.run.staging import Staging, StagingArea
+
+
+@pytest.fixture
+def area(tmp_path: Path) -> StagingArea:
+    area = StagingArea(tmp_path)
+    area.path.mkdir(parents=True)
+    return area
+
+
+def _prepared(area: StagingArea, id_: str, title: str = "") -> Staging:
+    staging = Staging(area, Item(id_, title))
+    staging.prepare()
+    return staging
+
+
+def _left(area: StagingArea) -> list[str]:
+    return sorted(str(path.relative_to(area.path)) for path in area.path.rglob("*") if path.is_file())
+
+
+def test_a_finished_item_leaves_nothing_and_its_folder_serves_the_next(area: StagingArea) -> None:
+    first = _prepared(area, "first")
+    folder = first.folder.stat().st_ino
+    first.whole(0).write_text("whole")
+    first.partial(1).write_text("part")
+    (first.scratch(0) / "deep").mkdir()
+    (first.scratch(1) / "made").write_text("made")
+    first.discard()
+    assert _left(area) == []
+    assert not first.folder.exists()
+    second = _prepared(area, "second")
+    assert second.folder.stat().st_ino == folder
+    assert list(second.scratch(0).iterdir()) == list(second.scratch(1).iterdir()) == []
+    second.discard()
+    area.close()
+    assert list(area.path.iterdir()) == []
+
+
+def test_what_an_earlier_try_finished_is_kept_although_there_is_a_spare_folder(area: StagingArea) -> None:
+    _prepared(area, "tried").whole(0).write_text("whole")
+    _prepared(area, "done").discard()
+    again = _prepared(area, "tried")
+    assert again.whole(0).read_text() == "whole"
+    again.discard()
+    assert _left(area) == []
+
+
+def test_a_scratch_folder_is_empty_though_an_earlier_try_used_it(area: StagingArea) -> None:
+    staging = _prepared(area, "item")
+    (staging.scratch(0) / "half").write_text("half")
+    assert list(staging.scratch(0).iterdir()) == []
+
+
+def test_an_item_that_changed_starts_over_and_takes_the_old_one_with_it(area: StagingArea) -> None:
+    _prepared(area, "item", "old").whole(0).write_text("old")
+    changed = _prepared(area, "item", "new")
+    assert not changed.whole(0).exists()
+    changed.discard()
+    assert _left(area) == []
+
+
+def test_spare_folders_of_a_run_that_died_are_removed_and_missed_by_nobody(area: StagingArea) -> None:
+    _prepared(area, "done").discard()
+    kept = _prepared(area, "tried")
+    kept.whole(0).write_text("whole")
+    StagingArea(area.path.parents[1]).tidy()
+    assert _left(area) == [str(kept.whole(0).relative_to(area.path))]
+    assert _prepared(area, "next").folder.is_dir()
