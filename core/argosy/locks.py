@@ -76,6 +76,9 @@ class FileLock:
         The lock file; made with mode 0600 and left in place (removing it would let two holders in).
     """
 
+    _fd: int | None = None  # stays open between two holds
+    _held = False
+
     def __init__(self, path: Path) -> None:
         if fcntl is None:
             raise StoreError(
@@ -83,7 +86,9 @@ class FileLock:
                 hint="argosy runs on Linux, macOS and the BSDs.",
             )
         self.path = path
-        self._fd: int | None = None
+
+    def __del__(self) -> None:
+        self._close()
 
     def acquire(self, *, wait: bool = True) -> bool:
         """Take the lock; return False only where another process holds it and `wait` is false.
@@ -95,18 +100,19 @@ class FileLock:
         """
         try:
             while True:
-                fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-                except BaseException:
-                    os.close(fd)
-                    raise
-                if self._is_current(fd):
-                    self._fd = fd
+                if self._fd is None:
+                    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+                    self._fd = os.open(self.path, flags, 0o600)
+                fcntl.flock(self._fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                if self._is_current(self._fd):
+                    self._held = True
                     return True
-                os.close(fd)  # somebody removed the file meanwhile: a lock on it protects nothing
+                self._close()  # somebody removed the file meanwhile: a lock on it protects nothing
         except BlockingIOError:
             return False
+        except (KeyboardInterrupt, SystemExit):
+            self._close()  # of a signal's handler: it may have come after the lock
+            raise
         except OSError as error:
             raise StoreError(
                 f"The lock file {self.path} cannot be used: {error.strerror}.",
@@ -115,6 +121,12 @@ class FileLock:
 
     def release(self) -> None:
         """Free the lock."""
+        if self._held and self._fd is not None:
+            self._held = False
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def _close(self) -> None:
+        self._held = False
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)

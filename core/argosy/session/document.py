@@ -1,6 +1,6 @@
 """Session records as one JSON document, for stores that keep them in a file.
 
-The document has a format, a version and a checksum, and what was written is parsed back before it replaces
+The document has a format, a version and a checksum, and every record in it was parsed back before it replaces
 anything: a store never puts a file in place that it could not read.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from argosy.errors import StoreDamaged
 from argosy.session.record import SessionRecord
@@ -18,25 +17,45 @@ FORMAT = "argosy-sessions"
 VERSION = 1
 
 
-def _canonical(sessions: Mapping[str, Any]) -> str:
-    return json.dumps(sessions, sort_keys=True, separators=(",", ":"))
+#: What a store that writes again and again need not make again: the texts of records, by session.
+Texts = dict[str, tuple[SessionRecord, str]]
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
-def dump(records: Mapping[str, SessionRecord]) -> bytes:
+def dump(records: Mapping[str, SessionRecord], texts: Texts | None = None) -> bytes:
     """Return the document of some sessions.
+
+    Parameters
+    ----------
+    records
+        The sessions by name.
+    texts
+        Remembers the texts of the records; a record that is the same object as the last time has the same.
 
     Raises
     ------
     StoreDamaged
-        If it does not come back as it was.
+        If a record does not come back as it was.
     """
-    body = _canonical({name: record.to_dict() for name, record in records.items()})
+    known: Texts = {} if texts is None else texts
+    parts: list[str] = []
+    for name, record in sorted(records.items()):
+        found = known.get(name)
+        if found is None or found[0] is not record:
+            found = known[name] = record, _checked_text(record)
+        parts.append(f"{_canonical(name)}:{found[1]}")
+    body = f"{{{','.join(parts)}}}"  # the canonical text of them all
     checksum = hashlib.sha256(body.encode()).hexdigest()
     text = f'{{"format":"{FORMAT}","version":{VERSION},"checksum":"{checksum}",\n"sessions":{body}}}\n'
-    data = text.encode()
-    if parse(data, "what was to be written") != records:
+    return text.encode()
+
+
+def _checked_text(record: SessionRecord) -> str:
+    text = _canonical(record.to_dict())
+    if SessionRecord.from_dict(json.loads(text)) != record:
         raise StoreDamaged("A session record does not come back as it was written; nothing was replaced.")
-    return data
+    return text
 
 
 def parse(data: bytes, where: str) -> dict[str, SessionRecord]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,7 +46,11 @@ class JsonFileStore(CookieStore):
         self._mutex = threading.Lock()
         self._holds: dict[str, HostLock] = {}
         self._file_lock: HostLock | None = None
+        self._texts: document.Texts = {}  # used under the file's lock alone
+        self._temporary = str(self.path.with_name(f".{self.path.name}."))
+        self._numbers = itertools.count()
         self._snapshot: _Snapshot | None = None
+        self._synced: _Snapshot | None = None
 
     def read(self, session: str) -> SessionRecord | None:
         """Return the newest record."""
@@ -89,7 +93,15 @@ class JsonFileStore(CookieStore):
             release()
 
     def sync(self) -> None:
-        """Sync the file and its folder."""
+        """Sync the file and its folder, unless they are as they were at the last time."""
+        self._load()
+        snapshot = self._snapshot
+        if snapshot is None or snapshot is self._synced:
+            return
+        self._sync_files()
+        self._synced = snapshot  # as long as it is kept, no other version has its inode
+
+    def _sync_files(self) -> None:
         for path in (self.path, self.path.parent):
             try:
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -143,27 +155,34 @@ class JsonFileStore(CookieStore):
             return {}
         except OSError as error:
             raise self._failed("be read", error) from None
-        fresh = _Snapshot(fd)
+        fresh = _Snapshot(fd, os.fstat(fd))
         fresh.records = document.parse(fresh.data(), str(self.path))
         self._snapshot = fresh
         return fresh.records
 
     def _replace(self, records: dict[str, SessionRecord]) -> None:
-        data = document.dump(records)
-        temporary: str | None = None
+        data = document.dump(records, self._texts)
         try:
-            # mkstemp makes it with mode 0600, whatever the umask
-            fd, temporary = tempfile.mkstemp(
-                prefix=f".{self.path.name}.", suffix=".tmp", dir=self.path.parent
-            )
-            snapshot = _Snapshot(fd, records)
-            snapshot.fill(data)
-            Path(temporary).replace(self.path)
-        except OSError as error:
-            if temporary is not None:
+            fd, temporary = self._open_temporary()
+            try:
+                snapshot = _Snapshot.written(fd, data, records)
+                os.replace(temporary, self.path)  # noqa: PTH105 - twice for each request: a Path costs time
+            except BaseException:
                 Path(temporary).unlink(missing_ok=True)
+                raise
+        except OSError as error:
             raise self._failed("be written", error) from None
         self._snapshot = snapshot
+
+    def _open_temporary(self) -> tuple[int, str]:
+        """Make a temporary file of mode 0600, whatever the umask (`mkstemp` does, but takes longer)."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        while True:
+            path = f"{self._temporary}{os.getpid()}-{next(self._numbers)}.tmp"
+            try:
+                return os.open(path, flags, 0o600), path
+            except FileExistsError:
+                continue  # of a process that was killed
 
     def _failed(self, what: str, error: OSError) -> StoreError:
         return StoreError(
@@ -181,10 +200,21 @@ class _Snapshot:
 
     __slots__ = ("_fd", "_identity", "records")
 
-    def __init__(self, fd: int, records: dict[str, SessionRecord] | None = None) -> None:
+    def __init__(self, fd: int, stat: os.stat_result | None = None) -> None:
         self._fd = fd
-        self._identity = _identity(os.fstat(fd))
-        self.records = records if records is not None else {}
+        self._identity = (0, 0, 0, 0) if stat is None else _identity(stat)
+        self.records: dict[str, SessionRecord] = {}
+
+    @classmethod
+    def written(cls, fd: int, data: bytes, records: dict[str, SessionRecord]) -> _Snapshot:
+        """Write a new file's bytes."""
+        snapshot = cls(fd)  # from here on it is closed with the snapshot
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        snapshot._identity = _identity(os.fstat(fd))
+        snapshot.records = records
+        return snapshot
 
     def __del__(self) -> None:
         os.close(self._fd)
@@ -196,13 +226,6 @@ class _Snapshot:
     def data(self) -> bytes:
         """Return the bytes of the file."""
         return os.pread(self._fd, self._identity[2], 0)
-
-    def fill(self, data: bytes) -> None:
-        """Write a new file's bytes."""
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
-        self._identity = _identity(os.fstat(self._fd))
 
 
 def _identity(stat: os.stat_result) -> tuple[int, int, int, int]:
