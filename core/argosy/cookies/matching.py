@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -30,14 +30,20 @@ class Target:
     path: str
     secure: bool
 
-    @classmethod
-    def of(cls, url: str) -> Target:
+    @staticmethod
+    def of(url: str) -> Target:
         """Return the target of a URL."""
-        parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
-        return cls(host, parts.path or "/", parts.scheme == "https" or _is_loopback(host))
+        return _target(url)
 
 
+@lru_cache(maxsize=256)  # asked several times for each request
+def _target(url: str) -> Target:
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".")
+    return Target(host, parts.path or "/", parts.scheme == "https" or _is_loopback(host))
+
+
+@lru_cache(maxsize=256)
 def _is_loopback(host: str) -> bool:
     return host == "localhost" or host.endswith(".localhost") or (is_ip(host) and _ip(host).is_loopback)
 
@@ -46,7 +52,7 @@ def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return ipaddress.ip_address(host)
 
 
-@cache
+@lru_cache(maxsize=256)
 def is_ip(host: str) -> bool:
     """Return whether a host is an IP address, to which no domain rules apply."""
     try:

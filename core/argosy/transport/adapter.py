@@ -6,9 +6,7 @@ its own, and any number of threads, processes and terminals may send at once.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from contextvars import ContextVar
 from typing import Any, NoReturn
 
 import requests
@@ -18,11 +16,10 @@ from urllib3.response import BaseHTTPResponse
 from argosy.contracts.cookie_store import CookieStore
 from argosy.cookies.matching import Target
 from argosy.session.keeper import SessionKeeper
-from argosy.session.lease import Lease
 from argosy.session.policy import Discipline, Policy
 from argosy.transport.body import Body
 from argosy.transport.pacing import Pacer
-from argosy.transport.sending import POOL_CLASSES, Sending, Watchdog, current
+from argosy.transport.sending import POOL_CLASSES, NotSent, Sending, Watchdog, current
 
 #: Connections kept for each host; more workers than that would make new ones all the time.
 POOL_SIZE = 256
@@ -40,8 +37,8 @@ class LeasedAdapter(HTTPAdapter):
     lease
         ``exclusive``, ``exclusive-to-end`` or ``shared`` (not used with a keeper).
     deadline
-        Seconds for connect, send and headers of one request together. At the deadline the connection is
-        cut and the session is in doubt.
+        Seconds for send and headers of one request together. At the deadline the connection is cut and the
+        session is in doubt.
     pacer
         Spaces requests to a host.
 
@@ -66,7 +63,6 @@ class LeasedAdapter(HTTPAdapter):
         self.deadline = deadline
         self.pacer = pacer or Pacer()
         self._watchdog = Watchdog()
-        self._lease: ContextVar[Lease] = ContextVar("argosy_lease")
         super().__init__(pool_maxsize=POOL_SIZE, max_retries=0)
 
     def __reduce__(self) -> NoReturn:
@@ -105,36 +101,48 @@ class LeasedAdapter(HTTPAdapter):
         """
         url = request.url or ""
         host = Target.of(url).host
-        lease = self.keeper.lease(url, lambda: self.pacer.admit(host))
-        sending = Sending(time.monotonic() + self.deadline, self._watchdog)
-        tokens = self._lease.set(lease), current.set(sending)
+        sending = Sending(
+            self.deadline,
+            self._watchdog,
+            url,
+            lambda: self.keeper.lease(url, lambda: self.pacer.admit(host)),
+        )
+        token = current.set(sending)
+        request.headers.pop("Cookie", None)  # what the requests session may have put there is older
         try:
-            self._set_cookies(request, lease)
             response = super().send(request, True, timeout or (10.0, self.deadline), verify, cert, proxies)
         except BaseException as error:
-            self._give_up(lease, sending)
+            self._give_up(sending)
+            if isinstance(error, NotSent):
+                raise error.error from None
             if isinstance(error, requests.RequestException):
                 error.argosy_sending = sending  # type: ignore[attr-defined]  # a note for the caller
             raise
         finally:
             sending.finish()
-            self._lease.reset(tokens[0])
-            current.reset(tokens[1])
-        response.argosy_stamp = lease.stamp  # type: ignore[attr-defined]  # a note for the caller
-        if lease.to_end:
-            response.raw = Body(response.raw, on_end=lambda complete: lease.end(complete=complete))
-        else:
-            lease.end()
+            current.reset(token)
         return response
 
     def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
         """Settle before anything else can go wrong: the headers are in."""
-        self._lease.get().settle(resp.headers.getlist("Set-Cookie"), req.url or "", resp.headers.get("Date"))
-        return super().build_response(req, resp)
+        sending = current.get()
+        assert sending is not None and sending.lease is not None  # noqa: S101, PT018 - `send` is under way
+        lease = sending.lease
+        lease.settle(resp.headers.getlist("Set-Cookie"), sending.url, resp.headers.get("Date"))
+        if not lease.to_end:
+            lease.end()
+        response = super().build_response(req, resp)
+        response.argosy_stamp = lease.stamp  # type: ignore[attr-defined]  # a note for the caller
+        if lease.to_end:
+            response.raw = Body(response.raw, on_end=lambda complete: lease.end(complete=complete))
+        return response
 
     @staticmethod
-    def _give_up(lease: Lease, sending: Sending) -> None:
+    def _give_up(sending: Sending) -> None:
         """End the lease of a request that failed; what was settled before the failure stays settled."""
+        lease = sending.lease
+        if lease is None:
+            return
         try:
             if sending.bytes_out:
                 lease.doubt()
@@ -142,12 +150,3 @@ class LeasedAdapter(HTTPAdapter):
                 lease.unsent()
         finally:
             lease.end(complete=False)
-
-    @staticmethod
-    def _set_cookies(request: requests.PreparedRequest, lease: Lease) -> None:
-        """Bind the token, last of all; what the requests session may have put there is older."""
-        header = lease.cookie_header(request.url or "")
-        if header is None:
-            request.headers.pop("Cookie", None)
-        else:
-            request.headers["Cookie"] = header

@@ -1,30 +1,40 @@
 """What is known about the one request a thread is sending, and the hard deadline on it.
 
 urllib3 makes and reuses connections deep below the adapter. The adapter leaves a `Sending` in a context
-variable; our connection class finds it there, counts the bytes that went out, and puts its socket under the
-deadline. So the adapter knows whether a failed request can have reached the server.
+variable; our connection class finds it there, takes the lease when the connection stands and the request is ready,
+counts the bytes that went out, and puts its socket under the deadline. So the adapter knows whether a failed request can have reached the server.
 """
 
 from __future__ import annotations
 
 import contextlib
-import heapq
 import http.client
-import itertools
 import re
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from argosy.session.lease import Lease
+
 #: Seconds a connection may lie idle before it is made anew. Servers close idle connections after 5 s (Node's
 #: default) or later; a request sent into a connection that is just being closed is in doubt.
 MAX_IDLE = 4.0
+
+#: Seconds after which the thread that watches deadlines ends where there are none.
+IDLE = 60.0
+
+
+class NotSent(Exception):
+    """Carries what went wrong when the lease was taken through urllib3, which would take some of it for its own."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
 class Sending:
@@ -32,19 +42,46 @@ class Sending:
 
     Parameters
     ----------
-    deadline
-        When connect, send and headers must be over, on the monotonic clock (seconds).
+    seconds
+        How long send and headers may take, from the moment the lease is granted.
     watchdog
-        Closes the socket then.
+        Cuts the connection then.
+    url
+        Where it goes.
+    lend
+        Returns the lease of the request once it is its turn.
     """
 
-    def __init__(self, deadline: float, watchdog: Watchdog) -> None:
-        self.deadline = deadline
+    def __init__(self, seconds: float, watchdog: Watchdog, url: str, lend: Callable[[], Lease]) -> None:
+        self.url = url
+        self.deadline = float("inf")
         self.expired = False
         self.bytes_out = 0
+        self.lease: Lease | None = None
+        self._seconds = seconds
         self._watchdog = watchdog
+        self._lend = lend
         self._sock: socket.socket | None = None
         self._mutex = threading.Lock()
+
+    def bind(self) -> Lease:
+        """Take the lease, last of all.
+
+        Raises
+        ------
+        NotSent
+            If there is none to be had.
+        """
+        if self.lease is None:  # a second one would wait for the first
+            outer = current.set(None)  # it may take a login, whose requests are not this one
+            try:
+                self.lease = self._lend()
+            except Exception as error:
+                raise NotSent(error) from None
+            finally:
+                current.reset(outer)
+            self.deadline = time.monotonic() + self._seconds
+        return self.lease
 
     def begin(self, sock: socket.socket) -> None:
         """Put the socket that the request goes through under the deadline.
@@ -65,7 +102,9 @@ class Sending:
     def finish(self) -> None:
         """Take the socket out of the deadline: the headers are in, or the request failed."""
         with self._mutex:
-            self._sock = None
+            sock, self._sock = self._sock, None
+        if sock is not None:
+            self._watchdog.forget(self)
 
     def expire(self) -> None:
         """Cut the connection; a thread that waits on it fails at once."""
@@ -84,33 +123,42 @@ class Watchdog:
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._heap: list[tuple[float, int, Sending]] = []
-        self._count = itertools.count()
+        self._watched: dict[Sending, None] = {}  # in the order of their coming
+        self._wakes = 0.0  # when the thread looks again
         self._thread: threading.Thread | None = None
 
     def watch(self, sending: Sending) -> None:
-        """Expire a sending at its deadline unless it is finished by then."""
+        """Expire a sending at its deadline unless it is forgotten by then."""
         with self._condition:
-            first = not self._heap or sending.deadline < self._heap[0][0]
-            heapq.heappush(self._heap, (sending.deadline, next(self._count), sending))
+            self._watched[sending] = None
             if self._thread is None:
+                self._wakes = sending.deadline
                 self._thread = threading.Thread(target=self._run, name="argosy-deadline", daemon=True)
                 self._thread.start()
-            elif first:
+            elif sending.deadline < self._wakes:
                 self._condition.notify()
+
+    def forget(self, sending: Sending) -> None:
+        """Leave a sending alone."""
+        with self._condition:
+            self._watched.pop(sending, None)
 
     def _run(self) -> None:
         while True:
             with self._condition:
-                while self._heap and (left := self._heap[0][0] - time.monotonic()) > 0:
-                    self._condition.wait(left)
-                if not self._heap and not self._condition.wait_for(lambda: self._heap, timeout=60.0):
-                    self._thread = None
-                    return
-                if self._heap[0][0] > time.monotonic():
-                    continue
-                _, _, sending = heapq.heappop(self._heap)
-            sending.expire()
+                now = time.monotonic()
+                late = [sending for sending in self._watched if sending.deadline <= now]
+                for sending in late:
+                    del self._watched[sending]
+                if not late:
+                    idle = not self._watched
+                    self._wakes = min((s.deadline for s in self._watched), default=now + IDLE)
+                    self._condition.wait(self._wakes - now)
+                    if idle and not self._watched:
+                        self._thread = None
+                        return
+            for sending in late:
+                sending.expire()
 
 
 #: The request that the current thread is sending, if it goes through an adapter of ours.
@@ -193,13 +241,41 @@ class _Response(http.client.HTTPResponse):
         super()._close_conn()  # type: ignore[misc]  # not in the stubs
 
 
+def _bound(connection: HTTPConnection, headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """Return the headers of a request with the newest token: the last thing before it goes out.
+
+    The connection is made before, so that nobody waits for a handshake, and for none of what requests and urllib3
+    do with a request, while this one holds the session.
+    """
+    sending = current.get()
+    if sending is None:
+        return headers
+    if connection.sock is None:
+        connection.connect()
+    lease = sending.bind()
+    if _is_old(connection):  # it waited long for its turn
+        connection.close()
+        connection.connect()
+    token = lease.cookie_header(sending.url)
+    return {**(headers or {}), **({} if token is None else {"Cookie": token})}
+
+
+def _is_old(connection: Any) -> bool:
+    """Return whether the server may have closed a connection, or be about to.
+
+    What can be read from a new one is no sign of that: TLS sends tickets when it likes.
+    """
+    age = time.monotonic() - connection.used
+    return age > MAX_IDLE or (connection.reused and not connection.is_connected)
+
+
 def _send(connection: HTTPConnection, data: Any, send: Callable[[Any], None]) -> None:
     """Send as `http.client` does, but know how much the system took."""
     sending = current.get()
     if connection.sock is None:
         connection.connect()
     sock = connection.sock
-    if sock is None or sending is None or not isinstance(data, bytes):
+    if sock is None or sending is None or sending.lease is None or not isinstance(data, bytes):
         send(data)
         return
     sending.begin(sock)
@@ -212,16 +288,23 @@ def _send(connection: HTTPConnection, data: Any, send: Callable[[Any], None]) ->
 
 class _PlainConnection(HTTPConnection):
     response_class = _Response
+    #: When it was made or last used, on the monotonic clock.
+    used = 0.0
+    reused = False
+
+    def connect(self) -> None:
+        super().connect()
+        self.used, self.reused = time.monotonic(), False
+
+    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
+        super().request(method, url, body, _bound(self, headers), **options)
 
     def send(self, data: Any) -> None:
         _send(self, data, super().send)
 
 
-class _TlsConnection(HTTPSConnection):
-    response_class = _Response
-
-    def send(self, data: Any) -> None:
-        _send(self, data, super().send)
+class _TlsConnection(_PlainConnection, HTTPSConnection):
+    """The same over TLS."""
 
 
 class _FreshPool(HTTPConnectionPool):
@@ -230,15 +313,14 @@ class _FreshPool(HTTPConnectionPool):
     ConnectionCls: Any = _PlainConnection
 
     def _get_conn(self, timeout: float | None = None):  # type: ignore[no-untyped-def]  # urllib3's own type is private
-        connection = super()._get_conn(timeout)
-        idle_since = getattr(connection, "idle_since", None)
-        if idle_since is not None and time.monotonic() - idle_since > MAX_IDLE:
+        connection: Any = super()._get_conn(timeout)
+        if connection.reused and time.monotonic() - connection.used > MAX_IDLE:
             connection.close()
         return connection
 
     def _put_conn(self, conn):  # type: ignore[no-untyped-def]  # urllib3's own type is private
         if conn is not None:
-            conn.idle_since = time.monotonic()
+            conn.used, conn.reused = time.monotonic(), True
         super()._put_conn(conn)
 
 

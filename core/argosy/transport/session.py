@@ -22,6 +22,9 @@ from argosy.transport.pacing import Pacer
 #: Bytes of an HTML body that a refusal is looked for in.
 PEEK = 64 * 1024
 
+#: What a plain request says, if anything.
+_PLAIN = frozenset({"allow_redirects", "params", "stream", "timeout"})
+
 #: Redirects that one request follows at most, each under a lease of its own.
 MAX_REDIRECTS = 10
 
@@ -37,10 +40,17 @@ def plain_session() -> requests.Session:
     return session
 
 
+class _NoJar(RequestsCookieJar):
+    """Keeps no cookie, and does not even look at those of a response."""
+
+    def extract_cookies(self, *_: object) -> None:
+        """Do nothing."""
+
+
 def _make_plain(session: requests.Session) -> None:
     session.trust_env = False
     session.max_redirects = MAX_REDIRECTS
-    session.cookies = RequestsCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+    session.cookies = _NoJar(policy=DefaultCookiePolicy(allowed_domains=[]))
     session.headers["User-Agent"] = f"argosy/{__version__}"
     session.headers["Accept-Encoding"] = "identity"
 
@@ -57,7 +67,7 @@ class AuthorizedSession(requests.Session):
     pacer
         Spaces requests to a host.
     timeout
-        Seconds: to connect, for connect + send + headers, and between two pieces of a body.
+        Seconds: to connect, for send + headers, and between two pieces of a body.
     """
 
     def __init__(
@@ -95,7 +105,7 @@ class AuthorizedSession(requests.Session):
         stream, kwargs["stream"] = kwargs.get("stream", False), True
         refused_logins: int | None = None
         while True:
-            response = super().request(method, url, *args, **kwargs)
+            response = self._send_once(method, url, *args, **kwargs)
             first = response.history[0] if response.history else response
             # somebody may have logged in between two hops: it is the first one's token that was refused
             stamp: Stamp = first.argosy_stamp  # type: ignore[attr-defined]  # the adapter's note
@@ -114,6 +124,25 @@ class AuthorizedSession(requests.Session):
                 raise self._refused(response)
             self.keeper.refused(stamp, again=refused_logins is not None)
             refused_logins = stamp.logins
+
+    def _send_once(
+        self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any
+    ) -> requests.Response:
+        """Send as `requests.Session.request` does, without merging settings that are not there."""
+        plain = not args and kwargs.keys() <= _PLAIN and not kwargs.get("params")
+        if not plain or self.params or self.auth or not isinstance(method, str):
+            return super().request(method, url, *args, **kwargs)
+        request = requests.PreparedRequest()
+        request.prepare(method=method.upper(), url=url, headers=self.headers, hooks=self.hooks)
+        return self.send(
+            request,
+            stream=kwargs["stream"],
+            timeout=kwargs["timeout"],
+            allow_redirects=kwargs.get("allow_redirects", True),
+            verify=self.verify,
+            cert=self.cert,
+            proxies=self.proxies,
+        )
 
     def _refuses(self, response: requests.Response) -> bool:
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import requests
 
 from argosy.errors import SessionInDoubt, StoreError
 from argosy.session.record import SessionRecord, Status
-from argosy.testing.contracts.waiting import wait_until
+from argosy.testing.contracts.waiting import Thread, wait_until
 
 NEW = "Set-Cookie: token=second; Path=/"
 
@@ -268,3 +270,36 @@ def test_where_the_new_token_cannot_be_stored_the_mark_stays(
     with pytest.raises(StoreError):
         one.get(server.url)
     assert (one.record.status, one.is_free()) == (Status.IN_FLIGHT, True)
+
+
+def _wait_for_the_session(one: Any, url: str) -> tuple[Thread, Any]:
+    """Start a request while somebody else has the session; return when it waits, with what frees the session."""
+    waits = threading.Event()
+    watch = replace(one.adapter.keeper._watch, waiting=lambda what: waits.set())
+    one.adapter.keeper._watch = watch
+    release = one.store.acquire("default")
+    request = Thread(lambda: one.get(url))
+    assert waits.wait(20)
+    return request, release
+
+
+def test_the_connection_is_made_before_the_session_is_taken(raw_server: Any, reader: Any) -> None:
+    server, one = raw_server(_answer(NEW)), reader()
+    request, release = _wait_for_the_session(one, server.url)
+    wait_until(lambda: server._open, "the connection")
+    assert one.record.generation == 1, "nothing is marked yet"
+    release()
+    assert request.result().content == b"fine"
+
+
+def test_a_connection_that_was_closed_while_it_waited_for_the_session_costs_nothing(
+    raw_server: Any, reader: Any
+) -> None:
+    server, one = raw_server(_answer(NEW)), reader()
+    one.get(server.url)
+    request, release = _wait_for_the_session(one, server.url)
+    (connection,) = server._open
+    connection.shutdown(socket.SHUT_RDWR)
+    release()
+    assert request.result().content == b"fine"
+    assert (one.record.status, len(server._open)) == (Status.IDLE, 2)
