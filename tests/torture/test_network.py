@@ -116,7 +116,8 @@ def test_a_connection_that_dies_under_a_request_is_in_doubt(raw_server: Any, tmp
             session.get(server.url)
         with pytest.raises(argosy.ArgosyError, match="in doubt"):
             session.get(server.url)
-    assert (server.connections, len(server.requests)) == (1, 2), "something was sent again"
+    # the third request made its connection, and then found that nothing may be sent on it
+    assert len(server.requests) == 2, "something was sent again"
 
 
 @pytest.mark.torture(35)
