@@ -1,16 +1,16 @@
-"""What reading and comparing a long manifest costs: ``python tests/benchmarks/planning.py``.
+"""What reading and comparing a long manifest costs, without a single request.
 
-No request is made: a manifest is read, checked and put in the ledger, everything is marked as done there, and
-it is read again, as a rerun with nothing to do would. Memory is the peak of the process.
+A manifest is read, checked and put in the ledger, everything is marked as done there, and it is read again, as a
+rerun with nothing to do would. A process of its own does it, so that the peak of its memory is that of the work.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import resource
+import multiprocessing
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from argosy.config import load
@@ -19,15 +19,12 @@ from argosy.registry import Registry
 from argosy.run.ledger import PRIVATE, Ledger
 from argosy.run.planning import read_plan
 from argosy.run.stop import Stop
+from benchmarks.machine import memory_peak
+from benchmarks.table import Cell, Table
 
 
-def peak() -> float:
-    """Return the peak of this process's memory in MB (Linux counts in kB)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-
-
-def plan(folder: Path, name: str, items: int) -> None:
-    """Read the manifest, compare it with the ledger, and print what that cost."""
+def plan(folder: Path, name: str, items: int) -> dict[str, Cell]:
+    """Read the manifest, compare it with the ledger, and return what that cost."""
     registry = Registry.load()
     settings = load({"source": {"use": "manifest", "path": str(folder / "books.jsonl")}}, registry)
     source = registry.source(settings.source or {}, PluginContext())
@@ -36,17 +33,14 @@ def plan(folder: Path, name: str, items: int) -> None:
     made = read_plan(settings, source, ledger, notice=lambda text: None, stop=Stop(), scrub=str)
     planned = made.compare()
     cost = (time.perf_counter() - begun) / items
-    print(f"{name:<9} {planned.to_do:>9,} to do {cost * 1e6:>8.0f} us an item  peak {peak():.0f} MB")
     ledger.db.execute("UPDATE items SET state = 'done', item = NULL")
     made.close()
     ledger.close()
+    return {"run": name, "to do": planned.to_do, "us an item": cost * 1e6, "peak MB": memory_peak()}
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=int, default=200_000)
-    items = parser.parse_args().items
+def measure(items: int) -> list[dict[str, Cell]]:
+    """Return the figures of a first run and of a rerun."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / PRIVATE).mkdir()
@@ -55,9 +49,11 @@ def main() -> None:
                 part = {"url": f"http://127.0.0.1/b{number}", "path": "a.bin", "size": 9, "sha256": "0" * 64}
                 line = {"id": f"b{number}", "title": f"Book {number}", "resources": [part]}
                 file.write(json.dumps(line) + "\n")
-        for run in ("first run", "rerun"):
-            plan(folder, run, items)
+        return [plan(folder, run, items) for run in ("first", "again")]
 
 
-if __name__ == "__main__":
-    main()
+def tables(quick: bool) -> Iterator[Table]:
+    """Measure a long manifest."""
+    items = 10_000 if quick else 200_000
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        yield Table(f"A manifest of {items:,} lines", pool.apply(measure, (items,)))

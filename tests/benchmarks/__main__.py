@@ -1,0 +1,71 @@
+"""All benchmarks with one command: ``python tests/benchmarks [NAME ...] [--quick] [--json FILE]``.
+
+Every other module in this folder that has a function ``tables(quick)`` is a benchmark. It yields one
+`benchmarks.table.Table` after the other, each as soon as it is measured; with ``quick`` it measures less, to
+show that it works. The first line of its docstring says what it measures. Nothing leaves this machine, and no test
+depends on a figure. Compare ratios of one run only: another machine, or one that is busy, has other seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+HERE = Path(__file__).parent
+
+
+def benchmarks() -> Iterator[tuple[str, ModuleType]]:
+    """Yield the benchmarks by name."""
+    for path in sorted(HERE.glob("[a-z]*.py")):
+        module = importlib.import_module(f"benchmarks.{path.stem}")
+        if hasattr(module, "tables"):
+            yield path.stem, module
+
+
+def main() -> None:
+    """Measure, print tables, and write JSON where asked."""
+    sys.path[0] = str(HERE.parent)  # for `benchmarks` and `voyage`, here and in child processes
+    from benchmarks.machine import machine
+
+    known = dict(benchmarks())
+    parser = argparse.ArgumentParser(
+        prog="python tests/benchmarks", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"which: {', '.join(known)} (all by default)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="less of everything: it works, but the figures say little"
+    )
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--list", action="store_true", help="only say what there is")
+    options = parser.parse_args()
+    for name in options.names:
+        if name not in known:
+            parser.error(f"there is no benchmark {name!r}; there are: {', '.join(known)}")
+    if options.list:
+        for name, module in known.items():
+            print(f"{name:12} {(module.__doc__ or '').splitlines()[0]}")
+        return
+    found = {"machine": machine(), "quick": options.quick, "benchmarks": {}}
+    print(" ".join(f"{key} {value};" for key, value in found["machine"].items()))
+    for name in options.names or known:
+        written = found["benchmarks"][name] = []
+        for table in known[name].tables(options.quick):
+            print(f"\n{table.render()}", flush=True)
+            written.append(table.to_json())
+            if options.json:
+                options.json.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+    print(
+        f"\nThe load average was {found['machine']['load']} at the start and is {os.getloadavg()[0]:.1f} now."
+    )
+
+
+if __name__ == "__main__":
+    main()

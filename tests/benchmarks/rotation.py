@@ -1,0 +1,143 @@
+"""Many workers on one session: how much faster than one worker, and how near to what no client can beat.
+
+A library server in a process of its own: 20 ms to the first byte, 1 MB at 2 MB/s for each connection. The bound is
+the sum of the header times on one session (where every response replaces the token), or the share of each worker,
+whichever is longer. The rate of several processes is that of the items of a long run that a short one has not, so their
+start is taken off, as is the last body, which every run ends with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import argosy
+from argosy.registry import Registry
+from argosy.registry.kinds import Kind
+from argosy.testing import LibraryServer
+from benchmarks.table import Cell, Table
+from voyage import set_out
+
+TTFB = 0.02
+SIZE = 1_000_000
+RATE = 2_000_000
+ONE = TTFB + SIZE / RATE
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Some workers: of one run in this process, or of several `argosy download` at once."""
+
+    name: str
+    workers: int
+    options: dict[str, Any]
+    terminals: int = 0
+
+    @property
+    def starts_processes(self) -> bool:
+        return self.terminals > 0 or "strategy" in self.options
+
+
+SERIAL = Crew("serial", 1, {"max_workers": 1})
+
+
+def threads(count: int) -> Crew:
+    return Crew(f"{count} threads", count, {"max_workers": count})
+
+
+def processes(count: int, workers: int) -> Crew:
+    strategy = {"use": "multiprocess", "processes": count}
+    return Crew(
+        f"{count} processes, {workers} workers", workers, {"max_workers": workers, "strategy": strategy}
+    )
+
+
+def terminals(count: int, each: int) -> Crew:
+    return Crew(
+        f"{count} terminals, {each} threads each", count * each, {"max_workers": each}, terminals=count
+    )
+
+
+def download(crew: Crew, discipline: str, items: int) -> tuple[float, int, int]:
+    """Return the seconds of a download, the refusals, and the logins."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LibraryServer(discipline=discipline, ttfb=TTFB, rate=RATE) as server,
+    ):
+        lease = "shared" if discipline == "static" else "exclusive"
+        voyage = set_out(Path(folder), server, items=items, size=SIZE, lease=lease, **crew.options)
+        if crew.terminals:
+            begun = time.perf_counter()
+            runs = [voyage.start("--quiet") for _ in range(crew.terminals)]
+            ends = [run.communicate() for run in runs]
+            seconds = time.perf_counter() - begun
+            assert all(run.returncode == 0 for run in runs), ends
+        else:
+            seconds = argosy.download(voyage.file).seconds
+        assert not voyage.wrong(), voyage.wrong()
+        stats = server.stats()
+    return seconds, stats.refused, stats.logins
+
+
+def measure(crew: Crew, discipline: str, rounds: int, serial: float | None) -> dict[str, Cell]:
+    """Return the figures of so many items for each worker."""
+    items = crew.workers * rounds
+    seconds, refusals, logins = download(crew, discipline, items)
+    if crew.starts_processes:
+        short = max(rounds // 4, 1) * crew.workers
+        less, more_refusals, _ = download(crew, discipline, short)
+        seconds, refusals, items = seconds - less, refusals + more_refusals, items - short
+    headers = items * TTFB if discipline == "strict" else 0.0
+    bound = max(headers, ONE * items / crew.workers)
+    return {
+        "workers": crew.name,
+        "items": items,
+        "seconds": seconds,
+        "speed-up": serial / (seconds / items) if serial else 1.0,
+        "speed-up for each worker": serial / (seconds / items) / crew.workers if serial else 1.0,
+        "of the bound": bound / seconds,
+        "refusals": refusals,
+        "logins": logins,
+    }
+
+
+def crews(quick: bool, discipline: str) -> list[tuple[Crew, int]]:
+    """Return who is measured, with the items for each worker."""
+    rounds = 4 if quick else 16
+    chosen = [(SERIAL, rounds // 2), (threads(8), rounds), (threads(32), rounds)]
+    if discipline == "strict" and not quick:
+        chosen = [(SERIAL, 16), *((threads(count), rounds) for count in (4, 8, 16, 32))]
+        chosen += [(terminals(2, 2), rounds), (terminals(2, 4), rounds)]
+    with contextlib.suppress(argosy.ArgosyError):
+        if "multiprocess" in Registry.load().names(Kind.STRATEGY):
+            chosen += (
+                [(processes(2, 2), rounds), (processes(4, 4), rounds)]
+                if not quick
+                else [(processes(2, 2), 4)]
+            )
+    return chosen
+
+
+def tables(quick: bool) -> Iterator[Table]:
+    """Measure a session whose token is replaced with every response, and one whose token stays."""
+    for discipline, title in (("strict", "replaced with every response"), ("static", "never replaced")):
+        rows: list[dict[str, Cell]] = []
+        serial: float | None = None
+        for crew, rounds in crews(quick, discipline):
+            row = measure(crew, discipline, rounds, serial)
+            serial = serial or float(row["seconds"] or 0) / int(row["items"] or 1)
+            rows.append(row)
+        notes = []
+        if discipline == "strict":
+            notes.append(
+                "Aim: 0.96 for each of 4 and 8 threads; 0.90 for each worker of 4 processes and of 2 terminals; "
+                "0.88 of the bound with 32 threads; no refusal; one login."
+            )
+        if not any("processes" in str(row["workers"]) for row in rows):
+            notes.append("Skipped: several processes, as the strategy `multiprocess` is not installed.")
+        yield Table(f"One session, its token {title}", rows, notes)
