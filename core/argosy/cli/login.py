@@ -13,7 +13,10 @@ from argosy.errors import ConfigError
 @click.argument("config")
 @no_plugin
 def login(config: str, excluded: tuple[str, ...]) -> None:
-    """Log in as CONFIG says (or import its cookies again), and keep the session in its cookie store."""
+    """Log in as CONFIG says (or import its cookies again), and keep the session in its cookie store.
+
+    Where it asks for several sessions, each of them is logged in.
+    """
     from argosy.config import load
     from argosy.contracts import Scope
     from argosy.redaction import Redactor
@@ -35,11 +38,18 @@ def login(config: str, excluded: tuple[str, ...]) -> None:
                 f"The cookie store {environment.store.name!r} forgets the session when this command ends.",
                 hint='Set "cookie_store" to "json-file".',
             )
+        problems = []
+        for keeper, problem in environment.pool.log_in_again():
+            if problem is None:
+                click.echo(
+                    f"The session {keeper.session!r} is logged in and kept ({environment.store.name})."
+                )
+            else:
+                problems.append(problem)
+                click.echo(f"The session {keeper.session!r} is not logged in: {problem}", err=True)
         for notice in getattr(environment.auth, "notices", ()):
             click.echo(notice, err=True)
-        for keeper in environment.pool.keepers:
-            keeper.login()
-            keeper.sync()
-            click.echo(f"The session {keeper.session!r} is logged in and kept ({environment.store.name}).")
+        if problems and (settings.strict or len(problems) == environment.pool.asked):
+            raise problems[0]
     finally:
         environment.close()

@@ -55,6 +55,8 @@ class Settings:
         One or more outputs, any number of observers.
     directory
         The target directory, absolute.
+    sessions
+        None where it is left to what the auth plugin has to give.
     on_doubt
         None where it is left to what the auth plugin can do.
     doubt_wait
@@ -78,7 +80,7 @@ class Settings:
     directory: Path
     max_workers: int
     session: str
-    sessions: int
+    sessions: int | None
     lease: Lease
     on_doubt: OnDoubt | None
     doubt_wait: float
@@ -135,7 +137,7 @@ def build(document: Mapping[str, Any], registry: Registry, base: Path, path: Pat
         directory=absolute(keys["directory"], base),
         max_workers=int(keys["max_workers"]),
         session=keys["session"],
-        sessions=int(keys["sessions"]),
+        sessions=int(keys["sessions"]) if "sessions" in keys else None,
         lease=keys["lease"],
         on_doubt="wait" if isinstance(doubt, dict) else doubt,
         doubt_wait=float(doubt["wait"]) if isinstance(doubt, dict) else 0.0,

@@ -42,6 +42,10 @@ class LoginSession(Protocol):
     """What a login works with: an HTTP session with a cookie jar of its own, empty at first."""
 
     @property
+    def number(self) -> int:
+        """Which of several sessions is logged in, from 1; only an auth with a `session_count` needs to know."""
+
+    @property
     def http(self) -> requests.Session:
         """Sends requests; cookies are kept by the rules of RFC 6265bis, redirects are followed."""
 
@@ -59,6 +63,11 @@ class Auth(Plugin):
     def can_login(self) -> bool:
         """Whether `login` can make a *new* session at the service (an imported jar cannot)."""
         return True
+
+    @property
+    def session_count(self) -> int | None:
+        """How many sessions it has to give; None where `login` makes as many as one asks for."""
+        return None
 
     @abstractmethod
     def login(self, session: LoginSession) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from argosy.contracts import Auth, CookieStore, Output, Plugin, PluginContext, ResponseHead, Source
 from argosy.errors import PluginError
 from argosy.events import Emit, EventKind
 from argosy.redaction import Redactor
-from argosy.run.pool import SessionPool
+from argosy.run.sessions.pool import SessionPool, Share
 from argosy.run.staging import StagingArea
 from argosy.run.stop import Stop
+from argosy.session.allowance import Allowance
 from argosy.session.policy import Watch
 from argosy.transport.pacing import Pacer
 
@@ -38,8 +39,8 @@ class Environment:
         Told the secrets; takes them out of what is shown.
     ask
         Asks the person for a secret, or None.
-    sessions
-        The names of the sessions to use; None for all that the settings ask for.
+    share, allowance
+        In a worker process, what the run's own has found out about the sessions, and what asks it before a login.
     """
 
     def __init__(
@@ -50,7 +51,8 @@ class Environment:
         stop: Stop,
         redactor: Redactor,
         ask: Callable[[str], str] | None = None,
-        sessions: Sequence[str] | None = None,
+        share: Share | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         self.settings = settings
         self.stop = stop
@@ -73,7 +75,8 @@ class Environment:
             is_refusal=self._is_refusal,
             watch=Watch(self._waiting, self._logged_in, self.notice, redactor.add, stop.sleep),
             pacer=self.pacer,
-            names=sessions,
+            share=share,
+            allowance=allowance,
         )
 
     def plugins(self) -> tuple[Plugin, ...]:

@@ -164,8 +164,6 @@ class Run:
         self._emit(EventKind.RUN_STARTED, None, data)
         if choice.reason:
             environment.notice(choice.reason)
-        for notice in getattr(environment.auth, "notices", ()):
-            environment.notice(str(notice))
         for plugin in (*environment.plugins(), choice.strategy):
             if plugin.experimental:
                 environment.notice(
@@ -188,11 +186,19 @@ class Run:
         if not planned.to_do:
             return
         environment.pool.log_in()
-        hub = Hub(self._emit, self.stop, {"secret": self._ask or (lambda prompt: None)})
+        for notice in getattr(environment.auth, "notices", ()):
+            environment.notice(str(notice))
+        allowance = environment.pool.allowance
+        answers: dict[str, Callable[[str], str | None]] = {
+            "secret": self._ask or (lambda prompt: None),
+            "login": allowance.ask,
+            "login-failed": allowance.failed,
+        }
+        hub = Hub(self._emit, self.stop, answers)
         worker = Worker(
             environment,
             self._emit,
-            lambda: Recipe(self.settings, self.registry, hub.address, environment.pool.names),
+            lambda: Recipe(self.settings, self.registry, hub.address, environment.pool.share),
         )
         try:
             self._rounds(environment, plan, choice.strategy, worker)
@@ -276,7 +282,7 @@ class Run:
             strategy_reason=choice.reason,
             max_workers=self.settings.max_workers,
             lease=environment.pool.lease.value,
-            sessions=len(environment.pool.names),
+            sessions=environment.pool.used,
             counts=Counts(planned.items, self._done, skipped, self._failed, left),
             bytes=self._bytes,
             requests=counts["requests"],

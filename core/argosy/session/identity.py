@@ -40,3 +40,19 @@ def this_holder() -> Holder:
     pid = os.getpid()
     host, start = _this_process(pid)
     return Holder(host, pid, start, threading.current_thread().name, time.time(), boot_id())
+
+
+def has_ended(holder: Holder) -> bool:
+    """Return whether the process that made a mark is known to be gone; one of another machine is not."""
+    host, _ = _this_process(os.getpid())
+    return holder.host == host and process_start(holder.pid) != holder.process_start
+
+
+def is_this_process(holder: Holder) -> bool:
+    """Return whether a mark was made by this process."""
+    pid = os.getpid()
+    return (holder.host, holder.pid, holder.process_start) == (
+        _this_process(pid)[0],
+        pid,
+        _this_process(pid)[1],
+    )

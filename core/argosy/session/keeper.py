@@ -12,7 +12,9 @@ from collections.abc import Callable
 
 from argosy.contracts.cookie_store import CookieStore, Release, Scope
 from argosy.cookies import jar
-from argosy.errors import ArgosyError, GenerationMoved, LoginFailed, SessionInDoubt, SessionLost, StoreError
+from argosy.errors import ArgosyError, GenerationMoved, LoginFailed, SessionLost, StoreError
+from argosy.session import lost
+from argosy.session.allowance import Allowance, LoginAllowance
 from argosy.session.identity import boot_id
 from argosy.session.lease import ExclusiveLease, Lease, SharedLease, Stamp, changed, put
 from argosy.session.policy import Discipline, Policy, Watch
@@ -37,6 +39,11 @@ class SessionKeeper:
         Logs in and returns the cookies of the new session; None where nobody can.
     watch
         Who is told.
+    allowance
+        Says whether it may log in; where it is not given, `policy` says how often.
+    may_renew
+        Asked, under the hold and with the record, whether to log in again after the service ended the session; a
+        pool says no where one of its other sessions is the cause.
     """
 
     def __init__(
@@ -47,6 +54,8 @@ class SessionKeeper:
         *,
         login: Callable[[], jar.Jar] | None = None,
         watch: Watch = Watch(),
+        allowance: Allowance | None = None,
+        may_renew: Callable[[SessionRecord], bool] = lambda record: True,
     ) -> None:
         self.store = store
         self.session = session
@@ -55,6 +64,8 @@ class SessionKeeper:
         self.refusals = 0
         self._login = login
         self._watch = watch
+        self._allowance = allowance or LoginAllowance(policy.max_logins)
+        self._may_renew = may_renew
         self._mutex = threading.Lock()
         self._fruitless = 0
         self._lost: tuple[SessionLost | LoginFailed, int] | None = None
@@ -156,14 +167,8 @@ class SessionKeeper:
             if not again and not stamp.exclusive and record.cookies != stamp.cookies:
                 return
             if not self.policy.renewable and record.logins:
-                raise self._lose(
-                    SessionLost(
-                        f"The service refuses the session {self.session!r}, and it cannot be renewed from here. "
-                        "Everything done so far is kept.",
-                        hint="Export the cookies from your browser again, then run: argosy login CONFIG",
-                    )
-                )
-            self._log_in(record, "the service refused the session")
+                raise self._lose(lost.refused(self.session))
+            self._renew(record, "the service refused the session")
         finally:
             release()
 
@@ -177,15 +182,33 @@ class SessionKeeper:
         """
         with self._mutex:
             self._fruitless += 1
-            lost = self._fruitless >= FRUITLESS
-        if lost:
-            raise self._lose(
-                SessionLost(
-                    f"The service accepts the login but refuses {FRUITLESS} requests in a row after it. "
-                    "Everything done so far is kept.",
-                    hint="Check with a browser what this account may download.",
-                )
-            )
+            useless = self._fruitless >= FRUITLESS
+        if useless:
+            raise self._lose(lost.fruitless(FRUITLESS))
+
+    def retire(self, logins: int) -> None:
+        """Say in the store that nobody is to use the session until a login is asked for.
+
+        Parameters
+        ----------
+        logins
+            Its count of logins when that was decided; where somebody has logged in since, nothing is done.
+        """
+        release = self._acquire()
+        try:
+            record = self._read()
+            if record.logins == logins:
+                self._write(record, status=Status.RETIRED, holder=None)
+        finally:
+            release()
+
+    def forgive(self) -> None:
+        """Forget what lost the session: it turned out to be good."""
+        self._lost = None
+
+    def doubt_left(self) -> float:
+        """Return the seconds until a session in doubt may be tried, where the policy is to wait; else 0."""
+        return max(self._doubt_left(self._read()), 0.0)
 
     def sync(self) -> None:
         """Put the session on stable storage at the end of a run, and say so in its record.
@@ -231,7 +254,9 @@ class SessionKeeper:
         return self.policy.discipline is Discipline.SHARED
 
     def _needs_login(self, record: SessionRecord) -> bool:
-        return self._login is not None and (not record.logins or record.status is Status.DEAD)
+        return self._login is not None and (
+            not record.logins or record.status in (Status.DEAD, Status.RETIRED)
+        )
 
     def _acquire(self) -> Release:
         release = self.store.acquire(self.session, wait=False)
@@ -291,15 +316,15 @@ class SessionKeeper:
 
     def _usable(self, record: SessionRecord) -> None:
         """Log in where there is no session, or where the policy for a session in doubt is to log in."""
+        if record.status is Status.RETIRED:
+            raise self._lose(lost.retired(self.session))
         if self._needs_login(record):
             if record.logins and not self.policy.renewable:
-                raise self._lose(
-                    SessionLost(
-                        f"The service has ended the session {self.session!r}, and it cannot be renewed from here.",
-                        hint="Export the cookies from your browser again, then run: argosy login CONFIG",
-                    )
-                )
-            self._log_in(record, "the service ended the session" if record.logins else "first use")
+                raise self._lose(lost.ended(self.session))
+            if record.logins:
+                self._renew(record, "the service ended the session")
+            else:
+                self._log_in(record, "first use")
         elif self._in_doubt(record):
             self._resolve_doubt(record)
 
@@ -310,38 +335,40 @@ class SessionKeeper:
         elif policy == "wait":
             self._write(record, status=Status.IDLE, holder=None)
         else:
-            who = f" by process {record.holder.pid} on {record.holder.host}" if record.holder else ""
             # not remembered: whoever comes next looks again, and somebody may have logged in
-            raise SessionInDoubt(
-                f"The session {self.session!r} is in doubt: a request was sent{who} and its answer never came, "
-                "so the service may have replaced the token. Everything done so far is kept.",
-                hint='Log in again: argosy login CONFIG. If the service never replaces tokens, set "lease" to '
-                '"shared"; if an old token stays good for a while, set "on_doubt" to {"wait": SECONDS}.',
-            )
+            raise lost.in_doubt(record)
+
+    def _renew(self, record: SessionRecord, reason: str) -> None:
+        """Log in again after the service ended the session, unless that would only end another one."""
+        if record.status is Status.RETIRED:
+            raise self._lose(lost.retired(self.session))
+        if not self._may_renew(record):
+            raise self._lose(lost.rival(record))
+        self._log_in(record, reason)
 
     def _log_in(self, record: SessionRecord, reason: str) -> None:
         self._raise_if_lost()
         if self._login is None:
-            raise self._lose(
-                SessionLost(f"The session {self.session!r} cannot be renewed: nobody can log in.")
-            )
-        if self.logins >= self.policy.max_logins:
-            raise self._lose(
-                SessionLost(
-                    f"The session {self.session!r} was logged in {self.logins} times in this run, which is the limit. "
-                    "Everything done so far is kept.",
-                    hint='If the service really ends sessions that often, raise "max_logins".',
-                )
-            )
+            raise self._lose(lost.nobody(self.session))
+        if (why_not := self._allowance.ask(self.session)) is not None:
+            raise self._lose(lost.not_allowed(self.session, why_not))
         self._watch.waiting("login")
-        self.logins += 1
         try:
             cookies = self._login()
         except LoginFailed as error:
+            self._allowance.failed(self.session)
             raise self._lose(error) from None
         for cookie in cookies:
             self._watch.secret(cookie.value)
-        self._write(record, cookies=cookies, status=Status.IDLE, holder=None, logins=record.logins + 1)
+        self._write(
+            record,
+            cookies=cookies,
+            status=Status.IDLE,
+            holder=None,
+            logins=record.logins + 1,
+            logged_in=time.time(),
+        )
+        self.logins += 1
         self._watch.login(reason)
 
     def _lose(self, error: SessionLost | LoginFailed) -> ArgosyError:

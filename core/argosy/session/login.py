@@ -21,10 +21,13 @@ class CookieJar:
     ----------
     http
         Sends the login's requests, and gives the jar what they bring.
+    number
+        Which session it is for, from 1.
     """
 
-    def __init__(self, http: requests.Session) -> None:
+    def __init__(self, http: requests.Session, number: int = 1) -> None:
         self.http = http
+        self.number = number
         self.cookies: Jar = ()
 
     def add_cookies(self, cookies: Iterable[Cookie]) -> None:

@@ -15,6 +15,9 @@ class Status(StrEnum):
     IDLE = "idle"  # the token is good as far as we know
     IN_FLIGHT = "in_flight"  # it was sent, or is about to be, by the holder
     DEAD = "dead"  # the service ended the session
+    RETIRED = (
+        "retired"  # the service ends it whenever another session logs in; not used until a login is asked for
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class SessionRecord:
         Who has it in flight.
     logins
         How many logins it has seen; a refusal is compared with it.
+    logged_in
+        When the last of them was, seconds since the epoch.
     learned
         What was learned about the service, for the lease that is chosen by watching.
     saved
@@ -76,10 +81,16 @@ class SessionRecord:
     status: Status = Status.IDLE
     holder: Holder | None = None
     logins: int = 0
+    logged_in: float = 0.0
     learned: dict[str, Any] = field(default_factory=dict)
     saved: float = 0.0
     boot: str = ""
     synced: bool = False
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether there is a session, as far as is known, so that no login is needed."""
+        return self.logins > 0 and self.status not in (Status.DEAD, Status.RETIRED)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values. They hold the token: they go into a store and nowhere else."""
@@ -88,6 +99,7 @@ class SessionRecord:
             "generation": self.generation,
             "status": self.status.value,
             "logins": self.logins,
+            "logged_in": self.logged_in,
             "saved": self.saved,
             "boot": self.boot,
             "synced": self.synced,
@@ -116,6 +128,7 @@ class SessionRecord:
             status=Status(value["status"]),
             holder=Holder(**holder) if holder is not None else None,
             logins=int(value["logins"]),
+            logged_in=float(value.get("logged_in", 0.0)),
             learned=dict(value.get("learned", {})),
             saved=float(value["saved"]),
             boot=str(value["boot"]),

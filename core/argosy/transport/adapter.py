@@ -18,6 +18,7 @@ from argosy.cookies.matching import Target
 from argosy.session.keeper import SessionKeeper
 from argosy.session.policy import Discipline, Policy
 from argosy.transport.body import Body
+from argosy.transport.load import Load, MeasuredLease
 from argosy.transport.pacing import Pacer
 from argosy.transport.sending import POOL_CLASSES, NotSent, Sending, Watchdog, current
 
@@ -41,6 +42,8 @@ class LeasedAdapter(HTTPAdapter):
         session is in doubt.
     pacer
         Spaces requests to a host.
+    load
+        Told how long each request holds the session.
 
     Notes
     -----
@@ -55,6 +58,7 @@ class LeasedAdapter(HTTPAdapter):
         lease: str = "exclusive",
         deadline: float = 60.0,
         pacer: Pacer | None = None,
+        load: Load | None = None,
     ) -> None:
         if isinstance(store, SessionKeeper):
             self.keeper = store
@@ -62,6 +66,7 @@ class LeasedAdapter(HTTPAdapter):
             self.keeper = SessionKeeper(store, session, Policy(discipline=Discipline(lease)))
         self.deadline = deadline
         self.pacer = pacer or Pacer()
+        self.load = load or Load()
         self._watchdog = Watchdog()
         super().__init__(pool_maxsize=POOL_SIZE, max_retries=0)
 
@@ -105,7 +110,7 @@ class LeasedAdapter(HTTPAdapter):
             self.deadline,
             self._watchdog,
             url,
-            lambda: self.keeper.lease(url, lambda: self.pacer.admit(host)),
+            lambda: MeasuredLease(self.keeper.lease(url, lambda: self.pacer.admit(host)), self.load),
         )
         token = current.set(sending)
         request.headers.pop("Cookie", None)  # what the requests session may have put there is older
@@ -133,6 +138,7 @@ class LeasedAdapter(HTTPAdapter):
             lease.end()
         response = super().build_response(req, resp)
         response.argosy_stamp = lease.stamp  # type: ignore[attr-defined]  # a note for the caller
+        response.argosy_sent_at = sending.sent_at  # type: ignore[attr-defined]  # a note for the caller
         if lease.to_end:
             response.raw = Body(response.raw, on_end=lambda complete: lease.end(complete=complete))
         return response

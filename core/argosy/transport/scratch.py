@@ -56,16 +56,18 @@ class _ScratchAdapter(HTTPAdapter):
         return super().build_response(req, resp)
 
 
-def open_jar(timeout: tuple[float, float]) -> CookieJar:
+def open_jar(timeout: tuple[float, float], number: int = 1) -> CookieJar:
     """Return an empty jar with an HTTP session on it.
 
     Parameters
     ----------
     timeout
         Seconds to connect, and for each answer.
+    number
+        Which session it is for, from 1.
     """
     session: Any = plain_session()
-    opened = CookieJar(session)
+    opened = CookieJar(session, number)
     adapter = _ScratchAdapter(timeout)
     adapter.target = opened
     session.mount("https://", adapter)

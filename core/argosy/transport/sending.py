@@ -54,6 +54,7 @@ class Sending:
 
     def __init__(self, seconds: float, watchdog: Watchdog, url: str, lend: Callable[[], Lease]) -> None:
         self.url = url
+        self.sent_at = 0.0  # seconds since the epoch
         self.deadline = float("inf")
         self.expired = False
         self.bytes_out = 0
@@ -80,6 +81,7 @@ class Sending:
                 raise NotSent(error) from None
             finally:
                 current.reset(outer)
+            self.sent_at = time.time()
             self.deadline = time.monotonic() + self._seconds
         return self.lease
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urldefrag
@@ -17,6 +18,7 @@ from argosy.session.keeper import SessionKeeper
 from argosy.session.lease import Stamp
 from argosy.transport.adapter import LeasedAdapter
 from argosy.transport.body import discard, peek
+from argosy.transport.load import Load
 from argosy.transport.pacing import Pacer
 
 #: Bytes of an HTML body that a refusal is looked for in.
@@ -36,7 +38,7 @@ def plain_session() -> requests.Session:
     record. Compression is not asked for: a truncated body that was compressed ends early without an error.
     """
     session = requests.Session()
-    _make_plain(session)
+    make_plain(session)
     return session
 
 
@@ -47,12 +49,20 @@ class _NoJar(RequestsCookieJar):
         """Do nothing."""
 
 
-def _make_plain(session: requests.Session) -> None:
+def make_plain(session: requests.Session) -> None:
+    """Make a session one that takes nothing from its surroundings."""
     session.trust_env = False
     session.max_redirects = MAX_REDIRECTS
     session.cookies = _NoJar(policy=DefaultCookiePolicy(allowed_domains=[]))
     session.headers["User-Agent"] = f"argosy/{__version__}"
     session.headers["Accept-Encoding"] = "identity"
+
+
+@dataclass(slots=True)
+class LoginDoubts:
+    """Whether a login has turned out not to help: a request was refused right after it."""
+
+    raised: bool = False
 
 
 class AuthorizedSession(requests.Session):
@@ -68,6 +78,12 @@ class AuthorizedSession(requests.Session):
         Spaces requests to a host.
     timeout
         Seconds: to connect, for send + headers, and between two pieces of a body.
+    load
+        Told how long each request holds the session.
+    doubts
+        What is known about logins that do not help; shared by the sessions of one account.
+    on_accepted
+        Called with the time (seconds since the epoch) at which a request was sent that the service accepted.
     """
 
     def __init__(
@@ -77,17 +93,20 @@ class AuthorizedSession(requests.Session):
         *,
         pacer: Pacer | None = None,
         timeout: tuple[float, float, float] = (10.0, 60.0, 60.0),
+        load: Load | None = None,
+        doubts: LoginDoubts | None = None,
+        on_accepted: Callable[[float], None] = lambda sent_at: None,
     ) -> None:
         super().__init__()
-        _make_plain(self)
+        make_plain(self)
         self.keeper = keeper
-        self.active = 0
         self._is_refusal = is_refusal
         connect, headers, read = timeout
         self._timeout = (connect, max(headers, read))  # the adapter's own deadline cuts late headers
         self._proof: str | None = None
-        self._doubts_logins = False
-        adapter = LeasedAdapter(keeper, deadline=headers, pacer=pacer)
+        self._doubts = doubts or LoginDoubts()
+        self._on_accepted = on_accepted
+        adapter = LeasedAdapter(keeper, deadline=headers, pacer=pacer, load=load)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
@@ -111,16 +130,17 @@ class AuthorizedSession(requests.Session):
             stamp: Stamp = first.argosy_stamp  # type: ignore[attr-defined]  # the adapter's note
             if not self._refuses(response):
                 self.keeper.accepted(stamp)
+                self._on_accepted(response.argosy_sent_at)  # type: ignore[attr-defined]  # as above
                 self._proof = response.url if response.ok else self._proof
                 if not stream:
                     response.content  # noqa: B018 - reads the body, as requests does
                 return response
             discard(response)
             if refused_logins is not None and stamp.logins != refused_logins:
-                self._doubts_logins = True
+                self._doubts.raised = True
                 self.keeper.fruitless()
                 raise self._refused(response)
-            if self._doubts_logins and self._is_good(but=response.url):
+            if (self._doubts.raised or not self.keeper.policy.renewable) and self._is_good(but=response.url):
                 raise self._refused(response)
             self.keeper.refused(stamp, again=refused_logins is not None)
             refused_logins = stamp.logins
@@ -158,8 +178,8 @@ class AuthorizedSession(requests.Session):
     def _is_good(self, but: str) -> bool:
         """Return whether something that was accepted before still is: then the refusal is not the session's.
 
-        Asked only after a login did not help: without it, each thing this account may not have would
-        cost a login.
+        Asked only after a login did not help, or where one cannot log in again: without it, each thing this
+        account may not have would cost a login, or the session.
         """
         proof = self._proof
         if proof is None or proof == but:

@@ -24,11 +24,7 @@ _AGAIN = "Log in with the browser and export its cookies again."
 class CookieImport(Auth):
     """Puts the cookies of an exported jar into the session; it cannot log in again when they are refused.
 
-    Attributes
-    ----------
-    notices
-        What the person should know about the jar, filled by `login`: it can be read by others, or some of its
-        cookies were left out.
+    Several jars, each of a login of its own, are as many sessions.
     """
 
     name = "cookies"
@@ -37,9 +33,18 @@ class CookieImport(Auth):
         "type": "object",
         "properties": {
             "path": {
-                "type": "string",
-                "minLength": 1,
-                "description": "The file: cookies.txt, a JSON list of cookies, or a JSON object of names and values.",
+                "anyOf": [
+                    {"type": "string", "minLength": 1},
+                    {
+                        "type": "array",
+                        "items": {"type": "string", "minLength": 1},
+                        "minItems": 1,
+                        "maxItems": 64,
+                        "uniqueItems": True,
+                    },
+                ],
+                "description": "The file: cookies.txt, a JSON list of cookies, or a JSON object of names and values."
+                " A list of files, each of a login of its own, makes as many sessions.",
             },
             "url": {
                 "type": "string",
@@ -58,56 +63,87 @@ class CookieImport(Auth):
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         super().__init__(options, context)
-        self.notices: list[str] = []
-        self._path = context.path(options["path"])
+        self._notices: dict[Path, list[str]] = {}
+        self._imported: dict[Path, set[Cookie]] = {}
+        paths = [options["path"]] if isinstance(options["path"], str) else options["path"]
+        self._paths = [context.path(path) for path in paths]
+        if len({path.resolve() for path in self._paths}) < len(self._paths):
+            raise ConfigError(
+                "The option path of the auth cookies names one file twice.",
+                hint="Each session needs an export of a login of its own.",
+            )
         self._site = _site(options)
         self._rules = RefusalRules.from_options(options)
+
+    @property
+    def notices(self) -> list[str]:
+        """What the person should know about the jars that were read: others can read it, or cookies were left out."""
+        return [notice for notices in self._notices.values() for notice in notices]
 
     @property
     def can_login(self) -> bool:
         """False: an imported jar is one session, and makes no new one."""
         return False
 
+    @property
+    def session_count(self) -> int:
+        """One session for each file."""
+        return len(self._paths)
+
     def login(self, session: LoginSession) -> None:
-        """Put the jar's cookies into the session.
+        """Put the cookies of the session's jar into it.
 
         Raises
         ------
         ConfigError
             If the cookies do not say where they belong, and the configuration does not either.
         LoginFailed
-            If the file cannot be read, or has no cookies that are still good.
+            If the file cannot be read, has no cookies that are still good, or has the cookies of another one.
         """
-        self.notices.clear()
-        text = _read(self._path, self.notices)
-        try:
-            jar = parse_jar(text, self._site)
-        except NotAJar:
-            raise LoginFailed(
-                f"The cookie file {self._path} was not recognised, so there is no session.",
-                hint="It should be cookies.txt, a JSON list of cookies, or a JSON object of names and values.",
-            ) from None
-        session.add_cookies(self._good(jar))
+        # where there is one file, nothing needs to know that there could be several
+        path = self._paths[session.number - 1] if len(self._paths) > 1 else self._paths[0]
+        self._notices.pop(path, None)
+        cookies = self._import(path)
+        for other in self._paths:
+            if other != path and set(cookies) == self._imported.get(other):
+                raise LoginFailed(
+                    f"The cookie files {other} and {path} hold the same session, so the second one is not used.",
+                    hint="Each session needs an export of a login of its own.",
+                )
+        self._imported[path] = set(cookies)
+        session.add_cookies(cookies)
 
     def is_refusal(self, response: ResponseHead) -> bool:
         """Return whether the response says that the imported session is not accepted."""
         return self._rules.is_refusal(response)
 
-    def _good(self, jar: Jar) -> list[Cookie]:
+    def _import(self, path: Path) -> list[Cookie]:
+        notices = self._notices[path] = []
+        text = _read(path, notices)
+        try:
+            jar = parse_jar(text, self._site)
+        except NotAJar:
+            raise LoginFailed(
+                f"The cookie file {path} was not recognised, so there is no session.",
+                hint="It should be cookies.txt, a JSON list of cookies, or a JSON object of names and values.",
+            ) from None
+        return self._good(jar, path, notices)
+
+    def _good(self, jar: Jar, path: Path, notices: list[str]) -> list[Cookie]:
         if jar.homeless:
             raise ConfigError(
-                f"The cookies in {self._path} do not say which site they belong to.",
+                f"The cookies in {path} do not say which site they belong to.",
                 hint='Name it in the configuration, beside the path: "url": "https://library.example/".',
             )
         if not jar.cookies:
-            raise LoginFailed(f"The cookie file {self._path} has no cookies in it.", hint=_AGAIN)
+            raise LoginFailed(f"The cookie file {path} has no cookies in it.", hint=_AGAIN)
         now = time.time()
         good = [cookie for cookie in jar.cookies if not cookie.expired(now)]
         if not good:
-            raise LoginFailed(f"All {len(jar.cookies)} cookies in {self._path} have expired.", hint=_AGAIN)
+            raise LoginFailed(f"All {len(jar.cookies)} cookies in {path} have expired.", hint=_AGAIN)
         if jar.left_out:
             places = ", ".join(jar.left_out[:5]) + (", ..." if len(jar.left_out) > 5 else "")
-            self.notices.append(f"In {self._path}, these are not cookies and were left out: {places}.")
+            notices.append(f"In {path}, these are not cookies and were left out: {places}.")
         return good
 
 

@@ -22,7 +22,7 @@ def test_the_defaults(registry: Registry, tmp_path: Path, monkeypatch: pytest.Mo
     assert (settings.auth, settings.cookie_store) == ({"use": "none"}, {"use": "memory"})
     assert (settings.output, settings.observers) == (({"use": "files"},), ())
     assert settings.timeout == Timeout(10, 60, 60)
-    assert (settings.max_workers, settings.sessions, settings.lease) == (4, 1, "auto")
+    assert (settings.max_workers, settings.sessions, settings.lease) == (4, None, "auto")
     assert (settings.max_logins, settings.token_save_interval, settings.max_retries) == (20, 1, 3)
 
 

@@ -13,7 +13,9 @@ from argosy.model import Job, Outcome, State
 from argosy.redaction import Redactor
 from argosy.run.environment import Environment
 from argosy.run.processes.link import Link
+from argosy.run.sessions.pool import Share
 from argosy.run.stop import Stop
+from argosy.session.allowance import RemoteAllowance
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
@@ -33,14 +35,14 @@ class Recipe:
         The plugins; their classes are imported there.
     address
         Where the run listens.
-    sessions
-        The names of the sessions that the run has found usable.
+    share
+        What the run has found out about its sessions.
     """
 
     settings: Settings
     registry: Registry
     address: str
-    sessions: tuple[str, ...]
+    share: Share
 
 
 class RemoteWorker:
@@ -86,7 +88,8 @@ class RemoteWorker:
                     stop,
                     Redactor(),
                     self._ask,
-                    recipe.sessions,
+                    recipe.share,
+                    RemoteAllowance(self._link.ask),
                 )
                 # at the end of a process of multiprocessing's, and of any other at its exit
                 util.Finalize(None, self._close, exitpriority=10)

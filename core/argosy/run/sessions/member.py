@@ -1,0 +1,156 @@
+"""One session of a pool, and what makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from argosy.contracts import Auth, CookieStore, ResponseHead
+from argosy.errors import ConfigError, PluginError
+from argosy.session.allowance import Allowance
+from argosy.session.keeper import SessionKeeper
+from argosy.session.login import logger_in
+from argosy.session.policy import Policy, Watch
+from argosy.session.record import SessionRecord
+from argosy.transport.load import Load
+from argosy.transport.pacing import Pacer
+from argosy.transport.scratch import open_jar
+from argosy.transport.session import AuthorizedSession, LoginDoubts
+
+if TYPE_CHECKING:
+    from argosy.config.settings import Settings
+
+
+class Member:
+    """One session of a pool.
+
+    Parameters
+    ----------
+    keeper
+        Its keeper.
+    session
+        Sends requests on it.
+    load
+        How busy it is.
+    """
+
+    def __init__(self, keeper: SessionKeeper, session: AuthorizedSession, load: Load) -> None:
+        self.keeper = keeper
+        self.session = session
+        self.load = load
+        self.turn = 0  # raised with each request it gets, so that all free sessions have their turn
+        self.served = False  # whether a request was accepted on it
+        self.retired = False  # whether it is used no more
+
+    @property
+    def name(self) -> str:
+        """Its name in the cookie store."""
+        return self.keeper.session
+
+
+class Recruiter:
+    """Makes the sessions of a pool; they have the login, the bound on logins and the pace in common.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+    policy
+        What the keepers may do.
+    auth, store
+        The plugins that log in and keep the sessions.
+    is_refusal
+        The auth plugin's judgement.
+    watch
+        Who is told what happens.
+    pacer
+        Spaces requests to a host.
+    allowance
+        Says whether a session may be logged in.
+    may_renew
+        Says whether a session that the service ended may be logged in again.
+    on_accepted
+        Called with a session's name, and the time at which a request was sent that was accepted.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        policy: Policy,
+        auth: Auth,
+        store: CookieStore,
+        *,
+        is_refusal: Callable[[ResponseHead], bool],
+        watch: Watch,
+        pacer: Pacer,
+        allowance: Allowance,
+        may_renew: Callable[[SessionRecord], bool],
+        on_accepted: Callable[[str, float], None],
+    ) -> None:
+        self._timeout = settings.timeout
+        self._policy = policy
+        self._auth = auth
+        self._store = store
+        self._is_refusal = is_refusal
+        self._watch = watch
+        self._pacer = pacer
+        self._allowance = allowance
+        self._may_renew = may_renew
+        self._on_accepted = on_accepted
+        self._doubts = LoginDoubts()
+
+    def member(self, name: str, number: int) -> Member:
+        """Return the session of this name, the so manieth of its pool (from 1)."""
+        timeout, load = self._timeout, Load()
+        keeper = SessionKeeper(
+            self._store,
+            name,
+            self._policy,
+            login=None
+            if self._auth.anonymous
+            else logger_in(self._auth, lambda: open_jar((timeout.connect, timeout.headers), number)),
+            watch=self._watch,
+            allowance=self._allowance,
+            may_renew=self._may_renew,
+        )
+
+        def accepted(sent_at: float) -> None:
+            member.served = True
+            self._on_accepted(name, sent_at)
+
+        session = AuthorizedSession(
+            keeper,
+            self._is_refusal,
+            pacer=self._pacer,
+            timeout=(timeout.connect, timeout.headers, timeout.read),
+            load=load,
+            doubts=self._doubts,
+            on_accepted=accepted,
+        )
+        member = Member(keeper, session, load)
+        return member
+
+
+def session_names(settings: Settings, auth: Auth) -> tuple[str, ...]:
+    """Return the names in the cookie store of the sessions that are asked for.
+
+    Raises
+    ------
+    ConfigError
+        If the settings ask for another number of sessions than the auth plugin has to give.
+    """
+    first, asked = settings.session, settings.sessions
+    brought: object = auth.session_count  # a plugin may give anything
+    if brought is not None and not (isinstance(brought, int) and brought >= 1):
+        raise PluginError(
+            f"The auth plugin {auth.name!r} says that it has {brought!r} sessions; it should be a number from 1.",
+            hint="Report it to the plugin's author.",
+            plugin=auth.name,
+        )
+    if asked is not None and brought is not None and asked != brought:
+        raise ConfigError(
+            f'"sessions" asks for {asked}, and the auth {auth.name!r} is given {brought}.',
+            hint=f'Leave "sessions" out, or give {auth.name!r} as many as it says.',
+        )
+    count = 1 if auth.anonymous else asked or brought or 1
+    return (first, *(f"{first}-{number}" for number in range(2, count + 1)))

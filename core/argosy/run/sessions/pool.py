@@ -1,0 +1,379 @@
+"""The sessions of one process, and which of them a request goes on.
+
+A request goes on a session that is free; where none is, on the one that is expected to be free soonest. A
+session that is lost is set aside, and the request tried on another one. Only what that one says decides: was
+it accepted, the first one is not used any more; was it refused as well, it was the request that is refused. So
+one session that dies does not stop the others, and the run ends only when none is left.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import requests
+from requests.adapters import BaseAdapter
+
+from argosy.contracts import Auth, CookieStore, ResponseHead
+from argosy.errors import LoginFailed, SessionError, SessionLost
+from argosy.run.sessions.member import Member, Recruiter, session_names
+from argosy.run.sessions.queues import Queues
+from argosy.run.sessions.rivals import Rivals
+from argosy.session.allowance import Allowance, LoginAllowance
+from argosy.session.keeper import SessionKeeper
+from argosy.session.policy import Discipline, Policy, Watch
+from argosy.session.record import SessionRecord, Status
+from argosy.transport.body import discard
+from argosy.transport.pacing import Pacer
+from argosy.transport.session import make_plain
+
+if TYPE_CHECKING:
+    from argosy.config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What the pool of a worker process is made of, beside the settings; fit to be pickled.
+
+    Parameters
+    ----------
+    names
+        The sessions that the run's own process has found usable.
+    since
+        When the run began, seconds since the epoch.
+    """
+
+    names: tuple[str, ...]
+    since: float
+
+
+class SessionPool:
+    """One or more sessions; making it logs nobody in and sends nothing.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+    auth, store
+        The plugins that log in and keep the sessions.
+    is_refusal
+        The auth plugin's judgement.
+    watch
+        Who is told what happens.
+    pacer
+        Spaces requests to a host.
+    share
+        In a worker process, what the run's own process has found out; None in that one.
+    allowance
+        Says whether a session may be logged in; in a worker process, it asks the run.
+
+    Raises
+    ------
+    ConfigError
+        If the settings ask for another number of sessions than the auth plugin has to give.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        auth: Auth,
+        store: CookieStore,
+        *,
+        is_refusal: Callable[[ResponseHead], bool],
+        watch: Watch,
+        pacer: Pacer,
+        share: Share | None = None,
+        allowance: Allowance | None = None,
+    ) -> None:
+        self.requests = 0
+        self._settings = settings
+        self._auth = auth
+        self._store = store
+        self._watch = watch
+        self._mutex = threading.Lock()
+        self._queues = Queues(store, waits=settings.on_doubt == "wait")
+        asked = session_names(settings, auth)
+        self._since = share.since if share else time.time()
+        # each session needs a login to begin with; `max_logins` is about what comes on top of that
+        self.allowance = allowance or LoginAllowance(settings.max_logins + len(asked) - 1)
+        self._rivals = Rivals(store, asked, self._since)
+        recruiter = Recruiter(
+            settings,
+            Policy(
+                self.lease,
+                settings.on_doubt,
+                settings.doubt_wait,
+                settings.max_logins,
+                renewable=auth.can_login,
+            ),
+            auth,
+            store,
+            is_refusal=is_refusal,
+            watch=watch,
+            pacer=pacer,
+            allowance=self.allowance,
+            may_renew=lambda record: not self._rivals.is_suspect(record),
+            on_accepted=self._rivals.good,
+        )
+        self._members = [recruiter.member(name, number) for number, name in enumerate(asked, 1)]
+        for member in self._members:
+            if share is not None and member.name not in share.names:
+                self._leave_out(member)
+        #: For a source that expands an item; each request goes on a session of the pool.
+        self.http: requests.Session = PoolSession(self)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the sessions that can be used as far as is known."""
+        return tuple(member.name for member in self._members if not member.retired)
+
+    @property
+    def keepers(self) -> list[SessionKeeper]:
+        """The keepers of the sessions that can be used."""
+        return [member.keeper for member in self._members if not member.retired]
+
+    @property
+    def asked(self) -> int:
+        """How many sessions were asked for."""
+        return len(self._members)
+
+    @property
+    def share(self) -> Share:
+        """What the pool of a worker process is made of."""
+        return Share(self.names, self._since)
+
+    @property
+    def used(self) -> int:
+        """How many sessions were used, or can be."""
+        return sum(
+            m.served or not (m.retired or self._record(m).status is Status.RETIRED) for m in self._members
+        )
+
+    @property
+    def lease(self) -> Discipline:
+        """The discipline that is used."""
+        if self._auth.anonymous:
+            return Discipline.SHARED  # nobody is logged in: there is no token to protect
+        if self._settings.lease == "auto":
+            return Discipline.EXCLUSIVE
+        return Discipline(self._settings.lease)
+
+    @property
+    def logins(self) -> int:
+        """The logins made from this process."""
+        return sum(member.keeper.logins for member in self._members)
+
+    @property
+    def refusals(self) -> int:
+        """The refusals that were seen in this process."""
+        return sum(member.keeper.refusals for member in self._members)
+
+    def counts(self) -> dict[str, int]:
+        """Return the figures of this process that a report adds up."""
+        return {"requests": self.requests, "logins": self.logins, "refusals": self.refusals}
+
+    def log_in(self) -> None:
+        """Make sure that there are sessions; a pool that the service allows fewer of goes on with those.
+
+        Raises
+        ------
+        SessionError
+            If there is no session at all; with ``strict``, also if there are fewer than asked for.
+        """
+        if self._auth.anonymous:
+            return
+        problems: dict[Member, SessionError] = {}
+        refused: LoginFailed | None = None
+        for member in self._members:
+            try:
+                if refused is not None and not self._record(member).is_usable:
+                    raise refused  # where one login was refused, no more are tried
+                member.keeper.ensure()
+            except SessionError as error:
+                problems[member] = error
+                if isinstance(error, LoginFailed) and self._auth.can_login:
+                    refused = error
+        if problems and (self._settings.strict or len(problems) == len(self._members)):
+            raise next(iter(problems.values()))
+        for member in problems:
+            self._leave_out(member)
+        asked, given = len(self._members), len(self.names)
+        for message in dict.fromkeys(map(str, problems.values())):
+            self._watch.notice(
+                f"The service gave {given} of the {asked} sessions asked for; the run goes on with {given}. ({message})"
+            )
+
+    def log_in_again(self) -> Iterator[tuple[SessionKeeper, SessionError | None]]:
+        """Log every session in, whatever there is; yield each with what went wrong, if anything."""
+        refused: LoginFailed | None = None
+        for member in self._members:
+            try:
+                if refused is not None:
+                    raise refused
+                member.keeper.login()
+                member.keeper.sync()
+            except SessionError as error:
+                if isinstance(error, LoginFailed) and self._auth.can_login:
+                    refused = error
+                yield member.keeper, error
+            else:
+                yield member.keeper, None
+
+    def get(self, url: str, **kwargs: Any) -> requests.Response:
+        """Send an authorised GET; the body is unread."""
+        return self.request("GET", url, stream=True, **kwargs)
+
+    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send an authorised request on the session that is free soonest, as `requests.Session.request` does.
+
+        Its redirects stay on that session. Where it is lost, the request is sent again on another one.
+
+        Raises
+        ------
+        SessionError
+            If no session is left.
+        Refused
+            If the service refuses this request although the session is good.
+        """
+        with self._mutex:
+            self.requests += 1
+        aside: dict[Member, SessionError] = {}
+        while True:
+            member, ticket = self._take(aside)
+            try:
+                response = member.session.request(method, url, *args, **kwargs)
+            except SessionError as error:
+                aside[member] = error
+                if not self._go_on(aside):
+                    for other in aside.keys() - {member}:
+                        self._retire(other, aside[other])
+                    raise
+            except BaseException:
+                self._forgive(aside)
+                raise
+            else:
+                if aside:
+                    self._conclude(aside, member, response)
+                return response
+            finally:
+                member.load.leave(ticket)
+
+    def save(self) -> None:
+        """Put the sessions on stable storage as they are; a worker that has one goes on meanwhile."""
+        if not self._auth.anonymous:
+            self._store.sync()
+
+    def sync(self) -> None:
+        """Put the sessions on stable storage, at the end of the run."""
+        if not self._auth.anonymous:
+            for keeper in self.keepers:
+                keeper.sync()
+
+    def close(self) -> None:
+        """Close the connections."""
+        for member in self._members:
+            member.session.close()
+
+    # -- which session
+
+    def _take(self, aside: Mapping[Member, object]) -> tuple[Member, object]:
+        """Choose a session for a request, and put the request into its queue."""
+        with self._mutex:
+            left = [m for m in self._members if not m.retired and m not in aside]
+            member = self._queues.soonest(left)
+            return member, self._queues.enter(member)
+
+    def adapter(self, url: str) -> BaseAdapter:
+        """Return what sends on the session that is free soonest."""
+        with self._mutex:
+            member = self._queues.soonest([m for m in self._members if not m.retired])
+        return member.session.get_adapter(url)
+
+    def _record(self, member: Member) -> SessionRecord:
+        return self._store.read(member.name) or SessionRecord(member.name)
+
+    # -- what becomes of a session that was lost
+
+    def _go_on(self, aside: dict[Member, SessionError]) -> bool:
+        """Return whether there is a session left to try; one that was only suspected may be the last hope."""
+        if any(not m.retired and m not in aside for m in self._members):
+            return True
+        suspects = [m for m, error in aside.items() if hasattr(error, "rival")]
+        for member in suspects:
+            self._acquit(member)
+            del aside[member]
+        return bool(suspects)
+
+    def _conclude(
+        self, aside: Mapping[Member, SessionError], good: Member, response: requests.Response
+    ) -> None:
+        """Use no more what was refused something that another session was given."""
+        for member, error in aside.items():
+            rival: int | None = getattr(error, "rival", None)
+            if rival is None:
+                self._retire(member, error)
+            elif self._rivals.logged_in(good.name) > error.at:  # type: ignore[attr-defined]  # a field of the error
+                self._acquit(member)  # the other one had to log in as well: they ended together
+            elif self._settings.strict:
+                discard(response)
+                raise SessionLost(
+                    f"The service ended the session {member.name!r} when another one logged in: it gives fewer than "
+                    f"the {len(self._members)} sessions asked for.",
+                    hint='Ask for fewer "sessions", or leave out "strict".',
+                )
+            else:
+                member.keeper.retire(rival)
+                self._retire(member, error)
+
+    def _retire(self, member: Member, error: SessionError) -> None:
+        with self._mutex:
+            if member.retired or len(self.names) == 1:  # somebody was faster; and the last one stays
+                return
+            self._leave_out(member)
+        if not hasattr(error, "retired"):  # else whoever found out has said so
+            self._watch.notice(
+                f"The session {member.name!r} is not used any more, and the run goes on with {len(self.names)} of "
+                f"{len(self._members)}: {error}"
+            )
+
+    def _forgive(self, aside: Mapping[Member, SessionError]) -> None:
+        """Let sessions be tried again that one refusal alone speaks against: nothing was found out about it."""
+        for member, error in aside.items():
+            if hasattr(error, "unsure"):
+                member.keeper.forgive()
+
+    def _acquit(self, member: Member) -> None:
+        """Let a session be logged in again that did not end because another one logged in."""
+        self._rivals.excuse(self._record(member))
+        member.keeper.forgive()
+
+    def _leave_out(self, member: Member) -> None:
+        member.retired = True
+        self._rivals.drop(member.name)
+
+
+class PoolSession(requests.Session):
+    """A requests session whose requests each go on a session of a pool.
+
+    Parameters
+    ----------
+    pool
+        The pool.
+    """
+
+    def __init__(self, pool: SessionPool) -> None:
+        super().__init__()
+        make_plain(self)
+        self._pool = pool
+
+    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send a request as `requests.Session.request` does."""
+        kwargs["headers"] = {**self.headers, **(kwargs.get("headers") or {})}
+        return self._pool.request(method, url, *args, **kwargs)
+
+    def get_adapter(self, url: str | bytes) -> BaseAdapter:
+        """Return what sends a request that was prepared by the caller: leased, but not judged."""
+        return self._pool.adapter(str(url))

@@ -1,0 +1,74 @@
+"""How often a run may log in: creating sessions is a quota of its own, and failed logins lock accounts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+#: Logins that the service does not accept, after which a run makes no more, over all its sessions.
+MOST_FAILED = 3
+
+
+class Allowance(Protocol):
+    """Says whether a session may be logged in; asked under the session's lease, right before each login."""
+
+    def ask(self, session: str) -> str | None:
+        """Count a login that is about to be made; return why it must not be made, or None where it may."""
+
+    def failed(self, session: str) -> None:
+        """Say that the service did not accept a login of this session."""
+
+
+class LoginAllowance:
+    """The allowance of one run, over all its sessions.
+
+    Parameters
+    ----------
+    most
+        Logins at most, whether they succeed or not.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._made = 0
+        self._failed: set[str] = set()
+        self._mutex = threading.Lock()
+
+    def ask(self, session: str) -> str | None:
+        """Count a login that is about to be made; return why it must not be made, or None where it may."""
+        with self._mutex:
+            if session in self._failed:
+                return "the service did not accept its login earlier in this run"
+            if len(self._failed) >= MOST_FAILED:
+                return f"the service did not accept {MOST_FAILED} logins in this run"
+            if self._made >= self.most:
+                return f"argosy has logged in {self.most} times in this run, which is the limit (max_logins)"
+            self._made += 1
+            return None
+
+    def failed(self, session: str) -> None:
+        """Say that the service did not accept a login of this session: it is not tried again."""
+        with self._mutex:
+            self._failed.add(session)
+
+
+class RemoteAllowance:
+    """The allowance of a run, asked from one of its worker processes.
+
+    Parameters
+    ----------
+    ask
+        Asks the run something by its name, and waits for the answer.
+    """
+
+    def __init__(self, ask: Callable[[str, str], str | None]) -> None:
+        self._ask = ask
+
+    def ask(self, session: str) -> str | None:
+        """Count a login that is about to be made; return why it must not be made, or None where it may."""
+        return self._ask("login", session)
+
+    def failed(self, session: str) -> None:
+        """Say that the service did not accept a login of this session."""
+        self._ask("login-failed", session)

@@ -1,0 +1,86 @@
+"""Why a session cannot be used, in words for people.
+
+An error that is `unsure` rests on one refused request alone: whoever has other sessions tries that request on
+one of them, and learns whether it was the session or the request that was refused.
+"""
+
+from __future__ import annotations
+
+import time
+
+from argosy.errors import SessionInDoubt, SessionLost
+from argosy.session.record import SessionRecord
+
+_EXPORT = "Export the cookies from your browser again, then run: argosy login CONFIG"
+_KEPT = "Everything done so far is kept."
+
+
+def refused(session: str) -> SessionLost:
+    """Return the error of an imported session that the service refuses."""
+    return SessionLost(
+        f"The service refuses the session {session!r}, and it cannot be renewed from here. {_KEPT}",
+        hint=_EXPORT,
+        unsure=True,
+    )
+
+
+def ended(session: str) -> SessionLost:
+    """Return the error of an imported session that the service has ended by deleting its cookies."""
+    return SessionLost(
+        f"The service has ended the session {session!r}, and it cannot be renewed from here.", hint=_EXPORT
+    )
+
+
+def fruitless(times: int) -> SessionLost:
+    """Return the error of a session that is of no use, however often one logs in."""
+    return SessionLost(
+        f"The service accepts the login but refuses {times} requests in a row after it. {_KEPT}",
+        hint="Check with a browser what this account may download.",
+    )
+
+
+def rival(record: SessionRecord) -> SessionLost:
+    """Return the error of a session that the service seems to have ended because another one logged in.
+
+    Its field ``rival`` is the session's count of logins then, and ``at`` is the time, in seconds since the epoch.
+    """
+    return SessionLost(
+        f"The service ended the session {record.session!r} when another one logged in.",
+        hint='Ask for fewer "sessions".',
+        unsure=True,
+        rival=record.logins,
+        at=time.time(),
+    )
+
+
+def retired(session: str) -> SessionLost:
+    """Return the error of a session of which that was found out before."""
+    return SessionLost(
+        f"The session {session!r} is not used: the service ended it when another one logged in.",
+        hint="To try again, run: argosy login CONFIG",
+        retired=True,
+    )
+
+
+def nobody(session: str) -> SessionLost:
+    """Return the error of a session for which nobody can log in."""
+    return SessionLost(f"The session {session!r} cannot be renewed: nobody can log in.")
+
+
+def not_allowed(session: str, why: str) -> SessionLost:
+    """Return the error of a session that is not to be logged in once more."""
+    return SessionLost(
+        f"The session {session!r} cannot be renewed: {why}. {_KEPT}",
+        hint="Check with a browser that this account can log in, and stays logged in.",
+    )
+
+
+def in_doubt(record: SessionRecord) -> SessionInDoubt:
+    """Return the error of a session of which nobody knows which token is good."""
+    who = f" by process {record.holder.pid} on {record.holder.host}" if record.holder else ""
+    return SessionInDoubt(
+        f"The session {record.session!r} is in doubt: a request was sent{who} and its answer never came, "
+        f"so the service may have replaced the token. {_KEPT}",
+        hint='Log in again: argosy login CONFIG. If the service never replaces tokens, set "lease" to '
+        '"shared"; if an old token stays good for a while, set "on_doubt" to {"wait": SECONDS}.',
+    )
