@@ -47,8 +47,12 @@ class Dispatcher:
         """Give an event to everybody."""
         event = Event(kind, time.time(), item, data or {})
         with self._mutex:
-            if kind is EventKind.RUN_NOTICE and len(self.notices) < MOST_NOTICES:
-                self.notices.append(str(event.data["message"]))
+            if kind is EventKind.RUN_NOTICE:
+                message = str(event.data["message"])
+                if message in self.notices:
+                    return  # every worker process finds out by itself, and a person is told once
+                if len(self.notices) < MOST_NOTICES:
+                    self.notices.append(message)
             elif kind is EventKind.RESOURCE_RETRY:
                 self.retries += 1
             for target in list(self._targets):

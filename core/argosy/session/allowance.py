@@ -9,9 +9,15 @@ from typing import Protocol
 #: Logins that the service does not accept, after which a run makes no more, over all its sessions.
 MOST_FAILED = 3
 
+#: Why a session whose login failed is not logged in again.
+FAILED_BEFORE = "the service did not accept its login earlier in this run"
+
 
 class Allowance(Protocol):
     """Says whether a session may be logged in; asked under the session's lease, right before each login."""
+
+    #: Held from the question to the end of the login: whether one was accepted is known before the next is made.
+    turn: threading.Lock
 
     def ask(self, session: str) -> str | None:
         """Count a login that is about to be made; return why it must not be made, or None where it may."""
@@ -31,6 +37,7 @@ class LoginAllowance:
 
     def __init__(self, most: int) -> None:
         self.most = most
+        self.turn = threading.Lock()
         self._made = 0
         self._failed: set[str] = set()
         self._mutex = threading.Lock()
@@ -39,7 +46,7 @@ class LoginAllowance:
         """Count a login that is about to be made; return why it must not be made, or None where it may."""
         with self._mutex:
             if session in self._failed:
-                return "the service did not accept its login earlier in this run"
+                return FAILED_BEFORE
             if len(self._failed) >= MOST_FAILED:
                 return f"the service did not accept {MOST_FAILED} logins in this run"
             if self._made >= self.most:
@@ -63,6 +70,7 @@ class RemoteAllowance:
     """
 
     def __init__(self, ask: Callable[[str, str], str | None]) -> None:
+        self.turn = threading.Lock()
         self._ask = ask
 
     def ask(self, session: str) -> str | None:

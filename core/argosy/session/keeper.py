@@ -350,14 +350,15 @@ class SessionKeeper:
         self._raise_if_lost()
         if self._login is None:
             raise self._lose(lost.nobody(self.session))
-        if (why_not := self._allowance.ask(self.session)) is not None:
-            raise self._lose(lost.not_allowed(self.session, why_not))
         self._watch.waiting("login")
-        try:
-            cookies = self._login()
-        except LoginFailed as error:
-            self._allowance.failed(self.session)
-            raise self._lose(error) from None
+        with self._allowance.turn:
+            if (why_not := self._allowance.ask(self.session)) is not None:
+                raise self._lose(lost.not_allowed(self.session, why_not))
+            try:
+                cookies = self._login()
+            except LoginFailed as error:
+                self._allowance.failed(self.session)
+                raise self._lose(error) from None
         for cookie in cookies:
             self._watch.secret(cookie.value)
         self._write(

@@ -1,7 +1,8 @@
 """Why a session cannot be used, in words for people.
 
 An error that is `unsure` rests on one refused request alone: whoever has other sessions tries that request on
-one of them, and learns whether it was the session or the request that was refused.
+one of them, and learns whether it was the session or the request that was refused. One that is `told` was
+found out before, and whoever did so has said it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import time
 
 from argosy.errors import SessionInDoubt, SessionLost
+from argosy.session.allowance import FAILED_BEFORE
 from argosy.session.record import SessionRecord
 
 _EXPORT = "Export the cookies from your browser again, then run: argosy login CONFIG"
@@ -46,7 +48,7 @@ def rival(record: SessionRecord) -> SessionLost:
     """
     return SessionLost(
         f"The service ended the session {record.session!r} when another one logged in.",
-        hint='Ask for fewer "sessions".',
+        hint='Ask for fewer "sessions"; to try again with as many, run: argosy login CONFIG',
         unsure=True,
         rival=record.logins,
         at=time.time(),
@@ -58,7 +60,7 @@ def retired(session: str) -> SessionLost:
     return SessionLost(
         f"The session {session!r} is not used: the service ended it when another one logged in.",
         hint="To try again, run: argosy login CONFIG",
-        retired=True,
+        told=True,
     )
 
 
@@ -72,6 +74,7 @@ def not_allowed(session: str, why: str) -> SessionLost:
     return SessionLost(
         f"The session {session!r} cannot be renewed: {why}. {_KEPT}",
         hint="Check with a browser that this account can log in, and stays logged in.",
+        **({"told": True} if why == FAILED_BEFORE else {}),
     )
 
 

@@ -146,9 +146,15 @@ class LibraryServer:
         """Set all figures to 0."""
         self._control("reset")
 
-    def expire_sessions(self) -> None:
-        """End all sessions now: their tokens are refused from here on."""
-        self._control("expire")
+    def expire_sessions(self, login: int | None = None) -> None:
+        """End sessions now: their tokens are refused from here on.
+
+        Parameters
+        ----------
+        login
+            The number of the login that made the session, from 1; None for all sessions.
+        """
+        self._control("expire", b"" if login is None else json.dumps(login).encode())
 
     def change(self, **options: Any) -> None:
         """Change settings while it runs; sessions stay, and faults begin to count anew.

@@ -25,6 +25,7 @@ FAULT_KINDS = (
     "redirect",  # some hops, a loop, or away to another URL
     "login_page",  # the session ends, and the login page comes with status 200
     "gzip_truncated",  # a gzip body that ends early, with a Content-Length that fits
+    "late",  # the headers come so many seconds later
     "early_hints",  # 103 before the answer
     "broken_headers",  # a line that is no header before Set-Cookie
     "huge_headers",  # too long a header, or too many, before Set-Cookie
@@ -47,6 +48,8 @@ class Fault:
         One of `FAULT_KINDS`.
     path
         Strikes only where this stands in the request's target.
+    session
+        Strikes only requests of the session of this login, counted from 1.
     every
         Strikes every so manieth match.
     first
@@ -70,7 +73,8 @@ class Fault:
     hops
         How many redirects before the content comes; 0 for a loop.
     seconds
-        How long ``hang`` lasts; or the pause between two bytes (``drip_headers``).
+        How long ``hang`` lasts; how much later the headers come (``late``); or the pause between two of their bytes
+        (``drip_headers``).
     rate
         Bytes per second (``slow_drip``).
     size
@@ -83,6 +87,7 @@ class Fault:
 
     kind: str
     path: str = ""
+    session: int | None = None
     every: int = 1
     first: int | None = None
     times: int | None = None

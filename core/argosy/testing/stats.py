@@ -37,6 +37,8 @@ class ServerStats:
         Whole bodies sent, by path.
     requests_by_path
         Requests, by path (without the query).
+    accepted_by_login
+        Accepted requests, by the number of the login that made their session: ``"1"``, ``"2"``.
     faults
         Faults that struck, by kind.
     """
@@ -55,4 +57,5 @@ class ServerStats:
     bytes_sent: int = 0
     bodies_completed: Mapping[str, int] = field(default_factory=dict)
     requests_by_path: Mapping[str, int] = field(default_factory=dict)
+    accepted_by_login: Mapping[str, int] = field(default_factory=dict)
     faults: Mapping[str, int] = field(default_factory=dict)

@@ -83,7 +83,8 @@ class AuthorizedSession(requests.Session):
     doubts
         What is known about logins that do not help; shared by the sessions of one account.
     on_accepted
-        Called with the time (seconds since the epoch) at which a request was sent that the service accepted.
+        Called for each request that the service accepted: with the time (seconds since the epoch) at which it was
+        sent, and the session's count of logins then.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class AuthorizedSession(requests.Session):
         timeout: tuple[float, float, float] = (10.0, 60.0, 60.0),
         load: Load | None = None,
         doubts: LoginDoubts | None = None,
-        on_accepted: Callable[[float], None] = lambda sent_at: None,
+        on_accepted: Callable[[float, int], None] = lambda sent_at, logins: None,
     ) -> None:
         super().__init__()
         make_plain(self)
@@ -130,7 +131,8 @@ class AuthorizedSession(requests.Session):
             stamp: Stamp = first.argosy_stamp  # type: ignore[attr-defined]  # the adapter's note
             if not self._refuses(response):
                 self.keeper.accepted(stamp)
-                self._on_accepted(response.argosy_sent_at)  # type: ignore[attr-defined]  # as above
+                last: Stamp = response.argosy_stamp  # type: ignore[attr-defined]  # as above
+                self._on_accepted(response.argosy_sent_at, last.logins)  # type: ignore[attr-defined]  # as above
                 self._proof = response.url if response.ok else self._proof
                 if not stream:
                     response.content  # noqa: B018 - reads the body, as requests does

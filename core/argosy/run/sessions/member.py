@@ -70,7 +70,8 @@ class Recruiter:
     may_renew
         Says whether a session that the service ended may be logged in again.
     on_accepted
-        Called with a session's name, and the time at which a request was sent that was accepted.
+        Called for each request that was accepted: with the session's name, the time at which it was sent, and the
+        session's count of logins then.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Recruiter:
         pacer: Pacer,
         allowance: Allowance,
         may_renew: Callable[[SessionRecord], bool],
-        on_accepted: Callable[[str, float], None],
+        on_accepted: Callable[[str, float, int], None],
     ) -> None:
         self._timeout = settings.timeout
         self._policy = policy
@@ -114,9 +115,9 @@ class Recruiter:
             may_renew=self._may_renew,
         )
 
-        def accepted(sent_at: float) -> None:
+        def accepted(sent_at: float, logins: int) -> None:
             member.served = True
-            self._on_accepted(name, sent_at)
+            self._on_accepted(name, sent_at, logins)
 
         session = AuthorizedSession(
             keeper,

@@ -18,7 +18,7 @@ import requests
 from requests.adapters import BaseAdapter
 
 from argosy.contracts import Auth, CookieStore, ResponseHead
-from argosy.errors import LoginFailed, SessionError, SessionLost
+from argosy.errors import LoginFailed, SessionError, SessionLost, TransferError
 from argosy.run.sessions.member import Member, Recruiter, session_names
 from argosy.run.sessions.queues import Queues
 from argosy.run.sessions.rivals import Rivals
@@ -187,7 +187,10 @@ class SessionPool:
             return
         problems: dict[Member, SessionError] = {}
         refused: LoginFailed | None = None
+        out_of_reach: TransferError | None = None
         for member in self._members:
+            if out_of_reach is not None and not self._record(member).is_usable:
+                continue  # it is logged in when it is needed
             try:
                 if refused is not None and not self._record(member).is_usable:
                     raise refused  # where one login was refused, no more are tried
@@ -196,6 +199,11 @@ class SessionPool:
                 problems[member] = error
                 if isinstance(error, LoginFailed) and self._auth.can_login:
                     refused = error
+            except TransferError as error:  # the service was out of reach just now
+                out_of_reach = error
+        usable = [m for m in self._members if m not in problems and self._record(m).is_usable]
+        if out_of_reach is not None and not usable:
+            raise out_of_reach
         if problems and (self._settings.strict or len(problems) == len(self._members)):
             raise next(iter(problems.values()))
         for member in problems:
@@ -333,11 +341,8 @@ class SessionPool:
             if member.retired or len(self.names) == 1:  # somebody was faster; and the last one stays
                 return
             self._leave_out(member)
-        if not hasattr(error, "retired"):  # else whoever found out has said so
-            self._watch.notice(
-                f"The session {member.name!r} is not used any more, and the run goes on with {len(self.names)} of "
-                f"{len(self._members)}: {error}"
-            )
+        if not hasattr(error, "told"):
+            self._watch.notice(f"The run goes on without the session {member.name!r}: {error}")
 
     def _forgive(self, aside: Mapping[Member, SessionError]) -> None:
         """Let sessions be tried again that one refusal alone speaks against: nothing was found out about it."""

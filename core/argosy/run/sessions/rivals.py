@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from argosy.contracts import CookieStore
 from argosy.session.record import SessionRecord
+
+
+@dataclass(slots=True)
+class _Life:
+    """What is known of one session since its last login."""
+
+    logins: int = 0
+    logged_in: float = 0.0
+    good: float = 0.0  # when the newest request was sent that was accepted
 
 
 class Rivals:
@@ -34,18 +44,36 @@ class Rivals:
     def __init__(self, store: CookieStore, names: Sequence[str], since: float) -> None:
         self._store = store
         self._names = names
-        self._since = since
-        self._good: dict[str, float] = dict.fromkeys(names, since)
+        self._together = since  # when all sessions were last known to be good at once
+        self._lives = {name: _Life() for name in names}
         self._excused: dict[str, int] = {}
 
-    def good(self, name: str, sent_at: float) -> None:
-        """Say that a request was accepted that was sent at this time on this session."""
-        if sent_at > self._good.get(name, sent_at):
-            self._good[name] = sent_at
+    def good(self, name: str, sent_at: float, logins: int) -> None:
+        """Say that a request was accepted on a session.
+
+        Parameters
+        ----------
+        name
+            The session.
+        sent_at
+            When the request was sent, seconds since the epoch.
+        logins
+            The session's count of logins then.
+        """
+        lives = self._lives
+        life = lives.get(name)
+        if life is None or logins < life.logins:
+            return
+        if logins > life.logins:
+            lives[name] = life = _Life(logins, self.logged_in(name))
+        life.good = max(life.good, sent_at)
+        together = min(other.good for other in tuple(lives.values()))
+        if together > max(other.logged_in for other in tuple(lives.values())):
+            self._together = max(self._together, together)
 
     def drop(self, name: str) -> None:
         """Say that a session is not used any more."""
-        self._good.pop(name, None)
+        self._lives.pop(name, None)
 
     def excuse(self, record: SessionRecord) -> None:
         """Say that a session did not end because another one logged in."""
@@ -54,10 +82,10 @@ class Rivals:
     def is_suspect(self, record: SessionRecord) -> bool:
         """Return whether a session that the service ended may have been ended by the login of another one."""
         name = record.session
-        together = min(list(self._good.values()), default=self._since)
-        if record.logged_in <= together or self._excused.get(name) == record.logins:
+        if record.logged_in <= self._together or self._excused.get(name) == record.logins:
             return False
-        last_good = max(record.logged_in, self._good.get(name, 0.0))
+        life = self._lives.get(name)
+        last_good = record.logged_in if life is None else max(record.logged_in, life.good)
         return any(self.logged_in(other) > last_good for other in self._names if other != name)
 
     def logged_in(self, name: str) -> float:

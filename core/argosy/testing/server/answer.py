@@ -53,6 +53,8 @@ class Answer:
         Whether the body comes in chunks.
     rate
         Bytes per second; 0 for as fast as can be.
+    late
+        Seconds before the headers, beside those of every answer.
     head_pause
         Seconds between two bytes of the headers.
     silent
@@ -79,6 +81,7 @@ class Answer:
     extra: bytes = b""
     chunked: bool = False
     rate: float = 0.0
+    late: float = 0.0
     head_pause: float = 0.0
     silent: bool = False
     ending: Ending = Ending.KEEP

@@ -84,8 +84,8 @@ class Library:
     async def _deliver(
         self, connection: Connection, request: Request, answer: Answer, commit: Callable[[], None]
     ) -> Ending:
-        if self._settings.ttfb:
-            await asyncio.sleep(self._settings.ttfb)
+        if self._settings.ttfb + answer.late:
+            await asyncio.sleep(self._settings.ttfb + answer.late)
         if answer.silent:
             if answer.ending is Ending.HANG:
                 with contextlib.suppress(TimeoutError):
@@ -114,8 +114,8 @@ class Library:
         verdict = self._check(request)
         if verdict is not None and not verdict.accepted:
             return self._refusal(request), _nothing
-        fault = self._faults.strike(request)
         session = None if verdict is None else verdict.session
+        fault = self._faults.strike(request, session=None if session is None else session.login)
         if fault is not None and fault.kind == "login_page" and session is not None:
             session.ended = True
             self._counters.refused += 1
@@ -124,6 +124,7 @@ class Library:
         answer = self._content(request, fault)
         commit = _nothing
         if verdict is not None and session is not None:
+            self._counters.accepted_by_login[str(session.login)] += 1
             answer.set_cookies, commit = self._sessions.rotate(session, old=verdict.replaced)
             if fault is not None and fault.kind == "delete_cookie":
                 session.ended = True
@@ -198,7 +199,7 @@ class Library:
             case "reset":
                 self._counters.reset()
             case "expire":
-                self._sessions.end_all()
+                self._sessions.end(json.loads(request.body) if request.body else None)
             case "change":
                 self._change(ServerSettings.from_json(json.loads(request.body)))
             case _:

@@ -27,6 +27,7 @@ class Counters:
     bytes_sent: int = 0
     bodies_completed: Counter[str] = field(default_factory=Counter)
     requests_by_path: Counter[str] = field(default_factory=Counter)
+    accepted_by_login: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
 
     @contextmanager

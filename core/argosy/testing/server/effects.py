@@ -59,6 +59,10 @@ def _drip_headers(fault: Fault, answer: Answer, request: Request) -> None:
     answer.head_pause = 0.05 if fault.seconds is None else fault.seconds
 
 
+def _late(fault: Fault, answer: Answer, request: Request) -> None:
+    answer.late = 0.2 if fault.seconds is None else fault.seconds
+
+
 def _slow_drip(fault: Fault, answer: Answer, request: Request) -> None:
     answer.rate = fault.rate
 
@@ -146,6 +150,7 @@ _EFFECTS: MappingProxyType[str, Callable[[Fault, Answer, Request], None]] = Mapp
         "hang": _hang,
         "close_after": _close_after,
         "drip_headers": _drip_headers,
+        "late": _late,
         "slow_drip": _slow_drip,
         "wrong_range": _wrong_range,
         "no_length": _no_length,

@@ -33,18 +33,24 @@ class Faults:
         self._struck: Counter[tuple[int, str]] = Counter()
         self._counters = counters
 
-    def strike(self, request: Request, *, only_named: bool = False) -> Fault | None:
+    def strike(
+        self, request: Request, *, session: int | None = None, only_named: bool = False
+    ) -> Fault | None:
         """Return the fault that strikes this request, if any.
 
         Parameters
         ----------
         request
             The request.
+        session
+            Which login its session is of, if any.
         only_named
             Whether only faults that name a path are tried (for the login page).
         """
         for index, fault in enumerate(self._faults):
             if only_named and not fault.path:
+                continue
+            if fault.session not in (None, session):
                 continue
             if fault.path in request.target and self._strikes(index, fault, request):
                 self._counters.faults[fault.kind] += 1

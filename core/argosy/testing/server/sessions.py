@@ -25,6 +25,8 @@ class Session:
     ----------
     id
         Its name, part of its tokens.
+    login
+        The number of the login that made it, from 1.
     number
         The number of its valid token.
     issued
@@ -38,6 +40,7 @@ class Session:
     """
 
     id: str
+    login: int
     number: int = 1
     issued: int = 1
     responses: int = 0
@@ -99,14 +102,14 @@ class Sessions:
             if self.settings.on_too_many == "refuse":
                 return None
             living[0].ended = True
-        session = Session(secrets.token_hex(6))
+        session = Session(secrets.token_hex(6), len(self._sessions) + 1)
         self._sessions[session.id] = session
         return session
 
-    def end_all(self) -> None:
-        """End all sessions."""
+    def end(self, login: int | None) -> None:
+        """End the session of one login, or all of them."""
         for session in self._sessions.values():
-            session.ended = True
+            session.ended = session.ended or login in (None, session.login)
 
     def check(self, cookies: Mapping[str, str]) -> Pass:
         """Say whether a request with these cookies is let in. An old token may end its session here."""

@@ -1,0 +1,446 @@
+"""Several sessions of one account: the work is spread over them, and none that dies stops the others."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+import argosy
+import processes
+from argosy.errors import ConfigError, LoginFailed, SessionLost
+from argosy.session.allowance import MOST_FAILED
+from argosy.testing import Fault, LibraryServer
+from voyage import Voyage
+
+SetSail = Callable[..., Voyage]
+
+THREE = {"use": "multiprocess", "processes": 3}
+STRATEGIES = [
+    "threads",
+    pytest.param(
+        THREE, marks=pytest.mark.skipif(not processes.CAN_LOOK, reason="needs POSIX"), id="processes"
+    ),
+]
+
+
+def after(number: int, act: Callable[[], Any]) -> Callable[[Any], None]:
+    """Return an observer that acts once, when so many items are done."""
+    done: list[str] = []
+
+    def on_event(event: Any) -> None:
+        if event.kind == "item.finished" and event.data["state"] == "done":
+            done.append(event.item)
+            if len(done) == number:
+                act()
+
+    return on_event
+
+
+def export(server: LibraryServer, path: Path) -> Path:
+    """Log in as a browser does, and export its cookies."""
+    browser = requests.Session()
+    browser.trust_env = False
+    csrf = re.search(r'name="csrf" value="([^"]+)"', browser.get(server.login_url).text)
+    assert csrf is not None
+    fields = {"csrf": csrf[1], "realm": "library", "user": server.user, "password": server.password}
+    browser.post(server.login_url, fields, allow_redirects=False)
+    line = f"127.0.0.1\tFALSE\t/\tFALSE\t{int(time.time()) + 86400}\ttoken\t{browser.cookies['token']}\n"
+    path.write_text(f"# Netscape HTTP Cookie File\n{line}", "utf-8")
+    path.chmod(0o600)
+    browser.close()
+    return path
+
+
+def with_jars(voyage: Voyage, number: int) -> None:
+    """Set a download out with so many exported jars instead of a login."""
+    jars = [export(voyage.server, voyage.root / f"jar-{n}.txt").name for n in range(1, number + 1)]
+    voyage.config["auth"] = {"use": "cookies", "path": jars}
+
+
+def command(voyage: Voyage, name: str) -> subprocess.CompletedProcess[str]:
+    """Run a command on the configuration."""
+    line = [sys.executable, "-m", "argosy", name, str(voyage.file)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+
+
+# -- the work is spread
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("store", ["json-file", "memory"])
+def test_three_sessions_and_eight_workers(set_sail: SetSail, strategy: Any, store: str) -> None:
+    if store == "memory" and strategy != "threads":
+        pytest.skip("the memory of one process")
+    voyage = set_sail(
+        items=150,
+        discipline="revoke",
+        max_workers=8,
+        sessions=3,
+        size=3000,
+        strategy=strategy,
+        cookie_store=store,
+    )
+    report = argosy.download(voyage.file)
+    stats = voyage.server.stats()
+    assert (report.counts.done, report.sessions, voyage.wrong()) == (150, 3, [])
+    assert (stats.replaced_tokens_sent, stats.refused, stats.sessions_revoked) == (0, 0, 0)
+    assert (stats.logins, report.logins) == (3, 3)
+    assert all(stats.accepted_by_login[login] > 30 for login in "123")
+
+
+def test_one_worker_gives_each_session_its_turn(set_sail: SetSail) -> None:
+    voyage = set_sail(items=9, discipline="revoke", max_workers=1, sessions=3)
+    assert argosy.download(voyage.file).sessions == 3
+    # one more each: the page behind the login
+    assert voyage.server.stats().accepted_by_login == {"1": 4, "2": 4, "3": 4}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_slow_session_gets_less_to_do(set_sail: SetSail, strategy: Any) -> None:
+    voyage = set_sail(
+        items=150,
+        discipline="revoke",
+        max_workers=6,
+        sessions=2,
+        ttfb=0.01,
+        strategy=strategy,
+        faults=[Fault("late", session=1, seconds=0.15, path="/files/")],
+    )
+    argosy.download(voyage.file)
+    done = voyage.server.stats().accepted_by_login
+    assert voyage.wrong() == []
+    assert done["1"] * 2 < done["2"]
+
+
+def test_a_session_without_an_answer_does_not_hold_the_others_up(set_sail: SetSail) -> None:
+    voyage = set_sail(
+        items=150,
+        discipline="revoke",
+        max_workers=6,
+        sessions=3,
+        ttfb=0.005,
+        faults=[Fault("hang", session=1, seconds=6, times=1, path="/files/")],
+    )
+    kinds: list[str] = []
+    argosy.download(voyage.file, lambda event: kinds.append(event.kind))
+    stats = voyage.server.stats()
+    assert (voyage.wrong(), stats.replaced_tokens_sent, stats.logins) == ([], 0, 4)
+    while_it_hung = kinds[: kinds.index("resource.retry")].count("item.finished")
+    assert while_it_hung > 100, "at most a few requests wait behind the one that hangs"
+
+
+def test_a_pool_where_the_body_commits(set_sail: SetSail) -> None:
+    voyage = set_sail(
+        items=40,
+        discipline="revoke",
+        commit="body",
+        lease="exclusive-to-end",
+        max_workers=6,
+        sessions=3,
+        size=20_000,
+        rate=400_000,
+    )
+    report = argosy.download(voyage.file)
+    stats = voyage.server.stats()
+    assert (report.counts.done, voyage.wrong(), stats.replaced_tokens_sent, stats.refused) == (40, [], 0, 0)
+    assert all(stats.accepted_by_login[login] > 8 for login in "123")
+
+
+# -- the service allows fewer
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("asked", [3, 4])
+def test_a_service_that_ends_the_oldest_session_is_found_out(
+    set_sail: SetSail, strategy: Any, asked: int
+) -> None:
+    voyage = set_sail(
+        items=60, discipline="revoke", max_workers=6, sessions=asked, max_sessions=2, strategy=strategy
+    )
+    report = argosy.download(voyage.file)
+    stats = voyage.server.stats()
+    assert (report.counts.done, voyage.wrong(), stats.replaced_tokens_sent) == (60, [], 0)
+    assert (report.logins, stats.logins, report.sessions) == (asked, asked, 2), (
+        "no login beyond the first of each"
+    )
+    told = [notice for notice in report.notices if "when another one logged in" in notice]
+    assert len(told) == asked - 2
+    assert "'default'" in told[0] or "'default-2'" in told[0]
+
+
+def test_what_was_found_out_is_known_to_the_next_run(set_sail: SetSail) -> None:
+    voyage = set_sail(items=30, discipline="revoke", max_workers=6, sessions=3, max_sessions=2)
+    argosy.download(voyage.file)
+    voyage.config["force_redownload"] = True
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, report.logins, report.refusals, report.sessions) == (30, 0, 0, 2)
+    assert any("2 of the 3 sessions" in n and "argosy login" in n for n in report.notices)
+    voyage.config["strict"] = True
+    with pytest.raises(SessionLost, match="'default' is not used"):
+        argosy.download(voyage.file)
+
+
+def test_one_session_only(set_sail: SetSail) -> None:
+    voyage = set_sail(items=20, discipline="revoke", max_workers=1, sessions=3, max_sessions=1)
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, report.logins, report.sessions) == (20, 3, 1)
+
+
+def test_one_session_more_than_before(set_sail: SetSail) -> None:
+    """Two that were kept, and a third one whose login ends the first of them: nobody knows how old those are."""
+    voyage = set_sail(items=60, discipline="revoke", max_workers=6, sessions=2, max_sessions=2)
+    argosy.download(voyage.file)
+    voyage.config |= {"sessions": 3, "force_redownload": True}
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, voyage.wrong()) == (60, [])
+    assert report.logins <= 4
+    assert sum("when another one logged in" in notice for notice in report.notices) == 1
+    assert voyage.server.stats().replaced_tokens_sent == 0
+
+
+def test_a_limit_that_is_lowered_in_the_middle(set_sail: SetSail) -> None:
+    voyage = set_sail(items=150, discipline="revoke", max_workers=6, sessions=3)
+
+    def lower() -> None:  # as a login on another device does
+        voyage.server.change(max_sessions=2)
+        voyage.server.expire_sessions(1)
+
+    report = argosy.download(voyage.file, after(30, lower))
+    assert (report.counts.done, voyage.wrong()) == (150, [])
+    assert report.logins <= 3 + 3, "each session is logged in again once at most"
+
+
+def test_strict_takes_no_fewer(set_sail: SetSail) -> None:
+    voyage = set_sail(items=30, discipline="revoke", max_workers=6, sessions=3, max_sessions=2, strict=True)
+    with pytest.raises(SessionLost, match="gives fewer than the 3 sessions asked for"):
+        argosy.download(voyage.file)
+    voyage.server.change(on_too_many="refuse")
+    voyage.config["session"] = "fresh"
+    with pytest.raises(LoginFailed):
+        argosy.download(voyage.file)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_refused_logins_leave_what_the_service_gives(set_sail: SetSail, strategy: Any) -> None:
+    voyage = set_sail(
+        items=40, max_workers=4, sessions=4, max_sessions=2, on_too_many="refuse", strategy=strategy
+    )
+    report = argosy.download(voyage.file)
+    stats = voyage.server.stats()
+    assert (report.counts.done, report.sessions, stats.logins, stats.failed_logins) == (40, 2, 2, 1)
+    assert any("gave 2 of the 4 sessions" in notice for notice in report.notices)
+
+
+# -- sessions that end
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_all_sessions_end_together_and_each_is_renewed_once(set_sail: SetSail, strategy: Any) -> None:
+    voyage = set_sail(items=150, discipline="revoke", max_workers=6, sessions=3, strategy=strategy)
+    report = argosy.download(voyage.file, after(40, voyage.server.expire_sessions))
+    stats = voyage.server.stats()
+    assert (report.counts.done, voyage.wrong(), stats.replaced_tokens_sent) == (150, [], 0)
+    assert (report.logins, stats.logins, report.sessions) == (6, 6, 3)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_one_session_that_cannot_be_renewed_does_not_stop_the_others(
+    set_sail: SetSail, strategy: Any
+) -> None:
+    voyage = set_sail(items=150, discipline="revoke", max_workers=6, sessions=3, strategy=strategy)
+
+    def end_one() -> None:
+        voyage.server.change(password="changed")
+        voyage.server.expire_sessions(2)
+
+    report = argosy.download(voyage.file, after(30, end_one))
+    stats = voyage.server.stats()
+    assert (report.counts.done, report.exit_code, voyage.wrong()) == (150, 0, [])
+    assert (stats.logins, stats.failed_logins) == (3, 1), "tried once, over all processes"
+    assert sum("without the session 'default-2'" in notice for notice in report.notices) == 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_run_ends_when_no_session_is_left(set_sail: SetSail, strategy: Any) -> None:
+    voyage = set_sail(items=150, discipline="revoke", max_workers=6, sessions=6, strategy=strategy)
+
+    def end_all() -> None:
+        voyage.server.change(password="changed")
+        voyage.server.expire_sessions()
+
+    with pytest.raises(argosy.errors.SessionError) as raised:
+        argosy.download(voyage.file, after(30, end_all))
+    stats = voyage.server.stats()
+    assert raised.value.exit_code == 3
+    # one for each session would lock the account; processes may each be in the middle of one
+    assert stats.failed_logins <= MOST_FAILED + (0 if strategy == "threads" else 2)
+    assert 30 <= len(voyage.done()) < 150
+    voyage.server.change(password=voyage.root.joinpath("password.txt").read_text("utf-8").strip())
+    assert argosy.download(voyage.file).exit_code == 0
+    assert (voyage.wrong(), voyage.server.stats().replaced_tokens_sent) == ([], 0)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_session_in_doubt_that_is_to_be_asked_about_is_left_out(set_sail: SetSail, strategy: Any) -> None:
+    voyage = set_sail(
+        items=60,
+        discipline="revoke",
+        max_workers=6,
+        sessions=3,
+        on_doubt="ask",
+        strategy=strategy,
+        faults=[Fault("lost", session=2, times=1, path="/files/")],
+    )
+    report = argosy.download(voyage.file)
+    stats = voyage.server.stats()
+    assert (report.counts.done, voyage.wrong()) == (60, [])
+    assert (stats.logins, stats.replaced_tokens_sent) == (3, 0)
+    assert stats.accepted_by_login["2"] == 2, "the page behind the login, and the one that was lost"
+
+
+def test_logins_are_bounded_over_the_pool(set_sail: SetSail) -> None:
+    voyage = set_sail(items=400, discipline="revoke", max_workers=6, sessions=3, max_logins=4)
+    count = [0]
+
+    def on_event(event: Any) -> None:
+        if event.kind == "item.finished":
+            count[0] += 1
+            if count[0] % 25 == 0:
+                voyage.server.expire_sessions()
+
+    with pytest.raises(SessionLost, match="logged in 6 times in this run"):
+        argosy.download(voyage.file, on_event)
+    assert voyage.server.stats().logins == 6
+
+
+def test_what_an_account_may_not_have_costs_no_session(set_sail: SetSail) -> None:
+    voyage = set_sail(
+        items=40,
+        discipline="revoke",
+        max_workers=4,
+        sessions=3,
+        max_retries=0,
+        faults=[
+            Fault("status", status=401, path="item-00003"),
+            Fault("status", status=401, path="item-00020"),
+        ],
+    )
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, report.counts.failed) == (38, 2)
+    assert {failure.kind for _, _, failure in report.failures} == {"refused"}
+    assert voyage.server.stats().logins <= 5
+
+
+# -- imported jars
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_one_session_for_each_jar(set_sail: SetSail, strategy: Any) -> None:
+    voyage = set_sail(items=90, discipline="revoke", max_workers=6, strategy=strategy)
+    with_jars(voyage, 3)
+    report = argosy.download(voyage.file)
+    stats = voyage.server.stats()
+    assert (report.counts.done, report.sessions, voyage.wrong()) == (90, 3, [])
+    assert (stats.logins, stats.refused, stats.replaced_tokens_sent) == (3, 0, 0)
+    assert all(stats.accepted_by_login[login] > 15 for login in "123")
+
+
+@pytest.mark.parametrize("sessions", [1, 3])
+def test_jars_and_sessions_must_agree(set_sail: SetSail, sessions: int) -> None:
+    voyage = set_sail(items=3, sessions=sessions)
+    with_jars(voyage, 2)
+    with pytest.raises(
+        ConfigError, match=rf'"sessions" asks for {sessions}, and the auth \'cookies\' is given 2'
+    ):
+        argosy.download(voyage.file)
+    voyage.config["sessions"] = 2
+    assert argosy.download(voyage.file).sessions == 2
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_jar_that_the_service_refuses_is_left_out(set_sail: SetSail, strategy: Any) -> None:
+    voyage = set_sail(items=60, discipline="revoke", max_workers=6, strategy=strategy)
+    with_jars(voyage, 3)
+    voyage.server.expire_sessions(1)
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, voyage.wrong(), report.exit_code) == (60, [], 0)
+    told = [notice for notice in report.notices if "refuses the session 'default'" in notice]
+    assert len(told) == 1
+    assert voyage.server.stats().refused <= 6
+
+
+def test_jars_that_are_of_no_use_are_named(set_sail: SetSail) -> None:
+    voyage = set_sail(items=12, discipline="revoke", max_workers=3)
+    with_jars(voyage, 4)
+    (voyage.root / "jar-2.txt").write_bytes((voyage.root / "jar-1.txt").read_bytes())
+    (voyage.root / "jar-3.txt").unlink()
+    report = argosy.download(voyage.file)
+    stats = voyage.server.stats()
+    assert (report.counts.done, report.sessions, stats.refused, stats.replaced_tokens_sent) == (12, 2, 0, 0)
+    assert any("jar-1.txt" in n and "jar-2.txt hold the same session" in n for n in report.notices)
+    assert any("jar-3.txt does not exist" in notice for notice in report.notices)
+
+
+def test_no_jar_left(set_sail: SetSail) -> None:
+    voyage = set_sail(items=60, discipline="revoke", max_workers=4)
+    with_jars(voyage, 2)
+    with pytest.raises(SessionLost) as raised:
+        argosy.download(voyage.file, after(10, voyage.server.expire_sessions))
+    assert raised.value.exit_code == 3
+    assert 10 <= len(voyage.done()) < 60
+
+
+def test_a_jar_is_not_lost_by_what_its_account_may_not_have(set_sail: SetSail) -> None:
+    voyage = set_sail(
+        items=40,
+        discipline="revoke",
+        max_workers=1,
+        faults=[Fault("status", status=401, path="item-00020")],
+    )
+    with_jars(voyage, 2)
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, report.counts.failed, report.sessions) == (39, 1, 2)
+    assert report.notices == ()
+
+
+# -- the commands
+
+
+def test_login_logs_every_session_in(set_sail: SetSail) -> None:
+    voyage = set_sail(items=20, discipline="revoke", max_workers=4, sessions=3)
+    done = command(voyage, "login")
+    assert (done.returncode, done.stdout.count("is logged in and kept")) == (0, 3), done.stderr
+    shown = command(voyage, "status").stdout
+    assert all(
+        f"session    {name}: idle, 1 logins" in shown for name in ("default", "default-2", "default-3")
+    )
+    assert argosy.download(voyage.file).logins == 0
+
+
+def test_login_says_which_sessions_the_service_does_not_give(set_sail: SetSail) -> None:
+    voyage = set_sail(items=20, sessions=4, max_sessions=2, on_too_many="refuse")
+    done = command(voyage, "login")
+    assert (done.returncode, done.stdout.count("is logged in and kept")) == (0, 2)
+    assert "The session 'default-3' is not logged in: The service did not accept the login" in done.stderr
+    assert voyage.server.stats().failed_logins == 1
+    voyage.config["strict"] = True
+    assert command(voyage, "login").returncode == 3
+
+
+def test_login_tries_again_what_was_retired(set_sail: SetSail) -> None:
+    voyage = set_sail(items=30, discipline="revoke", max_workers=6, sessions=3, max_sessions=2)
+    argosy.download(voyage.file)
+    assert "session    default: retired" in command(voyage, "status").stdout
+    voyage.server.change(max_sessions=0)
+    assert command(voyage, "login").returncode == 0
+    voyage.config["force_redownload"] = True
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, report.sessions, report.logins, report.notices) == (30, 3, 0, ())
