@@ -6,6 +6,7 @@ import gzip
 import http.client
 import socket
 import threading
+import time
 import zlib
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
@@ -234,6 +235,17 @@ def test_gzip_truncated(library_server: ServerFactory, browser: Browse) -> None:
     start = zlib.decompressobj(wbits=31).decompress(reply.body)
     assert start
     assert body_of("a", 100_000).startswith(start)
+
+
+def test_answers_on_one_session_come_late(library_server: ServerFactory, browser: Browse) -> None:
+    server = library_server(faults=[Fault("late", session=2, seconds=0.3, path="/files/")])
+    one, other = browser(server), browser(server)
+    assert one.keep(PATH).status == 200
+    assert server.stats().faults == {}
+    begun = time.monotonic()
+    assert other.keep(PATH).status == 200
+    assert time.monotonic() - begun >= 0.3
+    assert server.stats().faults == {"late": 1}
 
 
 def test_early_hints_come_first(library_server: ServerFactory, browser: Browse) -> None:

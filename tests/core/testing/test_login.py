@@ -87,6 +87,14 @@ def test_expired_sessions_are_refused_until_the_next_login(
     assert someone.fetch("/").status == 200
 
 
+def test_one_session_is_ended_and_the_others_stay(library_server: ServerFactory, browser: Browse) -> None:
+    server = library_server()
+    one, two, three = browser(server), browser(server), browser(server)
+    server.expire_sessions(2)
+    assert [who.keep("/").status for who in (one, two, three)] == [200, 401, 200]
+    assert server.stats().accepted_by_login == {"1": 1, "3": 1}
+
+
 def test_a_made_up_token_is_refused(library_server: ServerFactory, stranger: Browse) -> None:
     server = library_server()
     someone = stranger(server)

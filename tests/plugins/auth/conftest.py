@@ -20,6 +20,7 @@ class Session:
 
     http: requests.Session = field(default_factory=requests.Session)
     added: list[Cookie] = field(default_factory=list)
+    number: int = 1
 
     def add_cookies(self, cookies: Iterable[Cookie]) -> None:
         self.added += cookies

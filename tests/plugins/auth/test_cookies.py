@@ -114,6 +114,38 @@ def test_a_jar_that_is_none_says_what_to_do(
     assert session.added == []
 
 
+def test_each_of_several_files_is_a_session(tmp_path: Path, session: Any) -> None:
+    for number in (1, 2):
+        (tmp_path / f"jar-{number}").write_text(f"h\tFALSE\t/\tFALSE\t0\ta\t{number}")
+    (tmp_path / "jar-2").chmod(0o644)
+    (tmp_path / "jar-1").chmod(0o600)
+    auth = CookieImport({"path": ["jar-1", "jar-2"]}, PluginContext(base=tmp_path))
+    assert auth.session_count == 2
+    for session.number in (1, 2):
+        auth.login(session)
+    assert [cookie.value for cookie in session.added] == ["1", "2"]
+    assert [("jar-2" in notice, "chmod" in notice) for notice in auth.notices] == [(True, True)]
+    auth.login(session)
+    assert len(auth.notices) == 1, "an import that is repeated says it once"
+
+
+def test_one_session_is_not_used_twice(tmp_path: Path, session: Any) -> None:
+    """Two records with one token would each send it after the other's request has replaced it."""
+    for name in ("jar", "copy"):
+        (tmp_path / name).write_text("h\tFALSE\t/\tFALSE\t0\ta\tb")
+        (tmp_path / name).chmod(0o600)
+    (tmp_path / "link").symlink_to("jar")
+    for paths in (["jar", "link"], ["jar", "./jar"]):
+        with pytest.raises(ConfigError, match="names one file twice"):
+            CookieImport({"path": paths}, PluginContext(base=tmp_path))
+    auth = CookieImport({"path": ["jar", "copy"]}, PluginContext(base=tmp_path))
+    auth.login(session)
+    session.number = 2
+    with pytest.raises(LoginFailed, match=r"jar and .*copy hold the same session"):
+        auth.login(session)
+    assert len(session.added) == 1
+
+
 def test_a_missing_or_unreadable_file_is_named(tmp_path: Path, session: Any) -> None:
     auth = CookieImport({"path": "jar"}, PluginContext(base=tmp_path))
     with pytest.raises(LoginFailed, match=r"jar does not exist"):
