@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,3 +108,16 @@ def set_out(root: Path, server: LibraryServer, *, items: int, **options: Any) ->
         **options,
     }
     return Voyage(root, server, expected, config)
+
+
+def after(number: int, act: Callable[[], Any]) -> Callable[[Any], None]:
+    """Return an observer that acts once, when so many items are done."""
+    done: list[str] = []
+
+    def on_event(event: Any) -> None:
+        if event.kind == "item.finished" and event.data["state"] == "done":
+            done.append(event.item)
+            if len(done) == number:
+                act()
+
+    return on_event

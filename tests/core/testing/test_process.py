@@ -121,6 +121,7 @@ def test_figures_are_right_and_can_be_reset(library_server: ServerFactory, brows
         bytes_sent=server.stats().bytes_sent,
         bodies_completed={"/files/a": 1},
         requests_by_path={"/login": 2, "/files/a": 2, "/nowhere": 1, "/": 2},
+        accepted_by_login={"1": 3},
     )
     server.reset_stats()
     assert server.stats() == ServerStats()
