@@ -105,11 +105,17 @@ def test_no_jar_left(set_sail: SetSail) -> None:
     assert 10 <= len(voyage.done()) < 60
 
 
-def test_a_jar_is_not_lost_by_what_its_account_may_not_have(set_sail: SetSail) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"commit": "body", "lease": "exclusive-to-end", "size": 200_000}], ids=["headers", "body"]
+)
+def test_a_jar_is_not_lost_by_what_its_account_may_not_have(
+    set_sail: SetSail, options: dict[str, Any]
+) -> None:
     voyage = set_sail(
         items=40,
         discipline="revoke",
         max_workers=1,
+        **options,
         faults=[Fault("status", status=401, path="item-00020")],
     )
     with_jars(voyage, 2)

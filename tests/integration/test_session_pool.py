@@ -180,6 +180,17 @@ def test_a_limit_that_is_lowered_in_the_middle(set_sail: SetSail) -> None:
     assert report.logins <= 3 + 3, "each session is logged in again once at most"
 
 
+def test_fewer_are_asked_for_when_it_is_known_that_fewer_are_given(set_sail: SetSail) -> None:
+    voyage = set_sail(items=40, discipline="revoke", max_workers=6, sessions=3, max_sessions=2)
+    argosy.download(voyage.file)
+    voyage.config |= {"sessions": 2, "force_redownload": True}
+    for logins in (2, 0):  # that of the session that was retired ends one of the others, which is used
+        report = argosy.download(voyage.file)
+        assert (report.counts.done, report.sessions, report.notices) == (40, 2, ())
+        assert report.logins <= logins
+    assert voyage.server.stats().replaced_tokens_sent == 0
+
+
 def test_strict_takes_no_fewer(set_sail: SetSail) -> None:
     voyage = set_sail(items=30, discipline="revoke", max_workers=6, sessions=3, max_sessions=2, strict=True)
     with pytest.raises(SessionLost, match="gives fewer than the 3 sessions asked for"):

@@ -39,14 +39,12 @@ def login(config: str, excluded: tuple[str, ...]) -> None:
                 hint='Set "cookie_store" to "json-file".',
             )
         problems = []
-        for keeper, problem in environment.pool.log_in_again():
+        for name, problem in environment.pool.log_in_again():
             if problem is None:
-                click.echo(
-                    f"The session {keeper.session!r} is logged in and kept ({environment.store.name})."
-                )
+                click.echo(f"The session {name!r} is logged in and kept ({environment.store.name}).")
             else:
                 problems.append(problem)
-                click.echo(f"The session {keeper.session!r} is not logged in: {problem}", err=True)
+                click.echo(f"The session {name!r} is not logged in: {problem}", err=True)
         for notice in getattr(environment.auth, "notices", ()):
             click.echo(notice, err=True)
         if problems and (settings.strict or len(problems) == environment.pool.asked):

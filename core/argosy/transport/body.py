@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -98,6 +99,13 @@ def discard(response: requests.Response) -> None:
         return  # it broke off, and what follows from that is decided at its close
     finally:
         response.close()
+
+
+def exhaust(response: requests.Response) -> None:
+    """Read a body that nobody wants to its end, however long it is: its lease reaches to there."""
+    with contextlib.suppress(OSError, urllib3.exceptions.HTTPError):
+        while response.raw.read(SHORT, decode_content=False):
+            pass
 
 
 def left_over(response: requests.Response) -> bool:

@@ -16,8 +16,9 @@ from argosy.contracts.auth import ResponseHead
 from argosy.errors import Refused
 from argosy.session.keeper import SessionKeeper
 from argosy.session.lease import Stamp
+from argosy.session.policy import Discipline
 from argosy.transport.adapter import LeasedAdapter
-from argosy.transport.body import discard, peek
+from argosy.transport.body import discard, exhaust, peek
 from argosy.transport.load import Load
 from argosy.transport.pacing import Pacer
 
@@ -191,6 +192,8 @@ class AuthorizedSession(requests.Session):
         try:
             return not self._refuses(response)
         finally:
+            if self.keeper.policy.discipline is Discipline.EXCLUSIVE_TO_END:
+                exhaust(response)  # or its lease would end in doubt
             response.close()
 
     @staticmethod

@@ -20,6 +20,9 @@ from argosy.transport.session import AuthorizedSession, LoginDoubts
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
 
+#: Sessions that a configuration can ask for, at most.
+MOST_SESSIONS = 64
+
 
 class Member:
     """One session of a pool.
@@ -154,4 +157,9 @@ def session_names(settings: Settings, auth: Auth) -> tuple[str, ...]:
             hint=f'Leave "sessions" out, or give {auth.name!r} as many as it says.',
         )
     count = 1 if auth.anonymous else asked or brought or 1
-    return (first, *(f"{first}-{number}" for number in range(2, count + 1)))
+    return tuple(name_of(first, number) for number in range(1, count + 1))
+
+
+def name_of(first: str, number: int) -> str:
+    """Return the name of the so manieth session (from 1) of a pool, by the name of its first one."""
+    return first if number == 1 else f"{first}-{number}"

@@ -1,13 +1,14 @@
 """The sessions of one process, and which of them a request goes on.
 
 A request goes on a session that is free; where none is, on the one that is expected to be free soonest. A
-session that is lost is set aside, and the request tried on another one. Only what that one says decides: was
-it accepted, the first one is not used any more; was it refused as well, it was the request that is refused. So
-one session that dies does not stop the others, and the run ends only when none is left.
+session that is lost is set aside, and the request is tried on another one. What happens there decides: if it is
+accepted, the first session is not used any more; if it is refused on a session that is good, it is the request that is
+refused. So a session that dies does not stop the others, and the run ends only when none is left.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,8 +19,10 @@ import requests
 from requests.adapters import BaseAdapter
 
 from argosy.contracts import Auth, CookieStore, ResponseHead
-from argosy.errors import LoginFailed, SessionError, SessionLost, TransferError
+from argosy.errors import SessionError, SessionLost, StorageError
+from argosy.run.sessions.http import PoolSession
 from argosy.run.sessions.member import Member, Recruiter, session_names
+from argosy.run.sessions.muster import Muster
 from argosy.run.sessions.queues import Queues
 from argosy.run.sessions.rivals import Rivals
 from argosy.session.allowance import Allowance, LoginAllowance
@@ -28,7 +31,6 @@ from argosy.session.policy import Discipline, Policy, Watch
 from argosy.session.record import SessionRecord, Status
 from argosy.transport.body import discard
 from argosy.transport.pacing import Pacer
-from argosy.transport.session import make_plain
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
@@ -119,11 +121,12 @@ class SessionPool:
             on_accepted=self._rivals.good,
         )
         self._members = [recruiter.member(name, number) for number, name in enumerate(asked, 1)]
+        self._muster = Muster(self._members, store, can_login=auth.can_login)
         for member in self._members:
             if share is not None and member.name not in share.names:
                 self._leave_out(member)
         #: For a source that expands an item; each request goes on a session of the pool.
-        self.http: requests.Session = PoolSession(self)
+        self.http: requests.Session = PoolSession(self.request, self.adapter)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -148,9 +151,10 @@ class SessionPool:
     @property
     def used(self) -> int:
         """How many sessions were used, or can be."""
-        return sum(
-            m.served or not (m.retired or self._record(m).status is Status.RETIRED) for m in self._members
-        )
+        retired = {m for m in self._members if m.retired}
+        with contextlib.suppress(StorageError):  # a report is written also where the store has failed
+            retired |= {m for m in self._members if self._record(m).status is Status.RETIRED}
+        return sum(m.served or m not in retired for m in self._members)
 
     @property
     def lease(self) -> Discipline:
@@ -185,25 +189,7 @@ class SessionPool:
         """
         if self._auth.anonymous:
             return
-        problems: dict[Member, SessionError] = {}
-        refused: LoginFailed | None = None
-        out_of_reach: TransferError | None = None
-        for member in self._members:
-            if out_of_reach is not None and not self._record(member).is_usable:
-                continue  # it is logged in when it is needed
-            try:
-                if refused is not None and not self._record(member).is_usable:
-                    raise refused  # where one login was refused, no more are tried
-                member.keeper.ensure()
-            except SessionError as error:
-                problems[member] = error
-                if isinstance(error, LoginFailed) and self._auth.can_login:
-                    refused = error
-            except TransferError as error:  # the service was out of reach just now
-                out_of_reach = error
-        usable = [m for m in self._members if m not in problems and self._record(m).is_usable]
-        if out_of_reach is not None and not usable:
-            raise out_of_reach
+        problems = self._muster.begin()
         if problems and (self._settings.strict or len(problems) == len(self._members)):
             raise next(iter(problems.values()))
         for member in problems:
@@ -214,21 +200,9 @@ class SessionPool:
                 f"The service gave {given} of the {asked} sessions asked for; the run goes on with {given}. ({message})"
             )
 
-    def log_in_again(self) -> Iterator[tuple[SessionKeeper, SessionError | None]]:
-        """Log every session in, whatever there is; yield each with what went wrong, if anything."""
-        refused: LoginFailed | None = None
-        for member in self._members:
-            try:
-                if refused is not None:
-                    raise refused
-                member.keeper.login()
-                member.keeper.sync()
-            except SessionError as error:
-                if isinstance(error, LoginFailed) and self._auth.can_login:
-                    refused = error
-                yield member.keeper, error
-            else:
-                yield member.keeper, None
+    def log_in_again(self) -> Iterator[tuple[str, SessionError | None]]:
+        """Log every session in, whatever there is; yield the name of each, and what went wrong, if anything."""
+        return self._muster.again()
 
     def get(self, url: str, **kwargs: Any) -> requests.Response:
         """Send an authorised GET; the body is unread."""
@@ -290,8 +264,9 @@ class SessionPool:
     def _take(self, aside: Mapping[Member, object]) -> tuple[Member, object]:
         """Choose a session for a request, and put the request into its queue."""
         with self._mutex:
-            left = [m for m in self._members if not m.retired and m not in aside]
-            member = self._queues.soonest(left)
+            usable = [m for m in self._members if not m.retired]
+            # the last one may have been lost to another thread meanwhile: then one of ours says again why it is lost
+            member = self._queues.soonest([m for m in usable if m not in aside] or usable)
             return member, self._queues.enter(member)
 
     def adapter(self, url: str) -> BaseAdapter:
@@ -358,27 +333,3 @@ class SessionPool:
     def _leave_out(self, member: Member) -> None:
         member.retired = True
         self._rivals.drop(member.name)
-
-
-class PoolSession(requests.Session):
-    """A requests session whose requests each go on a session of a pool.
-
-    Parameters
-    ----------
-    pool
-        The pool.
-    """
-
-    def __init__(self, pool: SessionPool) -> None:
-        super().__init__()
-        make_plain(self)
-        self._pool = pool
-
-    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request as `requests.Session.request` does."""
-        kwargs["headers"] = {**self.headers, **(kwargs.get("headers") or {})}
-        return self._pool.request(method, url, *args, **kwargs)
-
-    def get_adapter(self, url: str | bytes) -> BaseAdapter:
-        """Return what sends a request that was prepared by the caller: leased, but not judged."""
-        return self._pool.adapter(str(url))
