@@ -98,7 +98,9 @@ LEFT_OUT = [
 def tools() -> None:
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     if missing:
-        message = f"the model of the lease is checked with {' and '.join(missing)} (Debian: apt install spin gcc)"
+        message = (
+            f"the model of the lease is checked with {' and '.join(missing)} (Debian: apt install spin gcc)"
+        )
         if os.environ.get(NOTHING_MISSING):
             pytest.fail(message)
         pytest.skip(message)
@@ -143,4 +145,6 @@ def test_every_rule_that_the_model_has_is_left_out_once() -> None:
     text = "".join(path.read_text("utf-8") for path in MODELS.glob("*.pml"))
     names = set(re.findall(r"^#ifn?def (\w+)|defined\((\w+)\)", text, re.M))
     rules = {first or second for first, second in names} - BOUNDS
-    assert rules == {name for _, defines, _ in LEFT_OUT for name in defines.split()} - BOUNDS | {"NO_RECOVERY"}
+    assert rules == {name for _, defines, _ in LEFT_OUT for name in defines.split()} - BOUNDS | {
+        "NO_RECOVERY"
+    }
