@@ -21,6 +21,13 @@ class Killed(BaseException):
     """The thread is over: it has died, or nobody needs its run any more."""
 
 
+def _closed() -> threading.Lock:
+    """Return a gate that lets one thread through each time it is opened (a semaphore does that, but slowly)."""
+    gate = threading.Lock()
+    gate.acquire()
+    return gate
+
+
 class Actor(threading.Thread):
     """A thread that moves when it is told to.
 
@@ -45,7 +52,12 @@ class Actor(threading.Thread):
         self.options: Sequence[str] = ()
         self.ready: Callable[[], bool] = lambda: True
         self.chosen = ""
-        self.gate = threading.Semaphore(0)
+        self.gate = _closed()
+        self.life: Callable[[Actor], None] = lambda actor: None
+
+    def run(self) -> None:
+        """Live."""
+        self.life(self)
 
 
 class Scene(Protocol):
@@ -86,7 +98,7 @@ class Run:
         self._scene = scene
         self._plan = plan
         self._seen = seen
-        self._turn = threading.Semaphore(0)
+        self._turn = _closed()
         self._actors = scene.actors(self)
 
     # -- for the actors
@@ -148,7 +160,7 @@ class Run:
             If an actor fails, nobody can move, or what must hold in the end does not.
         """
         for actor in self._actors:
-            actor.run = lambda actor=actor: self._life(actor)  # type: ignore[method-assign, misc]  # a thread's work
+            actor.life = self._life
             actor.start()
             self._wait()
         try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from argosy.contracts import CookieStore, Release, Scope
@@ -195,14 +196,10 @@ class Session:
             self.cast.keeper(Steps(store, run, self.holds), self.name, policy, login=self._log_in)
             for store in self.cast.stores
         ]
-        found = [
-            Actor(
-                f"sender {number}",
-                lambda keeper=keepers[number % len(keepers)], count=count: self._send_all(keeper, count),  # type: ignore[misc]  # defaults bind them
-                mortal=self.cast.mortal and number == 0,
-            )
-            for number, count in enumerate(self.cast.requests)
-        ]
+        found = []
+        for number, count in enumerate(self.cast.requests):
+            work = partial(self._send_all, keepers[number % len(keepers)], count)
+            found.append(Actor(f"sender {number}", work, mortal=self.cast.mortal and number == 0))
         if self.cast.ends:
             found.append(Actor("library", lambda: self.library.over.add(self.library.logins)))
         if self.cast.begins:

@@ -25,10 +25,13 @@ from scenes import Cast, Session
 
 Stores = Callable[[str], list[CookieStore]]
 
+#: What is known of a service that was seen to replace tokens, so that nothing has to be learned.
+REPLACES = {"lease": "exclusive", "proved": True}
+
 #: What happens, and how many logins it may cost.
 SCENES: dict[str, dict[str, Any]] = {
     "two send": {"requests": (2, 2)},
-    "three send": {"requests": (1, 1, 1)},
+    "three send": {"requests": (1, 1, 1), "learned": REPLACES},
     "both come first": {"logged_in": False, "most_logins": 1},
     "one dies": {"mortal": True, "requests": (1, 2), "most_logins": 1},
     "one dies at the first login": {"mortal": True, "logged_in": False, "most_logins": 2},
@@ -56,6 +59,25 @@ def stores(tmp_path: Path) -> Stores:
     return make
 
 
+needs_auto = pytest.mark.skipif(
+    not hasattr(Discipline, "AUTO"), reason="there is no lease that is chosen by watching"
+)
+
+
+def _that_switches(stores: Stores, keeper: type[SessionKeeper] = SessionKeeper) -> Cast:
+    """Return two processes that were told that requests may overlap."""
+    return Cast(
+        stores("memory") * 2,
+        requests=(2, 1),
+        keeper=keeper,
+        discipline=Discipline("auto"),
+        learned={"lease": "shared", "quiet": 10, "since": 0.0},
+        replaces=False,
+        begins=True,
+        most_logins=2,
+    )
+
+
 def _explore(cast: Cast) -> None:
     runs, situations = explore(lambda: Session(cast))
     print(f"{runs} runs, {situations} situations")
@@ -69,16 +91,13 @@ def test_no_order_of_threads_breaks_it(stores: Stores, scene: str) -> None:
 
 @pytest.mark.parametrize("scene", [scene for scene in SCENES if scene not in IN_MEMORY_ALONE])
 def test_no_order_of_processes_breaks_it(stores: Stores, scene: str) -> None:
-    _explore(Cast(stores("json-file"), **SCENES[scene]))
+    _explore(Cast(stores("json-file"), **{"learned": REPLACES, **SCENES[scene]}))
 
 
-@pytest.mark.skipif(not hasattr(Discipline, "AUTO"), reason="there is no lease that is chosen by watching")
+@needs_auto
 def test_the_switch_to_exclusive_costs_what_overlapped_and_no_more(stores: Stores) -> None:
     """An exclusive lease never carries a replaced token, though the service begins to replace them at any moment."""
-    learned = {"lease": "shared", "quiet": 10, "since": 0.0}
-    auto = Discipline("auto")
-    keepers = stores("memory") * 2
-    _explore(Cast(keepers, discipline=auto, learned=learned, replaces=False, begins=True, most_logins=2))
+    _explore(_that_switches(stores))
 
 
 # -- with a rule taken out
@@ -140,13 +159,23 @@ class DoesNotStoreTheToken(_Altered):
 class SettlesInTwoSteps(_Altered):
     def alter(self, lease: Any, release: Release) -> None:
         settle = lease.settle
-        lease.settle = lambda *answer: (lease.unsent(), settle(*answer))
+
+        def in_two_steps(*answer: Any) -> None:
+            lease.unsent()
+            settle(*answer)
+
+        lease.settle = in_two_steps
 
 
 class GivesBackBeforeTheAnswer(_Altered):
     def alter(self, lease: Any, release: Release) -> None:
         bind = lease.cookie_header
-        lease.cookie_header = lambda url: (release(), bind(url))[1]
+
+        def after_release(url: str) -> Any:
+            release()
+            return bind(url)
+
+        lease.cookie_header = after_release
 
 
 class KeepsTheSessionWhenAnAnswerIsLost(_Altered):
@@ -163,6 +192,14 @@ class ClearsTheMarkWhenAnAnswerIsLost(_Altered):
 class KeepsTheMarkOfWhatWasNotSent(_Altered):
     def alter(self, lease: Any, release: Release) -> None:
         lease.unsent = lease.doubt
+
+
+class LooksTwice(SessionKeeper):
+    """Sends another token than the one with which it saw that requests may overlap."""
+
+    def _shared(self, record: SessionRecord) -> Any:
+        parent: Any = super()
+        return parent._shared(self._read())
 
 
 REPLACED, NEEDLESS = "a replaced token was sent", "a login without need|[2-9] logins"
@@ -190,3 +227,9 @@ def test_with_a_rule_taken_out_an_order_breaks_it(
 ) -> None:
     with pytest.raises(AssertionError, match=what):
         _explore(Cast(stores("memory"), keeper=keeper, **SCENES[scene]))
+
+
+@needs_auto
+def test_a_switch_between_two_looks_breaks_it(stores: Stores) -> None:
+    with pytest.raises(AssertionError, match=REPLACED):
+        _explore(_that_switches(stores, LooksTwice))
