@@ -1,14 +1,17 @@
 /*
  * The lease of a token that the service replaces with its responses, for spin (https://spinroot.com).
  *
- * WORKERS processes send REQUESTS requests each on one session, whose record lies in a store. Between any two
- * steps a worker may die, an answer may get lost, the session may end. The bounds say how often each happens.
- * With -DTTL the store's hold on the session lapses by time, also under a worker that lives; without it, the
- * hold is a lock of the operating system, which is free when its holder has died.
+ * WORKERS processes send REQUESTS requests each on one session, whose record lies in a store. Up to FAULTS times a
+ * worker dies, a request or an answer is lost, a connection is refused, a session ends or a lease lapses: between
+ * any two steps, in any combination. What must hold stands in the assertions of `serve` and `needed`; besides,
+ * every run must come to its end. Each rule can be left out with a -D of its own (they are listed, and run, in
+ * test_model.py); then something must break.
  *
- * What must hold stands in the assertions of `serve` and `needed`; besides, every run must come to its end.
- * Each rule can be left out with a -D of its own (they are listed, and run, in test_model.py): then something
- * must break.
+ * What kind of lease it is:
+ *   (nothing)  the store's hold is a lock of the operating system, which is free when its holder has died
+ *   -DTTL      it lapses by time, also under a holder that lives (no store that comes with argosy does so yet)
+ *   -DWAIT     in doubt, one waits and tries the token once more, as the service keeps the last one good for a while
+ *   -DTO_END   the service takes the new token for good only when the body has been sent
  *
  * Generations are modelled by `fresh`: the workers whose last look at the record is still the newest. A
  * compare-and-set succeeds for those alone, which is what comparing a generation that only grows comes to.
@@ -23,9 +26,7 @@
 #ifndef FAULTS
 #define FAULTS 2
 #endif
-#ifndef SESSIONS
 #define SESSIONS 8     /* room for that many logins; spin stops at an index that is too high */
-#endif
 
 #define FREE 0         /* workers are numbered from 1 */
 #define DEAD 255       /* holds a lease that has to lapse: its worker has died */
@@ -61,7 +62,7 @@ byte late;              /* workers whose lease is at its deadline */
 /* for the assertions alone */
 byte working;           /* workers that will settle the mark they have made */
 byte logging_in;        /* workers whose login is under way */
-byte known;              /* the last token that was stored, also where the record was emptied since */
+byte known;             /* the last token that was stored, also where the record was emptied since */
 byte finished;
 
 #define is_fresh(w) (fresh & bit_of(w))

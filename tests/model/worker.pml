@@ -60,7 +60,7 @@
             fi;
 #endif
 
-            /* 3. Mark: generation and mark in one write. If it fails, nothing is sent. */
+            /* 2. Mark: generation and mark in one write. If it fails, nothing is sent. */
 #if !defined(NO_MARK) && !defined(MARK_AFTER_SENDING)
             atomic {
                 if
@@ -69,7 +69,7 @@
                 fi };
 #endif
 
-            /* 4. Send, once, and before the deadline. */
+            /* 3. Send, once, and before the deadline. */
             atomic {
                 if
                 :: must_stop(w) -> goto unsent
@@ -91,7 +91,7 @@
             release(w);
 #endif
 
-            /* 5. The headers come, or they do not. */
+            /* 4. The headers come, or they do not. */
 await:
             atomic {
                 if
@@ -113,7 +113,7 @@ await:
                 fi };
 
 #ifdef TO_END
-            /* 6. Store the new token; hold and mark stay to the last byte, when the service takes it for good. */
+            /* 5. Store the new token; hold and mark stay to the last byte, when the service takes it for good. */
             atomic {
                 if
                 :: may_write(w) -> write(w, KEEP_THE_MARK, token)
@@ -138,7 +138,7 @@ await:
                 fi;
                 stop_working(w) };
 #else
-            /* 6. Settle, in one commit: the new token, and the end of the mark. */
+            /* 5. Settle, in one commit: the new token, and the end of the mark. */
 #ifdef SETTLE_IN_TWO_STEPS
             atomic {
                 if
@@ -162,7 +162,7 @@ await:
                 stop_working(w) };
 #endif
 
-            /* 7. Give the lease back; the body streams without it. */
+            /* 6. Give the lease back; the body streams without it. */
             atomic {
                 release(w);
                 if
