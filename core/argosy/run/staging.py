@@ -87,10 +87,12 @@ class Staging:
         self._area = area
         self._root = area.path / name
         self.folder = self._root / item.fingerprint()
+        self._spare = False  # whether it was a spare one: then there is nothing in it but empty folders
 
     def prepare(self) -> None:
         """Make the folder; what an earlier try finished in it is kept."""
-        if not self._area.take(self._root, self.folder.name):
+        self._spare = self._area.take(self._root, self.folder.name)
+        if not self._spare:
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def whole(self, number: int) -> Path:
@@ -104,29 +106,24 @@ class Staging:
     def scratch(self, number: int) -> Path:
         """Return an empty folder for an output."""
         path = self.folder / f"output-{number}"
-        if not _is_empty(path):
+        if not self._spare:
             shutil.rmtree(path, ignore_errors=True)
+        try:
             path.mkdir()
+        except FileExistsError:
+            if not self._spare:
+                raise
         return path
 
     def discard(self) -> None:
         """Remove everything that is staged for the item."""
         try:
             _remove_files(self.folder)
-            if [path.name for path in self._root.iterdir()] != [self.folder.name]:
+            if not self._spare and [path.name for path in self._root.iterdir()] != [self.folder.name]:
                 raise FileExistsError(self._root)  # something of an earlier version of the item
             self._area.give(self._root, self.folder.name)
         except OSError:
             shutil.rmtree(self._root, ignore_errors=True)
-
-
-def _is_empty(path: Path) -> bool:
-    """Return whether there is a folder with nothing in it."""
-    try:
-        with os.scandir(path) as entries:
-            return next(entries, None) is None
-    except OSError:
-        return False
 
 
 def _remove_files(folder: Path) -> None:
@@ -134,8 +131,11 @@ def _remove_files(folder: Path) -> None:
     with os.scandir(folder) as entries:
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
-                Path(entry.path).unlink()
-            elif not _is_empty(Path(entry.path)):
+                os.unlink(entry.path)  # noqa: PTH108 - for each item: a Path costs time
+                continue
+            with os.scandir(entry.path) as inner:
+                empty = next(inner, None) is None
+            if not empty:
                 shutil.rmtree(entry.path)
 
 
