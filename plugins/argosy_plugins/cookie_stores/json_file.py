@@ -20,6 +20,9 @@ from argosy.session import document
 from argosy.session.record import SessionRecord
 from argosy_plugins.cookie_stores._temporaries import Temporaries
 
+#: Outdated files that are kept open for a while: those that the last lease has written.
+KEPT = 2
+
 
 class JsonFileStore(CookieStore):
     """Keeps sessions in a file of mode 0600 that is only ever replaced whole.
@@ -51,7 +54,8 @@ class JsonFileStore(CookieStore):
         self._file_lock: HostLock | None = None
         self._texts: document.Texts = {}  # used under the file's lock alone
         self._temporaries = Temporaries(self.path)
-        self._outdated: deque[_Snapshot] = deque(maxlen=4)
+        # to close the last descriptor of a file is to delete it, and that waits until it has been written
+        self._outdated: deque[_Snapshot] = deque(maxlen=2 * KEPT)
         self._snapshot: _Snapshot | None = None
         self._synced: _Snapshot | None = None
 
@@ -190,7 +194,9 @@ class JsonFileStore(CookieStore):
     def _end(self, release: Release) -> None:
         """Give a session back, and then do what need not be done while one has it."""
         release()
-        self._outdated.clear()  # to close the last descriptor of a file is to delete it
+        with contextlib.suppress(IndexError):
+            while len(self._outdated) > KEPT:
+                self._outdated.popleft()
         self._temporaries.make_ahead()
 
     def _failed(self, what: str, error: OSError) -> StoreError:
