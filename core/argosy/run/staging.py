@@ -15,6 +15,7 @@ from pathlib import Path
 
 from argosy.model import Item
 from argosy.run.ledger import PRIVATE
+from argosy.session.identity import process_lives
 
 #: What the names of spare folders begin with; those of items are hexadecimal.
 _SPARE = "spare-"
@@ -66,9 +67,11 @@ class StagingArea:
             shutil.rmtree(self._spare.pop()[0], ignore_errors=True)
 
     def tidy(self) -> None:
-        """Remove the spare folders of runs that died; a living run that misses one makes another."""
-        for path in self.path.glob(f"{_SPARE}*"):
-            shutil.rmtree(path, ignore_errors=True)
+        """Remove the spare folders of processes that died."""
+        for path in self.path.glob(f"{_SPARE}*-*"):
+            pid = path.name.removeprefix(_SPARE).partition("-")[0]
+            if pid.isdecimal() and not process_lives(int(pid)):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 class Staging:

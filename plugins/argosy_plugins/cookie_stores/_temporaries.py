@@ -14,6 +14,8 @@ import weakref
 from collections import deque
 from pathlib import Path
 
+from argosy.session.identity import process_lives
+
 #: Files made ahead: a lease writes twice.
 AHEAD = 2
 
@@ -65,18 +67,8 @@ class Temporaries:
         """Remove what processes that were killed have left."""
         for path in self._path.parent.glob(f"{self._prefix}*-*.tmp"):
             pid = path.name.removeprefix(self._prefix).partition("-")[0]
-            if pid.isdecimal() and not _lives(int(pid)):
+            if pid.isdecimal() and not process_lives(int(pid)):
                 path.unlink(missing_ok=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
 
 
 def _remove(ready: deque[tuple[int, str]]) -> None:
