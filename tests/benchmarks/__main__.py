@@ -23,6 +23,8 @@ HERE = Path(__file__).parent
 def benchmarks() -> Iterator[tuple[str, ModuleType]]:
     """Yield the benchmarks by name."""
     for path in sorted(HERE.glob("[a-z]*.py")):
+        if path.stem.startswith("test_"):
+            continue
         module = importlib.import_module(f"benchmarks.{path.stem}")
         if hasattr(module, "tables"):
             yield path.stem, module
@@ -31,7 +33,9 @@ def benchmarks() -> Iterator[tuple[str, ModuleType]]:
 def main() -> None:
     """Measure, print tables, and write JSON where asked."""
     sys.path[0] = str(HERE.parent)  # for `benchmarks` and `voyage`, here and in child processes
+    from benchmarks import document
     from benchmarks.machine import machine
+    from benchmarks.table import Table
 
     known = dict(benchmarks())
     parser = argparse.ArgumentParser(
@@ -44,6 +48,7 @@ def main() -> None:
         "--quick", action="store_true", help="less of everything: it works, but the figures say little"
     )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--document", action="store_true", help="write the tables into docs/performance.md")
     parser.add_argument("--list", action="store_true", help="only say what there is")
     options = parser.parse_args()
     for name in options.names:
@@ -53,18 +58,22 @@ def main() -> None:
         for name, module in known.items():
             print(f"{name:12} {(module.__doc__ or '').splitlines()[0]}")
         return
-    found = {"machine": machine(), "quick": options.quick, "benchmarks": {}}
-    print(" ".join(f"{key} {value};" for key, value in found["machine"].items()))
+    where = machine()
+    print("; ".join(f"{key} {value}" for key, value in where.items()))
+    measured: dict[str, list[Table]] = {}
     for name in options.names or known:
-        written = found["benchmarks"][name] = []
+        measured[name] = []
         for table in known[name].tables(options.quick):
             print(f"\n{table.render()}", flush=True)
-            written.append(table.to_json())
-            if options.json:
-                options.json.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
-    print(
-        f"\nThe load average was {found['machine']['load']} at the start and is {os.getloadavg()[0]:.1f} now."
-    )
+            measured[name].append(table)
+    where["load at the end"] = f"{os.getloadavg()[0]:.1f}"
+    print(f"\nThe load was {where['load']} at the start and is {where['load at the end']} now.")
+    if options.json:
+        figures = {name: [table.to_json() for table in tables] for name, tables in measured.items()}
+        whole = {"machine": where, "quick": options.quick, "benchmarks": figures}
+        options.json.write_text(json.dumps(whole, indent=2) + "\n", "utf-8")
+    if options.document:
+        document.write(where, measured)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def seconds(arguments: tuple[str, ...]) -> float:
 def tables(quick: bool) -> Iterator[Table]:
     """Start each program some times, in turn."""
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for _ in range(3 if quick else 20):
+    for _ in range(3 if quick else 10):
         for name, arguments in COMMANDS.items():
             times[name].append(seconds(arguments))
     least = {name: min(found) for name, found in times.items()}

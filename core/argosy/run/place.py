@@ -21,6 +21,14 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _link(file: Path, name: Path) -> None:
+    try:
+        os.link(file, name)
+    except FileExistsError:  # of an earlier try
+        name.unlink()
+        os.link(file, name)
+
+
 class Placer:
     """Puts the products of one item into the target directory.
 
@@ -86,9 +94,8 @@ class Placer:
         if self._stands_already(target, file):
             return file
         temporary = product.file.with_name(f"{product.file.name}.placing")
-        temporary.unlink(missing_ok=True)
         try:
-            os.link(product.file, temporary)  # the staged file stays until the item is done
+            _link(product.file, temporary)  # the staged file stays until the item is done
         except OSError:
             shutil.copyfile(product.file, temporary)  # a file system without hard links
             sync_file(temporary)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from argosy.model import Item
 from argosy.run.ledger import PRIVATE
+from argosy.session.identity import process_lives
 
 #: What the names of spare folders begin with; those of items are hexadecimal.
 _SPARE = "spare-"
@@ -66,9 +67,11 @@ class StagingArea:
             shutil.rmtree(self._spare.pop()[0], ignore_errors=True)
 
     def tidy(self) -> None:
-        """Remove the spare folders of runs that died; a living run that misses one makes another."""
-        for path in self.path.glob(f"{_SPARE}*"):
-            shutil.rmtree(path, ignore_errors=True)
+        """Remove the spare folders of processes that died."""
+        for path in self.path.glob(f"{_SPARE}*-*"):
+            pid = path.name.removeprefix(_SPARE).partition("-")[0]
+            if pid.isdecimal() and not process_lives(int(pid)):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 class Staging:
@@ -87,10 +90,12 @@ class Staging:
         self._area = area
         self._root = area.path / name
         self.folder = self._root / item.fingerprint()
+        self._spare = False  # whether it was a spare one: then there is nothing in it but empty folders
 
     def prepare(self) -> None:
         """Make the folder; what an earlier try finished in it is kept."""
-        if not self._area.take(self._root, self.folder.name):
+        self._spare = self._area.take(self._root, self.folder.name)
+        if not self._spare:
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def whole(self, number: int) -> Path:
@@ -104,29 +109,24 @@ class Staging:
     def scratch(self, number: int) -> Path:
         """Return an empty folder for an output."""
         path = self.folder / f"output-{number}"
-        if not _is_empty(path):
+        if not self._spare:
             shutil.rmtree(path, ignore_errors=True)
+        try:
             path.mkdir()
+        except FileExistsError:
+            if not self._spare:
+                raise
         return path
 
     def discard(self) -> None:
         """Remove everything that is staged for the item."""
         try:
             _remove_files(self.folder)
-            if [path.name for path in self._root.iterdir()] != [self.folder.name]:
+            if not self._spare and [path.name for path in self._root.iterdir()] != [self.folder.name]:
                 raise FileExistsError(self._root)  # something of an earlier version of the item
             self._area.give(self._root, self.folder.name)
         except OSError:
             shutil.rmtree(self._root, ignore_errors=True)
-
-
-def _is_empty(path: Path) -> bool:
-    """Return whether there is a folder with nothing in it."""
-    try:
-        with os.scandir(path) as entries:
-            return next(entries, None) is None
-    except OSError:
-        return False
 
 
 def _remove_files(folder: Path) -> None:
@@ -134,8 +134,11 @@ def _remove_files(folder: Path) -> None:
     with os.scandir(folder) as entries:
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
-                Path(entry.path).unlink()
-            elif not _is_empty(Path(entry.path)):
+                os.unlink(entry.path)  # noqa: PTH108 - for each item: a Path costs time
+                continue
+            with os.scandir(entry.path) as inner:
+                empty = next(inner, None) is None
+            if not empty:
                 shutil.rmtree(entry.path)
 
 

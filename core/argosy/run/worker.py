@@ -79,7 +79,7 @@ class Worker:
         fatal: ArgosyError | None = None
         files: tuple[KeptFile, ...] = ()
         try:
-            files, state = self._do(job, received), State.DONE
+            files, state = self._do(job, shown, received), State.DONE
         except Interrupted:
             state = State.REQUEUED
         except ArgosyError as error:  # the session, the store, the auth plugin: not this item's alone
@@ -108,12 +108,12 @@ class Worker:
         )
         return outcome
 
-    def _do(self, job: Job, received: _Counter) -> tuple[KeptFile, ...]:
+    def _do(self, job: Job, shown: str, received: _Counter) -> tuple[KeptFile, ...]:
         staging = Staging(self._environment.staging, job.item)
         staging.prepare()
         item = self._expanded(job.item)
         files: list[StagedFile] = []
-        progress = self._progress(item, received)
+        progress = self._progress(shown, received)
         for number, resource in enumerate(item.resources):
             self._environment.stop.check(between=True)
             try:
@@ -187,9 +187,8 @@ class Worker:
             error.args = (error.message,)
         return error
 
-    def _progress(self, item: Item, received: _Counter) -> Progress:
+    def _progress(self, id_: str, received: _Counter) -> Progress:
         emit, scrub = self._emit, self._environment.redactor.scrub
-        id_ = scrub(item.id)
 
         def started(resource: Resource, size: int | None) -> None:
             emit(

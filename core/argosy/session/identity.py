@@ -30,6 +30,17 @@ def process_start(pid: int) -> int:
     return int(stat.rpartition(")")[2].split()[19])
 
 
+def process_lives(pid: int) -> bool:
+    """Return whether there is a process of this number on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # somebody else's, or no number that this system has: left alone
+    return True
+
+
 @cache
 def _this_process(pid: int) -> tuple[str, int]:
     return socket.gethostname(), process_start(pid)

@@ -152,11 +152,15 @@ class AuthorizedSession(requests.Session):
         self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any
     ) -> requests.Response:
         """Send as `requests.Session.request` does, without merging settings that are not there."""
-        plain = not args and kwargs.keys() <= _PLAIN and not kwargs.get("params")
-        if not plain or self.params or self.auth or not isinstance(method, str):
+        plain = not args and kwargs.keys() <= _PLAIN and not kwargs.get("params") and method == "GET"
+        if not plain or self.params or self.auth or "@" in str(url):
             return super().request(method, url, *args, **kwargs)
         request = requests.PreparedRequest()
-        request.prepare(method=method.upper(), url=url, headers=self.headers, hooks=self.hooks)
+        request.prepare_method("GET")
+        request.prepare_url(url, None)
+        request.prepare_headers(self.headers)
+        request._cookies = self.cookies  # type: ignore[attr-defined]  # keeps none; a redirect asks for it
+        request.prepare_hooks(self.hooks)
         return self.send(
             request,
             stream=kwargs["stream"],

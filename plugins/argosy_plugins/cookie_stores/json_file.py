@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import os
 import threading
+from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +18,10 @@ from argosy.errors import GenerationMoved, StoreError
 from argosy.locks import HostLock, lock_excludes
 from argosy.session import document
 from argosy.session.record import SessionRecord
+from argosy_plugins.cookie_stores._temporaries import Temporaries
+
+#: Outdated files that are kept open for a while: those that the last lease has written.
+KEPT = 2
 
 
 class JsonFileStore(CookieStore):
@@ -47,8 +53,9 @@ class JsonFileStore(CookieStore):
         self._holds: dict[str, HostLock] = {}
         self._file_lock: HostLock | None = None
         self._texts: document.Texts = {}  # used under the file's lock alone
-        self._temporary = str(self.path.with_name(f".{self.path.name}."))
-        self._numbers = itertools.count()
+        self._temporaries = Temporaries(self.path)
+        # to close the last descriptor of a file is to delete it, and that waits until it has been written
+        self._outdated: deque[_Snapshot] = deque(maxlen=2 * KEPT)
         self._snapshot: _Snapshot | None = None
         self._synced: _Snapshot | None = None
 
@@ -76,7 +83,8 @@ class JsonFileStore(CookieStore):
             hold = self._holds.get(session)
             if hold is None:
                 hold = self._holds[session] = HostLock(self._beside(f".{quote(session, safe=' ')}.lock"))
-        return hold.acquire(wait=wait)
+        release = hold.acquire(wait=wait)
+        return None if release is None else partial(self._end, release)
 
     def sessions(self) -> list[str]:
         """Return the names of its sessions."""
@@ -163,26 +171,33 @@ class JsonFileStore(CookieStore):
     def _replace(self, records: dict[str, SessionRecord]) -> None:
         data = document.dump(records, self._texts)
         try:
-            fd, temporary = self._open_temporary()
             try:
-                snapshot = _Snapshot.written(fd, data, records)
-                os.replace(temporary, self.path)  # noqa: PTH105 - twice for each request: a Path costs time
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+                snapshot = self._put(*self._temporaries.take(), data, records)
+            except FileNotFoundError:  # somebody has tidied up: it was made a while ago
+                snapshot = self._put(*self._temporaries.make(), data, records)
         except OSError as error:
             raise self._failed("be written", error) from None
+        if self._snapshot is not None:
+            self._outdated.append(self._snapshot)
         self._snapshot = snapshot
 
-    def _open_temporary(self) -> tuple[int, str]:
-        """Make a temporary file of mode 0600, whatever the umask (`mkstemp` does, but takes longer)."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        while True:
-            path = f"{self._temporary}{os.getpid()}-{next(self._numbers)}.tmp"
-            try:
-                return os.open(path, flags, 0o600), path
-            except FileExistsError:
-                continue  # of a process that was killed
+    def _put(self, fd: int, temporary: str, data: bytes, records: dict[str, SessionRecord]) -> _Snapshot:
+        try:
+            snapshot = _Snapshot.written(fd, data, records)
+            os.replace(temporary, self.path)  # noqa: PTH105 - twice for each request: a Path costs time
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink(missing_ok=True)
+            raise
+        return snapshot
+
+    def _end(self, release: Release) -> None:
+        """Give a session back, and then do what need not be done while one has it."""
+        release()
+        with contextlib.suppress(IndexError):
+            while len(self._outdated) > KEPT:
+                self._outdated.popleft()
+        self._temporaries.make_ahead()
 
     def _failed(self, what: str, error: OSError) -> StoreError:
         return StoreError(

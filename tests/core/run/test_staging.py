@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,10 +72,20 @@ def test_an_item_that_changed_starts_over_and_takes_the_old_one_with_it(area: St
     assert _left(area) == []
 
 
-def test_spare_folders_of_a_run_that_died_are_removed_and_missed_by_nobody(area: StagingArea) -> None:
-    _prepared(area, "done").discard()
-    kept = _prepared(area, "tried")
-    kept.whole(0).write_text("whole")
+def test_spare_folders_of_a_run_that_died_are_removed_and_no_others(area: StagingArea) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (area.path / f"spare-{dead.pid}-0" / "inner" / "output-0").mkdir(parents=True)
+    spare = _prepared(area, "done")
+    _prepared(area, "tried").whole(0).write_text("whole")
+    spare.discard()
     StagingArea(area.path.parents[1]).tidy()
-    assert _left(area) == [str(kept.whole(0).relative_to(area.path))]
+    assert [path.name for path in area.path.glob("spare-*")] == [f"spare-{os.getpid()}-0"]
+    assert _left(area) == [str(_prepared(area, "tried").whole(0).relative_to(area.path))]
+
+
+def test_a_spare_folder_that_is_gone_is_made_anew(area: StagingArea) -> None:
+    _prepared(area, "done").discard()
+    for path in area.path.glob("spare-*"):
+        shutil.rmtree(path)
     assert _prepared(area, "next").folder.is_dir()

@@ -1,0 +1,79 @@
+"""Temporary files that are made ahead, to be written and renamed over another file.
+
+To make a file takes longer than to write it and to rename it, and whoever waits for a session waits for that, too. So
+they are made when a session has just been given back. They are removed at the end of the process; those of a process
+that was killed are removed by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import weakref
+from collections import deque
+from pathlib import Path
+
+from argosy.session.identity import process_lives
+
+#: Files made ahead: a lease writes twice.
+AHEAD = 2
+
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+
+
+class Temporaries:
+    """Makes temporary files of mode 0600, whatever the umask.
+
+    Parameters
+    ----------
+    path
+        The file they will replace; they lie beside it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._prefix = f".{path.name}."
+        self._numbers = itertools.count()
+        self._ready: deque[tuple[int, str]] = deque()  # used by all threads: append and pop are atomic
+        self._tidied = False
+        weakref.finalize(self, _remove, self._ready)
+
+    def take(self) -> tuple[int, str]:
+        """Return the descriptor and the path of one."""
+        try:
+            return self._ready.popleft()
+        except IndexError:
+            return self.make()
+
+    def make(self) -> tuple[int, str]:
+        """Make one now."""
+        while True:
+            name = f"{self._prefix}{os.getpid()}-{next(self._numbers)}.tmp"
+            path = str(self._path.with_name(name))
+            with contextlib.suppress(FileExistsError):  # of another machine, or of a process of this number
+                return os.open(path, _FLAGS, 0o600), path
+
+    def make_ahead(self) -> None:
+        """Make some for later; where that fails, whoever needs one says so."""
+        with contextlib.suppress(OSError):
+            if not self._tidied:
+                self._tidied = True
+                self._tidy()
+            while len(self._ready) < AHEAD:
+                self._ready.append(self.make())
+
+    def _tidy(self) -> None:
+        """Remove what processes that were killed have left."""
+        for path in self._path.parent.glob(f"{self._prefix}*-*.tmp"):
+            pid = path.name.removeprefix(self._prefix).partition("-")[0]
+            if pid.isdecimal() and not process_lives(int(pid)):
+                path.unlink(missing_ok=True)
+
+
+def _remove(ready: deque[tuple[int, str]]) -> None:
+    while ready:
+        fd, path = ready.popleft()
+        os.close(fd)
+        with contextlib.suppress(OSError):
+            Path(path).unlink()

@@ -1,0 +1,22 @@
+"""Writing measured tables into `docs/performance.md`, between its two markers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.table import Table
+
+PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
+BEGIN = "<!-- measured: python tests/benchmarks --document -->\n"
+END = "<!-- end of what was measured -->\n"
+
+
+def write(machine: dict[str, str], measured: Mapping[str, Sequence[Table]]) -> None:
+    """Replace the figures of the page; those of a benchmark that was not run go, too."""
+    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    lines = [f"Measured with {'; '.join(f'{key} {value}' for key, value in machine.items())}."]
+    for name, tables in measured.items():
+        lines += [f"### {name}", *(table.render() for table in tables)]
+    PAGE.write_text(before + BEGIN + "\n" + "\n\n".join(lines) + "\n\n" + END + after, "utf-8")
