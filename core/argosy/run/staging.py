@@ -1,19 +1,20 @@
 """Staging: where an item's resources lie until they are whole and verified.
 
 Everything lies below ``.argosy/staging`` of the target directory, on its file system, so that the last step
-is a rename. Staged files have numbers for names: what a server or a manifest calls them matters only at the
-end.
+is a rename. Staged files are named after their number and what is promised of them: what a server or a manifest
+calls them matters only at the end.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import os
 import shutil
 from pathlib import Path
 
-from argosy.model import Item
+from argosy.model import Item, Resource
 from argosy.run.ledger import PRIVATE
 
 #: What the names of spare folders begin with; those of items are hexadecimal.
@@ -93,13 +94,13 @@ class Staging:
         if not self._area.take(self._root, self.folder.name):
             self.folder.mkdir(parents=True, exist_ok=True)
 
-    def whole(self, number: int) -> Path:
+    def whole(self, number: int, resource: Resource) -> Path:
         """Return where a resource lies once it is whole."""
-        return self.folder / f"{number}"
+        return self.folder / f"{number}-{_mark(resource)}"
 
-    def partial(self, number: int) -> Path:
+    def partial(self, number: int, resource: Resource) -> Path:
         """Return where a resource is written."""
-        return self.folder / f"{number}.part"
+        return self.folder / f"{number}-{_mark(resource)}.part"
 
     def scratch(self, number: int) -> Path:
         """Return an empty folder for an output."""
@@ -137,6 +138,12 @@ def _remove_files(folder: Path) -> None:
                 Path(entry.path).unlink()
             elif not _is_empty(Path(entry.path)):
                 shutil.rmtree(entry.path)
+
+
+def _mark(resource: Resource) -> str:
+    """Return what tells a resource from another: a source may expand its item to other ones the next time."""
+    what = json.dumps([dict(resource.digests) or resource.url, resource.size], sort_keys=True)
+    return hashlib.blake2b(what.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
 
 
 def sync_file(path: Path) -> None:
