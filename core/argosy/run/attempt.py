@@ -171,8 +171,10 @@ class Attempt:
 
     def _rest(self, response: requests.Response) -> _Expected | None:
         """Make ready for the rest; None where it is not the rest of what is there (RFC 9110 section 15.3.7)."""
-        part = content_range(response.headers.get("Content-Range"))  # multipart/byteranges has none
+        part = content_range(response.headers.get("Content-Range"))
         if part is None or part.first != self.partial.size or not is_plain(response):
+            return None
+        if "multipart/byteranges" in response.headers.get("Content-Type", "").lower():
             return None
         known = self._same(response, part.length)
         if known is None or known.length is None or part.last >= known.length:

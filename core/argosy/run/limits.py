@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 from argosy.errors import StorageError, TransferError
+from argosy.run.staging import staged_bytes
 from argosy.run.text import size_text
+
+if TYPE_CHECKING:
+    from argosy.config import Settings
 
 #: Bytes of a file whose length nobody says, unless `max_size` is set.
 UNKNOWN_SIZE = 10 * 10**9
@@ -46,6 +51,17 @@ class Limits:
     low_speed: float = 0.0
     low_speed_time: float = 60.0
 
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the limits that a configuration sets."""
+        return cls(
+            settings.directory,
+            settings.max_size,
+            settings.disk_reserve,
+            settings.low_speed_limit,
+            settings.timeout.read,
+        )
+
     def cap(self, promised: int | None, announced: int | None) -> int:
         """Return how many bytes a file may have.
 
@@ -83,11 +99,7 @@ class Limits:
         TransferError
             If the disk could not hold it even if it were empty.
         """
-        disk = os.statvfs(self.directory)
-        whole, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
-        reserve = self.disk_reserve
-        if reserve is None:
-            reserve = min(int(whole * RESERVED_PART), MOST_RESERVED)
+        whole, free, reserve = self._room()
         if needed <= free - reserve:
             return
         if needed > whole > 0:
@@ -95,9 +107,32 @@ class Limits:
                 f"The server announces {size_text(needed)}, which is more than the whole disk can hold.",
                 kind="too-large",
             )
-        wanted = f"{size_text(needed)} more and " if needed else ""
-        raise StorageError(
-            f"{self.directory} has {size_text(max(free, 0))} left, and {wanted}a reserve of {size_text(reserve)} "
-            "are needed.",
-            hint='Make room, then start again: everything done so far is kept. "disk_reserve" is what is kept free.',
+        raise self._full(free, reserve, f"{size_text(needed)} more" if needed > 0 else "more")
+
+    def check_plan(self, needed: int) -> None:
+        """Raise where the disk has no room for what a plan promises, less what is staged of it already.
+
+        Raises
+        ------
+        StorageError
+            If so; nothing was sent yet.
+        """
+        _, free, reserve = self._room()
+        if needed > free - reserve and needed - staged_bytes(self.directory) > free - reserve:
+            raise self._full(free, reserve, f"{size_text(needed)} for what is to be done")
+
+    def _room(self) -> tuple[int, int, int]:
+        """Return the bytes of the whole disk, those that are free, and those that must stay free."""
+        disk = os.statvfs(self.directory)
+        whole, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
+        reserve = self.disk_reserve
+        if reserve is None:
+            reserve = min(int(whole * RESERVED_PART), MOST_RESERVED)
+        return whole, free, reserve
+
+    def _full(self, free: int, reserve: int, wanted: str) -> StorageError:
+        return StorageError(
+            f"{self.directory} has {size_text(free)} left, of which {size_text(reserve)} are kept free; "
+            f"needed is {wanted}.",
+            hint='Make room, then start again: everything done so far is kept. "disk_reserve" says what is kept free.',
         )

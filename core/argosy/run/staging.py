@@ -140,6 +140,12 @@ def _remove_files(folder: Path) -> None:
                 shutil.rmtree(entry.path)
 
 
+def staged_bytes(directory: Path) -> int:
+    """Return how many bytes are staged in a target directory, of all items."""
+    files = (directory / PRIVATE / "staging").rglob("*")
+    return sum(path.stat().st_size for path in files if path.is_file())
+
+
 def _mark(resource: Resource) -> str:
     """Return what tells a resource from another: a source may expand its item to other ones the next time."""
     what = json.dumps([dict(resource.digests) or resource.url, resource.size], sort_keys=True)

@@ -55,13 +55,7 @@ class Worker:
             environment.pool.get,
             environment.pacer,
             environment.stop,
-            Limits(
-                settings.directory,
-                settings.max_size,
-                settings.disk_reserve,
-                settings.low_speed_limit,
-                settings.timeout.read,
-            ),
+            Limits.of(settings),
             settings.max_retries,
             settings.retry_delay,
         )
