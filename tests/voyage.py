@@ -38,7 +38,10 @@ class Voyage:
         """Ask for files of another size, which the manifest does not promise and nobody would wait for."""
         lines = (json.loads(line) for line in (self.root / "books.jsonl").read_text("utf-8").splitlines())
         items = [
-            {"id": e["id"], "resources": [{"url": f"{r['url'].partition('?')[0]}?size={size}", "path": r["path"]}]}
+            {
+                "id": e["id"],
+                "resources": [{"url": f"{r['url'].partition('?')[0]}?size={size}", "path": r["path"]}],
+            }
             for e in lines
             for r in e["resources"]
         ]

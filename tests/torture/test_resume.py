@@ -95,9 +95,7 @@ def test_the_next_run_goes_on(set_sail: SetSail) -> None:
 
 @pytest.mark.torture(1)
 def test_a_transfer_that_gets_on_is_not_given_up(set_sail: SetSail) -> None:
-    voyage = set_out(
-        set_sail, faults=[fault("cut", fraction=0.2, times=6)], size=20_000_000, max_retries=1
-    )
+    voyage = set_out(set_sail, faults=[fault("cut", fraction=0.2, times=6)], size=20_000_000, max_retries=1)
     report = download(voyage, requests=7)
     assert (report.bytes, report.retries) == (20_000_000, 6)
 
@@ -109,7 +107,9 @@ def test_a_range_that_ends_early_is_gone_on_with(raw_server: Any, tmp_path: Path
     def some(head: bytes) -> bytes:
         start = range_of(head)
         piece = body[start : start + 1_200_000]
-        return answer(206, piece, f"Content-Range: bytes {start}-{start + len(piece) - 1}/{len(body)}", 'ETag: "1"')
+        return answer(
+            206, piece, f"Content-Range: bytes {start}-{start + len(piece) - 1}/{len(body)}", 'ETag: "1"'
+        )
 
     first = answer(200, body[:500_000], f"Content-Length: {len(body)}", 'ETag: "1"')
     report, requests = served(raw_server, tmp_path, [first, some, some, some])
@@ -222,7 +222,10 @@ def test_416_on_anything_else(raw_server: Any, tmp_path: Path, headers: list[str
 @pytest.mark.torture(7)
 def test_416_on_what_is_whole_but_damaged(raw_server: Any, tmp_path: Path) -> None:
     body = body_of("a", 100_000)
-    first = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b' % (len(body), b"x" + body[1:])
+    first = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b' % (
+        len(body),
+        b"x" + body[1:],
+    )
     none = answer(416, b"no", f"Content-Range: bytes */{len(body)}")
     answers = [first, none, answer(200, body, 'ETag: "1"')]
     promised = hashlib.sha256(body).hexdigest()

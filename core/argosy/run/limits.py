@@ -23,7 +23,7 @@ RESERVED_PART = 0.01
 MOST_RESERVED = 100 * 10**6
 
 #: Bytes written between two looks at the room that is left.
-LOOK_EVERY = 1 << 20
+LOOK_EVERY = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)

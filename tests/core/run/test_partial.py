@@ -44,7 +44,9 @@ def found(path: Path) -> tuple[int, bool]:
 def another_boot(path: Path, **changes: Any) -> None:
     """Let the side file look as if the machine had been started anew since."""
     side = path.with_name(f"{path.name}.json")
-    side.write_text(json.dumps({**json.loads(side.read_text("utf-8")), "boot": "another", **changes}), "utf-8")
+    side.write_text(
+        json.dumps({**json.loads(side.read_text("utf-8")), "boot": "another", **changes}), "utf-8"
+    )
 
 
 @needs_boot_id
