@@ -93,6 +93,11 @@ class Voyage:
             **options,
         )
 
+    def argosy(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run some other command."""
+        command = [sys.executable, "-m", "argosy", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+
     def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run ``argosy download`` on it to its end."""
         process = self.start(*arguments, **options)
