@@ -254,6 +254,19 @@ def test_names_that_some_file_system_takes_for_one(set_sail: SetSail, one: str, 
     assert voyage.server.stats().requests == 0
 
 
+@pytest.mark.torture(44)
+@pytest.mark.parametrize("descriptors", [20, 28, 40])
+def test_too_few_file_descriptors(set_sail: SetSail, descriptors: int) -> None:
+    voyage = set_sail(items=40, discipline="revoke", max_workers=32, size=200_000, rate=400_000)
+    shell = f'ulimit -n {descriptors}; exec "$@"'
+    command = ["sh", "-c", shell, "sh", sys.executable, "-m", "argosy", "download", str(voyage.file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    ended(done, 5, "ulimit -n")
+    assert voyage.damaged() == []
+    ended(voyage.run(), 0)
+    assert (voyage.wrong(), voyage.server.stats().replaced_tokens_sent) == ([], 0)
+
+
 def damages() -> dict[str, Callable[[bytes], bytes]]:
     return {
         "half": lambda data: data[: len(data) // 2],
