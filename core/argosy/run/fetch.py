@@ -93,14 +93,14 @@ class Fetcher:
                 progress.finished(resource, staged)
                 return staged
         partial = Partial(staging.partial(number, resource))
-        retries = throttles = before = 0
+        retries = throttles = most = 0
         while True:
             try:
                 staged = self._attempt(resource, partial, whole, progress)
             except TransferError as error:
-                if partial.size >= before + WORTH:
+                if partial.size >= most + WORTH:
                     retries = 0  # it gets on, so that patience begins anew
-                before = partial.size
+                most = max(most, partial.size)
                 if error.retry_after is not None and throttles < MOST_THROTTLES:
                     throttles += 1
                     delay = min(error.retry_after, LONGEST_RETRY_AFTER)

@@ -241,7 +241,11 @@ class Partial:
     def _look(self) -> None:
         """Find out how many bytes can be gone on from."""
         opened = os.fstat(self._fd)
-        if not self.path.exists() or self.path.stat().st_ino != opened.st_ino:
+        try:
+            renamed = self.path.stat().st_ino != opened.st_ino
+        except FileNotFoundError:
+            renamed = True
+        if renamed:
             raise _busy()  # whoever held it has just given it another name
         try:
             data = self.side.read_bytes()
