@@ -21,6 +21,8 @@ from hazards import failures, fault
 from voyage import Voyage
 
 SetSail = Callable[..., Voyage]
+#: What a server says to one request; or what makes it, of the request's head.
+Reply = bytes | Callable[[bytes], bytes]
 SIZE = 2_000_000
 #: How the first body is cut, and how many bytes of it come.
 CUT = fault("cut", fraction=0.6, times=1)
@@ -186,8 +188,9 @@ def test_a_part_of_another_place(raw_server: Any, tmp_path: Path, digest: bool) 
         return answer(206, body[start:], f"Content-Range: bytes {start}-99999/100000", 'ETag: "1"')
 
     first = answer(200, body[:60_000], "Content-Length: 100000", 'ETag: "1"')
-    answers = [first, answer(302, b"", "Location: /b"), rest, answer(200, body, 'ETag: "1"')]
-    promised = {"sha256": hashlib.sha256(body).hexdigest()} if digest else {}
+    again = answer(200, body, 'ETag: "1"')
+    answers: list[Reply] = [first, answer(302, b"", "Location: /b"), rest, again]
+    promised: dict[str, Any] = {"sha256": hashlib.sha256(body).hexdigest()} if digest else {}
     report, requests = served(raw_server, tmp_path, answers, **promised)
     assert (report.counts.done, len(requests)) == (1, 3 if digest else 4)
     assert (tmp_path / "d" / "a").read_bytes() == body
@@ -344,7 +347,7 @@ def range_of(head: bytes) -> int:
 def served(
     raw_server: Any,
     root: Path,
-    answers: Sequence[bytes | Callable[[bytes], bytes]],
+    answers: Sequence[Reply],
     *,
     max_retries: int = 1,
     **promised: Any,
