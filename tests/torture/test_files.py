@@ -18,7 +18,7 @@ from argosy.config import load
 from argosy.model import Item
 from argosy.registry import Registry
 from argosy.run.planning import preview
-from argosy.run.staging import Staging
+from argosy.run.staging import Staging, StagingArea
 from hazards import fault
 from voyage import Voyage
 
@@ -143,7 +143,7 @@ def test_a_sync_that_failed_is_not_taken_for_one_that_worked(set_sail: SetSail, 
     preview(load(voyage.file, registry), registry, items.append)
     (item,) = items
     paths = {
-        "0-*.part": Staging(voyage.library, item).partial(0, item.resources[0]),
+        "0-*.part": Staging(StagingArea(voyage.library), item).partial(0, item.resources[0]),
         "item-*": (voyage.library / file.name).parent,
     }
     command = strace(

@@ -7,6 +7,7 @@ calls them matters only at the end.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -142,8 +143,11 @@ def _remove_files(folder: Path) -> None:
 
 def staged_bytes(directory: Path) -> int:
     """Return how many bytes are staged in a target directory, of all items."""
-    files = (directory / PRIVATE / "staging").rglob("*")
-    return sum(path.stat().st_size for path in files if path.is_file())
+    size = 0
+    for path in (directory / PRIVATE / "staging").rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # another run has just finished it
+            size += path.stat().st_size if path.is_file() else 0
+    return size
 
 
 def _mark(resource: Resource) -> str:

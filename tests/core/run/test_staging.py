@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from argosy.model import Item
-from argosy.run.staging import Staging, StagingArea
+from argosy.model import Item, Resource
+from argosy.run.staging import Staging, StagingArea, staged_bytes
+
+PART = Resource("https://library.example/a", "a")
 
 
 @pytest.fixture
@@ -30,8 +32,8 @@ def _left(area: StagingArea) -> list[str]:
 def test_a_finished_item_leaves_nothing_and_its_folder_serves_the_next(area: StagingArea) -> None:
     first = _prepared(area, "first")
     folder = first.folder.stat().st_ino
-    first.whole(0).write_text("whole")
-    first.partial(1).write_text("part")
+    first.whole(0, PART).write_text("whole")
+    first.partial(1, PART).write_text("part")
     (first.scratch(0) / "deep").mkdir()
     (first.scratch(1) / "made").write_text("made")
     first.discard()
@@ -46,10 +48,10 @@ def test_a_finished_item_leaves_nothing_and_its_folder_serves_the_next(area: Sta
 
 
 def test_what_an_earlier_try_finished_is_kept_although_there_is_a_spare_folder(area: StagingArea) -> None:
-    _prepared(area, "tried").whole(0).write_text("whole")
+    _prepared(area, "tried").whole(0, PART).write_text("whole")
     _prepared(area, "done").discard()
     again = _prepared(area, "tried")
-    assert again.whole(0).read_text() == "whole"
+    assert again.whole(0, PART).read_text() == "whole"
     again.discard()
     assert _left(area) == []
 
@@ -61,9 +63,9 @@ def test_a_scratch_folder_is_empty_though_an_earlier_try_used_it(area: StagingAr
 
 
 def test_an_item_that_changed_starts_over_and_takes_the_old_one_with_it(area: StagingArea) -> None:
-    _prepared(area, "item", "old").whole(0).write_text("old")
+    _prepared(area, "item", "old").whole(0, PART).write_text("old")
     changed = _prepared(area, "item", "new")
-    assert not changed.whole(0).exists()
+    assert not changed.whole(0, PART).exists()
     changed.discard()
     assert _left(area) == []
 
@@ -71,7 +73,19 @@ def test_an_item_that_changed_starts_over_and_takes_the_old_one_with_it(area: St
 def test_spare_folders_of_a_run_that_died_are_removed_and_missed_by_nobody(area: StagingArea) -> None:
     _prepared(area, "done").discard()
     kept = _prepared(area, "tried")
-    kept.whole(0).write_text("whole")
+    kept.whole(0, PART).write_text("whole")
     StagingArea(area.path.parents[1]).tidy()
-    assert _left(area) == [str(kept.whole(0).relative_to(area.path))]
+    assert _left(area) == [str(kept.whole(0, PART).relative_to(area.path))]
     assert _prepared(area, "next").folder.is_dir()
+
+
+def test_what_is_staged_is_told_from_another_resource(area: StagingArea, tmp_path: Path) -> None:
+    """A source may expand an item to other resources the next time; a promised digest outlives another URL."""
+    staging = _prepared(area, "item")
+    elsewhere = Resource("https://library.example/b", "a")
+    proven = [Resource(f"https://library.example/{n}", "a", digests={"md5": "0" * 32}) for n in "ab"]
+    names = [staging.whole(0, resource) for resource in (PART, elsewhere, *proven)]
+    assert (len(set(names)), names[2]) == (3, names[3])
+    names[0].write_text("whole")
+    staging.partial(1, PART).write_text("part")
+    assert staged_bytes(tmp_path) == 9
