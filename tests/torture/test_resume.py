@@ -87,8 +87,9 @@ def test_a_cut_body_is_gone_on_with(set_sail: SetSail, lease: str) -> None:
 
 
 @pytest.mark.torture(1)
-def test_the_next_run_goes_on(set_sail: SetSail) -> None:
-    voyage = set_out(set_sail, max_retries=0)
+@pytest.mark.parametrize("strategy", ["serial", "threads", "multiprocess"])
+def test_the_next_run_goes_on(set_sail: SetSail, strategy: str) -> None:
+    voyage = set_out(set_sail, max_retries=0, strategy=strategy)
     assert voyage.run().returncode == 1
     assert [path.name for path in voyage.library.iterdir()] == [".argosy"]
     assert len(staged(voyage)) == 2
