@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import socket
@@ -327,6 +328,25 @@ def test_a_decompression_bomb(raw_server: Any, tmp_path: Path) -> None:
     report, _ = served(raw_server, tmp_path, [answer(200, bomb, "Content-Encoding: gzip")])
     assert set(failures(report).values()) == {"too-large"}
     assert report.bytes < 20 << 20
+
+
+@pytest.mark.torture(2)
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_compressed_body_is_taken_to_its_end(
+    raw_server: Any, tmp_path: Path, members: int, cut: bool
+) -> None:
+    """A gzip file may have several members (RFC 1952 section 2.2): the first one's end is not the end."""
+    body = body_of("a", 300_000)
+    packed = gzip.compress(body, 1) * members
+    whole = answer(200, packed, "Content-Encoding: gzip", 'ETag: "1"')
+    first = answer(
+        200, packed[:-100], "Content-Encoding: gzip", f"Content-Length: {len(packed)}", 'ETag: "1"'
+    )
+    report, requests = served(raw_server, tmp_path, [first, whole] if cut else [whole])
+    assert (report.counts.done, len(requests)) == (1, 1 + cut)
+    assert b"range" not in requests[-1].lower(), "a part of a compressed body was gone on from"
+    assert (tmp_path / "d" / "a").read_bytes() == body * members
 
 
 # -- servers that say what a test says, byte by byte

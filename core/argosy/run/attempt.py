@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import requests
@@ -24,8 +25,12 @@ from argosy.run.response import content_length, judge_status
 from argosy.run.stop import Stop
 from argosy.transport.body import discard, left_over
 
-#: Sends an authorised GET with some more headers, and returns the response with its body unread.
-Get = Callable[[str, Mapping[str, str]], requests.Response]
+
+class Get(Protocol):
+    """Sends an authorised GET with some more headers, and returns the response with its body unread."""
+
+    def __call__(self, url: str, *, headers: Mapping[str, str]) -> requests.Response:
+        """Send it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ class Attempt:
         partial, resource = self.partial, self.resource
         conditions = partial.conditions(provable=bool(self._promises))
         with causes(resource):
-            response = self.get(resource.url, conditions)
+            response = self.get(resource.url, headers=conditions)
         with contextlib.closing(response):
             try:
                 if conditions and response.status_code == 416:
