@@ -15,7 +15,15 @@ from voyage import Voyage, set_out
 SetSail = Callable[..., Voyage]
 
 SERVER_OPTIONS = {"discipline", "ttfb", "rate", "faults", "grace", "slide_every", "commit", "max_sessions"}
-SERVER_OPTIONS |= {"cookie_attributes", "second_cookie", "noise_cookie", "date_offset", "on_too_many", "seed"}
+SERVER_OPTIONS |= {
+    "cookie_attributes",
+    "second_cookie",
+    "noise_cookie",
+    "date_offset",
+    "on_too_many",
+    "seed",
+    "headers",
+}
 
 
 @pytest.fixture

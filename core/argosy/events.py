@@ -20,7 +20,7 @@ class EventKind(StrEnum):
     ITEM_STARTED = "item.started"  # title, resources (how many)
     ITEM_FINISHED = "item.finished"  # state, bytes, seconds, files (how many), failure (message) or None
     RESOURCE_WAITING = "resource.waiting"  # for: "lease", "delay", "retry" or "login"; seconds where known
-    RESOURCE_STARTED = "resource.started"  # url, path, size or None
+    RESOURCE_STARTED = "resource.started"  # url, path, size or None, offset (bytes there already)
     RESOURCE_PROGRESS = "resource.progress"  # bytes (received since the last such event)
     RESOURCE_RETRY = "resource.retry"  # url, attempt, cause, seconds
     RESOURCE_FINISHED = "resource.finished"  # url, path, bytes, verification

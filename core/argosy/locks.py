@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from argosy.errors import StoreError
+from argosy.reasons import hint_of
 
 try:
     import fcntl
@@ -116,7 +117,7 @@ class FileLock:
         except OSError as error:
             raise StoreError(
                 f"The lock file {self.path} cannot be used: {error.strerror}.",
-                hint="Put the cookie store on a local disk that you can write to.",
+                hint=hint_of(error, "Put the cookie store on a local disk that you can write to."),
             ) from None
 
     def release(self) -> None:

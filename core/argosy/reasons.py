@@ -1,7 +1,8 @@
-"""Why a request failed, in words for people."""
+"""Why something failed, and what helps, in words for people."""
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 
@@ -22,3 +23,10 @@ def reason_of(error: BaseException) -> str:
         return seen.strerror
     text = str(seen).rpartition(": ")[2] or type(seen).__name__
     return text[:200].rstrip(".")
+
+
+def hint_of(error: OSError, otherwise: str) -> str:
+    """Return what helps against an error of the disk: it may not be the disk's, after all."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return 'Allow more open files (ulimit -n), or lower "max_workers".'
+    return otherwise

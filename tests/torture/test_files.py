@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from argosy.config import load
+from argosy.model import Item
+from argosy.registry import Registry
+from argosy.run.planning import preview
+from argosy.run.staging import Staging, StagingArea
+from hazards import fault
 from voyage import Voyage
 
 SetSail = Callable[..., Voyage]
@@ -50,12 +59,21 @@ def ended(done: subprocess.CompletedProcess[str], code: int, *words: str) -> Non
         assert word in done.stderr
 
 
+def on_disk(voyage: Voyage, disk: Path) -> Voyage:
+    """Let the library lie on another disk."""
+    voyage.config["directory"] = str(disk)
+    voyage.library.symlink_to(disk)
+    return voyage
+
+
 @pytest.mark.torture(36)
 @pytest.mark.parametrize("leave", [0, 8_192, 200_000, 600_000])
-def test_the_disk_of_the_library_is_full(set_sail: SetSail, small_disk: Path, leave: int) -> None:
-    voyage = set_sail(items=10, discipline="revoke", max_workers=4, size=100_000)
-    voyage.config["directory"] = str(small_disk)
-    (voyage.root / "library").symlink_to(small_disk)
+@pytest.mark.parametrize("options", [{}, {"disk_reserve": 0}], ids=["reserve", "to the last byte"])
+def test_the_disk_of_the_library_is_full(
+    set_sail: SetSail, small_disk: Path, leave: int, options: dict[str, int]
+) -> None:
+    voyage = set_sail(items=10, discipline="revoke", max_workers=4, size=100_000, digests=False, **options)
+    on_disk(voyage, small_disk)
     stone = fill(small_disk, leave=leave)
     ended(voyage.run(), 5, str(small_disk))
     assert voyage.damaged() == []
@@ -67,6 +85,80 @@ def test_the_disk_of_the_library_is_full(set_sail: SetSail, small_disk: Path, le
     asked = voyage.server.stats().requests_by_path
     assert [e.name for e in voyage.expected if e.name.partition("/")[0] in kept and e.path in asked] == []
     assert voyage.server.stats().replaced_tokens_sent == 0
+
+
+@pytest.mark.torture(36)
+def test_what_does_not_fit_is_not_begun(set_sail: SetSail, small_disk: Path) -> None:
+    voyage = on_disk(set_sail(items=10, size=300_000), small_disk)
+    ended(voyage.run(), 5, str(small_disk), "3.0 MB for what is to be done")
+    assert voyage.server.stats().requests == 0
+    assert not list(small_disk.glob("item*"))
+
+
+@pytest.mark.torture(36)
+@pytest.mark.parametrize("reserve", [0, 600_000])
+def test_a_disk_that_is_full_in_the_middle_of_a_file(
+    set_sail: SetSail, small_disk: Path, reserve: int
+) -> None:
+    size = 3_000_000
+    faults = [fault("chunked")]  # so that nobody knows beforehand how long it is
+    voyage = set_sail(
+        items=1, discipline="revoke", size=size, digests=False, faults=faults, disk_reserve=reserve
+    )
+    on_disk(voyage, small_disk)
+    ended(voyage.run(), 5, str(small_disk))
+    free = os.statvfs(small_disk)
+    assert free.f_bavail * free.f_frsize >= reserve - 400_000, "the reserve was used up"
+    assert voyage.damaged() == []
+    ended(voyage.run(), 5, str(small_disk))
+    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
+    ended(voyage.run("--report", str(voyage.root / "report.json")), 0)
+    assert voyage.wrong() == []
+    received = json.loads((voyage.root / "report.json").read_text("utf-8"))["bytes"]
+    assert 0 < received < size - 1_000_000, "what had come before the disk was full came again"
+    assert voyage.server.stats().replaced_tokens_sent == 0
+
+
+def strace(*arguments: str) -> list[str]:
+    """Return the command that starts a program under `strace`, which lets system calls fail."""
+    if shutil.which("strace") is None:
+        pytest.skip("there is no program strace here")
+    command = ["strace", "-f", "-qq", "-o", os.devnull, *arguments]
+    tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"strace cannot be used here: {tried.stderr.strip()}")
+    return command
+
+
+@pytest.mark.torture(37)
+@pytest.mark.parametrize("which", ["0-*.part", "item-*"])
+def test_a_sync_that_failed_is_not_taken_for_one_that_worked(set_sail: SetSail, which: str) -> None:
+    """After an fsync that failed, the system may say of the same bytes that all is well: they must be gone."""
+    voyage = set_sail(items=1, discipline="revoke", size=50_000)
+    (file,) = voyage.expected
+    ended(voyage.run(), 0)  # so that all folders and files are there
+    shutil.rmtree(voyage.library)
+    (voyage.library / ".argosy" / "staging").mkdir(parents=True)
+    registry, items = Registry.load(), list[Item]()
+    preview(load(voyage.file, registry), registry, items.append)
+    (item,) = items
+    paths = {
+        "0-*.part": Staging(StagingArea(voyage.library), item).partial(0, item.resources[0]),
+        "item-*": (voyage.library / file.name).parent,
+    }
+    command = strace(
+        "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO", "-P", str(paths[which])
+    )
+    program = [*command, sys.executable, "-m", "argosy", "download", str(voyage.file)]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=100, check=False)
+    ended(done, 5)
+    assert voyage.done() == set()
+    assert not (voyage.library / file.name).exists()
+    left = [p for p in (voyage.library / ".argosy" / "staging").rglob("*") if ".part" in p.name]
+    assert left == [], "the bytes whose fate nobody knows were kept"
+    voyage.server.reset_stats()
+    ended(voyage.run(), 0)
+    assert (voyage.wrong(), voyage.server.stats().replaced_tokens_sent) == ([], 0)
 
 
 @pytest.mark.torture(36)
@@ -160,6 +252,20 @@ def test_names_that_some_file_system_takes_for_one(set_sail: SetSail, one: str, 
     (voyage.root / "books.jsonl").write_text("\n".join(lines), "utf-8")
     ended(voyage.run(), 4, "books.jsonl:1" if len(one) > 255 else "books.jsonl:2")
     assert voyage.server.stats().requests == 0
+
+
+@pytest.mark.torture(44)
+@pytest.mark.parametrize("descriptors", [20, 28, 40])
+def test_too_few_file_descriptors(set_sail: SetSail, descriptors: int) -> None:
+    voyage = set_sail(items=40, discipline="revoke", max_workers=32, size=200_000, rate=400_000)
+    shell = f'ulimit -n {descriptors}; exec "$@"'
+    command = ["sh", "-c", shell, "sh", sys.executable, "-m", "argosy", "download", str(voyage.file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    ended(done, 5)
+    assert "ulimit -n" in done.stderr or "unable to open database file" in done.stderr
+    assert voyage.damaged() == []
+    ended(voyage.run(), 0)
+    assert (voyage.wrong(), voyage.server.stats().replaced_tokens_sent) == ([], 0)
 
 
 def damages() -> dict[str, Callable[[bytes], bytes]]:

@@ -8,8 +8,10 @@ import click
 
 from argosy.cli.options import no_plugin
 from argosy.cli.target import need_ledger, target
+from argosy.run.text import size_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from argosy.model import KeptFile
@@ -31,25 +33,40 @@ def verify(what: str, requeue: bool, excluded: tuple[str, ...]) -> int:
     directory, _, _ = target(what, excluded)
     need_ledger(directory)
     ledger = Ledger(directory, read_only=not requeue)
-    files = 0
+    files = size = 0
     damaged: dict[str, str] = {}
+    lines: list[tuple[str, str, str]] = []
     try:
         for row in ledger.all_rows():
             for file in row.files if row.state == "done" else ():
-                files += 1
+                files, size = files + 1, size + file.size
                 problem = _problem(directory, file)
                 if problem:
                     damaged[row.id] = f"{file.name} {problem}"
-                    click.echo(f"{file.name}: {problem} (item {scrub(row.id)})")
+                    lines.append((scrub(row.id), file.name, problem))
         if requeue:
             for item, message in damaged.items():
                 ledger.mark_damaged(item, message)
     finally:
         ledger.close()
-    click.echo(f"{files} files read, {len(damaged)} items damaged.", err=True)
-    if damaged and not requeue:
-        click.echo("With --requeue, the next run downloads them again.", err=True)
+    for line in _table(lines):
+        click.echo(line)
+    click.echo(f"{files} files read ({size_text(size)}), {len(damaged)} items damaged.", err=True)
+    if damaged:
+        what = (
+            "The next run downloads them again."
+            if requeue
+            else "With --requeue, the next run downloads them again."
+        )
+        click.echo(what, err=True)
     return 1 if damaged else 0
+
+
+def _table(rows: list[tuple[str, str, str]]) -> Iterator[str]:
+    """Yield the lines of a table: item, file, problem."""
+    widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
+    for item, name, problem in rows:
+        yield f"{item:<{widths[0]}}  {name:<{widths[1]}}  {problem}"
 
 
 def _problem(directory: Path, file: KeptFile) -> str | None:

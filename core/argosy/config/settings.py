@@ -63,6 +63,10 @@ class Settings:
         Seconds to wait, for ``on_doubt`` "wait"; else 0.
     download_delay, retry_delay
         Seconds.
+    low_speed_limit
+        Bytes per second, over the seconds of ``timeout.read``.
+    max_size, disk_reserve
+        Bytes; None where they are left to the defaults of `argosy.run.limits`.
     tags
         The chosen tags; empty for all items.
     excluded_plugins
@@ -90,6 +94,9 @@ class Settings:
     max_retries: int
     retry_delay: float
     timeout: Timeout
+    low_speed_limit: float
+    max_size: int | None
+    disk_reserve: int | None
     force_redownload: bool
     tags: tuple[str, ...]
     strict: bool
@@ -147,6 +154,9 @@ def build(document: Mapping[str, Any], registry: Registry, base: Path, path: Pat
         max_retries=int(keys["max_retries"]),
         retry_delay=float(keys["retry_delay"]),
         timeout=Timeout(**{k: float(v) for k, v in {**defaults["timeout"], **keys["timeout"]}.items()}),
+        low_speed_limit=float(keys["low_speed_limit"]),
+        max_size=_whole(keys.get("max_size")),
+        disk_reserve=_whole(keys.get("disk_reserve")),
         force_redownload=keys["force_redownload"],
         tags=_tags(keys["tags"]),
         strict=keys["strict"],
@@ -169,6 +179,10 @@ def absolute(value: str, base: Path) -> Path:
             f"The directory {value!r} begins with the home of a user who does not exist.",
             hint="Write ./ in front of it if that is the folder's name.",
         ) from None
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -15,7 +15,7 @@ import urllib3.exceptions
 from argosy.cookies.matching import Target
 from argosy.errors import StorageError, TransferError
 from argosy.model import Resource
-from argosy.reasons import reason_of
+from argosy.reasons import hint_of, reason_of
 
 #: What a disk says when nothing more can be written to it, whoever tries; else a plugin's OSError is its own.
 DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
@@ -74,8 +74,7 @@ def disk_error(path: Path, error: OSError) -> StorageError:
     hint = "Check the disk, then start again: everything done so far is kept."
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = "Make room, then start again: everything done so far is kept."
-    elif error.errno in (errno.EMFILE, errno.ENFILE):
-        hint = 'Allow more open files (ulimit -n), or lower "max_workers".'
     return StorageError(
-        f"{path} cannot be written: {error.strerror or os.strerror(error.errno or 0)}.", hint=hint
+        f"{path} cannot be written: {error.strerror or os.strerror(error.errno or 0)}.",
+        hint=hint_of(error, hint),
     )

@@ -1,24 +1,22 @@
-"""Fetching one resource into staging: attempts, causes, streaming, checking."""
+"""Fetching one resource into staging: how often it is tried."""
 
 from __future__ import annotations
 
-import contextlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
-
 from argosy.cookies.matching import Target
 from argosy.errors import TransferError, VerificationError
 from argosy.model import Resource, StagedFile
-from argosy.run.causes import causes, disk
-from argosy.run.checking import Digests, checked
-from argosy.run.response import content_length, decoded, is_plain, judge_status
-from argosy.run.staging import Staging, sync_file
+from argosy.run.attempt import Attempt, Get
+from argosy.run.causes import disk
+from argosy.run.checking import checked, digests_of
+from argosy.run.limits import Limits
+from argosy.run.partial import WORTH, Partial
+from argosy.run.staging import Staging
 from argosy.run.stop import Stop
-from argosy.transport.body import discard, left_over
 from argosy.transport.pacing import Pacer
 
 #: A server that asks for more patience than this many seconds is asked again after it.
@@ -38,10 +36,11 @@ class Progress:
     Parameters
     ----------
     started, received, retry, finished
-        Called at the headers, with each piece, before a further attempt, and at the end.
+        Called at the headers (with the whole size, and the bytes that are there already), with each piece,
+        before a further attempt, and at the end.
     """
 
-    started: Callable[[Resource, int | None], None]
+    started: Callable[[Resource, int | None, int], None]
     received: Callable[[int], None]
     retry: Callable[[Resource, int, TransferError, float], None]
     finished: Callable[[Resource, StagedFile], None]
@@ -54,20 +53,23 @@ class Fetcher:
     Parameters
     ----------
     get
-        Sends an authorised GET and returns the response with its body unread.
+        Sends an authorised GET with some more headers, and returns the response with its body unread.
     pacer
         Told when a host asks for patience.
     stop
         Says whether to go on.
+    limits
+        What may be taken at most.
     max_retries
-        Further attempts for each resource.
+        Further attempts in a row that bring nothing worth speaking of, for each resource.
     retry_delay
         Seconds; the pause before attempt n is random between 0 and ``retry_delay * 2**n`` (full jitter).
     """
 
-    get: Callable[[str], requests.Response]
+    get: Get
     pacer: Pacer
     stop: Stop
+    limits: Limits
     max_retries: int
     retry_delay: float
 
@@ -81,18 +83,24 @@ class Fetcher:
         SessionError, StorageError, Interrupted
             If the run cannot go on.
         """
-        whole = staging.whole(number)
+        whole = staging.whole(number, resource)
         if whole.exists():  # finished by an earlier try that did not come to the end of its item
-            # where it was damaged since, checked() has removed it, and it is fetched as if it had not been there
-            with contextlib.suppress(VerificationError):
-                staged = checked(resource, whole, Digests(resource).of_file(whole), length_known=False)
+            try:
+                staged = checked(resource, whole, digests_of(resource, whole))
+            except VerificationError:  # it was damaged since: fetched as if it had not been there
+                whole.unlink()
+            else:
                 progress.finished(resource, staged)
                 return staged
-        retries = throttles = 0
+        partial = Partial(staging.partial(number, resource))
+        retries = throttles = most = 0
         while True:
             try:
-                staged = self._attempt(resource, number, staging, progress)
+                staged = self._attempt(resource, partial, whole, progress)
             except TransferError as error:
+                if partial.size >= most + WORTH:
+                    retries = 0  # it gets on, so that patience begins anew
+                most = max(most, partial.size)
                 if error.retry_after is not None and throttles < MOST_THROTTLES:
                     throttles += 1
                     delay = min(error.retry_after, LONGEST_RETRY_AFTER)
@@ -108,60 +116,15 @@ class Fetcher:
                 progress.finished(resource, staged)
                 return staged
 
-    def _attempt(self, resource: Resource, number: int, staging: Staging, progress: Progress) -> StagedFile:
-        with causes(resource):
-            response = self.get(resource.url)
-        with contextlib.closing(response):
-            try:
-                judge_status(response)
-            except TransferError:
-                discard(response)
-                raise
-            length = content_length(response)
-            if (
-                length is not None
-                and resource.size is not None
-                and length != resource.size
-                and is_plain(response)
-            ):
-                raise VerificationError(
-                    f"The server announces {length} bytes where {resource.size} are promised.", kind="size"
-                )
-            progress.started(resource, length if length is not None else resource.size)
-            part = staging.partial(number)
-            digests = Digests(resource)
-            with causes(resource), disk(part):
-                self._stream(response, resource, part, digests, progress)
-                sync_file(part)
-            if left_over(response) and not resource.digests:
-                raise TransferError(
-                    f"The body is longer than the {length} bytes that the server announces.",
-                    kind="length",
-                    retryable=True,
-                )
-        staged = checked(resource, part, digests, length_known=length is not None)
-        with disk(part):
-            part.replace(staging.whole(number))
-        return StagedFile(resource, staging.whole(number), staged.size, staged.sha256, staged.verification)
-
-    def _stream(
-        self,
-        response: requests.Response,
-        resource: Resource,
-        part: Path,
-        digests: Digests,
-        progress: Progress,
-    ) -> None:
-        limit = resource.size
-        with part.open("wb", buffering=0) as file:
-            for piece in decoded(response):
-                self.stop.check()
-                digests.update(piece)
-                if limit is not None and digests.size > limit:
-                    raise VerificationError(
-                        f"The body is longer than the {limit} bytes that are promised.", kind="size"
-                    )
-                view = memoryview(piece)
-                while view:
-                    view = view[file.write(view) :]
-                progress.received(len(piece))
+    def _attempt(self, resource: Resource, partial: Partial, whole: Path, progress: Progress) -> StagedFile:
+        with disk(partial.path), partial.opened():
+            attempt = Attempt(
+                self.get,
+                resource,
+                partial,
+                self.limits,
+                self.stop,
+                lambda size, there: progress.started(resource, size, there),
+                progress.received,
+            )
+            return attempt.run(whole)

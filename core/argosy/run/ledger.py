@@ -22,6 +22,7 @@ from typing import Any
 from argosy.errors import LedgerError
 from argosy.locks import FileLock
 from argosy.model import Failure, Item, KeptFile, Outcome, State, Verification
+from argosy.run.causes import disk_error
 
 #: The folder of everything that is argosy's own in a target directory.
 PRIVATE = ".argosy"
@@ -136,12 +137,18 @@ class Ledger:
                 self.db.execute("PRAGMA synchronous = NORMAL")
             self._check_version(read_only)
         if not read_only:
-            runs = self.private / "runs"
-            runs.mkdir(exist_ok=True)
-            self._alive = FileLock(runs / f"{self.run}.lock")
-            self._alive.acquire()
+            lock = FileLock(self.private / "runs" / f"{self.run}.lock")
             who = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
-            self._alive.path.write_text(json.dumps(who), "utf-8")
+            try:
+                lock.path.parent.mkdir(exist_ok=True)
+                lock.acquire()
+                lock.path.write_text(json.dumps(who), "utf-8")
+            except OSError as error:
+                self.db.close()
+                lock.path.unlink(missing_ok=True)
+                lock.release()
+                raise disk_error(lock.path, error) from None
+            self._alive = lock
 
     def close(self) -> None:
         """Give up what this run still claims, and close."""

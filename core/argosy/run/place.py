@@ -60,8 +60,14 @@ class Placer:
         # all are looked at before the first is put into place
         checked = [self._check(product, output) for product in products]
         kept = [self._place(product, file) for product, file in checked]
-        for folder in {(self._directory / file.name).parent for file in kept}:
-            sync_file(folder)
+        try:
+            for folder in {(self._directory / file.name).parent for file in kept}:
+                sync_file(folder)
+        except OSError:
+            # the system may say from now on that the names are on the disk: so the next run must write them again
+            for file in kept:
+                (self._directory / file.name).unlink(missing_ok=True)
+            raise
         return kept
 
     def _check(self, product: Product, output: str) -> tuple[Product, KeptFile]:

@@ -1,41 +1,16 @@
-"""Reading a response: its status, its length, its body."""
+"""Reading a response: its status and its length."""
 
 from __future__ import annotations
 
 import email.utils
 import time
-import zlib
-from collections.abc import Iterator
 
 import requests
 
 from argosy.errors import TransferError
-from argosy.run.checking import CHUNK
 
 #: Statuses that may be different next time, though the server did not ask for patience.
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-
-
-def is_plain(response: requests.Response) -> bool:
-    """Return whether the body is not compressed."""
-    return response.headers.get("Content-Encoding", "identity").strip().lower() in ("", "identity")
-
-
-def decoded(response: requests.Response) -> Iterator[bytes]:
-    """Yield the body; one that was compressed although nobody asked for it must come to its proper end."""
-    raw = response.raw.stream(CHUNK, decode_content=False)
-    if is_plain(response):
-        yield from raw
-        return
-    coding = response.headers["Content-Encoding"].strip().lower()
-    if coding not in ("gzip", "x-gzip", "deflate"):
-        raise TransferError(f"The server sent the unknown content coding {coding!r}.", kind="coding")
-    inflate = zlib.decompressobj(wbits=47 if coding != "deflate" else 15)  # 47: gzip or zlib, by the header
-    for piece in raw:
-        yield inflate.decompress(piece)
-    yield inflate.flush()
-    if not inflate.eof:
-        raise TransferError("The compressed body ended too early.", kind="cut", retryable=True)
 
 
 def content_length(response: requests.Response) -> int | None:

@@ -17,6 +17,7 @@ from argosy.run.causes import disk_error
 from argosy.run.dispatch import Dispatcher
 from argosy.run.environment import Environment
 from argosy.run.ledger import PRIVATE, Ledger
+from argosy.run.limits import Limits
 from argosy.run.plan import Plan, Planned
 from argosy.run.planning import no_source, read_plan
 from argosy.run.processes.hub import Hub
@@ -185,6 +186,8 @@ class Run:
     def _work(self, environment: Environment, plan: Plan, planned: Planned, choice: Choice) -> None:
         if not planned.to_do:
             return
+        if not self.settings.force_redownload:  # else it takes the place of what it replaces
+            Limits.of(self.settings).check_plan(planned.bytes)
         environment.pool.log_in()
         for notice in getattr(environment.auth, "notices", ()):
             environment.notice(str(notice))

@@ -1,19 +1,21 @@
 """Staging: where an item's resources lie until they are whole and verified.
 
 Everything lies below ``.argosy/staging`` of the target directory, on its file system, so that the last step
-is a rename. Staged files have numbers for names: what a server or a manifest calls them matters only at the
-end.
+is a rename. Staged files are named after their number and what is promised of them: what a server or a manifest
+calls them matters only at the end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
+import json
 import os
 import shutil
 from pathlib import Path
 
-from argosy.model import Item
+from argosy.model import Item, Resource
 from argosy.run.ledger import PRIVATE
 from argosy.session.identity import process_lives
 
@@ -98,13 +100,13 @@ class Staging:
         if not self._spare:
             self.folder.mkdir(parents=True, exist_ok=True)
 
-    def whole(self, number: int) -> Path:
+    def whole(self, number: int, resource: Resource) -> Path:
         """Return where a resource lies once it is whole."""
-        return self.folder / f"{number}"
+        return self.folder / f"{number}-{_mark(resource)}"
 
-    def partial(self, number: int) -> Path:
+    def partial(self, number: int, resource: Resource) -> Path:
         """Return where a resource is written."""
-        return self.folder / f"{number}.part"
+        return self.folder / f"{number}-{_mark(resource)}.part"
 
     def scratch(self, number: int) -> Path:
         """Return an empty folder for an output."""
@@ -140,6 +142,21 @@ def _remove_files(folder: Path) -> None:
                 empty = next(inner, None) is None
             if not empty:
                 shutil.rmtree(entry.path)
+
+
+def staged_bytes(directory: Path) -> int:
+    """Return how many bytes are staged in a target directory, of all items."""
+    size = 0
+    for path in (directory / PRIVATE / "staging").rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # another run has just finished it
+            size += path.stat().st_size if path.is_file() else 0
+    return size
+
+
+def _mark(resource: Resource) -> str:
+    """Return what tells a resource from another: a source may expand its item to other ones the next time."""
+    what = json.dumps([dict(resource.digests) or resource.url, resource.size], sort_keys=True)
+    return hashlib.blake2b(what.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
 
 
 def sync_file(path: Path) -> None:

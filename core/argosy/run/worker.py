@@ -23,6 +23,7 @@ from argosy.reasons import reason_of
 from argosy.run.causes import DISK_ERRNOS, disk_error
 from argosy.run.environment import Environment
 from argosy.run.fetch import Fetcher, Progress
+from argosy.run.limits import Limits
 from argosy.run.place import Placer
 from argosy.run.processes.recipe import Recipe, work_here
 from argosy.run.staging import Staging
@@ -54,6 +55,7 @@ class Worker:
             environment.pool.get,
             environment.pacer,
             environment.stop,
+            Limits.of(settings),
             settings.max_retries,
             settings.retry_delay,
         )
@@ -190,12 +192,9 @@ class Worker:
     def _progress(self, id_: str, received: _Counter) -> Progress:
         emit, scrub = self._emit, self._environment.redactor.scrub
 
-        def started(resource: Resource, size: int | None) -> None:
-            emit(
-                EventKind.RESOURCE_STARTED,
-                id_,
-                {"url": scrub(resource.url), "path": resource.path, "size": size},
-            )
+        def started(resource: Resource, size: int | None, there: int) -> None:
+            data = {"url": scrub(resource.url), "path": resource.path, "size": size, "offset": there}
+            emit(EventKind.RESOURCE_STARTED, id_, data)
 
         def got(size: int) -> None:
             received.bytes += size

@@ -29,6 +29,7 @@ FAULT_KINDS = (
     "early_hints",  # 103 before the answer
     "broken_headers",  # a line that is no header before Set-Cookie
     "huge_headers",  # too long a header, or too many, before Set-Cookie
+    "header",  # a header of the answer has another value, or is left out
     "etag_change",  # the resource changes for good: other bytes, another ETag
     "delete_cookie",  # the token is deleted (Max-Age=0), and the session ends
     "foreign_cookie",  # cookies for other domains and a public suffix as well
@@ -83,6 +84,10 @@ class Fault:
         How many header lines (``huge_headers``).
     length
         The text of ``Content-Length`` (``bad_length``).
+    header, value
+        A header, and its value; left out where the value is empty (``header``).
+    only
+        Strikes answers with this status only; 0 for any (``header``).
     """
 
     kind: str
@@ -104,6 +109,9 @@ class Fault:
     size: int | None = None
     count: int = 1
     length: str = "-5"
+    header: str = ""
+    value: str = ""
+    only: int = 0
 
     def __post_init__(self) -> None:
         if self.kind not in FAULT_KINDS:

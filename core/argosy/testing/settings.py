@@ -61,6 +61,9 @@ class ServerSettings:
         Seconds between the acceptance of a request and its first byte.
     rate
         Bytes per second and connection for bodies; 0 for as fast as can be.
+    headers
+        Pairs of a header and the value it has in every answer with content, whatever faults there are; left out where
+        the value is empty.
     faults
         What goes wrong, the first that strikes.
     seed
@@ -84,6 +87,7 @@ class ServerSettings:
     date_offset: float = 0.0
     ttfb: float = 0.0
     rate: float = 0.0
+    headers: tuple[tuple[str, str], ...] = ()
     faults: tuple[Fault, ...] = ()
     seed: int = 0
     root: Path | None = None
@@ -93,6 +97,7 @@ class ServerSettings:
         _one_of("commit", self.commit, ("headers", "body"))
         _one_of("on_too_many", self.on_too_many, ("oldest", "refuse"))
         object.__setattr__(self, "faults", tuple(self.faults))  # a list is what people write
+        object.__setattr__(self, "headers", tuple((name, value) for name, value in self.headers))
         for name in ("grace", "ttfb", "rate", "max_sessions"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"The server's {name} is {getattr(self, name)}; it cannot be negative.")

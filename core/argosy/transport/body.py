@@ -53,6 +53,19 @@ class Body:
             self._ended(complete=True)
         return data
 
+    def read1(self, amt: int | None = None, *args: Any, **kwargs: Any) -> bytes:
+        """Read what is there, as `urllib3.HTTPResponse.read1` does."""
+        if self._start:
+            return self.read(len(self._start) if amt is None else amt)
+        try:
+            data: bytes = self._raw.read1(amt, *args, **kwargs)
+        except BaseException:
+            self._ended(complete=False)
+            raise
+        if not data and amt != 0:
+            self._ended(complete=True)
+        return data
+
     def stream(self, amt: int = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:
         """Yield the body in pieces as `urllib3.HTTPResponse.stream` does."""
         if self._start:

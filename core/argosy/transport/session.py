@@ -174,7 +174,10 @@ class AuthorizedSession(requests.Session):
     def _refuses(self, response: requests.Response) -> bool:
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         start = b""
-        if kind in ("text/html", "application/xhtml+xml") and response.request.method != "HEAD":
+        whole = (
+            response.request.method != "HEAD" and response.status_code != 206
+        )  # no login page comes in parts
+        if whole and kind in ("text/html", "application/xhtml+xml"):
             start = peek(response, PEEK)
         first = response.history[0] if response.history else response
         asked = urldefrag(first.request.url or "").url

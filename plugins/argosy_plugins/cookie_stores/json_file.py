@@ -16,6 +16,7 @@ import argosy
 from argosy.contracts import CookieStore, PluginContext, Release, Scope
 from argosy.errors import GenerationMoved, StoreError
 from argosy.locks import HostLock, lock_excludes
+from argosy.reasons import hint_of
 from argosy.session import document
 from argosy.session.record import SessionRecord
 from argosy_plugins.cookie_stores._temporaries import Temporaries
@@ -202,7 +203,7 @@ class JsonFileStore(CookieStore):
     def _failed(self, what: str, error: OSError) -> StoreError:
         return StoreError(
             f"The cookie store {self.path} cannot {what}: {error.strerror}. The old state stands.",
-            hint="Make room or check the permissions of its folder, then start again.",
+            hint=hint_of(error, "Make room or check the permissions of its folder, then start again."),
         )
 
 

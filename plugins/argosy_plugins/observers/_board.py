@@ -199,7 +199,7 @@ def _follow(item: _Active, kind: EventKind, data: Mapping[str, Any], now: float)
         item.received += data.get("bytes", 0)
         item.waits = ""
     elif kind is EventKind.RESOURCE_STARTED:
-        item.bytes, item.size, item.waits = 0, data.get("size"), ""
+        item.bytes, item.size, item.waits = data.get("offset") or 0, data.get("size"), ""
     elif kind is EventKind.RESOURCE_FINISHED:
         item.whole += data.get("bytes") or item.bytes
         item.bytes, item.size, item.waits = 0, None, ""

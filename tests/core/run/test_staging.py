@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from argosy.model import Item
-from argosy.run.staging import Staging, StagingArea
+from argosy.model import Item, Resource
+from argosy.run.staging import Staging, StagingArea, staged_bytes
+
+PART = Resource("https://library.example/a", "a")
 
 
 @pytest.fixture
@@ -34,8 +36,8 @@ def _left(area: StagingArea) -> list[str]:
 def test_a_finished_item_leaves_nothing_and_its_folder_serves_the_next(area: StagingArea) -> None:
     first = _prepared(area, "first")
     folder = first.folder.stat().st_ino
-    first.whole(0).write_text("whole")
-    first.partial(1).write_text("part")
+    first.whole(0, PART).write_text("whole")
+    first.partial(1, PART).write_text("part")
     (first.scratch(0) / "deep").mkdir()
     (first.scratch(1) / "made").write_text("made")
     first.discard()
@@ -50,10 +52,10 @@ def test_a_finished_item_leaves_nothing_and_its_folder_serves_the_next(area: Sta
 
 
 def test_what_an_earlier_try_finished_is_kept_although_there_is_a_spare_folder(area: StagingArea) -> None:
-    _prepared(area, "tried").whole(0).write_text("whole")
+    _prepared(area, "tried").whole(0, PART).write_text("whole")
     _prepared(area, "done").discard()
     again = _prepared(area, "tried")
-    assert again.whole(0).read_text() == "whole"
+    assert again.whole(0, PART).read_text() == "whole"
     again.discard()
     assert _left(area) == []
 
@@ -65,9 +67,9 @@ def test_a_scratch_folder_is_empty_though_an_earlier_try_used_it(area: StagingAr
 
 
 def test_an_item_that_changed_starts_over_and_takes_the_old_one_with_it(area: StagingArea) -> None:
-    _prepared(area, "item", "old").whole(0).write_text("old")
+    _prepared(area, "item", "old").whole(0, PART).write_text("old")
     changed = _prepared(area, "item", "new")
-    assert not changed.whole(0).exists()
+    assert not changed.whole(0, PART).exists()
     changed.discard()
     assert _left(area) == []
 
@@ -77,11 +79,12 @@ def test_spare_folders_of_a_run_that_died_are_removed_and_no_others(area: Stagin
     dead.wait()
     (area.path / f"spare-{dead.pid}-0" / "inner" / "output-0").mkdir(parents=True)
     spare = _prepared(area, "done")
-    _prepared(area, "tried").whole(0).write_text("whole")
+    kept = _prepared(area, "tried")
+    kept.whole(0, PART).write_text("whole")
     spare.discard()
     StagingArea(area.path.parents[1]).tidy()
     assert [path.name for path in area.path.glob("spare-*")] == [f"spare-{os.getpid()}-0"]
-    assert _left(area) == [str(_prepared(area, "tried").whole(0).relative_to(area.path))]
+    assert _left(area) == [str(kept.whole(0, PART).relative_to(area.path))]
 
 
 def test_a_spare_folder_that_is_gone_is_made_anew(area: StagingArea) -> None:
@@ -89,3 +92,15 @@ def test_a_spare_folder_that_is_gone_is_made_anew(area: StagingArea) -> None:
     for path in area.path.glob("spare-*"):
         shutil.rmtree(path)
     assert _prepared(area, "next").folder.is_dir()
+
+
+def test_what_is_staged_is_told_from_another_resource(area: StagingArea, tmp_path: Path) -> None:
+    """A source may expand an item to other resources the next time; a promised digest outlives another URL."""
+    staging = _prepared(area, "item")
+    elsewhere = Resource("https://library.example/b", "a")
+    proven = [Resource(f"https://library.example/{n}", "a", digests={"md5": "0" * 32}) for n in "ab"]
+    names = [staging.whole(0, resource) for resource in (PART, elsewhere, *proven)]
+    assert (len(set(names)), names[2]) == (3, names[3])
+    names[0].write_text("whole")
+    staging.partial(1, PART).write_text("part")
+    assert staged_bytes(tmp_path) == 9

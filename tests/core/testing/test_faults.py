@@ -368,3 +368,20 @@ def test_a_hanging_request_keeps_nobody_waiting(library_server: ServerFactory, b
     server.stop()
     thread.join(20)
     assert not thread.is_alive()
+
+
+def test_a_header_has_another_value(library_server: ServerFactory, stranger: Browse) -> None:
+    headers = [("ETag", ""), ("X-Shelf", "7")]
+    faults = [Fault("header", header="Content-Range", value="bytes */5", only=206)]
+    someone = stranger(library_server(discipline="open", headers=headers, faults=faults))
+    whole = someone.fetch(PATH)
+    assert (whole.status, whole.body, whole.headers.get("ETag"), whole.headers["X-Shelf"]) == (
+        200,
+        BODY,
+        None,
+        "7",
+    )
+    assert "Content-Range" not in whole.headers
+    part = someone.fetch(PATH, headers={"Range": "bytes=10-"})
+    assert (part.status, part.body, part.headers["Content-Range"]) == (206, BODY[10:], "bytes */5")
+    assert part.headers["Content-Length"] == "990"

@@ -34,7 +34,8 @@ class Answer:
     start, stop
         Which bytes of it are the body.
     headers
-        All but ``Set-Cookie``, ``Content-Length`` and ``Content-Range``.
+        All but ``Set-Cookie``, and what the plan itself says unless it stands here: ``Content-Type``, ``Content-Length``
+        and ``Content-Range``. One without a value is left out.
     first_headers
         Stand before ``Set-Cookie``; one without a name stands as it is.
     set_cookies
@@ -98,6 +99,11 @@ class Answer:
         self.content.close()
         self.status, self.content, self.headers = status, content, headers
         self.start, self.stop, self.library = 0, content.size, False
+
+    def set_header(self, name: str, value: str) -> None:
+        """Give a header another value, or leave it out where that is empty."""
+        self.headers = [header for header in self.headers if header[0].lower() != name.lower()]
+        self.headers.append((name, value))
 
     def cut_at(self, fraction: float) -> None:
         """End the connection after this part of the body, and before its end."""

@@ -183,6 +183,8 @@ class Library:
         if content is None:
             return plain(404, "There is no such thing in this library.")
         answer = of_content(content, request)
+        for name, value in self._settings.headers:
+            answer.set_header(name, value)
         hop = effects.next_hop(request)
         if hop is not None:
             effects.redirect_to(answer, hop)

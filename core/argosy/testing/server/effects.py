@@ -134,6 +134,11 @@ def _huge_headers(fault: Fault, answer: Answer, request: Request) -> None:
     answer.first_headers += [(f"X-Filler-{number}", "x" * size) for number in range(fault.count)]
 
 
+def _header(fault: Fault, answer: Answer, request: Request) -> None:
+    if fault.only in (0, answer.status):
+        answer.set_header(fault.header, fault.value)
+
+
 def _foreign_cookie(fault: Fault, answer: Answer, request: Request) -> None:
     # the last ones have the token's own name: taken over, they would stand in its place
     names = {"visitor", *(value.partition("=")[0] for value in answer.set_cookies)}
@@ -162,6 +167,7 @@ _EFFECTS: MappingProxyType[str, Callable[[Fault, Answer, Request], None]] = Mapp
         "early_hints": _early_hints,
         "broken_headers": _broken_headers,
         "huge_headers": _huge_headers,
+        "header": _header,
         "foreign_cookie": _foreign_cookie,
     }
 )

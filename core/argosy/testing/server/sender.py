@@ -18,14 +18,13 @@ _SMALL = 65_536
 def _head(answer: Answer, now: float) -> bytes:
     headers = [("Date", http_date(now)), *answer.first_headers]
     headers += [("Set-Cookie", value) for value in answer.set_cookies]
-    headers += answer.headers
-    if answer.status == 206:
-        last = answer.stop - 1
-        headers.append(("Content-Range", f"bytes {answer.start}-{last}/{answer.content.size}"))
-    headers.append(("Content-Type", answer.content.type))
+    headers += [(name, value) for name, value in answer.headers if value]
     length = str(answer.size) if answer.length is None else answer.length
-    if length:
-        headers.append(("Content-Length", length))
+    own = {"Content-Type": answer.content.type, "Content-Length": length}
+    if answer.status == 206:
+        own["Content-Range"] = f"bytes {answer.start}-{answer.stop - 1}/{answer.content.size}"
+    given = {name.lower() for name, _ in answer.headers}
+    headers += [(name, value) for name, value in own.items() if value and name.lower() not in given]
     return answer.before + render_head(answer.status, headers)
 
 

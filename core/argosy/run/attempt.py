@@ -1,0 +1,291 @@
+"""One attempt at a resource: ask for all of it or for the rest, take what comes, check it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import requests
+
+from argosy.errors import TransferError, VerificationError
+from argosy.model import Resource, StagedFile
+from argosy.run.causes import causes, disk
+from argosy.run.checking import Digests, checked
+from argosy.run.digest_fields import content_digest, content_md5, representation_digest
+from argosy.run.limits import LOOK_EVERY, Limits
+from argosy.run.partial import Known, Partial
+from argosy.run.pieces import is_plain, pieces
+from argosy.run.ranges import content_range, strong_date, strong_etag, unsatisfied_length
+from argosy.run.response import content_length, judge_status
+from argosy.run.stop import Stop
+from argosy.transport.body import discard, left_over
+
+
+class Get(Protocol):
+    """Sends an authorised GET with some more headers, and returns the response with its body unread."""
+
+    def __call__(self, url: str, *, headers: Mapping[str, str]) -> requests.Response:
+        """Send it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """What a response will bring, as its headers say.
+
+    Parameters
+    ----------
+    length
+        The length of the whole file; None where nobody says it, or where the body is compressed.
+    stop
+        The position in the file behind the last byte of this response, where it is known.
+    content
+        Digests of what this response alone brings.
+    """
+
+    length: int | None = None
+    stop: int | None = None
+    content: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at one resource.
+
+    Parameters
+    ----------
+    get
+        Sends the requests.
+    resource
+        What is wanted.
+    partial
+        What has come of it so far, opened.
+    limits
+        What may be taken at most.
+    stop
+        Says whether to go on.
+    started
+        Called at the headers, with the whole length where it is known, and the bytes that are there already.
+    received
+        Called with the size of each piece.
+    """
+
+    get: Get
+    resource: Resource
+    partial: Partial
+    limits: Limits
+    stop: Stop
+    started: Callable[[int | None, int], None]
+    received: Callable[[int], None]
+
+    def run(self, whole: Path) -> StagedFile:
+        """Get the resource, check it, and give it the name of a whole file.
+
+        What came is kept for the next attempt where that can go on from it.
+
+        Parameters
+        ----------
+        whole
+            The name.
+
+        Raises
+        ------
+        TransferError
+            If it did not come, or not all of it, or something else.
+        StorageError
+            If the disk fails.
+        """
+        try:
+            with disk(self.partial.path):
+                if self.partial.is_whole:  # a kill came between its last byte and its check
+                    return self._finished(self._digests(), whole, length_known=True)
+                # None means that what was there has proved useless and is gone: so there is no second None
+                while (staged := self._ask(whole)) is None:
+                    pass
+                return staged
+        except VerificationError:
+            with disk(self.partial.path):
+                self.partial.discard()
+            raise
+        except BaseException:
+            self.partial.keep()
+            raise
+
+    def _ask(self, whole: Path) -> StagedFile | None:
+        """Send one request and take its answer; None where it shows that what is there is of no use."""
+        partial, resource = self.partial, self.resource
+        conditions = partial.conditions(provable=bool(self._promises))
+        with causes(resource):
+            response = self.get(resource.url, headers=conditions)
+        with contextlib.closing(response):
+            try:
+                if conditions and response.status_code == 416:
+                    length = self._nothing_left(response)
+                    expected = None if length is None else _Expected(length, 0)
+                elif conditions and response.status_code == 206:
+                    expected = self._rest(response)
+                else:
+                    expected = self._all(response)
+            except TransferError:
+                discard(response)
+                raise
+            if expected is None:
+                discard(response)
+                partial.empty()
+                return None
+            self.started(expected.length if expected.length is not None else resource.size, partial.size)
+            digests = self._digests()
+            if response.status_code == 416:
+                discard(response)
+            else:
+                with causes(resource):
+                    self._take(response, expected, digests)
+            if left_over(response) and not self._promises:
+                raise VerificationError(
+                    f"The body is longer than the {expected.length} bytes that the server announces.",
+                    kind="length",
+                    retryable=True,
+                )
+        return self._finished(digests, whole, length_known=expected.length is not None)
+
+    def _all(self, response: requests.Response) -> _Expected:
+        """Make ready for the whole file: at first, and where the server or the file is not what it was."""
+        judge_status(response)
+        length, size = content_length(response), self.resource.size
+        plain = is_plain(response)
+        if plain and length is not None and size is not None and length != size:
+            raise VerificationError(
+                f"The server announces {length} bytes where {size} are promised.", kind="size"
+            )
+        self.limits.cap(size, length)
+        self.limits.check_room((length or 0) - self.partial.size)
+        if not plain:  # what is written is not what is on the wire: neither ranges nor digests speak of it
+            self.partial.begin(Known(), worth=False)
+            return _Expected()
+        known = _known(response, length)
+        if not known.digests:  # the content is the whole
+            whole = content_digest(response.headers) or content_md5(response.headers)
+            known = replace(known, digests=whole)
+        provable = bool(self.resource.digests or known.digests)
+        self.partial.begin(known, worth=provable or known.validator is not None)
+        return _Expected(length, length)
+
+    def _rest(self, response: requests.Response) -> _Expected | None:
+        """Make ready for the rest; None where it is not the rest of what is there (RFC 9110 section 15.3.7)."""
+        part = content_range(response.headers.get("Content-Range"))
+        if part is None or part.first != self.partial.size or not is_plain(response):
+            return None
+        if "multipart/byteranges" in response.headers.get("Content-Type", "").lower():
+            return None
+        known = self._same(response, part.length)
+        if known is None or known.length is None or part.last >= known.length:
+            return None
+        if content_length(response) not in (None, part.size):
+            return None
+        self.limits.cap(self.resource.size, known.length)
+        self.limits.check_room(part.size)
+        self.partial.resume(known)
+        return _Expected(known.length, part.last + 1, content_digest(response.headers))
+
+    def _nothing_left(self, response: requests.Response) -> int | None:
+        """Return the length of what is there, if the server says that this is all (RFC 9110 section 15.5.17)."""
+        length = unsatisfied_length(response.headers.get("Content-Range"))
+        if length != self.partial.size or self._same(response, length) is None:
+            return None
+        return length
+
+    def _same(self, response: requests.Response, length: int | None) -> Known | None:
+        """Return what is known of the file now; None where the response is of another one than what is there."""
+        known = self.partial.known
+        if known is None:
+            return None
+        lengths = {n for n in (length, self.resource.size, known.length) if n is not None}
+        if len(lengths) > 1:
+            return None
+        now, given = _known(response, None), response.headers
+        if known.etag is not None and "ETag" in given and now.etag != known.etag:
+            return None
+        if known.modified is not None and given.get("Last-Modified", known.modified) != known.modified:
+            return None
+        if any(now.digests.get(name, value) != value for name, value in known.digests.items()):
+            return None
+        if now.place != known.place and not self.resource.digests:
+            return None
+        return replace(known, length=lengths.pop() if lengths else None)
+
+    def _take(self, response: requests.Response, expected: _Expected, digests: Digests) -> None:
+        """Take the body."""
+        partial, size = self.partial, self.resource.size
+        cap = self.limits.cap(size, None) if expected.stop is None else expected.stop
+        content = Digests(expected.content)
+        look = partial.size + LOOK_EVERY
+        for piece in pieces(response, self.limits):
+            self.stop.check()
+            if partial.size + len(piece) > cap:
+                raise self._too_long(cap, announced=expected.stop is not None)
+            partial.write(piece)
+            digests.update(piece)
+            content.update(piece)
+            if partial.size >= look:
+                look = partial.size + LOOK_EVERY
+                self.limits.check_room()
+            self.received(len(piece))
+        if content.differing(expected.content) is not None and not self.resource.digests:
+            raise VerificationError(
+                "What came is not what the server announced of it (Content-Digest).",
+                kind="digest",
+                retryable=True,
+            )
+        if is_plain(response) and partial.size < (size or expected.length or 0):
+            raise TransferError(
+                "The body ended early: the rest is still to come.", kind="cut", retryable=True
+            )
+
+    def _too_long(self, cap: int, *, announced: bool) -> VerificationError:
+        if self.resource.size is not None or announced:
+            who = "are promised" if self.resource.size is not None else "the server announces"
+            return VerificationError(f"The body is longer than the {cap} bytes that {who}.", kind="size")
+        return VerificationError(
+            f"The body goes on after {cap} bytes, and nobody says how long it is.",
+            kind="too-large",
+            hint='Raise "max_size" in the configuration, or give the size in the manifest.',
+        )
+
+    def _finished(self, digests: Digests, whole: Path, *, length_known: bool) -> StagedFile:
+        """Check what is there, put it on the disk, and give it its name."""
+        announced = {} if self.resource.digests else self._promises
+        staged = checked(self.resource, whole, digests, announced=announced, length_known=length_known)
+        self.partial.sync()
+        self.partial.finish(whole)
+        return staged
+
+    @property
+    def _promises(self) -> Mapping[str, str]:
+        """The digests that decide about the whole: the source's, or else the server's."""
+        if self.resource.digests or self.partial.known is None:
+            return self.resource.digests
+        return self.partial.known.digests
+
+    def _digests(self) -> Digests:
+        """Return the digests of what is there: of nothing, at the start."""
+        return Digests({"sha256", *self._promises}).take(self.partial.pieces())
+
+
+def _known(response: requests.Response, length: int | None) -> Known:
+    """Return what a response says of its representation."""
+    headers = response.headers
+    etag = strong_etag(headers.get("ETag"))
+    # a date may be used only where there is no entity tag, not even a weak one (RFC 9110 section 13.1.5)
+    modified = None if "ETag" in headers else strong_date(headers.get("Last-Modified"), headers.get("Date"))
+    place = urlsplit(response.url)._replace(query="", fragment="").geturl()
+    return Known(
+        etag=etag,
+        modified=modified,
+        place=hashlib.blake2b(place.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest(),
+        length=length,
+        digests=representation_digest(headers),
+    )
