@@ -26,6 +26,7 @@ from argosy.session.allowance import Allowance, LoginAllowance
 from argosy.session.keeper import SessionKeeper
 from argosy.session.policy import Discipline, Policy, Watch
 from argosy.session.record import SessionRecord, Status
+from argosy.session.tokens import Tokens
 from argosy.transport.body import discard
 from argosy.transport.pacing import Pacer
 from argosy.transport.session import make_plain
@@ -108,6 +109,7 @@ class SessionPool:
                 settings.doubt_wait,
                 settings.max_logins,
                 renewable=auth.can_login,
+                tokens=Tokens.named(settings.token_cookies),
             ),
             auth,
             store,
@@ -154,11 +156,9 @@ class SessionPool:
 
     @property
     def lease(self) -> Discipline:
-        """The discipline that is used."""
+        """The discipline that the sessions are kept by."""
         if self._auth.anonymous:
             return Discipline.SHARED  # nobody is logged in: there is no token to protect
-        if self._settings.lease == "auto":
-            return Discipline.EXCLUSIVE
         return Discipline(self._settings.lease)
 
     @property
@@ -214,14 +214,20 @@ class SessionPool:
                 f"The service gave {given} of the {asked} sessions asked for; the run goes on with {given}. ({message})"
             )
 
-    def log_in_again(self) -> Iterator[tuple[SessionKeeper, SessionError | None]]:
-        """Log every session in, whatever there is; yield each with what went wrong, if anything."""
+    def log_in_again(self, *, forget: bool = False) -> Iterator[tuple[SessionKeeper, SessionError | None]]:
+        """Log every session in, whatever there is; yield each with what went wrong, if anything.
+
+        Parameters
+        ----------
+        forget
+            Whether to forget what was learned about the service, too.
+        """
         refused: LoginFailed | None = None
         for member in self._members:
             try:
                 if refused is not None:
                     raise refused
-                member.keeper.login()
+                member.keeper.login(forget=forget)
                 member.keeper.sync()
             except SessionError as error:
                 if isinstance(error, LoginFailed) and self._auth.can_login:
