@@ -11,8 +11,11 @@ from argosy.errors import ConfigError
 
 @click.command()
 @click.argument("config")
+@click.option(
+    "--forget", is_flag=True, help="Forget what was learned about the service, too (for lease auto)."
+)
 @no_plugin
-def login(config: str, excluded: tuple[str, ...]) -> None:
+def login(config: str, forget: bool, excluded: tuple[str, ...]) -> None:
     """Log in as CONFIG says (or import its cookies again), and keep the session in its cookie store.
 
     Where it asks for several sessions, each of them is logged in.
@@ -39,7 +42,7 @@ def login(config: str, excluded: tuple[str, ...]) -> None:
                 hint='Set "cookie_store" to "json-file".',
             )
         problems = []
-        for name, problem in environment.pool.log_in_again():
+        for name, problem in environment.pool.log_in_again(forget=forget):
             if problem is None:
                 click.echo(f"The session {name!r} is logged in and kept ({environment.store.name}).")
             else:

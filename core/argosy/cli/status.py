@@ -88,6 +88,8 @@ def _at_work(owner: Owner, scrub: Callable[[str], str]) -> str:
 
 def _show_sessions(settings: Settings, registry: Registry) -> None:
     from argosy.contracts import PluginContext
+    from argosy.session.auto import in_force
+    from argosy.session.policy import Discipline
     from argosy.session.record import Status
 
     context = PluginContext(settings.base, settings.directory)
@@ -105,5 +107,7 @@ def _show_sessions(settings: Settings, registry: Registry) -> None:
             click.echo(
                 f"session    {name}: {state}, {record.logins} logins, saved {age} ago, cookies: {names}"
             )
+            lease, reason = in_force(Discipline(settings.lease), record.learned)
+            click.echo(f"lease      {lease.value} ({reason})")
     finally:
         store.close()

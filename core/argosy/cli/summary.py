@@ -35,9 +35,11 @@ def print_summary(report: Report) -> None:
         ),
         (
             "session",
-            f"{report.logins} logins, {report.refusals} refusals" if report.lease != "shared" else "",
+            f"{report.logins} logins, {report.refusals} refusals"
+            if report.logins or report.lease_used != "shared"
+            else "",
         ),
-        ("strategy", f"{report.strategy_used}, {report.max_workers} at most, lease {report.lease}"),
+        ("strategy", f"{report.strategy_used}, {report.max_workers} at most, lease {report.lease_used}"),
         ("directory", escape(str(report.directory))),
     ]
     table = Table.grid(padding=(0, 2))

@@ -57,6 +57,8 @@ class Settings:
         The target directory, absolute.
     sessions
         None where it is left to what the auth plugin has to give.
+    token_cookies
+        The names of the cookies that are tokens; empty where all are.
     on_doubt
         None where it is left to what the auth plugin can do.
     doubt_wait
@@ -86,6 +88,7 @@ class Settings:
     session: str
     sessions: int | None
     lease: Lease
+    token_cookies: tuple[str, ...]
     on_doubt: OnDoubt | None
     doubt_wait: float
     max_logins: int
@@ -146,6 +149,7 @@ def build(document: Mapping[str, Any], registry: Registry, base: Path, path: Pat
         session=keys["session"],
         sessions=int(keys["sessions"]) if "sessions" in keys else None,
         lease=keys["lease"],
+        token_cookies=tuple(keys["token_cookies"]),
         on_doubt="wait" if isinstance(doubt, dict) else doubt,
         doubt_wait=float(doubt["wait"]) if isinstance(doubt, dict) else 0.0,
         max_logins=int(keys["max_logins"]),

@@ -60,8 +60,10 @@ class Report:
         What was asked for (None: nothing), what ran, and why another one ran.
     max_workers
         Items at once, at most.
-    lease, sessions
-        The discipline, and how many sessions were used.
+    lease_asked, lease_used, lease_reason
+        The lease that was asked for, the one in force at the end, and why (None: as asked).
+    sessions
+        How many sessions were used.
     counts
         The items.
     bytes, requests, retries, logins, refusals
@@ -83,7 +85,9 @@ class Report:
     strategy_used: str
     strategy_reason: str | None
     max_workers: int
-    lease: str
+    lease_asked: str
+    lease_used: str
+    lease_reason: str | None
     sessions: int
     counts: Counts
     bytes: int = 0
@@ -119,7 +123,7 @@ class Report:
                 "reason": self.strategy_reason,
             },
             "max_workers": self.max_workers,
-            "lease": self.lease,
+            "lease": {"asked": self.lease_asked, "used": self.lease_used, "reason": self.lease_reason},
             "sessions": self.sessions,
             "counts": asdict(self.counts),
             "bytes": self.bytes,

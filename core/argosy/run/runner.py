@@ -24,6 +24,7 @@ from argosy.run.processes.hub import Hub
 from argosy.run.processes.recipe import Recipe
 from argosy.run.report import MOST_FAILURES, Counts, Report
 from argosy.run.scheduling import Choice, choose
+from argosy.run.sessions.lease import in_force
 from argosy.run.staging import StagingArea
 from argosy.run.stop import Stop
 from argosy.run.worker import Worker
@@ -273,7 +274,9 @@ class Run:
         left = sum(plan.unfinished().values())
         skipped = planned.items - self._done - self._failed - left
         started, begun = self._clock
-        counts = self._elsewhere + Counter(environment.pool.counts())
+        pool = environment.pool
+        lease, lease_reason = in_force(pool.lease, self.settings.lease, pool.keepers)
+        counts = self._elsewhere + Counter(pool.counts())
         report = Report(
             run=plan.ledger.run,
             started=started,
@@ -284,8 +287,10 @@ class Run:
             strategy_used=choice.strategy.name,
             strategy_reason=choice.reason,
             max_workers=self.settings.max_workers,
-            lease=environment.pool.lease.value,
-            sessions=environment.pool.used,
+            lease_asked=self.settings.lease,
+            lease_used=lease,
+            lease_reason=lease_reason,
+            sessions=pool.used,
             counts=Counts(planned.items, self._done, skipped, self._failed, left),
             bytes=self._bytes,
             requests=counts["requests"],

@@ -12,16 +12,14 @@ from collections.abc import Callable
 
 from argosy.contracts.cookie_store import CookieStore, Release, Scope
 from argosy.cookies import jar
-from argosy.errors import ArgosyError, GenerationMoved, LoginFailed, SessionLost, StoreError
-from argosy.session import lost
+from argosy.errors import ArgosyError, GenerationMoved, LoginFailed, SessionLost
+from argosy.session import auto, lost
 from argosy.session.allowance import Allowance, LoginAllowance
 from argosy.session.identity import boot_id
-from argosy.session.lease import ExclusiveLease, Lease, SharedLease, Stamp, changed, put
+from argosy.session.lease import ExclusiveLease, Lease, Stamp, changed, put
+from argosy.session.lessons import Lessons
 from argosy.session.policy import Discipline, Policy, Watch
 from argosy.session.record import SessionRecord, Status
-
-#: So many refusals after a login that nothing was accepted with say that the login is of no use.
-FRUITLESS = 5
 
 
 class SessionKeeper:
@@ -66,6 +64,8 @@ class SessionKeeper:
         self._watch = watch
         self._allowance = allowance or LoginAllowance(policy.max_logins)
         self._may_renew = may_renew
+        self._can_renew = login is not None and policy.renewable
+        self._lessons = Lessons(store, session, policy, renewable=self._can_renew, notice=watch.notice)
         self._mutex = threading.Lock()
         self._fruitless = 0
         self._lost: tuple[SessionLost | LoginFailed, int] | None = None
@@ -92,8 +92,9 @@ class SessionKeeper:
             self._raise_if_lost()
             if self._overlaps(url):
                 delay = admit()
-                if delay <= 0:
-                    return SharedLease(self.store, self._read(), on_token=self._watch.secret)
+                record = self._read()
+                if delay <= 0 and self._overlaps(url, record):  # token and discipline from one record
+                    return self._lessons.share(record, self._watch.secret)
             else:
                 release = self._acquire()
                 try:
@@ -121,20 +122,30 @@ class SessionKeeper:
         finally:
             release()
 
-    def login(self, reason: str = "asked for") -> None:
-        """Log in again, whatever there is; everybody else waits for it."""
+    def login(self, reason: str = "asked for", *, forget: bool = False) -> None:
+        """Log in again, whatever there is; everybody else waits for it.
+
+        Parameters
+        ----------
+        reason
+            Why, for people.
+        forget
+            Whether to forget what was learned about the service, too.
+        """
         release = self._acquire()
         try:
             self._lost = None
-            self._log_in(self._read(), reason)
+            self._log_in(self._read(), reason, forget=forget)
         finally:
             release()
 
     def accepted(self, stamp: Stamp) -> None:
-        """Say that a request with this stamp was accepted: the login behind it is good."""
+        """Say that a request with this stamp was accepted: the login behind it is good, and what it taught is true."""
         if self._fruitless:
             with self._mutex:
                 self._fruitless = 0
+        if stamp.taught is not None:
+            self._lessons.accepted(stamp)
 
     def refused(self, stamp: Stamp, *, again: bool = False) -> None:
         """Say that a request was refused; return where it is worth sending again under a new lease.
@@ -159,12 +170,14 @@ class SessionKeeper:
         """
         with self._mutex:
             self.refusals += 1
+        if not again:
+            self._lessons.wait(stamp)
         release = self._acquire()
         try:
             record = self._read()
             if record.logins != stamp.logins:
                 return
-            if not again and not stamp.exclusive and record.cookies != stamp.cookies:
+            if not again and self._lessons.moved(stamp, record):
                 return
             if not self.policy.renewable and record.logins:
                 raise self._lose(lost.refused(self.session))
@@ -182,9 +195,9 @@ class SessionKeeper:
         """
         with self._mutex:
             self._fruitless += 1
-            useless = self._fruitless >= FRUITLESS
+            useless = self._fruitless >= lost.FRUITLESS
         if useless:
-            raise self._lose(lost.fruitless(FRUITLESS))
+            raise self._lose(lost.fruitless())
 
     def retire(self, logins: int) -> None:
         """Say in the store that nobody is to use the session until a login is asked for.
@@ -210,6 +223,10 @@ class SessionKeeper:
         """Return the seconds until a session in doubt may be tried, where the policy is to wait; else 0."""
         return max(self._doubt_left(self._read()), 0.0)
 
+    def in_force(self) -> tuple[Discipline, str]:
+        """Return the lease that is in force now, and why, in words for people."""
+        return auto.in_force(self.policy.discipline, self._read().learned, renewable=self._can_renew)
+
     def sync(self) -> None:
         """Put the session on stable storage at the end of a run, and say so in its record.
 
@@ -230,18 +247,22 @@ class SessionKeeper:
     def _read(self) -> SessionRecord:
         return self.store.read(self.session) or SessionRecord(self.session)
 
-    def _overlaps(self, url: str) -> bool:
+    def _overlaps(self, url: str, record: SessionRecord | None = None) -> bool:
         """Return whether a request may overlap others: its lease is shared, or no token goes with it."""
-        record = self._read()
-        if self._needs_login(record) or (record.status is Status.IN_FLIGHT and self._is_shared()):
+        record = record or self._read()
+        if self._needs_login(record):
             return False
-        return self._is_shared() or (bool(record.cookies) and not jar.concerns(record.cookies, url))
+        if self._is_shared(record):
+            told = self.policy.discipline is Discipline.SHARED
+            return not (record.status is Status.IN_FLIGHT if told else self._in_doubt(record))
+        tokens = self.policy.tokens.of(record.cookies)
+        return bool(tokens) and not jar.concerns(tokens, url)
 
-    def _write(self, record: SessionRecord, **changes: object) -> None:
-        """Change the record of the held session; cookies that shared leases merge meanwhile do not prevent it."""
+    def _write(self, record: SessionRecord, learn: auto.Learn = dict, **changes: object) -> None:
+        """Change the record of the held session; what shared leases merge meanwhile does not prevent it."""
         while True:
             try:
-                put(self.store, changed(record, **changes), record)
+                put(self.store, changed(record, learned=learn(record.learned), **changes), record)
             except GenerationMoved:
                 newest = self._read()
                 if (newest.logins, newest.holder) != (record.logins, record.holder):
@@ -250,8 +271,9 @@ class SessionKeeper:
             else:
                 return
 
-    def _is_shared(self) -> bool:
-        return self.policy.discipline is Discipline.SHARED
+    def _is_shared(self, record: SessionRecord) -> bool:
+        told = self.policy.discipline is Discipline.SHARED
+        return told or (self._lessons.chosen and auto.is_shared(record.learned))
 
     def _needs_login(self, record: SessionRecord) -> bool:
         return self._login is not None and (
@@ -264,10 +286,7 @@ class SessionKeeper:
             self._watch.waiting("lease")
             release = self.store.acquire(self.session)
         if release is None:
-            raise StoreError(
-                f"The cookie store {self.store.name!r} gave up waiting for the session {self.session!r}, "
-                "which breaks its contract."
-            )
+            raise lost.not_granted(self.session, self.store.name)
         return release
 
     def _ready(self, admit: Callable[[], float]) -> float:
@@ -281,20 +300,18 @@ class SessionKeeper:
         return admit()
 
     def _exclusive(self, release: Release) -> Lease:
-        if self._is_shared():  # the session was in doubt or had to be logged in; now it is usable
-            record = self._read()
+        record = self._read()
+        if self._is_shared(record):  # it was in doubt, had to be logged in, or was exclusive when we queued
             release()
-            return SharedLease(self.store, record, on_token=self._watch.secret)
+            return self._lessons.share(record, self._watch.secret)
         return ExclusiveLease(
             self.store,
-            self._read(),
+            record,
             release,
             to_end=self.policy.discipline is Discipline.EXCLUSIVE_TO_END,
             on_token=self._watch.secret,
-            on_lapse=lambda: self._watch.notice(
-                f"The session {self.session!r} was changed by somebody else while a request held it: "
-                "was its lock file or its store replaced? Their token stands."
-            ),
+            on_lapse=lambda: self._watch.notice(lost.LAPSED.format(self.session)),
+            learner=self._lessons.learner,
         )
 
     def _in_doubt(self, record: SessionRecord) -> bool:
@@ -305,7 +322,7 @@ class SessionKeeper:
         return lost_power and self.store.scope is Scope.HOST and bool(record.cookies)
 
     def _on_doubt(self) -> str:
-        return self.policy.on_doubt or ("login" if self._login and self.policy.renewable else "ask")
+        return self.policy.on_doubt or ("login" if self._can_renew else "ask")
 
     def _doubt_left(self, record: SessionRecord) -> float:
         """Return the seconds until a session in doubt may be tried, where the policy is to wait."""
@@ -346,7 +363,7 @@ class SessionKeeper:
             raise self._lose(lost.rival(record))
         self._log_in(record, reason)
 
-    def _log_in(self, record: SessionRecord, reason: str) -> None:
+    def _log_in(self, record: SessionRecord, reason: str, *, forget: bool = False) -> None:
         self._raise_if_lost()
         if self._login is None:
             raise self._lose(lost.nobody(self.session))
@@ -361,14 +378,8 @@ class SessionKeeper:
                 raise self._lose(error) from None
         for cookie in cookies:
             self._watch.secret(cookie.value)
-        self._write(
-            record,
-            cookies=cookies,
-            status=Status.IDLE,
-            holder=None,
-            logins=record.logins + 1,
-            logged_in=time.time(),
-        )
+        news = {"status": Status.IDLE, "holder": None, "logins": record.logins + 1, "logged_in": time.time()}
+        self._write(record, auto.nothing if forget else auto.after_login, cookies=cookies, **news)
         self.logins += 1
         self._watch.login(reason)
 

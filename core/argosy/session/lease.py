@@ -15,8 +15,11 @@ from typing import Protocol
 from argosy.contracts.cookie_store import CookieStore, Release
 from argosy.cookies import jar
 from argosy.errors import GenerationMoved
+from argosy.session.auto import UNTAUGHT, Learner, is_exclusive, is_shared
 from argosy.session.identity import boot_id, this_holder
+from argosy.session.policy import Discipline
 from argosy.session.record import SessionRecord, Status
+from argosy.session.tokens import slight
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,14 @@ class Stamp:
         Its cookies then; compared, never shown.
     exclusive
         Whether nobody else could replace the token meanwhile.
+    taught
+        The lease that its answer spoke for, where that was news; known when it is settled.
     """
 
     logins: int
     cookies: jar.Jar
     exclusive: bool
+    taught: Discipline | None = None
 
     def __repr__(self) -> str:
         return f"Stamp(logins={self.logins})"
@@ -92,6 +98,12 @@ def _tell(on_token: Callable[[str], None], cookies: jar.Jar, known: jar.Jar = ()
             on_token(cookie.value)
 
 
+def _taught(learned: Mapping[str, object]) -> Discipline | None:
+    if is_exclusive(learned):
+        return Discipline.EXCLUSIVE
+    return Discipline.SHARED if is_shared(learned) else None
+
+
 _CLEARED: Mapping[str, object] = MappingProxyType({"status": Status.IDLE, "holder": None})
 
 
@@ -114,6 +126,8 @@ class ExclusiveLease:
     on_token
         Called with the value of each cookie that is sent, and of each that comes once it is stored, so that
         it can be redacted.
+    learner
+        Says what the answer teaches.
     """
 
     def __init__(
@@ -125,12 +139,14 @@ class ExclusiveLease:
         to_end: bool = False,
         on_lapse: Callable[[], None] = lambda: None,
         on_token: Callable[[str], None] = lambda value: None,
+        learner: Learner = UNTAUGHT,
     ) -> None:
         self.to_end = to_end
         self._store = store
         self._release = release
         self._on_lapse = on_lapse
         self._on_token = on_token
+        self._learner = learner
         self.stamp = Stamp(record.logins, record.cookies, exclusive=True)
         # generation and mark in one write: if it fails, nothing is sent
         self._record = changed(record, status=Status.IN_FLIGHT, holder=this_holder())
@@ -148,10 +164,14 @@ class ExclusiveLease:
 
         def changes(record: SessionRecord) -> dict[str, object]:
             cookies = jar.settle(record.cookies, headers, url, time.time(), date)
+            learned = self._learner.after(record, cookies, url)
+            if learned is not record.learned:
+                self.stamp = replace(self.stamp, taught=_taught(learned))
+            news: dict[str, object] = {"cookies": cookies, "learned": learned}
             if self.to_end:
-                return {"cookies": cookies}
-            over = not cookies and bool(record.cookies)
-            return {"cookies": cookies, "status": Status.DEAD if over else Status.IDLE, "holder": None}
+                return news
+            over = self._learner.tokens.over(record.cookies, cookies)
+            return {**news, "status": Status.DEAD if over else Status.IDLE, "holder": None}
 
         before = self._record.cookies
         self._commit(changes)
@@ -206,6 +226,8 @@ class SharedLease:
         The newest record.
     on_token
         Called with the value of each cookie that is sent, and of each that comes, so that it can be redacted.
+    learner
+        Says what the answer teaches.
     """
 
     to_end = False
@@ -216,10 +238,13 @@ class SharedLease:
         record: SessionRecord,
         *,
         on_token: Callable[[str], None] = lambda value: None,
+        learner: Learner = UNTAUGHT,
     ) -> None:
         self._store = store
         self._record = record
         self._on_token = on_token
+        self._learner = learner
+        self.on_end: Callable[[SharedLease], None] = lambda lease: None
         _tell(on_token, record.cookies)
         self.stamp = Stamp(record.logins, record.cookies, exclusive=False)
 
@@ -228,21 +253,37 @@ class SharedLease:
         return jar.cookie_header(self._record.cookies, url, time.time())
 
     def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
-        """Merge what the response brought into the newest record; a login since then wins over it."""
+        """Merge what the response brought into the newest record; whoever was faster wins, and so does a login."""
         if not headers:
             return
-        record = self._record
+        sent, tokens = self._record, self._learner.tokens
+        brought = jar.settle(sent.cookies, headers, url, time.time(), date)
+        if brought is sent.cookies:
+            return
+        learned = self._learner.after(sent, brought, url)
+        newest = sent
         while True:
-            cookies = jar.settle(record.cookies, headers, url, time.time(), date)
-            if cookies is record.cookies or record.logins != self._record.logins:
-                return
+            changes: dict[str, object] = {}
+            cookies = tokens.merge(newest.cookies, sent.cookies, brought)
+            if not slight(newest.cookies, cookies, time.time()):
+                changes["cookies"] = cookies
+            if learned is not sent.learned and not is_exclusive(newest.learned):
+                changes["learned"] = learned
+            if newest.status is Status.IDLE and tokens.over(newest.cookies, cookies):
+                changes["status"] = Status.DEAD
+            if not changes:
+                break
             try:
-                put(self._store, changed(record, cookies=cookies), record)
+                put(self._store, changed(newest, **changes), newest)
             except GenerationMoved:
-                record = self._store.read(record.session) or SessionRecord(record.session)
+                newest = self._store.read(sent.session) or SessionRecord(sent.session)
+                if newest.logins != sent.logins:
+                    return
             else:
-                _tell(self._on_token, cookies, record.cookies)
-                return
+                _tell(self._on_token, cookies, newest.cookies)
+                break
+        if learned is not sent.learned:
+            self.stamp = replace(self.stamp, taught=_taught(learned))
 
     def unsent(self) -> None:
         """Do nothing: nothing was marked."""
@@ -251,4 +292,5 @@ class SharedLease:
         """Do nothing: the token stays good."""
 
     def end(self, *, complete: bool = True) -> None:
-        """Do nothing: nothing was held."""
+        """Say that it is over; nothing was held."""
+        self.on_end(self)

@@ -9,9 +9,18 @@ from __future__ import annotations
 
 import time
 
-from argosy.errors import SessionInDoubt, SessionLost
+from argosy.errors import SessionInDoubt, SessionLost, StoreError
 from argosy.session.allowance import FAILED_BEFORE
 from argosy.session.record import SessionRecord
+
+#: So many refusals after a login that nothing was accepted with say that the login is of no use.
+FRUITLESS = 5
+
+#: What is said where the lease of a session lapsed.
+LAPSED = (
+    "The session {!r} was changed by somebody else while a request held it: "
+    "was its lock file or its store replaced? Their token stands."
+)
 
 _EXPORT = "Export the cookies from your browser again, then run: argosy login CONFIG"
 _KEPT = "Everything done so far is kept."
@@ -33,10 +42,10 @@ def ended(session: str) -> SessionLost:
     )
 
 
-def fruitless(times: int) -> SessionLost:
+def fruitless() -> SessionLost:
     """Return the error of a session that is of no use, however often one logs in."""
     return SessionLost(
-        f"The service accepts the login but refuses {times} requests in a row after it. {_KEPT}",
+        f"The service accepts the login but refuses {FRUITLESS} requests in a row after it. {_KEPT}",
         hint="Check with a browser what this account may download.",
     )
 
@@ -75,6 +84,13 @@ def not_allowed(session: str, why: str) -> SessionLost:
         f"The session {session!r} cannot be renewed: {why}. {_KEPT}",
         hint="Check with a browser that this account can log in, and stays logged in.",
         **({"told": True} if why == FAILED_BEFORE else {}),
+    )
+
+
+def not_granted(session: str, store: str) -> StoreError:
+    """Return the error of a store that does not grant a session, however long one waits."""
+    return StoreError(
+        f"The cookie store {store!r} gave up waiting for the session {session!r}, which breaks its contract."
     )
 
 

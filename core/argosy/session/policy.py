@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from argosy.session.tokens import ALL, Tokens
+
 
 class Discipline(StrEnum):
     """How requests share a session."""
@@ -14,6 +16,7 @@ class Discipline(StrEnum):
     EXCLUSIVE = "exclusive"
     EXCLUSIVE_TO_END = "exclusive-to-end"
     SHARED = "shared"
+    AUTO = "auto"  # exclusive or shared, by what was learned (`argosy.session.auto`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class Policy:
         Logins at most, where the keeper is given no allowance that it shares with others.
     renewable
         Whether a login makes a new session; false for an imported jar, which can be imported only once.
+    tokens
+        Which cookies are tokens.
     """
 
     discipline: Discipline = Discipline.EXCLUSIVE
@@ -39,6 +44,7 @@ class Policy:
     doubt_wait: float = 0.0
     max_logins: int = 20
     renewable: bool = True
+    tokens: Tokens = ALL
 
 
 def _nothing(*_: object) -> None:

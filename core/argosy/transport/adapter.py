@@ -6,7 +6,7 @@ its own, and any number of threads, processes and terminals may send at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 import requests
@@ -17,6 +17,7 @@ from argosy.contracts.cookie_store import CookieStore
 from argosy.cookies.matching import Target
 from argosy.session.keeper import SessionKeeper
 from argosy.session.policy import Discipline, Policy
+from argosy.session.tokens import Tokens
 from argosy.transport.body import Body
 from argosy.transport.load import Load, MeasuredLease
 from argosy.transport.pacing import Pacer
@@ -36,7 +37,11 @@ class LeasedAdapter(HTTPAdapter):
     session
         The session's name in the store (not used with a keeper).
     lease
-        ``exclusive``, ``exclusive-to-end`` or ``shared`` (not used with a keeper).
+        ``exclusive``, ``exclusive-to-end``, ``shared`` or ``auto`` (not used with a keeper). An adapter cannot log
+        in, and so cannot make good what goes wrong where tokens are replaced after all: with ``auto`` its requests
+        take turns, whatever was learned.
+    token_cookies
+        The names of the cookies that are tokens; all are where none is named (not used with a keeper).
     deadline
         Seconds for send and headers of one request together. At the deadline the connection is cut and the
         session is in doubt.
@@ -55,7 +60,8 @@ class LeasedAdapter(HTTPAdapter):
         store: CookieStore | SessionKeeper,
         session: str = "default",
         *,
-        lease: str = "exclusive",
+        lease: str = "auto",
+        token_cookies: Iterable[str] = (),
         deadline: float = 60.0,
         pacer: Pacer | None = None,
         load: Load | None = None,
@@ -63,7 +69,8 @@ class LeasedAdapter(HTTPAdapter):
         if isinstance(store, SessionKeeper):
             self.keeper = store
         else:
-            self.keeper = SessionKeeper(store, session, Policy(discipline=Discipline(lease)))
+            policy = Policy(discipline=Discipline(lease), tokens=Tokens.named(token_cookies))
+            self.keeper = SessionKeeper(store, session, policy)
         self.deadline = deadline
         self.pacer = pacer or Pacer()
         self.load = load or Load()

@@ -131,7 +131,8 @@ class AuthorizedSession(requests.Session):
             # somebody may have logged in between two hops: it is the first one's token that was refused
             stamp: Stamp = first.argosy_stamp  # type: ignore[attr-defined]  # the adapter's note
             if not self._refuses(response):
-                self.keeper.accepted(stamp)
+                for hop in (*response.history, response):  # each had a lease of its own
+                    self.keeper.accepted(hop.argosy_stamp)  # type: ignore[attr-defined]  # the adapter's note
                 last: Stamp = response.argosy_stamp  # type: ignore[attr-defined]  # as above
                 self._on_accepted(response.argosy_sent_at, last.logins)  # type: ignore[attr-defined]  # as above
                 self._proof = response.url if response.ok else self._proof

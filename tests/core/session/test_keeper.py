@@ -10,7 +10,7 @@ import pytest
 
 from argosy.contracts import Scope
 from argosy.errors import LoginFailed, SessionError, SessionInDoubt, SessionLost, TransferError
-from argosy.session.keeper import FRUITLESS
+from argosy.session.lost import FRUITLESS
 from argosy.session.policy import Discipline
 from argosy.session.record import Status
 from argosy.testing.contracts.waiting import Thread, wait_until

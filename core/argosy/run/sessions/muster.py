@@ -58,14 +58,14 @@ class Muster:
             raise out_of_reach
         return problems
 
-    def again(self) -> Iterator[tuple[str, SessionError | None]]:
+    def again(self, *, forget: bool = False) -> Iterator[tuple[str, SessionError | None]]:
         """Log every session in, whatever there is; yield the name of each, and what went wrong, if anything."""
         refused: LoginFailed | None = None
         for member in self._members:
             try:
                 if refused is not None:
                     raise refused
-                member.keeper.login()
+                member.keeper.login(forget=forget)
                 member.keeper.sync()
             except SessionError as error:
                 refused = refused or self._refusal(error)

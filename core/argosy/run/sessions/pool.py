@@ -29,6 +29,7 @@ from argosy.session.allowance import Allowance, LoginAllowance
 from argosy.session.keeper import SessionKeeper
 from argosy.session.policy import Discipline, Policy, Watch
 from argosy.session.record import SessionRecord, Status
+from argosy.session.tokens import Tokens
 from argosy.transport.body import discard
 from argosy.transport.pacing import Pacer
 
@@ -110,6 +111,7 @@ class SessionPool:
                 settings.doubt_wait,
                 settings.max_logins,
                 renewable=auth.can_login,
+                tokens=Tokens.named(settings.token_cookies),
             ),
             auth,
             store,
@@ -158,11 +160,9 @@ class SessionPool:
 
     @property
     def lease(self) -> Discipline:
-        """The discipline that is used."""
+        """The discipline that the sessions are kept by."""
         if self._auth.anonymous:
             return Discipline.SHARED  # nobody is logged in: there is no token to protect
-        if self._settings.lease == "auto":
-            return Discipline.EXCLUSIVE
         return Discipline(self._settings.lease)
 
     @property
@@ -200,9 +200,15 @@ class SessionPool:
                 f"The service gave {given} of the {asked} sessions asked for; the run goes on with {given}. ({message})"
             )
 
-    def log_in_again(self) -> Iterator[tuple[str, SessionError | None]]:
-        """Log every session in, whatever there is; yield the name of each, and what went wrong, if anything."""
-        return self._muster.again()
+    def log_in_again(self, *, forget: bool = False) -> Iterator[tuple[str, SessionError | None]]:
+        """Log every session in, whatever there is; yield the name of each, and what went wrong, if anything.
+
+        Parameters
+        ----------
+        forget
+            Whether to forget what was learned about the service, too.
+        """
+        return self._muster.again(forget=forget)
 
     def get(self, url: str, **kwargs: Any) -> requests.Response:
         """Send an authorised GET; the body is unread."""

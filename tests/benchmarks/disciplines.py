@@ -1,0 +1,162 @@
+"""What each discipline of a service costs: ``PYTHONPATH=tests python tests/benchmarks/disciplines.py``.
+
+A library server in a process of its own for each row (50 ms to the first byte, 50 kB at 0.5 MB/s for each
+connection), one session in a json-file store, one worker and then eight, and the lease that is chosen by watching.
+"speed-up" is eight workers over one, for each item; no client can do better than 8 where requests overlap, and
+than 3 where they take turns (150 ms for an item, 50 ms of them with the session). "again" downloads everything
+once more: what was learned is known by then. All figures come from one run, so compare ratios; refusals and logins are the server's own count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import argosy
+from argosy.session.auto import QUIET
+from argosy.session.keeper import SessionKeeper
+from argosy.session.policy import Discipline, Policy
+from argosy.session.record import SessionRecord
+from argosy.testing import LibraryServer
+from argosy.transport.session import AuthorizedSession
+from voyage import Voyage, set_out
+
+SERVER: dict[str, Any] = {"ttfb": 0.05, "rate": 500_000}
+SIZE = 50_000
+WORKERS = 8
+
+#: Each row: what the service does, the server's settings, and what it changes to when enough is done.
+ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("static: one token", {"discipline": "static"}, {}),
+    ("strict: a new one each time", {"discipline": "strict"}, {}),
+    ("revoke: strict, reuse ends all", {"discipline": "revoke"}, {}),
+    ("grace: strict, the old one for 5 s", {"discipline": "grace"}, {}),
+    ("soft: strict, refuses with 200", {"discipline": "soft"}, {}),
+    ("redirect: strict, refuses with 302", {"discipline": "redirect"}, {}),
+    ("slide: a new one every 5", {"discipline": "slide"}, {}),
+    (f"slide: a new one every {QUIET + 15}", {"discipline": "slide", "slide_every": QUIET + 15}, {}),
+    ("static, turns strict", {"discipline": "static"}, {"discipline": "strict"}),
+    ("static, turns revoke", {"discipline": "static"}, {"discipline": "revoke"}),
+]
+
+
+def download(voyage: Voyage, change: dict[str, Any]) -> argosy.Report:
+    """Download everything; the server changes its mind some way after the session has become shared."""
+    done = 0
+
+    def on_event(event: Any) -> None:
+        nonlocal done
+        done += event.kind == "item.finished"
+        if change and event.kind == "item.finished" and done == QUIET + 20:
+            voyage.server.change(**change)
+
+    voyage.server.reset_stats()
+    report = argosy.download(voyage.file, on_event)
+    if report.counts.done != len(voyage.expected):
+        raise SystemExit(f"only {report.counts.done} of {len(voyage.expected)} items came")
+    return report
+
+
+def measure(settings: dict[str, Any], change: dict[str, Any], items: int, lease: str) -> dict[str, Any]:
+    """Return what one service costs."""
+    row: dict[str, Any] = {}
+    for workers in (1, WORKERS):
+        with tempfile.TemporaryDirectory() as folder, LibraryServer(**SERVER, **settings) as server:
+            options = {"max_workers": workers, "lease": lease, "force_redownload": True}
+            number = items if workers > 1 else items // 4
+            voyage = set_out(Path(folder), server, items=number, size=SIZE, **options)
+            report = download(voyage, change)
+            stats = server.stats()
+            if workers == 1:
+                row["serial"] = report.seconds * items / number
+                continue
+            again = download(voyage, {})
+            after = server.stats()
+        row |= {"seconds": report.seconds, "lease": report.lease_used, "reason": report.lease_reason}
+        row |= {"refused": stats.refused, "logins": stats.logins, "again": again.seconds}
+        row |= {"refused_again": after.refused, "logins_again": after.logins}
+    return row
+
+
+def rate(server: LibraryServer, keeper: SessionKeeper, requests: int) -> tuple[float, float]:
+    """Return the requests of eight threads on one session: for each second, and for each second of processor time."""
+    with AuthorizedSession(keeper, lambda head: False) as http, ThreadPoolExecutor(WORKERS) as pool:
+        begun, used = time.perf_counter(), time.process_time()
+        list(pool.map(lambda n: http.get(server.url_for(f"/files/{n}?size=100")), range(requests)))
+        return requests / (time.perf_counter() - begun), requests / (time.process_time() - used)
+
+
+def overhead(requests: int, rounds: int) -> tuple[float, float, int]:
+    """Return auto over shared on a static session: by the clock, by processor time; and the writes of the store.
+
+    Short rounds of both in turns, and the median of their ratios: what else the machine does hits both.
+    """
+    with tempfile.TemporaryDirectory() as folder, LibraryServer(discipline="static") as server:
+        argosy.download(set_out(Path(folder), server, items=QUIET, size=100).file)
+        store = argosy.open_store("json-file", path=f"{folder}/cookies.json")
+        writes = 0
+        write: Callable[[SessionRecord, int], None] = store.write
+
+        def count(record: SessionRecord, expected: int) -> None:
+            nonlocal writes
+            writes += 1
+            write(record, expected)
+
+        store.write = count  # type: ignore[method-assign]  # counted, not changed
+        ratios = []
+        for number in range(rounds):
+            order = [Discipline.AUTO, Discipline.SHARED]
+            rates = {}
+            for discipline in order if number % 2 else order[::-1]:
+                keeper = SessionKeeper(store, "default", Policy(discipline), login=lambda: ())
+                rates[discipline] = rate(server, keeper, requests)
+            auto, shared = (rates[discipline] for discipline in order)
+            ratios.append((auto[0] / shared[0], auto[1] / shared[1]))
+        store.close()
+    return statistics.median(r for r, _ in ratios), statistics.median(r for _, r in ratios), writes
+
+
+def main() -> None:
+    """Measure, print the tables, and write JSON where asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, default=100)
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    options = parser.parse_args()
+    rows: dict[str, dict[str, Any]] = {}
+    print(f"{'the service':<35} {'lease':<10} speed-up  refusals  logins  again: refusals  logins")
+    for name, settings, change in ROWS:
+        row = rows[name] = measure(settings, change, options.items, "auto")
+        print(
+            f"{name:<35} {row['lease']:<10} {row['serial'] / row['seconds']:7.1f}x {row['refused']:9}"
+            f" {row['logins']:7} {row['refused_again']:16} {row['logins_again']:7}",
+            flush=True,
+        )
+    told = measure({"discipline": "static"}, {}, options.items, "shared")
+    learned = rows["static: one token"]
+    ratio, cpu, writes = overhead(requests=200, rounds=31)
+    print(
+        f"static, told to be shared, takes {told['seconds'] / learned['seconds']:.2f} of the time of learning it,"
+    )
+    print(f"and {told['again'] / learned['again']:.2f} of the time once it is learned.")
+    print(f"Requests on a static session, auto over shared: {ratio:.2f} per second,")
+    print(f"{cpu:.2f} per second of processor time; writes of the store: {writes}.")
+    if options.json:
+        figures = {
+            "rows": rows,
+            "told": told,
+            "auto_over_shared": ratio,
+            "by_processor_time": cpu,
+            "writes": writes,
+        }
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
