@@ -84,7 +84,7 @@ def _explore(cast: Cast) -> None:
     assert runs > 50, "there is nothing to explore"
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", [scene for scene in SCENES if "mortal" not in SCENES[scene]])
 def test_no_order_of_threads_breaks_it(stores: Stores, scene: str) -> None:
     _explore(Cast(stores("memory"), **SCENES[scene]))
 
@@ -225,8 +225,9 @@ REPLACED, NEEDLESS = "a replaced token was sent", "a login without need|[2-9] lo
 def test_with_a_rule_taken_out_an_order_breaks_it(
     stores: Stores, keeper: type[SessionKeeper], scene: str, what: str
 ) -> None:
+    processes = 2 if "mortal" in SCENES[scene] else 1  # a thread does not die alone
     with pytest.raises(AssertionError, match=what):
-        _explore(Cast(stores("memory"), keeper=keeper, **SCENES[scene]))
+        _explore(Cast(stores("memory") * processes, keeper=keeper, **SCENES[scene]))
 
 
 @needs_auto
