@@ -219,6 +219,11 @@ class SessionKeeper:
         """Forget what lost the session: it turned out to be good."""
         self._lost = None
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether the session, if it was refused, is not to be logged in again."""
+        return not self._may_renew(self._read())
+
     def doubt_left(self) -> float:
         """Return the seconds until a session in doubt may be tried, where the policy is to wait; else 0."""
         return max(self._doubt_left(self._read()), 0.0)
