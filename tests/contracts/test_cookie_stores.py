@@ -5,6 +5,7 @@ from __future__ import annotations
 from argosy.testing.contracts.cookie_store import CookieStoreContract
 from argosy_plugins.cookie_stores.json_file import JsonFileStore
 from argosy_plugins.cookie_stores.memory import MemoryStore
+from argosy_plugins.cookie_stores.sqlite import SqliteStore
 
 
 class TestMemoryStore(CookieStoreContract):
@@ -13,3 +14,7 @@ class TestMemoryStore(CookieStoreContract):
 
 class TestJsonFileStore(CookieStoreContract):
     plugin = JsonFileStore
+
+
+class TestSqliteStore(CookieStoreContract):
+    plugin = SqliteStore
