@@ -16,12 +16,53 @@ Subclass it in your tests, and run pytest::
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import pytest
+
+from argosy.contracts.cookie_store import Scope
+from argosy.session.policy import Discipline
 from argosy.testing.contracts.lease_rules import LeaseRules
 from argosy.testing.contracts.lease_wire import WireRules
 from argosy.testing.contracts.store_holds import HoldRules
+from argosy.testing.contracts.store_processes import StoreRecipe
 from argosy.testing.contracts.store_records import RecordRules
+from argosy.testing.contracts.store_suite import StoreSuite
 from argosy.testing.contracts.store_survival import SurvivalRules
 
 
-class CookieStoreContract(RecordRules, HoldRules, SurvivalRules, LeaseRules, WireRules):
-    """Each test is one promise of `argosy.contracts.CookieStore`; what needs other processes runs from `Scope.HOST` on."""
+class MachineRules(StoreSuite):
+    """Whatever happens between the steps of three programs, no replaced token is sent, and no login is wasted."""
+
+    #: How many sequences of steps are tried in each test; more find more, and take longer.
+    examples: ClassVar[int] = 30
+
+    @pytest.mark.parametrize("revokes", [True, False], ids=["revoke", "strict"])
+    @pytest.mark.parametrize("discipline", [Discipline.EXCLUSIVE, Discipline.EXCLUSIVE_TO_END])
+    def test_no_replaced_token_is_ever_sent(
+        self, recipe: StoreRecipe, discipline: Discipline, revokes: bool
+    ) -> None:
+        """Crashes at any step, lost requests and answers, lapsed holds, late arrivals, sessions that end."""
+        pytest.importorskip("hypothesis", reason="pip install 'argosy[test]'")
+        from argosy.testing.contracts.lease_machine import run_lease_machine
+
+        stores = [recipe.make() for _ in range(3 if self.plugin.scope >= Scope.HOST else 1)]
+        try:
+            ran = run_lease_machine(
+                stores,
+                examples=self.examples,
+                revokes=revokes,
+                discipline=discipline,
+                keeper_class=self.keeper_class,
+            )
+        finally:
+            for store in stores:
+                store.close()
+        assert ran >= self.examples
+
+
+class CookieStoreContract(RecordRules, HoldRules, SurvivalRules, LeaseRules, WireRules, MachineRules):
+    """Each test is one promise of `argosy.contracts.CookieStore`, or one rule of the lease on top of it.
+
+    What needs other processes runs from `Scope.HOST` on.
+    """

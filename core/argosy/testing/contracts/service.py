@@ -133,6 +133,10 @@ class TapedStore(CookieStore):
     def die(self) -> None:
         """Die: holds are free, as the operating system frees them, and nothing is written any more."""
         self._dead = True
+        self.lapse()
+
+    def lapse(self) -> None:
+        """Lose all holds, as where a lock file is removed, and live on."""
         while self._held:
             self._held.pop()()
 
