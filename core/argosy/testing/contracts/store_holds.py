@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 from argosy.contracts.cookie_store import CookieStore
@@ -60,6 +61,7 @@ class HoldRules(StoreSuite):
                 release = store.acquire(SESSION)
                 assert release is not None, "acquire must wait, and never give up, where wait is true"
                 inside.append(1)
+                time.sleep(0.0002)  # so that others have their turn, if they may
                 met.append(len(inside))
                 inside.pop()
                 release()

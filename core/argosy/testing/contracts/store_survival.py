@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -106,10 +107,16 @@ class SurvivalRules(StoreSuite):
     def test_a_killed_writer_leaves_a_whole_record(self, recipe: StoreRecipe) -> None:
         """A process that is killed while it writes leaves the old record or the new one, and loses nothing it was told is written."""
         self._needs_processes()
-        for kill_after in (1, 17, 40):
+        for kill_after, pause in (
+            (1, 0.0),
+            (17, 0.0005),
+            (23, 0.001),
+            (40, 0.002),
+        ):  # whatever it is doing just then
             with other_process(recipe) as other:
                 other.tell("scribble")
                 last = [other.answer() for _ in range(kill_after)][-1]
+                time.sleep(pause)
                 other.kill()
                 last = max([last, *other.left()])
             store = recipe.make()
