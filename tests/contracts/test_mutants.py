@@ -6,14 +6,16 @@ import re
 
 import pytest
 
-from argosy.testing.contracts import store_processes, waiting
+from argosy.testing.contracts import store_processes, strategy_suite, waiting
+from mutants import strategies
 
 pytest_plugins = ("pytester",)
 
 _IMPORTS = """
 from argosy.testing.contracts.cookie_store import CookieStoreContract
 from argosy_plugins.cookie_stores.sqlite import SqliteStore
-from mutants import adapters, keepers, stores
+from argosy.testing.contracts.strategy import StrategyContract
+from mutants import adapters, keepers, stores, strategies
 """
 
 _STORE = """
@@ -28,6 +30,11 @@ _LEASE = """
 class Test{name}(CookieStoreContract):
     plugin = SqliteStore
     {attribute} = {module}.{name}
+"""
+
+_STRATEGY = """
+class Test{name}(StrategyContract):
+    plugin = strategies.{name}
 """
 
 #: By what they are about: store, the test that must see it, and what it says (a pattern).
@@ -123,6 +130,20 @@ LEASES = {
     ],
 }
 
+#: Strategy, the test that must see it, and what it says (a pattern).
+STRATEGIES = [
+    ("TakesAllJobsFirst", "lazily", "jobs were taken ahead"),
+    ("SaysTwice", "comes_once", "exactly once"),
+    ("KeepsFailures", "failed_and_requeued", "each outcome must be handed on"),
+    ("IsNotParallel", "never_more", "3 jobs to run at once"),
+    ("DoesMoreThanItMay", "never_more", "4 jobs ran at once, with 3 allowed"),
+    ("LosesOutcomesWithTheSource", "lose_no_outcome", "must come before the error"),
+    ("StaysAtHome", "done_elsewhere", "in the run's own process"),
+    ("LosesTheJobsOfTheDead", "killed_worker", "exactly once, whoever is killed"),
+    ("LeavesItsProcesses", "done_elsewhere", "to end when the run is over"),
+    ("LeavesItsProcesses", "leaves_no_process", "to end when a run is given up"),
+]
+
 
 def survivors(pytester: pytest.Pytester, source: str, cases: list[tuple[str, str, str]]) -> list[str]:
     """Run the suites on mutants; return what was not noticed, or not for the reason that it should have been."""
@@ -131,6 +152,7 @@ def survivors(pytester: pytest.Pytester, source: str, cases: list[tuple[str, str
     with pytest.MonkeyPatch.context() as patch:
         # what never happens is not waited for long: here it is meant to be missing
         patch.setattr(waiting, "PATIENCE", 5.0)
+        patch.setattr(strategy_suite, "PATIENCE", 2.0)
         patch.setattr(store_processes, "PATIENCE", 20.0)
         reports = pytester.inline_run("-p", "no:cacheprovider", "-k", chosen).getreports(
             "pytest_runtest_logreport"
@@ -165,3 +187,15 @@ def test_a_lease_with_a_rule_taken_out_is_found(pytester: pytest.Pytester, rule:
         source += _LEASE.format(name=name, module=module, attribute=attribute)
     cases = [(path.split(".")[1], tests, words) for path, tests, words in LEASES[rule]]
     assert survivors(pytester, source, cases) == []
+
+
+@pytest.mark.timeout(600)
+def test_a_strategy_that_breaks_a_promise_is_found(pytester: pytest.Pytester) -> None:
+    source = "".join(_STRATEGY.format(name=name) for name in sorted({name for name, _, _ in STRATEGIES}))
+    try:
+        assert survivors(pytester, source, STRATEGIES) == []
+    finally:
+        for left in strategies._Careless.left:
+            left.process.kill()
+            left.process.join()
+            left.pipe.close()

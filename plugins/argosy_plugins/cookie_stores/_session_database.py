@@ -7,7 +7,7 @@ import sqlite3
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ SIDECARS = ("-wal", "-shm", "-journal")
 #: Seconds to wait for somebody who has the file locked. Our own writers queue on a lock that is fair, so this is
 #: about other programs: a backup, or a database browser.
 _BUSY = 30.0
+
+_CURE = "Restore it from a backup, or move it away and log in again: argosy login CONFIG"
 
 _TABLES = """
 CREATE TABLE sessions (
@@ -46,10 +48,13 @@ class SessionDatabase:
     ----------
     path
         The file.
+    notice
+        Tells the person that others could read it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, notice: Callable[[str], None] = lambda message: None) -> None:
         self.path = path
+        self._notice = notice
         self._pid = os.getpid()
         self._mutex = threading.Lock()
         self._db: sqlite3.Connection | None = None
@@ -198,8 +203,10 @@ class SessionDatabase:
             )
         for path in (self.path, *(Path(f"{self.path}{suffix}") for suffix in SIDECARS)):
             try:
-                if stat.S_IMODE(path.stat().st_mode) & 0o077:
-                    path.chmod(0o600)
+                mode = stat.S_IMODE(path.stat().st_mode)
+                if not mode & 0o077:
+                    continue
+                path.chmod(0o600)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -208,6 +215,10 @@ class SessionDatabase:
                     "The store is not used.",
                     hint=f"Let its owner do it (chmod 600 {path}), or give the cookie store another path.",
                 ) from None
+            self._notice(
+                f"Others could use the session in {path} (mode {mode:03o}); it is yours alone again (mode 600). "
+                "If somebody may have read it, log in again: argosy login CONFIG"
+            )
 
     def _check_header(self) -> None:
         """Look whose file it is before anything in it, or beside it, is touched."""
@@ -226,8 +237,8 @@ class SessionDatabase:
         if application != APPLICATION:
             raise StoreDamaged(
                 f"{self.path} is not a session database of argosy, so it is left as it is.",
-                hint='If it is a cookie export, name it under "auth" ({"use": "cookies", "path": ...}) and give the '
-                "cookie store a path of its own.",
+                hint=f'{_CURE}. If it is a cookie export, name it under "auth" ({{"use": "cookies", "path": ...}}) '
+                "and give the cookie store a path of its own.",
             )
         if version != VERSION:
             raise StoreDamaged(
@@ -259,7 +270,7 @@ class SessionDatabase:
         """Return the error for a file, or a part of it, that cannot be read."""
         return StoreDamaged(
             f"{self.path} is damaged ({why.strip()}), so it is left as it is.",
-            hint="Restore it from a backup, or move it away and log in again: argosy login CONFIG",
+            hint=_CURE,
         )
 
     def _failed(self, what: str, error: Exception) -> StoreError:

@@ -49,7 +49,7 @@ class SqliteStore(CookieStore):
         super().__init__(options, context)
         # two names of one file must lead to the same lock files
         self.path = Path(os.path.realpath(context.path(options.get("path", "cookies.sqlite"))))
-        self._database = SessionDatabase(self.path)
+        self._database = SessionDatabase(self.path, context.notice)
         self._locks = StoreLocks(self.path, self.name)
         self._known: dict[str, tuple[Any, SessionRecord]] = {}
 

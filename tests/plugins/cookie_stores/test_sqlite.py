@@ -128,8 +128,11 @@ def test_one_damaged_session_leaves_the_others(path: Path) -> None:
 def test_a_file_that_others_may_read_is_taken_back(path: Path) -> None:
     keep(path)
     path.chmod(0o664)
-    store = open_store(path)
+    notices: list[str] = []
+    store = SqliteStore({"path": str(path)}, PluginContext(notice=notices.append))
     assert store.read("default") == RECORD
+    assert len(notices) == 1
+    assert "(mode 664)" in notices[0]
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     assert len(modes) == 4, "the file, its lock, and what SQLite keeps beside it while it is open"
     assert set(modes.values()) == {0o600}
