@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from argosy.testing.contracts.cookie_store import CookieStoreContract
 from argosy_plugins.cookie_stores.json_file import JsonFileStore
 from argosy_plugins.cookie_stores.memory import MemoryStore
+from argosy_plugins.cookie_stores.sqlite import SqliteStore
 
 
 class TestMemoryStore(CookieStoreContract):
@@ -13,3 +16,13 @@ class TestMemoryStore(CookieStoreContract):
 
 class TestJsonFileStore(CookieStoreContract):
     plugin = JsonFileStore
+
+    def files(self, tmp_path: Path) -> list[Path]:
+        return [tmp_path / "cookies.json"]
+
+
+class TestSqliteStore(CookieStoreContract):
+    plugin = SqliteStore
+
+    def files(self, tmp_path: Path) -> list[Path]:
+        return [tmp_path / "cookies.sqlite"]

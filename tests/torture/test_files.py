@@ -162,16 +162,17 @@ def test_a_sync_that_failed_is_not_taken_for_one_that_worked(set_sail: SetSail, 
 
 
 @pytest.mark.torture(36)
-def test_the_disk_of_the_cookie_store_is_full(set_sail: SetSail, small_disk: Path) -> None:
+@pytest.mark.parametrize("store", ["json-file", "sqlite"])
+def test_the_disk_of_the_cookie_store_is_full(set_sail: SetSail, small_disk: Path, store: str) -> None:
     voyage = set_sail(
-        items=4, discipline="revoke", cookie_store={"use": "json-file", "path": str(small_disk / "c.json")}
+        items=4, discipline="revoke", cookie_store={"use": store, "path": str(small_disk / "cookies")}
     )
     ended(voyage.run(), 0)
-    before = (small_disk / "c.json").read_bytes()
+    before = (small_disk / "cookies").read_bytes()
     stone = fill(small_disk, leave=0)
     voyage.server.reset_stats()
-    ended(voyage.run("--force"), 5, "c.json")
-    assert (small_disk / "c.json").read_bytes() == before
+    ended(voyage.run("--force"), 5, str(small_disk / "cookies"))
+    assert (small_disk / "cookies").read_bytes() == before
     assert voyage.server.stats().requests == 0, "something was sent although the mark could not be written"
     stone.unlink()
     ended(voyage.run("--force"), 0)
@@ -279,14 +280,15 @@ def damages() -> dict[str, Callable[[bytes], bytes]]:
 
 @pytest.mark.torture(41)
 @pytest.mark.parametrize("how", sorted(damages()))
-def test_a_damaged_cookie_store_is_left_as_it_is(set_sail: SetSail, how: str) -> None:
-    voyage = set_sail(items=2)
+@pytest.mark.parametrize("use", ["json-file", "sqlite"])
+def test_a_damaged_cookie_store_is_left_as_it_is(set_sail: SetSail, use: str, how: str) -> None:
+    voyage = set_sail(items=2, cookie_store={"use": use, "path": "cookies"})
     ended(voyage.run(), 0)
-    store = voyage.root / "cookies.json"
+    store = voyage.root / "cookies"
     damaged = damages()[how](store.read_bytes())
     store.write_bytes(damaged)
     voyage.server.reset_stats()
-    ended(voyage.run("--force"), 5, "cookies.json", "argosy login")
+    ended(voyage.run("--force"), 5, str(store), "argosy login")
     assert store.read_bytes() == damaged
     assert voyage.server.stats().requests == 0
 

@@ -16,13 +16,13 @@ SetSail = Callable[..., Voyage]
 SCRIPT = """
 import sys, threading, requests, argosy
 
-store = argosy.open_store("json-file", path=sys.argv[1])
+store = argosy.open_store(sys.argv[1], path=sys.argv[2])
 
 def work(number):
     with requests.Session() as session:
-        session.mount(sys.argv[2], argosy.LeasedAdapter(store))
+        session.mount(sys.argv[3], argosy.LeasedAdapter(store))
         for turn in range(25):
-            response = session.get(f"{sys.argv[2]}/files/script-{number}-{turn}?size=2000")
+            response = session.get(f"{sys.argv[3]}/files/script-{number}-{turn}?size=2000")
             assert (response.status_code, len(response.content)) == (200, 2000)
 
 threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
@@ -75,8 +75,10 @@ def _at_work(voyage: Voyage, word: str = "at work") -> list[str]:
 
 
 @pytest.mark.torture(63)
-def test_a_run_and_two_scripts_on_one_store(set_sail: SetSail) -> None:
-    voyage = set_sail(items=150, discipline="revoke", max_workers=8, size=3000)
+@pytest.mark.parametrize("store", ["json-file", "sqlite"])
+def test_a_run_and_two_scripts_on_one_store(set_sail: SetSail, store: str) -> None:
+    file = {"use": store, "path": "cookies"}
+    voyage = set_sail(items=150, discipline="revoke", max_workers=8, size=3000, cookie_store=file)
     process = voyage.start("--quiet")
     while voyage.server.stats().accepted < 2:  # there is a session, and the run is under way
         assert process.poll() is None
@@ -87,7 +89,8 @@ def test_a_run_and_two_scripts_on_one_store(set_sail: SetSail) -> None:
         "error",
         "-c",
         SCRIPT,
-        str(voyage.root / "cookies.json"),
+        store,
+        str(voyage.root / "cookies"),
         voyage.server.url,
     ]
     scripts = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]

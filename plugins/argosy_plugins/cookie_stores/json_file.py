@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from collections import deque
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import argosy
 from argosy.contracts import CookieStore, PluginContext, Release, Scope
 from argosy.errors import GenerationMoved, StoreError
-from argosy.locks import HostLock, lock_excludes
 from argosy.reasons import hint_of
 from argosy.session import document
 from argosy.session.record import SessionRecord
+from argosy.session.store_locks import StoreLocks
 from argosy_plugins.cookie_stores._temporaries import Temporaries
 
 #: Outdated files that are kept open for a while: those that the last lease has written.
@@ -50,9 +48,7 @@ class JsonFileStore(CookieStore):
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         super().__init__(options, context)
         self.path = context.path(options.get("path", "cookies.json"))
-        self._mutex = threading.Lock()
-        self._holds: dict[str, HostLock] = {}
-        self._file_lock: HostLock | None = None
+        self._locks = StoreLocks(self.path, self.name)
         self._texts: document.Texts = {}  # used under the file's lock alone
         self._temporaries = Temporaries(self.path)
         # to close the last descriptor of a file is to delete it, and that waits until it has been written
@@ -66,7 +62,7 @@ class JsonFileStore(CookieStore):
 
     def write(self, record: SessionRecord, expected: int) -> None:
         """Replace the record if its generation is the expected one, in one rename."""
-        release = self._lock_file()
+        release = self._locks.write()
         try:
             records = dict(self._load())
             current = records.get(record.session)
@@ -79,12 +75,7 @@ class JsonFileStore(CookieStore):
 
     def acquire(self, session: str, *, wait: bool = True) -> Release | None:
         """Take the session for this thread of this process alone."""
-        self._checked_lock()
-        with self._mutex:
-            hold = self._holds.get(session)
-            if hold is None:
-                hold = self._holds[session] = HostLock(self._beside(f".{quote(session, safe=' ')}.lock"))
-        release = hold.acquire(wait=wait)
+        release = self._locks.hold(session, wait=wait)
         return None if release is None else partial(self._end, release)
 
     def sessions(self) -> list[str]:
@@ -93,7 +84,7 @@ class JsonFileStore(CookieStore):
 
     def remove(self, session: str) -> None:
         """Forget a session."""
-        release = self._lock_file()
+        release = self._locks.write()
         try:
             records = dict(self._load())
             if records.pop(session, None) is not None:
@@ -122,36 +113,6 @@ class JsonFileStore(CookieStore):
                 raise self._failed("be put on stable storage", error) from None
             finally:
                 os.close(fd)
-
-    def _beside(self, suffix: str) -> Path:
-        return self.path.with_name(self.path.name + suffix)
-
-    def _checked_lock(self) -> HostLock:
-        """Return the file's lock; the first time it is tried whether locks do anything here.
-
-        It is tried on the lock of the file, which is never held for long: on a session's it would wait for a lease.
-        """
-        with self._mutex:
-            if self._file_lock is None:
-                try:
-                    self.path.parent.mkdir(parents=True, exist_ok=True)
-                except OSError as error:
-                    raise self._failed("be made", error) from None
-                lock = self._beside(".lock")
-                if not lock_excludes(lock):
-                    raise StoreError(
-                        f"Locks do nothing on the file system of {self.path}: a second process was let in. "
-                        "Two of them would overwrite each other's token, so the store is not used.",
-                        hint='Put the store on a local disk ("cookie_store": {"use": "json-file", "path": ...}).',
-                    )
-                self._file_lock = HostLock(lock)
-            return self._file_lock
-
-    def _lock_file(self) -> Release:
-        release = self._checked_lock().acquire()
-        if release is None:
-            raise StoreError(f"The lock of {self.path} was not granted.")
-        return release
 
     def _load(self) -> dict[str, SessionRecord]:
         """Return the records; a file that was not replaced since is not parsed again."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from argosy.contracts.base import PluginContext
-from argosy.contracts.cookie_store import CookieStore
+from argosy.contracts.cookie_store import CookieStore, Release
+from argosy.cookies.cookie import Cookie
+from argosy.errors import StoreError
 from argosy.session.keeper import SessionKeeper
 from argosy.session.lease import ExclusiveLease
 from argosy.session.record import SessionRecord
@@ -23,6 +26,8 @@ URL = "https://library.example/books/1"
 
 #: Seconds after which another process that does not answer is taken for stuck.
 PATIENCE = 60.0
+
+_Recipe = TypeVar("_Recipe")
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class StoreRecipe:
 
 
 class OtherProcess:
-    """Another process that does one thing after the other with the store, as it is told.
+    """Another process that does one thing after the other, as it is told.
 
     Parameters
     ----------
@@ -66,14 +71,27 @@ class OtherProcess:
         self._pipe.send(order)
 
     def answer(self) -> Any:
-        """Wait for the answer to the oldest order."""
+        """Wait for the answer to the oldest order; raise what it raised."""
         assert self._pipe.poll(PATIENCE), f"another process did not answer within {PATIENCE:.0f} s"
-        return self._pipe.recv()
+        answer = self._pipe.recv()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def ask(self, order: str) -> Any:
         """Give an order and wait for the answer."""
         self.tell(order)
         return self.answer()
+
+    def left(self) -> list[Any]:
+        """Return what a killed process still said before its end."""
+        said = []
+        try:
+            while self._pipe.poll():
+                said.append(self._pipe.recv())
+        except (EOFError, OSError):
+            pass
+        return said
 
     def kill(self) -> None:
         """Kill it, as ``kill -9`` does; return when it is gone."""
@@ -82,8 +100,8 @@ class OtherProcess:
 
 
 @contextmanager
-def other_process(recipe: StoreRecipe) -> Iterator[OtherProcess]:
-    """Start a process that obeys orders; it is gone at the end."""
+def start_process(obey: Callable[[_Recipe, Connection], None], recipe: _Recipe) -> Iterator[OtherProcess]:
+    """Start a process in which a function obeys orders; it is gone at the end."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=obey, args=(recipe, theirs), daemon=True)
@@ -97,31 +115,126 @@ def other_process(recipe: StoreRecipe) -> Iterator[OtherProcess]:
         ours.close()
 
 
-def obey(recipe: StoreRecipe, pipe: Connection) -> None:
-    """Do what the orders say until the pipe is closed."""
-    store = recipe.make()
-    release = None
+def other_process(recipe: StoreRecipe) -> Any:
+    """Start a process that does with the store what `_Hand` can do."""
+    return start_process(obey_store, recipe)
+
+
+def obey_store(recipe: StoreRecipe, pipe: Connection) -> None:
+    """Do with a store what the orders say until the pipe is closed."""
+    obey(_Hand(recipe, pipe), pipe)
+
+
+def obey(hand: object, pipe: Connection) -> None:
+    """Call the method each order names, with the words behind it, and send back what it returns or raises."""
     while True:
         try:
-            order = pipe.recv()
+            name, *words = pipe.recv().split()
         except EOFError:
             return
-        answer: Any = True
-        if order == "acquire":
-            release = store.acquire(SESSION)
-        elif order == "try":
-            release = store.acquire(SESSION, wait=False)
-            answer = release is not None
-        elif order == "release":
-            assert release is not None
-            release()
-        elif order == "mark":
-            release = store.acquire(SESSION)
-            assert release is not None
-            ExclusiveLease(store, store.read(SESSION) or SessionRecord(SESSION), release)
-        elif order.startswith("count "):
-            count(store, int(order.removeprefix("count ")))
+        try:
+            answer = getattr(hand, name)(*words)
+        except Exception as error:
+            answer = error
         pipe.send(answer)
+
+
+class _Hand:
+    """The orders."""
+
+    def __init__(self, recipe: StoreRecipe, pipe: Connection) -> None:
+        self._recipe = recipe
+        self._pipe = pipe
+        self._store = recipe.make()
+        self._release: Release | None = None
+
+    def ready(self) -> None:
+        """Do nothing, so that the answer says that the process is there."""
+
+    def acquire(self, wait: str = "wait") -> bool:
+        self._release = self._store.acquire(SESSION, wait=wait == "wait")
+        return self._release is not None
+
+    def release(self) -> None:
+        assert self._release is not None
+        self._release()
+
+    def mark(self) -> None:
+        release = self._store.acquire(SESSION)
+        assert release is not None
+        ExclusiveLease(self._store, self._store.read(SESSION) or SessionRecord(SESSION), release)
+
+    def count(self, leases: str) -> None:
+        count(self._store, int(leases))
+
+    def write(self) -> int:
+        """Write the next record; return its generation."""
+        return write_next(self._store)
+
+    def read(self) -> SessionRecord | None:
+        return self._store.read(SESSION)
+
+    def scribble(self) -> None:
+        """Write as fast as can be, until the process is killed, and say each generation once it is written."""
+        while True:
+            self._pipe.send(write_next(self._store))
+
+    def open_for_all(self) -> None:
+        """Open the store anew where nothing is private by itself."""
+        os.umask(0)
+        self._store = self._recipe.make()
+
+    def open_without_locks(self) -> None:
+        """Open the store anew on a system where `flock` succeeds for everybody, as on some network file systems."""
+        import fcntl
+
+        fcntl.flock = lambda fd, operation: None  # type: ignore[assignment]  # the fault that is looked for
+        self._store = self._recipe.make()
+
+    def fill_the_disk(self) -> None:
+        """Let no file grow any more."""
+        _let_files_grow(0)
+
+    def make_room(self) -> None:
+        _let_files_grow(None)
+
+    def fork(self) -> bool:
+        """Write in a fork of this process; return whether the store let it."""
+        pid = os.fork()
+        if pid == 0:
+            code = 2
+            try:
+                write_next(self._store)
+                code = 0
+            except StoreError:
+                code = 1
+            finally:
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        assert code in (0, 1), "a store must work in a fork, or refuse with a StoreError"
+        return code == 0
+
+
+def _let_files_grow(most: int | None) -> None:
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard if most is None else most, hard))
+
+
+def next_record(generation: int) -> SessionRecord:
+    """Return a record all of whose parts say its generation, so that a mixture of two is seen."""
+    cookies = tuple(Cookie(f"c{n}", str(generation), "library.example") for n in range(30))
+    return SessionRecord(SESSION, generation, cookies, logins=generation)
+
+
+def write_next(store: CookieStore) -> int:
+    """Write the record after the one that is there; return its generation."""
+    found = store.read(SESSION)
+    generation = found.generation if found is not None else 0
+    assert found is None or found == next_record(generation), "a record must be whole"
+    store.write(next_record(generation + 1), generation)
+    return generation + 1
 
 
 def count(store: CookieStore, leases: int) -> None:

@@ -1,0 +1,281 @@
+"""The SQLite file of a cookie store: made whole, checked before it is touched, and used by one process through one connection."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from argosy.errors import StoreDamaged, StoreError
+
+#: Stands in the file's header (``PRAGMA application_id``): "argo".
+APPLICATION = 0x6172676F
+VERSION = 1
+
+#: What SQLite keeps beside the file, with the file's own mode.
+SIDECARS = ("-wal", "-shm", "-journal")
+
+#: Seconds to wait for somebody who has the file locked. Our own writers queue on a lock that is fair, so this is
+#: about other programs: a backup, or a database browser.
+_BUSY = 30.0
+
+_CURE = "Restore it from a backup, or move it away and log in again: argosy login CONFIG"
+
+_TABLES = """
+CREATE TABLE sessions (
+    session TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    checksum TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+class SessionDatabase:
+    """One process's connection to the file; opened when it is needed, and again when the file was replaced.
+
+    Two kinds of care are taken that are not plain to see. The file is never opened but through SQLite: as soon as a
+    process closes any descriptor of it, the system drops all locks of that process. And it appears under its name
+    only when it is whole, so an empty file is a damaged one.
+
+    Parameters
+    ----------
+    path
+        The file.
+    notice
+        Tells the person that others could read it.
+    """
+
+    def __init__(self, path: Path, notice: Callable[[str], None] = lambda message: None) -> None:
+        self.path = path
+        self._notice = notice
+        self._pid = os.getpid()
+        self._mutex = threading.Lock()
+        self._db: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+
+    def __del__(self) -> None:
+        if self._db is not None:
+            self._db.close()
+
+    def rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any] | None:
+        """Return what a query finds; None where there is no file.
+
+        Raises
+        ------
+        StoreDamaged
+            If the file is not whole, or not ours.
+        StoreError
+            If it cannot be read.
+        """
+        with self._connection() as db:
+            return None if db is None else db.execute(sql, values).fetchall()
+
+    def change(self, sql: str, values: tuple[Any, ...]) -> int:
+        """Make one change, whole or not at all; return how many rows it concerned (0 where there is no file).
+
+        Raises
+        ------
+        StoreDamaged
+            If the file is not whole, or not ours.
+        StoreError
+            If it cannot be written; the old state stands.
+        """
+        with self._connection() as db:
+            return 0 if db is None else db.execute(sql, values).rowcount
+
+    def make(self) -> None:
+        """Make the file where there is none. The caller keeps others from doing the same.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be made.
+        """
+        if self.path.exists():
+            return
+        temporary: Path | None = None
+        try:
+            # mkstemp makes it with mode 0600, whatever the umask; SQLite gives what it puts beside it the same
+            fd, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".tmp", dir=self.path.parent)
+            os.close(fd)
+            temporary = Path(name)
+            db = sqlite3.connect(temporary, isolation_level=None)
+            try:
+                db.execute(f"PRAGMA application_id = {APPLICATION}")
+                db.execute(f"PRAGMA user_version = {VERSION}")
+                db.execute(_TABLES)
+                db.execute("PRAGMA journal_mode = WAL")
+            finally:
+                db.close()
+            for suffix in SIDECARS:  # of a file that was removed: SQLite would take its contents over
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+            temporary.replace(self.path)
+        except (OSError, sqlite3.Error) as error:
+            for suffix in ("", *SIDECARS) if temporary is not None else ():
+                Path(f"{temporary}{suffix}").unlink(missing_ok=True)
+            raise self._failed("be made", error) from None
+
+    def sync(self) -> None:
+        """Return when everything that was committed is on stable storage.
+
+        SQLite's log has all that is not yet in the file itself, which SQLite syncs before it starts the log anew.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be put there.
+        """
+        with self._connection() as db:
+            if db is None:
+                return
+            for path in (Path(f"{self.path}-wal"), self.path.parent):
+                try:
+                    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                except FileNotFoundError:
+                    continue
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
+
+    def close(self) -> None:
+        """Close the connection; the last one of all processes leaves the file alone, without anything beside it."""
+        if os.getpid() != self._pid:
+            return  # a fork: it is not ours
+        with self._mutex:
+            self._drop()
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection | None]:
+        """Lend the connection to one thread; None where there is no file."""
+        if os.getpid() != self._pid:
+            raise StoreError(
+                f"The cookie store {self.path} was opened by process {self._pid}, and this is a fork of it.",
+                hint='Open the store in each process by itself, or start processes with "spawn".',
+            )
+        with self._mutex:
+            try:
+                yield self._current()
+            except sqlite3.Error as error:
+                # SQLITE_ERROR: it has no such table or column, or holds what is no text
+                if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in (
+                    sqlite3.SQLITE_CORRUPT,
+                    sqlite3.SQLITE_NOTADB,
+                    sqlite3.SQLITE_ERROR,
+                ):
+                    raise self.damaged(str(error)) from None
+                raise self._failed("be used", error) from None
+            except OSError as error:
+                raise self._failed("be used", error) from None
+
+    def _current(self) -> sqlite3.Connection | None:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            self._drop()
+            return None
+        if self._db is None or self._identity != (found.st_dev, found.st_ino):
+            self._drop()
+            self._make_private(found)
+            self._check_header()
+            self._db = self._open()
+            self._identity = (found.st_dev, found.st_ino)
+        return self._db
+
+    def _drop(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
+
+    def _make_private(self, found: os.stat_result) -> None:
+        """Take a file back that others may read: a copy is often made with such a mode."""
+        if not stat.S_ISREG(found.st_mode):
+            raise StoreError(
+                f"The cookie store {self.path} is not a file, so it is not used.",
+                hint="Give the cookie store another path.",
+            )
+        for path in (self.path, *(Path(f"{self.path}{suffix}") for suffix in SIDECARS)):
+            try:
+                mode = stat.S_IMODE(path.stat().st_mode)
+                if not mode & 0o077:
+                    continue
+                path.chmod(0o600)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise StoreError(
+                    f"Others may read the session in {path}, and that cannot be changed: {error.strerror}. "
+                    "The store is not used.",
+                    hint=f"Let its owner do it (chmod 600 {path}), or give the cookie store another path.",
+                ) from None
+            self._notice(
+                f"Others could use the session in {path} (mode {mode:03o}); it is yours alone again (mode 600). "
+                "If somebody may have read it, log in again: argosy login CONFIG"
+            )
+
+    def _check_header(self) -> None:
+        """Look whose file it is before anything in it, or beside it, is touched."""
+        if self.path.stat().st_size == 0:
+            raise self.damaged("it is empty")
+        db = sqlite3.connect(f"{self.path.as_uri()}?mode=ro&immutable=1", uri=True)
+        try:
+            (application,) = db.execute("PRAGMA application_id").fetchone()
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+                raise
+            application = version = None
+        finally:
+            db.close()
+        if application != APPLICATION:
+            raise StoreDamaged(
+                f"{self.path} is not a session database of argosy, so it is left as it is.",
+                hint=f'{_CURE}. If it is a cookie export, name it under "auth" ({{"use": "cookies", "path": ...}}) '
+                "and give the cookie store a path of its own.",
+            )
+        if version != VERSION:
+            raise StoreDamaged(
+                f"{self.path} has version {version}, and this argosy reads version {VERSION}.",
+                hint="Use the argosy that wrote it, or log in to a new file.",
+            )
+
+    def _open(self) -> sqlite3.Connection:
+        db = sqlite3.connect(
+            f"{self.path.as_uri()}?mode=rw",
+            uri=True,
+            timeout=_BUSY,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            # a commit is not synced: `sync` is there for that, and a record from before a power loss is in doubt
+            db.execute("PRAGMA synchronous = NORMAL")
+            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise self.damaged(found)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def damaged(self, why: str) -> StoreDamaged:
+        """Return the error for a file, or a part of it, that cannot be read."""
+        return StoreDamaged(
+            f"{self.path} is damaged ({why.strip()}), so it is left as it is.",
+            hint=_CURE,
+        )
+
+    def _failed(self, what: str, error: Exception) -> StoreError:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        return StoreError(
+            f"The cookie store {self.path} cannot {what}: {why}. The old state stands.",
+            hint="Make room, check the permissions of its folder, or close what else has it open; then start again.",
+        )

@@ -1,0 +1,143 @@
+"""The cookie store that keeps sessions in an SQLite file, safe for threads, processes and terminals of one host."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import argosy
+from argosy.contracts import CookieStore, PluginContext, Release, Scope
+from argosy.errors import GenerationMoved, StoreDamaged
+from argosy.session.record import SessionRecord
+from argosy.session.store_locks import StoreLocks
+from argosy_plugins.cookie_stores._session_database import SessionDatabase
+
+_READ = "SELECT generation, record, checksum FROM sessions WHERE session = ?"
+_CREATE = "INSERT INTO sessions VALUES (?4, ?1, ?2, ?3) ON CONFLICT (session) DO NOTHING"
+_REPLACE = (
+    "UPDATE sessions SET generation = ?1, record = ?2, checksum = ?3 WHERE session = ?4 AND generation = ?5"
+)
+
+
+class SqliteStore(CookieStore):
+    """Keeps each session in a row of an SQLite file of mode 0600; a change costs one row, however many there are.
+
+    A hold on a session is a lock file beside it, as with `json-file`: SQLite's own locks are polled for, and serve
+    no order.
+    """
+
+    name = "sqlite"
+    summary = "Sessions in one SQLite file, shared by threads, processes and terminals of one host"
+    scope = Scope.HOST
+    options_schema = {
+        "type": "object",
+        "properties": {
+            "path": {
+                "type": "string",
+                "minLength": 1,
+                "default": "cookies.sqlite",
+                "description": "The file, relative to the configuration file.",
+            }
+        },
+    }
+
+    def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
+        super().__init__(options, context)
+        # two names of one file must lead to the same lock files
+        self.path = Path(os.path.realpath(context.path(options.get("path", "cookies.sqlite"))))
+        self._database = SessionDatabase(self.path, context.notice)
+        self._locks = StoreLocks(self.path, self.name)
+        self._known: dict[str, tuple[Any, SessionRecord]] = {}
+
+    def read(self, session: str) -> SessionRecord | None:
+        """Return the newest record."""
+        rows = self._database.rows(_READ, (session,))
+        return self._record(session, rows[0]) if rows else None
+
+    def write(self, record: SessionRecord, expected: int) -> None:
+        """Replace the record if its generation is the expected one, in one statement."""
+        text = json.dumps(record.to_dict(), separators=(",", ":"))
+        row = (record.generation, text, _checksum(record.session, text))
+        if self._parsed(record.session, row) != record:
+            raise StoreDamaged("A session record does not come back as it was written; nothing was replaced.")
+        release = self._locks.write()
+        try:
+            current = self.read(record.session)  # what is damaged is not written over
+            if (current.generation if current else 0) != expected:
+                raise _moved(record.session)
+            if current is None:
+                self._database.make()
+                done = self._database.change(_CREATE, (*row, record.session))
+            else:
+                done = self._database.change(_REPLACE, (*row, record.session, expected))
+        finally:
+            release()
+        if done != 1:  # somebody wrote past the lock, whose file was removed
+            raise _moved(record.session)
+        self._known[record.session] = (row, record)
+
+    def acquire(self, session: str, *, wait: bool = True) -> Release | None:
+        """Take the session for this thread of this process alone."""
+        return self._locks.hold(session, wait=wait)
+
+    def sessions(self) -> list[str]:
+        """Return the names of its sessions."""
+        return [
+            name for (name,) in self._database.rows("SELECT session FROM sessions ORDER BY session") or ()
+        ]
+
+    def remove(self, session: str) -> None:
+        """Forget a session."""
+        release = self._locks.write()
+        try:
+            self._database.change("DELETE FROM sessions WHERE session = ?", (session,))
+        finally:
+            release()
+        self._known.pop(session, None)
+
+    def sync(self) -> None:
+        """Sync what SQLite has not put into the file yet, and the folder."""
+        self._database.sync()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def _record(self, session: str, row: Any) -> SessionRecord:
+        """Return the record of a row; one that is known already is not parsed again."""
+        known = self._known.get(session)
+        if known is not None and known[0] == row:
+            return known[1]
+        try:
+            record = self._parsed(session, row)
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+            raise self._database.damaged(f"the row of the session {session!r} is not complete") from None
+        self._known[session] = (row, record)
+        return record
+
+    def _parsed(self, session: str, row: Any) -> SessionRecord:
+        generation, text, checksum = row
+        if checksum != _checksum(session, text):
+            raise self._database.damaged(f"the checksum of the session {session!r} does not fit")
+        record = SessionRecord.from_dict(json.loads(text))
+        if (record.session, record.generation) != (session, generation):
+            raise self._database.damaged(f"the row of the session {session!r} holds another one")
+        return record
+
+
+def _checksum(session: str, text: str) -> str:
+    return hashlib.sha256(f"{session}\n{text}".encode()).hexdigest()
+
+
+def _moved(session: str) -> GenerationMoved:
+    return GenerationMoved(f"The session {session!r} was changed by somebody else first.")
+
+
+@argosy.hookimpl
+def argosy_cookie_store() -> type[CookieStore]:
+    """Register the store."""
+    return SqliteStore

@@ -1,0 +1,201 @@
+"""Each rule is taken out once, and the suites notice it: a suite that cannot fail proves nothing."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from argosy.testing.contracts import store_processes, strategy_suite, waiting
+from mutants import strategies
+
+pytest_plugins = ("pytester",)
+
+_IMPORTS = """
+from argosy.testing.contracts.cookie_store import CookieStoreContract
+from argosy_plugins.cookie_stores.sqlite import SqliteStore
+from argosy.testing.contracts.strategy import StrategyContract
+from mutants import adapters, keepers, stores, strategies
+"""
+
+_STORE = """
+class Test{name}(CookieStoreContract):
+    plugin = stores.{name}
+
+    def files(self, tmp_path):
+        return stores.only_file(tmp_path)
+"""
+
+_LEASE = """
+class Test{name}(CookieStoreContract):
+    plugin = SqliteStore
+    {attribute} = {module}.{name}
+"""
+
+_STRATEGY = """
+class Test{name}(StrategyContract):
+    plugin = strategies.{name}
+"""
+
+#: By what they are about: store, the test that must see it, and what it says (a pattern).
+STORES = {
+    "records": [
+        ("ComparesNothing", "wrong_generation", "DID NOT RAISE.*GenerationMoved"),
+        (
+            "ComparesWithoutTheLock",
+            "each_generation_is_won_once",
+            "each generation must be won by exactly one",
+        ),
+        ("ForgetsWhatWasLearned", "comes_back", "a record with what was learned must come back"),
+        ("NeverReadsAgain", "no_lease_of_four", "."),
+        ("MixesUpNames", "sessions_are_independent", "GenerationMoved"),
+        ("WritesInPlace", "reader_sees_whole", "StoreDamaged"),
+        ("RemovesFirst", "reader_sees_whole", "a record must never be missing"),
+    ],
+    "holds": [
+        ("LetsEverybodyIn", "hold_excludes", "must not be granted to anybody else"),
+        ("LetsEverybodyIn", "one_at_a_time", "two threads held one session"),
+        ("HoldsInOneProcess", "two_processes", "held by another process was granted"),
+        ("HoldsAfterDeath", "killed_holder", "a thread is still waiting"),
+        ("ServesTheLastFirst", "served_in_order", "first come, first served"),
+        ("EndsOthersHolds", "and_twice", "must not end somebody else's hold"),
+        ("HoldsReaders", "does_not_keep_from_reading", "StoreError.*held"),
+    ],
+    "survival": [
+        ("DoesNotTryItsLock", "locks_that_do_nothing", "whose lock does not lock must refuse"),
+        ("StartsEmpty", "damaged", "DID NOT RAISE.*StoreDamaged"),
+        ("SkipsTheChecksum", "damaged", "DID NOT RAISE.*StoreDamaged"),
+        ("ReadableByAll", "nobody_else", "can be read by others"),
+        ("RemovesWhatFails", "write_that_fails", "a write that failed must leave the old record"),
+        ("SaysWrittenTooEarly", "killed_writer", "is gone"),
+        ("WritesInPlace", "killed_writer", "StoreDamaged"),
+    ],
+}
+
+#: By rule: keeper or adapter, the test that must see it, and what it says (a pattern).
+LEASES = {
+    "hold while reading": [
+        ("keepers.DoesNotHold", "waits_for_the_one_before", "the second lease to wait"),
+        ("keepers.DoesNotHold", "threads_share", "replaced token was sent|SessionLost"),
+    ],
+    "mark before sending": [
+        ("keepers.DoesNotMark", "mark_is_there", "the mark must be there before"),
+        ("keepers.DoesNotMark", "killed_between_sending", "a replaced token was sent"),
+        ("keepers.MarksAfterSending", "killed_between_sending", "a replaced token was sent"),
+        ("keepers.SendsWithoutTheMark", "cannot_be_written", "DID NOT RAISE.*StoreError"),
+        ("keepers.SendsWithoutTheMark", "store_that_fails", "a request went out without a mark"),
+    ],
+    "send once": [
+        ("adapters.SendsAgain", "not_sent_again", "a replaced token was sent"),
+        ("keepers.KeepsTheMarkOfWhatWasNotSent", "what_was_not_sent", "leaves no doubt"),
+        ("adapters.TakesUnsentForLost", "failure_to_connect", "must cost no login"),
+    ],
+    "settle first": [
+        ("keepers.DoesNotCommit", "settling_is_one", "settling must store the new token"),
+        ("keepers.DoesNotCommit", "threads_share", "a replaced token was sent"),
+        ("keepers.ClearsTheMarkFirst", "settling_is_one", "must be one write"),
+        ("keepers.SettlesLater", "settling_is_one", "before the lease ends"),
+        ("keepers.SettlesAfterTheRelease", "settling_is_one", "before the lease ends"),
+        ("adapters.SettlesGoodAnswersOnly", "every_status", "a replaced token was sent"),
+    ],
+    "release, then stream": [
+        ("keepers.DoesNotHoldToTheHeaders", "mark_is_there", "must be held while its token"),
+        ("keepers.HoldsToTheLastByte", "while_the_body", "the token of a body on its way"),
+    ],
+    "in doubt": [
+        ("keepers.IgnoresTheMark", "killed_between_sending", "a replaced token was sent"),
+        ("keepers.ClearsTheMarkAfterALostAnswer", "lost_answer_costs", "leaves the mark"),
+        ("adapters.TakesLostForUnsent", "not_sent_again", "a replaced token was sent"),
+        ("keepers.DoesNotWait", "one_waits", "must not be held while waiting"),
+        ("keepers.LogsInWithoutAsking", "person_is_asked", "DID NOT RAISE.*SessionInDoubt"),
+    ],
+    "refusals and logins": [
+        ("keepers.LogsInWithoutReadingAgain", "programs_log_in_once", "must cost one login"),
+        ("keepers.LogsInWithoutReadingAgain", "newer_token_costs", "must be tried before a login"),
+        ("keepers.ClearsTheWinnersToken", "programs_log_in_once", "."),
+        ("keepers.LogsInBesideOthers", "refused_threads", "a login without a reason|session held"),
+        ("keepers.TriesAFailedLoginAgain", "login_that_fails", "must not be tried again"),
+        ("keepers.WipesAfterAFailedLogin", "login_that_fails", "must keep the old record"),
+        ("keepers.LogsInForEver", "bounded", "DID NOT RAISE.*SessionLost"),
+    ],
+    "deadline": [("adapters.HasNoDeadline", "headers_that_are_late", "DID NOT RAISE.*RequestException")],
+    "compare generations": [("keepers.IsNotFenced", "holder_that_lapsed", "must leave the winner's token")],
+    "bind the token last": [
+        ("keepers.SleepsWithTheLease", "politeness", "must not be held while waiting"),
+        ("adapters.BindsTheTokenEarly", "threads_share", "a replaced token was sent"),
+    ],
+    "power loss": [
+        ("keepers.IgnoresAPowerLoss", "power_loss", "assert 1 == 2"),
+        ("keepers.NeverSaysThatItIsSynced", "power_loss", "must say so"),
+    ],
+}
+
+#: Strategy, the test that must see it, and what it says (a pattern).
+STRATEGIES = [
+    ("TakesAllJobsFirst", "lazily", "jobs were taken ahead"),
+    ("SaysTwice", "comes_once", "exactly once"),
+    ("KeepsFailures", "failed_and_requeued", "each outcome must be handed on"),
+    ("IsNotParallel", "never_more", "3 jobs to run at once"),
+    ("DoesMoreThanItMay", "never_more", "4 jobs ran at once, with 3 allowed"),
+    ("LosesOutcomesWithTheSource", "lose_no_outcome", "must come before the error"),
+    ("StaysAtHome", "done_elsewhere", "in the run's own process"),
+    ("LosesTheJobsOfTheDead", "killed_worker", "exactly once, whoever is killed"),
+    ("LeavesItsProcesses", "done_elsewhere", "to end when the run is over"),
+    ("LeavesItsProcesses", "leaves_no_process", "to end when a run is given up"),
+]
+
+
+def survivors(pytester: pytest.Pytester, source: str, cases: list[tuple[str, str, str]]) -> list[str]:
+    """Run the suites on mutants; return what was not noticed, or not for the reason that it should have been."""
+    pytester.makepyfile(_IMPORTS + source)
+    chosen = " or ".join(f"(Test{name} and ({tests}))" for name, tests, _ in cases)
+    with pytest.MonkeyPatch.context() as patch:
+        # what never happens is not waited for long: here it is meant to be missing
+        patch.setattr(waiting, "PATIENCE", 5.0)
+        patch.setattr(strategy_suite, "PATIENCE", 2.0)
+        patch.setattr(store_processes, "PATIENCE", 20.0)
+        reports = pytester.inline_run("-p", "no:cacheprovider", "-k", chosen).getreports(
+            "pytest_runtest_logreport"
+        )
+    left = []
+    for name, tests, words in cases:
+        said = [
+            report.longreprtext
+            for report in reports
+            if report.failed and f"Test{name}::" in report.nodeid and tests in report.nodeid
+        ]
+        if not any(re.search(words, text) for text in said):
+            left.append(f"{name}, {tests}: {said}")
+    return left
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("part", STORES)
+def test_a_store_that_breaks_a_promise_is_found(pytester: pytest.Pytester, part: str) -> None:
+    cases = STORES[part]
+    source = "".join(_STORE.format(name=name) for name in sorted({name for name, _, _ in cases}))
+    assert survivors(pytester, source, cases) == []
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("rule", LEASES)
+def test_a_lease_with_a_rule_taken_out_is_found(pytester: pytest.Pytester, rule: str) -> None:
+    source = ""
+    for path in sorted({path for path, _, _ in LEASES[rule]}):
+        module, name = path.split(".")
+        attribute = "adapter_class" if module == "adapters" else "keeper_class"
+        source += _LEASE.format(name=name, module=module, attribute=attribute)
+    cases = [(path.split(".")[1], tests, words) for path, tests, words in LEASES[rule]]
+    assert survivors(pytester, source, cases) == []
+
+
+@pytest.mark.timeout(600)
+def test_a_strategy_that_breaks_a_promise_is_found(pytester: pytest.Pytester) -> None:
+    source = "".join(_STRATEGY.format(name=name) for name in sorted({name for name, _, _ in STRATEGIES}))
+    try:
+        assert survivors(pytester, source, STRATEGIES) == []
+    finally:
+        for left in strategies._Careless.left:
+            left.process.kill()
+            left.process.join()
+            left.pipe.close()

@@ -1,0 +1,1 @@
+"""Keepers, adapters, stores and strategies with one rule taken out each: the suites must notice every one of them."""

@@ -1,0 +1,305 @@
+"""Keepers of a session with one rule of the lease taken out each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from argosy.contracts import CookieStore
+from argosy.errors import ArgosyError, GenerationMoved, LoginFailed, SessionLost
+from argosy.session.identity import this_holder
+from argosy.session.keeper import SessionKeeper
+from argosy.session.lease import ExclusiveLease, changed
+from argosy.session.record import SessionRecord, Status
+
+
+class _WithLease(SessionKeeper):
+    """A keeper whose leases have a rule taken out."""
+
+    lease_class: ClassVar[type[ExclusiveLease]]
+
+    def _exclusive(self, release: Any) -> Any:
+        return self.lease_class(self.store, self._read(), release)
+
+
+# -- rule 2: mark before sending
+
+
+class _UnmarkedLease(ExclusiveLease):
+    def __init__(self, store: CookieStore, record: SessionRecord, release: Any) -> None:
+        super().__init__(store, record, release)
+        super().unsent()
+
+
+class DoesNotMark(_WithLease):
+    """Sends without a mark in the record."""
+
+    lease_class = _UnmarkedLease
+
+
+class _LateMark(_UnmarkedLease):
+    def doubt(self) -> None:
+        self._commit(lambda _: {"status": Status.IN_FLIGHT, "holder": this_holder()})
+
+
+class MarksAfterSending(_WithLease):
+    """Writes the mark when an answer has not come: too late where the process has died meanwhile."""
+
+    lease_class = _LateMark
+
+
+class SendsWithoutTheMark(SessionKeeper):
+    """Goes ahead although the mark could not be written."""
+
+    def _exclusive(self, release: Any) -> Any:
+        try:
+            return super()._exclusive(release)
+        except ArgosyError:
+            lease = _UnmarkedLease.__new__(_UnmarkedLease)
+            lease._store, lease._record, lease._release = self.store, self._read(), release
+            lease._marked, lease._ended, lease.to_end = False, False, False
+            lease._on_token = lambda value: None
+            return lease
+
+
+# -- rule 3: what was not sent leaves the token good
+
+
+class KeepsTheMarkOfWhatWasNotSent(SessionKeeper):
+    """Takes a failure to connect for a lost answer."""
+
+    def _exclusive(self, release: Any) -> Any:
+        lease = super()._exclusive(release)
+        lease.unsent = lease.doubt  # type: ignore[method-assign]  # the rule that is taken out
+        return lease
+
+
+# -- rule 4: settle first, in one commit
+
+
+class _ForgetfulLease(ExclusiveLease):
+    def settle(self, headers: Any, url: str, date: str | None) -> None:
+        super().settle([], url, date)
+
+
+class DoesNotCommit(_WithLease):
+    """Clears the mark without storing the new token."""
+
+    lease_class = _ForgetfulLease
+
+
+class _TwoCommits(ExclusiveLease):
+    def settle(self, headers: Any, url: str, date: str | None) -> None:
+        self._commit(lambda _: {"status": Status.IDLE, "holder": None})
+        super().settle(headers, url, date)
+
+
+class ClearsTheMarkFirst(_WithLease):
+    """Clears the mark in one commit, and stores the token in another."""
+
+    lease_class = _TwoCommits
+
+
+class _SettlesAtTheEnd(ExclusiveLease):
+    late: Callable[[], None] | None = None
+
+    def settle(self, headers: Any, url: str, date: str | None) -> None:
+        settle = super().settle
+        self.late = lambda: settle(headers, url, date)
+
+    def end(self, *, complete: bool = True) -> None:
+        if self.late is not None:
+            self.late()
+        super().end(complete=complete)
+
+
+class SettlesLater(_WithLease):
+    """Stores the token when the lease ends, with whatever may happen before it."""
+
+    lease_class = _SettlesAtTheEnd
+
+
+class _SettlesAfterwards(_SettlesAtTheEnd):
+    def end(self, *, complete: bool = True) -> None:
+        self._release()
+        super().end(complete=complete)
+
+
+class SettlesAfterTheRelease(_WithLease):
+    """Stores the token when somebody else has the session already."""
+
+    lease_class = _SettlesAfterwards
+
+
+# -- rules 1 and 5: the hold, from reading the token to storing the next one
+
+
+class DoesNotHold(SessionKeeper):
+    """Goes ahead whether the session is taken or not."""
+
+    def _acquire(self) -> Any:
+        return lambda: None
+
+
+class _ReleasesEarly(ExclusiveLease):
+    def cookie_header(self, url: str) -> str | None:
+        self._release()
+        return super().cookie_header(url)
+
+
+class DoesNotHoldToTheHeaders(_WithLease):
+    """Gives the session back before the answer is in."""
+
+    lease_class = _ReleasesEarly
+
+
+class HoldsToTheLastByte(SessionKeeper):
+    """Streams the body under the lease, whatever the discipline."""
+
+    def _exclusive(self, release: Any) -> Any:
+        return ExclusiveLease(self.store, self._read(), release, to_end=True)
+
+
+# -- rule 6: doubt
+
+
+class IgnoresTheMark(SessionKeeper):
+    """Takes the token of a session in doubt for good."""
+
+    def _in_doubt(self, record: SessionRecord) -> bool:
+        return record.status is not Status.IN_FLIGHT and super()._in_doubt(record)
+
+
+class ClearsTheMarkAfterALostAnswer(SessionKeeper):
+    """Takes a request whose answer was lost for one that was never sent."""
+
+    def _exclusive(self, release: Any) -> Any:
+        lease = super()._exclusive(release)
+        lease.doubt = lease.unsent  # type: ignore[method-assign]  # the rule that is taken out
+        return lease
+
+
+class DoesNotWait(SessionKeeper):
+    """Tries a token in doubt at once, where the dead holder's request may still arrive."""
+
+    def _doubt_left(self, record: SessionRecord) -> float:
+        return 0.0
+
+
+class LogsInWithoutAsking(SessionKeeper):
+    """Logs in where the person wants to be asked."""
+
+    def _on_doubt(self) -> str:
+        return "login"
+
+
+# -- rule 7: refusals and logins
+
+
+class LogsInWithoutReadingAgain(SessionKeeper):
+    """Takes each refusal for the end of the session."""
+
+    def refused(self, stamp: Any, *, again: bool = False) -> None:
+        release = self._acquire()
+        try:
+            self._log_in(self._read(), "refused")
+        finally:
+            release()
+
+
+class ClearsTheWinnersToken(SessionKeeper):
+    """Throws the session away when it is refused, whoever has renewed it meanwhile."""
+
+    def refused(self, stamp: Any, *, again: bool = False) -> None:
+        release = self._acquire()
+        try:
+            self._write(self._read(), cookies=(), status=Status.DEAD)
+        finally:
+            release()
+
+
+class LogsInBesideOthers(SessionKeeper):
+    """Logs in without having the session to itself."""
+
+    def refused(self, stamp: Any, *, again: bool = False) -> None:
+        record = self._read()
+        if record.logins == stamp.logins:
+            self._log_in(record, "refused")
+
+
+class TriesAFailedLoginAgain(SessionKeeper):
+    """Does not remember that a login was not accepted."""
+
+    def _lose(self, error: SessionLost | LoginFailed) -> ArgosyError:
+        return error
+
+
+class WipesAfterAFailedLogin(SessionKeeper):
+    """Deletes the old session when the login is not accepted."""
+
+    def _lose(self, error: SessionLost | LoginFailed) -> ArgosyError:
+        self._write(self._read(), cookies=(), status=Status.DEAD)
+        return super()._lose(error)
+
+
+class LogsInForEver(SessionKeeper):
+    """Knows no bound of logins."""
+
+    def _log_in(self, record: SessionRecord, reason: str) -> None:
+        self.policy = replace(self.policy, max_logins=10**9)
+        super()._log_in(record, reason)
+
+
+# -- rules 1 and 9: a holder that lapsed
+
+
+class _UnfencedLease(ExclusiveLease):
+    def _commit(self, changes: Any) -> None:
+        newest = self._store.read(self._record.session) or self._record
+        record = changed(replace(self._record, generation=newest.generation), **changes(self._record))
+        try:
+            self._store.write(record, newest.generation)
+        except GenerationMoved:
+            self._commit(changes)
+        else:
+            self._record = record
+
+
+class IsNotFenced(_WithLease):
+    """Writes over whatever somebody else has stored since."""
+
+    lease_class = _UnfencedLease
+
+
+# -- rule 10: nothing waits with the lease
+
+
+class SleepsWithTheLease(SessionKeeper):
+    """Waits for politeness with the session held."""
+
+    def lease(self, url: str, admit: Callable[[], float] = lambda: 0.0) -> Any:
+        def wait() -> float:
+            delay = admit()
+            if delay > 0:
+                self._watch.sleep(delay)
+            return 0.0
+
+        return super().lease(url, wait)
+
+
+# -- rule 13: a power loss
+
+
+class IgnoresAPowerLoss(SessionKeeper):
+    """Takes a record from before a power loss for the newest."""
+
+    def _in_doubt(self, record: SessionRecord) -> bool:
+        return record.status is Status.IN_FLIGHT
+
+
+class NeverSaysThatItIsSynced(SessionKeeper):
+    """Syncs, and does not write it down: each boot costs a login."""
+
+    def sync(self) -> None:
+        self.store.sync()

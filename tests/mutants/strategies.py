@@ -1,0 +1,104 @@
+"""Strategies that break one promise each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from argosy.contracts import Scope, Work
+from argosy.model import Job, Outcome, State
+from argosy_plugins.strategies import _crew, multiprocess
+from argosy_plugins.strategies.multiprocess import MultiprocessStrategy
+from argosy_plugins.strategies.serial import SerialStrategy
+from argosy_plugins.strategies.threads import ThreadsStrategy
+
+
+class TakesAllJobsFirst(ThreadsStrategy):
+    """Reads its source to the end before it begins."""
+
+    def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
+        first = [job for job, _ in zip(jobs, range(500), strict=False)]  # the suite has an endless source
+        yield from super().run(first, work, max_workers)
+
+
+class SaysTwice(ThreadsStrategy):
+    """Yields the last outcome once more."""
+
+    def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
+        outcome = None
+        for outcome in super().run(jobs, work, max_workers):
+            yield outcome
+        if outcome is not None:
+            yield outcome
+
+
+class KeepsFailures(ThreadsStrategy):
+    """Yields what was done alone."""
+
+    def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
+        yield from (o for o in super().run(jobs, work, max_workers) if o.state is State.DONE)
+
+
+class IsNotParallel(SerialStrategy):
+    """Says that it does several jobs at once, and does one."""
+
+    parallel = True
+
+
+class DoesMoreThanItMay(ThreadsStrategy):
+    """Takes one worker more than it is allowed."""
+
+    def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
+        yield from super().run(jobs, work, max_workers + 1)
+
+
+class LosesOutcomesWithTheSource(SerialStrategy):
+    """Forgets what was done when its source breaks."""
+
+    def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
+        yield from [work(job) for job in jobs]
+
+
+class StaysAtHome(ThreadsStrategy):
+    """Says that its workers are processes, and works in threads."""
+
+    needs = Scope.HOST
+
+
+class _WithCrew(MultiprocessStrategy):
+    crew: Any
+
+    def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
+        real, multiprocess.Crew = multiprocess.Crew, self.crew  # type: ignore[misc]  # what the mutant is about
+        try:
+            yield from super().run(jobs, work, max_workers)
+        finally:
+            multiprocess.Crew = real  # type: ignore[misc]  # as it was
+
+
+class _Forgetful(_crew.Crew):
+    def _bury(self, process: Any) -> None:
+        process.tasks.clear()
+        super()._bury(process)
+
+
+class LosesTheJobsOfTheDead(_WithCrew):
+    """Replaces a worker that died, and forgets what it was at."""
+
+    crew = _Forgetful
+
+
+class _Careless(_crew.Crew):
+    left: list[Any] = []
+
+    def dismiss(self) -> None:
+        self.left += self._processes
+
+    def abandon(self) -> None:
+        self.left += self._processes
+
+
+class LeavesItsProcesses(_WithCrew):
+    """Ends no worker, and keeps the pipes that would tell them."""
+
+    crew = _Careless
