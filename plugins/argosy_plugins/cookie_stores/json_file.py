@@ -144,7 +144,7 @@ class JsonFileStore(CookieStore):
                         "Two of them would overwrite each other's token, so the store is not used.",
                         hint='Put the store on a local disk ("cookie_store": {"use": "json-file", "path": ...}).',
                     )
-                self._file_lock = HostLock(lock)
+                self._file_lock = HostLock(lock, give_way=False)
             return self._file_lock
 
     def _lock_file(self) -> Release:
