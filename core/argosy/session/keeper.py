@@ -14,7 +14,7 @@ from argosy.contracts.cookie_store import CookieStore, Release, Scope
 from argosy.cookies import jar
 from argosy.errors import ArgosyError, GenerationMoved, LoginFailed, SessionLost
 from argosy.session import auto, lost
-from argosy.session.allowance import Allowance, LoginAllowance
+from argosy.session.allowance import Allowance, LoginAllowance, told
 from argosy.session.identity import boot_id
 from argosy.session.lease import ExclusiveLease, Lease, Stamp, changed, put
 from argosy.session.lessons import Lessons
@@ -78,8 +78,8 @@ class SessionKeeper:
         url
             Where the request goes. One that carries no token of the session needs no exclusive lease.
         admit
-            Asked at the last moment, with the session held and nothing sent: seconds to wait first, for
-            politeness; 0 to go ahead. The session is never held during that wait.
+            Asked at the last moment, with the session held and nothing sent, and before a login as well:
+            seconds to wait first, for politeness; 0 to go ahead. The session is never held during that wait.
 
         Raises
         ------
@@ -108,8 +108,12 @@ class SessionKeeper:
                     raise
                 release()
             if delay > 0:
-                self._watch.waiting("delay")
-                self._watch.sleep(delay)
+                self.pause(delay)
+
+    def pause(self, seconds: float) -> None:
+        """Wait for politeness, with no session held."""
+        self._watch.waiting("delay")
+        self._watch.sleep(seconds)
 
     def ensure(self) -> None:
         """Log in where there is no session yet, so that a wrong password is found before the first request."""
@@ -296,6 +300,10 @@ class SessionKeeper:
         if delay > 0:
             self._watch.waiting("doubt")
             return delay
+        if self._will_log_in(self._read()):
+            delay = admit()  # a login asks the service for something, too
+            if delay > 0:
+                return delay
         self._usable(self._read())
         return admit()
 
@@ -330,6 +338,9 @@ class SessionKeeper:
             return 0.0
         # no longer than the whole wait, should the wall clock have been set back
         return min(record.holder.since + self.policy.doubt_wait - time.time(), self.policy.doubt_wait)
+
+    def _will_log_in(self, record: SessionRecord) -> bool:
+        return self._needs_login(record) or (self._in_doubt(record) and self._on_doubt() == "login")
 
     def _usable(self, record: SessionRecord) -> None:
         """Log in where there is no session, or where the policy for a session in doubt is to log in."""
@@ -372,9 +383,9 @@ class SessionKeeper:
             if (why_not := self._allowance.ask(self.session)) is not None:
                 raise self._lose(lost.not_allowed(self.session, why_not))
             try:
-                cookies = self._login()
+                with told(self._allowance, self.session):
+                    cookies = self._login()
             except LoginFailed as error:
-                self._allowance.failed(self.session)
                 raise self._lose(error) from None
         for cookie in cookies:
             self._watch.secret(cookie.value)
