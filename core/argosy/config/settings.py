@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +29,15 @@ class Timeout:
 
     Parameters
     ----------
-    connect, headers, read
-        Seconds until a connection is made, until the headers are in, and that a body may stand still.
+    connect, headers, read, total
+        Seconds until a connection is made, until the headers are in, that a body may stand still, and until
+        it must be whole.
     """
 
     connect: float
     headers: float
     read: float
+    total: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class SessionKeeper:
         self.logins = 0
         self.refusals = 0
         self._login = login
-        self._watch = watch
+        self._watch, self.pause = watch, watch.pause
         self._allowance = allowance or LoginAllowance(policy.max_logins)
         self._may_renew = may_renew
         self._can_renew = login is not None and policy.renewable
@@ -109,11 +109,6 @@ class SessionKeeper:
                 release()
             if delay > 0:
                 self.pause(delay)
-
-    def pause(self, seconds: float) -> None:
-        """Wait for politeness, with no session held."""
-        self._watch.waiting("delay")
-        self._watch.sleep(seconds)
 
     def ensure(self) -> None:
         """Log in where there is no session yet, so that a wrong password is found before the first request."""
@@ -296,15 +291,14 @@ class SessionKeeper:
     def _ready(self, admit: Callable[[], float]) -> float:
         """Make the held session usable; return the seconds to wait first, if any."""
         self._raise_if_lost()
-        delay = self._doubt_left(self._read())
-        if delay > 0:
+        record = self._read()
+        if (delay := self._doubt_left(record)) > 0:
             self._watch.waiting("doubt")
-            return delay
-        if self._will_log_in(self._read()):
+        elif self._needs_login(record) or (self._in_doubt(record) and self._on_doubt() == "login"):
             delay = admit()  # a login asks the service for something, too
-            if delay > 0:
-                return delay
-        self._usable(self._read())
+        if delay > 0:
+            return delay
+        self._usable(record)
         return admit()
 
     def _exclusive(self, release: Release) -> Lease:
@@ -338,9 +332,6 @@ class SessionKeeper:
             return 0.0
         # no longer than the whole wait, should the wall clock have been set back
         return min(record.holder.since + self.policy.doubt_wait - time.time(), self.policy.doubt_wait)
-
-    def _will_log_in(self, record: SessionRecord) -> bool:
-        return self._needs_login(record) or (self._in_doubt(record) and self._on_doubt() == "login")
 
     def _usable(self, record: SessionRecord) -> None:
         """Log in where there is no session, or where the policy for a session in doubt is to log in."""
