@@ -26,6 +26,12 @@ SERVER_OPTIONS |= {
 }
 
 
+@pytest.fixture(autouse=True)
+def state_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test hold back another, nor the programs of whoever runs the tests."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+
+
 @pytest.fixture
 def set_sail(tmp_path: Path, library_server: Callable[..., LibraryServer]) -> SetSail:
     """Set out on a server of its own; options are the server's, the manifest's or the configuration's."""

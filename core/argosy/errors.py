@@ -19,6 +19,7 @@ The tree (the number is the command line's exit code)::
     ├── TransferError            1   one resource could not be fetched (fails its item, not the run)
     │   ├── VerificationError        it came, but it is not what was promised
     │   └── Refused                  the service refused it although the session is good
+    ├── ServiceDown              1   a service was down for longer than the run waits for it
     └── Interrupted            130   the person stopped the run
 """
 
@@ -38,6 +39,7 @@ __all__ = [
     "PluginError",
     "Problem",
     "Refused",
+    "ServiceDown",
     "SessionError",
     "SessionInDoubt",
     "SessionLost",
@@ -223,6 +225,21 @@ class VerificationError(TransferError):
 
 class Refused(TransferError):
     """The service refused one resource although the session is good."""
+
+
+class ServiceDown(ArgosyError):
+    """A service was down for longer than the run waits for it; what was to be had from it is still to be done.
+
+    Parameters
+    ----------
+    host
+        Which host.
+    cause
+        What asking it comes to, in words.
+    """
+
+    host: str
+    cause: str
 
 
 class Interrupted(ArgosyError):

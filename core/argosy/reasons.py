@@ -1,13 +1,17 @@
-"""Why something failed, and what helps, in words for people."""
+"""Why something failed, and what helps: in words for people, and in one word for programs."""
 
 from __future__ import annotations
 
 import errno
+import socket
+import ssl
 from typing import Any
 
+#: The kinds of failure in which nothing reached the host: it is not the URL's fault.
+UNREACHED = frozenset({"dns", "refused", "timeout", "connect"})
 
-def reason_of(error: BaseException) -> str:
-    """Return the innermost cause, in words: the texts around it name objects and addresses."""
+
+def _innermost(error: BaseException) -> Any:
     seen: Any = error
     while True:
         inner = getattr(seen, "reason", None) or seen.__cause__ or (seen.__context__ if seen.args else None)
@@ -17,8 +21,13 @@ def reason_of(error: BaseException) -> str:
             else next((a for a in seen.args if isinstance(a, Exception)), None)
         )
         if inner is None:
-            break
+            return seen
         seen = inner
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the innermost cause, in words: the texts around it name objects and addresses."""
+    seen = _innermost(error)
     if isinstance(seen, OSError) and seen.strerror:
         return seen.strerror
     text = str(seen).rpartition(": ")[2] or type(seen).__name__
@@ -30,3 +39,31 @@ def hint_of(error: OSError, otherwise: str) -> str:
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return 'Allow more open files (ulimit -n), or lower "max_workers".'
     return otherwise
+
+
+def kind_of(error: BaseException, *, sent: bool) -> str:
+    """Return the typed cause of a request that came to nothing.
+
+    Parameters
+    ----------
+    error
+        What was raised.
+    sent
+        Whether a byte of the request may have gone out.
+
+    Returns
+    -------
+    str
+        ``dns``, ``refused``, ``tls``; where nothing went out, ``timeout`` or ``connect``; else ``reset`` or
+        ``lost``.
+    """
+    seen = _innermost(error)
+    if isinstance(seen, socket.gaierror):
+        return "dns"
+    if isinstance(seen, ConnectionRefusedError):
+        return "refused"
+    if isinstance(seen, ssl.SSLError):
+        return "tls"
+    if not sent:
+        return "timeout" if isinstance(seen, TimeoutError) else "connect"
+    return "reset" if isinstance(seen, (ConnectionResetError, BrokenPipeError)) else "lost"

@@ -207,3 +207,59 @@ def test_a_host_lock_queues_threads_and_meets_the_file_once(path: Path) -> None:
     free = other.acquire(wait=False)
     assert free is not None
     free()
+
+
+def test_whoever_freed_the_lock_gives_way_to_those_who_wait(path: Path) -> None:
+    lock, other = HostLock(path), HostLock(path)
+    for _ in range(20):
+        release = lock.acquire()
+        assert release is not None
+        waiting = Thread(other.acquire)
+        wait_until(lock._waiting.anybody, "the other one to wait")  # type: ignore[union-attr]  # it gives way
+        release()
+        assert lock.acquire(wait=False) is None, "it came before one who waited longer"
+        second = waiting.result()
+        assert second is not None
+        second()
+
+
+#: Waits for a lock.
+_WAITER = """\
+import sys
+from pathlib import Path
+from argosy.locks import HostLock
+lock = HostLock(Path(sys.argv[1]))
+print("ready", flush=True)
+lock.acquire()
+"""
+
+
+def test_a_waiter_that_is_stopped_holds_nobody_up(path: Path) -> None:
+    lock = HostLock(path)
+    release = lock.acquire()
+    assert release is not None
+    with subprocess.Popen([sys.executable, "-c", _WAITER, str(path)], stdout=subprocess.PIPE) as waiter:
+        assert waiter.stdout is not None
+        assert waiter.stdout.readline() == b"ready\n"
+        wait_until(lock._waiting.anybody, "the other one to wait")  # type: ignore[union-attr]  # it gives way
+        waiter.send_signal(signal.SIGSTOP)
+        os.waitpid(waiter.pid, os.WUNTRACED)
+        for _ in range(3):
+            release()
+            release = lock.acquire()
+            assert release is not None
+        waiter.kill()
+
+
+def test_a_lock_is_as_good_without_the_file_of_those_who_wait(path: Path) -> None:
+    path.with_name("a.lock.waiting").mkdir()
+    lock, other = HostLock(path), HostLock(path)
+    release = lock.acquire()
+    assert release is not None
+    assert other.acquire(wait=False) is None
+    waiting = Thread(other.acquire)
+    wait_until_still(waiting)
+    release()
+    second = waiting.result()
+    assert second is not None
+    second()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +29,15 @@ class Timeout:
 
     Parameters
     ----------
-    connect, headers, read
-        Seconds until a connection is made, until the headers are in, and that a body may stand still.
+    connect, headers, read, total
+        Seconds until a connection is made, until the headers are in, that a body may stand still, and until
+        it must be whole.
     """
 
     connect: float
     headers: float
     read: float
+    total: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Settings:
         None where it is left to what the auth plugin can do.
     doubt_wait
         Seconds to wait, for ``on_doubt`` "wait"; else 0.
-    download_delay, retry_delay
+    download_delay, retry_delay, max_outage
         Seconds.
     low_speed_limit
         Bytes per second, over the seconds of ``timeout.read``.
@@ -96,6 +99,7 @@ class Settings:
     download_delay: float
     max_retries: int
     retry_delay: float
+    max_outage: float
     timeout: Timeout
     low_speed_limit: float
     max_size: int | None
@@ -157,6 +161,7 @@ def build(document: Mapping[str, Any], registry: Registry, base: Path, path: Pat
         download_delay=float(keys["download_delay"]),
         max_retries=int(keys["max_retries"]),
         retry_delay=float(keys["retry_delay"]),
+        max_outage=float(keys["max_outage"]),
         timeout=Timeout(**{k: float(v) for k, v in {**defaults["timeout"], **keys["timeout"]}.items()}),
         low_speed_limit=float(keys["low_speed_limit"]),
         max_size=_whole(keys.get("max_size")),

@@ -12,10 +12,10 @@ from pathlib import Path
 import requests
 import urllib3.exceptions
 
-from argosy.cookies.matching import Target
 from argosy.errors import StorageError, TransferError
 from argosy.model import Resource
-from argosy.reasons import hint_of, reason_of
+from argosy.pacing import place_of
+from argosy.reasons import hint_of, kind_of, reason_of
 
 #: What a disk says when nothing more can be written to it, whoever tries; else a plugin's OSError is its own.
 DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
@@ -40,18 +40,28 @@ def causes(resource: Resource) -> Iterator[None]:
         raise TransferError(f"TLS failed: {reason_of(error)}.", kind="tls") from None
     except requests.RequestException as error:
         sending = getattr(error, "argosy_sending", None)
-        host = Target.of(resource.url).host
+        # the request that failed may be one that the resource's URL redirects to
+        host = place_of((error.request.url if error.request else None) or resource.url)
+        sent = sending is None or sending.bytes_out > 0
+        kind = kind_of(error, sent=sent)
         if sending is not None and sending.expired:
-            raise TransferError("No answer came in time.", kind="deadline", retryable=True) from None
-        if sending is not None and not sending.bytes_out:
             raise TransferError(
-                f"{host} cannot be reached: {reason_of(error)}.", kind="connect", retryable=True
+                "No answer came in time.", kind="deadline", retryable=True, host=host
+            ) from None
+        if not sent:
+            raise TransferError(
+                f"{host} cannot be reached: {reason_of(error)}.", kind=kind, retryable=True, host=host
             ) from None
         raise TransferError(
-            f"The answer was lost: {reason_of(error)}.", kind="lost", retryable=True
+            f"The answer was lost: {reason_of(error)}.", kind=kind, retryable=True, host=host
         ) from None
     except urllib3.exceptions.HTTPError as error:
-        raise TransferError(f"The body broke off: {reason_of(error)}.", kind="cut", retryable=True) from None
+        if isinstance(error, urllib3.exceptions.ReadTimeoutError):
+            raise TransferError(
+                "The body stood still for too long.", kind="stalled", retryable=True
+            ) from None
+        kind = "reset" if kind_of(error, sent=True) == "reset" else "cut"
+        raise TransferError(f"The body broke off: {reason_of(error)}.", kind=kind, retryable=True) from None
     except ValueError:  # urllib.parse, on a Location that is no URL
         raise TransferError("The URL, or one it redirects to, is not valid.", kind="url") from None
     except zlib.error:

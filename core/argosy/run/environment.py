@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from argosy.contracts import Auth, CookieStore, Output, Plugin, PluginContext, ResponseHead, Source
 from argosy.errors import PluginError
 from argosy.events import Emit, EventKind
+from argosy.pacing import Pacer
 from argosy.redaction import Redactor
 from argosy.run.sessions.pool import SessionPool, Share
 from argosy.run.staging import StagingArea
 from argosy.run.stop import Stop
 from argosy.session.allowance import Allowance
 from argosy.session.policy import Watch
-from argosy.transport.pacing import Pacer
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
@@ -57,7 +57,12 @@ class Environment:
         self.settings = settings
         self.stop = stop
         self.redactor = redactor
-        self.pacer = Pacer(settings.download_delay)
+        self.pacer = Pacer(
+            settings.download_delay,
+            max_outage=settings.max_outage,
+            probe_time=settings.timeout.connect + settings.timeout.headers,
+            notice=self.notice,
+        )
         self.staging = StagingArea(settings.directory)
         self._emit = emit
         self._local = threading.local()
@@ -73,7 +78,7 @@ class Environment:
             self.auth,
             self.store,
             is_refusal=self._is_refusal,
-            watch=Watch(self._waiting, self._logged_in, self.notice, redactor.add, stop.sleep),
+            watch=Watch(self._waiting, self._logged_in, self.notice, redactor.add, self._sleep),
             pacer=self.pacer,
             share=share,
             allowance=allowance,
@@ -110,6 +115,10 @@ class Environment:
         item = getattr(self._local, "item", None)
         if item is not None:
             self._emit(EventKind.RESOURCE_WAITING, item, {"for": reason})
+
+    def _sleep(self, seconds: float) -> None:
+        self.pacer.tell()  # no session is held now
+        self.stop.sleep(seconds)
 
     def _logged_in(self, reason: str) -> None:
         data: Mapping[str, Any] = {"number": self.pool.logins, "reason": reason}

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from argosy.cookies.matching import Target
 from argosy.errors import TransferError, VerificationError
 from argosy.model import Resource, StagedFile
+from argosy.pacing import Pacer
 from argosy.run.attempt import Attempt, Get
 from argosy.run.causes import disk
 from argosy.run.checking import checked, digests_of
 from argosy.run.limits import Limits
 from argosy.run.partial import WORTH, Partial
+from argosy.run.retrying import Retries
 from argosy.run.staging import Staging
 from argosy.run.stop import Stop
-from argosy.transport.pacing import Pacer
-
-#: A server that asks for more patience than this many seconds is asked again after it.
-LONGEST_RETRY_AFTER = 300.0
-
-#: Times a server may ask for patience (429, 503) for one resource, beside `max_retries`.
-MOST_THROTTLES = 20
-
-#: The longest pause between two attempts, in seconds.
-LONGEST_BACKOFF = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +45,7 @@ class Fetcher:
     get
         Sends an authorised GET with some more headers, and returns the response with its body unread.
     pacer
-        Told when a host asks for patience.
+        Knows which hosts were there before, for outages.
     stop
         Says whether to go on.
     limits
@@ -92,25 +82,17 @@ class Fetcher:
             else:
                 progress.finished(resource, staged)
                 return staged
-        partial = Partial(staging.partial(number, resource))
-        retries = throttles = most = 0
+        partial, most = Partial(staging.partial(number, resource)), 0
+        retries = Retries(self.max_retries, self.retry_delay, self.pacer.was_there)
         while True:
             try:
                 staged = self._attempt(resource, partial, whole, progress)
             except TransferError as error:
                 if partial.size >= most + WORTH:
-                    retries = 0  # it gets on, so that patience begins anew
+                    retries.renew()  # it gets on, so that patience begins anew
                 most = max(most, partial.size)
-                if error.retry_after is not None and throttles < MOST_THROTTLES:
-                    throttles += 1
-                    delay = min(error.retry_after, LONGEST_RETRY_AFTER)
-                    self.pacer.hold_back(Target.of(resource.url).host, delay)
-                elif error.retryable and retries < self.max_retries:
-                    delay = random.uniform(0, min(self.retry_delay * 2**retries, LONGEST_BACKOFF))  # noqa: S311 - no secret
-                    retries += 1
-                else:
-                    raise
-                progress.retry(resource, retries + throttles, error, delay)
+                delay = retries.after(error)
+                progress.retry(resource, retries.count, error, delay)
                 self.stop.sleep(delay)
             else:
                 progress.finished(resource, staged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,8 @@ class Limits:
         Bytes per second that a body must bring on average; 0 for any.
     low_speed_time
         The seconds that this average is taken over.
+    total
+        Seconds in which a body must be whole.
     """
 
     directory: Path
@@ -50,6 +53,7 @@ class Limits:
     disk_reserve: int | None = None
     low_speed: float = 0.0
     low_speed_time: float = 60.0
+    total: float = math.inf
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -60,6 +64,7 @@ class Limits:
             settings.disk_reserve,
             settings.low_speed_limit,
             settings.timeout.read,
+            settings.timeout.total,
         )
 
     def cap(self, promised: int | None, announced: int | None) -> int:

@@ -69,18 +69,23 @@ def _as_they_come(response: requests.Response, limits: Limits) -> Iterator[bytes
             parts, size, since = [], 0, now
         if not data:
             return
-        patience.tried(now - begun, len(data))
+        patience.tried(now, now - begun, len(data))
 
 
 class _Patience:
-    """Ends with a body that brings less than it must; only the time spent on waiting for it counts."""
+    """Ends with a body that takes too long, or brings less than it must while we wait for it."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._seconds, self._bytes = 0.0, 0
+        self._end = time.monotonic() + limits.total
 
-    def tried(self, seconds: float, received: int) -> None:
-        """Take what one reading took and brought."""
+    def tried(self, now: float, seconds: float, received: int) -> None:
+        """Take when one reading was over, what it took, and what it brought."""
+        if now > self._end:
+            raise TransferError(
+                f"The body was not whole after {self._limits.total:g} seconds.", kind="total", retryable=True
+            )
         self._seconds += seconds
         self._bytes += received
         if self._seconds < self._limits.low_speed_time:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import email.utils
-import time
-
 import requests
 
 from argosy.errors import TransferError
+from argosy.pacing.retry_after import retry_after
 
 #: Statuses that may be different next time, though the server did not ask for patience.
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -36,25 +34,10 @@ def judge_status(response: requests.Response) -> None:
     status = response.status_code
     if status in (200, 203):
         return
-    retry_after = _retry_after(response) if status in (429, 503) else None
     raise TransferError(
         f"The server answered {status} {response.reason or ''}".rstrip() + ".",
         kind="status",
         retryable=status in PASSING,
-        retry_after=retry_after,
+        retry_after=retry_after(status, response.headers),
         status=status,
     )
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    """Return the seconds of ``Retry-After`` (RFC 9110 section 10.2.3), a number or a date."""
-    value = response.headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    try:
-        when = email.utils.parsedate_to_datetime(value).timestamp()
-        asked = response.headers.get("Date")
-        now = email.utils.parsedate_to_datetime(asked).timestamp() if asked else time.time()
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return max(when - now, 0.0)

@@ -197,6 +197,7 @@ class Run:
             "secret": self._ask or (lambda prompt: None),
             "login": allowance.ask,
             "login-failed": allowance.failed,
+            "login-unsent": allowance.unsent,
         }
         hub = Hub(self._emit, self.stop, answers)
         worker = Worker(

@@ -13,6 +13,7 @@ from argosy.errors import (
     ArgosyError,
     Interrupted,
     PluginError,
+    ServiceDown,
     SessionError,
     StorageError,
     TransferError,
@@ -161,7 +162,7 @@ class Worker:
         except requests.RequestException as error:  # an OSError too, but not the disk's
             message = f"The plugin {plugin!r} could not reach the service: {reason_of(error)}."
             raise _Failed(self._failure("lost", message, plugin=plugin)) from None
-        except (SessionError, StorageError, Interrupted):
+        except (SessionError, StorageError, ServiceDown, Interrupted):
             raise
         except (Exception, SystemExit) as error:
             if isinstance(error, OSError) and error.errno in DISK_ERRNOS:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
+
+from argosy.errors import LoginFailed, TransferError
+from argosy.reasons import UNREACHED
 
 #: Logins that the service does not accept, after which a run makes no more, over all its sessions.
 MOST_FAILED = 3
@@ -24,6 +28,23 @@ class Allowance(Protocol):
 
     def failed(self, session: str) -> None:
         """Say that the service did not accept a login of this session."""
+
+    def unsent(self, session: str) -> None:
+        """Say that a login did not reach the service: nobody was asked for a session."""
+
+
+@contextlib.contextmanager
+def told(allowance: Allowance, session: str) -> Iterator[None]:
+    """Tell an allowance how a login fails that is made meanwhile."""
+    try:
+        yield
+    except LoginFailed:
+        allowance.failed(session)
+        raise
+    except TransferError as error:
+        if error.kind in UNREACHED:
+            allowance.unsent(session)
+        raise
 
 
 class LoginAllowance:
@@ -59,6 +80,11 @@ class LoginAllowance:
         with self._mutex:
             self._failed.add(session)
 
+    def unsent(self, session: str) -> None:
+        """Say that a login did not reach the service: it does not count."""
+        with self._mutex:
+            self._made -= 1
+
 
 class RemoteAllowance:
     """The allowance of a run, asked from one of its worker processes.
@@ -80,3 +106,7 @@ class RemoteAllowance:
     def failed(self, session: str) -> None:
         """Say that the service did not accept a login of this session."""
         self._ask("login-failed", session)
+
+    def unsent(self, session: str) -> None:
+        """Say that a login did not reach the service: it does not count."""
+        self._ask("login-unsent", session)

@@ -14,7 +14,7 @@ from argosy.contracts.cookie_store import CookieStore, Release, Scope
 from argosy.cookies import jar
 from argosy.errors import ArgosyError, GenerationMoved, LoginFailed, SessionLost
 from argosy.session import auto, lost
-from argosy.session.allowance import Allowance, LoginAllowance
+from argosy.session.allowance import Allowance, LoginAllowance, told
 from argosy.session.identity import boot_id
 from argosy.session.lease import ExclusiveLease, Lease, Stamp, changed, put
 from argosy.session.lessons import Lessons
@@ -61,7 +61,7 @@ class SessionKeeper:
         self.logins = 0
         self.refusals = 0
         self._login = login
-        self._watch = watch
+        self._watch, self.pause = watch, watch.pause
         self._allowance = allowance or LoginAllowance(policy.max_logins)
         self._may_renew = may_renew
         self._can_renew = login is not None and policy.renewable
@@ -78,8 +78,8 @@ class SessionKeeper:
         url
             Where the request goes. One that carries no token of the session needs no exclusive lease.
         admit
-            Asked at the last moment, with the session held and nothing sent: seconds to wait first, for
-            politeness; 0 to go ahead. The session is never held during that wait.
+            Asked at the last moment, with the session held and nothing sent, and before a login as well:
+            seconds to wait first, for politeness; 0 to go ahead. The session is never held during that wait.
 
         Raises
         ------
@@ -108,8 +108,7 @@ class SessionKeeper:
                     raise
                 release()
             if delay > 0:
-                self._watch.waiting("delay")
-                self._watch.sleep(delay)
+                self.pause(delay)
 
     def ensure(self) -> None:
         """Log in where there is no session yet, so that a wrong password is found before the first request."""
@@ -297,11 +296,14 @@ class SessionKeeper:
     def _ready(self, admit: Callable[[], float]) -> float:
         """Make the held session usable; return the seconds to wait first, if any."""
         self._raise_if_lost()
-        delay = self._doubt_left(self._read())
-        if delay > 0:
+        record = self._read()
+        if (delay := self._doubt_left(record)) > 0:
             self._watch.waiting("doubt")
+        elif self._needs_login(record) or (self._in_doubt(record) and self._on_doubt() == "login"):
+            delay = admit()  # a login asks the service for something, too
+        if delay > 0:
             return delay
-        self._usable(self._read())
+        self._usable(record)
         return admit()
 
     def _exclusive(self, release: Release) -> Lease:
@@ -377,9 +379,9 @@ class SessionKeeper:
             if (why_not := self._allowance.ask(self.session)) is not None:
                 raise self._lose(lost.not_allowed(self.session, why_not))
             try:
-                cookies = self._login()
+                with told(self._allowance, self.session):
+                    cookies = self._login()
             except LoginFailed as error:
-                self._allowance.failed(self.session)
                 raise self._lose(error) from None
         for cookie in cookies:
             self._watch.secret(cookie.value)

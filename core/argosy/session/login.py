@@ -11,7 +11,7 @@ from argosy.contracts.auth import Auth
 from argosy.cookies.cookie import Cookie
 from argosy.cookies.jar import Jar
 from argosy.errors import ArgosyError, LoginFailed, TransferError
-from argosy.reasons import reason_of
+from argosy.reasons import kind_of, reason_of
 
 
 class CookieJar:
@@ -56,8 +56,11 @@ def logger_in(auth: Auth, open_jar: Callable[[], CookieJar]) -> Callable[[], Jar
             raise
         except requests.RequestException as error:
             # the service is out of reach: that is no answer to the login, and may be different later
+            # (what went out of it is not known; only where plainly nothing did, its kind says so)
             raise TransferError(
-                f"The login could not be sent: {reason_of(error)}.", kind="connect", retryable=True
+                f"The login could not be sent: {reason_of(error)}.",
+                kind=kind_of(error, sent=not isinstance(error, requests.ConnectTimeout)),
+                retryable=True,
             ) from None
         except (Exception, SystemExit) as error:
             raise LoginFailed(

@@ -74,3 +74,8 @@ class Watch:
     notice: Callable[[str], None] = _nothing
     secret: Callable[[str], None] = _nothing
     sleep: Callable[[float], None] = time.sleep
+
+    def pause(self, seconds: float) -> None:
+        """Wait for politeness; never with the session held."""
+        self.waiting("delay")
+        self.sleep(seconds)

@@ -89,5 +89,5 @@ class StoreLocks:
                         "Two of them would overwrite each other's token, so the store is not used.",
                         hint=f'Put the store on a local disk ("cookie_store": {{"use": "{self._store}", "path": ...}}).',
                     )
-                self._file = HostLock(lock)
+                self._file = HostLock(lock, give_way=False)
             return self._file

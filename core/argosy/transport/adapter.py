@@ -14,13 +14,15 @@ from requests.adapters import HTTPAdapter
 from urllib3.response import BaseHTTPResponse
 
 from argosy.contracts.cookie_store import CookieStore
-from argosy.cookies.matching import Target
+from argosy.errors import TransferError
+from argosy.pacing import Pacer, Turn
+from argosy.pacing.retry_after import retry_after
+from argosy.reasons import reason_of
 from argosy.session.keeper import SessionKeeper
 from argosy.session.policy import Discipline, Policy
 from argosy.session.tokens import Tokens
 from argosy.transport.body import Body
 from argosy.transport.load import Load, MeasuredLease
-from argosy.transport.pacing import Pacer
 from argosy.transport.sending import POOL_CLASSES, NotSent, Sending, Watchdog, current
 
 #: Connections kept for each host; more workers than that would make new ones all the time.
@@ -112,17 +114,30 @@ class LeasedAdapter(HTTPAdapter):
             If the request fails, as with any adapter; its ``argosy_sending`` says whether a byte went out.
         """
         url = request.url or ""
-        host = Target.of(url).host
+        with self.pacer.turn(url) as turn:
+            while (wait := turn.reach()) > 0:
+                self.keeper.pause(wait)
+            try:
+                response = self._send_in(turn, url, request, timeout, verify, cert, proxies)
+            except (requests.ConnectionError, requests.Timeout, TransferError) as error:
+                self._failed(turn, error)
+                raise
+            turn.answered(response.status_code, retry_after(response.status_code, response.headers))
+            return response
+
+    def _send_in(
+        self, turn: Turn, url: str, request: requests.PreparedRequest, timeout: Any, *options: Any
+    ) -> requests.Response:
         sending = Sending(
             self.deadline,
             self._watchdog,
             url,
-            lambda: MeasuredLease(self.keeper.lease(url, lambda: self.pacer.admit(host)), self.load),
+            lambda: MeasuredLease(self.keeper.lease(url, turn.admit), self.load),
         )
         token = current.set(sending)
         request.headers.pop("Cookie", None)  # what the requests session may have put there is older
         try:
-            response = super().send(request, True, timeout or (10.0, self.deadline), verify, cert, proxies)
+            return super().send(request, True, timeout or (10.0, self.deadline), *options)
         except BaseException as error:
             self._give_up(sending)
             if isinstance(error, NotSent):
@@ -133,7 +148,6 @@ class LeasedAdapter(HTTPAdapter):
         finally:
             sending.finish()
             current.reset(token)
-        return response
 
     def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
         """Settle before anything else can go wrong: the headers are in."""
@@ -149,6 +163,16 @@ class LeasedAdapter(HTTPAdapter):
         if lease.to_end:
             response.raw = Body(response.raw, on_end=lambda complete: lease.end(complete=complete))
         return response
+
+    @staticmethod
+    def _failed(turn: Turn, error: requests.RequestException | TransferError) -> None:
+        """Tell the pacer of a request that came to nothing, or of a login before it that did."""
+        if isinstance(error, TransferError):
+            if error.kind != "down":  # the pacer's own word; the rest is of a login, which is no URL's fault
+                turn.failed(error.message.rstrip("."), sent=False)
+        elif not isinstance(error, requests.exceptions.SSLError):  # TLS is there to refuse the wrong host
+            sending: Sending | None = getattr(error, "argosy_sending", None)
+            turn.failed(reason_of(error), sent=sending is not None and sending.bytes_out > 0)
 
     @staticmethod
     def _give_up(sending: Sending) -> None:

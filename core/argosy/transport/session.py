@@ -14,13 +14,13 @@ from requests.cookies import RequestsCookieJar
 from argosy._version import __version__
 from argosy.contracts.auth import ResponseHead
 from argosy.errors import Refused
+from argosy.pacing import Pacer
 from argosy.session.keeper import SessionKeeper
 from argosy.session.lease import Stamp
 from argosy.session.policy import Discipline
 from argosy.transport.adapter import LeasedAdapter
 from argosy.transport.body import discard, exhaust, peek
 from argosy.transport.load import Load
-from argosy.transport.pacing import Pacer
 
 #: Bytes of an HTML body that a refusal is looked for in.
 PEEK = 64 * 1024

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from argosy.contracts import Auth, CookieStore, ResponseHead
 from argosy.errors import ConfigError, PluginError
+from argosy.pacing import Pacer
 from argosy.session.allowance import Allowance
 from argosy.session.keeper import SessionKeeper
 from argosy.session.login import logger_in
 from argosy.session.policy import Policy, Watch
 from argosy.session.record import SessionRecord
 from argosy.transport.load import Load
-from argosy.transport.pacing import Pacer
 from argosy.transport.scratch import open_jar
 from argosy.transport.session import AuthorizedSession, LoginDoubts
 

@@ -20,6 +20,7 @@ from requests.adapters import BaseAdapter
 
 from argosy.contracts import Auth, CookieStore, ResponseHead
 from argosy.errors import SessionError, SessionLost, StorageError
+from argosy.pacing import Pacer
 from argosy.run.sessions.http import PoolSession
 from argosy.run.sessions.member import Member, Recruiter, session_names
 from argosy.run.sessions.muster import Muster
@@ -31,7 +32,6 @@ from argosy.session.policy import Discipline, Policy, Watch
 from argosy.session.record import SessionRecord, Status
 from argosy.session.tokens import Tokens
 from argosy.transport.body import discard
-from argosy.transport.pacing import Pacer
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings

@@ -14,13 +14,13 @@ from argosy.config import load
 from argosy.contracts import Auth, LoginSession, PluginContext, ResponseHead
 from argosy.cookies.cookie import Cookie
 from argosy.errors import ConfigError, LoginFailed, PluginError, SessionError
+from argosy.pacing import Pacer
 from argosy.redaction import Redactor
 from argosy.registry import Registry
 from argosy.run.environment import Environment
 from argosy.run.sessions.pool import SessionPool, Share
 from argosy.run.stop import Stop
 from argosy.session.policy import Watch
-from argosy.transport.pacing import Pacer
 from argosy_plugins.cookie_stores.memory import MemoryStore
 from voyage import Voyage
 

@@ -1,0 +1,47 @@
+"""``Retry-After``: how long a server asks to be left alone."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from collections.abc import Mapping
+
+#: A server that asks for more patience than this many seconds is asked again after it.
+LONGEST_RETRY_AFTER = 300.0
+
+#: The statuses it is read with; with a redirect (RFC 9110 allows it there, too) nobody uses it.
+THROTTLES = frozenset({429, 503})
+
+
+def retry_after(status: int, headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of a response's ``Retry-After`` (RFC 9110 section 10.2.3).
+
+    Parameters
+    ----------
+    status
+        The response's status.
+    headers
+        Its headers, in any case.
+
+    Returns
+    -------
+    float or None
+        0 to `LONGEST_RETRY_AFTER`. None where the server asks for nothing, or nobody can tell for what.
+
+    Notes
+    -----
+    A date is taken relative to the server's own ``Date``, so that a clock that is wrong there or here does
+    no harm.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if status not in THROTTLES or not value:
+        return None
+    if value.isascii() and value.isdigit():
+        return min(float(value[:9]), LONGEST_RETRY_AFTER)
+    try:
+        when = email.utils.parsedate_to_datetime(value).timestamp()
+        asked = headers.get("Date")
+        now = email.utils.parsedate_to_datetime(asked).timestamp() if asked else time.time()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(when - now, 0.0), LONGEST_RETRY_AFTER)

@@ -1,0 +1,151 @@
+"""The torture table, section network: a service that goes away while a run works, for a while or for good."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import argosy
+from argosy.errors import ServiceDown
+from hazards import failures
+from voyage import Voyage
+
+SetSail = Callable[..., Voyage]
+
+
+class Outage:
+    """Takes a service away once some items are finished, and brings it back when the run says that it is down."""
+
+    def __init__(self, voyage: Voyage, away: Callable[[], None], back: Callable[[], object] | None) -> None:
+        self.notices: list[str] = []
+        self._finished = 0
+        self._voyage = voyage
+        self._away = away
+        self._back = back
+
+    def __call__(self, event: Any) -> None:
+        if event.kind == "item.finished":
+            self._finished += 1
+            if self._finished == 5:
+                self._away()
+        elif event.kind == "run.notice":
+            self.notices.append(event.data["message"])
+            if "is down" in event.data["message"] and self._back is not None:
+                self._back()
+
+
+def states(voyage: Voyage) -> dict[str, int]:
+    """Return how many items the ledger has in each state."""
+    db = sqlite3.connect(voyage.library / ".argosy" / "ledger.sqlite")
+    try:
+        return dict(db.execute("SELECT state, count(*) FROM items GROUP BY state"))
+    finally:
+        db.close()
+
+
+@pytest.mark.torture(31, 32)
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("options", [{"discipline": "open", "auth": "none"}, {"discipline": "revoke"}])
+def test_a_run_outlives_a_service_that_is_started_again(
+    set_sail: SetSail, workers: int, options: dict[str, Any]
+) -> None:
+    voyage = set_sail(items=30, max_workers=workers, max_retries=3, **options)
+    outage = Outage(voyage, voyage.server.kill, voyage.server.start)
+    report = argosy.download(voyage.file, outage)
+    assert (report.error, failures(report), report.counts.done, voyage.wrong()) == (None, {}, 30, [])
+    assert len(outage.notices) == 2, "\n".join(outage.notices)
+    assert "Connection refused. The run pauses" in outage.notices[0]
+    assert "answers again" in outage.notices[1]
+
+
+@pytest.mark.torture(31)
+@pytest.mark.parametrize("options", [{"discipline": "open", "auth": "none"}, {"discipline": "revoke"}])
+def test_a_service_that_does_not_come_back_ends_the_run_and_nothing_is_lost(
+    set_sail: SetSail, options: dict[str, Any]
+) -> None:
+    voyage = set_sail(items=30, max_workers=4, max_outage=1.2, **options)
+    with pytest.raises(ServiceDown) as caught:
+        argosy.download(voyage.file, Outage(voyage, voyage.server.kill, None))
+    assert caught.value.host == f"127.0.0.1:{voyage.server.port}"
+    assert "Connection refused" in caught.value.cause
+    found = states(voyage)
+    assert voyage.damaged() == []
+    assert found.keys() == {"done", "pending"}, "what was hit by the outage is still to be done"
+    assert (found["done"] >= 5, sum(found.values())) == (True, 30)
+    voyage.server.start()
+    assert (voyage.run().returncode, voyage.wrong()) == (0, [])
+
+
+@pytest.mark.torture(31, 32)
+def test_processes_outlive_a_service_that_is_started_again(set_sail: SetSail) -> None:
+    voyage = set_sail(items=30, max_workers=3, strategy="multiprocess", discipline="revoke")
+    outage = Outage(voyage, voyage.server.kill, voyage.server.start)
+    report = argosy.download(voyage.file, outage)
+    assert (report.error, failures(report), report.counts.done, voyage.wrong()) == (None, {}, 30, [])
+    assert report.strategy_used == "multiprocess"
+
+
+@pytest.mark.torture(31)
+def test_the_command_line_says_what_is_down_and_what_to_do(set_sail: SetSail) -> None:
+    voyage = set_sail(items=200, max_workers=4, max_outage=1.2, discipline="open", auth="none", ttfb=0.02)
+    process = voyage.start("--events", "-")
+    assert process.stdout is not None
+    finished = 0
+    for line in process.stdout:
+        finished += json.loads(line)["kind"] == "item.finished"
+        if finished == 5:
+            break
+    voyage.server.kill()
+    _, err = process.communicate(timeout=110)
+    assert process.returncode == 1, err
+    assert f"127.0.0.1:{voyage.server.port} has been down for" in err
+    assert "max_outage" in err
+    assert states(voyage).keys() == {"done", "pending"}
+
+
+@pytest.mark.torture(32)
+@pytest.mark.parametrize("options", [{"discipline": "open", "auth": "none"}, {"discipline": "revoke"}])
+def test_a_run_outlives_a_time_in_which_nothing_comes(set_sail: SetSail, options: dict[str, Any]) -> None:
+    voyage = set_sail(items=30, max_workers=4, timeout={"headers": 0.4, "read": 0.4}, **options)
+    pid = voyage.server.pid
+    assert pid is not None
+    outage = Outage(voyage, lambda: os.kill(pid, signal.SIGSTOP), lambda: os.kill(pid, signal.SIGCONT))
+    try:
+        report = argosy.download(voyage.file, outage)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (report.error, failures(report), report.counts.done, voyage.wrong()) == (None, {}, 30, [])
+    assert voyage.server.stats().replaced_tokens_sent == 0
+
+
+@pytest.mark.torture(31)
+def test_a_host_that_was_never_there_fails_its_items_and_holds_nobody_up(
+    library_server: Any, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    server = library_server(discipline="open")
+    dead = [f"http://127.0.0.1:{port}/{number}" for number in range(60)]
+    good = [server.url_for(f"/files/good-{number}?size=5") for number in range(20)]
+    config = {"source": {"use": "urls", "urls": dead + good}, "directory": str(tmp_path), "retry_delay": 0.01}
+    report = argosy.download(config)
+    assert (report.error, report.counts.done, report.counts.failed) == (None, 20, 60)
+    assert set(failures(report).values()) <= {"refused", "down"}
+    assert report.retries < 60, "each of them was tried again and again"
+
+
+@pytest.mark.torture(31)
+def test_without_a_wait_each_resource_has_its_retries(set_sail: SetSail) -> None:
+    voyage = set_sail(items=12, max_workers=2, max_outage=0, max_retries=1, discipline="open", auth="none")
+    report = argosy.download(voyage.file, Outage(voyage, voyage.server.kill, None))
+    assert report.error is None
+    assert set(failures(report).values()) <= {"refused", "reset", "lost", "cut"}
+    assert report.counts.failed + report.counts.done == 12
