@@ -13,6 +13,7 @@ import click
 
 from argosy._version import __version__
 from argosy.cli.lazy import ClosedPipe, LazyGroup
+from argosy.cli.streams import Streams
 from argosy.cli.table import COMMANDS
 from argosy.errors import ArgosyError
 
@@ -47,8 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # a title that the terminal's encoding lacks is no reason to fail
             stream.reconfigure(errors="backslashreplace")
+    with Streams() as streams:
+        return _run(argv, streams)
+
+
+def _run(argv: Sequence[str] | None, streams: Streams) -> int:
     try:
-        code = cli.main(args=argv, prog_name="argosy", standalone_mode=False)
+        code = cli.main(args=argv, prog_name="argosy", standalone_mode=False, obj=streams)
         sys.stdout.flush()
     except ArgosyError as error:
         _debug()

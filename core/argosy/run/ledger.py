@@ -129,6 +129,7 @@ class Ledger:
                 uri = f"{self.path.absolute().as_uri()}?mode=ro" if self.path.exists() else "file::memory:"
                 self.db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
             else:
+                self._make()
                 self.db = sqlite3.connect(
                     self.path, isolation_level=None, timeout=60.0, check_same_thread=False
                 )
@@ -149,6 +150,17 @@ class Ledger:
                 lock.release()
                 raise disk_error(lock.path, error) from None
             self._alive = lock
+
+    def _make(self) -> None:
+        """Make the file, for this user alone: it knows URLs, and they may carry secrets; never through a link."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            os.close(os.open(self.path, flags, 0o600))
+        except OSError as error:
+            raise LedgerError(
+                f"The ledger {self.path} cannot be opened: {error.strerror}.",
+                hint="Check the permissions of the target directory; the ledger is a file, and no link to one.",
+            ) from None
 
     def close(self) -> None:
         """Give up what this run still claims, and close."""

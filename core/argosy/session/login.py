@@ -28,7 +28,20 @@ class CookieJar:
     def __init__(self, http: requests.Session, number: int = 1) -> None:
         self.http = http
         self.number = number
-        self.cookies: Jar = ()
+        self.on_token: Callable[[str], None] = lambda value: None
+        self._cookies: Jar = ()
+
+    @property
+    def cookies(self) -> Jar:
+        """What is in the jar; `on_token` is told each value that comes into it, so that it can be redacted."""
+        return self._cookies
+
+    @cookies.setter
+    def cookies(self, cookies: Jar) -> None:
+        for cookie in cookies:
+            if cookie not in self._cookies:
+                self.on_token(cookie.value)
+        self._cookies = cookies
 
     def add_cookies(self, cookies: Iterable[Cookie]) -> None:
         """Put cookies into the jar that did not come with a response."""
@@ -50,6 +63,7 @@ def logger_in(auth: Auth, open_jar: Callable[[], CookieJar]) -> Callable[[], Jar
 
     def log_in() -> Jar:
         jar = open_jar()
+        jar.on_token = auth.context.on_secret
         try:
             auth.login(jar)
         except ArgosyError:
