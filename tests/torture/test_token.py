@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -259,6 +260,12 @@ def test_a_refusal_after_a_sibling_rotated_costs_no_login(
         return ()
 
     store = argosy.open_store("json-file", path=str(voyage.root / "cookies.json"))
+    record = store.read("default")
+    assert record is not None
+    there = tuple(
+        replace(cookie, port=relay.port) for cookie in record.cookies
+    )  # the relay is another origin
+    store.write(replace(record, cookies=there, generation=record.generation + 1), record.generation)
     keeper = SessionKeeper(store, "default", Policy(Discipline.SHARED), login=log_in)
     statuses: dict[int, int] = {}
 
