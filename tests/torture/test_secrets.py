@@ -167,13 +167,21 @@ def everything(voyage: Voyage) -> list[str]:
 
 @pytest.mark.torture(60)
 @pytest.mark.parametrize(
-    ("deed", "code"), [("nothing", 1), ("login", 3), ("refusal", 7), ("names", 1), ("strategy", 7)]
+    ("deed", "code"),
+    [("nothing", 1), ("login", 3), ("refusal", 7), ("names", 1), ("strategy", 7), ("processes", 1)],
 )
 def test_gossips_are_not_heard(set_sail: SetSail, install: Install, deed: str, code: int) -> None:
     faults = [fault("lost", times=1), fault("login_page", times=1), fault("status", times=1)]
     voyage, env = set_out_among_gossips(set_sail, install, deed, faults=faults)
     if deed == "strategy":
         voyage.config["strategy"] = "gossip-strategy"
+    elif deed == "processes":
+        # each process knows the tokens it has sent or got; the store also holds those of the others
+        voyage.config |= {"strategy": "multiprocess", "output": ["files"], "observers": []}
+        voyage.config["source"]["path"] = "more.jsonl"
+        lines = (voyage.root / "books.jsonl").read_text("utf-8")
+        nowhere = {"url": voyage.server.url_for("/nowhere")}
+        (voyage.root / "more.jsonl").write_text(lines + json.dumps(nowhere) + "\n", "utf-8")
     done = voyage.run(*everything(voyage), env=env)
     shown = keep(voyage, done)
     assert done.returncode == code, shown

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy.cli.options import no_plugin
-from argosy.cli.streams import redactor
+from argosy.cli.options import no_plugin, redactor
 
 if TYPE_CHECKING:
     from argosy.config import Settings

@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from argosy.cli.download import ask
-from argosy.cli.options import no_plugin
-from argosy.cli.streams import redactor
+from argosy.cli.options import no_plugin, redactor
 from argosy.errors import ConfigError
 
 

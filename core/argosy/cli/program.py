@@ -13,9 +13,9 @@ import click
 
 from argosy._version import __version__
 from argosy.cli.lazy import ClosedPipe, LazyGroup
-from argosy.cli.streams import Streams
 from argosy.cli.table import COMMANDS
 from argosy.errors import ArgosyError
+from argosy.streams import Streams
 
 #: An error in argosy itself (EX_SOFTWARE of sysexits.h).
 EXIT_BUG = 70

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from argosy.cli.options import no_plugin
-from argosy.cli.streams import redactor
+from argosy.cli.options import no_plugin, redactor
 from argosy.cli.target import need_ledger, target
 from argosy.run.text import size_text, time_text
 

@@ -9,7 +9,8 @@ import sys
 import click
 import pytest
 
-from argosy.cli.streams import Streams, redactor
+from argosy.cli.options import redactor
+from argosy.streams import Streams
 
 
 def test_what_is_written_is_scrubbed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Standard output and standard error, as a command has them: no secret goes out through them.
+"""Standard output and standard error of a command, or of a worker process: no secret goes out through them.
 
 argosy scrubs what it shows itself. A plugin may print, log or warn whatever it likes, and Python writes
 the tracebacks of threads; all that comes by here.
@@ -11,8 +11,6 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-import click
-
 if TYPE_CHECKING:
     from argosy.redaction import Redactor
 
@@ -20,11 +18,14 @@ if TYPE_CHECKING:
 class Streams:
     """Puts itself before both streams for as long as it is entered.
 
-    `redactor` is the one of the command; what it learns is kept out of the streams from then on.
+    Parameters
+    ----------
+    redactor
+        Knows the secrets; what it learns is kept out of the streams from then on. One of its own where left out.
     """
 
-    def __init__(self) -> None:
-        self._redactor: Redactor | None = None
+    def __init__(self, redactor: Redactor | None = None) -> None:
+        self._redactor = redactor
         self._before: tuple[TextIO, TextIO] = sys.stdout, sys.stderr
 
     @property
@@ -70,10 +71,3 @@ class _Scrubbed:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-def redactor() -> Redactor:
-    """Return the redactor of the command that runs."""
-    context = click.get_current_context(silent=True)
-    streams = context.find_object(Streams) if context is not None else None
-    return (streams or Streams()).redactor
