@@ -22,6 +22,7 @@ from typing import Any
 from argosy.errors import LedgerError
 from argosy.locks import FileLock
 from argosy.model import Failure, Item, KeptFile, Outcome, State, Verification
+from argosy.reasons import hint_of
 from argosy.run.causes import disk_error
 
 #: The folder of everything that is argosy's own in a target directory.
@@ -159,7 +160,10 @@ class Ledger:
         except OSError as error:
             raise LedgerError(
                 f"The ledger {self.path} cannot be opened: {error.strerror}.",
-                hint="Check the permissions of the target directory; the ledger is a file, and no link to one.",
+                hint=hint_of(
+                    error,
+                    "Check the permissions of the target directory; the ledger is a file, and no link to one.",
+                ),
             ) from None
 
     def close(self) -> None:

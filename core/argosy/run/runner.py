@@ -108,6 +108,8 @@ class Run:
         except ArgosyError as error:
             self._redactor.scrub_error(error)
             raise
+        except OSError as error:  # where nobody expected it: out of file descriptors, mostly
+            raise disk_error(self.settings.directory, error) from None
 
     def _execute(self) -> Report:
         environment, ledger = self._open()
