@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import email.utils
 import time
+from datetime import UTC
 
 import requests
 
 from argosy.errors import TransferError
+
+#: Digits of a length that are believed: 10^18 bytes are more than any file has, and int() refuses thousands.
+MOST_DIGITS = 18
 
 #: Statuses that may be different next time, though the server did not ask for patience.
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -18,7 +22,7 @@ def content_length(response: requests.Response) -> int | None:
     value = response.headers.get("Content-Length")
     if value is None or "chunked" in response.headers.get("Transfer-Encoding", "").lower():
         return None
-    if not (value.isascii() and value.isdigit()):
+    if not (value.isascii() and value.isdigit() and len(value) <= MOST_DIGITS):
         raise TransferError(
             f"The server announces {value[:40]!r} as a length.", kind="length", retryable=True
         )
@@ -50,11 +54,17 @@ def _retry_after(response: requests.Response) -> float | None:
     """Return the seconds of ``Retry-After`` (RFC 9110 section 10.2.3), a number or a date."""
     value = response.headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
-        return float(value[:9])
+        return float(value.lstrip("0")[:9] or 0)
     try:
-        when = email.utils.parsedate_to_datetime(value).timestamp()
+        when = _seconds(value)
         asked = response.headers.get("Date")
-        now = email.utils.parsedate_to_datetime(asked).timestamp() if asked else time.time()
+        now = _seconds(asked) if asked else time.time()
     except (ValueError, TypeError, OverflowError):
         return None
     return max(when - now, 0.0)
+
+
+def _seconds(date: str) -> float:
+    """Return an HTTP date (RFC 9110 section 5.6.7) in seconds since the epoch; one without a zone is in UTC."""
+    when = email.utils.parsedate_to_datetime(date)
+    return (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp()
