@@ -115,6 +115,7 @@ class FileLock:
             self._close()  # of a signal's handler: it may have come after the lock
             raise
         except OSError as error:
+            self._close()  # or a lock that nobody knows of would keep everybody out
             raise StoreError(
                 f"The lock file {self.path} cannot be used: {error.strerror}.",
                 hint=hint_of(error, "Put the cookie store on a local disk that you can write to."),

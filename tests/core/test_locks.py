@@ -207,3 +207,16 @@ def test_a_host_lock_queues_threads_and_meets_the_file_once(path: Path) -> None:
     free = other.acquire(wait=False)
     assert free is not None
     free()
+
+
+def test_a_lock_that_is_not_taken_after_all_keeps_nobody_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = FileLock(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(lock, "_is_current", lambda fd: (path / "nowhere").stat())
+        with pytest.raises(StoreError):
+            lock.acquire()
+    other = FileLock(path)
+    assert other.acquire(wait=False), "the descriptor was left open, and the lock with it"
+    other.release()

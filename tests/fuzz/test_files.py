@@ -13,8 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from argosy.config import load
-from argosy.config.load import load_file
+from argosy.config import load, load_file
 from argosy.contracts import PluginContext
 from argosy.errors import ConfigError, SourceError
 from argosy.model import Item

@@ -17,6 +17,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -31,6 +32,9 @@ from voyage import Voyage, set_out
 SECONDS = os.environ.get("ARGOSY_TORTURE_SECONDS", "25")
 SEED = int(os.environ.get("ARGOSY_TORTURE_SEED", "0")) or random.randrange(1, 2**31)
 STRACE = shutil.which("strace")
+
+#: Seconds after which a run hangs; it takes less than one.
+PATIENCE = 60.0
 
 #: Which calls fail, and how: what a disk, a network or a system that is out of something answers.
 FAULTS = {
@@ -99,7 +103,10 @@ class Warm:
                 tracer.communicate()
                 pytest.skip(f"strace cannot trace here: {attached.strip()}")
         os.kill(pid, signal.SIGCONT)
+        patience = threading.Timer(PATIENCE, os.kill, (pid, signal.SIGKILL))
+        patience.start()
         code = self._answer()
+        patience.cancel()
         if tracer is not None:
             tracer.communicate()
         return code, shown.read_text("utf-8", "replace")

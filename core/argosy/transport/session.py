@@ -71,7 +71,7 @@ class PlainSession(requests.Session):
         requests.RequestException
             If the request has a body; nothing was sent to the other origin.
         """
-        super().rebuild_auth(prepared_request, response)
+        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]  # the stubs leave it out
         old, new = (Target.of(url or "") for url in (response.request.url, prepared_request.url))
         if (old.scheme, old.host, old.port) == (new.scheme, new.host, new.port):
             return

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy.cookies.cookie import Cookie
-from argosy.cookies.jar import concerns, cookie_header, matching, settle
+from argosy.cookies.jar import Jar, concerns, cookie_header, matching, settle
 from argosy.cookies.matching import default_path, domain_match, is_public_suffix, path_match
 from argosy.cookies.set_cookie import MAX_AGE
 
@@ -220,7 +220,7 @@ def test_nothing_crosses_an_origin(domain: str) -> None:
 
 
 def test_an_imported_cookie_goes_wherever_its_host_is_and_is_replaced() -> None:
-    jar = (Cookie("other", "1", "library.example"), Cookie("token", "1", "library.example"))
+    jar: Jar = (Cookie("other", "1", "library.example"), Cookie("token", "1", "library.example"))
     assert cookie_header(jar, "https://library.example:8443/", NOW) == "other=1; token=1"
     jar = settle(jar, ["token=2; Path=/; Domain=library.example"], "https://library.example:8443/", NOW)
     assert cookie_header(jar, "https://library.example:8443/", NOW) == "other=1; token=2", (
