@@ -125,7 +125,10 @@ class FileLock:
         """Free the lock."""
         if self._held and self._fd is not None:
             self._held = False
-            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+            except OSError:
+                self._close()  # that frees it, too
 
     def _close(self) -> None:
         self._held = False

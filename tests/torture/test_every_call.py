@@ -83,7 +83,7 @@ class Warm:
 
     def up(self, voyage: Voyage) -> None:
         """Import what a run needs by running it here."""
-        self._order(warm=True, arguments=["download", str(voyage.file), "--quiet"])
+        self._order(warm=True, arguments=["download", str(voyage.file)])
         assert self._answer() == 0
 
     def run(self, voyage: Voyage, *strace: str) -> tuple[int, str]:

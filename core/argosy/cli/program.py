@@ -14,7 +14,8 @@ import click
 from argosy._version import __version__
 from argosy.cli.lazy import ClosedPipe, LazyGroup
 from argosy.cli.table import COMMANDS
-from argosy.errors import ArgosyError
+from argosy.errors import ArgosyError, StorageError
+from argosy.reasons import advice_on
 from argosy.streams import Streams
 
 #: An error in argosy itself (EX_SOFTWARE of sysexits.h).
@@ -70,6 +71,10 @@ def _run(argv: Sequence[str] | None, streams: Streams) -> int:
         # the interpreter flushes stdout once more at its end; nobody reads it, so nothing may fail there
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE
+    except OSError as error:  # the system's fault: a file of the installation that cannot be read, say
+        _debug()
+        _print_system(error)
+        return StorageError.exit_code
     except Exception as error:
         _debug()
         _print_bug(error)
@@ -96,6 +101,16 @@ def _safe(line: str) -> str:
 def _debug() -> None:
     if os.environ.get("ARGOSY_DEBUG") == "1":
         traceback.print_exc()
+
+
+def _print_system(error: OSError) -> None:
+    where = f" ({error.filename})" if error.filename is not None else ""
+    print_error(
+        StorageError(
+            f"The system failed: {error.strerror or type(error).__name__}{where}. Everything done so far is kept.",
+            hint=advice_on(error, "Check the disk and the permissions, then start again."),
+        )
+    )
 
 
 def _print_bug(error: Exception) -> None:
