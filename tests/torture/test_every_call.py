@@ -123,7 +123,9 @@ def warm(tmp_path: Path) -> Iterator[Warm]:
 
 def small(root: Path, server: LibraryServer) -> Voyage:
     root.mkdir()
-    return set_out(root, server, items=2, size=3000, max_workers=1)
+    # urllib3 takes EPIPE for a server that has answered already; here it has not, and that takes the whole timeout
+    timeout = {"connect": 5, "headers": 5, "read": 5}
+    return set_out(root, server, items=2, size=3000, max_workers=1, timeout=timeout)
 
 
 def calls_of(trace: Path) -> Counter[str]:
