@@ -6,6 +6,7 @@ python docs/generate.py --check    fails where one is not what would be written
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import sys
@@ -22,6 +23,7 @@ from argosy.config.check import SLOTS
 from argosy.registry import Registry
 
 DOCS = Path(__file__).parent
+TESTS = DOCS.parent / "tests"
 _MARKED = re.compile(r"<!-- file: (?P<path>\S+) -->\n```(?P<language>\w+)\n.*?^```\n", re.M | re.S)
 COMMAND = "python docs/generate.py"
 _NOTE = f"<!-- Written by `{COMMAND}`; changes made here are lost. -->\n"
@@ -167,11 +169,48 @@ def with_files(page: Path) -> str:
     return _MARKED.sub(block, page.read_text("utf-8"))
 
 
+_ROW = re.compile(r"^\| (?P<row>\d+) \|(?P<text>.*)\|[^|\n]*\|$", re.M)
+
+
+def survives() -> str:
+    """Return the page of what it survives, with the tests of each row in its last column."""
+    page = (DOCS / "reference" / "what-it-survives.md").read_text("utf-8")
+    if not TESTS.is_dir():
+        return page  # a copy of the documents alone
+    tests = torture_tests()
+
+    def row(found: re.Match[str]) -> str:
+        files: dict[str, list[str]] = {}
+        for path, name in tests.get(int(found["row"]), ()):
+            files.setdefault(path, []).append(f"`{name.removeprefix('test_')}`")
+        cell = "; ".join(
+            f"[{path.rpartition('/')[2]}](../../tests/{path}): {', '.join(names)}"
+            for path, names in files.items()
+        )
+        return f"| {found['row']} |{found['text']}| {cell or '-'} |"
+
+    return _ROW.sub(row, page)
+
+
+def torture_tests() -> Mapping[int, list[tuple[str, str]]]:
+    """Return (file below ``tests``, name) of the tests of each row of the torture table."""
+    found: dict[int, list[tuple[str, str]]] = {}
+    for path in sorted(TESTS.rglob("test_*.py")):
+        for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+            for mark in getattr(function, "decorator_list", ()):
+                if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.torture":
+                    for row in map(ast.literal_eval, mark.args):
+                        name = function.name  # type: ignore[attr-defined]  # it has decorators
+                        found.setdefault(row, []).append((path.relative_to(TESTS).as_posix(), name))
+    return found
+
+
 #: The pages of the reference, by name.
 PAGES: Mapping[str, Callable[[], str]] = {
     "command-line.md": command_line,
     "configuration.md": configuration,
     "plugins.md": plugins,
+    "what-it-survives.md": survives,
 }
 
 

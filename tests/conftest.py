@@ -23,6 +23,7 @@ SERVER_OPTIONS |= {
     "on_too_many",
     "seed",
     "headers",
+    "password",
 }
 
 

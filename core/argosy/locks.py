@@ -122,6 +122,7 @@ class FileLock:
             self._close()  # of a signal's handler: it may have come after the lock
             raise
         except OSError as error:
+            self._close()  # or a lock that nobody knows of would keep everybody out
             raise StoreError(
                 f"The lock file {self.path} cannot be used: {error.strerror}.",
                 hint=hint_of(error, "Put the cookie store on a local disk that you can write to."),
@@ -131,7 +132,10 @@ class FileLock:
         """Free the lock."""
         if self._held and self._fd is not None:
             self._held = False
-            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+            except OSError:
+                self._close()  # that frees it, too
 
     def _close(self) -> None:
         self._held = False

@@ -2,46 +2,125 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote, quote_plus
 
+from argosy.errors import ArgosyError, Problem
 from argosy.urls import redact_url
 
 #: Tokens that are remembered, newest last; an old token is worth nothing any more.
 REMEMBERED = 2048
 
-#: Shorter values would blot out innocent text.
+#: Shorter values would blot out innocent text. It is also how many characters a secret is found by.
 SHORTEST = 4
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+
+#: How a secret may look in somebody else's message: in a URL, in a form, in JSON, in a program's text.
+_FORMS: tuple[Callable[[str], str], ...] = (
+    lambda secret: secret,
+    lambda secret: quote(secret, safe=""),
+    quote,
+    quote_plus,
+    lambda secret: json.dumps(secret)[1:-1],
+    lambda secret: repr(secret)[1:-1],
+)
+
+_Value = TypeVar("_Value")
+_Error = TypeVar("_Error", bound=ArgosyError)
 
 
 class Redactor:
     """Replaces secrets in text by ``***``.
 
-    It knows the secrets that were resolved for this run and the newest tokens of its sessions, and it knows
-    what credentials in a URL look like.
+    It knows the secrets that were resolved for this run and the newest tokens of its sessions, each as it is
+    and as URLs, forms and JSON write it, and it knows what credentials in a URL look like.
     """
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
-        self._secrets: OrderedDict[str, None] = OrderedDict()
+        self._secrets: OrderedDict[str, frozenset[str]] = OrderedDict()
+        # the forms of all secrets by their first characters: thousands of secrets cost no more than one
+        self._forms: dict[str, list[str]] = {}
 
     def add(self, secret: str) -> None:
         """Remember a secret."""
         if len(secret) < SHORTEST:
             return
         with self._mutex:
-            self._secrets[secret] = None
-            self._secrets.move_to_end(secret)
+            if secret in self._secrets:
+                self._secrets.move_to_end(secret)
+                return
+            forms = frozenset(form(secret) for form in _FORMS)
+            self._secrets[secret] = forms
+            for form in forms:
+                # a new list each time: `scrub` may be reading the old one
+                known = self._forms.get(form[:SHORTEST], [])
+                self._forms[form[:SHORTEST]] = sorted([*known, form], key=len, reverse=True)
             if len(self._secrets) > REMEMBERED:
-                self._secrets.popitem(last=False)
+                self._forget(self._secrets.popitem(last=False)[1])
+
+    def _forget(self, forms: frozenset[str]) -> None:
+        for form in forms:
+            left = list(self._forms[form[:SHORTEST]])
+            left.remove(form)  # one of them: another secret may have the same form
+            if left:
+                self._forms[form[:SHORTEST]] = left
+            else:
+                del self._forms[form[:SHORTEST]]
 
     def scrub(self, text: str) -> str:
         """Return the text without the secrets."""
-        with self._mutex:
-            secrets = sorted((s for s in self._secrets if s in text), key=len, reverse=True)
-        for secret in secrets:
-            text = text.replace(secret, "***")
-        return _URL.sub(lambda match: redact_url(match[0]), text)
+        if self._forms:
+            text = self._without_secrets(text)
+        return _URL.sub(lambda match: redact_url(match[0]), text) if "://" in text else text
+
+    def _without_secrets(self, text: str) -> str:
+        forms, pieces, kept, at = self._forms, [], 0, 0
+        last = len(text) - SHORTEST
+        while at <= last:
+            for form in forms.get(text[at : at + SHORTEST], ()):
+                if text.startswith(form, at):
+                    pieces += [text[kept:at], "***"]
+                    at = kept = at + len(form)
+                    break
+            else:
+                at += 1
+        return "".join([*pieces, text[kept:]]) if pieces else text
+
+    def scrub_all(self, value: _Value) -> _Value:
+        """Return JSON values without the secrets in any of their texts."""
+        scrubbed: Any = value
+        if isinstance(value, str):
+            scrubbed = self.scrub(value)
+        elif isinstance(value, Mapping):
+            scrubbed = {key: self.scrub_all(inner) for key, inner in value.items()}
+        elif isinstance(value, (list, tuple)):
+            scrubbed = (list if isinstance(value, list) else tuple)(map(self.scrub_all, value))
+        return scrubbed  # type: ignore[no-any-return]  # of the type it came in
+
+    def scrub_error(self, error: _Error) -> _Error:
+        """Take the secrets out of an error, in place, and what is chained behind it off.
+
+        What a plugin or a library raised stands in the chain, with a text of its own that nobody has looked
+        through; a traceback, and many a logger, prints it.
+        """
+        fields = {
+            name: tuple(Problem(*map(self.scrub, (p.where, p.found, p.expected))) for p in value)
+            if name == "problems"
+            else self.scrub_all(value)
+            if isinstance(value, (str, dict, list))
+            else value
+            for name, value in error.__dict__.items()
+            if name != "__notes__"
+        }
+        error.__dict__.clear()
+        error.__dict__.update(fields)
+        error.args = (error.message,)
+        error.__cause__ = error.__context__ = None
+        return error

@@ -132,10 +132,13 @@ def redact_url(url: str) -> str:
 
 
 def _hide(found: re.Match[str]) -> str:
-    name = found[1]
+    return f"{found[1]}=***" if _is_secret(found[1]) else found.group()
+
+
+def _is_secret(name: str) -> bool:
+    """Return whether a parameter's name looks like a credential's."""
     words = [word.lower() for word in _WORDS.findall(unquote(name))]
-    secret = any(word in _SECRET_WORDS or word.endswith(_SECRET_ENDINGS) for word in words)
-    return f"{name}=***" if secret else found.group()
+    return any(word in _SECRET_WORDS or word.endswith(_SECRET_ENDINGS) for word in words)
 
 
 def file_name(url: str) -> str:
@@ -149,11 +152,19 @@ def file_name(url: str) -> str:
     'Moby Dick.pdf'
     """
     path = url.partition("#")[0].partition("?")[0].partition("://")[2].partition("/")[2]
-    return safe_segment(path.rpartition("/")[2]) if path and not path.endswith("/") else "index.html"
+    last = _without_secrets(path.rpartition("/")[2])
+    return safe_segment(last) if last else "index.html"
 
 
 def safe_segment(segment: str) -> str:
-    """Return a segment of a URL's path as a part of a file's name."""
+    """Return a segment of a URL's path as a part of a file's name, without a secret in it (``;jsessionid=``)."""
+    segment = _without_secrets(segment)
     # bytes that are not UTF-8 stay apart from each other as lone surrogates, so their digests differ
     text = unquote(segment, errors="surrogateescape") if "%" in segment else segment
     return safe_part(text, keep_suffix=True)
+
+
+def _without_secrets(segment: str) -> str:
+    if ";" not in segment:
+        return segment
+    return _PATH_PARAMETER.sub(lambda found: "" if _is_secret(found[1]) else found.group(), segment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -185,6 +186,7 @@ def test_locks_work_here(path: Path) -> None:
     assert FileLock(path).acquire(wait=False), "the test of the lock must free it"
 
 
+@pytest.mark.torture(42)
 def test_a_lock_that_lets_others_in_is_found(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # what a network file system without locks does: flock succeeds for everybody
     monkeypatch.setattr("argosy.locks.fcntl.flock", lambda fd, operation: None)
@@ -263,3 +265,29 @@ def test_a_lock_is_as_good_without_the_file_of_those_who_wait(path: Path) -> Non
     second = waiting.result()
     assert second is not None
     second()
+
+
+def test_a_lock_that_is_not_taken_after_all_keeps_nobody_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = FileLock(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(lock, "_is_current", lambda fd: (path / "nowhere").stat())
+        with pytest.raises(StoreError):
+            lock.acquire()
+    other = FileLock(path)
+    assert other.acquire(wait=False), "the descriptor was left open, and the lock with it"
+    other.release()
+
+
+def test_a_lock_whose_release_fails_is_free(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = FileLock(path)
+    lock.acquire()
+
+    def refuse(fd: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fcntl.flock", refuse)
+        lock.release()
+    assert FileLock(path).acquire(wait=False)

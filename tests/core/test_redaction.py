@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+import traceback
+
 import pytest
 
+from argosy.errors import ConfigError, Problem
 from argosy.redaction import REMEMBERED, Redactor
 from argosy.testing.contracts.waiting import Thread
 
@@ -68,3 +72,32 @@ def test_threads_may_add_while_text_is_scrubbed(redactor: Redactor) -> None:
         assert redactor.scrub("difference engine") == "***"
     for thread in threads:
         thread.result()
+
+
+def test_a_secret_is_known_however_it_is_written() -> None:
+    secret = 'pä"ss & 50%/+'
+    redactor = Redactor()
+    redactor.add(secret)
+    for written in (
+        secret,
+        "p%C3%A4%22ss%20%26%2050%25%2F%2B",
+        "p%C3%A4%22ss%20%26%2050%25/%2B",
+        "p%C3%A4%22ss+%26+50%25%2F%2B",
+        'p\\u00e4\\"ss & 50%/+',
+    ):
+        assert redactor.scrub(f"x={written}&") == "x=***&"
+
+
+def test_values_are_scrubbed_and_keep_their_types(redactor: Redactor) -> None:
+    value = {"a": ["difference engine", 7, None, {"b": ("x difference engine", True)}], "c": 1.5}
+    assert redactor.scrub_all(value) == {"a": ["***", 7, None, {"b": ("x ***", True)}], "c": 1.5}
+
+
+def test_an_error_is_scrubbed_with_its_fields_and_without_its_chain(redactor: Redactor) -> None:
+    problem = Problem("a.json: difference engine", "difference engine", "another")
+    error = ConfigError("no difference engine", (problem,), hint="hide difference engine")
+    error.__cause__ = error.__context__ = ValueError("difference engine")
+    assert redactor.scrub_error(error) is error
+    assert str(error) == "no *** hide ***\n  a.json: ***: ***; another"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    assert "engine" not in "".join(traceback.format_exception(error)) + repr(vars(error))

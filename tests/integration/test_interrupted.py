@@ -27,7 +27,7 @@ def end(process: subprocess.Popen[str]) -> str:
     return out + err
 
 
-@pytest.mark.torture(24)
+@pytest.mark.torture(24, 47)
 def test_killed_five_times(set_sail: SetSail) -> None:
     voyage = set_sail(items=500, discipline="revoke", max_workers=8, size=3000)
     fetched_before: set[str] = set()

@@ -317,6 +317,20 @@ def test_a_damaged_ledger_is_left_as_it_is(set_sail: SetSail, how: str) -> None:
     assert voyage.wrong() == []
 
 
+@pytest.mark.torture(44)
+@pytest.mark.parametrize("limit", [7, 8, 9, 10, 12, 16])
+def test_out_of_file_descriptors(set_sail: SetSail, limit: int) -> None:
+    voyage = set_sail(items=12, discipline="revoke", max_workers=12, size=60_000, rate=100_000)
+    command = [sys.executable, "-m", "argosy", "download", str(voyage.file)]
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit -n {limit} && exec "$@"', "sh", *command], capture_output=True, text=True, check=False
+    )  # fmt: skip
+    ended(done, 5, "open files")
+    assert voyage.damaged() == []
+    ended(voyage.run(), 0)
+    assert (voyage.wrong(), voyage.server.stats().replaced_tokens_sent) == ([], 0)
+
+
 @pytest.mark.torture(43)
 def test_umask_000(set_sail: SetSail) -> None:
     voyage = set_sail(items=3, discipline="revoke")

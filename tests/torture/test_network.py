@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
+import ssl
+import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 import argosy
 from hazards import fault
@@ -118,6 +123,55 @@ def test_a_connection_that_dies_under_a_request_is_in_doubt(raw_server: Any, tmp
             session.get(server.url)
     # the third request made its connection, and then found that nothing may be sent on it
     assert len(server.requests) == 2, "something was sent again"
+
+
+class Authority:
+    """A certificate authority of a test, and a TLS server with a certificate of its."""
+
+    def __init__(self, root: Path) -> None:
+        self.ca = trustme.CA()
+        self.bundle = root / "ca.pem"
+        self.ca.cert_pem.write_to_path(str(self.bundle))
+        self.received = b""
+
+    def serve(self, certificate: trustme.LeafCert) -> tuple[socket.socket, str]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.configure_cert(context)
+        listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._accept, args=(listener, context), daemon=True).start()
+        return listener, f"https://127.0.0.1:{listener.getsockname()[1]}"
+
+    def _accept(self, listener: socket.socket, context: ssl.SSLContext) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                plain, _ = listener.accept()
+                with (
+                    contextlib.suppress(OSError),
+                    plain,
+                    context.wrap_socket(plain, server_side=True) as secure,
+                ):
+                    self.received += secure.recv(65536)
+                    secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+
+
+@pytest.mark.torture(34)
+@pytest.mark.parametrize("what", ["unknown authority", "wrong host", "expired"])
+def test_a_bad_certificate_is_refused(tmp_path: Path, what: str) -> None:
+    authority = Authority(tmp_path)
+    until = datetime(2020, 1, 1, tzinfo=UTC) if what == "expired" else None
+    host = "library.example" if what == "wrong host" else "127.0.0.1"
+    listener, url = authority.serve(authority.ca.issue_cert(host, not_after=until))
+    # what other programs take for leave to trust it is no leave
+    env = {**os.environ, "REQUESTS_CA_BUNDLE": str(authority.bundle), "CURL_CA_BUNDLE": str(authority.bundle)}
+    with listener:
+        voyage = run_urls(tmp_path, f"{url}/x?token=hidden", max_retries=1, retry_delay=0.01)
+        done = voyage.run(env=env)
+    assert done.returncode == 1, done.stderr
+    assert "TLS failed" in done.stderr
+    assert "certificate" in done.stderr
+    assert "hidden" not in done.stderr
+    assert authority.received == b"", "something was sent to a server that nobody knows"
+    assert [p.name for p in voyage.library.iterdir()] == [".argosy"]
 
 
 @pytest.mark.torture(35)

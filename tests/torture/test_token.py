@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -259,6 +260,12 @@ def test_a_refusal_after_a_sibling_rotated_costs_no_login(
         return ()
 
     store = argosy.open_store("json-file", path=str(voyage.root / "cookies.json"))
+    record = store.read("default")
+    assert record is not None
+    there = tuple(
+        replace(cookie, port=relay.port) for cookie in record.cookies
+    )  # the relay is another origin
+    store.write(replace(record, cookies=there, generation=record.generation + 1), record.generation)
     keeper = SessionKeeper(store, "default", Policy(Discipline.SHARED), login=log_in)
     statuses: dict[int, int] = {}
 
@@ -302,3 +309,18 @@ def test_a_deleted_token_ends_the_session(set_sail: SetSail, noise: bool) -> Non
     stats = voyage.server.stats()
     assert (report.counts.done, voyage.wrong(), stats.logins) == (20, [], 3)
     assert (stats.replaced_tokens_sent, report.counts.failed) == (0, 0)
+
+
+@pytest.mark.torture(30)
+def test_slow_bodies_come_in_parallel_and_hold_no_session(set_sail: SetSail) -> None:
+    voyage = set_sail(items=8, discipline="revoke", max_workers=8, size=60_000, rate=20_000)
+    process = voyage.start("--quiet")
+    wait_until(lambda: voyage.server.stats().active == 8)
+    store = argosy.open_store("json-file", path=str(voyage.root / "cookies.json"))
+    release = store.acquire("default", wait=False)
+    assert release is not None, "the session is held during a body"
+    release()
+    assert voyage.server.stats().bodies_completed.get(voyage.expected[0].path) is None
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err, voyage.wrong()) == (0, "", [])
+    assert voyage.server.stats().replaced_tokens_sent == 0

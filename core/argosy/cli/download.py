@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy.cli.options import no_plugin
+from argosy.cli.options import no_plugin, redactor
 
 if TYPE_CHECKING:
     from argosy.config import Settings
@@ -54,7 +54,14 @@ def download(what: tuple[str, ...], report: Path | None, dry_run: bool, quiet: b
     if dry_run:
         return _preview(settings, registry)
     observers = _observers(registry, settings, options["events"], quiet)
-    run = Run(settings, registry, observers=observers, ask=ask(), report_file=report and report.absolute())
+    run = Run(
+        settings,
+        registry,
+        observers=observers,
+        ask=ask(),
+        report_file=report and report.absolute(),
+        redactor=redactor(),
+    )
     return _execute(run, quiet)
 
 
@@ -112,11 +119,10 @@ def _observers(registry: Registry, settings: Settings, events: str | None, quiet
 
 
 def _preview(settings: Settings, registry: Registry) -> int:
-    from argosy.redaction import Redactor
     from argosy.run.planning import preview
     from argosy.run.text import size_text
 
-    scrub = Redactor().scrub
+    scrub = redactor().scrub
 
     def show(item: Any) -> None:
         known = [r.size for r in item.resources if r.size is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from argosy.cli.download import ask
-from argosy.cli.options import no_plugin
+from argosy.cli.options import no_plugin, redactor
 from argosy.errors import ConfigError
 
 
@@ -22,14 +22,13 @@ def login(config: str, forget: bool, excluded: tuple[str, ...]) -> None:
     """
     from argosy.config import load
     from argosy.contracts import Scope
-    from argosy.redaction import Redactor
     from argosy.registry import Registry
     from argosy.run.environment import Environment
     from argosy.run.stop import Stop
 
     registry = Registry.load(excluded)
     settings = load(config, registry)
-    environment = Environment(settings, registry, lambda *_: None, Stop(), Redactor(), ask())
+    environment = Environment(settings, registry, lambda *_: None, Stop(), redactor(), ask())
     try:
         if environment.auth.anonymous:
             raise ConfigError(

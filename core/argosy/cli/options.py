@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+from argosy.streams import Streams
+
+if TYPE_CHECKING:
+    from argosy.redaction import Redactor
 
 no_plugin = click.option(
     "--no-plugin",
@@ -11,3 +18,10 @@ no_plugin = click.option(
     metavar="NAME",
     help="Go on without a plugin, entry point or distribution of this name; may be repeated.",
 )
+
+
+def redactor() -> Redactor:
+    """Return the redactor of the command that runs."""
+    context = click.get_current_context(silent=True)
+    streams = context.find_object(Streams) if context is not None else None
+    return (streams or Streams()).redactor

@@ -14,7 +14,9 @@ import click
 from argosy._version import __version__
 from argosy.cli.lazy import ClosedPipe, LazyGroup
 from argosy.cli.table import COMMANDS
-from argosy.errors import ArgosyError
+from argosy.errors import ArgosyError, StorageError
+from argosy.reasons import hint_of
+from argosy.streams import Streams
 
 #: An error in argosy itself (EX_SOFTWARE of sysexits.h).
 EXIT_BUG = 70
@@ -47,8 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # a title that the terminal's encoding lacks is no reason to fail
             stream.reconfigure(errors="backslashreplace")
+    with Streams() as streams:
+        return _run(argv, streams)
+
+
+def _run(argv: Sequence[str] | None, streams: Streams) -> int:
     try:
-        code = cli.main(args=argv, prog_name="argosy", standalone_mode=False)
+        code = cli.main(args=argv, prog_name="argosy", standalone_mode=False, obj=streams)
         sys.stdout.flush()
     except ArgosyError as error:
         _debug()
@@ -64,6 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the interpreter flushes stdout once more at its end; nobody reads it, so nothing may fail there
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE
+    except OSError as error:  # the system's fault: a file of the installation that cannot be read, say
+        _debug()
+        _print_system(error)
+        return StorageError.exit_code
     except Exception as error:
         _debug()
         _print_bug(error)
@@ -90,6 +101,16 @@ def _safe(line: str) -> str:
 def _debug() -> None:
     if os.environ.get("ARGOSY_DEBUG") == "1":
         traceback.print_exc()
+
+
+def _print_system(error: OSError) -> None:
+    where = f" ({error.filename})" if error.filename is not None else ""
+    print_error(
+        StorageError(
+            f"The system failed: {error.strerror or type(error).__name__}{where}. Everything done so far is kept.",
+            hint=hint_of(error, "Check the disk and the permissions, then start again."),
+        )
+    )
 
 
 def _print_bug(error: Exception) -> None:

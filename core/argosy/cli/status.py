@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from argosy.cli.options import no_plugin
+from argosy.cli.options import no_plugin, redactor
 from argosy.cli.target import need_ledger, target
 from argosy.run.text import size_text, time_text
 
@@ -45,9 +45,7 @@ def status(what: str, everything: bool, excluded: tuple[str, ...]) -> None:
 
 
 def _show_items(ledger: Ledger, most: int | None) -> None:
-    from argosy.redaction import Redactor
-
-    scrub = Redactor().scrub  # an id may be a URL, with a token in it
+    scrub = redactor().scrub  # an id may be a URL, with a token in it
     checked: Counter[str] = Counter()
     failures: list[str] = []
     size = 0

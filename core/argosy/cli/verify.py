@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from argosy.cli.options import no_plugin
+from argosy.cli.options import no_plugin, redactor
 from argosy.cli.target import need_ledger, target
 from argosy.run.text import size_text
 
@@ -26,10 +26,9 @@ def verify(what: str, requeue: bool, excluded: tuple[str, ...]) -> int:
 
     Exit code 1 where something is damaged or missing.
     """
-    from argosy.redaction import Redactor
     from argosy.run.ledger import Ledger
 
-    scrub = Redactor().scrub  # an id may be a URL, with a token in it
+    scrub = redactor().scrub  # an id may be a URL, with a token in it
     directory, _, _ = target(what, excluded)
     need_ledger(directory)
     ledger = Ledger(directory, read_only=not requeue)

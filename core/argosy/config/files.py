@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from argosy.errors import ConfigError
+
+#: Keys of a hundred parts: tomllib's time for them grows with the square of their number.
+_DEEP = re.compile(r"""(?:[\w"'-]+[ \t]*\.[ \t]*){100}""")
 
 
 def load_file(path: Path) -> dict[str, Any]:
@@ -36,6 +40,8 @@ def load_file(path: Path) -> dict[str, Any]:
             hint="Name the configuration something.toml or something.json.",
         )
     text = _read(path)
+    if kind == ".toml" and _DEEP.search(text):
+        raise ConfigError(f"{path} is nested too deeply to be read.")
     try:
         value = _parse_json(text) if kind == ".json" else tomllib.loads(text, parse_float=_finite)
     except json.JSONDecodeError as error:

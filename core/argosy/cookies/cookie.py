@@ -8,7 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
-    """One cookie, as RFC 6265bis section 5.5 keeps it.
+    """One cookie, as RFC 6265bis section 5.5 keeps it, and where it came from.
+
+    RFC 6265bis sends a cookie to every port of its host, and one without ``Secure`` over plain http as well.
+    argosy does not: a session is that of an origin, which is a scheme, a host and a port. Only the host can be
+    widened, by the service itself, with ``Domain``.
 
     Parameters
     ----------
@@ -26,6 +30,9 @@ class Cookie:
         Kept for the record; argosy runs no scripts.
     host_only
         Sent to `domain` itself only, not below it.
+    scheme, port
+        Where it came from (``https``, 443); it is sent by this scheme, to this port only. None where nobody
+        knows, as of an imported cookie: then any will do.
     """
 
     name: str
@@ -36,11 +43,21 @@ class Cookie:
     secure: bool = False
     http_only: bool = False
     host_only: bool = True
+    scheme: str | None = None
+    port: int | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What makes it one cookie: name, domain and path."""
+        """What makes it one cookie within an origin: name, domain and path."""
         return self.name, self.domain, self.path
+
+    def meets(self, other: Cookie) -> bool:
+        """Return whether some request would carry both, were they kept side by side: one replaces the other."""
+        return (
+            self.key == other.key
+            and (self.scheme is None or other.scheme is None or self.scheme == other.scheme)
+            and (self.port is None or other.port is None or self.port == other.port)
+        )
 
     def expired(self, now: float) -> bool:
         """Return whether it has ended, by the wall clock (seconds since the epoch)."""
@@ -65,6 +82,9 @@ class Cookie:
                 value[flag] = True
         if not self.host_only:
             value["host_only"] = False
+        for place in ("scheme", "port"):
+            if getattr(self, place) is not None:
+                value[place] = getattr(self, place)
         return value
 
     @classmethod

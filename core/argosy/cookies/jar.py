@@ -1,6 +1,6 @@
 """The cookies of a session, as a tuple that is never changed in place.
 
-One record for each name, domain and path. A jar holds no lock and touches no file: the session's record
+One record for each name, domain, path and origin. A jar holds no lock and touches no file: the session's record
 carries it, and the record changes by compare-and-set.
 """
 
@@ -45,23 +45,28 @@ def settle(jar: Jar, headers: Iterable[str], url: str, now: float, date: str | N
         The same object where nothing changed.
     """
     target = Target.of(url)
-    kept = {cookie.key: cookie for cookie in jar}
+    after = jar
     for header in headers:
         parsed = parse_set_cookie(header)
-        cookie = _accept(parsed, target, kept, now, date) if parsed is not None else None
-        if cookie is None:
-            continue
-        if cookie.expired(now):
-            kept.pop(cookie.key, None)
-        else:
-            kept[cookie.key] = cookie  # a replaced cookie keeps its place, as creation time decides the order
-    after = tuple(kept.values())
+        cookie = _accept(parsed, target, after, now, date) if parsed is not None else None
+        if cookie is not None:
+            after = put(after, cookie, now)
     return jar if after == jar else after
 
 
-def _accept(
-    parsed: SetCookie, target: Target, kept: dict[tuple[str, str, str], Cookie], now: float, date: str | None
-) -> Cookie | None:
+def put(jar: Jar, cookie: Cookie, now: float) -> Jar:
+    """Return the jar with a cookie in it, or without it where it has ended.
+
+    It takes the place of what it replaces, as the time of its creation decides the order.
+    """
+    place = next((number for number, old in enumerate(jar) if old.meets(cookie)), len(jar))
+    rest = [old for old in jar if not old.meets(cookie)]
+    if not cookie.expired(now):
+        rest.insert(place, cookie)
+    return tuple(rest)
+
+
+def _accept(parsed: SetCookie, target: Target, kept: Jar, now: float, date: str | None) -> Cookie | None:
     domain, host_only = target.host, True
     if parsed.domain is not None and parsed.domain != target.host:
         if not domain_match(target.host, parsed.domain) or is_public_suffix(parsed.domain):
@@ -83,9 +88,10 @@ def _accept(
         parsed.secure,
         parsed.http_only,
         host_only,
+        target.scheme,
+        target.port,
     )
-    old = kept.get(cookie.key)
-    if old is not None and old.secure and not target.secure:
+    if not target.secure and any(old.secure and old.key == cookie.key for old in kept):
         return None  # "leave secure cookies alone": plain http must not replace what https set
     return cookie
 
@@ -116,10 +122,7 @@ def matching(jar: Jar, url: str, now: float) -> list[Cookie]:
     found = [
         cookie
         for cookie in jar
-        if (
-            target.host == cookie.domain
-            or (not cookie.host_only and domain_match(target.host, cookie.domain))
-        )
+        if _belongs(cookie, target)
         and path_match(target.path, cookie.path)
         and (target.secure or not cookie.secure)
         and not cookie.expired(now)
@@ -128,9 +131,18 @@ def matching(jar: Jar, url: str, now: float) -> list[Cookie]:
 
 
 def concerns(jar: Jar, url: str) -> bool:
-    """Return whether any cookie of a session, whatever its path, belongs to the host of a URL."""
-    host = Target.of(url).host
-    return any(host == c.domain or (not c.host_only and domain_match(host, c.domain)) for c in jar)
+    """Return whether any cookie of a session, whatever its path, belongs to the origin of a URL."""
+    target = Target.of(url)
+    return any(_belongs(cookie, target) for cookie in jar)
+
+
+def _belongs(cookie: Cookie, target: Target) -> bool:
+    """Return whether a cookie came from where a request goes: nothing crosses an origin."""
+    return (
+        (target.host == cookie.domain or (not cookie.host_only and domain_match(target.host, cookie.domain)))
+        and cookie.scheme in (None, target.scheme)
+        and cookie.port in (None, target.port)
+    )
 
 
 def cookie_header(jar: Jar, url: str, now: float) -> str | None:

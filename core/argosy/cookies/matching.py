@@ -24,11 +24,17 @@ class Target:
         The path of the URL, ``/`` at least.
     secure
         Whether the connection is safe from eavesdroppers: https, or this machine itself.
+    scheme
+        ``http`` or ``https``.
+    port
+        The one in the URL, else the scheme's own.
     """
 
     host: str
     path: str
     secure: bool
+    scheme: str
+    port: int
 
     @staticmethod
     def of(url: str) -> Target:
@@ -40,7 +46,9 @@ class Target:
 def _target(url: str) -> Target:
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
-    return Target(host, parts.path or "/", parts.scheme == "https" or _is_loopback(host))
+    secure = parts.scheme == "https"
+    port = parts.port or (443 if secure else 80)
+    return Target(host, parts.path or "/", secure or _is_loopback(host), parts.scheme, port)
 
 
 @lru_cache(maxsize=256)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import time
 from collections.abc import Mapping
+from datetime import UTC
 
 #: A server that asks for more patience than this many seconds is asked again after it.
 LONGEST_RETRY_AFTER = 300.0
@@ -37,11 +38,17 @@ def retry_after(status: int, headers: Mapping[str, str]) -> float | None:
     if status not in THROTTLES or not value:
         return None
     if value.isascii() and value.isdigit():
-        return min(float(value[:9]), LONGEST_RETRY_AFTER)
+        return min(float(value.lstrip("0")[:9] or 0), LONGEST_RETRY_AFTER)
     try:
-        when = email.utils.parsedate_to_datetime(value).timestamp()
+        when = _seconds(value)
         asked = headers.get("Date")
-        now = email.utils.parsedate_to_datetime(asked).timestamp() if asked else time.time()
+        now = _seconds(asked) if asked else time.time()
     except (ValueError, TypeError, OverflowError):
         return None
     return min(max(when - now, 0.0), LONGEST_RETRY_AFTER)
+
+
+def _seconds(date: str) -> float:
+    """Return an HTTP date (RFC 9110 section 5.6.7) in seconds since the epoch; one without a zone is in UTC."""
+    when = email.utils.parsedate_to_datetime(date)
+    return (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp()

@@ -25,7 +25,7 @@ class Dispatcher:
     on_event
         One more, a plain function of the calling program; what it raises reaches nobody else.
     redactor
-        Keeps secrets out of what a failing observer says.
+        Keeps secrets out of every event, and of what a failing observer says.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Dispatcher:
 
     def emit(self, kind: EventKind, item: str | None = None, data: Mapping[str, Any] | None = None) -> None:
         """Give an event to everybody."""
-        event = Event(kind, time.time(), item, data or {})
+        event = Event(kind, time.time(), item, self._redactor.scrub_all(data or {}))
         with self._mutex:
             if kind is EventKind.RUN_NOTICE:
                 message = str(event.data["message"])

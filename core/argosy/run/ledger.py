@@ -22,6 +22,7 @@ from typing import Any
 from argosy.errors import LedgerError
 from argosy.locks import FileLock
 from argosy.model import Failure, Item, KeptFile, Outcome, State, Verification
+from argosy.reasons import hint_of
 from argosy.run.causes import disk_error
 
 #: The folder of everything that is argosy's own in a target directory.
@@ -129,6 +130,7 @@ class Ledger:
                 uri = f"{self.path.absolute().as_uri()}?mode=ro" if self.path.exists() else "file::memory:"
                 self.db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
             else:
+                self._make()
                 self.db = sqlite3.connect(
                     self.path, isolation_level=None, timeout=60.0, check_same_thread=False
                 )
@@ -149,6 +151,20 @@ class Ledger:
                 lock.release()
                 raise disk_error(lock.path, error) from None
             self._alive = lock
+
+    def _make(self) -> None:
+        """Make the file, for this user alone: it knows URLs, and they may carry secrets; never through a link."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            os.close(os.open(self.path, flags, 0o600))
+        except OSError as error:
+            raise LedgerError(
+                f"The ledger {self.path} cannot be opened: {error.strerror}.",
+                hint=hint_of(
+                    error,
+                    "Check the permissions of the target directory; the ledger is a file, and no link to one.",
+                ),
+            ) from None
 
     def close(self) -> None:
         """Give up what this run still claims, and close."""

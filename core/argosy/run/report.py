@@ -136,7 +136,7 @@ class Report:
             "failures_total": self.counts.failed,
         }
 
-    def write(self, path: Path, items: Iterable[tuple[Row, bool]], scrub: Callable[[str], str]) -> None:
+    def write(self, path: Path, items: Iterable[tuple[Row, bool]], scrub: Callable[[Any], Any]) -> None:
         """Write it with all its items; they are written one by one, and the file appears only whole.
 
         Parameters
@@ -146,14 +146,14 @@ class Report:
         items
             What the ledger says of each item of the plan, and whether it was to be done.
         scrub
-            Takes secrets out of an id, which may be a URL.
+            Takes secrets out of JSON values: an id may be a URL, and a title or a name what a server says.
 
         Raises
         ------
         StorageError
             If it cannot be written.
         """
-        head = json.dumps(self.to_dict(), ensure_ascii=False, indent=2).removesuffix("\n}")
+        head = json.dumps(scrub(self.to_dict()), ensure_ascii=False, indent=2).removesuffix("\n}")
         temporary = path.with_name(f".{path.name}.{self.run[:8]}.tmp")
         try:
             with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
@@ -166,17 +166,17 @@ class Report:
             raise disk_error(path, error) from None
 
 
-def _lines(items: Iterable[tuple[Row, bool]], scrub: Callable[[str], str]) -> Iterator[str]:
+def _lines(items: Iterable[tuple[Row, bool]], scrub: Callable[[Any], Any]) -> Iterator[str]:
     comma = ""
     for row, was_to_do in items:
         done = "done" if was_to_do else "skipped"
         value = {
-            "id": scrub(row.id),
+            "id": row.id,
             "title": row.title,
             "state": {"done": done, "failed": "failed"}.get(row.state, "left"),
             "files": [asdict(file) for file in row.files] if row.state == "done" else [],
             "bytes": row.bytes,
             "error": row.failure.message if row.failure else None,
         }
-        yield f"{comma}\n    {json.dumps(value, ensure_ascii=False)}"
+        yield f"{comma}\n    {json.dumps(scrub(value), ensure_ascii=False)}"
         comma = ","

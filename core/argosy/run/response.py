@@ -7,6 +7,9 @@ import requests
 from argosy.errors import TransferError
 from argosy.pacing.retry_after import retry_after
 
+#: Digits of a length that are believed: 10^18 bytes are more than any file has, and int() refuses thousands.
+MOST_DIGITS = 18
+
 #: Statuses that may be different next time, though the server did not ask for patience.
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -16,7 +19,7 @@ def content_length(response: requests.Response) -> int | None:
     value = response.headers.get("Content-Length")
     if value is None or "chunked" in response.headers.get("Transfer-Encoding", "").lower():
         return None
-    if not (value.isascii() and value.isdigit()):
+    if not (value.isascii() and value.isdigit() and len(value) <= MOST_DIGITS):
         raise TransferError(
             f"The server announces {value[:40]!r} as a length.", kind="length", retryable=True
         )

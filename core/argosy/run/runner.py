@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -57,6 +58,8 @@ class Run:
         Asks the person for a secret, or None where nobody can be asked.
     report_file
         Where to write the report with all its items, or None.
+    redactor
+        Learns the secrets of the run, and keeps them out of all it says; its own where left out.
     """
 
     def __init__(
@@ -69,11 +72,12 @@ class Run:
         on_event: Callable[[Event], None] | None = None,
         ask: Callable[[str], str] | None = None,
         report_file: Path | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         self.settings = settings
         self.registry = registry
         self.stop = stop or Stop()
-        self._redactor = Redactor()
+        self._redactor = redactor or Redactor()
         self._observers = observers
         self._on_event = on_event
         self._ask = asked_once(ask) if ask is not None else None
@@ -99,6 +103,15 @@ class Run:
         if self.settings.source is None:
             raise no_source()  # before anything is made on the disk
         self._clock = time.time(), time.monotonic()
+        try:
+            return self._execute()
+        except ArgosyError as error:
+            self._redactor.scrub_error(error)
+            raise
+        except OSError as error:  # where nobody expected it: out of file descriptors, mostly
+            raise disk_error(self.settings.directory, error) from None
+
+    def _execute(self) -> Report:
         environment, ledger = self._open()
         try:
             choice = choose(environment, self.registry)
@@ -132,6 +145,8 @@ class Run:
             directory.mkdir(parents=True, exist_ok=True)
             # for this user alone: it knows the URLs of what is not done, and they may carry secrets
             (directory / PRIVATE).mkdir(mode=0o700, exist_ok=True)
+            if (directory / PRIVATE).is_symlink():
+                raise NotADirectoryError(errno.ENOTDIR, "it is a link, and nothing is written through one")
             area = StagingArea(directory)
             area.path.mkdir(exist_ok=True)
             area.tidy()
@@ -256,9 +271,10 @@ class Run:
             self._failed += 1
             if len(self._failures) < MOST_FAILURES:
                 title = ledger.rows([outcome.item])[outcome.item].title
-                self._failures.append((self._redactor.scrub(outcome.item), title, outcome.failure))
+                id_, title = self._redactor.scrub_all((outcome.item, title))
+                self._failures.append((id_, title, outcome.failure))
         if outcome.fatal is not None and self._error is None:
-            self._error = outcome.fatal
+            self._error = self._redactor.scrub_error(outcome.fatal)
             self._emit(EventKind.RUN_STOPPING, None, {"message": str(outcome.fatal)})
             self.stop.drain()
 
@@ -272,6 +288,8 @@ class Run:
                 "The run was stopped; the session and everything done so far are saved.",
                 hint="Start it again to go on.",
             )
+        if self._error is not None:
+            self._redactor.scrub_error(self._error)
         left = sum(plan.unfinished().values())
         skipped = planned.items - self._done - self._failed - left
         started, begun = self._clock
@@ -304,7 +322,7 @@ class Run:
         )
         self._emit(EventKind.RUN_FINISHED, None, report.to_dict())
         if self._report_file is not None:
-            report.write(self._report_file, plan.rows(), self._redactor.scrub)
+            report.write(self._report_file, plan.rows(), self._redactor.scrub_all)
         return report
 
     def _close(self, environment: Environment, ledger: Ledger) -> None:

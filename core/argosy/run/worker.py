@@ -185,10 +185,7 @@ class Worker:
         return Failure(kind, scrub(message), scrub(url) if url else None, plugin)
 
     def _scrubbed(self, error: ArgosyError | None) -> ArgosyError | None:
-        if error is not None:
-            error.message = self._environment.redactor.scrub(error.message)
-            error.args = (error.message,)
-        return error
+        return None if error is None else self._environment.redactor.scrub_error(error)
 
     def _progress(self, id_: str, received: _Counter) -> Progress:
         emit, scrub = self._emit, self._environment.redactor.scrub

@@ -115,6 +115,8 @@ class SessionKeeper:
         release = self._acquire()
         try:
             record = self._read()
+            for cookie in record.cookies:
+                self._watch.secret(cookie.value)  # a run that sends nothing may have plugins that read it
             if self._doubt_left(record) <= 0:
                 self._usable(record)
             # else the first lease waits, and the session is not held meanwhile

@@ -124,8 +124,7 @@ class ExclusiveLease:
         Called where somebody else changed the session under our hold: a lock file that was removed, a
         lease that outlived its time. Their token stands; ours is given up.
     on_token
-        Called with the value of each cookie that is sent, and of each that comes once it is stored, so that
-        it can be redacted.
+        Called with the value of each cookie that is sent, and of each that comes, so that it can be redacted.
     learner
         Says what the answer teaches.
     """
@@ -164,6 +163,7 @@ class ExclusiveLease:
 
         def changes(record: SessionRecord) -> dict[str, object]:
             cookies = jar.settle(record.cookies, headers, url, time.time(), date)
+            _tell(self._on_token, cookies, record.cookies)  # before anybody can read them in the store
             learned = self._learner.after(record, cookies, url)
             if learned is not record.learned:
                 self.stamp = replace(self.stamp, taught=_taught(learned))
@@ -173,9 +173,7 @@ class ExclusiveLease:
             over = self._learner.tokens.over(record.cookies, cookies)
             return {**news, "status": Status.DEAD if over else Status.IDLE, "holder": None}
 
-        before = self._record.cookies
         self._commit(changes)
-        _tell(self._on_token, self._record.cookies, before)
 
     def unsent(self) -> None:
         """Clear the mark; the token was not spent."""
@@ -273,6 +271,7 @@ class SharedLease:
                 changes["status"] = Status.DEAD
             if not changes:
                 break
+            _tell(self._on_token, cookies, newest.cookies)  # before anybody can read them in the store
             try:
                 put(self._store, changed(newest, **changes), newest)
             except GenerationMoved:
@@ -280,7 +279,6 @@ class SharedLease:
                 if newest.logins != sent.logins:
                     return
             else:
-                _tell(self._on_token, cookies, newest.cookies)
                 break
         if learned is not sent.learned:
             self.stamp = replace(self.stamp, taught=_taught(learned))

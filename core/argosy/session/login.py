@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import requests
 
 from argosy.contracts.auth import Auth
+from argosy.cookies import jar
 from argosy.cookies.cookie import Cookie
 from argosy.cookies.jar import Jar
 from argosy.errors import ArgosyError, LoginFailed, TransferError
@@ -28,13 +29,27 @@ class CookieJar:
     def __init__(self, http: requests.Session, number: int = 1) -> None:
         self.http = http
         self.number = number
-        self.cookies: Jar = ()
+        self.on_token: Callable[[str], None] = lambda value: None
+        self._cookies: Jar = ()
+
+    @property
+    def cookies(self) -> Jar:
+        """What is in the jar; `on_token` is told each value that comes into it, so that it can be redacted."""
+        return self._cookies
+
+    @cookies.setter
+    def cookies(self, cookies: Jar) -> None:
+        for cookie in cookies:
+            if cookie not in self._cookies:
+                self.on_token(cookie.value)
+        self._cookies = cookies
 
     def add_cookies(self, cookies: Iterable[Cookie]) -> None:
         """Put cookies into the jar that did not come with a response."""
-        kept = {cookie.key: cookie for cookie in self.cookies}
-        kept.update((cookie.key, cookie) for cookie in cookies)
-        self.cookies = tuple(kept.values())
+        kept = self.cookies
+        for cookie in cookies:
+            kept = jar.put(kept, cookie, 0.0)  # what has ended is taken out when the login is over
+        self.cookies = kept
 
 
 def logger_in(auth: Auth, open_jar: Callable[[], CookieJar]) -> Callable[[], Jar]:
@@ -49,9 +64,10 @@ def logger_in(auth: Auth, open_jar: Callable[[], CookieJar]) -> Callable[[], Jar
     """
 
     def log_in() -> Jar:
-        jar = open_jar()
+        opened = open_jar()
+        opened.on_token = auth.context.on_secret
         try:
-            auth.login(jar)
+            auth.login(opened)
         except ArgosyError:
             raise
         except requests.RequestException as error:
@@ -69,8 +85,8 @@ def logger_in(auth: Auth, open_jar: Callable[[], CookieJar]) -> Callable[[], Jar
                 plugin=auth.name,
             ) from None
         finally:
-            jar.http.close()
+            opened.http.close()
         now = time.time()
-        return tuple(cookie for cookie in jar.cookies if not cookie.expired(now))
+        return tuple(cookie for cookie in opened.cookies if not cookie.expired(now))
 
     return log_in

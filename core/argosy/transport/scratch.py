@@ -13,7 +13,7 @@ from urllib3.response import BaseHTTPResponse
 from argosy.cookies import jar
 from argosy.session.login import CookieJar
 from argosy.transport.sending import POOL_CLASSES
-from argosy.transport.session import plain_session
+from argosy.transport.session import PlainSession
 
 
 class _ScratchAdapter(HTTPAdapter):
@@ -66,7 +66,7 @@ def open_jar(timeout: tuple[float, float], number: int = 1) -> CookieJar:
     number
         Which session it is for, from 1.
     """
-    session: Any = plain_session()
+    session: Any = PlainSession()
     opened = CookieJar(session, number)
     adapter = _ScratchAdapter(timeout)
     adapter.target = opened

@@ -13,6 +13,7 @@ from requests.cookies import RequestsCookieJar
 
 from argosy._version import __version__
 from argosy.contracts.auth import ResponseHead
+from argosy.cookies.matching import Target
 from argosy.errors import Refused
 from argosy.pacing import Pacer
 from argosy.session.keeper import SessionKeeper
@@ -32,15 +33,10 @@ _PLAIN = frozenset({"allow_redirects", "params", "stream", "timeout"})
 MAX_REDIRECTS = 10
 
 
-def plain_session() -> requests.Session:
-    """Return a requests session that takes nothing from its surroundings.
-
-    No proxies and no ``.netrc`` from the environment, and no cookie jar of its own beside the session's
-    record. Compression is not asked for: a truncated body that was compressed ends early without an error.
-    """
-    session = requests.Session()
-    make_plain(session)
-    return session
+#: Headers that say nothing of who asks. Any other may be a credential (``X-Api-Key``), and stays at its origin.
+_HARMLESS = frozenset(
+    {"accept", "accept-encoding", "accept-language", "connection", "if-range", "range", "user-agent"}
+)
 
 
 class _NoJar(RequestsCookieJar):
@@ -50,13 +46,39 @@ class _NoJar(RequestsCookieJar):
         """Do nothing."""
 
 
-def make_plain(session: requests.Session) -> None:
-    """Make a session one that takes nothing from its surroundings."""
-    session.trust_env = False
-    session.max_redirects = MAX_REDIRECTS
-    session.cookies = _NoJar(policy=DefaultCookiePolicy(allowed_domains=[]))
-    session.headers["User-Agent"] = f"argosy/{__version__}"
-    session.headers["Accept-Encoding"] = "identity"
+class PlainSession(requests.Session):
+    """A requests session that takes nothing from its surroundings, and no credentials to another origin.
+
+    No proxies and no ``.netrc`` from the environment, and no cookie jar of its own beside the session's
+    record. Compression is not asked for: a truncated body that was compressed ends early without an error.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.max_redirects = MAX_REDIRECTS
+        self.cookies = _NoJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+        self.headers["User-Agent"] = f"argosy/{__version__}"
+        self.headers["Accept-Encoding"] = "identity"
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Leave behind what may be a credential where a redirect leads to another origin.
+
+        requests itself takes along all but ``Authorization``, and a form with its password after a 307.
+
+        Raises
+        ------
+        requests.RequestException
+            If the request has a body; nothing was sent to the other origin.
+        """
+        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]  # the stubs leave it out
+        old, new = (Target.of(url or "") for url in (response.request.url, prepared_request.url))
+        if (old.scheme, old.host, old.port) == (new.scheme, new.host, new.port):
+            return
+        if prepared_request.body is not None:
+            raise requests.RequestException("a redirect would have sent the form to another origin")
+        for name in [name for name in prepared_request.headers if name.lower() not in _HARMLESS]:
+            del prepared_request.headers[name]
 
 
 @dataclass(slots=True)
@@ -66,7 +88,7 @@ class LoginDoubts:
     raised: bool = False
 
 
-class AuthorizedSession(requests.Session):
+class AuthorizedSession(PlainSession):
     """Sends requests on one session; a refusal is judged, the session renewed, and the request sent again.
 
     Parameters
@@ -100,7 +122,6 @@ class AuthorizedSession(requests.Session):
         on_accepted: Callable[[float, int], None] = lambda sent_at, logins: None,
     ) -> None:
         super().__init__()
-        make_plain(self)
         self.keeper = keeper
         self._is_refusal = is_refusal
         connect, headers, read = timeout

@@ -68,3 +68,12 @@ def test_an_unreadable_file(tmp_path: Path) -> None:
     path.symlink_to("/proc/self/mem")
     with pytest.raises(ConfigError, match="cannot be read: Input/output error"):
         load_file(path)
+
+
+def test_keys_of_very_many_parts_are_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "argosy.toml"
+    path.write_text("a." * 50_000 + "b = 1", "utf-8")
+    with pytest.raises(ConfigError, match="too deeply"):
+        load_file(path)
+    path.write_text('directory = "' + "a." * 30 + 'b"\n' + ".".join("a" * 9) + " = 1", "utf-8")
+    assert len(load_file(path)) == 2

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy.cookies.cookie import Cookie
-from argosy.cookies.jar import concerns, cookie_header, matching, settle
+from argosy.cookies.jar import Jar, concerns, cookie_header, matching, settle
 from argosy.cookies.matching import default_path, domain_match, is_public_suffix, path_match
 from argosy.cookies.set_cookie import MAX_AGE
 
@@ -100,7 +100,7 @@ def test_domains(url: str, domain: str, kept: tuple[str, bool] | None) -> None:
 def test_a_host_only_cookie_is_not_sent_below() -> None:
     jar = settle((), ["a=1; Path=/", "b=2; Path=/; Domain=www.library.example"], URL, NOW)
     assert cookie_header(jar, "https://x.www.library.example/", NOW) == "b=2"
-    assert cookie_header(jar, "https://www.library.example:8443/", NOW) == "a=1; b=2"
+    assert cookie_header(jar, "https://www.library.example:443/", NOW) == "a=1; b=2"
     assert cookie_header(jar, "https://library.example/", NOW) is None
     assert cookie_header(jar, "https://evilwww.library.example/", NOW) is None
 
@@ -204,9 +204,34 @@ def test_expired_cookies_are_not_sent_and_nothing_changes_in_place() -> None:
     assert matching((), URL, NOW) == []
 
 
-def test_concerns_is_about_hosts() -> None:
+@pytest.mark.torture(11)
+@pytest.mark.parametrize("domain", ["", "; Domain=library.example"])
+def test_nothing_crosses_an_origin(domain: str) -> None:
+    jar = settle((), [f"token=1; Path=/{domain}"], "https://library.example:8443/", NOW)
+    assert cookie_header(jar, "https://library.example:8443/x", NOW) == "token=1"
+    for other in ("https://library.example/", "http://library.example:8443/", "http://library.example/"):
+        assert cookie_header(jar, other, NOW) is None
+        assert not concerns(jar, other)
+        # nor can another origin take the token's place
+        both = settle(jar, [f"token=evil; Path=/{domain}"], other, NOW)
+        assert cookie_header(both, "https://library.example:8443/x", NOW) == "token=1"
+        assert cookie_header(both, other, NOW) == "token=evil"
+        assert [c.value for c in settle(both, ["token=; Path=/; Max-Age=0" + domain], other, NOW)] == ["1"]
+
+
+def test_an_imported_cookie_goes_wherever_its_host_is_and_is_replaced() -> None:
+    jar: Jar = (Cookie("other", "1", "library.example"), Cookie("token", "1", "library.example"))
+    assert cookie_header(jar, "https://library.example:8443/", NOW) == "other=1; token=1"
+    jar = settle(jar, ["token=2; Path=/; Domain=library.example"], "https://library.example:8443/", NOW)
+    assert cookie_header(jar, "https://library.example:8443/", NOW) == "other=1; token=2", (
+        "never two of one name"
+    )
+    assert cookie_header(jar, "https://library.example/", NOW) == "other=1"
+
+
+def test_concerns_is_about_origins() -> None:
     jar = settle((), ["a=1; Path=/deep", "b=1; Domain=library.example"], URL, NOW)
-    assert concerns(jar, "http://www.library.example/other")
+    assert concerns(jar, "https://www.library.example/other")
     assert concerns(jar, "https://cdn.library.example/")
     assert not concerns(jar[:1], "https://cdn.library.example/")
     assert not concerns(jar, "https://library.example.org/")

@@ -22,7 +22,7 @@ from argosy.session.record import SessionRecord
 from argosy.testing import LibraryServer
 from argosy.transport.adapter import LeasedAdapter
 from argosy.transport.scratch import open_jar
-from argosy.transport.session import plain_session
+from argosy.transport.session import PlainSession
 from argosy_plugins.cookie_stores.memory import MemoryStore
 
 #: Takes a connection and the number of the request on it (from 0), with its head read; sends what it likes.
@@ -101,7 +101,7 @@ class Reader:
 
     def __init__(self, store: MemoryStore, *, deadline: float = 20.0, lease: str = "exclusive") -> None:
         self.store = store
-        self.http = plain_session()
+        self.http = PlainSession()
         self.adapter = LeasedAdapter(store, lease=lease, deadline=deadline)
         self.http.mount("http://", self.adapter)
 

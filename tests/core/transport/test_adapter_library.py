@@ -18,7 +18,7 @@ from argosy.session.record import Status
 from argosy.testing import Fault, LibraryServer, ServerFactory, body_of
 from argosy.testing.contracts.waiting import Thread
 from argosy.transport.adapter import LeasedAdapter
-from argosy.transport.session import AuthorizedSession, plain_session
+from argosy.transport.session import AuthorizedSession, PlainSession
 from argosy_plugins.cookie_stores.json_file import JsonFileStore
 
 
@@ -40,7 +40,7 @@ def test_sixteen_threads_on_one_requests_session(
     if store_name == "json-file":
         store = JsonFileStore({}, PluginContext(base=tmp_path, directory=tmp_path))
     SessionKeeper(store, "default", login=member(server)._login).ensure()
-    http = plain_session()
+    http = PlainSession()
     http.mount(server.url, LeasedAdapter(store))
 
     def read(number: int) -> None:

@@ -16,6 +16,7 @@ from argosy.run.processes.link import Link
 from argosy.run.sessions.pool import Share
 from argosy.run.stop import Stop
 from argosy.session.allowance import RemoteAllowance
+from argosy.streams import Streams
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
@@ -81,12 +82,15 @@ class RemoteWorker:
                     self._link = Link(recipe.address, stop)
                 except OSError:
                     raise Interrupted("The run is over.") from None
+                redactor = Redactor()
+                self._streams = Streams(redactor)
+                self._streams.__enter__()  # until the end of this process's work: plugins print here, too
                 self._environment = Environment(
                     recipe.settings,
                     recipe.registry,
                     self._link.emit,
                     stop,
-                    Redactor(),
+                    redactor,
                     self._ask,
                     recipe.share,
                     RemoteAllowance(self._link.ask),
@@ -112,6 +116,7 @@ class RemoteWorker:
             self._environment.close()
         self._tell()
         self._link.close()
+        self._streams.__exit__(None, None, None)
 
 
 _made: dict[str, RemoteWorker] = {}

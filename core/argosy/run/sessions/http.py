@@ -8,13 +8,13 @@ from typing import Any
 import requests
 from requests.adapters import BaseAdapter
 
-from argosy.transport.session import make_plain
+from argosy.transport.session import PlainSession
 
 #: Positional arguments of `requests.Session.request`, behind the URL, from which on the headers are among them.
 HEADERS_PLACE = 3
 
 
-class PoolSession(requests.Session):
+class PoolSession(PlainSession):
     """Sends each request on a session of a pool.
 
     Parameters
@@ -27,7 +27,6 @@ class PoolSession(requests.Session):
 
     def __init__(self, send: Callable[..., requests.Response], adapter: Callable[[str], BaseAdapter]) -> None:
         super().__init__()
-        make_plain(self)
         self._send = send
         self._adapter = adapter
 

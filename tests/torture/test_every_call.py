@@ -1,0 +1,206 @@
+"""The torture loop: every system call of a small run fails once, and the rule above all rows holds.
+
+A run is traced to count its calls. Then call k of a kind fails, for each kind and each k, and a run without a fault
+follows. ``strace`` injects the error into the real call of the real process. A sample of the calls is taken
+for as many seconds as ``ARGOSY_TORTURE_SECONDS`` says (default 25), chosen by ``ARGOSY_TORTURE_SEED``;
+``ARGOSY_TORTURE_SECONDS=all`` takes all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from argosy.testing import LibraryServer
+from hazards import TOKEN
+from voyage import Voyage, set_out
+
+SECONDS = os.environ.get("ARGOSY_TORTURE_SECONDS", "25")
+SEED = int(os.environ.get("ARGOSY_TORTURE_SEED", "0")) or random.randrange(1, 2**31)
+STRACE = shutil.which("strace")
+
+#: Seconds after which a run hangs; it takes less than one.
+PATIENCE = 60.0
+
+#: Which calls fail, and how: what a disk, a network or a system that is out of something answers.
+FAULTS = {
+    "openat": ("EIO", "EMFILE", "EACCES"),
+    "read": ("EIO",),
+    "pread64": ("EIO",),
+    "write": ("ENOSPC", "EIO"),
+    "pwrite64": ("ENOSPC", "EIO"),
+    "fsync": ("EIO",),
+    "fdatasync": ("EIO", "ENOSPC"),
+    "ftruncate": ("EIO",),
+    "rename": ("EIO", "ENOSPC"),
+    "link": ("EIO", "EPERM", "ENOSPC"),
+    "unlink": ("EACCES", "EIO"),
+    "mkdir": ("ENOSPC", "EACCES"),
+    "newfstatat": ("EIO", "EACCES"),
+    "getdents64": ("EIO",),
+    "flock": ("ENOLCK", "EIO"),
+    "fcntl": ("EIO",),
+    "socket": ("EMFILE",),
+    "connect": ("ECONNREFUSED", "ETIMEDOUT"),
+    "sendto": ("ECONNRESET", "EPIPE"),
+    "recvfrom": ("ECONNRESET", "ETIMEDOUT"),
+}
+
+
+class Warm:
+    """Runs ``argosy`` in children of one process in which everything is imported."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).parent.parent / "warm.py")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        with self._process:
+            self._process.stdin.close()  # type: ignore[union-attr]  # it is a pipe
+
+    def _order(self, **order: object) -> None:
+        print(json.dumps(order), file=self._process.stdin, flush=True)
+
+    def _answer(self) -> int:
+        return int(self._process.stdout.readline())  # type: ignore[union-attr]  # it is a pipe
+
+    def up(self, voyage: Voyage) -> None:
+        """Import what a run needs by running it here."""
+        self._order(warm=True, arguments=["download", str(voyage.file)])
+        assert self._answer() == 0
+
+    def run(self, voyage: Voyage, *strace: str) -> tuple[int, str]:
+        """Run a voyage, under ``strace`` where it is given options; return the exit code and what was shown."""
+        shown = self._root / "shown"
+        self._order(arguments=["download", str(voyage.file)], shown=str(shown))
+        pid = self._answer()
+        tracer = None
+        if strace:
+            command = [str(STRACE), "-f", "-p", str(pid), *strace]
+            tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+            assert tracer.stderr is not None
+            attached = tracer.stderr.readline()
+            if "attached" not in attached:
+                os.kill(pid, signal.SIGKILL)
+                self._answer()
+                tracer.communicate()
+                pytest.skip(f"strace cannot trace here: {attached.strip()}")
+        os.kill(pid, signal.SIGCONT)
+        patience = threading.Timer(PATIENCE, os.kill, (pid, signal.SIGKILL))
+        patience.start()
+        code = self._answer()
+        patience.cancel()
+        if tracer is not None:
+            tracer.communicate()
+        return code, shown.read_text("utf-8", "replace")
+
+
+@pytest.fixture
+def warm(tmp_path: Path) -> Iterator[Warm]:
+    if STRACE is None:
+        pytest.skip("there is no strace here")
+    made = Warm(tmp_path)
+    yield made
+    made.close()
+
+
+def small(root: Path, server: LibraryServer) -> Voyage:
+    root.mkdir()
+    # urllib3 takes EPIPE for a server that has answered already; here it has not, and that takes the whole timeout
+    timeout = {"connect": 5, "headers": 5, "read": 5}
+    return set_out(root, server, items=2, size=3000, max_workers=1, timeout=timeout)
+
+
+def calls_of(trace: Path) -> Counter[str]:
+    """Return how many calls of each kind a thread makes, at most: each thread is counted by itself."""
+    threads: Counter[tuple[str, str]] = Counter()
+    for line in trace.read_text("utf-8", "replace").splitlines():
+        if found := re.match(r"(\d+) +(\w+)\(", line):
+            threads[found[1], found[2]] += 1
+    most: Counter[str] = Counter()
+    for (_, call), number in threads.items():
+        most[call] = max(most[call], number)
+    return most
+
+
+def what_is_wrong(voyage: Voyage, code: int, shown: str) -> list[str]:
+    """Return what is not as it must be after a run, whatever went wrong in it."""
+    wrong = voyage.damaged()
+    if code not in (0, 1, 2, 3, 5, 7):
+        wrong.append(f"exit code {code}")
+    if code == 0:
+        wrong += voyage.wrong()
+    wrong += [f"shown: {word}" for word in ("Traceback", "mistake in argosy") if word in shown]
+    if TOKEN.search(shown.encode()) or voyage.server.password in shown:
+        wrong.append("a secret was shown")
+    if code and not re.search(r"argosy: error: |failed", shown):
+        wrong.append("nothing was said")
+    ledger = voyage.library / ".argosy" / "ledger.sqlite"
+    if ledger.exists() and ledger.stat().st_size:
+        db = sqlite3.connect(ledger)
+        made = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'items'").fetchone()
+        states = dict(db.execute("SELECT state, count(*) FROM items GROUP BY state")) if made else {}
+        db.close()
+        if states and sum(states.values()) != 2:
+            wrong.append(f"the ledger knows {states}")
+    return wrong
+
+
+@pytest.mark.timeout(7200)
+@pytest.mark.torture(36, 37, 44)
+def test_every_call_fails_once(warm: Warm, tmp_path: Path, library_server: type[LibraryServer]) -> None:
+    server = library_server(discipline="revoke")
+    warm.up(small(tmp_path / "warm", server))
+    trace = tmp_path / "trace"
+    code, shown = warm.run(
+        small(tmp_path / "counted", server), "-o", str(trace), "-e", f"trace={','.join(FAULTS)}"
+    )
+    assert code == 0, shown
+    calls = calls_of(trace)
+    assert calls["fsync"] > 0, "nothing was traced"
+    assert calls["sendto"] > 0
+    cases = [
+        (call, k, e) for call, number in calls.items() for k in range(1, number + 1) for e in FAULTS[call]
+    ]
+    random.Random(SEED).shuffle(cases)
+    end = time.monotonic() + (1e9 if SECONDS == "all" else float(SECONDS))
+    done, bad = 0, []
+    for call, k, error in cases:
+        if time.monotonic() > end:
+            break
+        done += 1
+        root = tmp_path / "voyage"
+        voyage = small(root, server)
+        server.reset_stats()
+        code, shown = warm.run(
+            voyage, "-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={k}"
+        )
+        wrong = what_is_wrong(voyage, code, shown)
+        again, shown_again = warm.run(voyage)
+        if again or voyage.wrong():
+            wrong.append(f"the next run ended with {again}, {voyage.wrong()}, and said: {shown_again}")
+        if server.stats().replaced_tokens_sent:
+            wrong.append("a replaced token was sent")
+        if wrong:
+            bad.append(f"{call} {k} {error}: exit code {code}: {'; '.join(wrong)}\n{shown}")
+        shutil.rmtree(root)
+    print(f"{done} of {len(cases)} calls failed, seed {SEED}: {dict(calls)}")
+    assert done
+    assert not bad, f"{len(bad)} of {done}, seed {SEED}:\n" + "\n".join(bad)
