@@ -88,7 +88,6 @@ LEASES = {
     "send once": [
         ("adapters.SendsAgain", "not_sent_again", "a replaced token was sent"),
         ("keepers.KeepsTheMarkOfWhatWasNotSent", "what_was_not_sent", "leaves no doubt"),
-        ("adapters.TakesUnsentForLost", "failure_to_connect", "must cost no login"),
     ],
     "settle first": [
         ("keepers.DoesNotCommit", "settling_is_one", "settling must store the new token"),
@@ -122,7 +121,7 @@ LEASES = {
     "compare generations": [("keepers.IsNotFenced", "holder_that_lapsed", "must leave the winner's token")],
     "bind the token last": [
         ("keepers.SleepsWithTheLease", "politeness", "must not be held while waiting"),
-        ("adapters.BindsTheTokenEarly", "threads_share", "a replaced token was sent"),
+        ("keepers.BindsTheTokenEarly", "threads_share", "a replaced token was sent"),
     ],
     "power loss": [
         ("keepers.IgnoresAPowerLoss", "power_loss", "assert 1 == 2"),

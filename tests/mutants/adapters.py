@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import requests
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
-from argosy.cookies import jar
-from argosy.session.lease import Lease
-from argosy.testing.contracts.store_processes import SESSION
 from argosy.transport.adapter import LeasedAdapter
 from argosy.transport.sending import Sending
 
@@ -37,18 +33,10 @@ class TakesLostForUnsent(LeasedAdapter):
     """Rule 6: clears the mark of every request that failed."""
 
     @staticmethod
-    def _give_up(lease: Lease, sending: Sending) -> None:
-        lease.unsent()
-        lease.end(complete=False)
-
-
-class TakesUnsentForLost(LeasedAdapter):
-    """Rule 3: leaves the mark of every request that failed."""
-
-    @staticmethod
-    def _give_up(lease: Lease, sending: Sending) -> None:
-        lease.doubt()
-        lease.end(complete=False)
+    def _give_up(sending: Sending) -> None:
+        if sending.lease is not None:
+            sending.lease.unsent()
+            sending.lease.end(complete=False)
 
 
 class HasNoDeadline(LeasedAdapter):
@@ -56,19 +44,3 @@ class HasNoDeadline(LeasedAdapter):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "deadline": 3600.0})
-
-
-class BindsTheTokenEarly(LeasedAdapter):
-    """Rule 10: takes the token before it queues for the lease."""
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        record = self.keeper.store.read(SESSION)
-        if record is not None and record.logins:
-            early = jar.cookie_header(record.cookies, request.url or "", time.time())
-            request.early = early  # type: ignore[attr-defined]  # a note for the method below
-        return super().send(request, *args, **kwargs)
-
-    @staticmethod
-    def _set_cookies(request: requests.PreparedRequest, lease: Lease) -> None:
-        header = getattr(request, "early", lease.cookie_header(request.url or ""))
-        request.headers["Cookie"] = header

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from argosy.contracts import CookieStore
+from argosy.cookies import jar
 from argosy.errors import ArgosyError, GenerationMoved, LoginFailed, SessionLost
 from argosy.session.identity import this_holder
 from argosy.session.keeper import SessionKeeper
@@ -286,6 +288,18 @@ class SleepsWithTheLease(SessionKeeper):
             return 0.0
 
         return super().lease(url, wait)
+
+
+class BindsTheTokenEarly(SessionKeeper):
+    """Takes the token before it queues for the lease."""
+
+    def lease(self, url: str, admit: Callable[[], float] = lambda: 0.0) -> Any:
+        record = self._read()
+        early = jar.cookie_header(record.cookies, url, time.time())
+        lease = super().lease(url, admit)
+        if record.logins:
+            lease.cookie_header = lambda url: early  # type: ignore[method-assign]  # the rule that is taken out
+        return lease
 
 
 # -- rule 13: a power loss

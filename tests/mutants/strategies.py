@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import pytest
+
 from argosy.contracts import Scope, Work
 from argosy.model import Job, Outcome, State
 from argosy_plugins.strategies import _crew, multiprocess
@@ -69,11 +71,9 @@ class _WithCrew(MultiprocessStrategy):
     crew: Any
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
-        real, multiprocess.Crew = multiprocess.Crew, self.crew  # type: ignore[misc]  # what the mutant is about
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(multiprocess, "Crew", self.crew)
             yield from super().run(jobs, work, max_workers)
-        finally:
-            multiprocess.Crew = real  # type: ignore[misc]  # as it was
 
 
 class _Forgetful(_crew.Crew):

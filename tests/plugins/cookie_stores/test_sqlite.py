@@ -104,7 +104,11 @@ def test_a_damaged_row_is_refused_and_left_as_it_is(path: Path, sql: str, why: s
     before = path.read_bytes()
     store = open_store(path)
     name = "other" if "other" in sql else "default"
-    for call in (lambda: store.read(name), lambda: store.write(SessionRecord(name, 2), 1)):
+    calls: list[Callable[[], object]] = [
+        lambda: store.read(name),
+        lambda: store.write(SessionRecord(name, 2), 1),
+    ]
+    for call in calls:
         with pytest.raises(StoreDamaged, match=why) as error:
             call()
         assert "argosy login CONFIG" in (error.value.hint or "")

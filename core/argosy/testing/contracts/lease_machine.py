@@ -81,9 +81,9 @@ def run_lease_machine(
         "keeper_class": keeper_class,
         "count": 0,
     }
-    machine = type("Machine", (LeaseMachine,), fields)
+    machine: type[LeaseMachine] = type("Machine", (LeaseMachine,), fields)
     run_state_machine_as_test(machine, settings=settings(SETTINGS, max_examples=examples, **options))
-    return int(machine.count)
+    return machine.count
 
 
 class Program:

@@ -188,7 +188,7 @@ class _Hand:
         """Open the store anew on a system where `flock` succeeds for everybody, as on some network file systems."""
         import fcntl
 
-        fcntl.flock = lambda fd, operation: None  # type: ignore[assignment]  # the fault that is looked for
+        fcntl.flock = lambda fd, operation: None  # the fault that is looked for
         self._store = self._recipe.make()
 
     def fill_the_disk(self) -> None:
