@@ -14,6 +14,9 @@ import pytest
 
 from spin import MODELS, TOOLS, search
 
+#: How long a search takes depends on the machine alone.
+pytestmark = pytest.mark.timeout(900)
+
 #: Set where all tests have to run: what is missing is an error then, and no reason to skip.
 NOTHING_MISSING = "ARGOSY_NOTHING_MISSING"
 
