@@ -58,10 +58,10 @@ class SessionKeeper:
         self.store = store
         self.session = session
         self.policy = policy
-        self.logins = 0
-        self.refusals = 0
+        self.logins = self.refusals = 0
         self._login = login
-        self._watch, self.pause = watch, watch.pause
+        self._watch = watch
+        self.pause: Callable[[float], None] = lambda seconds: self._watch.pause(seconds)
         self._allowance = allowance or LoginAllowance(policy.max_logins)
         self._may_renew = may_renew
         self._can_renew = login is not None and policy.renewable
