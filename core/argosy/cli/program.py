@@ -15,7 +15,7 @@ from argosy._version import __version__
 from argosy.cli.lazy import ClosedPipe, LazyGroup
 from argosy.cli.table import COMMANDS
 from argosy.errors import ArgosyError, StorageError
-from argosy.reasons import advice_on
+from argosy.reasons import hint_of
 from argosy.streams import Streams
 
 #: An error in argosy itself (EX_SOFTWARE of sysexits.h).
@@ -108,7 +108,7 @@ def _print_system(error: OSError) -> None:
     print_error(
         StorageError(
             f"The system failed: {error.strerror or type(error).__name__}{where}. Everything done so far is kept.",
-            hint=advice_on(error, "Check the disk and the permissions, then start again."),
+            hint=hint_of(error, "Check the disk and the permissions, then start again."),
         )
     )
 
