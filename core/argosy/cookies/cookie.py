@@ -47,14 +47,19 @@ class Cookie:
     port: int | None = None
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        """What makes it one cookie within an origin: name, domain and path."""
+    def place(self) -> tuple[str, str, str]:
+        """What makes it one cookie to RFC 6265bis: name, domain and path."""
         return self.name, self.domain, self.path
+
+    @property
+    def key(self) -> tuple[str, str, str, str | None, int | None]:
+        """What makes it one cookie here: name, domain, path, scheme and port."""
+        return self.name, self.domain, self.path, self.scheme, self.port
 
     def meets(self, other: Cookie) -> bool:
         """Return whether some request would carry both, were they kept side by side: one replaces the other."""
         return (
-            self.key == other.key
+            self.place == other.place
             and (self.scheme is None or other.scheme is None or self.scheme == other.scheme)
             and (self.port is None or other.port is None or self.port == other.port)
         )

@@ -91,7 +91,7 @@ def _accept(parsed: SetCookie, target: Target, kept: Jar, now: float, date: str 
         target.scheme,
         target.port,
     )
-    if not target.secure and any(old.secure and old.key == cookie.key for old in kept):
+    if not target.secure and any(old.secure and old.place == cookie.place for old in kept):
         return None  # "leave secure cookies alone": plain http must not replace what https set
     return cookie
 
