@@ -1,20 +1,17 @@
-"""What each discipline of a service costs: ``PYTHONPATH=tests python tests/benchmarks/disciplines.py``.
+"""What each discipline of a service costs under the lease that is chosen by watching: refusals, logins, speed.
 
 A library server in a process of its own for each row (50 ms to the first byte, 50 kB at 0.5 MB/s for each
-connection), one session in a json-file store, one worker and then eight, and the lease that is chosen by watching.
-"speed-up" is eight workers over one, for each item; no client can do better than 8 where requests overlap, and
-than 3 where they take turns (150 ms for an item, 50 ms of them with the session). "again" downloads everything
-once more: what was learned is known by then. All figures come from one run, so compare ratios; refusals and logins are the server's own count.
+connection), one session in a json-file store, one worker and then eight. The speed-up is for each item; where
+requests take turns no client can do better than 3, as an item has the session for 50 of its 150 ms. "again"
+downloads everything once more: what was learned is known by then. Refusals and logins are the server's own count.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,7 @@ from argosy.session.policy import Discipline, Policy
 from argosy.session.record import SessionRecord
 from argosy.testing import LibraryServer
 from argosy.transport.session import AuthorizedSession
+from benchmarks.table import Cell, Table
 from voyage import Voyage, set_out
 
 SERVER: dict[str, Any] = {"ttfb": 0.05, "rate": 500_000}
@@ -64,12 +62,12 @@ def download(voyage: Voyage, change: dict[str, Any]) -> argosy.Report:
     return report
 
 
-def measure(settings: dict[str, Any], change: dict[str, Any], items: int, lease: str) -> dict[str, Any]:
+def measure(settings: dict[str, Any], change: dict[str, Any], items: int) -> dict[str, Any]:
     """Return what one service costs."""
     row: dict[str, Any] = {}
     for workers in (1, WORKERS):
         with tempfile.TemporaryDirectory() as folder, LibraryServer(**SERVER, **settings) as server:
-            options = {"max_workers": workers, "lease": lease, "force_redownload": True}
+            options = {"max_workers": workers, "force_redownload": True}
             number = items if workers > 1 else items // 4
             voyage = set_out(Path(folder), server, items=number, size=SIZE, **options)
             report = download(voyage, change)
@@ -123,40 +121,29 @@ def overhead(requests: int, rounds: int) -> tuple[float, float, int]:
     return statistics.median(r for r, _ in ratios), statistics.median(r for _, r in ratios), writes
 
 
-def main() -> None:
-    """Measure, print the tables, and write JSON where asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=int, default=100)
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    options = parser.parse_args()
-    rows: dict[str, dict[str, Any]] = {}
-    print(f"{'the service':<35} {'lease':<10} speed-up  refusals  logins  again: refusals  logins")
+def tables(quick: bool) -> Iterator[Table]:
+    """Measure the services one by one, then what watching costs where nothing is replaced."""
+    items = QUIET + 35 if quick else 100
+    rows: list[dict[str, Cell]] = []
     for name, settings, change in ROWS:
-        row = rows[name] = measure(settings, change, options.items, "auto")
-        print(
-            f"{name:<35} {row['lease']:<10} {row['serial'] / row['seconds']:7.1f}x {row['refused']:9}"
-            f" {row['logins']:7} {row['refused_again']:16} {row['logins_again']:7}",
-            flush=True,
+        row = measure(settings, change, items)
+        rows.append(
+            {
+                "the service": name,
+                "lease": row["lease"],
+                "speed-up": row["serial"] / row["seconds"],
+                "refusals": row["refused"],
+                "logins": row["logins"],
+                "again: refusals": row["refused_again"],
+                "again: logins": row["logins_again"],
+            }
         )
-    told = measure({"discipline": "static"}, {}, options.items, "shared")
-    learned = rows["static: one token"]
-    ratio, cpu, writes = overhead(requests=200, rounds=31)
-    print(
-        f"static, told to be shared, takes {told['seconds'] / learned['seconds']:.2f} of the time of learning it,"
-    )
-    print(f"and {told['again'] / learned['again']:.2f} of the time once it is learned.")
-    print(f"Requests on a static session, auto over shared: {ratio:.2f} per second,")
-    print(f"{cpu:.2f} per second of processor time; writes of the store: {writes}.")
-    if options.json:
-        figures = {
-            "rows": rows,
-            "told": told,
-            "auto_over_shared": ratio,
-            "by_processor_time": cpu,
-            "writes": writes,
-        }
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
-
-
-if __name__ == "__main__":
-    main()
+    title = f"{items} files under the lease auto, {WORKERS} workers over one"
+    yield Table(title, rows, ["No client can do better than 8 where requests overlap, and than 3 where not."])
+    clock, processor, writes = overhead(requests=200, rounds=5 if quick else 41)
+    figures: dict[str, Cell] = {
+        "per second": clock,
+        "per second of processor time": processor,
+        "writes of the store": writes,
+    }
+    yield Table("Requests on a static session, auto over shared", [figures])
