@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from argosy.contracts import CookieStore
 from argosy.cookies import jar
 from argosy.errors import ArgosyError, GenerationMoved, LoginFailed, SessionLost
+from argosy.session.allowance import LoginAllowance
 from argosy.session.identity import this_holder
 from argosy.session.keeper import SessionKeeper
 from argosy.session.lease import ExclusiveLease, changed
@@ -248,9 +249,9 @@ class WipesAfterAFailedLogin(SessionKeeper):
 class LogsInForEver(SessionKeeper):
     """Knows no bound of logins."""
 
-    def _log_in(self, record: SessionRecord, reason: str) -> None:
-        self.policy = replace(self.policy, max_logins=10**9)
-        super()._log_in(record, reason)
+    def _log_in(self, record: SessionRecord, reason: str, *, forget: bool = False) -> None:
+        self._allowance = LoginAllowance(10**9)
+        super()._log_in(record, reason, forget=forget)
 
 
 # -- rules 1 and 9: a holder that lapsed

@@ -10,12 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from argosy.contracts.cookie_store import CookieStore, Release, Scope
+from argosy.contracts.cookie_store import CookieStore, Release
 from argosy.cookies import jar
 from argosy.errors import ArgosyError, GenerationMoved, LoginFailed, SessionLost
-from argosy.session import auto, lost
+from argosy.session import auto, doubt, lost
 from argosy.session.allowance import Allowance, LoginAllowance, told
-from argosy.session.identity import boot_id
 from argosy.session.lease import ExclusiveLease, Lease, Stamp, changed, put
 from argosy.session.lessons import Lessons
 from argosy.session.policy import Discipline, Policy, Watch
@@ -324,21 +323,15 @@ class SessionKeeper:
         )
 
     def _in_doubt(self, record: SessionRecord) -> bool:
-        """Return whether the token may be spent: marked by somebody who is gone, or from before a power loss."""
-        if record.status is Status.IN_FLIGHT:
-            return True
-        lost_power = bool(record.boot) and not record.synced and record.boot != boot_id()
-        return lost_power and self.store.scope is Scope.HOST and bool(record.cookies)
+        return doubt.in_doubt(record, self.store.scope)
 
     def _on_doubt(self) -> str:
         return self.policy.on_doubt or ("login" if self._can_renew else "ask")
 
     def _doubt_left(self, record: SessionRecord) -> float:
         """Return the seconds until a session in doubt may be tried, where the policy is to wait."""
-        if self._on_doubt() != "wait" or record.holder is None or not self._in_doubt(record):
-            return 0.0
-        # no longer than the whole wait, should the wall clock have been set back
-        return min(record.holder.since + self.policy.doubt_wait - time.time(), self.policy.doubt_wait)
+        waits = self._on_doubt() == "wait" and self._in_doubt(record)
+        return doubt.seconds_left(record, self.policy.doubt_wait) if waits else 0.0
 
     def _usable(self, record: SessionRecord) -> None:
         """Log in where there is no session, or where the policy for a session in doubt is to log in."""
