@@ -85,6 +85,7 @@ class FileLock:
     """
 
     _fd: int | None = None  # stays open between two holds
+    _pid = 0  # the process that opened it
     _held = False
 
     def __init__(self, path: Path) -> None:
@@ -108,9 +109,11 @@ class FileLock:
         """
         try:
             while True:
+                if self._fd is not None and self._pid != os.getpid():
+                    self._close()  # after a fork both processes have it, and it would keep neither out
                 if self._fd is None:
                     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-                    self._fd = os.open(self.path, flags, 0o600)
+                    self._fd, self._pid = os.open(self.path, flags, 0o600), os.getpid()
                 fcntl.flock(self._fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
                 if self._is_current(self._fd):
                     self._held = True
@@ -130,7 +133,7 @@ class FileLock:
 
     def release(self) -> None:
         """Free the lock."""
-        if self._held and self._fd is not None:
+        if self._held and self._fd is not None and self._pid == os.getpid():
             self._held = False
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
@@ -187,6 +190,7 @@ class _Waiting:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fd: int | None = None
+        self._pid = 0
 
     def __del__(self) -> None:
         if self._fd is not None:
@@ -210,9 +214,9 @@ class _Waiting:
     def _flock(self, operation: int) -> bool:
         """Return False only where another process is in the way."""
         try:
-            if self._fd is None:
+            if self._fd is None or self._pid != os.getpid():
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-                self._fd = os.open(self._path, flags, 0o600)
+                self._fd, self._pid = os.open(self._path, flags, 0o600), os.getpid()
             fcntl.flock(self._fd, operation)
         except BlockingIOError:
             return False

@@ -211,7 +211,10 @@ def test_a_host_lock_queues_threads_and_meets_the_file_once(path: Path) -> None:
     free()
 
 
-def test_whoever_freed_the_lock_gives_way_to_those_who_wait(path: Path) -> None:
+def test_whoever_freed_the_lock_gives_way_to_those_who_wait(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("argosy.locks._JUST_NOW", float("inf"))  # however slow this machine is
     lock, other = HostLock(path), HostLock(path)
     for _ in range(20):
         release = lock.acquire()
@@ -291,3 +294,17 @@ def test_a_lock_whose_release_fails_is_free(path: Path, monkeypatch: pytest.Monk
         patch.setattr("fcntl.flock", refuse)
         lock.release()
     assert FileLock(path).acquire(wait=False)
+
+
+def test_a_lock_is_not_shared_with_a_fork(path: Path) -> None:
+    lock = FileLock(path)
+    lock.acquire()
+    lock.release()  # its file stays open
+    lock.acquire()
+    child = os.fork()
+    if child == 0:  # pragma: no cover - another process
+        lock.release()  # what it inherited is not its own to free
+        os._exit(7 if not lock.acquire(wait=False) else 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7, "the fork was let in"
+    assert not FileLock(path).acquire(wait=False), "the fork has freed the lock"
+    lock.release()
