@@ -191,6 +191,22 @@ def test_fewer_are_asked_for_when_it_is_known_that_fewer_are_given(set_sail: Set
     assert voyage.server.stats().replaced_tokens_sent == 0
 
 
+def test_lost_answers_at_the_limit_cost_logins_and_no_session(set_sail: SetSail) -> None:
+    """The session in doubt lives on at the service, so the login that replaces it ends another one."""
+    voyage = set_sail(
+        items=200,
+        discipline="revoke",
+        max_workers=6,
+        sessions=3,
+        max_sessions=3,
+        faults=[Fault("lost", every=70, times=2, path="/files/")],
+    )
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, voyage.wrong(), report.sessions, report.notices) == (200, [], 3, ())
+    assert report.logins <= 3 + 2 * 3
+    assert voyage.server.stats().replaced_tokens_sent == 0
+
+
 def test_strict_takes_no_fewer(set_sail: SetSail) -> None:
     voyage = set_sail(items=30, discipline="revoke", max_workers=6, sessions=3, max_sessions=2, strict=True)
     with pytest.raises(SessionLost, match="gives fewer than the 3 sessions asked for"):

@@ -140,7 +140,10 @@ class AuthorizedSession(requests.Session):
                     response.content  # noqa: B018 - reads the body, as requests does
                 return response
             discard(response)
-            if refused_logins is not None and stamp.logins != refused_logins:
+            renewed = refused_logins is not None and stamp.logins != refused_logins
+            if (
+                renewed and not self.keeper.is_suspect
+            ):  # one that another login has ended says nothing of this request
                 self._doubts.raised = True
                 self.keeper.fruitless()
                 raise self._refused(response)
