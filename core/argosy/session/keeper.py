@@ -281,9 +281,7 @@ class SessionKeeper:
         return told or (self._lessons.chosen and auto.is_shared(record.learned))
 
     def _needs_login(self, record: SessionRecord) -> bool:
-        return self._login is not None and (
-            not record.logins or record.status in (Status.DEAD, Status.RETIRED)
-        )
+        return self._login is not None and not record.is_usable
 
     def _acquire(self) -> Release:
         release = self.store.acquire(self.session, wait=False)
@@ -337,15 +335,15 @@ class SessionKeeper:
         """Log in where there is no session, or where the policy for a session in doubt is to log in."""
         if record.status is Status.RETIRED:
             raise self._lose(lost.retired(self.session))
-        if self._needs_login(record):
-            if record.logins and not self.policy.renewable:
-                raise self._lose(lost.ended(self.session))
-            if record.logins:
-                self._renew(record, "the service ended the session")
-            else:
-                self._log_in(record, "first use")
-        elif self._in_doubt(record):
-            self._resolve_doubt(record)
+        if not self._needs_login(record):
+            if self._in_doubt(record):
+                self._resolve_doubt(record)
+        elif not record.logins:
+            self._log_in(record, "first use")
+        elif not self.policy.renewable:
+            raise self._lose(lost.ended(self.session))
+        else:
+            self._renew(record, "the service ended the session")
 
     def _resolve_doubt(self, record: SessionRecord) -> None:
         policy = self._on_doubt()
