@@ -235,13 +235,13 @@ class SessionKeeper:
     def sync(self) -> None:
         """Put the session on stable storage at the end of a run, and say so in its record.
 
-        Its first change after that goes to stable storage before anything is sent (`lease.put`), so a record that
-        says so is the newest one even after a power loss.
+        Its first change after that goes there before anything is sent (`lease.put`): it is the newest after a power loss.
         """
         release = self._acquire()
         try:
             record = self._read()
             if record.generation and not record.synced:
+                self.store.sync()  # what the record says, before it says that it is there
                 self._write(record, synced=True)
         finally:
             release()

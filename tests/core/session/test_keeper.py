@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from argosy.contracts import Scope
-from argosy.errors import LoginFailed, SessionError, SessionInDoubt, SessionLost, TransferError
+from argosy.errors import LoginFailed, SessionError, SessionInDoubt, SessionLost, StoreError, TransferError
 from argosy.session.lost import FRUITLESS
 from argosy.session.policy import Discipline
 from argosy.session.record import Status
@@ -286,6 +286,22 @@ def test_sync_notes_that_the_record_is_on_stable_storage(desk: Any) -> None:
     assert desk.record.generation == generation
     _send(keeper)
     assert not desk.record.synced
+
+
+def test_a_sync_that_fails_leaves_no_claim_behind(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = desk.keeper()
+    keeper.ensure()
+
+    def refuse() -> None:
+        raise StoreError("The disk says no.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.store, "sync", refuse)
+        with pytest.raises(StoreError, match="says no"):
+            keeper.sync()
+    assert not desk.record.synced, "the record says that it is on stable storage, and nobody knows"
+    keeper.sync()
+    assert desk.record.synced
 
 
 @pytest.mark.parametrize("discipline", list(Discipline))
