@@ -7,9 +7,12 @@ import re
 import pytest
 
 from argosy.testing.contracts import store_processes, strategy_suite, waiting
-from mutants import strategies
+from mutants import adapters, keepers, stores, strategies
 
 pytest_plugins = ("pytester",)
+
+#: Imported here, so that other processes find the same classes in every run of pytester, which forgets its imports.
+MUTANTS = (adapters, keepers, stores, strategies)
 
 _IMPORTS = """
 from argosy.testing.contracts.cookie_store import CookieStoreContract
@@ -83,7 +86,7 @@ LEASES = {
         ("keepers.DoesNotMark", "killed_between_sending", "a replaced token was sent"),
         ("keepers.MarksAfterSending", "killed_between_sending", "a replaced token was sent"),
         ("keepers.SendsWithoutTheMark", "cannot_be_written", "DID NOT RAISE.*StoreError"),
-        ("keepers.SendsWithoutTheMark", "store_that_fails", "a request went out without a mark"),
+        ("keepers.SendsWithoutTheMark", "store_that_fails", "DID NOT RAISE.*StoreError"),
     ],
     "send once": [
         ("adapters.SendsAgain", "not_sent_again", "a replaced token was sent"),
@@ -126,6 +129,7 @@ LEASES = {
     "power loss": [
         ("keepers.IgnoresAPowerLoss", "power_loss", "assert 1 == 2"),
         ("keepers.NeverSaysThatItIsSynced", "power_loss", "must say so"),
+        ("keepers.LeavesTheFirstChangeUnsynced", "first_change", "must be on stable storage before"),
     ],
 }
 
@@ -143,6 +147,9 @@ STRATEGIES = [
     ("LeavesItsProcesses", "leaves_no_process", "to end when a run is given up"),
 ]
 
+#: A mutant leaves connections open, which is found in whichever test comes next.
+_QUIET = ("-p", "no:cacheprovider", "-p", "no:unraisableexception")
+
 
 def survivors(pytester: pytest.Pytester, source: str, cases: list[tuple[str, str, str]]) -> list[str]:
     """Run the suites on mutants; return what was not noticed, or not for the reason that it should have been."""
@@ -153,9 +160,7 @@ def survivors(pytester: pytest.Pytester, source: str, cases: list[tuple[str, str
         patch.setattr(waiting, "PATIENCE", 5.0)
         patch.setattr(strategy_suite, "PATIENCE", 2.0)
         patch.setattr(store_processes, "PATIENCE", 20.0)
-        reports = pytester.inline_run("-p", "no:cacheprovider", "-k", chosen).getreports(
-            "pytest_runtest_logreport"
-        )
+        reports = pytester.inline_run(*_QUIET, "-k", chosen).getreports("pytest_runtest_logreport")
     left = []
     for name, tests, words in cases:
         said = [

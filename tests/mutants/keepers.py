@@ -15,6 +15,7 @@ from argosy.session.identity import this_holder
 from argosy.session.keeper import SessionKeeper
 from argosy.session.lease import ExclusiveLease, changed
 from argosy.session.record import SessionRecord, Status
+from argosy.testing.contracts.service import TapedStore
 
 
 class _WithLease(SessionKeeper):
@@ -52,6 +53,13 @@ class MarksAfterSending(_WithLease):
     lease_class = _LateMark
 
 
+class _DeafStore(TapedStore):
+    """Takes what it is told, and keeps nothing of it."""
+
+    def write(self, record: SessionRecord, expected: int) -> None:
+        pass
+
+
 class SendsWithoutTheMark(SessionKeeper):
     """Goes ahead although the mark could not be written."""
 
@@ -59,11 +67,7 @@ class SendsWithoutTheMark(SessionKeeper):
         try:
             return super()._exclusive(release)
         except ArgosyError:
-            lease = _UnmarkedLease.__new__(_UnmarkedLease)
-            lease._store, lease._record, lease._release = self.store, self._read(), release
-            lease._marked, lease._ended, lease.to_end = False, False, False
-            lease._on_token = lambda value: None
-            return lease
+            return ExclusiveLease(_DeafStore(self.store), self._read(), release)
 
 
 # -- rule 3: what was not sent leaves the token good
@@ -234,8 +238,9 @@ class LogsInBesideOthers(SessionKeeper):
 class TriesAFailedLoginAgain(SessionKeeper):
     """Does not remember that a login was not accepted."""
 
-    def _lose(self, error: SessionLost | LoginFailed) -> ArgosyError:
-        return error
+    def _log_in(self, record: SessionRecord, reason: str, *, forget: bool = False) -> None:
+        self._allowance, self._lost = LoginAllowance(10**9), None
+        super()._log_in(record, reason, forget=forget)
 
 
 class WipesAfterAFailedLogin(SessionKeeper):
@@ -318,3 +323,19 @@ class NeverSaysThatItIsSynced(SessionKeeper):
 
     def sync(self) -> None:
         self.store.sync()
+
+
+class _SleepyStore(TapedStore):
+    def sync(self) -> None:
+        pass
+
+
+class LeavesTheFirstChangeUnsynced(SessionKeeper):
+    """Sends the token of a record that says it is on stable storage, and does not put the mark there."""
+
+    def _exclusive(self, release: Any) -> Any:
+        real, self.store = self.store, _SleepyStore(self.store)
+        try:
+            return super()._exclusive(release)
+        finally:
+            self.store = real

@@ -189,6 +189,17 @@ class LeaseRules(StoreSuite):
         desk.fetch(desk.keeper())
         assert desk.service.logins == logins
 
+    def test_the_first_change_after_a_sync_is_synced(self, desk: Desk) -> None:
+        """A record that says that it is on stable storage is the newest one there, even after a power loss."""
+        keeper = desk.keeper()
+        keeper.ensure()
+        keeper.sync()
+        before = desk.store.syncs
+        lease = keeper.lease(URL)
+        assert desk.store.syncs > before, "the mark must be on stable storage before anything is sent"
+        lease.settle(desk.send(lease) or [], URL, None)
+        lease.end()
+
     # -- refusals and logins
 
     def test_refused_programs_log_in_once(self, desk: Desk) -> None:

@@ -120,6 +120,7 @@ class TapedStore(CookieStore):
         self.__dict__["scope"] = store.scope  # the other store's, and so not the class's
         self.store = store
         self.writes: list[SessionRecord] = []
+        self.syncs = 0
         #: Called with each record that was written.
         self.on_write: Callable[[SessionRecord], None] = lambda record: None
         #: Raised by writes instead of writing.
@@ -182,6 +183,7 @@ class TapedStore(CookieStore):
     def sync(self) -> None:
         """Sync."""
         self.store.sync()
+        self.syncs += 1
 
     def _live(self) -> None:
         if self._dead:
