@@ -32,7 +32,7 @@ class Cookie:
         Sent to `domain` itself only, not below it.
     scheme, port
         Where it came from (``https``, 443); it is sent by this scheme, to this port only. None where nobody
-        knows, as of an imported cookie: then any will do.
+        knows, as of an imported cookie and of what replaces it: then any will do.
     """
 
     name: str

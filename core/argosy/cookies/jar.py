@@ -7,6 +7,7 @@ carries it, and the record changes by compare-and-set.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from argosy.cookies.cookie import Cookie
 from argosy.cookies.matching import (
@@ -91,6 +92,8 @@ def _accept(parsed: SetCookie, target: Target, kept: Jar, now: float, date: str 
         target.scheme,
         target.port,
     )
+    if any(old.scheme is None and old.meets(cookie) for old in kept):
+        cookie = replace(cookie, scheme=None, port=None)  # an imported cookie goes on as it began
     if not target.secure and any(old.secure and old.place == cookie.place for old in kept):
         return None  # "leave secure cookies alone": plain http must not replace what https set
     return cookie

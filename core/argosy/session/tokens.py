@@ -65,14 +65,13 @@ class Tokens:
         sent = self.of(sent)
         if after is before or not sent:
             return False
-        old = _values(before)
+        old, left = _values(before), _values(after)
         brought = [cookie for cookie in self.of(after) if old.get(cookie.key) != cookie.value]
         names, values = {cookie.name for cookie in sent}, {(cookie.name, cookie.value) for cookie in sent}
         if any(new.name in names and (new.name, new.value) not in values for new in brought):
             return True
-        # by place: an imported cookie has no origin until it comes again
-        places, there = {cookie.place for cookie in before}, {cookie.place for cookie in after}
-        return any(c.place not in there for c in sent) and any(new.place not in places for new in brought)
+        gone = any(cookie.key not in left for cookie in sent)
+        return gone and any(new.key not in old for new in brought)
 
     def merge(self, newest: Jar, before: Jar, after: Jar) -> Jar:
         """Return the newest jar with what an answer brought, where nobody was faster.

@@ -226,7 +226,8 @@ def test_an_imported_cookie_goes_wherever_its_host_is_and_is_replaced() -> None:
     assert cookie_header(jar, "https://library.example:8443/", NOW) == "other=1; token=2", (
         "never two of one name"
     )
-    assert cookie_header(jar, "https://library.example/", NOW) == "other=1"
+    assert cookie_header(jar, "https://library.example/", NOW) == "other=1; token=2", "it goes on as it began"
+    assert settle(jar, ["token=; Max-Age=0"], "http://library.example:81/", NOW) == jar[:1]
 
 
 def test_concerns_is_about_origins() -> None:
