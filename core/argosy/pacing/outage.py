@@ -66,6 +66,11 @@ class Outages:
         if outage is not None and outage.told:
             self._tell(f"{place} answers again.")
 
+    def learn(self, place: str) -> None:
+        """Take in that a host has answered another process."""
+        with self._mutex:
+            self._heard.add(place)
+
     def failed(self, place: str, cause: str, *, sent: bool) -> None:
         """Take in why a request to a host came to nothing."""
         with self._mutex:

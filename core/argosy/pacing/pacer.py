@@ -158,10 +158,14 @@ class Pacer:
     def failed(self, turn: Turn, cause: str, *, sent: bool) -> None:
         """Take in that a request came to nothing: no connection, or no answer."""
         self.outages.failed(turn.place, cause, sent=sent)
-        heard = self.outages.heard(turn.place)
-        self._update(
-            turn.place, lambda state, now: state.failed(now, sent=sent, heard=heard, probing=turn.probing)
-        )
+
+        def take_in(state: HostState, now: float) -> bool:
+            heard = self.outages.heard(turn.place) or state.was_there(now)
+            state.failed(now, sent=sent, heard=heard, probing=turn.probing)
+            return heard
+
+        if self._update(turn.place, take_in):
+            self.outages.learn(turn.place)
 
     def left(self, turn: Turn) -> None:
         """Take in that a turn is over; who gave up in it must not stand in the way of others."""

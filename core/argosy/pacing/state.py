@@ -61,6 +61,8 @@ class HostState:
     failures, failed_at, probe
         The weight of requests in a row that came to nothing, and when the last did; and, once the host is
         down, when it may be asked again.
+    known
+        When last somebody failed to reach it who had an answer before: it is a host that was there.
     seen
         The last start that took place. It stands apart: whoever has no delay writes it without a lock.
     """
@@ -74,6 +76,7 @@ class HostState:
     failures: float = 0.0
     failed_at: float = NEVER
     probe: float = NEVER
+    known: float = NEVER
     seen: float = NEVER
 
     def sane(self, now: float) -> bool:
@@ -86,6 +89,7 @@ class HostState:
             and self.hold <= soon
             and self.raised <= now + 1
             and self.failed_at <= now + 1
+            and self.known <= now + 1
             and self.seen <= now + 1
             and self.reserved <= ahead
             and self.due <= ahead
@@ -157,6 +161,10 @@ class HostState:
         """Return whether the host is down, as far as anybody knows who has asked it lately."""
         return self.probe != NEVER and now < self.probe + STALE
 
+    def was_there(self, now: float) -> bool:
+        """Return whether somebody knows of an answer of the host."""
+        return now - self.known < STALE
+
     def ask_now(self, now: float) -> None:
         """Take in that a probe was given up before it had an outcome."""
         if self.probe != NEVER:
@@ -177,6 +185,8 @@ class HostState:
             Whether the request was the probe of a host that is down. Others that fail then were sent before
             it was, and say nothing new.
         """
+        if heard:
+            self.known = now
         if self.down(now):
             if probing:
                 self.failures, self.failed_at = self.failures + 1, now

@@ -1,6 +1,6 @@
 """Where the states of the hosts are kept: in a small file that all programs of this user share.
 
-The file is a table of fixed size: 1024 buckets of four entries, 104 bytes each. A host's entry lies in the
+The file is a table of fixed size: 1024 buckets of four entries, 112 bytes each. A host's entry lies in the
 bucket that a keyed digest of its name says; the key is this boot of this machine, so what another boot, or
 another machine that shares the folder, has written is never found. An entry has a checksum. Whatever is
 wrong with it, or with the file, the host just counts as unknown: it is only politeness, and never worth an
@@ -32,7 +32,7 @@ except ImportError:  # not POSIX: the table says so when it is opened
 
 T = TypeVar("T")
 
-_BODY = struct.Struct("<16s9d")
+_BODY = struct.Struct("<16s10d")
 _CHECK = struct.Struct("<I4x")
 _SEEN = struct.Struct("<d")
 _SEEN_AT = _BODY.size + _CHECK.size
@@ -233,6 +233,7 @@ def _pack(digest: bytes, state: HostState) -> bytes:
         state.failures,
         state.failed_at,
         state.probe,
+        state.known,
     )
     return body + _CHECK.pack(zlib.crc32(body)) + _SEEN.pack(state.seen)
 

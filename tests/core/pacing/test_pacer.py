@@ -210,6 +210,19 @@ def test_a_host_that_was_never_there_is_not_waited_for(pacer: Callable[..., Pace
     assert error.value.kind == "down"
 
 
+def test_a_process_that_had_no_answer_yet_learns_that_the_host_was_there(
+    pacer: Callable[..., Pacer],
+) -> None:
+    one, new = pacer(max_outage=100), pacer(max_outage=100)
+    begin(one)
+    fail(one, 1)
+    assert not new.was_there("library.example")
+    fail(new, 1)
+    assert new.was_there("library.example")
+    fail(new, 1)
+    assert new.turn(URL).admit() > 0, "it waits as the others do"
+
+
 def test_who_comes_later_finds_the_outage_and_waits(pacer: Callable[..., Pacer]) -> None:
     one, later, heedless = pacer(max_outage=100), pacer(max_outage=100), pacer()
     begin(one)

@@ -144,7 +144,7 @@ def test_an_outage_that_nobody_looked_at_is_forgotten() -> None:
     assert not state.failed(NOW + STALE + 10, sent=False, heard=True, probing=False)
 
 
-@given(st.lists(st.floats(), min_size=10, max_size=10))
+@given(st.lists(st.floats(), min_size=11, max_size=11))
 def test_no_record_that_is_believed_makes_anybody_wait_for_ever(values: list[float]) -> None:
     state = HostState(*values)
     if state.sane(NOW):
