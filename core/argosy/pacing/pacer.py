@@ -228,6 +228,8 @@ class Pacer:
         return self._shared
 
     def _fall_back(self, error: Exception) -> Table:
+        if isinstance(self._shared, MemoryTable):  # another thread was quicker
+            return self._shared
         reason = getattr(error, "strerror", None) or str(error)
         self._shared = MemoryTable()
         self._untold.append(

@@ -117,6 +117,7 @@ class FileTable:
         self._mutex = threading.Lock()
         self._fd = -1
         self._looked = NEVER
+        self._pid = 0
         self._key = hashlib.blake2b((boot_id() or socket.gethostname()).encode()).digest()
         self._digests: dict[str, tuple[bytes, int]] = {}
         self._open()
@@ -189,6 +190,7 @@ class FileTable:
         except OSError:
             os.close(fd)
             raise
+        self._pid = os.getpid()
         if self._fd >= 0:
             # in place: other threads read from the number without a lock
             os.dup2(fd, self._fd, inheritable=False)
@@ -197,10 +199,13 @@ class FileTable:
             self._fd = fd
 
     def _look(self, now: float) -> None:
-        """Open the file again if the one at its path is another."""
-        if now - self._looked <= _LOOK_AGAIN:
+        """Open the file again if the one at its path is another, or if a fork has made two of this table."""
+        if now - self._looked <= _LOOK_AGAIN and self._pid == os.getpid():
             return
         self._looked = now
+        if self._pid != os.getpid():
+            self._open()
+            return
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(self._fd), self.path.lstat()):
                 return
