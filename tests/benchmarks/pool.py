@@ -64,7 +64,11 @@ def tables(quick: bool) -> Iterator[Table]:
     for sessions in (1, 2, 4) if quick else (1, 2, 4, 8):
         one = float(rows[0]["requests/s"] or 0) if rows else None
         rows.append(measure(sessions, each, one))
-    yield Table("N sessions, 20 ms to the first byte, 2 kB", rows, ["Aim: N times one session; no refusal."])
+    yield Table(
+        "N sessions, 20 ms to the first byte, 2 kB",
+        rows,
+        ["Aim: N times one session; no refusal. Where the processor is the limit, more sessions do no more."],
+    )
     late = [Fault("late", session=1, seconds=LATE, path="/files/")]
     seconds, stats = download(2, 2 * each, faults=late)
     done = {

@@ -64,6 +64,8 @@ class SessionRecord:
         How many logins it has seen; a refusal is compared with it.
     logged_in
         When the last of them was, seconds since the epoch.
+    together
+        When it was last known to be good at once with all other sessions of its pool, seconds since the epoch.
     learned
         What was learned about the service, for the lease that is chosen by watching.
     saved
@@ -82,6 +84,7 @@ class SessionRecord:
     holder: Holder | None = None
     logins: int = 0
     logged_in: float = 0.0
+    together: float = 0.0
     learned: dict[str, Any] = field(default_factory=dict)
     saved: float = 0.0
     boot: str = ""
@@ -100,6 +103,7 @@ class SessionRecord:
             "status": self.status.value,
             "logins": self.logins,
             "logged_in": self.logged_in,
+            "together": self.together,
             "saved": self.saved,
             "boot": self.boot,
             "synced": self.synced,
@@ -129,6 +133,7 @@ class SessionRecord:
             holder=Holder(**holder) if holder is not None else None,
             logins=int(value["logins"]),
             logged_in=float(value.get("logged_in", 0.0)),
+            together=float(value.get("together", 0.0)),
             learned=dict(value.get("learned", {})),
             saved=float(value["saved"]),
             boot=str(value["boot"]),

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from argosy.contracts import CookieStore
+from argosy.errors import GenerationMoved
+from argosy.session.lease import changed, put
 from argosy.session.record import SessionRecord
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Life:
     """What is known of one session since its last login."""
 
@@ -31,10 +33,13 @@ class Rivals:
     So sessions that all ended for another reason (a restart, their age) are logged in again, once each. A
     suspicion is confirmed where the request that was refused is accepted on another session.
 
+    When sessions were logged in, and known to be good together, stands in the store: whichever process found it out,
+    all know it.
+
     Parameters
     ----------
     store
-        Says when each session was logged in, by whichever process.
+        Keeps the sessions' records.
     names
         The names of the sessions.
     since
@@ -44,7 +49,8 @@ class Rivals:
     def __init__(self, store: CookieStore, names: Sequence[str], since: float) -> None:
         self._store = store
         self._names = names
-        self._together = since  # when all sessions were last known to be good at once
+        self._since = since
+        self._proved: tuple[_Life, ...] = ()  # those that were last found good together
         self._lives = {name: _Life() for name in names}
         self._excused: dict[str, int] = {}
 
@@ -60,16 +66,18 @@ class Rivals:
         logins
             The session's count of logins then.
         """
-        lives = self._lives
-        life = lives.get(name)
-        if life is None or logins < life.logins:
+        life = self._lives.get(name)
+        if life is None or logins < life.logins or len(self._names) == 1:
             return
         if logins > life.logins:
-            lives[name] = life = _Life(logins, self.logged_in(name))
+            self._lives[name] = life = _Life(logins, self.logged_in(name))
         life.good = max(life.good, sent_at)
-        together = min(other.good for other in tuple(lives.values()))
-        if together > max(other.logged_in for other in tuple(lives.values())):
-            self._together = max(self._together, together)
+        lives = tuple(self._lives.values())
+        together = min(other.good for other in lives)
+        if lives != self._proved and together > max(other.logged_in for other in lives):
+            self._proved = lives
+            for other in tuple(self._lives):
+                self._note(other, together)
 
     def drop(self, name: str) -> None:
         """Say that a session is not used any more."""
@@ -82,7 +90,8 @@ class Rivals:
     def is_suspect(self, record: SessionRecord) -> bool:
         """Return whether a session that the service ended may have been ended by the login of another one."""
         name = record.session
-        if record.logged_in <= self._together or self._excused.get(name) == record.logins:
+        proved = record.together >= record.logged_in
+        if proved or record.logged_in <= self._since or self._excused.get(name) == record.logins:
             return False
         life = self._lives.get(name)
         last_good = record.logged_in if life is None else max(record.logged_in, life.good)
@@ -92,3 +101,15 @@ class Rivals:
         """Return when a session was logged in last, seconds since the epoch."""
         record = self._store.read(name)
         return record.logged_in if record is not None else 0.0
+
+    def _note(self, name: str, together: float) -> None:
+        """Write into a session's record when it was good together with the others, once for each login."""
+        while True:
+            record = self._store.read(name)
+            if record is None or record.together >= record.logged_in or record.logged_in > together:
+                return  # the last: it was logged in meanwhile, and is another session
+            try:
+                put(self._store, changed(record, together=together), record)
+            except GenerationMoved:
+                continue
+            return

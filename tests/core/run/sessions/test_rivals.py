@@ -110,6 +110,28 @@ def test_a_session_logged_in_again_was_not_good_meanwhile(service: Service) -> N
         assert turns <= len(NAMES), "each is logged in again once at most"
 
 
+def test_what_one_process_has_found_out_all_know(service: Service) -> None:
+    """Another process has used one of the sessions only: it cannot know that all were good together."""
+    for name in NAMES:
+        service.log_in(name)
+    other = Rivals(service.store, NAMES, since=100.0)
+    assert other.is_suspect(service.record("a")), "until somebody knows better"
+    assert all(service.use(name) for name in NAMES)
+    assert not other.is_suspect(service.record("a"))
+    service.log_in("b")
+    service.log_in("a")
+    service.log_in("b")
+    assert other.is_suspect(service.record("a")), "it has logged in since"
+
+
+def test_it_is_written_down_once_for_each_login(service: Service) -> None:
+    for name in NAMES:
+        service.log_in(name)
+    for _ in range(3):
+        assert all(service.use(name) for name in NAMES)
+    assert [service.record(name).generation for name in NAMES] == [2, 2, 2]
+
+
 def test_one_that_ends_by_itself_is_renewed(service: Service) -> None:
     for name in NAMES:
         service.log_in(name)
