@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from argosy.errors import StoreDamaged, StoreError
+from argosy.reasons import hint_of
 
 #: Stands in the file's header (``PRAGMA application_id``): "argo".
 APPLICATION = 0x6172676F
@@ -100,12 +100,11 @@ class SessionDatabase:
         """
         if self.path.exists():
             return
-        temporary: Path | None = None
+        temporary = self.path.with_name(f".{self.path.name}.tmp")
         try:
-            # mkstemp makes it with mode 0600, whatever the umask; SQLite gives what it puts beside it the same
-            fd, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".tmp", dir=self.path.parent)
-            os.close(fd)
-            temporary = Path(name)
+            _remove(temporary, "", *SIDECARS)  # of a process that was killed here
+            # whatever the umask; SQLite gives what it puts beside it the same mode
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             db = sqlite3.connect(temporary, isolation_level=None)
             try:
                 db.execute(f"PRAGMA application_id = {APPLICATION}")
@@ -114,12 +113,11 @@ class SessionDatabase:
                 db.execute("PRAGMA journal_mode = WAL")
             finally:
                 db.close()
-            for suffix in SIDECARS:  # of a file that was removed: SQLite would take its contents over
-                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+            _remove(self.path, *SIDECARS)  # of a file that was removed: SQLite would take their contents over
             temporary.replace(self.path)
         except (OSError, sqlite3.Error) as error:
-            for suffix in ("", *SIDECARS) if temporary is not None else ():
-                Path(f"{temporary}{suffix}").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                _remove(temporary, "", *SIDECARS)
             raise self._failed("be made", error) from None
 
     def sync(self) -> None:
@@ -135,15 +133,18 @@ class SessionDatabase:
         with self._connection() as db:
             if db is None:
                 return
-            for path in (Path(f"{self.path}-wal"), self.path.parent):
-                try:
-                    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                except FileNotFoundError:
-                    continue
+        # without the connection, as it takes long; whoever closes it meanwhile has SQLite sync the file
+        for path in (Path(f"{self.path}-wal"), self.path.parent):
+            try:
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
                 try:
                     os.fsync(fd)
                 finally:
                     os.close(fd)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise self._failed("be put on stable storage", error) from None
 
     def close(self) -> None:
         """Close the connection; the last one of all processes leaves the file alone, without anything beside it."""
@@ -152,7 +153,7 @@ class SessionDatabase:
         with self._mutex:
             self._drop()
 
-    @contextmanager
+    @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection | None]:
         """Lend the connection to one thread; None where there is no file."""
         if os.getpid() != self._pid:
@@ -274,8 +275,17 @@ class SessionDatabase:
         )
 
     def _failed(self, what: str, error: Exception) -> StoreError:
-        why = error.strerror if isinstance(error, OSError) else str(error)
+        hint = "Make room, check the permissions of its folder, or close what else has it open; then start again."
+        if isinstance(error, OSError):
+            why, hint = error.strerror, hint_of(error, hint)
+        else:
+            why = str(error)
         return StoreError(
-            f"The cookie store {self.path} cannot {what}: {why}. The old state stands.",
-            hint="Make room, check the permissions of its folder, or close what else has it open; then start again.",
+            f"The cookie store {self.path} cannot {what}: {why}. The old state stands.", hint=hint
         )
+
+
+def _remove(path: Path, *suffixes: str) -> None:
+    """Remove what may be there of a database."""
+    for suffix in suffixes:
+        Path(f"{path}{suffix}").unlink(missing_ok=True)

@@ -245,6 +245,15 @@ def test_a_log_that_was_left_behind_is_not_taken_over(path: Path) -> None:
     store.close()
 
 
+def test_a_process_that_was_killed_while_it_made_the_file_is_cleared_away(path: Path) -> None:
+    half = path.with_name(f".{path.name}.tmp")
+    half.write_bytes(b"half a database")
+    Path(f"{half}-wal").write_bytes(b"and its log")
+    keep(path)
+    assert open_store(path).read("default") == RECORD
+    assert [file.name for file in path.parent.iterdir() if ".tmp" in file.name] == []
+
+
 def test_closing_leaves_one_file(path: Path) -> None:
     keep(path)
     assert sorted(file.name for file in path.parent.iterdir()) == ["cookies.sqlite", "cookies.sqlite.lock"]

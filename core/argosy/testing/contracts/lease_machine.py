@@ -159,14 +159,17 @@ class LeaseMachine(RuleBasedStateMachine):
     def go_on(self, number: int, steps: int) -> None:
         """Let one program take some steps in their order."""
         for _ in range(steps):
-            step = {
-                "idle": self._acquire,
-                "leased": self._send,
-                "sent": self._settle,
-                "settled": self._release,
-                "refused": self._take_refusal,
-            }[self.programs[number].phase]
-            step(number)
+            self._step(number)
+
+    def _step(self, number: int) -> None:
+        step = {
+            "idle": self._acquire,
+            "leased": self._send,
+            "sent": self._settle,
+            "settled": self._release,
+            "refused": self._take_refusal,
+        }[self.programs[number].phase]
+        step(number)
 
     def _acquire(self, number: int) -> None:
         program = self._at(number, "idle")
@@ -258,6 +261,16 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @rule(number=_PROGRAMS)
     @precondition(lambda self: self.crashes)
+    def crash_while_the_body_comes(self, number: int) -> None:
+        """Kill the process when its headers are in: all that it owed anybody is in the store."""
+        for _ in range(4):
+            if self.programs[number].phase != "settled":
+                self._step(number)
+        if self.programs[number].phase == "settled":
+            self.crash(number)
+
+    @rule(number=_PROGRAMS)
+    @precondition(lambda self: self.crashes)
     def lapse(self, number: int) -> None:
         """Free the program's hold while it goes on: its lock file was removed, or its time was over."""
         program = self.programs[number]
@@ -287,6 +300,16 @@ class LeaseMachine(RuleBasedStateMachine):
     def expire(self) -> None:
         """End all sessions at the service."""
         self.service.end_all()
+
+    @rule(order=st.permutations(range(3)))
+    @precondition(lambda self: self.service.logins)
+    def refuse_all(self, order: list[int]) -> None:
+        """End all sessions, and let the programs find out before one of them does anything about it."""
+        self.service.end_all()
+        for number in order:
+            for _ in range(4):
+                if self.programs[number].phase != "refused":
+                    self._step(number)
 
     @rule(number=_PROGRAMS)
     def log_in(self, number: int) -> None:
