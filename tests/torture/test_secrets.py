@@ -200,7 +200,7 @@ def test_gossips_are_not_heard(set_sail: SetSail, install: Install, deed: str, c
 def test_no_secret_however_it_ends(
     set_sail: SetSail, install: Install, ending: signal.Signals | None
 ) -> None:
-    voyage, env = set_out_among_gossips(set_sail, install, "nothing", ttfb=0.02)
+    voyage, env = set_out_among_gossips(set_sail, install, "nothing", ttfb=0.02, max_outage=1)
     process = voyage.start(*everything(voyage), env=env)
     while voyage.server.stats().accepted < 5 and process.poll() is None:
         time.sleep(0.01)
