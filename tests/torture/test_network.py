@@ -174,6 +174,34 @@ def test_a_bad_certificate_is_refused(tmp_path: Path, what: str) -> None:
     assert [p.name for p in voyage.library.iterdir()] == [".argosy"]
 
 
+@pytest.mark.torture(34)
+def test_the_authorities_that_are_configured_are_trusted_and_no_others(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    listener, url = authority.serve(authority.ca.issue_cert("127.0.0.1"))
+    with listener:
+        voyage = run_urls(tmp_path, f"{url}/x", ca_bundle="ca.pem", max_retries=0)
+        done = voyage.run("--quiet")
+        assert (done.returncode, (voyage.library / "x").read_bytes()) == (0, b"ok"), done.stderr
+        received = authority.received
+        trustme.CA().cert_pem.write_to_path(str(authority.bundle))  # of somebody else
+        other = voyage.run("--force")
+        assert (other.returncode, authority.received) == (1, received)
+        assert "TLS failed" in other.stderr
+
+
+@pytest.mark.torture(34, 50)
+@pytest.mark.parametrize("text", [None, "", "no certificate"])
+def test_authorities_that_cannot_be_read_are_said_before_anything_is_sent(
+    tmp_path: Path, text: str | None
+) -> None:
+    if text is not None:
+        (tmp_path / "ca.pem").write_text(text, "utf-8")
+    done = run_urls(tmp_path, "https://127.0.0.1:9/x", ca_bundle="ca.pem").run()
+    assert done.returncode == 2, done.stderr
+    assert "ca.pem" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.torture(35)
 def test_proxies_and_netrc_of_the_environment_are_ignored(
     raw_server: Any, set_sail: SetSail, tmp_path: Path

@@ -72,6 +72,8 @@ class Settings:
         Bytes per second, over the seconds of ``timeout.read``.
     max_size, disk_reserve
         Bytes; None where they are left to the defaults of `argosy.run.limits`.
+    ca_bundle
+        The certificate authorities to trust, absolute; None for the usual ones.
     tags
         The chosen tags; empty for all items.
     excluded_plugins
@@ -104,6 +106,7 @@ class Settings:
     low_speed_limit: float
     max_size: int | None
     disk_reserve: int | None
+    ca_bundle: Path | None
     force_redownload: bool
     tags: tuple[str, ...]
     strict: bool
@@ -166,6 +169,7 @@ def build(document: Mapping[str, Any], registry: Registry, base: Path, path: Pat
         low_speed_limit=float(keys["low_speed_limit"]),
         max_size=_whole(keys.get("max_size")),
         disk_reserve=_whole(keys.get("disk_reserve")),
+        ca_bundle=_authorities(absolute(keys["ca_bundle"], base)) if "ca_bundle" in keys else None,
         force_redownload=keys["force_redownload"],
         tags=_tags(keys["tags"]),
         strict=keys["strict"],
@@ -188,6 +192,21 @@ def absolute(value: str, base: Path) -> Path:
             f"The directory {value!r} begins with the home of a user who does not exist.",
             hint="Write ./ in front of it if that is the folder's name.",
         ) from None
+
+
+def _authorities(path: Path) -> Path:
+    """Return the path of a CA bundle that can be read: better said now than with every request."""
+    import ssl  # takes its time, and few name one
+
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:  # an SSLError is one
+        reason = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        raise ConfigError(
+            f"The CA bundle {path} cannot be used: {reason}.",
+            hint='"ca_bundle" names a file with certificates in PEM form ("-----BEGIN CERTIFICATE-----").',
+        ) from None
+    return path
 
 
 def _whole(value: float | None) -> int | None:

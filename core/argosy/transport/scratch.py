@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -56,7 +57,7 @@ class _ScratchAdapter(HTTPAdapter):
         return super().build_response(req, resp)
 
 
-def open_jar(timeout: tuple[float, float], number: int = 1) -> CookieJar:
+def open_jar(timeout: tuple[float, float], number: int = 1, ca_bundle: Path | None = None) -> CookieJar:
     """Return an empty jar with an HTTP session on it.
 
     Parameters
@@ -65,8 +66,10 @@ def open_jar(timeout: tuple[float, float], number: int = 1) -> CookieJar:
         Seconds to connect, and for each answer.
     number
         Which session it is for, from 1.
+    ca_bundle
+        The certificate authorities to trust; the usual ones where left out.
     """
-    session: Any = PlainSession()
+    session: Any = PlainSession(ca_bundle)
     opened = CookieJar(session, number)
     adapter = _ScratchAdapter(timeout)
     adapter.target = opened

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
 from typing import Any
 from urllib.parse import urldefrag
 
@@ -51,11 +52,17 @@ class PlainSession(requests.Session):
 
     No proxies and no ``.netrc`` from the environment, and no cookie jar of its own beside the session's
     record. Compression is not asked for: a truncated body that was compressed ends early without an error.
+
+    Parameters
+    ----------
+    ca_bundle
+        The certificate authorities to trust; the usual ones where left out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ca_bundle: Path | None = None) -> None:
         super().__init__()
         self.trust_env = False
+        self.verify = True if ca_bundle is None else str(ca_bundle)
         self.max_redirects = MAX_REDIRECTS
         self.cookies = _NoJar(policy=DefaultCookiePolicy(allowed_domains=[]))
         self.headers["User-Agent"] = f"argosy/{__version__}"
@@ -108,6 +115,8 @@ class AuthorizedSession(PlainSession):
     on_accepted
         Called for each request that the service accepted: with the time (seconds since the epoch) at which it was
         sent, and the session's count of logins then.
+    ca_bundle
+        The certificate authorities to trust; the usual ones where left out.
     """
 
     def __init__(
@@ -120,8 +129,9 @@ class AuthorizedSession(PlainSession):
         load: Load | None = None,
         doubts: LoginDoubts | None = None,
         on_accepted: Callable[[float, int], None] = lambda sent_at, logins: None,
+        ca_bundle: Path | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(ca_bundle)
         self.keeper = keeper
         self._is_refusal = is_refusal
         connect, headers, read = timeout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -23,10 +24,17 @@ class PoolSession(PlainSession):
         The pool's `request`.
     adapter
         The pool's `adapter`.
+    ca_bundle
+        The certificate authorities to trust; the usual ones where left out.
     """
 
-    def __init__(self, send: Callable[..., requests.Response], adapter: Callable[[str], BaseAdapter]) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        send: Callable[..., requests.Response],
+        adapter: Callable[[str], BaseAdapter],
+        ca_bundle: Path | None = None,
+    ) -> None:
+        super().__init__(ca_bundle)
         self._send = send
         self._adapter = adapter
 

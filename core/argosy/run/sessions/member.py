@@ -92,6 +92,7 @@ class Recruiter:
         on_accepted: Callable[[str, float, int], None],
     ) -> None:
         self._timeout = settings.timeout
+        self._ca_bundle = settings.ca_bundle
         self._policy = policy
         self._auth = auth
         self._store = store
@@ -105,14 +106,16 @@ class Recruiter:
 
     def member(self, name: str, number: int) -> Member:
         """Return the session of this name, the so manieth of its pool (from 1)."""
-        timeout, load = self._timeout, Load()
+        timeout, load, authorities = self._timeout, Load(), self._ca_bundle
         keeper = SessionKeeper(
             self._store,
             name,
             self._policy,
             login=None
             if self._auth.anonymous
-            else logger_in(self._auth, lambda: open_jar((timeout.connect, timeout.headers), number)),
+            else logger_in(
+                self._auth, lambda: open_jar((timeout.connect, timeout.headers), number, authorities)
+            ),
             watch=self._watch,
             allowance=self._allowance,
             may_renew=self._may_renew,
@@ -130,6 +133,7 @@ class Recruiter:
             load=load,
             doubts=self._doubts,
             on_accepted=accepted,
+            ca_bundle=authorities,
         )
         member = Member(keeper, session, load)
         return member

@@ -128,7 +128,7 @@ class SessionPool:
             if share is not None and member.name not in share.names:
                 self._leave_out(member)
         #: For a source that expands an item; each request goes on a session of the pool.
-        self.http: requests.Session = PoolSession(self.request, self.adapter)
+        self.http: requests.Session = PoolSession(self.request, self.adapter, settings.ca_bundle)
 
     @property
     def names(self) -> tuple[str, ...]:
