@@ -304,7 +304,10 @@ class SessionPool:
             rival: int | None = getattr(error, "rival", None)
             if rival is None:
                 self._retire(member, error)
-            elif self._rivals.logged_in(good.name) > error.at:  # type: ignore[attr-defined]  # a field of the error
+            elif (
+                self._rivals.logged_in(good.name) > error.at  # type: ignore[attr-defined]  # a field of the error
+                and not self._rivals.was_excused(member.name)
+            ):
                 self._acquit(member)  # the other one had to log in as well: they ended together
             elif self._settings.strict:
                 discard(response)

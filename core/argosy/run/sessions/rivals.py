@@ -76,6 +76,7 @@ class Rivals:
         together = min(other.good for other in lives)
         if lives != self._proved and together > max(other.logged_in for other in lives):
             self._proved = lives
+            self._excused.clear()
             for other in tuple(self._lives):
                 self._note(other, together)
 
@@ -86,6 +87,14 @@ class Rivals:
     def excuse(self, record: SessionRecord) -> None:
         """Say that a session did not end because another one logged in."""
         self._excused[record.session] = record.logins
+
+    def was_excused(self, name: str) -> bool:
+        """Return whether a session was excused since all were last known to be good together.
+
+        Once only: where the service gives fewer sessions, each login that an excuse allows ends the next session,
+        whose login excuses the first one again.
+        """
+        return name in self._excused
 
     def is_suspect(self, record: SessionRecord) -> bool:
         """Return whether a session that the service ended may have been ended by the login of another one."""

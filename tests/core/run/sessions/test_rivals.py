@@ -157,6 +157,17 @@ def test_an_excuse_holds_until_the_next_login(service: Service) -> None:
     assert service.suspects("a")
 
 
+def test_one_is_excused_again_only_after_all_were_good_together(service: Service) -> None:
+    for name in NAMES:
+        service.log_in(name)
+    assert not service.rivals.was_excused("a")
+    service.rivals.excuse(service.record("a"))
+    service.log_in("a")
+    assert service.rivals.was_excused("a")
+    assert [service.use(name) for name in NAMES] == [True, True, True]
+    assert not service.rivals.was_excused("a")
+
+
 def test_one_that_is_used_no_more_need_not_be_good(service: Service) -> None:
     for name in NAMES:
         service.log_in(name)
