@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 #: Seconds that transfers have to end in when a run is to end at once.
 LAST_SECONDS = 3.0
+
+#: Seconds after which a signal is noticed at the latest.
+LOOK_UP = 0.2
 
 
 def download(
@@ -94,11 +99,16 @@ def execute(run: Run) -> Report:
 def _wait(over: threading.Event, stop: Stop) -> None:
     """Wait for the end of a run, and pass on what the person interrupts.
 
-    `Thread.join` will not do: in CPython 3.11 a thread whose join was interrupted counts as ended.
+    `Thread.join` will not do: in CPython 3.11 a thread whose join was interrupted counts as ended. And a signal that
+    the system delivers to another thread wakes nobody here, on Windows none does: so this looks up now and then.
     """
+    last = math.inf
     while not over.is_set():
         try:
-            if not over.wait(LAST_SECONDS if stop.aborted else None) and stop.aborted:
+            over.wait(LOOK_UP)
+            if stop.aborted:
+                last = min(last, time.monotonic() + LAST_SECONDS)
+            if time.monotonic() > last and not over.is_set():
                 raise KeyboardInterrupt
         except KeyboardInterrupt:
             if stop.aborted:

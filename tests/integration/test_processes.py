@@ -115,6 +115,23 @@ def test_ctrl_c_drains_and_leaves_no_process(set_sail: SetSail, start_method: st
     assert (voyage.wrong(), voyage.server.stats().logins) == ([], 1)
 
 
+@pytest.mark.torture(45)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_processes_that_only_just_start(set_sail: SetSail, number: signal.Signals) -> None:
+    """Python itself takes a while to start, in which it knows nothing of who handles what."""
+    voyage = set_sail(items=40, discipline="revoke", strategy=FOUR, max_workers=4)
+    process = voyage.start(start_new_session=True)
+    while not (below := processes.workers(process.pid)) and process.poll() is None:
+        pass
+    os.killpg(process.pid, number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, out + err
+    assert ("Traceback" in err, "died" in err) == (False, False), err
+    assert processes.gone(below)
+    assert voyage.run().returncode == 0
+    assert (voyage.wrong(), voyage.server.stats().logins) == ([], 1)
+
+
 @pytest.mark.torture(46)
 def test_sigterm_to_the_whole_group_is_clean(set_sail: SetSail) -> None:
     voyage = set_sail(items=200, discipline="revoke", ttfb=0.02, strategy=FOUR, max_workers=4)

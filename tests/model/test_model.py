@@ -5,20 +5,16 @@ The number of states of each search is shown by ``pytest -rP tests/model``.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
+from missing import need
 from spin import MODELS, TOOLS, search
 
 #: How long a search takes depends on the machine alone.
 pytestmark = pytest.mark.timeout(900)
-
-#: Set where all tests have to run: what is missing is an error then, and no reason to skip.
-NOTHING_MISSING = "ARGOSY_NOTHING_MISSING"
 
 #: All rules, within bounds. Where it is not said: 2 workers, 2 requests each, 2 faults (see lease.pml).
 COMPLETE = {
@@ -99,14 +95,7 @@ LEFT_OUT = [
 
 @pytest.fixture(autouse=True, scope="module")
 def tools() -> None:
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if missing:
-        message = (
-            f"the model of the lease is checked with {' and '.join(missing)} (Debian: apt install spin gcc)"
-        )
-        if os.environ.get(NOTHING_MISSING):
-            pytest.fail(message)
-        pytest.skip(message)
+    need(*TOOLS)
 
 
 @pytest.mark.parametrize(("model", "defines"), COMPLETE.values(), ids=COMPLETE.keys())

@@ -27,11 +27,11 @@ import pytest
 
 from argosy.testing import LibraryServer
 from hazards import TOKEN
+from missing import need
 from voyage import Voyage, set_out
 
 SECONDS = os.environ.get("ARGOSY_TORTURE_SECONDS", "25")
 SEED = int(os.environ.get("ARGOSY_TORTURE_SEED", "0")) or random.randrange(1, 2**31)
-STRACE = shutil.which("strace")
 
 #: Seconds after which a run hangs; it takes less than one.
 PATIENCE = 60.0
@@ -93,7 +93,7 @@ class Warm:
         pid = self._answer()
         tracer = None
         if strace:
-            command = [str(STRACE), "-f", "-p", str(pid), *strace]
+            command = ["strace", "-f", "-p", str(pid), *strace]
             tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
             assert tracer.stderr is not None
             attached = tracer.stderr.readline()
@@ -114,9 +114,7 @@ class Warm:
 
 @pytest.fixture
 def warm(tmp_path: Path) -> Iterator[Warm]:
-    if STRACE is None:
-        assert not os.environ.get("ARGOSY_NOTHING_MISSING"), "strace is missing"
-        pytest.skip("there is no strace here")
+    need("strace")
     made = Warm(tmp_path)
     yield made
     made.close()

@@ -20,6 +20,7 @@ from argosy.registry import Registry
 from argosy.run.planning import preview
 from argosy.run.staging import Staging, StagingArea
 from hazards import fault
+from missing import need
 from voyage import Voyage
 
 SetSail = Callable[..., Voyage]
@@ -31,10 +32,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(disk)]
-    try:
-        mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no program mount here")
+    need("mount")
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
     if mounted.returncode:
         pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.strip()}")
     yield disk
@@ -121,8 +120,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_file(
 
 def strace(*arguments: str) -> list[str]:
     """Return the command that starts a program under `strace`, which lets system calls fail."""
-    if shutil.which("strace") is None:
-        pytest.skip("there is no program strace here")
+    need("strace")
     command = ["strace", "-f", "-qq", "-o", os.devnull, *arguments]
     tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
     if tried.returncode:

@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 
 from argosy.contracts import Work
 from argosy.model import Failure, Job, Outcome, State
-from argosy_plugins.strategies._process import GRACE, READY, serve
+from argosy_plugins.strategies._process import GRACE, READY, serve, spared
 
 #: Deaths of its process that one job survives: is it the job that kills them?
 MOST_DEATHS = 5
@@ -142,7 +142,8 @@ class Crew:
             started = self._context.Process(
                 target=serve, args=(theirs, self._work, threads), name="argosy-worker"
             )
-            started.start()
+            with spared():
+                started.start()
         except BaseException:
             ours.close()
             raise

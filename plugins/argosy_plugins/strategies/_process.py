@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from multiprocessing.connection import Connection
 
@@ -15,8 +17,30 @@ from argosy.model import Job, Outcome
 #: Seconds that a process has to end in when nobody waits for its work any more.
 GRACE = 3.0
 
+#: Signals that a terminal, or who ends a whole group, sends to all processes of a run.
+TO_ALL = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
 #: The first message of a process: it could be started, and the work is there.
 READY = "ready"
+
+
+@contextlib.contextmanager
+def spared() -> Iterator[None]:
+    """Let a process that is started meanwhile see none of `TO_ALL` before it serves, and can ignore them.
+
+    Python takes its time to start, and would end with a traceback in the midst of it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # it is started with the first process, and unblocks them where it is
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TO_ALL)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def serve(pipe: Connection, work: Work, threads: int) -> None:
@@ -31,9 +55,11 @@ def serve(pipe: Connection, work: Work, threads: int) -> None:
     threads
         Jobs at once.
     """
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    for number in TO_ALL:
         # a signal to the whole group must not end us between headers and commit: the run tells us to stop
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, TO_ALL)
     numbers = itertools.count(1)
     mutex = threading.Lock()
     running: set[Future[None]] = set()

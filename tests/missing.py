@@ -1,0 +1,22 @@
+"""What a test needs and the machine may lack: a test skips without it, except where nothing is to be missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+#: Set where all of it can be installed, so that no test is left out for want of it: `.ci/run` does.
+NOTHING_MISSING = "ARGOSY_NOTHING_MISSING"
+
+
+def need(*tools: str) -> None:
+    """Skip the test, or let it fail, where one of some programs is not installed."""
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if not missing:
+        return
+    message = f"needs {' and '.join(missing)} (Debian: apt install {' '.join(missing)})"
+    if os.environ.get(NOTHING_MISSING):
+        pytest.fail(f"{message}; {NOTHING_MISSING} is set")
+    pytest.skip(message)
