@@ -72,7 +72,7 @@ class Hub:
         self._unsubscribe()
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as last:
             last.connect(str(folder / "line"))  # wakes accept(), which a close would not on every system
-        for thread in list(self._threads):
+        for thread in self._threads:  # the first of them may still add some
             thread.join(LAST_WORDS)
         for line in list(self._lines):
             with contextlib.suppress(OSError):
@@ -105,10 +105,13 @@ class Hub:
     def _accept(self, listener: socket.socket) -> None:
         with listener:
             while True:
-                line, _ = listener.accept()
-                if self._folder is None:
-                    line.close()
+                try:
+                    line, _ = listener.accept()
+                except BlockingIOError:
                     return
+                line.setblocking(True)
+                if self._folder is None:  # whoever called before has been heard when nobody waits any more
+                    listener.setblocking(False)
                 self._lines.append(line)
                 self._start(self._listen, line)
                 self._tell(line)  # it may have been stopped before this worker called
