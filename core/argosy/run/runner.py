@@ -147,12 +147,7 @@ class Run:
             (directory / PRIVATE).mkdir(mode=0o700, exist_ok=True)
             if (directory / PRIVATE).is_symlink():
                 raise NotADirectoryError(errno.ENOTDIR, "it is a link, and nothing is written through one")
-            area = StagingArea(directory)
-            area.path.mkdir(exist_ok=True)
-            area.tidy()
-            probe = area.path / ".writable"
-            probe.touch()
-            probe.unlink()
+            StagingArea(directory).prepare()
         except OSError as error:
             raise disk_error(directory, error) from None
         ledger = Ledger(directory)

@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from argosy.model import Item, Resource
@@ -39,6 +40,21 @@ class StagingArea:
         self.path = directory / PRIVATE / "staging"
         self._numbers = itertools.count()
         self._spare: list[tuple[Path, str]] = []  # used by all threads: append and pop are atomic
+
+    def prepare(self) -> None:
+        """Make the folder, remove the spare folders of processes that died, and see that it can be written to.
+
+        Raises
+        ------
+        OSError
+            If it cannot.
+        """
+        self.path.mkdir(exist_ok=True)
+        self._tidy()
+        with tempfile.TemporaryFile(
+            dir=self.path
+        ):  # without a name that another run, just starting, has as well
+            pass
 
     def take(self, root: Path, name: str) -> bool:
         """Make a spare folder an item's, with a folder of a name in it; return False where that is not to be."""
@@ -68,8 +84,7 @@ class StagingArea:
         while self._spare:
             shutil.rmtree(self._spare.pop()[0], ignore_errors=True)
 
-    def tidy(self) -> None:
-        """Remove the spare folders of processes that died."""
+    def _tidy(self) -> None:
         for path in self.path.glob(f"{_SPARE}*-*"):
             pid = path.name.removeprefix(_SPARE).partition("-")[0]
             if pid.isdecimal() and not process_lives(int(pid)):

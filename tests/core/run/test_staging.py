@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,7 @@ def test_spare_folders_of_a_run_that_died_are_removed_and_no_others(area: Stagin
     kept = _prepared(area, "tried")
     kept.whole(0, PART).write_text("whole")
     spare.discard()
-    StagingArea(area.path.parents[1]).tidy()
+    StagingArea(area.path.parents[1]).prepare()
     assert [path.name for path in area.path.glob("spare-*")] == [f"spare-{os.getpid()}-0"]
     assert _left(area) == [str(kept.whole(0, PART).relative_to(area.path))]
 
@@ -104,3 +105,10 @@ def test_what_is_staged_is_told_from_another_resource(area: StagingArea, tmp_pat
     names[0].write_text("whole")
     staging.partial(1, PART).write_text("part")
     assert staged_bytes(tmp_path) == 9
+
+
+def test_any_number_of_runs_may_start_at_once(area: StagingArea) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(StagingArea(area.path.parents[1]).prepare) for _ in range(2000)]:
+            done.result()
+    assert list(area.path.iterdir()) == []
