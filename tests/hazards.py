@@ -1,10 +1,16 @@
-"""What the tests of the torture table look at: causes of failures, and secrets where they must not be."""
+"""What the tests of the torture table need: faults, servers, and a look at causes, and at secrets where they must not be."""
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
+import ssl
+import threading
 from pathlib import Path
 from typing import Any
+
+import trustme
 
 from argosy.run.report import Report
 from argosy.testing import Fault
@@ -31,3 +37,32 @@ def files_with(root: Path, *secrets: bytes, but: str = "cookies.json") -> list[s
         found += [f"{path.relative_to(root)}: {s!r}" for s in secrets if s in data]
         found += [f"{path.relative_to(root)}: {match[0]!r}" for match in TOKEN.finditer(data)]
     return found
+
+
+class Authority:
+    """A certificate authority of a test, and a TLS server with a certificate of its."""
+
+    def __init__(self, root: Path) -> None:
+        self.ca = trustme.CA()
+        self.bundle = root / "ca.pem"
+        self.ca.cert_pem.write_to_path(str(self.bundle))
+        self.received = b""
+
+    def serve(self, certificate: trustme.LeafCert) -> tuple[socket.socket, str]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.configure_cert(context)
+        listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._accept, args=(listener, context), daemon=True).start()
+        return listener, f"https://127.0.0.1:{listener.getsockname()[1]}"
+
+    def _accept(self, listener: socket.socket, context: ssl.SSLContext) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                plain, _ = listener.accept()
+                with (
+                    contextlib.suppress(OSError),
+                    plain,
+                    context.wrap_socket(plain, server_side=True) as secure,
+                ):
+                    self.received += secure.recv(65536)
+                    secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")

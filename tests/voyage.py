@@ -128,6 +128,13 @@ def set_out(root: Path, server: LibraryServer, *, items: int, **options: Any) ->
     return Voyage(root, server, expected, config)
 
 
+def run_urls(root: Path, *urls: str, **options: Any) -> Voyage:
+    """Set out without a login to some URLs."""
+    voyage = Voyage(root, None, [])  # type: ignore[arg-type]  # there is no library server behind these
+    voyage.config = {"source": {"use": "urls", "urls": list(urls)}, "directory": "library", **options}
+    return voyage
+
+
 def after(number: int, act: Callable[[], Any]) -> Callable[[Any], None]:
     """Return an observer that acts once, when so many items are done."""
     done: list[str] = []

@@ -30,12 +30,21 @@ class Resource:
         Length in bytes, where known.
     digests
         Promised digests in lower-case hex, by algorithm (one of `DIGESTS`).
+    content_disposition
+        Whether the server's name for it takes the place of the last part of its path (RFC 6266); nobody asked
+        for that part then.
     """
 
     url: str
     path: str
     size: int | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
+    content_disposition: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON value, from which it can be made again by its keys."""
+        value = {"url": self.url, "path": self.path, "size": self.size, "digests": dict(self.digests)}
+        return {**value, "content_disposition": True} if self.content_disposition else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +84,7 @@ class Item:
     def to_json(self) -> str:
         """Return the item as one canonical JSON text (without its origin)."""
         value: dict[str, Any] = {"id": self.id, "title": self.title, "folder": self.folder}
-        value["resources"] = [
-            {"url": r.url, "path": r.path, "size": r.size, "digests": dict(r.digests)} for r in self.resources
-        ]
+        value["resources"] = [resource.to_json() for resource in self.resources]
         value["tags"] = list(self.tags)
         value["metadata"] = dict(self.metadata)
         return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -132,6 +132,19 @@ def safe_part(text: str, *, limit: int = MAX_PART, keep_suffix: bool = False) ->
     return f"{stem.encode()[:room].decode('utf-8', 'ignore')}-{digest}{suffix}"
 
 
+def marked(name: str, text: str) -> str:
+    """Return the name of a file with the first 8 hex digits of a text's SHA-256 before its suffix.
+
+    Examples
+    --------
+    >>> marked("report.pdf", "https://library.example/?id=7")
+    'report-097173a1.pdf'
+    """
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    stem, dot, suffix = name.rpartition(".")
+    return safe_part(f"{stem}-{digest}{dot}{suffix}" if stem else f"{name}-{digest}", keep_suffix=True)
+
+
 def _clean(text: str) -> str:
     kept = [
         "_" if c == "/" or _FORBIDDEN.match(c) or (c > "\x7f" and unicodedata.category(c) in _UNSEEN) else c

@@ -17,8 +17,10 @@ from argosy.cookies.cookie import Cookie
 from argosy.cookies.jar import cookie_header, settle
 from argosy.cookies.set_cookie import MAX_AGE, parse_cookie_date, parse_set_cookie
 from argosy.errors import TransferError
+from argosy.names import problem_of, safe_part
 from argosy.pacing.retry_after import LONGEST_RETRY_AFTER
 from argosy.run.response import content_length, judge_status
+from argosy.run.served_name import served_name
 from rubbish import fuzzed, header_text, made_of
 
 NOW = 1_800_000_000.0
@@ -195,3 +197,19 @@ def test_a_long_header_takes_time_by_its_length(piece: str, size: int) -> None:
 
     short = max(seconds(piece * (size // 100 // len(piece))), 0.0005)
     assert seconds(piece * (size // len(piece))) < short * 2000
+
+
+DISPOSITION = made_of(
+    "attachment", "inline", ";", " ", "filename", "FILENAME", "*", "=", '"', "\\", "/", "..", "UTF-8''", "bogus'x'",
+    "%2e%2F", "%", "%ff", "0", "1", "99999999999999999999", "a.pdf", ".argosy", "CON", "\u00c3\u00af", "'",
+)  # fmt: skip
+
+
+@fuzzed
+@given(DISPOSITION | header_text)
+def test_content_disposition(value: str) -> None:
+    name = served_name({"Content-Disposition": value})
+    if name is not None:
+        assert problem_of(name) is None
+        assert "/" not in name
+        assert safe_part(name, keep_suffix=True) == name

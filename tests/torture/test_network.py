@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
-import ssl
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +14,8 @@ import pytest
 import trustme
 
 import argosy
-from hazards import fault
-from voyage import Voyage
+from hazards import Authority, fault
+from voyage import Voyage, run_urls
 
 SetSail = Callable[..., Voyage]
 
@@ -28,13 +25,6 @@ def closed_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
-
-
-def run_urls(root: Path, *urls: str, **options: Any) -> Voyage:
-    """Set out without a login to some URLs."""
-    voyage = Voyage(root, None, [])  # type: ignore[arg-type]  # there is no library server behind these
-    voyage.config = {"source": {"use": "urls", "urls": list(urls)}, "directory": "library", **options}
-    return voyage
 
 
 @pytest.mark.torture(31)
@@ -123,35 +113,6 @@ def test_a_connection_that_dies_under_a_request_is_in_doubt(raw_server: Any, tmp
             session.get(server.url)
     # the third request made its connection, and then found that nothing may be sent on it
     assert len(server.requests) == 2, "something was sent again"
-
-
-class Authority:
-    """A certificate authority of a test, and a TLS server with a certificate of its."""
-
-    def __init__(self, root: Path) -> None:
-        self.ca = trustme.CA()
-        self.bundle = root / "ca.pem"
-        self.ca.cert_pem.write_to_path(str(self.bundle))
-        self.received = b""
-
-    def serve(self, certificate: trustme.LeafCert) -> tuple[socket.socket, str]:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        certificate.configure_cert(context)
-        listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self._accept, args=(listener, context), daemon=True).start()
-        return listener, f"https://127.0.0.1:{listener.getsockname()[1]}"
-
-    def _accept(self, listener: socket.socket, context: ssl.SSLContext) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                plain, _ = listener.accept()
-                with (
-                    contextlib.suppress(OSError),
-                    plain,
-                    context.wrap_socket(plain, server_side=True) as secure,
-                ):
-                    self.received += secure.recv(65536)
-                    secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
 
 
 @pytest.mark.torture(34)

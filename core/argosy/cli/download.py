@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 @click.option("--tags", "--skills", metavar='"A, B"', help="Only items that have one of these tags.")
 @click.option("--output", multiple=True, metavar="NAME", help="What is made of the items; may be repeated.")
 @click.option("--directory", metavar="DIR", help="Where it goes.")
+@click.option(
+    "--content-disposition", is_flag=True, help="Call a file what its server calls it, where it says so."
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option(
     "--force", is_flag=True, help="Download again what is done, and replace files that are in the way."
@@ -92,6 +95,11 @@ def _settings(what: Sequence[str], options: Mapping[str, Any], registry: Registr
     if urls:
         given = {"file": "-"} if urls == ["-"] else {"urls": urls}
         overrides["source"] = {"use": "urls", **given}
+    if options["content_disposition"]:
+        source = overrides.get("source") or document.get("source")
+        source = {"use": source} if isinstance(source, str) else source
+        if isinstance(source, dict):  # else there is none, or it is wrong: that is said elsewhere
+            overrides["source"] = {**source, "content_disposition": True}
     for flag, key in (("force", "force_redownload"), ("strict", "strict")):
         if options[flag]:
             overrides[key] = True

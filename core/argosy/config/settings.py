@@ -74,6 +74,8 @@ class Settings:
         Bytes; None where they are left to the defaults of `argosy.run.limits`.
     ca_bundle
         The certificate authorities to trust, absolute; None for the usual ones.
+    proxy
+        The URL of a proxy, or where that is kept; None for no proxy.
     tags
         The chosen tags; empty for all items.
     excluded_plugins
@@ -107,6 +109,7 @@ class Settings:
     max_size: int | None
     disk_reserve: int | None
     ca_bundle: Path | None
+    proxy: str | Mapping[str, Any] | None
     force_redownload: bool
     tags: tuple[str, ...]
     strict: bool
@@ -170,6 +173,7 @@ def build(document: Mapping[str, Any], registry: Registry, base: Path, path: Pat
         max_size=_whole(keys.get("max_size")),
         disk_reserve=_whole(keys.get("disk_reserve")),
         ca_bundle=_authorities(absolute(keys["ca_bundle"], base)) if "ca_bundle" in keys else None,
+        proxy=keys.get("proxy"),
         force_redownload=keys["force_redownload"],
         tags=_tags(keys["tags"]),
         strict=keys["strict"],

@@ -22,6 +22,7 @@ from argosy.run.partial import Known, Partial
 from argosy.run.pieces import is_plain, pieces
 from argosy.run.ranges import content_range, strong_date, strong_etag, unsatisfied_length
 from argosy.run.response import content_length, judge_status
+from argosy.run.served_name import renamed, served_name, write_note
 from argosy.run.stop import Stop
 from argosy.transport.body import discard, left_over
 
@@ -164,12 +165,13 @@ class Attempt:
         self.limits.cap(size, length)
         self.limits.check_room((length or 0) - self.partial.size)
         if not plain:  # what is written is not what is on the wire: neither ranges nor digests speak of it
-            self.partial.begin(Known(), worth=False)
+            self.partial.begin(Known(name=self._name(response)), worth=False)
             return _Expected()
         known = _known(response, length)
         if not known.digests:  # the content is the whole
             whole = content_digest(response.headers) or content_md5(response.headers)
             known = replace(known, digests=whole)
+        known = replace(known, name=self._name(response))
         provable = bool(self.resource.digests or known.digests)
         self.partial.begin(known, worth=provable or known.validator is not None)
         return _Expected(length, length)
@@ -260,8 +262,14 @@ class Attempt:
         announced = {} if self.resource.digests else self._promises
         staged = checked(self.resource, whole, digests, announced=announced, length_known=length_known)
         self.partial.sync()
+        if self.partial.known is not None and self.partial.known.name is not None:
+            write_note(whole, self.partial.known.name)
+            staged = replace(staged, resource=renamed(self.resource, self.partial.known.name))
         self.partial.finish(whole)
         return staged
+
+    def _name(self, response: requests.Response) -> str | None:
+        return served_name(response.headers) if self.resource.content_disposition else None
 
     @property
     def _promises(self) -> Mapping[str, str]:

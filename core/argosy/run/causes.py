@@ -42,6 +42,7 @@ def causes(resource: Resource) -> Iterator[None]:
         sending = getattr(error, "argosy_sending", None)
         # the request that failed may be one that the resource's URL redirects to
         host = place_of((error.request.url if error.request else None) or resource.url)
+        where = "The proxy" if isinstance(error, requests.exceptions.ProxyError) else host
         sent = sending is None or sending.bytes_out > 0
         kind = kind_of(error, sent=sent)
         if sending is not None and sending.expired:
@@ -50,7 +51,7 @@ def causes(resource: Resource) -> Iterator[None]:
             ) from None
         if not sent:
             raise TransferError(
-                f"{host} cannot be reached: {reason_of(error)}.", kind=kind, retryable=True, host=host
+                f"{where} cannot be reached: {reason_of(error)}.", kind=kind, retryable=True, host=host
             ) from None
         raise TransferError(
             f"The answer was lost: {reason_of(error)}.", kind=kind, retryable=True, host=host

@@ -16,6 +16,7 @@ from argosy.run.staging import StagingArea
 from argosy.run.stop import Stop
 from argosy.session.allowance import Allowance
 from argosy.session.policy import Watch
+from argosy.transport.network import Network, proxy_of
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
@@ -80,9 +81,15 @@ class Environment:
             is_refusal=self._is_refusal,
             watch=Watch(self._waiting, self._logged_in, self.notice, redactor.add, self._sleep),
             pacer=self.pacer,
+            network=self._network(),
             share=share,
             allowance=allowance,
         )
+
+    def _network(self) -> Network:
+        given = self.settings.proxy  # where it is kept, until here: settings are pickled
+        proxy = None if given is None else proxy_of(given, self.context.secret, self.redactor.add)
+        return Network(self.settings.ca_bundle, proxy)
 
     def plugins(self) -> tuple[Plugin, ...]:
         """Return the plugins that were made."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from argosy.errors import TransferError, VerificationError
@@ -15,6 +15,7 @@ from argosy.run.checking import checked, digests_of
 from argosy.run.limits import Limits
 from argosy.run.partial import WORTH, Partial
 from argosy.run.retrying import Retries
+from argosy.run.served_name import read_note, renamed
 from argosy.run.staging import Staging
 from argosy.run.stop import Stop
 
@@ -80,7 +81,9 @@ class Fetcher:
             except VerificationError:  # it was damaged since: fetched as if it had not been there
                 whole.unlink()
             else:
-                progress.finished(resource, staged)
+                if resource.content_disposition:
+                    staged = replace(staged, resource=renamed(resource, read_note(whole)))
+                progress.finished(staged.resource, staged)
                 return staged
         partial, most = Partial(staging.partial(number, resource)), 0
         retries = Retries(self.max_retries, self.retry_delay, self.pacer.was_there)
@@ -95,7 +98,7 @@ class Fetcher:
                 progress.retry(resource, retries.count, error, delay)
                 self.stop.sleep(delay)
             else:
-                progress.finished(resource, staged)
+                progress.finished(staged.resource, staged)
                 return staged
 
     def _attempt(self, resource: Resource, partial: Partial, whole: Path, progress: Progress) -> StagedFile:

@@ -53,6 +53,8 @@ class Known:
         Its whole length, where the server said it.
     digests
         Digests of the whole that the server promised, in hex by algorithm.
+    name
+        What the server calls it, where that is asked for.
     synced
         Bytes that are on the disk for certain.
     boot
@@ -64,6 +66,7 @@ class Known:
     place: str = ""
     length: int | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
     synced: int = 0
     boot: str = ""
 
@@ -291,7 +294,9 @@ def _parsed(data: bytes) -> Known | None:
 
 
 def _is_sound(value: Any) -> bool:
-    texts = all(value[name] is None or isinstance(value[name], str) for name in ("etag", "modified"))
+    texts = all(
+        value.get(name) is None or isinstance(value[name], str) for name in ("etag", "modified", "name")
+    )
     length, synced = value["length"], value["synced"]
     return (
         texts

@@ -189,7 +189,10 @@ class Plan:
                     "every item needs an id of its own",
                 )
             ]
-        return [problem for name in item.names() if (problem := self._add_name(name, where))]
+        named = [
+            name for name, r in zip(item.names(), item.resources, strict=True) if not r.content_disposition
+        ]
+        return [problem for name in named if (problem := self._add_name(name, where))]
 
     def _add_name(self, name: str, where: str) -> Problem | None:
         wrong = problem_of(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import requests
@@ -27,6 +28,7 @@ from argosy.run.fetch import Fetcher, Progress
 from argosy.run.limits import Limits
 from argosy.run.place import Placer
 from argosy.run.processes.recipe import Recipe, work_here
+from argosy.run.served_name import Names
 from argosy.run.staging import Staging
 
 T = TypeVar("T")
@@ -52,6 +54,7 @@ class Worker:
         self._environment = environment
         self._emit = emit
         self._recipe = recipe
+        self._names = Names(settings.directory)
         self._fetcher = Fetcher(
             environment.pool.get,
             environment.pacer,
@@ -123,9 +126,17 @@ class Worker:
                 files.append(self._fetcher.fetch(resource, number, staging, progress))
             except TransferError as error:
                 raise _Failed(self._failure(error.kind, str(error), url=resource.url)) from None
-        kept = self._produce(job, StagedItem(item, tuple(files)), staging)
+        kept = self._produce(job, self._staged(job, item, files), staging)
         staging.discard()
         return kept
+
+    def _staged(self, job: Job, item: Item, files: list[StagedFile]) -> StagedItem:
+        """Return the item with the names that its files have got: a server may have given some."""
+        staged = tuple(files)
+        if any(resource.content_disposition for resource in item.resources):
+            staged = self._names.settle(job, item, staged)
+            item = replace(item, resources=tuple(file.resource for file in staged))
+        return StagedItem(item, staged)
 
     def _expanded(self, item: Item) -> Item:
         environment = self._environment

@@ -23,7 +23,7 @@ from argosy.session.policy import Discipline, Policy
 from argosy.session.tokens import Tokens
 from argosy.transport.body import Body
 from argosy.transport.load import Load, MeasuredLease
-from argosy.transport.sending import POOL_CLASSES, NotSent, Sending, Watchdog, current
+from argosy.transport.sending import POOL_CLASSES, NotSent, Sending, Watchdog, current, through
 
 #: Connections kept for each host; more workers than that would make new ones all the time.
 POOL_SIZE = 256
@@ -88,10 +88,14 @@ class LeasedAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = POOL_CLASSES
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Make the pools of connections through a proxy, counted as well."""
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        manager.pool_classes_by_scheme = POOL_CLASSES
-        return manager
+        """Make the pools of connections through a proxy, counted as well.
+
+        Raises
+        ------
+        requests.exceptions.InvalidProxyURL
+            If it is a SOCKS proxy.
+        """
+        return through(super().proxy_manager_for(proxy, **kwargs))
 
     def send(
         self,

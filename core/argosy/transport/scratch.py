@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -13,7 +12,8 @@ from urllib3.response import BaseHTTPResponse
 
 from argosy.cookies import jar
 from argosy.session.login import CookieJar
-from argosy.transport.sending import POOL_CLASSES
+from argosy.transport.network import Network
+from argosy.transport.sending import POOL_CLASSES, through
 from argosy.transport.session import PlainSession
 
 
@@ -30,6 +30,10 @@ class _ScratchAdapter(HTTPAdapter):
         """Make the pools of connections that read odd headers right."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = POOL_CLASSES
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Make such pools through a proxy."""
+        return through(super().proxy_manager_for(proxy, **kwargs))
 
     def send(
         self,
@@ -57,7 +61,7 @@ class _ScratchAdapter(HTTPAdapter):
         return super().build_response(req, resp)
 
 
-def open_jar(timeout: tuple[float, float], number: int = 1, ca_bundle: Path | None = None) -> CookieJar:
+def open_jar(timeout: tuple[float, float], number: int = 1, network: Network = Network()) -> CookieJar:
     """Return an empty jar with an HTTP session on it.
 
     Parameters
@@ -66,10 +70,10 @@ def open_jar(timeout: tuple[float, float], number: int = 1, ca_bundle: Path | No
         Seconds to connect, and for each answer.
     number
         Which session it is for, from 1.
-    ca_bundle
-        The certificate authorities to trust; the usual ones where left out.
+    network
+        How it reaches the service.
     """
-    session: Any = PlainSession(ca_bundle)
+    session: Any = PlainSession(network)
     opened = CookieJar(session, number)
     adapter = _ScratchAdapter(timeout)
     adapter.target = opened

@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
+from requests.exceptions import InvalidProxyURL
+from urllib3 import ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -256,10 +258,23 @@ def _bound(connection: HTTPConnection, headers: Mapping[str, str] | None) -> Map
         connection.connect()
     lease = sending.bind()
     if _is_old(connection):  # it waited long for its turn
-        connection.close()
-        connection.connect()
+        _renew(connection)
     token = lease.cookie_header(sending.url)
     return {**(headers or {}), **({} if token is None else {"Cookie": token})}
+
+
+def _renew(connection: Any) -> None:
+    """Make a connection anew, through its tunnel if it has one: urllib3 forgets that when it closes."""
+    tunnel = {
+        "host": connection._tunnel_host,
+        "port": connection._tunnel_port,
+        "headers": connection._tunnel_headers,
+        "scheme": connection._tunnel_scheme,
+    }
+    connection.close()
+    if tunnel["host"]:
+        connection.set_tunnel(**tunnel)
+    connection.connect()
 
 
 def _is_old(connection: Any) -> bool:
@@ -332,3 +347,17 @@ class _FreshTlsPool(_FreshPool, HTTPSConnectionPool):
 
 #: For a `urllib3.PoolManager`.
 POOL_CLASSES = {"http": _FreshPool, "https": _FreshTlsPool}
+
+
+def through(manager: Any) -> Any:
+    """Let what manages the connections through a proxy make pools of ours; return it.
+
+    Raises
+    ------
+    requests.exceptions.InvalidProxyURL
+        If the proxy is none that speaks HTTP: its connections are no HTTP connections, and ours would lead past it.
+    """
+    if not isinstance(manager, ProxyManager):
+        raise InvalidProxyURL("an HTTP proxy is needed; SOCKS proxies cannot be used")
+    manager.pool_classes_by_scheme = POOL_CLASSES
+    return manager

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
-from pathlib import Path
 from typing import Any
 from urllib.parse import urldefrag
 
@@ -23,6 +22,7 @@ from argosy.session.policy import Discipline
 from argosy.transport.adapter import LeasedAdapter
 from argosy.transport.body import discard, exhaust, peek
 from argosy.transport.load import Load
+from argosy.transport.network import Network
 
 #: Bytes of an HTML body that a refusal is looked for in.
 PEEK = 64 * 1024
@@ -50,19 +50,21 @@ class _NoJar(RequestsCookieJar):
 class PlainSession(requests.Session):
     """A requests session that takes nothing from its surroundings, and no credentials to another origin.
 
-    No proxies and no ``.netrc`` from the environment, and no cookie jar of its own beside the session's
+    No proxy and no ``.netrc`` from the environment, and no cookie jar of its own beside the session's
     record. Compression is not asked for: a truncated body that was compressed ends early without an error.
 
     Parameters
     ----------
-    ca_bundle
-        The certificate authorities to trust; the usual ones where left out.
+    network
+        How it reaches the service.
     """
 
-    def __init__(self, ca_bundle: Path | None = None) -> None:
+    def __init__(self, network: Network = Network()) -> None:
         super().__init__()
         self.trust_env = False
-        self.verify = True if ca_bundle is None else str(ca_bundle)
+        self.verify = True if network.ca_bundle is None else str(network.ca_bundle)
+        if network.proxy is not None:
+            self.proxies = dict.fromkeys(("http", "https"), network.proxy.reveal())
         self.max_redirects = MAX_REDIRECTS
         self.cookies = _NoJar(policy=DefaultCookiePolicy(allowed_domains=[]))
         self.headers["User-Agent"] = f"argosy/{__version__}"
@@ -115,8 +117,8 @@ class AuthorizedSession(PlainSession):
     on_accepted
         Called for each request that the service accepted: with the time (seconds since the epoch) at which it was
         sent, and the session's count of logins then.
-    ca_bundle
-        The certificate authorities to trust; the usual ones where left out.
+    network
+        How it reaches the service.
     """
 
     def __init__(
@@ -129,9 +131,9 @@ class AuthorizedSession(PlainSession):
         load: Load | None = None,
         doubts: LoginDoubts | None = None,
         on_accepted: Callable[[float, int], None] = lambda sent_at, logins: None,
-        ca_bundle: Path | None = None,
+        network: Network = Network(),
     ) -> None:
-        super().__init__(ca_bundle)
+        super().__init__(network)
         self.keeper = keeper
         self._is_refusal = is_refusal
         connect, headers, read = timeout

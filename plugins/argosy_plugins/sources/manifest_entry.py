@@ -32,7 +32,7 @@ _MAX_ID = 1024
 _MAX_SIZE = 2**63 - 1
 
 
-def entry_to_item(entry: object, origin: str, report: Report) -> Item | None:
+def entry_to_item(entry: object, origin: str, report: Report, *, served: bool = False) -> Item | None:
     """Return the item that one decoded entry describes.
 
     Parameters
@@ -43,6 +43,8 @@ def entry_to_item(entry: object, origin: str, report: Report) -> Item | None:
         Where it stands, for messages: ``books.jsonl:3``.
     report
         Told each problem of the entry.
+    served
+        Whether a resource without a path has the name that its server gives it.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def entry_to_item(entry: object, origin: str, report: Report) -> Item | None:
     if not isinstance(entry, dict):
         report(f"{_kind(entry)}", 'an object such as {"url": "https://..."}')
         return None
-    check = _Checker(report)
+    check = _Checker(report, served)
     if not entry.keys() <= ENTRY_KEYS:
         check.unknown_keys(entry, ENTRY_KEYS)
     resources, folder = _resources(entry, check)
@@ -114,7 +116,8 @@ def _first_url(listed: list[Any]) -> str:
 class _Checker:
     """Checks the values of one entry, and remembers whether one of them failed."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, served: bool) -> None:
+        self.served = served
         self._report = report
         self._failed = False
 
@@ -191,7 +194,8 @@ class _Checker:
         for key in DIGESTS:
             if (digest := value.get(key)) is not None:
                 digests[key] = self._digest(key, digest, place)
-        return Resource(url, path, size, digests) if path else None
+        served = self.served and value.get("path") is None
+        return Resource(url, path, size, digests, served) if path else None
 
     def _path(self, value: Mapping[str, Any], url: str, folder: str, place: str) -> str:
         if value.get("path") is None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
 
 from argosy.contracts import PluginContext
 from argosy.errors import Problem, SourceError
@@ -14,6 +14,14 @@ from argosy.errors import Problem, SourceError
 MAX_LINE = 10 * 1024 * 1024
 #: How many problems are named at once.
 MAX_PROBLEMS = 20
+#: The option of sources that make names out of URLs.
+CONTENT_DISPOSITION: Mapping[str, Any] = {
+    "content_disposition": {
+        "type": "boolean",
+        "default": False,
+        "description": "Whether a file that has no name of its own is called what the server calls it, where it does.",
+    }
+}
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 

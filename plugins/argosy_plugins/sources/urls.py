@@ -12,9 +12,9 @@ from argosy.contracts import Source
 from argosy.errors import StorageError
 from argosy.hookspecs import hookimpl
 from argosy.model import Item, Resource
-from argosy.names import problem_of, safe_part
+from argosy.names import marked, problem_of, safe_part
 from argosy.urls import check_url, file_name, safe_segment, strip_fragment
-from argosy_plugins.sources.reading import Problems, lines, opened, shown_path
+from argosy_plugins.sources.reading import CONTENT_DISPOSITION, Problems, lines, opened, shown_path
 
 _EXPECTED = "one http or https URL a line, without a password in it"
 
@@ -41,6 +41,7 @@ class Urls(Source):
                 "default": "name",
                 "description": "What a file is called: the last part of its URL's path, or host and full path.",
             },
+            **CONTENT_DISPOSITION,
         },
         "anyOf": [{"required": ["urls"]}, {"required": ["file"]}],
     }
@@ -80,8 +81,10 @@ class Urls(Source):
         url = strip_fragment(url)
         if seen.add(url):
             path = full_path(url) if self.options.get("paths") == "full" else file_name(url)
+            served: bool = self.options.get("content_disposition", False)
+            resource = Resource(url, path, content_disposition=served)
             origin = f"{problems.name}:{where}" if isinstance(where, int) else f"{problems.name}: {where}"
-            yield Item(id=url, title=path.rpartition("/")[2], resources=(Resource(url, path),), origin=origin)
+            yield Item(id=url, title=path.rpartition("/")[2], resources=(resource,), origin=origin)
 
 
 class _Seen:
@@ -123,10 +126,7 @@ def full_path(url: str) -> str:
     segments = [safe_segment(segment) for segment in parts.path.split("/")[1:-1]]
     last = file_name(url)
     if parts.query:
-        digest = hashlib.sha256(parts.query.encode()).hexdigest()[:8]
-        stem, dot, suffix = last.rpartition(".")
-        last = f"{stem}-{digest}{dot}{suffix}" if stem else f"{last}-{digest}"
-        last = safe_part(last, keep_suffix=True)
+        last = marked(last, parts.query)
     path = "/".join([safe_part(host), *segments, last])
     if problem_of(path) is None:
         return path

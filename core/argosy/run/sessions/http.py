@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import requests
 from requests.adapters import BaseAdapter
 
+from argosy.transport.network import Network
 from argosy.transport.session import PlainSession
 
 #: Positional arguments of `requests.Session.request`, behind the URL, from which on the headers are among them.
@@ -24,17 +24,17 @@ class PoolSession(PlainSession):
         The pool's `request`.
     adapter
         The pool's `adapter`.
-    ca_bundle
-        The certificate authorities to trust; the usual ones where left out.
+    network
+        How it reaches the service.
     """
 
     def __init__(
         self,
         send: Callable[..., requests.Response],
         adapter: Callable[[str], BaseAdapter],
-        ca_bundle: Path | None = None,
+        network: Network = Network(),
     ) -> None:
-        super().__init__(ca_bundle)
+        super().__init__(network)
         self._send = send
         self._adapter = adapter
 

@@ -14,6 +14,7 @@ from argosy.session.login import logger_in
 from argosy.session.policy import Policy, Watch
 from argosy.session.record import SessionRecord
 from argosy.transport.load import Load
+from argosy.transport.network import Network
 from argosy.transport.scratch import open_jar
 from argosy.transport.session import AuthorizedSession, LoginDoubts
 
@@ -68,6 +69,8 @@ class Recruiter:
         Who is told what happens.
     pacer
         Spaces requests to a host.
+    network
+        How all of them reach the service.
     allowance
         Says whether a session may be logged in.
     may_renew
@@ -87,12 +90,13 @@ class Recruiter:
         is_refusal: Callable[[ResponseHead], bool],
         watch: Watch,
         pacer: Pacer,
+        network: Network,
         allowance: Allowance,
         may_renew: Callable[[SessionRecord], bool],
         on_accepted: Callable[[str, float, int], None],
     ) -> None:
         self._timeout = settings.timeout
-        self._ca_bundle = settings.ca_bundle
+        self._network = network
         self._policy = policy
         self._auth = auth
         self._store = store
@@ -106,16 +110,14 @@ class Recruiter:
 
     def member(self, name: str, number: int) -> Member:
         """Return the session of this name, the so manieth of its pool (from 1)."""
-        timeout, load, authorities = self._timeout, Load(), self._ca_bundle
+        timeout, load, network = self._timeout, Load(), self._network
         keeper = SessionKeeper(
             self._store,
             name,
             self._policy,
             login=None
             if self._auth.anonymous
-            else logger_in(
-                self._auth, lambda: open_jar((timeout.connect, timeout.headers), number, authorities)
-            ),
+            else logger_in(self._auth, lambda: open_jar((timeout.connect, timeout.headers), number, network)),
             watch=self._watch,
             allowance=self._allowance,
             may_renew=self._may_renew,
@@ -133,7 +135,7 @@ class Recruiter:
             load=load,
             doubts=self._doubts,
             on_accepted=accepted,
-            ca_bundle=authorities,
+            network=network,
         )
         member = Member(keeper, session, load)
         return member

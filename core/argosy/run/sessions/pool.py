@@ -32,6 +32,7 @@ from argosy.session.policy import Discipline, Policy, Watch
 from argosy.session.record import SessionRecord, Status
 from argosy.session.tokens import Tokens
 from argosy.transport.body import discard
+from argosy.transport.network import Network
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
@@ -68,6 +69,8 @@ class SessionPool:
         Who is told what happens.
     pacer
         Spaces requests to a host.
+    network
+        How all of them reach the service.
     share
         In a worker process, what the run's own process has found out; None in that one.
     allowance
@@ -88,6 +91,7 @@ class SessionPool:
         is_refusal: Callable[[ResponseHead], bool],
         watch: Watch,
         pacer: Pacer,
+        network: Network = Network(),
         share: Share | None = None,
         allowance: Allowance | None = None,
     ) -> None:
@@ -118,6 +122,7 @@ class SessionPool:
             is_refusal=is_refusal,
             watch=watch,
             pacer=pacer,
+            network=network,
             allowance=self.allowance,
             may_renew=lambda record: not self._rivals.is_suspect(record),
             on_accepted=self._rivals.good,
@@ -128,7 +133,7 @@ class SessionPool:
             if share is not None and member.name not in share.names:
                 self._leave_out(member)
         #: For a source that expands an item; each request goes on a session of the pool.
-        self.http: requests.Session = PoolSession(self.request, self.adapter, settings.ca_bundle)
+        self.http: requests.Session = PoolSession(self.request, self.adapter, network)
 
     @property
     def names(self) -> tuple[str, ...]:
