@@ -24,6 +24,8 @@ except ImportError:  # not POSIX: FileLock says so when it is made
 #: Seconds after freeing a lock in which its waiters may not be awake yet, and those that they are given to take it.
 #: (Waking takes 0.1 ms; a waiter that was stopped costs everybody else a millisecond each time.)
 _JUST_NOW, _WAY = 0.01, 0.001
+#: How often a process tries to say that it waits.
+_TRIES = 10
 
 
 class FairLock:
@@ -205,7 +207,10 @@ class _Waiting:
 
     def start(self) -> None:
         """Wait from now on."""
-        self._flock(fcntl.LOCK_SH | fcntl.LOCK_NB)
+        for _ in range(_TRIES):  # it is in the way of this for a moment where another process just asks
+            if self._flock(fcntl.LOCK_SH | fcntl.LOCK_NB):
+                return
+            time.sleep(_WAY / _TRIES)
 
     def stop(self) -> None:
         """Wait no longer."""

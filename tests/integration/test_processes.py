@@ -208,7 +208,9 @@ def test_a_failed_item_and_a_full_stop_come_through(set_sail: SetSail) -> None:
 
 
 def test_a_directory_that_is_gone_ends_the_run(set_sail: SetSail) -> None:
-    voyage = set_sail(items=30, discipline="revoke", size=30_000, strategy=FOUR)
+    voyage = set_sail(
+        items=300, discipline="revoke", ttfb=0.02, strategy=FOUR
+    )  # enough to hear of the first in time
     taken: list[bool] = []
 
     def on_event(event: Any) -> None:
