@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.client
-import select
+import selectors
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import cast
 from urllib.parse import urlsplit
 
 #: Headers that are a connection's own.
@@ -68,9 +69,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(200)
             self.end_headers()
             ends = {self.connection: upstream, upstream: self.connection}
-            with contextlib.suppress(OSError):
-                while True:
-                    for end in select.select(list(ends), [], [], 30)[0]:
+            with contextlib.suppress(OSError), selectors.DefaultSelector() as selector:
+                for end in ends:
+                    selector.register(end, selectors.EVENT_READ)
+                while ready := selector.select(30):
+                    for key, _ in ready:
+                        end = cast("socket.socket", key.fileobj)
                         data = end.recv(65536)
                         if not data:
                             return

@@ -52,7 +52,7 @@ def test_1000_items_in_heavy_weather(set_sail: SetSail) -> None:
     report = argosy.download(voyage.file, on_event)
     both = [*before, voyage.server.stats()]
     struck = {kind: sum(stats.faults.get(kind, 0) for stats in both) for kind in {f.kind for f in WEATHER}}
-    assert (report.exit_code, report.counts.done, report.counts.failed) == (0, 1000, 0)
+    assert (report.exit_code, report.counts.done, report.counts.failed) == (0, 1000, 0), report.failures
     assert voyage.wrong() == [], "every file is right by its digest"
     assert sum(stats.replaced_tokens_sent for stats in both) == 0
     assert sum(stats.sessions_revoked for stats in both) == 0
