@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urldefrag
@@ -29,6 +30,9 @@ PEEK = 64 * 1024
 
 #: What a plain request says, if anything.
 _PLAIN = frozenset({"allow_redirects", "params", "stream", "timeout"})
+
+#: New sessions in a row that end when a request is sent on them, after which it is taken for the cause, and refused.
+MOST_ENDED = 2
 
 #: Redirects that one request follows at most, each under a lease of its own.
 MAX_REDIRECTS = 10
@@ -88,6 +92,15 @@ class PlainSession(requests.Session):
             raise requests.RequestException("a redirect would have sent the form to another origin")
         for name in [name for name in prepared_request.headers if name.lower() not in _HARMLESS]:
             del prepared_request.headers[name]
+
+
+class _Verdict(Enum):
+    """What a refusal says, after a look at something that was accepted before."""
+
+    GOOD = "the session is good"
+    ENDED = "the session has ended"
+    OVERTAKEN = "somebody has logged in since"
+    UNKNOWN = "nothing was ever accepted"
 
 
 @dataclass(slots=True)
@@ -158,6 +171,7 @@ class AuthorizedSession(PlainSession):
         kwargs.setdefault("timeout", self._timeout)
         stream, kwargs["stream"] = kwargs.get("stream", False), True
         refused_logins: int | None = None
+        ended = 0
         while True:
             response = self._send_once(method, url, *args, **kwargs)
             first = response.history[0] if response.history else response
@@ -173,16 +187,18 @@ class AuthorizedSession(PlainSession):
                     response.content  # noqa: B018 - reads the body, as requests does
                 return response
             discard(response)
-            renewed = refused_logins is not None and stamp.logins != refused_logins
-            if (
-                renewed and not self.keeper.is_suspect
-            ):  # one that another login has ended says nothing of this request
+            # one that another login has ended says nothing of this request
+            renewed = refused_logins not in (None, stamp.logins) and not self.keeper.is_suspect
+            if renewed:
                 self._doubts.raised = True
-                self.keeper.fruitless()
-                raise self._refused(response)
-            if (self._doubts.raised or not self.keeper.policy.renewable) and self._is_good(but=response.url):
-                raise self._refused(response)
-            self.keeper.refused(stamp, again=refused_logins is not None)
+            if self._doubts.raised or not self.keeper.policy.renewable:
+                verdict = self._verdict(stamp, but=response.url)
+                if renewed and verdict is not _Verdict.OVERTAKEN:
+                    self.keeper.fruitless()
+                    ended += 1 if verdict is _Verdict.ENDED else MOST_ENDED
+                if verdict is _Verdict.GOOD or ended >= MOST_ENDED:
+                    raise self._refused(response)
+            self.keeper.refused(stamp, again=refused_logins == stamp.logins)
             refused_logins = stamp.logins
 
     def _send_once(
@@ -222,15 +238,28 @@ class AuthorizedSession(PlainSession):
             ResponseHead(asked, response.url, response.status_code, response.headers, start)
         )
 
-    def _is_good(self, but: str) -> bool:
-        """Return whether something that was accepted before still is: then the refusal is not the session's.
+    def _verdict(self, stamp: Stamp, but: str) -> _Verdict:
+        """Return what becomes of something that was accepted before: where it still is, it is not the session.
 
         Asked only after a login did not help, or where one cannot log in again: without it, each thing this
         account may not have would cost a login, or the session.
         """
+        if self._is_overtaken(stamp):
+            return _Verdict.OVERTAKEN
         proof = self._proof
         if proof is None or proof == but:
-            return False
+            return _Verdict.UNKNOWN
+        good = self._is_good(proof)
+        if self._is_overtaken(stamp):
+            return _Verdict.OVERTAKEN
+        return _Verdict.GOOD if good else _Verdict.ENDED
+
+    def _is_overtaken(self, stamp: Stamp) -> bool:
+        """Return whether somebody has logged in since: then a refusal speaks of a session that is no more."""
+        record = self.keeper.store.read(self.keeper.session)
+        return record is not None and record.logins != stamp.logins
+
+    def _is_good(self, proof: str) -> bool:
         # no HEAD: a login page with status 200 is known by its body alone
         response = super().request("GET", proof, stream=True, timeout=self._timeout)
         try:
