@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import document
+from benchmarks.table import Table
+
 FOLDER = Path(__file__).parent
 SUPPORT = {"__main__", "document", "machine", "table", "test_benchmarks"}
 
@@ -41,3 +44,15 @@ def test_figures_are_printed_and_written(name: str, tmp_path: Path) -> None:
     assert table["rows"]
     assert f"**{table['title']}**" in done.stdout
     assert figures["machine"]["CPUs"]
+
+
+def test_the_page_keeps_what_was_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{document.BEGIN}{document.END}after\n", "utf-8")
+    monkeypatch.setattr(document, "PAGE", page)
+    for number, name in enumerate(["static", "memory", "static"]):
+        document.write({"load": str(number)}, {name: [Table(f"Table {number}", [{"n": number}], [])]})
+    text = page.read_text("utf-8")
+    assert "Table 0" not in text
+    assert text.index("before") < text.index("### memory") < text.index("Table 1") < text.index("### static")
+    assert text.index("load 2") < text.index("Table 2") < text.index("after")
