@@ -158,6 +158,17 @@ def test_a_login_page_for_good_fails_and_is_not_saved(set_sail: SetSail, discipl
     assert not (voyage.library / "item-00002").exists()
 
 
+@pytest.mark.torture(8, 25)
+def test_a_new_session_that_ends_at_once_is_not_the_fault_of_the_request(set_sail: SetSail) -> None:
+    """A neighbour may have ended it; only what ends one new session after the other is refused."""
+    voyage = set_sail(
+        items=3, max_workers=1, discipline="revoke", faults=[fault("login_page", path="item-00002", times=2)]
+    )
+    done = voyage.run()
+    assert (done.returncode, voyage.wrong()) == (0, []), done.stderr
+    assert voyage.server.stats().logins == 3
+
+
 @pytest.mark.torture(9)
 @pytest.mark.parametrize(
     ("header", "seconds"),

@@ -15,7 +15,7 @@ from argosy.run.checking import checked, digests_of
 from argosy.run.limits import Limits
 from argosy.run.partial import WORTH, Partial
 from argosy.run.retrying import Retries
-from argosy.run.served_name import read_note, renamed
+from argosy.run.served_name import note_of, read_note, renamed
 from argosy.run.staging import Staging
 from argosy.run.stop import Stop
 
@@ -80,6 +80,7 @@ class Fetcher:
                 staged = checked(resource, whole, digests_of(resource, whole))
             except VerificationError:  # it was damaged since: fetched as if it had not been there
                 whole.unlink()
+                note_of(whole).unlink(missing_ok=True)
             else:
                 if resource.content_disposition:
                     staged = replace(staged, resource=renamed(resource, read_note(whole)))

@@ -51,10 +51,8 @@ class StagingArea:
         """
         self.path.mkdir(exist_ok=True)
         self._tidy()
-        with tempfile.TemporaryFile(
-            dir=self.path
-        ):  # without a name that another run, just starting, has as well
-            pass
+        # a file without a name: another run may be starting at this very moment
+        tempfile.TemporaryFile(dir=self.path).close()
 
     def take(self, root: Path, name: str) -> bool:
         """Make a spare folder an item's, with a folder of a name in it; return False where that is not to be."""

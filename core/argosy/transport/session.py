@@ -100,7 +100,7 @@ class _Verdict(Enum):
     GOOD = "the session is good"
     ENDED = "the session has ended"
     OVERTAKEN = "somebody has logged in since"
-    UNKNOWN = "nothing was ever accepted"
+    UNKNOWN = "nothing else was ever accepted"
 
 
 @dataclass(slots=True)
