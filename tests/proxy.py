@@ -64,22 +64,31 @@ class _Handler(BaseHTTPRequestHandler):
     def do_CONNECT(self) -> None:
         if not self._admitted():
             return
+        self.close_connection = True
         host, _, port = self.path.rpartition(":")
         with socket.create_connection((host, int(port)), timeout=30) as upstream:
             self.send_response(200)
             self.end_headers()
-            ends = {self.connection: upstream, upstream: self.connection}
-            with contextlib.suppress(OSError), selectors.DefaultSelector() as selector:
-                for end in ends:
-                    selector.register(end, selectors.EVENT_READ)
-                while ready := selector.select(30):
-                    for key, _ in ready:
-                        end = cast("socket.socket", key.fileobj)
-                        data = end.recv(65536)
-                        if not data:
-                            return
-                        ends[end].sendall(data)
-        self.close_connection = True
+            with contextlib.suppress(OSError):
+                _relay(self.connection, upstream)
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+        self.server.closed += 1
+
+
+def _relay(one: socket.socket, other: socket.socket) -> None:
+    """Pass on what comes at either end, until one of them has no more."""
+    ends = {one: other, other: one}
+    with selectors.DefaultSelector() as selector:
+        for end in ends:
+            selector.register(end, selectors.EVENT_READ)
+        while ready := selector.select(30):
+            for key, _ in ready:
+                end = cast("socket.socket", key.fileobj)
+                data = end.recv(65536)
+                if not data:
+                    return
+                ends[end].sendall(data)
 
 
 class Proxy(ThreadingHTTPServer):
@@ -94,6 +103,8 @@ class Proxy(ThreadingHTTPServer):
     ----------
     asked
         The first line of each request.
+    closed
+        The tunnels that are closed; both ends know it.
     """
 
     daemon_threads = True
@@ -102,6 +113,7 @@ class Proxy(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.credentials = None if user is None else f"Basic {base64.b64encode(user.encode()).decode()}"
         self.asked: list[str] = []
+        self.closed = 0
         self.url = f"http://{f'{user}@' if user else ''}127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 

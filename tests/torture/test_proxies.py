@@ -16,7 +16,7 @@ import trustme
 import urllib3
 
 import argosy
-from argosy.testing.contracts.waiting import wait_until_still
+from argosy.testing.contracts.waiting import wait_until, wait_until_still
 from argosy.transport.sending import through
 from hazards import Authority, files_with
 from proxy import Proxy
@@ -81,7 +81,7 @@ def test_a_tunnel_that_has_died_is_dug_again(tmp_path: Path) -> None:
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     listener = socket.create_server(("127.0.0.1", 0))
-    close, closed = threading.Event(), threading.Event()
+    close = threading.Event()
 
     def serve() -> None:
         for number in range(2):
@@ -91,7 +91,6 @@ def test_a_tunnel_that_has_died_is_dug_again(tmp_path: Path) -> None:
                 secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
                 if number == 0:
                     close.wait(30)
-            closed.set()
 
     threading.Thread(target=serve, daemon=True).start()
     store = argosy.open_store("memory")
@@ -109,7 +108,7 @@ def test_a_tunnel_that_has_died_is_dug_again(tmp_path: Path) -> None:
         waiting.start()
         wait_until_still(waiting)  # it has its connection, and waits for its turn
         close.set()
-        assert closed.wait(30)
+        wait_until(lambda: proxy.closed, "the tunnel to close")  # and the client to be told
         release()
         waiting.join(30)
         assert texts == ["ok"]
