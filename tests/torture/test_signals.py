@@ -174,6 +174,21 @@ def test_a_plugin_that_hangs_holds_no_session_and_can_be_interrupted(
     assert (stats.logins, stats.replaced_tokens_sent) == (1, 0)
 
 
+@pytest.mark.torture(57, 46)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_told_to_end_does_not_wait_for_a_plugin_that_hangs(
+    set_sail: SetSail, install: Install, number: signal.Signals
+) -> None:
+    env = install("hangs", HANGS, "hangs")
+    voyage = set_sail(items=3, discipline="revoke", max_workers=2, output=["files", "hangs"])
+    process = voyage.start(env=env)
+    wait_for(process, (voyage.root / "hanging").exists)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    assert "Traceback" not in err
+
+
 CLOCK = """
 import os, time
 _real, _file = time.time, os.environ.get("CLOCK_OFFSET", "")

@@ -160,7 +160,7 @@ def _execute(run: Run, quiet: bool) -> int:
         click.echo("\nargosy: interrupted; the session and everything done so far are saved.", err=True)
         sys.stderr.flush()
         sys.stdout.flush()
-        os._exit(130)
+        os._exit(128 + ended_by[0] if ended_by else 130)
     except Interrupted as error:  # while the source was read
         print_error(error)
         return 128 + ended_by[0] if ended_by else error.exit_code
