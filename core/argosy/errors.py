@@ -6,6 +6,7 @@ The tree (the number is the command line's exit code)::
     ├── ConfigError              2   the configuration is not valid
     ├── SessionError             3   the session is lost and no login is possible
     │   ├── LoginFailed              the service did not accept the login
+    │   │   └── RefreshRefused       nor what the session was to be renewed with
     │   ├── SessionInDoubt           a request's answer never came, and no policy says what to do
     │   └── SessionLost              the service refuses the session, and it cannot be renewed
     ├── SourceError              4   the manifest, or another source, cannot be read
@@ -38,6 +39,7 @@ __all__ = [
     "LoginFailed",
     "PluginError",
     "Problem",
+    "RefreshRefused",
     "Refused",
     "ServiceDown",
     "SessionError",
@@ -137,6 +139,10 @@ class SessionError(ArgosyError):
 
 class LoginFailed(SessionError):
     """The service did not accept the login."""
+
+
+class RefreshRefused(LoginFailed):
+    """The service no longer accepts what the session was to be renewed with (``invalid_grant``, RFC 6749 section 5.2)."""
 
 
 class SessionInDoubt(SessionError):

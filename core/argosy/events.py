@@ -17,6 +17,7 @@ class EventKind(StrEnum):
     RUN_STOPPING = "run.stopping"  # message: why no new item is started
     RUN_FINISHED = "run.finished"  # the report's summary
     LOGIN = "session.login"  # number: how many logins this run has made, reason
+    REFRESH = "session.refresh"  # number: how many times this run renewed a session without a login, reason
     ITEM_STARTED = "item.started"  # title, resources (how many)
     ITEM_FINISHED = "item.finished"  # state, bytes, seconds, files (how many), failure (message) or None
     RESOURCE_WAITING = "resource.waiting"  # for: "lease", "delay", "retry" or "login"; seconds where known

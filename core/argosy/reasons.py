@@ -25,6 +25,13 @@ def _innermost(error: BaseException) -> Any:
         seen = inner
 
 
+def never_sent(error: BaseException) -> bool:
+    """Return whether it is certain that not a byte of a request went out: there was no connection, or no safe one."""
+    return isinstance(
+        _innermost(error), socket.gaierror | ConnectionRefusedError | ssl.SSLCertVerificationError
+    )
+
+
 def reason_of(error: BaseException) -> str:
     """Return the innermost cause, in words: the texts around it name objects and addresses."""
     seen = _innermost(error)

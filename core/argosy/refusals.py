@@ -7,7 +7,7 @@ Auth plugins share this judgement. Their options take `REFUSAL_SCHEMA` under the
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,32 +18,49 @@ from argosy.urls import strip_fragment
 
 #: How much of a body is looked at, in bytes.
 START = 64 * 1024
+
+
+def refusal_schema(statuses: Collection[int] = (401, 403)) -> Mapping[str, Any]:
+    """Return the JSON Schema of the option ``refusal``.
+
+    Parameters
+    ----------
+    statuses
+        The status codes that are refusals where nobody says otherwise; the same as for `RefusalRules.from_options`.
+    """
+    return {
+        "type": "object",
+        "description": "What says that the service no longer accepts the session.",
+        "additionalProperties": False,
+        "properties": {
+            "statuses": {
+                "type": "array",
+                "items": {"type": "integer", "minimum": 300, "maximum": 599},
+                "default": sorted(statuses),
+                "description": "Status codes that do. Take 403 out where single files may be forbidden.",
+            },
+            "redirects": {
+                "type": "array",
+                "items": {"type": "string", "minLength": 1},
+                "description": "Parts of the URL (host and path) of the login page that a request is redirected to;"
+                " where it is not said, paths such as /login, /signin, /sso.",
+            },
+            "marker": {
+                "type": "string",
+                "minLength": 1,
+                "description": "A text that only the login page has.",
+            },
+            "password_form": {
+                "type": "boolean",
+                "default": True,
+                "description": "Whether an HTML page with a password form does. Turn it off where every page has one.",
+            },
+        },
+    }
+
+
 #: The JSON Schema of the option ``refusal``.
-REFUSAL_SCHEMA: Mapping[str, Any] = {
-    "type": "object",
-    "description": "What says that the service no longer accepts the session.",
-    "additionalProperties": False,
-    "properties": {
-        "statuses": {
-            "type": "array",
-            "items": {"type": "integer", "minimum": 300, "maximum": 599},
-            "default": [401, 403],
-            "description": "Status codes that do. Take 403 out where single files may be forbidden.",
-        },
-        "redirects": {
-            "type": "array",
-            "items": {"type": "string", "minLength": 1},
-            "description": "Parts of the URL (host and path) of the login page that a request is redirected to;"
-            " where it is not said, paths such as /login, /signin, /sso.",
-        },
-        "marker": {"type": "string", "minLength": 1, "description": "A text that only the login page has."},
-        "password_form": {
-            "type": "boolean",
-            "default": True,
-            "description": "Whether an HTML page with a password form does. Turn it off where every page has one.",
-        },
-    },
-}
+REFUSAL_SCHEMA: Mapping[str, Any] = refusal_schema()
 
 # whole segments only, so that /login-howto.html is an ordinary page
 _LOGIN_PATH = re.compile(
@@ -75,12 +92,22 @@ class RefusalRules:
     password_form: bool = True
 
     @classmethod
-    def from_options(cls, options: Mapping[str, Any]) -> RefusalRules:
-        """Return the rules of a plugin's options, whose key ``refusal`` may be absent."""
+    def from_options(
+        cls, options: Mapping[str, Any], *, statuses: Collection[int] = (401, 403)
+    ) -> RefusalRules:
+        """Return the rules of a plugin's options, whose key ``refusal`` may be absent.
+
+        Parameters
+        ----------
+        options
+            The plugin's options.
+        statuses
+            The status codes that are refusals where the options name none.
+        """
         chosen = options.get("refusal", {})
         redirects = chosen.get("redirects")
         return cls(
-            statuses=frozenset(chosen.get("statuses", (401, 403))),
+            statuses=frozenset(chosen.get("statuses", statuses)),
             redirects=None if redirects is None else tuple(redirects),
             marker=chosen.get("marker"),
             password_form=chosen.get("password_form", True),

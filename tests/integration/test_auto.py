@@ -17,7 +17,7 @@ from argosy.secrets import Secret
 from argosy.session import document
 from argosy.session.auto import QUIET
 from argosy.session.record import SessionRecord, Status
-from argosy.transport.scratch import open_jar
+from argosy.transport.scratch import open_session
 from argosy_plugins.auth.form_exchange import FormExchange, Success
 from voyage import Voyage
 
@@ -166,7 +166,7 @@ def test_named_tokens_are_watched(set_sail: SetSail, second_cookie: bool) -> Non
 def test_an_imported_jar_is_never_shared_unless_it_is_told(set_sail: SetSail) -> None:
     voyage = set_sail(items=QUIET + 10, discipline="static", max_workers=4, size=1000)
     server = voyage.server
-    jar = open_jar((10.0, 20.0))
+    jar = open_session((10.0, 20.0))
     fields = {"user": Secret(server.user), "password": Secret(server.password)}
     FormExchange(
         http=jar.http,

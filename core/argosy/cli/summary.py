@@ -33,12 +33,7 @@ def print_summary(report: Report) -> None:
             "requests",
             f"{report.requests} ({report.retries} again)" if report.retries else str(report.requests),
         ),
-        (
-            "session",
-            f"{report.logins} logins, {report.refusals} refusals"
-            if report.logins or report.lease_used != "shared"
-            else "",
-        ),
+        ("session", _session(report)),
         ("strategy", f"{report.strategy_used}, {report.max_workers} at most, lease {report.lease_used}"),
         ("directory", escape(str(report.directory))),
     ]
@@ -52,3 +47,10 @@ def print_summary(report: Report) -> None:
         console.print(f"[red]failed[/red] {escape(id_)}: {escape(failure.message)}")
     if counts.failed > LISTED:
         console.print(f"... and {counts.failed - LISTED} more: argosy status {escape(str(report.directory))}")
+
+
+def _session(report: Report) -> str:
+    refreshes = f"{report.refreshes} refreshes, " if report.refreshes else ""
+    if not (report.logins or refreshes or report.lease_used != "shared"):
+        return ""
+    return f"{report.logins} logins, {refreshes}{report.refusals} refusals"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import requests
+import requests.auth
 
 from argosy.contracts.base import Plugin
 from argosy.cookies.cookie import Cookie
@@ -49,8 +50,29 @@ class LoginSession(Protocol):
     def http(self) -> requests.Session:
         """Sends requests; cookies are kept by the rules of RFC 6265bis, redirects are followed."""
 
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        """What was kept with the session; at a login, with the one that it takes the place of."""
+
     def add_cookies(self, cookies: Iterable[Cookie]) -> None:
         """Put cookies into the jar that did not come with a response."""
+
+    def add_header(self, name: str, value: str, origins: Iterable[str]) -> None:
+        """Let the session send a token in a header field.
+
+        Parameters
+        ----------
+        name, value
+            The field: ``Authorization``, ``Bearer abc``. One of the same name takes its place.
+        origins
+            Where it is sent, and nowhere else: URLs, of which scheme, host and port count (RFC 6454 section 4).
+        """
+
+    def keep(self, name: str, value: str) -> None:
+        """Keep something with the session that only the plugin sends: a refresh token."""
+
+    def expires_in(self, seconds: float) -> None:
+        """Say how long the session's tokens live from now on; it is renewed some time before that (0: at once)."""
 
 
 class Auth(Plugin):
@@ -58,6 +80,8 @@ class Auth(Plugin):
 
     #: Nobody is logged in: there is no token to protect, so requests need no exclusive lease.
     anonymous: ClassVar[bool] = False
+    #: What a person can do where a session cannot be renewed.
+    remedy: ClassVar[str] = "Log in again: argosy login CONFIG"
 
     @property
     def can_login(self) -> bool:
@@ -81,6 +105,52 @@ class Auth(Plugin):
         LoginFailed
             If the service did not accept it. The old session record is kept.
         """
+
+    def can_refresh(self, credentials: Mapping[str, str]) -> bool:
+        """Return whether `refresh` can renew a session with which these credentials were kept.
+
+        .. versionadded:: 0.1
+        """
+        return False
+
+    def refresh(self, session: LoginSession) -> None:
+        """Renew a session without a login; it begins with the cookies and the credentials that it has.
+
+        What it sends may be spent by that (a refresh token that is replaced), so the session is marked before: it
+        is called once, in one thread of one process, and if its answer never comes, the session is in doubt.
+
+        Raises
+        ------
+        RefreshRefused
+            If the service does not accept the credentials any more. They are not sent again.
+        LoginFailed
+            If it refused for another reason; the session is as before.
+
+        .. versionadded:: 0.1
+        """
+        raise NotImplementedError
+
+    def logout(self, session: LoginSession) -> bool:
+        """End a session at the service; return False where the service offers nothing for that.
+
+        Raises
+        ------
+        LoginFailed
+            If the service did not accept it.
+
+        .. versionadded:: 0.1
+        """
+        return False
+
+    def signer(self) -> requests.auth.AuthBase | None:
+        """Return what adds to each request something computed of it (Basic, Digest), or None.
+
+        It is asked once in each process, and what it returns is used by all threads. What it adds must go to the
+        service's own origins alone: it is called for the URL that was asked for, and not for redirects.
+
+        .. versionadded:: 0.1
+        """
+        return None
 
     @abstractmethod
     def is_refusal(self, response: ResponseHead) -> bool:

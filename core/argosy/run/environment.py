@@ -79,7 +79,9 @@ class Environment:
             self.auth,
             self.store,
             is_refusal=self._is_refusal,
-            watch=Watch(self._waiting, self._logged_in, self.notice, redactor.add, self._sleep),
+            watch=Watch(
+                self._waiting, self._logged_in, self._refreshed, self.notice, redactor.add, self._sleep
+            ),
             pacer=self.pacer,
             network=self._network(),
             share=share,
@@ -130,6 +132,10 @@ class Environment:
     def _logged_in(self, reason: str) -> None:
         data: Mapping[str, Any] = {"number": self.pool.logins, "reason": reason}
         self._emit(EventKind.LOGIN, None, data)
+
+    def _refreshed(self, reason: str) -> None:
+        data: Mapping[str, Any] = {"number": self.pool.refreshes, "reason": reason}
+        self._emit(EventKind.REFRESH, None, data)
 
     def _is_refusal(self, response: ResponseHead) -> bool:
         if self.auth.anonymous:

@@ -66,8 +66,9 @@ class Report:
         How many sessions were used.
     counts
         The items.
-    bytes, requests, retries, logins, refusals
-        Body bytes received; requests; further attempts; logins; responses that were refusals.
+    bytes, requests, retries, logins, refreshes, refusals
+        Body bytes received; requests; further attempts; logins; renewals of a session without a login; responses
+        that were refusals.
     notices
         What the person was told.
     failures
@@ -94,6 +95,7 @@ class Report:
     requests: int = 0
     retries: int = 0
     logins: int = 0
+    refreshes: int = 0
     refusals: int = 0
     notices: tuple[str, ...] = ()
     failures: tuple[tuple[str, str, Failure], ...] = ()
@@ -130,6 +132,7 @@ class Report:
             "requests": self.requests,
             "retries": self.retries,
             "logins": self.logins,
+            "refreshes": self.refreshes,
             "refusals": self.refusals,
             "notices": list(self.notices),
             "failures": [{"id": i, "title": t, **asdict(failure)} for i, t, failure in self.failures],

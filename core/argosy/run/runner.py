@@ -310,6 +310,7 @@ class Run:
             requests=counts["requests"],
             retries=self._dispatcher.retries,
             logins=counts["logins"],
+            refreshes=counts["refreshes"],
             refusals=counts["refusals"],
             notices=tuple(self._dispatcher.notices),
             failures=tuple(self._failures),

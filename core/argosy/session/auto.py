@@ -29,7 +29,7 @@ from typing import Any
 from argosy.cookies import jar
 from argosy.session.policy import Discipline
 from argosy.session.record import SessionRecord
-from argosy.session.tokens import ALL, Tokens
+from argosy.session.tokens import ALL, NO_COOKIE, Tokens
 
 #: Answers in a row without a new token that make a session shared. No number is safe: a service may replace the
 #: token every hour. The switch back is what keeps the session safe; this number only says how often it is needed.
@@ -98,6 +98,13 @@ class Learner:
 
 #: Learns of replaced tokens alone.
 UNTAUGHT = Learner()
+
+
+#: Learns nothing: for a session whose tokens stand in header fields, and whose cookies are none.
+BY_HEADER = Learner(NO_COOKIE)
+
+#: Why such a session is shared.
+IN_HEADERS = "its tokens stand in header fields, which no answer replaces"
 
 
 def is_shared(learned: Learned) -> bool:

@@ -1,7 +1,7 @@
 """The keeper of one session: who may send next, what happens in doubt, and who logs in.
 
-All the rules of the lease stand here and in `argosy.session.lease`, once, above whichever cookie store is
-used. One keeper serves all threads of a process; keepers of other processes meet it in the store.
+All the rules of the lease stand here, in `argosy.session.renewal` and in `argosy.session.lease`, once, above
+whichever cookie store is used. One keeper serves all threads of a process; keepers of other processes meet it in the store.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from collections.abc import Callable
 
 from argosy.contracts.cookie_store import CookieStore, Release
 from argosy.cookies import jar
-from argosy.errors import ArgosyError, GenerationMoved, LoginFailed, SessionLost
-from argosy.session import auto, doubt, lost
-from argosy.session.allowance import Allowance, LoginAllowance, told
-from argosy.session.lease import ExclusiveLease, Lease, Stamp, changed, put
+from argosy.errors import GenerationMoved
+from argosy.session import auto, lost
+from argosy.session.allowance import Allowance
+from argosy.session.lease import ExclusiveLease, Lease, SharedLease, Stamp
 from argosy.session.lessons import Lessons
+from argosy.session.login import Authority, LogIn
 from argosy.session.policy import Discipline, Policy, Watch
 from argosy.session.record import SessionRecord, Status
+from argosy.session.renewal import Renewal
 
 
-class SessionKeeper:
+class SessionKeeper(Renewal):
     """Grants leases on one session.
 
     Parameters
@@ -33,7 +35,8 @@ class SessionKeeper:
     policy
         What the keeper may do.
     login
-        Logs in and returns the cookies of the new session; None where nobody can.
+        What logs in and renews the session, or just a function that logs in and returns the cookies of the new
+        session; None where nobody can.
     watch
         Who is told.
     allowance
@@ -49,25 +52,17 @@ class SessionKeeper:
         session: str,
         policy: Policy = Policy(),
         *,
-        login: Callable[[], jar.Jar] | None = None,
+        login: Authority | LogIn | None = None,
         watch: Watch = Watch(),
         allowance: Allowance | None = None,
         may_renew: Callable[[SessionRecord], bool] = lambda record: True,
     ) -> None:
-        self.store = store
-        self.session = session
-        self.policy = policy
-        self.logins = self.refusals = 0
-        self._login = login
-        self._watch = watch
+        super().__init__(store, session, policy, login, watch, allowance, may_renew)
+        self.refusals = 0
         self.pause: Callable[[float], None] = lambda seconds: self._watch.pause(seconds)
-        self._allowance = allowance or LoginAllowance(policy.max_logins)
-        self._may_renew = may_renew
-        self._can_renew = login is not None and policy.renewable
         self._lessons = Lessons(store, session, policy, renewable=self._can_renew, notice=watch.notice)
         self._mutex = threading.Lock()
         self._fruitless = 0
-        self._lost: tuple[SessionLost | LoginFailed, int] | None = None
 
     def lease(self, url: str, admit: Callable[[], float] = lambda: 0.0) -> Lease:
         """Return a lease for one request, once it is this sender's turn.
@@ -93,7 +88,7 @@ class SessionKeeper:
                 delay = admit()
                 record = self._read()
                 if delay <= 0 and self._overlaps(url, record):  # token and discipline from one record
-                    return self._lessons.share(record, self._watch.secret)
+                    return self._share(record)
             else:
                 release = self._acquire()
                 try:
@@ -111,16 +106,16 @@ class SessionKeeper:
 
     def ensure(self) -> None:
         """Log in where there is no session yet, so that a wrong password is found before the first request."""
-        release = self._acquire()
-        try:
-            record = self._read()
-            for cookie in record.cookies:
-                self._watch.secret(cookie.value)  # a run that sends nothing may have plugins that read it
-            if self._doubt_left(record) <= 0:
-                self._usable(record)
-            # else the first lease waits, and the session is not held meanwhile
-        finally:
-            release()
+        self._holding(self._make_sure)
+
+    def _make_sure(self, record: SessionRecord) -> None:
+        for cookie in record.cookies:
+            self._watch.secret(cookie.value)  # a run that sends nothing may have plugins that read it
+        for value in record.credentials.values():
+            self._watch.secret(value)
+        if self._doubt_left(record) <= 0:
+            self._usable(record)
+        # else the first lease waits, and the session is not held meanwhile
 
     def login(self, reason: str = "asked for", *, forget: bool = False) -> None:
         """Log in again, whatever there is; everybody else waits for it.
@@ -132,12 +127,15 @@ class SessionKeeper:
         forget
             Whether to forget what was learned about the service, too.
         """
-        release = self._acquire()
-        try:
+
+        def again(record: SessionRecord) -> None:
             self._lost = None
-            self._log_in(self._read(), reason, forget=forget)
-        finally:
-            release()
+            self._log_in(record, reason, forget=forget)
+            record = self._read()
+            if record.is_due(time.time()):  # what was imported is to be exchanged before it is used
+                self._before_it_expires(record)
+
+        self._holding(again)
 
     def accepted(self, stamp: Stamp) -> None:
         """Say that a request with this stamp was accepted: the login behind it is good, and what it taught is true."""
@@ -172,18 +170,22 @@ class SessionKeeper:
             self.refusals += 1
         if not again:
             self._lessons.wait(stamp)
-        release = self._acquire()
-        try:
-            record = self._read()
-            if record.logins != stamp.logins:
+
+        def renew(record: SessionRecord) -> None:
+            if record.issue != stamp.issue:
                 return
-            if not again and self._lessons.moved(stamp, record):
+            if not again and not self._goes_by_header(record) and self._lessons.moved(stamp, record):
                 return
-            if not self.policy.renewable and record.logins:
-                raise self._lose(lost.refused(self.session))
-            self._renew(record, "the service refused the session")
-        finally:
-            release()
+            reason = "the service refused the session"
+            if record.is_usable and self._can_refresh(record):
+                if not self._in_doubt(record):  # else the next lease finds out what becomes of it
+                    self._refresh(record, reason)
+            elif not self.policy.renewable and record.logins:
+                raise self._lose(lost.refused(self.session, self.policy.remedy))
+            else:
+                self._renew(record, reason)
+
+        self._holding(renew)
 
     def fruitless(self) -> None:
         """Say that a request was refused right after a login.
@@ -207,13 +209,12 @@ class SessionKeeper:
         logins
             Its count of logins when that was decided; where somebody has logged in since, nothing is done.
         """
-        release = self._acquire()
-        try:
-            record = self._read()
+
+        def retire(record: SessionRecord) -> None:
             if record.logins == logins:
                 self._write(record, status=Status.RETIRED, holder=None)
-        finally:
-            release()
+
+        self._holding(retire)
 
     def forgive(self) -> None:
         """Forget what lost the session: it turned out to be good."""
@@ -230,67 +231,48 @@ class SessionKeeper:
 
     def in_force(self) -> tuple[Discipline, str]:
         """Return the lease that is in force now, and why, in words for people."""
-        return auto.in_force(self.policy.discipline, self._read().learned, renewable=self._can_renew)
+        record = self._read()
+        if self._goes_by_header(record):
+            return Discipline.SHARED, auto.IN_HEADERS
+        return auto.in_force(self.policy.discipline, record.learned, renewable=self._can_renew)
 
     def sync(self) -> None:
         """Put the session on stable storage at the end of a run, and say so in its record.
 
         Its first change after that goes there before anything is sent (`lease.put`): it is the newest after a power loss.
         """
-        release = self._acquire()
-        try:
-            record = self._read()
+
+        def write(record: SessionRecord) -> None:
             if record.generation and not record.synced:
                 self.store.sync()  # what the record says, before it says that it is there
                 self._write(record, synced=True)
-        finally:
-            release()
+
+        self._holding(write)
         self.store.sync()
 
     # -- what happens while the session is held
 
-    def _read(self) -> SessionRecord:
-        return self.store.read(self.session) or SessionRecord(self.session)
-
     def _overlaps(self, url: str, record: SessionRecord | None = None) -> bool:
         """Return whether a request may overlap others: its lease is shared, or no token goes with it."""
         record = record or self._read()
-        if self._needs_login(record):
+        if self._needs_login(record) or record.is_due(time.time()):
             return False
+        if self._goes_by_header(record):
+            return record.status is not Status.IN_FLIGHT and not self._in_doubt(record)
         if self._is_shared(record):
             told = self.policy.discipline is Discipline.SHARED
             return not (record.status is Status.IN_FLIGHT if told else self._in_doubt(record))
         tokens = self.policy.tokens.of(record.cookies)
         return bool(tokens) and not jar.concerns(tokens, url)
 
-    def _write(self, record: SessionRecord, learn: auto.Learn = dict, **changes: object) -> None:
-        """Change the record of the held session; what shared leases merge meanwhile does not prevent it."""
-        while True:
-            try:
-                put(self.store, changed(record, learned=learn(record.learned), **changes), record)
-            except GenerationMoved:
-                newest = self._read()
-                if (newest.logins, newest.holder) != (record.logins, record.holder):
-                    raise  # somebody else had the session as well
-                record = newest
-            else:
-                return
+    def _share(self, record: SessionRecord) -> SharedLease:
+        if self._goes_by_header(record):
+            return SharedLease(self.store, record, on_token=self._watch.secret, learner=auto.BY_HEADER)
+        return self._lessons.share(record, self._watch.secret)
 
     def _is_shared(self, record: SessionRecord) -> bool:
         told = self.policy.discipline is Discipline.SHARED
         return told or (self._lessons.chosen and auto.is_shared(record.learned))
-
-    def _needs_login(self, record: SessionRecord) -> bool:
-        return self._login is not None and not record.is_usable
-
-    def _acquire(self) -> Release:
-        release = self.store.acquire(self.session, wait=False)
-        if release is None:
-            self._watch.waiting("lease")
-            release = self.store.acquire(self.session)
-        if release is None:
-            raise lost.not_granted(self.session, self.store.name)
-        return release
 
     def _ready(self, admit: Callable[[], float]) -> float:
         """Make the held session usable; return the seconds to wait first, if any."""
@@ -298,8 +280,8 @@ class SessionKeeper:
         record = self._read()
         if (delay := self._doubt_left(record)) > 0:
             self._watch.waiting("doubt")
-        elif self._needs_login(record) or (self._in_doubt(record) and self._on_doubt() == "login"):
-            delay = admit()  # a login asks the service for something, too
+        elif self._asks_the_service(record):
+            delay = admit()
         if delay > 0:
             return delay
         self._usable(record)
@@ -307,9 +289,10 @@ class SessionKeeper:
 
     def _exclusive(self, release: Release) -> Lease:
         record = self._read()
-        if self._is_shared(record):  # it was in doubt, had to be logged in, or was exclusive when we queued
+        if self._goes_by_header(record) or self._is_shared(record):
+            # it was in doubt, had to be logged in or renewed, or was exclusive when we queued
             release()
-            return self._lessons.share(record, self._watch.secret)
+            return self._share(record)
         return ExclusiveLease(
             self.store,
             record,
@@ -319,80 +302,3 @@ class SessionKeeper:
             on_lapse=lambda: self._watch.notice(lost.LAPSED.format(self.session)),
             learner=self._lessons.learner,
         )
-
-    def _in_doubt(self, record: SessionRecord) -> bool:
-        return doubt.in_doubt(record, self.store.scope)
-
-    def _on_doubt(self) -> str:
-        return self.policy.on_doubt or ("login" if self._can_renew else "ask")
-
-    def _doubt_left(self, record: SessionRecord) -> float:
-        """Return the seconds until a session in doubt may be tried, where the policy is to wait."""
-        waits = self._on_doubt() == "wait" and self._in_doubt(record)
-        return doubt.seconds_left(record, self.policy.doubt_wait) if waits else 0.0
-
-    def _usable(self, record: SessionRecord) -> None:
-        """Log in where there is no session, or where the policy for a session in doubt is to log in."""
-        if record.status is Status.RETIRED:
-            raise self._lose(lost.retired(self.session))
-        if not self._needs_login(record):
-            if self._in_doubt(record):
-                self._resolve_doubt(record)
-        elif not record.logins:
-            self._log_in(record, "first use")
-        elif not self.policy.renewable:
-            raise self._lose(lost.ended(self.session))
-        else:
-            self._renew(record, "the service ended the session")
-
-    def _resolve_doubt(self, record: SessionRecord) -> None:
-        policy = self._on_doubt()
-        if policy == "login":
-            self._log_in(record, "a request was sent and its answer never came")
-        elif policy == "wait":
-            self._write(record, status=Status.IDLE, holder=None)
-        else:
-            # not remembered: whoever comes next looks again, and somebody may have logged in
-            raise lost.in_doubt(record)
-
-    def _renew(self, record: SessionRecord, reason: str) -> None:
-        """Log in again after the service ended the session, unless that would only end another one."""
-        if record.status is Status.RETIRED:
-            raise self._lose(lost.retired(self.session))
-        if not self._may_renew(record):
-            raise self._lose(lost.rival(record))
-        self._log_in(record, reason)
-
-    def _log_in(self, record: SessionRecord, reason: str, *, forget: bool = False) -> None:
-        self._raise_if_lost()
-        if self._login is None:
-            raise self._lose(lost.nobody(self.session))
-        self._watch.waiting("login")
-        with self._allowance.turn:
-            if (why_not := self._allowance.ask(self.session)) is not None:
-                raise self._lose(lost.not_allowed(self.session, why_not))
-            try:
-                with told(self._allowance, self.session):
-                    cookies = self._login()
-            except LoginFailed as error:
-                raise self._lose(error) from None
-        for cookie in cookies:
-            self._watch.secret(cookie.value)
-        news = {"status": Status.IDLE, "holder": None, "logins": record.logins + 1, "logged_in": time.time()}
-        self._write(record, auto.nothing if forget else auto.after_login, cookies=cookies, **news)
-        self.logins += 1
-        self._watch.login(reason)
-
-    def _lose(self, error: SessionLost | LoginFailed) -> ArgosyError:
-        """Remember that the session is lost, so that no other worker tries again, and return the error."""
-        self._lost = error, self._read().logins
-        return error
-
-    def _raise_if_lost(self) -> None:
-        """Raise what lost the session, unless somebody has logged in since."""
-        if self._lost is None:
-            return
-        error, logins = self._lost
-        if self._read().logins == logins:
-            raise error
-        self._lost = None

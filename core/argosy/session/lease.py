@@ -1,6 +1,6 @@
 """The lease: the right to send one request with the session's newest token.
 
-One object serves one request. Whoever sends it calls, in this order, `cookie_header`, then one of `settle`
+One object serves one request. Whoever sends it calls, in this order, `credentials`, then one of `settle`
 (the headers are in), `unsent` (not a byte went out) or `doubt` (it went out, and no answer came), then `end`.
 """
 
@@ -16,6 +16,7 @@ from argosy.contracts.cookie_store import CookieStore, Release
 from argosy.cookies import jar
 from argosy.errors import GenerationMoved
 from argosy.session.auto import UNTAUGHT, Learner, is_exclusive, is_shared
+from argosy.session.header_token import header_fields
 from argosy.session.identity import boot_id, this_holder
 from argosy.session.policy import Discipline
 from argosy.session.record import SessionRecord, Status
@@ -36,15 +37,23 @@ class Stamp:
         Whether nobody else could replace the token meanwhile.
     taught
         The lease that its answer spoke for, where that was news; known when it is settled.
+    refreshes
+        The session's count of refreshes then.
     """
 
     logins: int
     cookies: jar.Jar
     exclusive: bool
     taught: Discipline | None = None
+    refreshes: int = 0
+
+    @property
+    def issue(self) -> tuple[int, int]:
+        """As `SessionRecord.issue`, when the request was sent."""
+        return self.logins, self.refreshes
 
     def __repr__(self) -> str:
-        return f"Stamp(logins={self.logins})"
+        return f"Stamp(logins={self.logins}, refreshes={self.refreshes})"
 
 
 class Lease(Protocol):
@@ -59,6 +68,9 @@ class Lease(Protocol):
 
     def cookie_header(self, url: str) -> str | None:
         """Return the ``Cookie`` header for the request, or None."""
+
+    def credentials(self, url: str) -> Mapping[str, str]:
+        """Return all header fields that say who asks: cookies, and the session's header tokens."""
 
     def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
         """Store what the response's raw ``Set-Cookie`` headers bring, whatever its status."""
@@ -79,6 +91,12 @@ class Lease(Protocol):
         """
 
 
+def _credentials(lease: Lease, record: SessionRecord, url: str) -> Mapping[str, str]:
+    cookies = lease.cookie_header(url)
+    fields = header_fields(record.headers, url) if record.headers else {}
+    return fields if cookies is None else {**fields, "Cookie": cookies}
+
+
 def changed(record: SessionRecord, **changes: object) -> SessionRecord:
     """Return the next generation of a record."""
     stamps = {"generation": record.generation + 1, "saved": time.time(), "boot": boot_id(), "synced": False}
@@ -92,10 +110,20 @@ def put(store: CookieStore, record: SessionRecord, before: SessionRecord) -> Non
         store.sync()
 
 
+def _tell_headers(on_token: Callable[[str], None], record: SessionRecord) -> None:
+    for token in record.headers:
+        on_token(token.value)
+        on_token(token.value.rpartition(" ")[2])  # without its scheme
+
+
 def _tell(on_token: Callable[[str], None], cookies: jar.Jar, known: jar.Jar = ()) -> None:
     for cookie in cookies:
         if cookie not in known:
             on_token(cookie.value)
+
+
+def _stamp(record: SessionRecord, *, exclusive: bool) -> Stamp:
+    return Stamp(record.logins, record.cookies, exclusive, refreshes=record.refreshes)
 
 
 def _taught(learned: Mapping[str, object]) -> Discipline | None:
@@ -146,17 +174,22 @@ class ExclusiveLease:
         self._on_lapse = on_lapse
         self._on_token = on_token
         self._learner = learner
-        self.stamp = Stamp(record.logins, record.cookies, exclusive=True)
+        self.stamp = _stamp(record, exclusive=True)
         # generation and mark in one write: if it fails, nothing is sent
         self._record = changed(record, status=Status.IN_FLIGHT, holder=this_holder())
         put(store, self._record, record)
         self._marked = True
         self._ended = False
         _tell(on_token, self._record.cookies)
+        _tell_headers(on_token, self._record)
 
     def cookie_header(self, url: str) -> str | None:
         """Return the ``Cookie`` header for the request, or None."""
         return jar.cookie_header(self._record.cookies, url, time.time())
+
+    def credentials(self, url: str) -> Mapping[str, str]:
+        """Return all header fields that say who asks: cookies, and the session's header tokens."""
+        return _credentials(self, self._record, url)
 
     def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
         """Store the new cookies and clear the mark in one commit (with `to_end`: keep the mark)."""
@@ -244,11 +277,16 @@ class SharedLease:
         self._learner = learner
         self.on_end: Callable[[SharedLease], None] = lambda lease: None
         _tell(on_token, record.cookies)
-        self.stamp = Stamp(record.logins, record.cookies, exclusive=False)
+        _tell_headers(on_token, record)
+        self.stamp = _stamp(record, exclusive=False)
 
     def cookie_header(self, url: str) -> str | None:
         """Return the ``Cookie`` header for the request, or None."""
         return jar.cookie_header(self._record.cookies, url, time.time())
+
+    def credentials(self, url: str) -> Mapping[str, str]:
+        """Return all header fields that say who asks: cookies, and the session's header tokens."""
+        return _credentials(self, self._record, url)
 
     def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
         """Merge what the response brought into the newest record; whoever was faster wins, and so does a login."""

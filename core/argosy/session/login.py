@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
+from typing import Protocol
 
 import requests
 
@@ -12,11 +16,65 @@ from argosy.cookies import jar
 from argosy.cookies.cookie import Cookie
 from argosy.cookies.jar import Jar
 from argosy.errors import ArgosyError, LoginFailed, TransferError
-from argosy.reasons import kind_of, reason_of
+from argosy.reasons import kind_of, never_sent, reason_of
+from argosy.session.header_token import HeaderToken, origin_of
+from argosy.session.record import SessionRecord
+
+#: Seconds before the end of its tokens at which a session is renewed: a request that was under way may take a while.
+MARGIN = 60.0
+#: The share of a lifetime that this margin is at most, for tokens that live for a minute or two.
+MARGIN_SHARE = 0.2
 
 
-class CookieJar:
-    """The cookies of a login under way; satisfies `argosy.LoginSession`.
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What a login or a refresh gave; the fields are those of `SessionRecord`."""
+
+    cookies: Jar = ()
+    headers: tuple[HeaderToken, ...] = ()
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    expires: float = 0.0
+    due: float = 0.0
+
+
+class Authority(Protocol):
+    """Makes sessions, and renews them."""
+
+    def log_in(self, record: SessionRecord) -> Granted:
+        """Make a new session in the place of the one that is recorded."""
+
+    def can_refresh(self, record: SessionRecord) -> bool:
+        """Return whether a session has what it can be renewed with, without a login."""
+
+    def refresh(self, record: SessionRecord) -> Granted:
+        """Renew it; what that takes may be spent by it, so it is sent once, and under the session's mark."""
+
+
+#: What logs in where there is nothing to refresh: it returns the cookies of the new session.
+LogIn = Callable[[], Jar]
+
+
+class Simple:
+    """A plain function that logs in, as an `Authority`."""
+
+    def __init__(self, login: LogIn) -> None:
+        self._login = login
+
+    def log_in(self, record: SessionRecord) -> Granted:
+        """Log in."""
+        return Granted(self._login())
+
+    def can_refresh(self, record: SessionRecord) -> bool:
+        """Return False."""
+        return False
+
+    def refresh(self, record: SessionRecord) -> Granted:
+        """Log in."""
+        return self.log_in(record)
+
+
+class NewSession:
+    """A session that is being logged in or renewed; satisfies `argosy.LoginSession`.
 
     Parameters
     ----------
@@ -31,6 +89,10 @@ class CookieJar:
         self.number = number
         self.on_token: Callable[[str], None] = lambda value: None
         self._cookies: Jar = ()
+        self._headers: dict[str, HeaderToken] = {}
+        self._credentials: dict[str, str] = {}
+        self._before: Mapping[str, str] = {}
+        self._expires = self._due = 0.0
 
     @property
     def cookies(self) -> Jar:
@@ -44,6 +106,20 @@ class CookieJar:
                 self.on_token(cookie.value)
         self._cookies = cookies
 
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        """What was kept with the session; at a login, with the one before."""
+        return MappingProxyType({**self._before, **self._credentials})
+
+    def begin_with(self, record: SessionRecord) -> None:
+        """Begin with what a session has."""
+        self._cookies, self._credentials = record.cookies, dict(record.credentials)
+        self._headers = {token.name.lower(): token for token in record.headers}
+
+    def replace(self, record: SessionRecord) -> None:
+        """Begin with nothing, but know the credentials of the session before."""
+        self._before = MappingProxyType(record.credentials)
+
     def add_cookies(self, cookies: Iterable[Cookie]) -> None:
         """Put cookies into the jar that did not come with a response."""
         kept = self.cookies
@@ -51,42 +127,106 @@ class CookieJar:
             kept = jar.put(kept, cookie, 0.0)  # what has ended is taken out when the login is over
         self.cookies = kept
 
+    def add_header(self, name: str, value: str, origins: Iterable[str]) -> None:
+        """Send a token in a header field, to these origins alone."""
+        self.on_token(value)
+        self.on_token(value.rpartition(" ")[2])
+        self._headers[name.lower()] = HeaderToken(name, value, tuple(origin_of(url) for url in origins))
 
-def logger_in(auth: Auth, open_jar: Callable[[], CookieJar]) -> Callable[[], Jar]:
-    """Return what logs in and returns the cookies of the new session.
+    def keep(self, name: str, value: str) -> None:
+        """Keep something with the session."""
+        self.on_token(value)
+        self._credentials[name] = value
+
+    def expires_in(self, seconds: float) -> None:
+        """Say how long the tokens live."""
+        now = time.time()
+        self._expires = now + max(seconds, 0.0)
+        self._due = max(self._expires - min(MARGIN, MARGIN_SHARE * max(seconds, 0.0)), 1.0)
+
+    def granted(self) -> Granted:
+        """Return what the session has now."""
+        now = time.time()
+        return Granted(
+            tuple(cookie for cookie in self.cookies if not cookie.expired(now)),
+            tuple(self._headers.values()),
+            dict(self._credentials),
+            self._expires,
+            self._due,
+        )
+
+
+class PluginLogin:
+    """What an auth plugin does for a session, with its failures in one form.
 
     Parameters
     ----------
     auth
         The plugin that knows how.
-    open_jar
-        Makes an empty jar with an HTTP session on it.
+    open_session
+        Makes an empty session with HTTP on it.
     """
 
-    def log_in() -> Jar:
-        opened = open_jar()
-        opened.on_token = auth.context.on_secret
+    def __init__(self, auth: Auth, open_session: Callable[[], NewSession]) -> None:
+        self._auth = auth
+        self._open = open_session
+
+    def log_in(self, record: SessionRecord) -> Granted:
+        """Log in."""
+        return self._run(self._auth.login, "login", "logging in", lambda new: new.replace(record)).granted()
+
+    def can_refresh(self, record: SessionRecord) -> bool:
+        """Return whether the session has what it can be renewed with."""
         try:
-            auth.login(opened)
+            return bool(self._auth.can_refresh(MappingProxyType(record.credentials)))
+        except (Exception, SystemExit) as error:
+            raise self._fault("looking at a session", error) from None
+
+    def refresh(self, record: SessionRecord) -> Granted:
+        """Renew the session with what it has."""
+        begin = partial(NewSession.begin_with, record=record)
+        return self._run(self._auth.refresh, "refresh", "refreshing the session", begin).granted()
+
+    def log_out(self, record: SessionRecord) -> bool:
+        """End the session at the service; return whether the service offers that."""
+        ended: list[bool] = []
+        begin = partial(NewSession.begin_with, record=record)
+        self._run(lambda session: ended.append(self._auth.logout(session)), "logout", "logging out", begin)
+        return bool(ended[0])
+
+    def _run(
+        self,
+        step: Callable[[NewSession], None],
+        what: str,
+        doing: str,
+        begin: Callable[[NewSession], None],
+    ) -> NewSession:
+        opened = self._open()
+        opened.on_token = self._auth.context.on_secret
+        begin(opened)
+        try:
+            step(opened)
         except ArgosyError:
             raise
         except requests.RequestException as error:
             # the service is out of reach: that is no answer to the login, and may be different later
             # (what went out of it is not known; only where plainly nothing did, its kind says so)
             raise TransferError(
-                f"The login could not be sent: {reason_of(error)}.",
+                f"The {what} could not be sent: {reason_of(error)}.",
                 kind=kind_of(error, sent=not isinstance(error, requests.ConnectTimeout)),
                 retryable=True,
+                unsent=never_sent(error)
+                or isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError),
             ) from None
         except (Exception, SystemExit) as error:
-            raise LoginFailed(
-                f"The auth plugin {auth.name!r} failed while logging in: {type(error).__name__}: {error}",
-                hint="Report it to the plugin's author.",
-                plugin=auth.name,
-            ) from None
+            raise self._fault(doing, error) from None
         finally:
             opened.http.close()
-        now = time.time()
-        return tuple(cookie for cookie in opened.cookies if not cookie.expired(now))
+        return opened
 
-    return log_in
+    def _fault(self, doing: str, error: BaseException) -> LoginFailed:
+        return LoginFailed(
+            f"The auth plugin {self._auth.name!r} failed while {doing}: {type(error).__name__}: {error}",
+            hint="Report it to the plugin's author.",
+            plugin=self._auth.name,
+        )

@@ -22,23 +22,29 @@ LAPSED = (
     "was its lock file or its store replaced? Their token stands."
 )
 
-_EXPORT = "Export the cookies from your browser again, then run: argosy login CONFIG"
 _KEPT = "Everything done so far is kept."
 
 
-def refused(session: str) -> SessionLost:
-    """Return the error of an imported session that the service refuses."""
+def refused(session: str, remedy: str) -> SessionLost:
+    """Return the error of a session that the service refuses; `remedy` is what a person can do."""
     return SessionLost(
         f"The service refuses the session {session!r}, and it cannot be renewed from here. {_KEPT}",
-        hint=_EXPORT,
+        hint=remedy,
         unsure=True,
     )
 
 
-def ended(session: str) -> SessionLost:
-    """Return the error of an imported session that the service has ended by deleting its cookies."""
+def ended(session: str, remedy: str) -> SessionLost:
+    """Return the error of an session that the service has ended by deleting its cookies."""
     return SessionLost(
-        f"The service has ended the session {session!r}, and it cannot be renewed from here.", hint=_EXPORT
+        f"The service has ended the session {session!r}, and it cannot be renewed from here.", hint=remedy
+    )
+
+
+def expired(session: str, remedy: str) -> SessionLost:
+    """Return the error of a session whose tokens have expired."""
+    return SessionLost(
+        f"The session {session!r} has expired, and it cannot be renewed from here. {_KEPT}", hint=remedy
     )
 
 

@@ -37,6 +37,10 @@ class Policy:
         Whether a login makes a new session; false for an imported jar, which can be imported only once.
     tokens
         Which cookies are tokens.
+    signed
+        Whether something computed of each request says who asks (Basic, Digest), so that cookies are no tokens.
+    remedy
+        What a person can do where the session cannot be renewed.
     """
 
     discipline: Discipline = Discipline.EXCLUSIVE
@@ -45,6 +49,8 @@ class Policy:
     max_logins: int = 20
     renewable: bool = True
     tokens: Tokens = ALL
+    signed: bool = False
+    remedy: str = "Log in again: argosy login CONFIG"
 
 
 def _nothing(*_: object) -> None:
@@ -61,6 +67,8 @@ class Watch:
         Called with ``"lease"``, ``"login"``, ``"delay"`` or ``"doubt"`` before a wait.
     login
         Called with the reason of each login after it succeeded.
+    refresh
+        Called with the reason of each refresh after it succeeded.
     notice
         Called with a message for the person.
     secret
@@ -71,6 +79,7 @@ class Watch:
 
     waiting: Callable[[str], None] = _nothing
     login: Callable[[str], None] = _nothing
+    refresh: Callable[[str], None] = _nothing
     notice: Callable[[str], None] = _nothing
     secret: Callable[[str], None] = _nothing
     sleep: Callable[[float], None] = time.sleep

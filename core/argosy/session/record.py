@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from argosy.cookies.cookie import Cookie
+from argosy.session.header_token import HeaderToken
 
 
 class Status(StrEnum):
@@ -61,9 +62,19 @@ class SessionRecord:
     holder
         Who has it in flight.
     logins
-        How many logins it has seen; a refusal is compared with it.
+        How many logins it has seen.
     logged_in
         When the last of them was, seconds since the epoch.
+    headers
+        The tokens it sends in header fields.
+    credentials
+        What the auth plugin keeps with it, by name: a refresh token, say. It is sent by the plugin alone.
+    refreshes
+        How often it was renewed without a login, with its credentials.
+    expires
+        When its tokens expire, seconds since the epoch; 0 where that is not known.
+    due
+        When it is to be renewed, some time before that; 0 where it is not.
     together
         When it was last known to be good at once with all other sessions of its pool, seconds since the epoch.
     learned
@@ -84,6 +95,11 @@ class SessionRecord:
     holder: Holder | None = None
     logins: int = 0
     logged_in: float = 0.0
+    headers: tuple[HeaderToken, ...] = ()
+    credentials: dict[str, str] = field(default_factory=dict, repr=False)
+    refreshes: int = 0
+    expires: float = 0.0
+    due: float = 0.0
     together: float = 0.0
     learned: dict[str, Any] = field(default_factory=dict)
     saved: float = 0.0
@@ -94,6 +110,15 @@ class SessionRecord:
     def is_usable(self) -> bool:
         """Whether there is a session, as far as is known, so that no login is needed."""
         return self.logins > 0 and self.status not in (Status.DEAD, Status.RETIRED)
+
+    @property
+    def issue(self) -> tuple[int, int]:
+        """What tells its tokens from those before a login or a refresh; a refusal is compared with it."""
+        return self.logins, self.refreshes
+
+    def is_due(self, now: float) -> bool:
+        """Return whether it is to be renewed before it is used (`now`: seconds since the epoch)."""
+        return 0 < self.due <= now
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values. They hold the token: they go into a store and nowhere else."""
@@ -113,6 +138,14 @@ class SessionRecord:
             value["holder"] = {name: getattr(self.holder, name) for name in Holder.__slots__}
         if self.learned:
             value["learned"] = dict(self.learned)
+        if self.headers:
+            value["headers"] = [token.to_dict() for token in self.headers]
+        if self.credentials:
+            value["credentials"] = dict(self.credentials)
+        if self.refreshes:
+            value["refreshes"] = self.refreshes
+        if self.expires or self.due:
+            value |= {"expires": self.expires, "due": self.due}
         return value
 
     @classmethod
@@ -133,6 +166,11 @@ class SessionRecord:
             holder=Holder(**holder) if holder is not None else None,
             logins=int(value["logins"]),
             logged_in=float(value.get("logged_in", 0.0)),
+            headers=tuple(HeaderToken.from_dict(token) for token in value.get("headers", ())),
+            credentials={str(name): str(text) for name, text in value.get("credentials", {}).items()},
+            refreshes=int(value.get("refreshes", 0)),
+            expires=float(value.get("expires", 0.0)),
+            due=float(value.get("due", 0.0)),
             together=float(value.get("together", 0.0)),
             learned=dict(value.get("learned", {})),
             saved=float(value["saved"]),

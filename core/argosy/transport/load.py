@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from argosy.session.lease import Lease, Stamp
 
@@ -120,6 +120,10 @@ class MeasuredLease:
     def cookie_header(self, url: str) -> str | None:
         """Return the ``Cookie`` header for the request, or None."""
         return self._lease.cookie_header(url)
+
+    def credentials(self, url: str) -> Mapping[str, str]:
+        """Return all header fields that say who asks."""
+        return self._lease.credentials(url)
 
     def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
         """Store what the response brings."""

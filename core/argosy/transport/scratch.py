@@ -11,7 +11,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.response import BaseHTTPResponse
 
 from argosy.cookies import jar
-from argosy.session.login import CookieJar
+from argosy.session.login import NewSession
 from argosy.transport.network import Network
 from argosy.transport.sending import POOL_CLASSES, through
 from argosy.transport.session import PlainSession
@@ -20,7 +20,7 @@ from argosy.transport.session import PlainSession
 class _ScratchAdapter(HTTPAdapter):
     """Sends with the cookies of a jar, and puts into it what responses bring."""
 
-    target: CookieJar
+    target: NewSession
 
     def __init__(self, timeout: tuple[float, float]) -> None:
         self._timeout = timeout
@@ -61,8 +61,8 @@ class _ScratchAdapter(HTTPAdapter):
         return super().build_response(req, resp)
 
 
-def open_jar(timeout: tuple[float, float], number: int = 1, network: Network = Network()) -> CookieJar:
-    """Return an empty jar with an HTTP session on it.
+def open_session(timeout: tuple[float, float], number: int = 1, network: Network = Network()) -> NewSession:
+    """Return an empty session to log in, with HTTP on it.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def open_jar(timeout: tuple[float, float], number: int = 1, network: Network = N
         How it reaches the service.
     """
     session: Any = PlainSession(network)
-    opened = CookieJar(session, number)
+    opened = NewSession(session, number)
     adapter = _ScratchAdapter(timeout)
     adapter.target = opened
     session.mount("https://", adapter)

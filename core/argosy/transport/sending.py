@@ -259,8 +259,12 @@ def _bound(connection: HTTPConnection, headers: Mapping[str, str] | None) -> Map
     lease = sending.bind()
     if _is_old(connection):  # it waited long for its turn
         _renew(connection)
-    token = lease.cookie_header(sending.url)
-    return {**(headers or {}), **({} if token is None else {"Cookie": token})}
+    credentials = lease.credentials(sending.url)
+    ours = {name.lower() for name in credentials}  # what the request brought along under such a name is older
+    return {
+        **{name: value for name, value in (headers or {}).items() if name.lower() not in ours},
+        **credentials,
+    }
 
 
 def _renew(connection: Any) -> None:

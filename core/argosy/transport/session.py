@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urldefrag
 
 import requests
+from requests.auth import AuthBase
 from requests.cookies import RequestsCookieJar
 
 from argosy._version import __version__
@@ -132,6 +133,8 @@ class AuthorizedSession(PlainSession):
         sent, and the session's count of logins then.
     network
         How it reaches the service.
+    signer
+        Adds something to each request that is computed of it.
     """
 
     def __init__(
@@ -145,9 +148,11 @@ class AuthorizedSession(PlainSession):
         doubts: LoginDoubts | None = None,
         on_accepted: Callable[[float, int], None] = lambda sent_at, logins: None,
         network: Network = Network(),
+        signer: AuthBase | None = None,
     ) -> None:
         super().__init__(network)
         self.keeper = keeper
+        self.auth = signer
         self._is_refusal = is_refusal
         connect, headers, read = timeout
         self._timeout = (connect, max(headers, read))  # the adapter's own deadline cuts late headers
@@ -170,7 +175,7 @@ class AuthorizedSession(PlainSession):
         """
         kwargs.setdefault("timeout", self._timeout)
         stream, kwargs["stream"] = kwargs.get("stream", False), True
-        refused_logins: int | None = None
+        refused_issue: tuple[int, int] | None = None
         ended = 0
         while True:
             response = self._send_once(method, url, *args, **kwargs)
@@ -188,7 +193,7 @@ class AuthorizedSession(PlainSession):
                 return response
             discard(response)
             # one that another login has ended says nothing of this request
-            renewed = refused_logins not in (None, stamp.logins) and not self.keeper.is_suspect
+            renewed = refused_issue not in (None, stamp.issue) and not self.keeper.is_suspect
             if renewed:
                 self._doubts.raised = True
             if self._doubts.raised or not self.keeper.policy.renewable:
@@ -198,8 +203,8 @@ class AuthorizedSession(PlainSession):
                     ended += 1 if verdict is _Verdict.ENDED else MOST_ENDED
                 if verdict is _Verdict.GOOD or ended >= MOST_ENDED:
                     raise self._refused(response)
-            self.keeper.refused(stamp, again=refused_logins == stamp.logins)
-            refused_logins = stamp.logins
+            self.keeper.refused(stamp, again=refused_issue == stamp.issue)
+            refused_issue = stamp.issue
 
     def _send_once(
         self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any
@@ -257,7 +262,7 @@ class AuthorizedSession(PlainSession):
     def _is_overtaken(self, stamp: Stamp) -> bool:
         """Return whether somebody has logged in since: then a refusal speaks of a session that is no more."""
         record = self.keeper.store.read(self.keeper.session)
-        return record is not None and record.logins != stamp.logins
+        return record is not None and record.issue != stamp.issue
 
     def _is_good(self, proof: str) -> bool:
         # no HEAD: a login page with status 200 is known by its body alone

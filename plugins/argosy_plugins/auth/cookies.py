@@ -29,6 +29,7 @@ class CookieImport(Auth):
 
     name = "cookies"
     summary = "Cookies exported from a browser or another tool"
+    remedy = "Export the cookies from your browser again, then run: argosy login CONFIG"
     options_schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "properties": {

@@ -80,6 +80,8 @@ class LogObserver(Observer):
                 return f"stopping: {data.get('message')}"
             case EventKind.LOGIN:
                 return f"login {data.get('number')}: {data.get('reason')}"
+            case EventKind.REFRESH:
+                return f"refresh {data.get('number')}: {data.get('reason')}"
             case EventKind.RESOURCE_RETRY:
                 wait = time_text(data.get("seconds", 0))
                 return f"retry {item}: attempt {data.get('attempt')} in {wait}: {data.get('cause')}"

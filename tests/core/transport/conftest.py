@@ -21,7 +21,7 @@ from argosy.session.policy import Policy
 from argosy.session.record import SessionRecord
 from argosy.testing import LibraryServer
 from argosy.transport.adapter import LeasedAdapter
-from argosy.transport.scratch import open_jar
+from argosy.transport.scratch import open_session
 from argosy.transport.session import PlainSession
 from argosy_plugins.cookie_stores.memory import MemoryStore
 
@@ -143,7 +143,7 @@ def reader(store: MemoryStore) -> Iterator[Callable[..., Reader]]:
 
 def log_in(server: LibraryServer) -> Jar:
     """Log in to a library server as a person would, and return the cookies."""
-    jar = open_jar((10.0, 20.0))
+    jar = open_session((10.0, 20.0))
     with jar.http as http:
         page = http.get(server.login_url).text
         hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="(\w+)"', page))

@@ -12,7 +12,7 @@ import requests
 
 from argosy import PluginContext
 from argosy.errors import ConfigError, LoginFailed
-from argosy.transport.scratch import open_jar
+from argosy.transport.scratch import open_session
 from argosy_plugins.auth.form_login import FormLogin
 
 PASSWORD = "hunter2&=%"
@@ -68,7 +68,7 @@ def test_the_form_is_sent_as_a_browser_would(site: Any, session: Any, tmp_path: 
 
 
 def test_it_works_with_the_session_that_the_core_gives_it(site: Any, tmp_path: Path) -> None:
-    jar = open_jar((5, 5))
+    jar = open_session((5, 5))
     auth(site, tmp_path).login(jar)
     jar.http.close()
     assert {cookie.name: cookie.value for cookie in jar.cookies}["token"] == "T1"

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from requests.auth import AuthBase
+
 from argosy.contracts import Auth, CookieStore, ResponseHead
 from argosy.errors import ConfigError, PluginError
 from argosy.pacing import Pacer
 from argosy.session.allowance import Allowance
 from argosy.session.keeper import SessionKeeper
-from argosy.session.login import logger_in
+from argosy.session.login import PluginLogin
 from argosy.session.policy import Policy, Watch
 from argosy.session.record import SessionRecord
 from argosy.transport.load import Load
 from argosy.transport.network import Network
-from argosy.transport.scratch import open_jar
+from argosy.transport.scratch import open_session
 from argosy.transport.session import AuthorizedSession, LoginDoubts
 
 if TYPE_CHECKING:
@@ -78,6 +80,8 @@ class Recruiter:
     on_accepted
         Called for each request that was accepted: with the session's name, the time at which it was sent, and the
         session's count of logins then.
+    signer
+        Adds to each request something that is computed of it.
     """
 
     def __init__(
@@ -94,7 +98,9 @@ class Recruiter:
         allowance: Allowance,
         may_renew: Callable[[SessionRecord], bool],
         on_accepted: Callable[[str, float, int], None],
+        signer: AuthBase | None,
     ) -> None:
+        self._signer = signer
         self._timeout = settings.timeout
         self._network = network
         self._policy = policy
@@ -111,13 +117,14 @@ class Recruiter:
     def member(self, name: str, number: int) -> Member:
         """Return the session of this name, the so manieth of its pool (from 1)."""
         timeout, load, network = self._timeout, Load(), self._network
+        login = PluginLogin(
+            self._auth, lambda: open_session((timeout.connect, timeout.headers), number, network)
+        )
         keeper = SessionKeeper(
             self._store,
             name,
             self._policy,
-            login=None
-            if self._auth.anonymous
-            else logger_in(self._auth, lambda: open_jar((timeout.connect, timeout.headers), number, network)),
+            login=None if self._auth.anonymous else login,
             watch=self._watch,
             allowance=self._allowance,
             may_renew=self._may_renew,
@@ -136,9 +143,36 @@ class Recruiter:
             doubts=self._doubts,
             on_accepted=accepted,
             network=network,
+            signer=self._signer,
         )
         member = Member(keeper, session, load)
         return member
+
+
+def signer_of(auth: Auth) -> AuthBase | None:
+    """Return what an auth plugin adds to each request.
+
+    Raises
+    ------
+    PluginError
+        If it fails, or gives something else.
+    """
+    try:
+        signer: object = auth.signer()  # a plugin may give anything
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"The auth plugin {auth.name!r} failed while it made its signer: {type(error).__name__}: {error}.",
+            hint="Report it to the plugin's author.",
+            plugin=auth.name,
+        ) from None
+    if signer is None or isinstance(signer, AuthBase):
+        return signer
+    raise PluginError(
+        f"The auth plugin {auth.name!r} gave a signer of type {type(signer).__name__}; it should be a "
+        "requests.auth.AuthBase, or None.",
+        hint="Report it to the plugin's author.",
+        plugin=auth.name,
+    )
 
 
 def session_names(settings: Settings, auth: Auth) -> tuple[str, ...]:

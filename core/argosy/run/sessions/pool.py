@@ -22,7 +22,7 @@ from argosy.contracts import Auth, CookieStore, ResponseHead
 from argosy.errors import SessionError, SessionLost, StorageError
 from argosy.pacing import Pacer
 from argosy.run.sessions.http import PoolSession
-from argosy.run.sessions.member import Member, Recruiter, session_names
+from argosy.run.sessions.member import Member, Recruiter, session_names, signer_of
 from argosy.run.sessions.muster import Muster
 from argosy.run.sessions.queues import Queues
 from argosy.run.sessions.rivals import Rivals
@@ -107,6 +107,7 @@ class SessionPool:
         # each session needs a login to begin with; `max_logins` is about what comes on top of that
         self.allowance = allowance or LoginAllowance(settings.max_logins + len(asked) - 1)
         self._rivals = Rivals(store, asked, self._since)
+        signer = signer_of(auth)
         recruiter = Recruiter(
             settings,
             Policy(
@@ -116,6 +117,8 @@ class SessionPool:
                 settings.max_logins,
                 renewable=auth.can_login,
                 tokens=Tokens.named(settings.token_cookies),
+                signed=signer is not None,
+                remedy=auth.remedy,
             ),
             auth,
             store,
@@ -126,6 +129,7 @@ class SessionPool:
             allowance=self.allowance,
             may_renew=lambda record: not self._rivals.is_suspect(record),
             on_accepted=self._rivals.good,
+            signer=signer,
         )
         self._members = [recruiter.member(name, number) for number, name in enumerate(asked, 1)]
         self._muster = Muster(self._members, store, can_login=auth.can_login)
@@ -176,13 +180,23 @@ class SessionPool:
         return sum(member.keeper.logins for member in self._members)
 
     @property
+    def refreshes(self) -> int:
+        """How often a session was renewed without a login from this process."""
+        return sum(member.keeper.refreshes for member in self._members)
+
+    @property
     def refusals(self) -> int:
         """The refusals that were seen in this process."""
         return sum(member.keeper.refusals for member in self._members)
 
     def counts(self) -> dict[str, int]:
         """Return the figures of this process that a report adds up."""
-        return {"requests": self.requests, "logins": self.logins, "refusals": self.refusals}
+        return {
+            "requests": self.requests,
+            "logins": self.logins,
+            "refreshes": self.refreshes,
+            "refusals": self.refusals,
+        }
 
     def log_in(self) -> None:
         """Make sure that there are sessions; a pool that the service allows fewer of goes on with those.

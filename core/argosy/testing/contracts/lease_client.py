@@ -16,13 +16,13 @@ from argosy.contracts.cookie_store import CookieStore
 from argosy.errors import LoginFailed
 from argosy.html_forms import parse_page
 from argosy.session.keeper import SessionKeeper
-from argosy.session.login import logger_in
+from argosy.session.login import PluginLogin
 from argosy.session.policy import Policy
 from argosy.testing.client import LibraryServer
 from argosy.testing.contracts.store_processes import SESSION, StoreRecipe, obey
 from argosy.testing.contracts.waiting import Thread
 from argosy.transport.adapter import LeasedAdapter
-from argosy.transport.scratch import open_jar
+from argosy.transport.scratch import open_session
 from argosy.transport.session import AuthorizedSession
 
 #: Seconds for connect, and for headers.
@@ -102,7 +102,7 @@ class Client:
         self.store = store or self._opened
         assert self.store is not None
         auth = LibraryLogin(recipe.login, PluginContext())
-        login = logger_in(auth, lambda: open_jar(_TIMEOUT))
+        login = PluginLogin(auth, lambda: open_session(_TIMEOUT))
         self.keeper = recipe.keeper_class(self.store, SESSION, recipe.policy, login=login)
         self.session = AuthorizedSession(self.keeper, auth.is_refusal)
         self.session.mount("http://", recipe.adapter_class(self.keeper, deadline=deadline))

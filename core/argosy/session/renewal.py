@@ -1,0 +1,277 @@
+"""What makes a held session usable: a look at doubts, a login, a refresh, and the memory that neither is possible."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from argosy.contracts.cookie_store import CookieStore, Release
+from argosy.errors import (
+    ArgosyError,
+    GenerationMoved,
+    LoginFailed,
+    RefreshRefused,
+    SessionLost,
+    TransferError,
+)
+from argosy.session import auto, doubt, lost
+from argosy.session.allowance import Allowance, LoginAllowance, told
+from argosy.session.identity import this_holder
+from argosy.session.lease import changed, put
+from argosy.session.login import Authority, Granted, LogIn, Simple
+from argosy.session.policy import Discipline, Policy, Watch
+from argosy.session.record import SessionRecord, Status
+
+
+def goes_by_header(policy: Policy, record: SessionRecord) -> bool:
+    """Return whether a session's tokens stand in header fields alone, where nobody said otherwise."""
+    return (
+        (bool(record.headers) or policy.signed)
+        and policy.discipline is Discipline.AUTO
+        and not policy.tokens.names
+    )
+
+
+class Renewal:
+    """The part of a keeper that works under the session's hold; see `SessionKeeper` for the parameters."""
+
+    def __init__(
+        self,
+        store: CookieStore,
+        session: str,
+        policy: Policy,
+        login: Authority | LogIn | None,
+        watch: Watch,
+        allowance: Allowance | None,
+        may_renew: Callable[[SessionRecord], bool],
+    ) -> None:
+        self.store = store
+        self.session = session
+        self.policy = policy
+        self.logins = self.refreshes = 0
+        self._login: Authority | None = Simple(login) if callable(login) else login
+        self._watch = watch
+        self._allowance = allowance or LoginAllowance(policy.max_logins)
+        self._may_renew = may_renew
+        self._can_renew = login is not None and policy.renewable
+        self._lost: tuple[SessionLost | LoginFailed, tuple[int, int]] | None = None
+
+    # -- the record
+
+    def _acquire(self) -> Release:
+        release = self.store.acquire(self.session, wait=False)
+        if release is None:
+            self._watch.waiting("lease")
+            release = self.store.acquire(self.session)
+        if release is None:
+            raise lost.not_granted(self.session, self.store.name)
+        return release
+
+    def _holding(self, step: Callable[[SessionRecord], None]) -> None:
+        """Do something with the session held; again, where the hold lapsed and somebody else changed the session."""
+        while True:
+            release = self._acquire()
+            try:
+                return step(self._read())
+            except GenerationMoved:
+                continue
+            finally:
+                release()
+
+    def _read(self) -> SessionRecord:
+        return self.store.read(self.session) or SessionRecord(self.session)
+
+    def _write(self, record: SessionRecord, learn: auto.Learn = dict, **changes: object) -> None:
+        """Change the record of the held session; what shared leases merge meanwhile does not prevent it."""
+        while True:
+            try:
+                put(self.store, changed(record, learned=learn(record.learned), **changes), record)
+            except GenerationMoved:
+                newest = self._read()
+                if (newest.issue, newest.holder) != (record.issue, record.holder):
+                    raise  # somebody else had the session as well
+                record = newest
+            else:
+                return
+
+    # -- what it needs
+
+    def _needs_login(self, record: SessionRecord) -> bool:
+        return self._login is not None and not record.is_usable
+
+    def _goes_by_header(self, record: SessionRecord) -> bool:
+        """Return whether its tokens stand in header fields: no answer replaces those, and cookies are no tokens then."""
+        return goes_by_header(self.policy, record)
+
+    def _in_doubt(self, record: SessionRecord) -> bool:
+        if self._goes_by_header(record):  # a power loss takes no credential back: see `_refresh`
+            return record.status is Status.IN_FLIGHT
+        return doubt.in_doubt(record, self.store.scope)
+
+    def _on_doubt(self) -> str:
+        return self.policy.on_doubt or ("login" if self._can_renew else "ask")
+
+    def _doubt_left(self, record: SessionRecord) -> float:
+        """Return the seconds until a session in doubt may be tried, where the policy is to wait."""
+        waits = self._on_doubt() == "wait" and self._in_doubt(record)
+        return doubt.seconds_left(record, self.policy.doubt_wait) if waits else 0.0
+
+    def _asks_the_service(self, record: SessionRecord) -> bool:
+        """Return whether it takes a request to make the session usable."""
+        if self._needs_login(record) or record.is_due(time.time()):
+            return True
+        return self._in_doubt(record) and self._on_doubt() == "login"
+
+    def _usable(self, record: SessionRecord) -> None:
+        """Log in where there is no session, or where the policy for one in doubt is to; renew what is about to expire."""
+        if record.status is Status.RETIRED:
+            raise self._lose(lost.retired(self.session))
+        if not self._needs_login(record):
+            if self._in_doubt(record):
+                self._resolve_doubt(record)
+        elif not record.logins:
+            self._log_in(record, "first use")
+        elif not self.policy.renewable:
+            raise self._lose(lost.ended(self.session, self.policy.remedy))
+        else:
+            self._renew(record, "the service ended the session")
+        record = self._read()
+        if record.is_due(time.time()):
+            self._before_it_expires(record)
+
+    def _resolve_doubt(self, record: SessionRecord) -> None:
+        policy = self._on_doubt()
+        if policy == "login":
+            self._log_in(record, "a request was sent and its answer never came")
+        elif policy == "wait":
+            self._write(record, status=Status.IDLE, holder=None)
+        else:
+            # not remembered: whoever comes next looks again, and somebody may have logged in
+            raise lost.in_doubt(record)
+
+    def _before_it_expires(self, record: SessionRecord) -> None:
+        reason = "the session expires"
+        if self._can_refresh(record):
+            self._refresh(record, reason)
+        elif self._can_renew:
+            self._log_in(record, reason)
+        elif record.expires <= time.time():
+            raise self._lose(lost.expired(self.session, self.policy.remedy))
+
+    # -- what renews it
+
+    def _renew(self, record: SessionRecord, reason: str) -> None:
+        """Log in again after the service ended the session, unless that would only end another one."""
+        if record.status is Status.RETIRED:
+            raise self._lose(lost.retired(self.session))
+        if not self._may_renew(record):
+            raise self._lose(lost.rival(record))
+        self._log_in(record, reason)
+
+    def _log_in(self, record: SessionRecord, reason: str, *, forget: bool = False) -> None:
+        self._raise_if_lost()
+        if self._login is None:
+            raise self._lose(lost.nobody(self.session))
+        self._watch.waiting("login")
+        with self._allowance.turn:
+            if (why_not := self._allowance.ask(self.session)) is not None:
+                raise self._lose(lost.not_allowed(self.session, why_not))
+            try:
+                with told(self._allowance, self.session):
+                    granted = self._login.log_in(record)
+            except LoginFailed as error:
+                raise self._lose(error) from None
+        self._settle(
+            record,
+            granted,
+            auto.nothing if forget else auto.after_login,
+            logins=record.logins + 1,
+            logged_in=time.time(),
+        )
+        self.logins += 1
+        self._watch.login(reason)
+
+    def _can_refresh(self, record: SessionRecord) -> bool:
+        return self._login is not None and self._login.can_refresh(record)
+
+    def _refresh(self, record: SessionRecord, reason: str) -> None:
+        """Renew the session with what it has; the mark stands in the store before anything is sent.
+
+        A credential that is replaced by its use is a token like any other: where the answer never comes, nobody
+        knows whether it was spent, and it is not sent again.
+        """
+        assert self._login is not None  # noqa: S101 - `_can_refresh` was asked
+        self._raise_if_lost()
+        self._watch.waiting("login")
+        marked = changed(record, status=Status.IN_FLIGHT, holder=this_holder())
+        put(self.store, marked, record)
+        self.store.sync()  # a power loss must not bring back a record without the mark
+        try:
+            granted = self._login.refresh(marked)
+        except RefreshRefused as error:
+            self._not_refreshed(marked, error)
+            return
+        except LoginFailed as error:
+            if not hasattr(error, "plugin"):  # a plugin that broke off may have sent it
+                self._write(marked, status=Status.IDLE, holder=None)
+            raise self._lose(error) from None
+        except TransferError as error:
+            if getattr(error, "unsent", False):
+                self._write(marked, status=Status.IDLE, holder=None)
+            raise
+        try:
+            self._settle(marked, granted, refreshes=record.refreshes + 1)
+        except GenerationMoved:
+            self._watch.notice(lost.LAPSED.format(self.session))
+            return
+        self.refreshes += 1
+        self._watch.refresh(reason)
+
+    def _not_refreshed(self, marked: SessionRecord, error: RefreshRefused) -> None:
+        """Go on without the credentials that were refused; the store is read again before that."""
+        newest = self._read()
+        if newest.issue != marked.issue or newest.credentials != marked.credentials:
+            return  # somebody was faster, and has newer ones
+        if self._can_renew:
+            self._log_in(newest, "the service did not refresh the session")
+            return
+        self._write(newest, status=Status.DEAD, holder=None)  # nobody is to send them again
+        raise self._lose(error) from None
+
+    def _settle(
+        self, record: SessionRecord, granted: Granted, learn: auto.Learn = dict, **counts: object
+    ) -> None:
+        """Store what a login or a refresh gave; what cannot be had again goes to stable storage at once."""
+        for value in (*(cookie.value for cookie in granted.cookies), *granted.credentials.values()):
+            self._watch.secret(value)
+        self._write(
+            record,
+            learn,
+            cookies=granted.cookies,
+            headers=granted.headers,
+            credentials=dict(granted.credentials),
+            expires=granted.expires,
+            due=granted.due,
+            status=Status.IDLE,
+            holder=None,
+            **counts,
+        )
+        if granted.credentials:
+            self.store.sync()  # what the record says, before it says that it is there
+            self._write(self._read(), synced=True)
+
+    # -- whether it is lost
+
+    def _lose(self, error: SessionLost | LoginFailed) -> ArgosyError:
+        """Remember that the session is lost, so that no other worker tries again, and return the error."""
+        self._lost = error, self._read().issue
+        return error
+
+    def _raise_if_lost(self) -> None:
+        """Raise what lost the session, unless somebody has logged in since."""
+        if self._lost is None:
+            return
+        error, issue = self._lost
+        if self._read().issue == issue:
+            raise error
+        self._lost = None

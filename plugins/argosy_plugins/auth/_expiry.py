@@ -1,0 +1,77 @@
+"""When a token expires, by what its issuer says beside it or in it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+#: What command-line tools call the token, and the time at which it expires.
+TOKEN_KEYS = ("access_token", "accessToken", "token", "id_token")
+MOMENT_KEYS = (
+    "expires_at",
+    "expires_on",
+    "expiration",
+    "expiry",
+    "token_expiry",
+    "expiresOn",
+    "expirationTimestamp",
+)
+LIFETIME_KEYS = ("expires_in", "expiresIn")
+
+
+def jwt_expiry(token: str) -> float | None:
+    """Return the ``exp`` of a JSON Web Token (RFC 7519 section 4.1.4), in seconds since the epoch, or None.
+
+    Its signature is not looked at: the time is only used to get a new one early.
+    """
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, RecursionError):
+        return None
+    return moment(claims.get("exp")) if isinstance(claims, dict) else None
+
+
+def moment(value: object) -> float | None:
+    """Return a time in seconds since the epoch: a number, digits, or an ISO 8601 text (without a zone: local time)."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value) if math.isfinite(value) and 0 < value < 1e11 else None
+    if not isinstance(value, str):
+        return None
+    if value.isdecimal():
+        return moment(int(value[:12]))
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def lifetime(value: object) -> float | None:
+    """Return a number of seconds, above 0, or None."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value) if 0 < value < 1e10 else None
+
+
+def left(answer: Mapping[str, Any], now: float) -> float | None:
+    """Return the seconds for which a token is good, by what stands beside it in a JSON object, or None."""
+    for key in LIFETIME_KEYS:
+        if (seconds := lifetime(answer.get(key))) is not None:
+            return seconds
+    for key in MOMENT_KEYS:
+        if (when := moment(answer.get(key))) is not None:
+            return when - now
+    return None

@@ -1,0 +1,106 @@
+"""Credentials that go to the origins a configuration names, and to no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.auth import AuthBase, HTTPDigestAuth
+
+from argosy.contracts import PluginContext
+from argosy.cookies.matching import Target
+from argosy.errors import ConfigError
+from argosy.session.header_token import origin_of
+from argosy.urls import check_url
+
+#: The JSON Schema of the option ``origins``.
+ORIGINS_SCHEMA: Mapping[str, Any] = {
+    "type": "array",
+    "items": {"type": "string", "minLength": 1},
+    "minItems": 1,
+    "uniqueItems": True,
+    "description": "Where the credentials are sent, and nowhere else: scheme, host and port of the service's URLs,"
+    " as https://api.example.",
+}
+
+
+def origins_of(options: Mapping[str, Any], context: PluginContext, plugin: str) -> tuple[str, ...]:
+    """Return the origins that a plugin's options name.
+
+    Raises
+    ------
+    ConfigError
+        If one of them is no origin.
+    """
+    found = []
+    for given in options["origins"]:
+        problem = check_url(given)
+        if problem is None and (urlsplit(given).path not in ("", "/") or urlsplit(given).query):
+            problem = "has a path, and credentials go to a whole host"
+        if problem is not None:
+            raise ConfigError(
+                f"One of the origins of the auth {plugin} {problem}.",
+                hint="Write scheme, host and, if it is not the usual one, port: https://api.example",
+            )
+        if not Target.of(given).secure:
+            context.notice(
+                f"The credentials go to {origin_of(given)} unencrypted: whoever is on the way can read them."
+            )
+        found.append(origin_of(given))
+    return tuple(found)
+
+
+class HeaderSigner(AuthBase):
+    """Adds a header field to requests to some origins.
+
+    Parameters
+    ----------
+    name, value
+        The field.
+    origins
+        Where it goes.
+    """
+
+    def __init__(self, name: str, value: str, origins: Iterable[str]) -> None:
+        self._name, self._value = name, value
+        self._origins = frozenset(origins)
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the field."""
+        if origin_of(request.url or "") in self._origins:
+            request.headers[self._name] = self._value
+        return request
+
+
+class DigestSigner(HTTPDigestAuth):
+    """Answers the Digest challenges of some origins (RFC 7616), and of no others.
+
+    requests answers those of whatever host a redirect leads to: that host could then guess the password at leisure.
+
+    Parameters
+    ----------
+    user, password
+        Whom the service knows.
+    origins
+        Whose challenges are answered.
+    """
+
+    def __init__(self, user: str, password: str, origins: Iterable[str]) -> None:
+        super().__init__(user, password)
+        self._origins = frozenset(origins)
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the answer to the last challenge, and be ready for the next one."""
+        if origin_of(request.url or "") not in self._origins:
+            return request
+        signed: requests.PreparedRequest = super().__call__(request)  # type: ignore[no-untyped-call]  # not in the stubs
+        return signed
+
+    def handle_401(self, r: requests.Response, **kwargs: Any) -> requests.Response:
+        """Send the request again with the answer to its challenge."""
+        if origin_of(r.request.url or "") not in self._origins:
+            return r
+        answered: requests.Response = super().handle_401(r, **kwargs)  # type: ignore[no-untyped-call]  # as above
+        return answered
