@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from argosy._version import __version__
 
 if TYPE_CHECKING:
+    from argosy.account import SessionInfo, login, logout, sessions
     from argosy.api import download, open_store
     from argosy.contracts import (
         Auth,
@@ -43,6 +44,7 @@ __all__ = [
     "Resource",
     "ResponseHead",
     "Scope",
+    "SessionInfo",
     "Source",
     "StagedFile",
     "StagedItem",
@@ -50,11 +52,15 @@ __all__ = [
     "__version__",
     "download",
     "hookimpl",
+    "login",
+    "logout",
     "open_store",
+    "sessions",
 ]
 
 # Public names are imported when they are first used: `argosy --version` need not wait for requests.
 _HOMES = {
+    "argosy.account": ("SessionInfo", "login", "logout", "sessions"),
     "argosy.api": ("download", "open_store"),
     "argosy.contracts": (
         "Auth",

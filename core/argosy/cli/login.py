@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from argosy.cli.download import ask
-from argosy.cli.options import no_plugin, redactor
-from argosy.errors import ConfigError
+from argosy.cli.options import no_plugin, redactor, tell
 
 
 @click.command()
@@ -20,28 +19,15 @@ def login(config: str, forget: bool, excluded: tuple[str, ...]) -> None:
 
     Where it asks for several sessions, each of them is logged in.
     """
+    from argosy.account import log_in, opened
     from argosy.config import load
-    from argosy.contracts import Scope
     from argosy.registry import Registry
-    from argosy.run.environment import Environment
-    from argosy.run.stop import Stop
 
     registry = Registry.load(excluded)
     settings = load(config, registry)
-    environment = Environment(settings, registry, lambda *_: None, Stop(), redactor(), ask())
-    try:
-        if environment.auth.anonymous:
-            raise ConfigError(
-                f"{config} logs nobody in: its auth is {environment.auth.name!r}.",
-                hint='Set "auth", for example to {"use": "form-login", ...}.',
-            )
-        if environment.store.scope is Scope.PROCESS:
-            raise ConfigError(
-                f"The cookie store {environment.store.name!r} forgets the session when this command ends.",
-                hint='Set "cookie_store" to "json-file".',
-            )
+    with opened(settings, registry, tell, redactor(), ask()) as environment:
         problems = []
-        for name, problem in environment.pool.log_in_again(forget=forget):
+        for name, problem in log_in(environment, forget=forget):
             if problem is None:
                 click.echo(f"The session {name!r} is logged in and kept ({environment.store.name}).")
             else:
@@ -51,5 +37,3 @@ def login(config: str, forget: bool, excluded: tuple[str, ...]) -> None:
             click.echo(notice, err=True)
         if problems and (settings.strict or len(problems) == environment.pool.asked):
             raise problems[0]
-    finally:
-        environment.close()

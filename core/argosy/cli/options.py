@@ -25,3 +25,8 @@ def redactor() -> Redactor:
     context = click.get_current_context(silent=True)
     streams = context.find_object(Streams) if context is not None else None
     return (streams or Streams()).redactor
+
+
+def tell(message: str) -> None:
+    """Tell the person something, without its secrets."""
+    click.echo(redactor().scrub(message), err=True)

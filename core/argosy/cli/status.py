@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from argosy.cli.options import no_plugin, redactor
-from argosy.cli.target import need_ledger, target
+from argosy.cli.target import has_ledger, need_ledger, target
 from argosy.run.text import size_text, time_text
 
 if TYPE_CHECKING:
+    from argosy.account import SessionInfo
     from argosy.config import Settings
     from argosy.registry import Registry
     from argosy.run.ledger import Ledger, Owner
@@ -36,6 +37,9 @@ def status(what: str, everything: bool, excluded: tuple[str, ...]) -> None:
     directory, settings, registry = target(what, excluded)
     if settings is not None and registry is not None:
         _show_sessions(settings, registry)
+        if not has_ledger(directory):
+            click.echo(f"directory  {directory.absolute()}\ndone       0 items")
+            return
     need_ledger(directory)
     ledger = Ledger(directory, read_only=True)
     try:
@@ -85,27 +89,29 @@ def _at_work(owner: Owner, scrub: Callable[[str], str]) -> str:
 
 
 def _show_sessions(settings: Settings, registry: Registry) -> None:
-    from argosy.contracts import PluginContext
-    from argosy.session.auto import in_force
-    from argosy.session.policy import Discipline
-    from argosy.session.record import Status
+    from argosy.account import stored
 
-    context = PluginContext(settings.base, settings.directory)
-    store = registry.cookie_store(settings.cookie_store, context)
-    try:
-        for name in store.sessions():
-            record = store.read(name)
-            if record is None:
-                continue
-            age = time_text(max(time.time() - record.saved, 0.0))
-            state = record.status.value
-            if record.status is Status.IN_FLIGHT and record.holder is not None:
-                state = f"in flight by process {record.holder.pid} on {record.holder.host}"
-            names = ", ".join(sorted({cookie.name for cookie in record.cookies})) or "none"
-            click.echo(
-                f"session    {name}: {state}, {record.logins} logins, saved {age} ago, cookies: {names}"
-            )
-            lease, reason = in_force(Discipline(settings.lease), record.learned)
-            click.echo(f"lease      {lease.value} ({reason})")
-    finally:
-        store.close()
+    for session in stored(settings, registry):
+        for line in _session_lines(session):
+            click.echo(line)
+
+
+def _session_lines(session: SessionInfo) -> Iterator[str]:
+    from argosy.account import expiry_text
+
+    now = time.time()
+    counts = f"{session.logins} logins" + (f", {session.refreshes} refreshes" if session.refreshes else "")
+    since = f"logged in {time_text(max(now - session.logged_in, 0.0))} ago" if session.logged_in else ""
+    facts = [
+        f"in flight by {session.holder}" if session.holder is not None else session.state,
+        since,
+        f"changed {time_text(max(now - session.saved, 0.0))} ago",
+        expiry_text(session.expires, now),
+        counts,
+    ]
+    yield f"session    {session.name}: {', '.join(fact for fact in facts if fact)}"
+    names = f"cookies: {', '.join(session.cookies) or 'none'}"
+    yield f"           {names}" + (
+        f"; header fields: {', '.join(session.headers)}" if session.headers else ""
+    )
+    yield f"lease      {session.lease} ({session.lease_reason})"

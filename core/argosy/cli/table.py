@@ -11,6 +11,7 @@ from argosy.cli.lazy import Lazy
 COMMANDS: Mapping[str, Lazy] = {
     "download": Lazy("argosy.cli.download:download", "Download the items of a configuration, or of URLs."),
     "login": Lazy("argosy.cli.login:login", "Log in, and keep the session."),
+    "logout": Lazy("argosy.cli.logout:logout", "End the session, and forget it."),
     "status": Lazy("argosy.cli.status:status", "Show what is done, what failed, and the sessions."),
     "verify": Lazy("argosy.cli.verify:verify", "Read every finished file again."),
     "config": Lazy("argosy.cli.config:config", "Check, explain or start a configuration."),

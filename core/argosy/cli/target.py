@@ -34,6 +34,11 @@ def target(given: str, excluded: Sequence[str]) -> tuple[Path, Settings | None, 
     return directory, settings, registry
 
 
+def has_ledger(directory: Path) -> bool:
+    """Return whether something was downloaded into a directory."""
+    return (directory / ".argosy" / "ledger.sqlite").exists()
+
+
 def need_ledger(directory: Path) -> None:
     """Raise where a directory has no ledger.
 
@@ -42,7 +47,7 @@ def need_ledger(directory: Path) -> None:
     ConfigError
         If so.
     """
-    if not (directory / ".argosy" / "ledger.sqlite").exists():
+    if not has_ledger(directory):
         raise ConfigError(
             f"Nothing was downloaded into {directory} yet: there is no ledger.",
             hint="Give the directory of a download, or its configuration.",

@@ -134,7 +134,9 @@ def nothing(learned: Learned) -> dict[str, Any]:
     return {}
 
 
-def in_force(asked: Discipline, learned: Learned, *, renewable: bool = True) -> tuple[Discipline, str]:
+def in_force(
+    asked: Discipline, learned: Learned, *, renewable: bool = True, by_header: bool = False
+) -> tuple[Discipline, str]:
     """Return the lease that is in force, and why, in words for people.
 
     Parameters
@@ -145,7 +147,11 @@ def in_force(asked: Discipline, learned: Learned, *, renewable: bool = True) -> 
         What is known of the session's service.
     renewable
         Whether somebody can log in again.
+    by_header
+        Whether its tokens stand in header fields alone.
     """
+    if by_header and asked is Discipline.AUTO:
+        return Discipline.SHARED, IN_HEADERS
     seen = time.strftime("%Y-%m-%d %H:%M", time.localtime(_number(learned.get("since"))))
     replacing = f"the service replaces tokens, seen on {seen}"
     if asked is not Discipline.AUTO:

@@ -137,6 +137,36 @@ class SessionKeeper(Renewal):
 
         self._holding(again)
 
+    def log_out(self, *, local: bool = False) -> bool | None:
+        """End the session at the service, where that can be done, and forget it.
+
+        Parameters
+        ----------
+        local
+            Whether to ask nothing of the service.
+
+        Returns
+        -------
+        bool or None
+            Whether it was ended at the service; None where there is no session.
+
+        Raises
+        ------
+        SessionError, TransferError
+            If the service did not end it; it is kept.
+        """
+        ended: list[bool] = []
+
+        def forget(record: SessionRecord) -> None:
+            if record.generation:
+                there = not local and self._login is not None and record.is_usable
+                ended.append(there and self._login is not None and self._login.log_out(record))
+                self.store.remove(self.session)
+
+        self._holding(forget)
+        self.store.sync()
+        return ended[0] if ended else None
+
     def accepted(self, stamp: Stamp) -> None:
         """Say that a request with this stamp was accepted: the login behind it is good, and what it taught is true."""
         if self._fruitless:
@@ -232,9 +262,12 @@ class SessionKeeper(Renewal):
     def in_force(self) -> tuple[Discipline, str]:
         """Return the lease that is in force now, and why, in words for people."""
         record = self._read()
-        if self._goes_by_header(record):
-            return Discipline.SHARED, auto.IN_HEADERS
-        return auto.in_force(self.policy.discipline, record.learned, renewable=self._can_renew)
+        return auto.in_force(
+            self.policy.discipline,
+            record.learned,
+            renewable=self._can_renew,
+            by_header=self._goes_by_header(record),
+        )
 
     def sync(self) -> None:
         """Put the session on stable storage at the end of a run, and say so in its record.

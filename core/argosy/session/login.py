@@ -49,6 +49,9 @@ class Authority(Protocol):
     def refresh(self, record: SessionRecord) -> Granted:
         """Renew it; what that takes may be spent by it, so it is sent once, and under the session's mark."""
 
+    def log_out(self, record: SessionRecord) -> bool:
+        """End it at the service; return whether the service offers that."""
+
 
 #: What logs in where there is nothing to refresh: it returns the cookies of the new session.
 LogIn = Callable[[], Jar]
@@ -71,6 +74,10 @@ class Simple:
     def refresh(self, record: SessionRecord) -> Granted:
         """Log in."""
         return self.log_in(record)
+
+    def log_out(self, record: SessionRecord) -> bool:
+        """Return False."""
+        return False
 
 
 class NewSession:

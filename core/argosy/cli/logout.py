@@ -1,0 +1,37 @@
+"""``argosy logout``: no session any more."""
+
+from __future__ import annotations
+
+import click
+
+from argosy.cli.download import ask
+from argosy.cli.options import no_plugin, redactor, tell
+
+
+@click.command()
+@click.argument("config")
+@click.option("--local", is_flag=True, help="Forget the session here, and ask nothing of the service.")
+@no_plugin
+def logout(config: str, local: bool, excluded: tuple[str, ...]) -> None:
+    """End the session of CONFIG at the service, where it offers that, and forget it here.
+
+    Where the service cannot be asked, the session is kept; --local forgets it all the same.
+    """
+    from argosy.account import log_out, opened
+    from argosy.config import load
+    from argosy.registry import Registry
+
+    registry = Registry.load(excluded)
+    settings = load(config, registry)
+    with opened(settings, registry, tell, redactor(), ask()) as environment:
+        found = False
+        for name, ended in log_out(environment, local=local):
+            found = True
+            there = "ended at the service, and forgotten here" if ended else "forgotten here"
+            click.echo(f"The session {name!r} is {there} ({environment.store.name}).")
+            if not ended and not local:
+                click.echo(
+                    "The service was not asked: the auth plugin knows no way to log out there.", err=True
+                )
+        if not found:
+            click.echo("There is no session.")

@@ -1,0 +1,105 @@
+"""The device code: a person enters a code in a browser, and we ask until that is done (RFC 8628)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+from requests.auth import AuthBase
+
+from argosy.errors import LoginFailed
+from argosy.urls import check_url
+from argosy_plugins.auth._expiry import lifetime
+from argosy_plugins.auth._token_endpoint import post, refusal_of, token_of
+
+#: Seconds between two questions where the server says nothing (RFC 8628 section 3.2), and what is added to them
+#: where it says that we ask too often (section 3.5).
+INTERVAL = SLOWER = 5.0
+#: Seconds for which a code is good where the server does not say so.
+LIFETIME = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCode:
+    """What a person is to enter, and where; times in seconds."""
+
+    device_code: str = field(repr=False)
+    user_code: str
+    url: str
+    complete_url: str | None
+    expires_in: float
+    interval: float
+
+    @property
+    def invitation(self) -> str:
+        """What the person is told."""
+        whole = "" if self.complete_url is None else f" (or open {self.complete_url})"
+        return f"To log in, open {self.url} in a browser and enter the code {self.user_code}{whole}. Waiting for that."
+
+
+def begin(http: requests.Session, url: str, form: Mapping[str, str], auth: AuthBase | None) -> DeviceCode:
+    """Return a new code (RFC 8628 section 3.2).
+
+    Raises
+    ------
+    LoginFailed, TransferError
+        If the server gives none.
+    """
+    response = post(http, url, form, auth)
+    if response.status_code != 200:
+        raise refusal_of(response)
+    try:
+        found = response.json()
+        code = DeviceCode(
+            str(found["device_code"]),
+            str(found["user_code"]),
+            # the name before the RFC, which some servers still use
+            str(found.get("verification_uri") or found["verification_url"]),
+            found.get("verification_uri_complete"),
+            lifetime(found.get("expires_in")) or LIFETIME,
+            lifetime(found.get("interval")) or INTERVAL,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise LoginFailed("The authorization server gave no device code that can be read.") from None
+    urls = [code.url] if code.complete_url is None else [code.url, code.complete_url]
+    if not code.user_code.isprintable() or any(check_url(str(shown)) is not None for shown in urls):
+        raise LoginFailed("The authorization server gave a device code that cannot be shown.")
+    return code
+
+
+def wait(
+    code: DeviceCode, ask: Callable[[], requests.Response], parse: Callable[[str], Any]
+) -> Mapping[str, Any]:
+    """Return the token, once the person has entered the code (RFC 8628 section 3.5).
+
+    Raises
+    ------
+    LoginFailed
+        If the person refused, or the code has expired.
+    """
+    interval, until = code.interval, time.monotonic() + code.expires_in
+    while time.monotonic() < until:
+        time.sleep(interval)
+        try:
+            response = ask()
+        except (requests.ConnectionError, requests.Timeout):
+            interval *= 2  # RFC 8628 section 3.5: back off where the connection fails
+            continue
+        try:
+            error = response.json().get("error") if response.status_code == 400 else None
+        except (ValueError, AttributeError):
+            error = None
+        if error == "slow_down":
+            interval += SLOWER
+        elif error == "access_denied":
+            raise LoginFailed("The login was refused in the browser.", hint="Try again: argosy login CONFIG")
+        elif error == "expired_token":
+            break
+        elif error != "authorization_pending":
+            return token_of(response, parse)
+    raise LoginFailed(
+        "Nobody entered the code in time.", hint="Try again, and enter the code at once: argosy login CONFIG"
+    )

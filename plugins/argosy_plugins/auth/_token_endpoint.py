@@ -1,0 +1,208 @@
+"""What is asked of an authorization server: its endpoints, and tokens (RFC 6749, RFC 8414, RFC 8628, RFC 7009)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote_plus, urlsplit
+
+import requests
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from argosy.cookies.matching import Target
+from argosy.errors import ArgosyError, ConfigError, LoginFailed, RefreshRefused, TransferError
+from argosy.secrets import Secret
+from argosy.urls import check_url
+
+#: An answer larger than this is none of an authorization server, in bytes.
+MAX_ANSWER = 1024 * 1024
+#: These say that nothing was done: the request may be sent again (RFC 6585 section 4, RFC 9110 section 15.6.4).
+NOT_DONE = frozenset({429, 503})
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The URLs of an authorization server; None where it has none, or where it is not known."""
+
+    token: str
+    device: str | None = None
+    revocation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who asks for tokens (RFC 6749 section 2).
+
+    Parameters
+    ----------
+    id
+        The client's identifier.
+    secret
+        Its secret, or None for a public client.
+    in_body
+        Whether they go into the body instead of the field ``Authorization`` (section 2.3.1).
+    """
+
+    id: str
+    secret: Secret | None = field(default=None, repr=False)
+    in_body: bool = False
+
+    @property
+    def auth(self) -> AuthBase | None:
+        """What authenticates the client in the header; both are encoded as a form (RFC 6749 section 2.3.1)."""
+        if self.secret is None or self.in_body:
+            return None
+        return HTTPBasicAuth(quote_plus(self.id), quote_plus(self.secret.reveal()))
+
+    @property
+    def form(self) -> dict[str, str]:
+        """What says who the client is in the body."""
+        if self.auth is not None:
+            return {}
+        return {"client_id": self.id} | (
+            {} if self.secret is None else {"client_secret": self.secret.reveal()}
+        )
+
+
+def endpoint(url: object, what: str) -> str:
+    """Return a URL that credentials may be sent to.
+
+    Raises
+    ------
+    ConfigError
+        If it is none, or not encrypted (RFC 6749 section 3.2) and not of this machine.
+    """
+    problem = check_url(url) if isinstance(url, str) else "is not there"
+    if problem is None and not Target.of(str(url)).secure:
+        problem = "is not encrypted: it begins with http:"
+    if problem is not None:
+        raise ConfigError(f"The {what} of the auth oauth2 {problem}.", hint="Write it as https://...")
+    return str(url)
+
+
+def discover(http: requests.Session, issuer: str) -> Endpoints:
+    """Return the endpoints that an issuer publishes (RFC 8414 section 3, OpenID Connect Discovery section 4).
+
+    Raises
+    ------
+    LoginFailed
+        If it publishes none, or speaks for another issuer.
+    """
+    parts = urlsplit(endpoint(issuer, "issuer").rstrip("/"))
+    base, path = f"{parts.scheme}://{parts.netloc}", parts.path
+    for url in (
+        f"{base}/.well-known/oauth-authorization-server{path}",
+        f"{base}{path}/.well-known/openid-configuration",
+    ):
+        with http.get(url, stream=True, headers={"Accept": "application/json"}) as response:
+            found = _json(response) if response.status_code == 200 else None
+        if found is None:
+            continue
+        if str(found.get("issuer", "")).rstrip("/") != issuer.rstrip("/"):  # RFC 8414 section 3.3
+            raise LoginFailed(
+                "The document that the issuer of the auth oauth2 publishes speaks for another issuer.",
+                hint="Write the issuer as its own document says it.",
+            )
+        device, revocation = found.get("device_authorization_endpoint"), found.get("revocation_endpoint")
+        return Endpoints(
+            endpoint(found.get("token_endpoint"), "token endpoint"),
+            None if device is None else endpoint(device, "device endpoint"),
+            None if revocation is None else endpoint(revocation, "revocation endpoint"),
+        )
+    raise LoginFailed(
+        f"The issuer of the auth oauth2 publishes no endpoints (status {response.status_code}).",
+        hint='Check its URL, or name the endpoint itself: "token_url".',
+    )
+
+
+def post(
+    http: requests.Session, url: str, form: Mapping[str, str], auth: AuthBase | None
+) -> requests.Response:
+    """Send a form, and return the answer, whatever its status; its body is read. No redirect is followed."""
+    response = http.post(
+        url,
+        data=dict(form),
+        auth=auth,
+        headers={"Accept": "application/json"},
+        stream=True,
+        allow_redirects=False,
+    )
+    with response:
+        body = response.raw.read(MAX_ANSWER, decode_content=False)
+    response._content = body  # what `requests` does, but for the bound
+    return response
+
+
+def token_of(response: requests.Response, parse: Any) -> Mapping[str, Any]:
+    """Return the token of an answer.
+
+    Parameters
+    ----------
+    response
+        The answer of a token endpoint.
+    parse
+        Reads the body of a good one (RFC 6749 section 5.1).
+
+    Raises
+    ------
+    RefreshRefused
+        If it says ``invalid_grant``.
+    LoginFailed
+        If it says another error (section 5.2).
+    TransferError
+        If it is no answer of a token endpoint. Only where it says that nothing was done is its field ``unsent`` true.
+    """
+    if response.status_code == 200:
+        try:
+            token: Mapping[str, Any] = parse(response.content.decode())
+        except Exception:
+            raise _odd(response) from None
+        return token
+    raise refusal_of(response)
+
+
+def refusal_of(response: requests.Response) -> ArgosyError:
+    """Return what an answer with an error says, without repeating a text that may hold a secret."""
+    found = _json(response) or {}
+    code = found.get("error")
+    if not isinstance(code, str) or not 400 <= response.status_code < 500 or response.status_code == 429:
+        return _odd(response)
+    code = code[:60] if code.isascii() and code.isprintable() else "an unknown error"
+    if code == "invalid_grant":
+        return RefreshRefused(
+            "The authorization server no longer accepts the refresh token or the grant (invalid_grant).",
+            hint="Log in again: argosy login CONFIG",
+            code=code,
+        )
+    return LoginFailed(
+        f"The authorization server refused: {code} (status {response.status_code}).",
+        hint=_HINTS.get(code, "Check the options of the auth oauth2 with the service's documentation."),
+        code=code,
+    )
+
+
+_HINTS = {
+    "invalid_client": "Check client_id, client_secret and client_auth.",
+    "unauthorized_client": "The client may not use this grant: ask the service to allow it.",
+    "invalid_scope": "Check the scope.",
+}
+
+
+def _odd(response: requests.Response) -> TransferError:
+    return TransferError(
+        f"The authorization server gave no answer that can be read (status {response.status_code}).",
+        kind="lost",
+        retryable=True,
+        unsent=response.status_code in NOT_DONE,
+    )
+
+
+def _json(response: requests.Response) -> Mapping[str, Any] | None:
+    body = response._content if isinstance(response._content, bytes) else response.raw.read(MAX_ANSWER)
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

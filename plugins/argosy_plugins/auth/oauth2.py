@@ -1,0 +1,286 @@
+"""The auth ``oauth2``: access tokens of an authorization server, renewed before they expire (RFC 6749, RFC 8628)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl
+
+import requests
+
+from argosy.contracts import Auth, LoginSession, PluginContext, ResponseHead
+from argosy.errors import ConfigError, LoginFailed, TransferError
+from argosy.hookspecs import hookimpl
+from argosy.reasons import kind_of, reason_of
+from argosy.refusals import RefusalRules, refusal_schema
+from argosy.secrets import Secret
+from argosy_plugins.auth import _device
+from argosy_plugins.auth._expiry import lifetime
+from argosy_plugins.auth._origins import ORIGINS_SCHEMA, origins_of
+from argosy_plugins.auth._token_endpoint import (
+    Client,
+    Endpoints,
+    discover,
+    endpoint,
+    post,
+    refusal_of,
+    token_of,
+)
+
+_SECRET = {"$ref": "argosy:common#/$defs/secret"}
+_URL = {"type": "string", "minLength": 1}
+
+
+class OAuth2Auth(Auth):
+    """Gets access tokens, and sends them to the origins that the configuration names.
+
+    A refresh token that is replaced by its use is kept in the cookie store as any other token: one thread of one
+    process sends it, once, while the session is held and marked, and all others wait for the new one.
+    """
+
+    name = "oauth2"
+    summary = "OAuth 2.0: refresh token, client credentials or device code (needs argosy[oauth2])"
+    remedy = "Get a new refresh token from the service, or another grant, then run: argosy login CONFIG"
+    options_schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "properties": {
+            "grant": {
+                "enum": ["refresh_token", "client_credentials", "device_code"],
+                "description": "How tokens are got: with a refresh token that you have, as the client itself, or"
+                " with a code that you enter in a browser.",
+            },
+            "origins": ORIGINS_SCHEMA,
+            "issuer": {
+                **_URL,
+                "description": "The authorization server, which publishes its endpoints (discovery).",
+            },
+            "token_url": {**_URL, "description": "The token endpoint, instead of issuer."},
+            "device_url": {**_URL, "description": "The device authorization endpoint, beside token_url."},
+            "revocation_url": {
+                **_URL,
+                "description": "The revocation endpoint, beside token_url, for argosy logout.",
+            },
+            "client_id": {"type": "string", "minLength": 1, "description": "The client's identifier."},
+            "client_secret": {**_SECRET, "description": "Where the client's secret is kept, if it has one."},
+            "client_auth": {
+                "enum": ["header", "body"],
+                "default": "header",
+                "description": "Whether the client's secret goes into the field Authorization or into the form.",
+            },
+            "refresh_token": {**_SECRET, "description": "Where the first refresh token is kept."},
+            "scope": {
+                "type": "string",
+                "minLength": 1,
+                "description": "What is asked for, separated by spaces.",
+            },
+            "parameters": {
+                "type": "object",
+                "additionalProperties": {"type": "string"},
+                "description": "Further fields that the service wants, such as audience or resource.",
+            },
+            "refusal": refusal_schema((401,)),
+        },
+        "required": ["grant", "origins", "client_id"],
+        "oneOf": [{"required": ["issuer"]}, {"required": ["token_url"]}],
+        "if": {"properties": {"grant": {"const": "refresh_token"}}},
+        "then": {"required": ["refresh_token"]},
+        "else": {"not": {"required": ["refresh_token"]}},
+    }
+
+    def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
+        super().__init__(options, context)
+        try:
+            from oauthlib import oauth2
+        except ImportError:
+            raise ConfigError(
+                "The auth oauth2 needs the library oauthlib, which is not installed.",
+                hint="Install it: pip install 'argosy[oauth2]'.",
+            ) from None
+        self._library = oauth2
+        self._grant: str = options["grant"]
+        self._origins = origins_of(options, context, self.name)
+        secret = context.secret(options["client_secret"]) if "client_secret" in options else None
+        self._client = Client(options["client_id"], secret, in_body=options["client_auth"] == "body")
+        self._first: Secret | None = (
+            context.secret(options["refresh_token"]) if "refresh_token" in options else None
+        )
+        for key in ("issuer", "token_url", "device_url", "revocation_url"):
+            if key in options:
+                endpoint(options[key], f"option {key}")
+        if self._grant == "device_code" and "token_url" in options and "device_url" not in options:
+            raise ConfigError(
+                "The auth oauth2 has a token_url and no device_url, which the grant device_code needs.",
+                hint='Add "device_url", or name the "issuer" instead of both.',
+            )
+        self._published: Endpoints | None = None
+        if "token_url" in options:
+            self._published = Endpoints(
+                options["token_url"], options.get("device_url"), options.get("revocation_url")
+            )
+        # a session of another client in the same store is not ours to refresh
+        self._mark = _digest(f"{options.get('issuer') or options['token_url']}\n{self._client.id}")
+        self._rules = RefusalRules.from_options(options, statuses=(401,))
+
+    @property
+    def can_login(self) -> bool:
+        """Whether a new session can be had: not with a refresh token, and with a code only where somebody enters it."""
+        if self._grant == "device_code":
+            return self.context.ask is not None
+        return self._grant == "client_credentials"
+
+    def login(self, session: LoginSession) -> None:
+        """Get tokens by the grant; a first refresh token is only put into the session, and exchanged afterwards.
+
+        Raises
+        ------
+        LoginFailed
+            If the server refuses, nobody is there to enter a code, or the first refresh token was replaced before.
+        """
+        before = session.credentials
+        endpoints = self._endpoints(session)
+        session.keep("client", self._mark)
+        if self._first is not None:
+            self._take_in(session, before, self._first.reveal().strip())
+        elif self._grant == "client_credentials":
+            client = self._library.BackendApplicationClient(self._client.id)
+            body = client.prepare_request_body(scope=self._scope, **self._extra, **self._client.form)
+            self._keep(session, self._ask(session, endpoints.token, body, client))
+        else:
+            self._enter_code(session, endpoints)
+
+    def can_refresh(self, credentials: Mapping[str, str]) -> bool:
+        """Return whether there is a refresh token of this client."""
+        return "refresh_token" in credentials and credentials.get("client") == self._mark
+
+    def refresh(self, session: LoginSession) -> None:
+        """Exchange the refresh token for new tokens (RFC 6749 section 6).
+
+        Raises
+        ------
+        RefreshRefused
+            If the server says ``invalid_grant``.
+        LoginFailed
+            If it refuses for another reason.
+        """
+        token = session.credentials["refresh_token"]
+        try:
+            url = self._endpoints(session).token
+        except requests.RequestException as error:
+            raise TransferError(
+                f"The authorization server cannot be asked for its endpoints: {reason_of(error)}.",
+                kind=kind_of(error, sent=True),
+                retryable=True,
+                unsent=True,  # the refresh token, that is
+            ) from None
+        client = self._library.WebApplicationClient(self._client.id)
+        body = client.prepare_refresh_body(
+            refresh_token=token, scope=self._scope, **self._extra, **self._client.form
+        )
+        self._keep(session, self._ask(session, url, body, client))
+
+    def logout(self, session: LoginSession) -> bool:
+        """Revoke the refresh token, or the access token where there is none (RFC 7009)."""
+        kept = session.credentials
+        url = self._endpoints(session).revocation
+        token = kept.get("refresh_token") or kept.get("access_token")
+        if url is None or token is None:
+            return False
+        kind = "refresh_token" if "refresh_token" in kept else "access_token"
+        form = {"token": token, "token_type_hint": kind, **self._client.form}
+        response = post(session.http, url, form, self._client.auth)
+        if response.status_code != 200:
+            raise refusal_of(response)
+        return True
+
+    def is_refusal(self, response: ResponseHead) -> bool:
+        """Return whether the response says that the access token is not accepted."""
+        return self._rules.is_refusal(response)
+
+    # -- how it is done
+
+    @property
+    def _scope(self) -> str | None:
+        scope: str | None = self.options.get("scope")
+        return scope
+
+    @property
+    def _extra(self) -> Mapping[str, str]:
+        extra: Mapping[str, str] = self.options.get("parameters", {})
+        return extra
+
+    def _endpoints(self, session: LoginSession) -> Endpoints:
+        if self._published is None:  # two threads may both ask, and hear the same
+            self._published = discover(session.http, self.options["issuer"])
+        return self._published
+
+    def _take_in(self, session: LoginSession, before: Mapping[str, str], token: str) -> None:
+        if not token:
+            raise LoginFailed("The refresh token of the auth oauth2 is empty.", hint=self.remedy)
+        seed = _digest(token)
+        if before.get("seed") == seed and before.get("refresh_token") != token:
+            # a server that detects reuse would end the whole session, for everybody who has it
+            raise LoginFailed(
+                "This refresh token was used before, and the server has replaced it; it is not sent again. "
+                "The session that came of it is as it was.",
+                hint="If that one is lost, get a new refresh token from the service.",
+            )
+        session.keep("refresh_token", token)
+        session.keep("seed", seed)
+        session.expires_in(0)
+
+    def _enter_code(self, session: LoginSession, endpoints: Endpoints) -> None:
+        if endpoints.device is None:
+            raise LoginFailed(
+                "The authorization server offers no device code.",
+                hint="Choose another grant for the auth oauth2.",
+            )
+        if self.context.ask is None:
+            raise LoginFailed(
+                "A code is to be entered in a browser, but nobody can be asked here.",
+                hint="Log in in a terminal: argosy login CONFIG",
+            )
+        form = {**self._extra, **self._client.form, "client_id": self._client.id}
+        if self._scope is not None:
+            form["scope"] = self._scope
+        client = self._library.DeviceClient(self._client.id)
+        code = _device.begin(session.http, endpoints.device, form, self._client.auth)
+        self.context.notice(code.invitation)
+        self.context.on_secret(code.device_code)
+        body = client.prepare_request_body(
+            code.device_code, scope=None, **{**self._client.form, "client_id": self._client.id}
+        )
+        token = _device.wait(
+            code, lambda: self._answer(session, endpoints.token, body), client.parse_request_body_response
+        )
+        self._keep(session, token)
+
+    def _answer(self, session: LoginSession, url: str, body: str) -> Any:
+        return post(session.http, url, _form(body), self._client.auth)
+
+    def _ask(self, session: LoginSession, url: str, body: str, client: Any) -> Mapping[str, Any]:
+        return token_of(self._answer(session, url, body), client.parse_request_body_response)
+
+    def _keep(self, session: LoginSession, token: Mapping[str, Any]) -> None:
+        access = str(token["access_token"])
+        session.add_header("Authorization", f"Bearer {access}", self._origins)
+        if (refresh := token.get("refresh_token")) is not None:
+            session.keep("refresh_token", str(refresh))
+        elif "refresh_token" not in session.credentials:
+            session.keep("access_token", access)
+        if (seconds := lifetime(token.get("expires_in"))) is not None:
+            session.expires_in(seconds)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _form(body: str) -> dict[str, str]:
+    return dict(parse_qsl(body, keep_blank_values=True))
+
+
+@hookimpl
+def argosy_auth() -> type[Auth]:
+    """Register the auth ``oauth2``."""
+    return OAuth2Auth

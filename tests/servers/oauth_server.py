@@ -1,0 +1,347 @@
+"""An OAuth 2.0 authorization server and an API, made with Authlib and Flask: refresh tokens are replaced by their use,
+and one that is used twice ends the whole session (RFC 9700 section 4.14.2)."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from authlib.integrations.flask_oauth2 import AuthorizationServer, ResourceProtector
+from authlib.oauth2.rfc6749 import grants
+from authlib.oauth2.rfc6750 import BearerTokenValidator
+from authlib.oauth2.rfc7009 import RevocationEndpoint
+from authlib.oauth2.rfc8628 import DeviceAuthorizationEndpoint, DeviceCodeGrant, DeviceCredentialDict
+from flask import Flask, Response, jsonify, request
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+SECRET = "client-secret-1"
+DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
+
+
+@dataclass
+class Client:
+    """One client; has what Authlib asks of it."""
+
+    client_id: str
+    client_secret: str = SECRET
+    methods: tuple[str, ...] = ("client_secret_basic", "client_secret_post")
+
+    def get_client_id(self) -> str:
+        return self.client_id
+
+    def check_client_secret(self, given: str) -> bool:
+        return given == self.client_secret
+
+    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+        return method in self.methods
+
+    def check_grant_type(self, grant: str) -> bool:
+        return True
+
+    def get_allowed_scope(self, scope: str) -> str:
+        return scope
+
+
+@dataclass
+class Token:
+    """A pair of tokens; those that come of each other are one family."""
+
+    client_id: str
+    access: str
+    refresh: str | None
+    family: str
+    scope: str
+    expires_at: float
+    spent: bool = False
+    revoked: bool = False
+
+    def get_client_id(self) -> str:
+        return self.client_id
+
+    def check_client(self, client: Client) -> bool:
+        return client.client_id == self.client_id
+
+    def get_scope(self) -> str:
+        return self.scope
+
+    def get_expires_in(self) -> int:
+        return int(self.expires_at - time.time())
+
+    def is_expired(self) -> bool:
+        return time.time() >= self.expires_at
+
+    def is_revoked(self) -> bool:
+        return self.revoked
+
+
+@dataclass
+class State:
+    """What the server knows, and what it has seen.
+
+    `end_after` ends all access tokens when so many items were given; `drop_refreshes` loses the answers of so many
+    refreshes; `lifetime` and `delay` are seconds.
+    """
+
+    lifetime: int = 3600
+    rotates: bool = True
+    size: int = 10_000
+    delay: float = 0.0
+    tokens: list[Token] = field(default_factory=list)
+    devices: dict[str, Any] = field(default_factory=dict)
+    entered: dict[str, bool] = field(default_factory=dict)
+    seen: Counter[str] = field(default_factory=Counter)
+    drop_refreshes: int = 0
+    end_after: int = 0
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def end(self, family: str) -> None:
+        """Let no token of a family be good any more."""
+        for token in self.tokens:
+            token.revoked |= token.family == family
+
+
+class OAuthServer:
+    """Runs the server in threads of this process, on a free port of ``localhost``.
+
+    `state.seen` counts: ``token:GRANT`` answers with tokens, ``reused`` refresh tokens that came twice, ``refused``
+    requests of the API, ``items`` that it gave.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.state = State(**options)
+        self._app = _app(self.state, lambda: self.url)
+        self._server = make_server("127.0.0.1", 0, self._app, threaded=True, request_handler=_Quiet)
+        self.url = f"http://localhost:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> OAuthServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def first_token(self, client_id: str = "argosy") -> str:
+        """Return a refresh token as a person gets it from the service's page."""
+        token = _new(self.state, client_id, refresh=True, family=None, scope="read", lifetime=0)
+        return str(token.refresh)
+
+    def enter(self, user_code: str, *, allow: bool = True) -> None:
+        """Enter the code of a device, as the person does in a browser."""
+        self.state.entered[user_code] = allow
+
+    def body(self, number: int) -> bytes:
+        """Return the file of this number."""
+        return _body(number, self.state.size)
+
+    @property
+    def seen(self) -> Counter[str]:
+        return self.state.seen
+
+
+class _Quiet(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log(self, *_: object, **__: object) -> None:
+        pass
+
+
+def _body(number: int, size: int) -> bytes:
+    return (hashlib.sha256(str(number).encode()).hexdigest().encode() * (size // 64 + 1))[:size]
+
+
+def _new(
+    state: State,
+    client_id: str,
+    *,
+    refresh: bool,
+    family: str | None,
+    scope: str,
+    lifetime: float | None = None,
+) -> Token:
+    with state.lock:
+        number = len(state.tokens) + 1
+        made = Token(
+            client_id,
+            f"access-token-{number:05d}-{hashlib.sha256(b'a%d' % number).hexdigest()[:16]}",
+            f"refresh-token-{number:05d}-{hashlib.sha256(b'r%d' % number).hexdigest()[:16]}"
+            if refresh
+            else None,
+            family or f"family-{number}",
+            scope,
+            time.time() + (state.lifetime if lifetime is None else lifetime),
+        )
+        state.tokens.append(made)
+        return made
+
+
+class _Refresh(grants.RefreshTokenGrant):
+    TOKEN_ENDPOINT_AUTH_METHODS = ["client_secret_basic", "client_secret_post", "none"]
+    INCLUDE_NEW_REFRESH_TOKEN = True
+
+    def authenticate_refresh_token(self, given: str) -> Token | None:
+        state: State = self.server.state
+        with state.lock:
+            found = next((token for token in state.tokens if token.refresh == given), None)
+            if found is None or found.revoked:
+                state.seen["unknown"] += 1
+                return None
+            if found.spent:
+                state.seen["reused"] += 1
+                state.end(found.family)
+                return None
+            found.spent = state.rotates
+        request.argosy_old = found  # type: ignore[attr-defined]  # for what makes the new ones
+        return found
+
+    def authenticate_user(self, credential: Token) -> str:
+        return "ada"
+
+    def revoke_old_credential(self, credential: Token) -> None:
+        pass  # it was, when it was taken
+
+
+class _Device(DeviceCodeGrant):
+    TOKEN_ENDPOINT_AUTH_METHODS = ["client_secret_basic", "client_secret_post", "none"]
+
+    def query_device_credential(self, code: str) -> Any:
+        found = self.server.state.devices.get(code)
+        return None if found is None else DeviceCredentialDict(found)
+
+    def query_user_grant(self, user_code: str) -> tuple[str, bool] | None:
+        entered = self.server.state.entered.get(user_code)
+        return None if entered is None else ("ada", entered)
+
+    def should_slow_down(self, credential: object) -> bool:
+        return False
+
+
+class _DeviceEndpoint(DeviceAuthorizationEndpoint):
+    INTERVAL = 1  # seconds
+
+    def get_verification_uri(self) -> str:
+        return f"{self.server.url()}/device"
+
+    def save_device_credential(self, client_id: str, scope: str, data: dict[str, Any]) -> None:
+        until = time.time() + data["expires_in"]
+        self.server.state.devices[data["device_code"]] = {
+            "client_id": client_id,
+            "scope": scope,
+            "expires_at": until,
+            **data,
+        }
+
+
+class _Revocation(RevocationEndpoint):
+    def query_token(self, given: str, hint: str) -> Token | None:
+        tokens = self.server.state.tokens
+        return next((token for token in tokens if given in (token.access, token.refresh)), None)
+
+    def revoke_token(self, token: Token, _: object) -> None:
+        self.server.state.end(token.family)
+
+
+class _Validator(BearerTokenValidator):
+    def __init__(self, state: State) -> None:
+        super().__init__()
+        self.state = state
+
+    def authenticate_token(self, given: str) -> Token | None:
+        return next((token for token in reversed(self.state.tokens) if token.access == given), None)
+
+
+def _authority(app: Flask, state: State, url: Callable[[], str]) -> AuthorizationServer:
+    clients = {"argosy": Client("argosy"), "public": Client("public", "", ("none",))}
+    server = AuthorizationServer(app, clients.get, lambda token, _: None)
+    server.state, server.url = state, url
+
+    def generate(
+        client: Client, grant_type: str, user: object = None, scope: str | None = None, **_: object
+    ) -> dict[str, object]:
+        old = getattr(request, "argosy_old", None)
+        with_refresh = grant_type == DEVICE or (grant_type == "refresh_token" and state.rotates)
+        made = _new(
+            state, client.client_id, refresh=with_refresh, family=old and old.family, scope=scope or "read"
+        )
+        answer: dict[str, object] = {
+            "access_token": made.access,
+            "token_type": "Bearer",
+            "expires_in": state.lifetime,
+            "scope": made.scope,
+        }
+        return answer | ({"refresh_token": made.refresh} if with_refresh else {})
+
+    server.register_token_generator("default", generate)
+    for grant in (grants.ClientCredentialsGrant, _Refresh, _Device):
+        server.register_grant(grant)
+    for endpoint in (_DeviceEndpoint, _Revocation):
+        server.register_endpoint(endpoint)
+    return server
+
+
+def _app(state: State, url: Callable[[], str]) -> Flask:
+    app = Flask(__name__)
+    server = _authority(app, state, url)
+    protect = ResourceProtector()
+    protect.register_token_validator(_Validator(state))
+
+    @app.post("/token")
+    def token() -> Response:
+        answer: Response = server.create_token_response()
+        grant = request.form.get("grant_type", "")
+        if answer.status_code == 200:
+            state.seen[f"token:{grant}"] += 1
+        if grant == "refresh_token" and state.drop_refreshes:
+            state.drop_refreshes -= 1
+            request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)  # the answer gets lost
+        return answer
+
+    app.add_url_rule(
+        "/device_authorization",
+        "device_authorization",
+        lambda: server.create_endpoint_response("device_authorization"),
+        methods=["POST"],
+    )
+    app.add_url_rule(
+        "/revoke", "revoke", lambda: server.create_endpoint_response("revocation"), methods=["POST"]
+    )
+
+    @app.get("/.well-known/oauth-authorization-server")
+    def published() -> Response:
+        return jsonify(
+            issuer=url(),
+            token_endpoint=f"{url()}/token",
+            device_authorization_endpoint=f"{url()}/device_authorization",
+            revocation_endpoint=f"{url()}/revoke",
+        )
+
+    @app.get("/files/<int:number>")
+    @protect("read")  # type: ignore[untyped-decorator]  # Authlib's own
+    def files(number: int) -> Response:
+        time.sleep(state.delay)
+        with state.lock:
+            state.seen["items"] += 1
+            if state.seen["items"] == state.end_after:
+                for given in state.tokens:
+                    given.expires_at = 0.0
+        return Response(_body(number, state.size), mimetype="application/octet-stream")
+
+    @app.get("/open/<int:number>")
+    def anybody(number: int) -> Response:
+        state.seen["leaked"] += "Authorization" in request.headers
+        return Response(_body(number, state.size), mimetype="application/octet-stream")
+
+    @app.after_request
+    def count(answer: Response) -> Response:
+        state.seen["refused"] += request.path.startswith("/files/") and answer.status_code == 401
+        return answer
+
+    return app
