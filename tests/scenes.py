@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -122,7 +122,14 @@ class Steps(CookieStore):
     name = "steps"
     scope = Scope.PROCESS
 
-    def __init__(self, inner: CookieStore, run: Run, holds: dict[str, Release]) -> None:
+    def __init__(
+        self,
+        inner: CookieStore,
+        run: Run,
+        holds: dict[str, Release],
+        look: Callable[[SessionRecord | None], Hashable] = seen,
+    ) -> None:
+        self._look = look
         self._inner = inner
         self._run = run
         self._holds = holds
@@ -130,7 +137,7 @@ class Steps(CookieStore):
     def read(self, session: str) -> SessionRecord | None:
         self._run.pause(["reads"])
         record = self._inner.read(session)
-        self._run.note(seen(record))
+        self._run.note(self._look(record))
         return record
 
     def write(self, record: SessionRecord, expected: int) -> None:
