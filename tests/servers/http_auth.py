@@ -1,0 +1,93 @@
+"""A service that asks for HTTP Basic, Digest or a bearer token, made with Flask-HTTPAuth."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import Counter
+from typing import Any
+
+from flask import Flask, Response, redirect, request
+from flask_httpauth import HTTPBasicAuth, HTTPDigestAuth, HTTPTokenAuth
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+USER, PASSWORD, TOKEN = "ada", "p\N{LATIN SMALL LETTER A WITH DIAERESIS}ss:word", "bearer-token-123456"
+
+
+class HttpAuthServer:
+    """Gives ``/basic/N``, ``/digest/N``, ``/bearer/N`` and ``/key/N`` (field ``X-Api-Key``) to those who may.
+
+    ``/away/SCHEME/N`` leads to the same under another name of this machine, which is another origin. `seen` counts
+    ``accepted`` and ``refused`` requests, and those with credentials at the wrong origin (``leaked``); `tokens` are
+    the bearer tokens that are good.
+    """
+
+    def __init__(self) -> None:
+        self.seen: Counter[str] = Counter()
+        self.tokens = {TOKEN}
+        self._server = make_server("127.0.0.1", 0, _app(self), threaded=True, request_handler=_Quiet)
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> HttpAuthServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    @staticmethod
+    def body(number: int) -> bytes:
+        """Return the file of this number."""
+        return hashlib.sha256(str(number).encode()).digest() * 300
+
+
+class _Quiet(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log(self, *_: object, **__: object) -> None:
+        pass
+
+
+def _app(server: HttpAuthServer) -> Flask:
+    app = Flask(__name__)
+    app.secret_key = "only for Flask-HTTPAuth"
+    basic, digest, bearer = HTTPBasicAuth(), HTTPDigestAuth(), HTTPTokenAuth("Bearer")
+    key = HTTPTokenAuth(header="X-Api-Key")
+    basic.verify_password(lambda user, password: (user, password) == (USER, PASSWORD))
+    digest.get_password(lambda user: PASSWORD if user == USER else None)
+    _stateless(digest)
+    bearer.verify_token(lambda token: token in server.tokens)
+    key.verify_token(lambda token: token in server.tokens)
+
+    def answer(number: int) -> Response:
+        return Response(server.body(number), mimetype="application/octet-stream")
+
+    for scheme, auth in {"basic": basic, "digest": digest, "bearer": bearer, "key": key}.items():
+        app.add_url_rule(f"/{scheme}/<int:number>", scheme, auth.login_required(answer))
+
+    @app.get("/away/<scheme>/<int:number>")
+    def away(scheme: str, number: int) -> Any:
+        return redirect(f"http://localhost:{server.port}/{scheme}/{number}")
+
+    @app.after_request
+    def count(response: Response) -> Response:
+        server.seen["accepted" if response.status_code == 200 else "refused"] += 1
+        elsewhere = request.host.startswith("localhost")
+        server.seen["leaked"] += elsewhere and bool(
+            {"Authorization", "X-Api-Key"} & set(dict(request.headers))
+        )
+        return response
+
+    return app
+
+
+def _stateless(digest: Any) -> None:
+    """Let challenges be good without a cookie, as those of Apache and nginx are."""
+    digest.generate_nonce(lambda: "a-nonce")
+    digest.verify_nonce(lambda nonce: nonce == "a-nonce")
+    digest.generate_opaque(lambda: "an-opaque")
+    digest.verify_opaque(lambda opaque: opaque == "an-opaque")
