@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from argosy.config import load
 from argosy.contracts import PluginContext, Scope
-from argosy.errors import ConfigError, SessionError
+from argosy.errors import ConfigError, SessionError, TransferError
 from argosy.events import EventKind
 from argosy.redaction import Redactor
 from argosy.registry import Registry
@@ -191,7 +191,13 @@ def log_out(environment: Environment, *, local: bool) -> Iterator[tuple[str, boo
             hint="Give the configuration that the session was logged in with.",
         )
     for keeper in environment.pool.keepers:
-        ended = keeper.log_out(local=local)
+        try:
+            ended = keeper.log_out(local=local)
+        except (SessionError, TransferError) as error:
+            raise type(error)(
+                f"The session {keeper.session!r} was not ended, and is kept: {error.message}",
+                hint="To forget it here all the same: argosy logout --local CONFIG",
+            ) from None
         if ended is not None:
             yield keeper.session, ended
 

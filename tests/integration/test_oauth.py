@@ -179,6 +179,16 @@ def test_client_credentials_from_two_terminals(trip: Trip, server: OAuthServer) 
     assert (server.seen["token:client_credentials"], server.seen["refused"], trip.wrong()) == (1, 0, [])
 
 
+@pytest.mark.parametrize("grant", ["refresh_token", "client_credentials"])
+def test_the_secret_of_the_client_may_go_into_the_form(trip: Trip, server: OAuthServer, grant: str) -> None:
+    trip.auth = {
+        **(by_client(server) if grant == "client_credentials" else auth(server)),
+        "client_auth": "body",
+    }
+    trip.items = 3
+    assert (trip.run().counts.done, server.seen[f"token:{grant}"]) == (3, 1)
+
+
 def test_a_token_goes_to_its_origins_alone(trip: Trip, server: OAuthServer) -> None:
     elsewhere = server.url.replace("localhost", "127.0.0.1")  # another origin, and the same server
     trip.url = lambda n: f"{elsewhere}/open/{n}" if n % 2 else f"{server.url}/files/{n}"
@@ -186,9 +196,12 @@ def test_a_token_goes_to_its_origins_alone(trip: Trip, server: OAuthServer) -> N
     assert (report.counts.done, trip.wrong(), server.seen["leaked"]) == (50, [], 0)
 
 
-def test_a_device_code_is_entered_once(trip: Trip, server: OAuthServer) -> None:
-    trip.auth = auth(server, grant="device_code")
+@pytest.mark.parametrize("client", ["argosy", "public"])
+def test_a_device_code_is_entered_once(trip: Trip, server: OAuthServer, client: str) -> None:
+    trip.auth = auth(server, grant="device_code", client_id=client)
     del trip.auth["refresh_token"]
+    if client == "public":
+        del trip.auth["client_secret"]
     refused = subprocess.run(
         [sys.executable, "-m", "argosy", "download", str(trip.file), "--quiet"],
         capture_output=True,

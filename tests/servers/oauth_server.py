@@ -209,6 +209,10 @@ class _Refresh(grants.RefreshTokenGrant):
         pass  # it was, when it was taken
 
 
+class _ClientCredentials(grants.ClientCredentialsGrant):
+    TOKEN_ENDPOINT_AUTH_METHODS = ["client_secret_basic", "client_secret_post"]
+
+
 class _Device(DeviceCodeGrant):
     TOKEN_ENDPOINT_AUTH_METHODS = ["client_secret_basic", "client_secret_post", "none"]
 
@@ -241,6 +245,8 @@ class _DeviceEndpoint(DeviceAuthorizationEndpoint):
 
 
 class _Revocation(RevocationEndpoint):
+    CLIENT_AUTH_METHODS = ["client_secret_basic", "client_secret_post", "none"]
+
     def query_token(self, given: str, hint: str) -> Token | None:
         tokens = self.server.state.tokens
         return next((token for token in tokens if given in (token.access, token.refresh)), None)
@@ -280,7 +286,7 @@ def _authority(app: Flask, state: State, url: Callable[[], str]) -> Authorizatio
         return answer | ({"refresh_token": made.refresh} if with_refresh else {})
 
     server.register_token_generator("default", generate)
-    for grant in (grants.ClientCredentialsGrant, _Refresh, _Device):
+    for grant in (_ClientCredentials, _Refresh, _Device):
         server.register_grant(grant)
     for endpoint in (_DeviceEndpoint, _Revocation):
         server.register_endpoint(endpoint)

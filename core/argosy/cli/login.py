@@ -32,7 +32,8 @@ def login(config: str, forget: bool, excluded: tuple[str, ...]) -> None:
                 click.echo(f"The session {name!r} is logged in and kept ({environment.store.name}).")
             else:
                 problems.append(problem)
-                click.echo(f"The session {name!r} is not logged in: {problem}", err=True)
+                if environment.pool.asked > 1:
+                    click.echo(f"The session {name!r} is not logged in: {problem}", err=True)
         for notice in getattr(environment.auth, "notices", ()):
             click.echo(notice, err=True)
         if problems and (settings.strict or len(problems) == environment.pool.asked):

@@ -29,15 +29,15 @@ class DeviceCode:
     device_code: str = field(repr=False)
     user_code: str
     url: str
-    complete_url: str | None
     expires_in: float
     interval: float
 
     @property
     def invitation(self) -> str:
         """What the person is told."""
-        whole = "" if self.complete_url is None else f" (or open {self.complete_url})"
-        return f"To log in, open {self.url} in a browser and enter the code {self.user_code}{whole}. Waiting for that."
+        return (
+            f"To log in, open {self.url} in a browser and enter the code {self.user_code} (waiting for that)."
+        )
 
 
 def begin(http: requests.Session, url: str, form: Mapping[str, str], auth: AuthBase | None) -> DeviceCode:
@@ -58,14 +58,12 @@ def begin(http: requests.Session, url: str, form: Mapping[str, str], auth: AuthB
             str(found["user_code"]),
             # the name before the RFC, which some servers still use
             str(found.get("verification_uri") or found["verification_url"]),
-            found.get("verification_uri_complete"),
             lifetime(found.get("expires_in")) or LIFETIME,
             lifetime(found.get("interval")) or INTERVAL,
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise LoginFailed("The authorization server gave no device code that can be read.") from None
-    urls = [code.url] if code.complete_url is None else [code.url, code.complete_url]
-    if not code.user_code.isprintable() or any(check_url(str(shown)) is not None for shown in urls):
+    if not code.user_code.isprintable() or check_url(code.url) is not None:
         raise LoginFailed("The authorization server gave a device code that cannot be shown.")
     return code
 

@@ -144,7 +144,12 @@ class OAuth2Auth(Auth):
             self._take_in(session, before, self._first.reveal().strip())
         elif self._grant == "client_credentials":
             client = self._library.BackendApplicationClient(self._client.id)
-            body = client.prepare_request_body(scope=self._scope, **self._extra, **self._client.form)
+            body = client.prepare_request_body(
+                scope=self._scope,
+                include_client_id=bool(self._client.form),
+                **self._extra,
+                **self._client.form,
+            )
             self._keep(session, self._ask(session, endpoints.token, body, client))
         else:
             self._enter_code(session, endpoints)
@@ -248,7 +253,7 @@ class OAuth2Auth(Auth):
         self.context.notice(code.invitation)
         self.context.on_secret(code.device_code)
         body = client.prepare_request_body(
-            code.device_code, scope=None, **{**self._client.form, "client_id": self._client.id}
+            code.device_code, scope=None, include_client_id=True, **self._client.form
         )
         token = _device.wait(
             code, lambda: self._answer(session, endpoints.token, body), client.parse_request_body_response
