@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from argosy._version import __version__
 
 if TYPE_CHECKING:
-    from argosy.account import SessionInfo, login, logout, sessions
+    from argosy.account import SessionInfo, login, logout, open_session, sessions
     from argosy.api import download, open_store
     from argosy.contracts import (
         Auth,
@@ -54,13 +54,14 @@ __all__ = [
     "hookimpl",
     "login",
     "logout",
+    "open_session",
     "open_store",
     "sessions",
 ]
 
 # Public names are imported when they are first used: `argosy --version` need not wait for requests.
 _HOMES = {
-    "argosy.account": ("SessionInfo", "login", "logout", "sessions"),
+    "argosy.account": ("SessionInfo", "login", "logout", "open_session", "sessions"),
     "argosy.api": ("download", "open_store"),
     "argosy.contracts": (
         "Auth",

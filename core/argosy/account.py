@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import requests
+
 from argosy.config import load
 from argosy.contracts import PluginContext, Scope
 from argosy.errors import ConfigError, SessionError, TransferError
@@ -138,6 +140,38 @@ def sessions(config: Config) -> list[SessionInfo]:
     return stored(load(config, registry := Registry.load()), registry)
 
 
+@contextmanager
+def open_session(config: Config, *, on_notice: Tell = lambda message: None) -> Iterator[requests.Session]:
+    """Log in where that is needed, and give a requests session for a program of your own.
+
+    Its requests take the lease as those of a download do, are sent again after a refusal, and a session that expires
+    is renewed in time. Any number of threads may use it, and any number of programs and downloads one configuration.
+
+    Parameters
+    ----------
+    config
+        The path of a configuration, or a dictionary of the same shape. It needs no source.
+    on_notice
+        Told what the person should know.
+
+    Yields
+    ------
+    requests.Session
+        Good until the ``with`` block ends.
+
+    Raises
+    ------
+    ArgosyError
+        If there is no session and none can be had; later, from a request, for the same reason.
+    """
+    with opened(load(config, registry := Registry.load()), registry, on_notice) as environment:
+        environment.pool.log_in()
+        try:
+            yield environment.pool.http
+        finally:
+            environment.pool.sync()
+
+
 # -- what the functions above and the command line share
 
 
@@ -194,10 +228,9 @@ def log_out(environment: Environment, *, local: bool) -> Iterator[tuple[str, boo
         try:
             ended = keeper.log_out(local=local)
         except (SessionError, TransferError) as error:
-            raise type(error)(
-                f"The session {keeper.session!r} was not ended, and is kept: {error.message}",
-                hint="To forget it here all the same: argosy logout --local CONFIG",
-            ) from None
+            error.message = f"The session {keeper.session!r} was not ended, and is kept: {error.message}"
+            error.hint = "To forget it here all the same: argosy logout --local CONFIG"
+            raise
         if ended is not None:
             yield keeper.session, ended
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,15 @@ def test_a_token_goes_to_its_origins_alone(trip: Trip, server: OAuthServer) -> N
     trip.url = lambda n: f"{elsewhere}/open/{n}" if n % 2 else f"{server.url}/files/{n}"
     report = trip.run(**SPREADS["8 threads"])
     assert (report.counts.done, trip.wrong(), server.seen["leaked"]) == (50, [], 0)
+
+
+def test_a_program_of_ones_own(trip: Trip, server: OAuthServer) -> None:
+    server.state.end_after = 20
+    with argosy.open_session(trip.file) as session, ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(lambda n: session.get(trip.url(n)).content, range(50)))
+    assert got == [server.body(n) for n in range(50)]
+    assert (refreshes(server), server.seen["reused"]) == (2, 0)
+    assert trip.run(**SPREADS["8 threads"]).refreshes == 0, "a download goes on with its session"
 
 
 @pytest.mark.parametrize("client", ["argosy", "public"])
