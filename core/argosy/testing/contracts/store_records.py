@@ -11,6 +11,7 @@ import pytest
 from argosy.contracts.cookie_store import CookieStore
 from argosy.cookies.cookie import Cookie
 from argosy.errors import GenerationMoved
+from argosy.session.header_token import HeaderToken
 from argosy.session.record import Holder, SessionRecord, Status
 from argosy.testing.contracts.store_processes import SESSION
 from argosy.testing.contracts.store_suite import StoreSuite
@@ -36,6 +37,14 @@ def _records() -> dict[str, SessionRecord]:
         "300 cookies": replace(plain, cookies=many),
         "in flight": replace(plain, status=Status.IN_FLIGHT, holder=holder),
         "dead": replace(plain, status=Status.DEAD, logins=17),
+        "tokens in header fields": replace(
+            plain,
+            headers=(HeaderToken("X-Key", "k" * 3000, ("https://api.example", "http://[::1]:8080")),),
+            credentials={"refresh_token": "r" * 3000, "имя": 'значение "📖"'},
+            refreshes=12,
+            expires=1754000000.5,
+            due=1753999940.25,
+        ),
         "what was learned": replace(plain, learned={"lease": "exclusive", "calm": 3, "names": ["a", "b"]}),
         "saved and synced": replace(plain, saved=1754000000.5, boot="b00t-id", synced=True),
     }
