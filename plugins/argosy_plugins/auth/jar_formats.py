@@ -16,13 +16,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from argosy.cookies.cookie import Cookie
+from argosy.cookies.imported import end_of, imported
+from argosy.cookies.netscape import is_comment, parse_line
 
-_HTTP_ONLY = "#HttpOnly_"
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _EXPIRES_KEYS = ("expirationDate", "expires", "expiry", "expiration")
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]*)?\Z")
-# a time so large is in milliseconds: in seconds it would be after the year 5000
-_MILLISECONDS = 1e11
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +89,15 @@ def parse_jar(text: str, site: Site | None = None) -> Jar:
 def _parse_netscape(text: str) -> Jar:
     jar = Jar()
     titled = False
+    text = text.encode().decode(
+        "iso-8859-1"
+    )  # as in a header: what was written there are the bytes that came
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.removesuffix("\r")
-        http_only = line.startswith(_HTTP_ONLY)
-        line = line.removeprefix(_HTTP_ONLY)
-        if not line.strip() or (line.startswith("#") and not http_only):
+        if is_comment(line):
             titled = titled or "cookie" in line.lower()
             continue
-        fields = line.split("\t")
-        # some tools put spaces in place of the tabs, or leave out the tab before an empty value
-        if len(fields) == 1:
-            fields = line.split(None, 6)
-        if len(fields) == 6:
-            fields.append("")
-        cookie = _netscape_cookie(fields, http_only) if len(fields) == 7 else None
+        cookie = parse_line(line)
         if cookie is None:
             jar.left_out.append(f"line {number}")
         else:
@@ -112,26 +105,6 @@ def _parse_netscape(text: str) -> Jar:
     if not jar.cookies and not titled:
         raise NotAJar
     return jar
-
-
-def _netscape_cookie(fields: list[str], http_only: bool) -> Cookie | None:
-    domain, below, path, secure, expires, name, value = fields
-    if below.upper() not in {"TRUE", "FALSE"} or secure.upper() not in {"TRUE", "FALSE"}:
-        return None
-    try:
-        end = _expires(float(expires or 0))
-    except ValueError:
-        return None
-    return _cookie(
-        name=name,
-        value=value,
-        domain=domain,
-        path=path,
-        expires=end,
-        secure=secure.upper() == "TRUE",
-        http_only=http_only,
-        host_only=below.upper() == "FALSE" and not domain.startswith("."),
-    )
 
 
 def _parse_json(text: str, site: Site | None) -> Jar:
@@ -184,7 +157,7 @@ def _json_cookie(entry: Mapping[str, Any], domain: object, site: Site | None) ->
         expires = None if entry.get("session") is True else _expires(found)
     except ValueError:
         return None
-    return _cookie(
+    return imported(
         name=entry["name"],
         value=value,
         domain=domain,
@@ -207,23 +180,6 @@ def _expires(value: object) -> float | None:
             moment = datetime.fromisoformat(value)
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
         value = float(value)
-    if not isinstance(value, int | float) or value != value:
+    if not isinstance(value, int | float):
         raise ValueError("not a time")
-    if value <= 0:
-        return None
-    return float(value) / 1000 if value > _MILLISECONDS else float(value)
-
-
-def _cookie(**fields: Any) -> Cookie | None:
-    domain = fields["domain"].strip().lower().lstrip(".")
-    path = fields["path"]
-    # what could end a header, or begin another cookie, never gets into a jar
-    unsafe = any(_CONTROL.search(fields[key]) for key in ("name", "value", "path"))
-    if (
-        unsafe
-        or ";" in fields["name"] + fields["value"]
-        or not domain
-        or not (fields["name"] or fields["value"])
-    ):
-        return None
-    return Cookie(**{**fields, "domain": domain, "path": path if path.startswith("/") else "/"})
+    return end_of(value)

@@ -17,7 +17,10 @@ from argosy.reasons import hint_of
 from argosy.session import document
 from argosy.session.record import SessionRecord
 from argosy.session.store_locks import StoreLocks
+from argosy_plugins.cookie_stores._snapshot import Snapshot
 from argosy_plugins.cookie_stores._temporaries import Temporaries
+
+_Version = Snapshot[dict[str, SessionRecord]]
 
 #: Outdated files that are kept open for a while: those that the last lease has written.
 KEPT = 2
@@ -52,9 +55,9 @@ class JsonFileStore(CookieStore):
         self._texts: document.Texts = {}  # used under the file's lock alone
         self._temporaries = Temporaries(self.path)
         # to close the last descriptor of a file is to delete it, and that waits until it has been written
-        self._outdated: deque[_Snapshot] = deque(maxlen=2 * KEPT)
-        self._snapshot: _Snapshot | None = None
-        self._synced: _Snapshot | None = None
+        self._outdated: deque[_Version] = deque(maxlen=2 * KEPT)
+        self._snapshot: _Version | None = None
+        self._synced: _Version | None = None
 
     def read(self, session: str) -> SessionRecord | None:
         """Return the newest record."""
@@ -119,16 +122,16 @@ class JsonFileStore(CookieStore):
         snapshot = self._snapshot
         try:
             if snapshot is not None and snapshot.is_current(self.path):
-                return snapshot.records
+                return snapshot.content
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise self._failed("be read", error) from None
-        fresh = _Snapshot(fd, os.fstat(fd))
-        fresh.records = document.parse(fresh.data(), str(self.path))
+        fresh: _Version = Snapshot(fd, os.fstat(fd))
+        fresh.content = records = document.parse(fresh.data(), str(self.path))
         self._snapshot = fresh
-        return fresh.records
+        return records
 
     def _replace(self, records: dict[str, SessionRecord]) -> None:
         data = document.dump(records, self._texts)
@@ -143,9 +146,9 @@ class JsonFileStore(CookieStore):
             self._outdated.append(self._snapshot)
         self._snapshot = snapshot
 
-    def _put(self, fd: int, temporary: str, data: bytes, records: dict[str, SessionRecord]) -> _Snapshot:
+    def _put(self, fd: int, temporary: str, data: bytes, records: dict[str, SessionRecord]) -> _Version:
         try:
-            snapshot = _Snapshot.written(fd, data, records)
+            snapshot = Snapshot.written(fd, data, records)
             os.replace(temporary, self.path)  # noqa: PTH105 - twice for each request: a Path costs time
         except BaseException:
             with contextlib.suppress(OSError):
@@ -166,47 +169,6 @@ class JsonFileStore(CookieStore):
             f"The cookie store {self.path} cannot {what}: {error.strerror}. The old state stands.",
             hint=hint_of(error, "Make room or check the permissions of its folder, then start again."),
         )
-
-
-class _Snapshot:
-    """What one version of the file held.
-
-    The file stays open, so that its inode number cannot be used again: as long as the path leads to that
-    inode, unchanged, the records are the newest. (Times alone are too coarse to tell two quick writes apart.)
-    """
-
-    __slots__ = ("_fd", "_identity", "records")
-
-    def __init__(self, fd: int, stat: os.stat_result | None = None) -> None:
-        self._fd = fd
-        self._identity = (0, 0, 0, 0) if stat is None else _identity(stat)
-        self.records: dict[str, SessionRecord] = {}
-
-    @classmethod
-    def written(cls, fd: int, data: bytes, records: dict[str, SessionRecord]) -> _Snapshot:
-        """Write a new file's bytes."""
-        snapshot = cls(fd)  # from here on it is closed with the snapshot
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
-        snapshot._identity = _identity(os.fstat(fd))
-        snapshot.records = records
-        return snapshot
-
-    def __del__(self) -> None:
-        os.close(self._fd)
-
-    def is_current(self, path: Path) -> bool:
-        """Return whether the path still leads to this version."""
-        return _identity(path.stat()) == self._identity
-
-    def data(self) -> bytes:
-        """Return the bytes of the file."""
-        return os.pread(self._fd, self._identity[2], 0)
-
-
-def _identity(stat: os.stat_result) -> tuple[int, int, int, int]:
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 @argosy.hookimpl
