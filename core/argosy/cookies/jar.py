@@ -92,8 +92,10 @@ def _accept(parsed: SetCookie, target: Target, kept: Jar, now: float, date: str 
         target.scheme,
         target.port,
     )
-    if any(old.scheme is None and old.meets(cookie) for old in kept):
-        cookie = replace(cookie, scheme=None, port=None)  # an imported cookie goes on as it began
+    for old in kept:
+        if old.scheme is None and old.meets(cookie):  # an imported cookie goes on as it began
+            cookie = replace(cookie, scheme=None, port=old.port)
+            break
     if not target.secure and any(old.secure and old.place == cookie.place for old in kept):
         return None  # "leave secure cookies alone": plain http must not replace what https set
     return cookie

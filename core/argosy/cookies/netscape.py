@@ -15,13 +15,14 @@ from argosy.cookies.imported import end_of, imported
 #: What the first line of such a file says; Python's `http.cookiejar` reads no other.
 TITLE = "# Netscape HTTP Cookie File"
 
-_HTTP_ONLY = "#HttpOnly_"
+#: Before the line of a cookie that scripts must not see. wget takes such a line for a comment.
+HTTP_ONLY = "#HttpOnly_"
 _FLAGS = {"TRUE": True, "FALSE": False}
 
 
 def is_comment(line: str) -> bool:
     """Return whether a line is empty or a comment."""
-    return not line.strip() or (line.startswith("#") and not line.startswith(_HTTP_ONLY))
+    return not line.strip() or (line.startswith("#") and not line.startswith(HTTP_ONLY))
 
 
 def parse_line(line: str) -> Cookie | None:
@@ -32,8 +33,8 @@ def parse_line(line: str) -> Cookie | None:
     line
         The line, without its end.
     """
-    http_only = line.startswith(_HTTP_ONLY)
-    fields = line.removeprefix(_HTTP_ONLY).split("\t")
+    http_only = line.startswith(HTTP_ONLY)
+    fields = line.removeprefix(HTTP_ONLY).split("\t")
     # some tools put spaces in place of the tabs, or leave out the tab before an empty value
     if len(fields) == 1:
         fields = fields[0].split(None, 6)
@@ -94,7 +95,7 @@ def line_of(cookie: Cookie) -> str | None:
         cookie.name,
         cookie.value,
     )
-    line = (_HTTP_ONLY if cookie.http_only else "") + "\t".join(fields)
+    line = (HTTP_ONLY if cookie.http_only else "") + "\t".join(fields)
     if not cookie.name or not cookie.name.strip() or not _is_latin_1(line):
         return None
     said = replace(cookie, expires=float(end) or None, scheme=None, port=None)

@@ -15,7 +15,7 @@ from argosy.session.identity import boot_id, has_ended
 from argosy.session.lease import changed
 from argosy.session.record import SessionRecord, Status
 from argosy_plugins.cookie_stores._beside import Beside, is_remembered, place_of, remember, spoken
-from argosy_plugins.cookie_stores._cookies_txt import CookiesTxt, Place
+from argosy_plugins.cookie_stores._cookies_txt import CookiesTxt, Place, plain_line
 
 IMPORTED = "The session is the one in {}: cookies that another program wrote."
 NEWER = "Another program has changed the cookies in {}: what it wrote is used from now on."
@@ -84,7 +84,9 @@ def _compare(known: Beside, found: Mapping[Place, Cookie], now: float) -> _Chang
     older = False
     for place, cookie in found.items():
         line, mine = ours.get(place, ("", None))
-        if cookie.expired(now) or (mine is not None and line == _line(cookie)):
+        if mine is not None and mine.http_only:
+            cookie = replace(cookie, http_only=True)  # wget does not say it
+        if cookie.expired(now) or (mine is not None and line == plain_line(cookie)):
             continue
         if is_remembered(known.replaced, cookie):
             older = True
@@ -98,10 +100,6 @@ def _compare(known: Beside, found: Mapping[Place, Cookie], now: float) -> _Chang
     for cookie in fresh:
         kept = jar.put(kept, cookie, now)
     return _Change(kept, tuple(fresh), bool(lost), older)
-
-
-def _line(cookie: Cookie) -> str:
-    return spoken([cookie]).get(cookie.place, ("", cookie))[0]
 
 
 def _changed(known: Beside, record: SessionRecord, change: _Change, at: float) -> SessionRecord:

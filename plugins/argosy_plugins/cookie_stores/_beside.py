@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from argosy.cookies.cookie import Cookie
-from argosy.cookies.netscape import line_of, parse_line
+from argosy.cookies.netscape import parse_line
 from argosy.errors import StoreDamaged, StoreError
 from argosy.session.record import SessionRecord
-from argosy_plugins.cookie_stores._cookies_txt import NOTHING, Place
+from argosy_plugins.cookie_stores._cookies_txt import NOTHING, Place, plain_line
 
 FORMAT = "argosy-jar-session"
 VERSION = 1
@@ -114,8 +114,8 @@ def place_of(line: str) -> Place | None:
 
 
 def spoken(cookies: Iterable[Cookie]) -> dict[Place, tuple[str, Cookie]]:
-    """Return the cookies that the format can say, and their lines, by place; of two in one place, the last."""
-    return {cookie.place: (line, cookie) for cookie in cookies if (line := line_of(cookie)) is not None}
+    """Return the cookies that the format can say, and their plain lines, by place; of two in one place, the last."""
+    return {cookie.place: (line, cookie) for cookie in cookies if (line := plain_line(cookie)) is not None}
 
 
 # -- values that were replaced

@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from argosy.cookies.cookie import Cookie
-from argosy.cookies.netscape import TITLE, is_comment, line_of, parse_line
+from argosy.cookies.netscape import HTTP_ONLY, TITLE, is_comment, line_of, parse_line
 from argosy.errors import StoreDamaged
 
 Place = tuple[str, str, str]
@@ -35,21 +35,25 @@ class CookiesTxt:
     Parameters
     ----------
     cookies
-        The cookies by name, domain and path; of two in one place, the last, as curl and wget have it.
+        The cookies by name, domain and path; of two in one place the last, as curl has it, but one with a port first:
+        wget puts it beside the one that it was sent with.
     lines
         Their lines as they stand there.
     rest
         Comments, and lines that nobody understands, as they stand there.
     whole
         Whether its last line has an end. One that has not may be cut off, or still be written.
+    marked
+        Whether a line begins as one of a cookie that scripts must not see.
     fingerprint
-        Tells its cookies from others, whatever their order, the comments and the spelling.
+        Tells its cookies from others, whatever their order, that mark, the comments and the spelling.
     """
 
     cookies: Mapping[Place, Cookie]
     lines: Mapping[Place, str]
     rest: tuple[str, ...]
     whole: bool
+    marked: bool
     fingerprint: str
 
 
@@ -86,19 +90,42 @@ def parse(data: bytes, where: str) -> CookiesTxt:
             if line.strip() and not _PREAMBLE.match(line):
                 rest.append(line)
         elif cookie := parse_line(line):
-            cookies[cookie.place], spelt[cookie.place] = cookie, line
+            before = cookies.get(cookie.place)
+            if before is None or before.port is None or cookie.port is not None:
+                cookies[cookie.place], spelt[cookie.place] = cookie, line
         else:
             rest.append(line)
     if data.strip() and not cookies and not titled:
         raise damaged(where, "it is not in the format of curl and wget")
-    said = sorted(line_of(cookie) or spelt[place] for place, cookie in cookies.items())
+    said = sorted(plain_line(cookie) or spelt[place] for place, cookie in cookies.items())
+    marked = any(line.startswith(HTTP_ONLY) for line in spelt.values())
     fingerprint = hashlib.sha256("\n".join(said).encode()).hexdigest()
-    return CookiesTxt(cookies, spelt, tuple(rest), data.endswith(b"\n"), fingerprint)
+    return CookiesTxt(cookies, spelt, tuple(rest), data.endswith(b"\n"), marked, fingerprint)
 
 
 def _lines(data: bytes) -> list[str]:
     text = data.removeprefix(b"\xef\xbb\xbf").decode("iso-8859-1")
     return [line.removesuffix("\r") for line in text.split("\n")]
+
+
+def plain_line(cookie: Cookie) -> str | None:
+    """Return the line of a cookie without the mark that scripts must not see it, or None where the format cannot say it."""
+    return line_of(replace(cookie, http_only=False))
+
+
+def spelt_for_curl(line: str, cookie: Cookie) -> str:
+    """Return the line of a cookie as curl writes it."""
+    return HTTP_ONLY + line if cookie.http_only else line
+
+
+def spelt_for_wget(line: str, cookie: Cookie) -> str:
+    """Return the line of a cookie as wget writes it: with its port, so that wget puts a newer one in its place."""
+    port = cookie.port if cookie.host_only and ":" not in cookie.domain else None
+    return line if port is None else line.replace("\t", f":{port}\t", 1)
+
+
+#: How lines are spelt, by who is to read them.
+DIALECTS = {"curl": spelt_for_curl, "wget": spelt_for_wget}
 
 
 def text_of(rest: Iterable[str], lines: Iterable[str], beside: str) -> bytes:

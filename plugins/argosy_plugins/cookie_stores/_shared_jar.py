@@ -21,7 +21,7 @@ from argosy.reasons import hint_of
 from argosy_plugins.cookie_stores import _beside, _cookies_txt
 from argosy_plugins.cookie_stores._adoption import adopt
 from argosy_plugins.cookie_stores._beside import Beside
-from argosy_plugins.cookie_stores._cookies_txt import NOTHING, CookiesTxt
+from argosy_plugins.cookie_stores._cookies_txt import DIALECTS, NOTHING, CookiesTxt
 from argosy_plugins.cookie_stores._snapshot import Snapshot
 from argosy_plugins.cookie_stores._temporaries import Temporaries
 
@@ -50,13 +50,16 @@ class SharedJar:
         The session's name.
     notice
         Tells the person something.
+    dialect
+        Who else reads the file; one of `DIALECTS`.
     """
 
-    def __init__(self, path: Path, session: str, notice: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, session: str, notice: Callable[[str], None], dialect: str) -> None:
         self.path = path
         self.beside = path.with_name(path.name + SUFFIX)
         self._session = session
         self._notice = notice
+        self._spell = DIALECTS[dialect]
         self._temporaries = (Temporaries(self.beside), Temporaries(path))
         self._outdated: deque[Snapshot[Beside] | Snapshot[CookiesTxt]] = deque(maxlen=2 * KEPT)
         # both in one, as threads look at them without a lock
@@ -138,7 +141,11 @@ class SharedJar:
         there = self._settled.content.fingerprint if self._settled else NOTHING
         data, found = self._text(known)
         known = replace(known, jar=found.fingerprint, before=there)
-        if self._settled is not None and found.fingerprint == there:
+        if (
+            self._settled is not None
+            and found.fingerprint == there
+            and self._settled.content.marked == found.marked
+        ):
             self._put(known)
             return known
         try:  # both are on the disk before one of them is renamed: a full disk changes nothing
@@ -180,7 +187,8 @@ class SharedJar:
     def _text(self, known: Beside) -> tuple[bytes, CookiesTxt]:
         """Return the bytes of the file, and what they say; comments stay as they are."""
         comments = self._settled.content.rest if self._settled else ()
-        lines = [line for line, _ in _beside.spoken(known.cookies).values()]
+        spoken = _beside.spoken(known.cookies).values()
+        lines = [self._spell(line, cookie) for line, cookie in spoken]
         data = _cookies_txt.text_of([*comments, *known.others], lines, self.beside.name)
         return data, self._parse_jar(data)
 

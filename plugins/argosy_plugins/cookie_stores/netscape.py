@@ -15,6 +15,7 @@ from argosy.contracts import CookieStore, PluginContext, Release, Scope
 from argosy.errors import GenerationMoved, StoreDamaged, StoreError
 from argosy.session.record import SessionRecord
 from argosy.session.store_locks import StoreLocks
+from argosy_plugins.cookie_stores._cookies_txt import DIALECTS
 from argosy_plugins.cookie_stores._shared_jar import SUFFIX, SharedJar
 
 #: The session that is in the file itself. Each other one is in a file whose name has the session's name in it.
@@ -40,7 +41,13 @@ class NetscapeStore(CookieStore):
                 "default": "cookies.txt",
                 "description": "The file, relative to the configuration file. It is the session `default`; "
                 "another one, `NAME`, is in `cookies.NAME.txt` beside it.",
-            }
+            },
+            "dialect": {
+                "enum": list(DIALECTS),
+                "default": "curl",
+                "description": "Who else reads the file: curl (and yt-dlp, Python, browser extensions), or wget, which takes "
+                "the lines of HttpOnly cookies for comments, and wants to see ports.",
+            },
         },
     }
 
@@ -126,7 +133,9 @@ class NetscapeStore(CookieStore):
                     stem, suffix = _parts(path)
                     beside = path.with_name(f"{stem}.{quote(session, safe=' ')}{suffix}")
                     path = Path(os.path.realpath(beside))
-                jar = self._jars[session] = SharedJar(path, session, self.context.notice)
+                jar = self._jars[session] = SharedJar(
+                    path, session, self.context.notice, self.options.get("dialect", "curl")
+                )
             return jar
 
     def _end(self, release: Release, session: str) -> None:
