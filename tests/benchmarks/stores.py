@@ -15,7 +15,7 @@ from argosy.session.keeper import SessionKeeper
 from argosy.session.record import SessionRecord
 from benchmarks.table import Table
 
-STORES = ("json-file", "sqlite")
+STORES = ("json-file", "sqlite", "netscape")
 URL = "https://library.example/books/1"
 #: Sessions that lie in the store beside the one that is used.
 OTHERS = (0, 50)
@@ -63,7 +63,7 @@ def rates(store: CookieStore, times: int) -> dict[str, float]:
 
 
 def tables(quick: bool) -> Iterator[Table]:
-    """Measure both stores in turn, so that what else the machine does hits both."""
+    """Measure the stores in turn, so that what else the machine does hits all of them."""
     for others in OTHERS:
         found: dict[str, list[dict[str, float]]] = {name: [] for name in STORES}
         for _ in range(2 if quick else 7):
@@ -79,16 +79,15 @@ def tables(quick: bool) -> Iterator[Table]:
         for name in STORES:
             median = {what: statistics.median(run[what] for run in found[name]) for what in found[name][0]}
             rows.append({"store": f"`{name}`", **median})
-        ratio = {
-            what: statistics.median(
-                theirs[what] / ours[what]
-                for ours, theirs in zip(found[STORES[0]], found[STORES[1]], strict=True)
-            )
-            for what in found[STORES[0]][0]
-        }
-        rows.append({"store": f"`{STORES[1]}` to `{STORES[0]}`", **ratio})
+        for name in STORES[1:]:
+            turns = list(zip(found[STORES[0]], found[name], strict=True))
+            ratio = {
+                what: statistics.median(theirs[what] / ours[what] for ours, theirs in turns)
+                for what in turns[0][0]
+            }
+            rows.append({"store": f"`{name}` to `{STORES[0]}`", **ratio})
         yield Table(
-            f"Cookie stores, with {others} other sessions in the file",
+            f"Cookie stores, with {others} other sessions in the store",
             rows,
-            ["One thread; a lease is two writes. The last row is the median of the ratios of each turn."],
+            ["One thread; a lease is two writes. The last rows are the medians of the ratios of each turn."],
         )

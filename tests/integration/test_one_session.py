@@ -23,7 +23,7 @@ SetSail = Callable[..., Voyage]
 
 
 @pytest.mark.parametrize("discipline", ["static", "strict", "revoke", "slide", "grace", "soft", "redirect"])
-@pytest.mark.parametrize("store", ["json-file", "memory", "sqlite"])
+@pytest.mark.parametrize("store", ["json-file", "memory", "sqlite", "netscape"])
 def test_eight_threads_on_one_session(set_sail: SetSail, discipline: str, store: str) -> None:
     voyage = set_sail(items=40, discipline=discipline, max_workers=8, cookie_store=store, size=3000)
     report = argosy.download(voyage.file)

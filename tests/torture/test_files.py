@@ -160,7 +160,7 @@ def test_a_sync_that_failed_is_not_taken_for_one_that_worked(set_sail: SetSail, 
 
 
 @pytest.mark.torture(36)
-@pytest.mark.parametrize("store", ["json-file", "sqlite"])
+@pytest.mark.parametrize("store", ["json-file", "sqlite", "netscape"])
 def test_the_disk_of_the_cookie_store_is_full(set_sail: SetSail, small_disk: Path, store: str) -> None:
     voyage = set_sail(
         items=4, discipline="revoke", cookie_store={"use": store, "path": str(small_disk / "cookies")}

@@ -75,7 +75,7 @@ def _at_work(voyage: Voyage, word: str = "at work") -> list[str]:
 
 
 @pytest.mark.torture(63)
-@pytest.mark.parametrize("store", ["json-file", "sqlite"])
+@pytest.mark.parametrize("store", ["json-file", "sqlite", "netscape"])
 def test_a_run_and_two_scripts_on_one_store(set_sail: SetSail, store: str) -> None:
     file = {"use": store, "path": "cookies"}
     voyage = set_sail(items=150, discipline="revoke", max_workers=8, size=3000, cookie_store=file)

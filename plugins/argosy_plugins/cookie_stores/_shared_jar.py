@@ -22,16 +22,15 @@ from argosy_plugins.cookie_stores import _beside, _cookies_txt
 from argosy_plugins.cookie_stores._adoption import adopt
 from argosy_plugins.cookie_stores._beside import Beside
 from argosy_plugins.cookie_stores._cookies_txt import DIALECTS, NOTHING, CookiesTxt
-from argosy_plugins.cookie_stores._snapshot import Snapshot
+from argosy_plugins.cookie_stores._snapshot import Snapshot, identity_of
 from argosy_plugins.cookie_stores._temporaries import Temporaries
 
 #: What is added to the name of a ``cookies.txt``.
 SUFFIX = ".session.json"
 
 #: Seconds in which nobody may have written the file, so that it is taken for finished: wget and yt-dlp write in place.
-STILL = 0.02
-#: Seconds to wait for that.
-PATIENCE = 1.0
+#: What looks finished is so soon, half a file only after a while. No file is waited for longer than the last of them.
+STILL, PATIENCE, MOST = 0.02, 0.3, 3.0
 
 #: Outdated files that are kept open for a while: to close the last descriptor of a file is to delete it.
 KEPT = 4
@@ -335,25 +334,31 @@ class SharedJar:
 
     def _wait_until_still(self, known: Beside | None) -> Snapshot[CookiesTxt] | None:
         """Return the file another tool has written, once it does not change any more; None where it has gone."""
-        end = time.monotonic() + PATIENCE
-        seen: Snapshot[CookiesTxt] | None = None
+        begun = since = time.monotonic()
+        seen: object = None
         while True:
-            late = time.monotonic() > end
+            problem, jar = None, None
             try:
                 jar = self._look()[1]
-            except StoreDamaged:
-                if late:
-                    raise
-                jar = None
-            if jar is not None and seen is not None and jar.identity == seen.identity:
-                if jar.content.whole or (late and known is None):
+            except StoreDamaged as error:
+                problem = error
+            now, identity = time.monotonic(), self._identity()
+            if identity != seen and now < begun + MOST:
+                seen, since = identity, now
+            elif jar is not None and jar.content.whole and now >= since + STILL:
+                return jar
+            elif now >= since + PATIENCE:
+                if problem is None and (jar is None or known is None):
                     return jar
-                if late:
-                    raise _cookies_txt.damaged(str(self.path), "its last line has no end, or it is empty")
-            if late and jar is None:
-                return None
-            seen = jar
+                raise problem or _cookies_txt.damaged(
+                    str(self.path), "it is empty, or its last line has no end"
+                )
             time.sleep(STILL)
+
+    def _identity(self) -> object:
+        with contextlib.suppress(FileNotFoundError):
+            return identity_of(self.path.stat())
+        return None
 
     def _write(
         self, temporaries: Temporaries, data: bytes, content: _Content
