@@ -224,6 +224,8 @@ class SharedJar:
         StoreError
             If that fails.
         """
+        if self._seen == (None, None):
+            return  # nobody here has used it
         seen = self._look()
         if seen == self._synced:
             return

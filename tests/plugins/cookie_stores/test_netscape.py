@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,17 +12,22 @@ from pathlib import Path
 
 import pytest
 
-from argosy.contracts import PluginContext
 from argosy.cookies.cookie import Cookie
-from argosy.errors import GenerationMoved, StoreDamaged, StoreError
-from argosy.session.identity import this_holder
-from argosy.session.lease import changed
-from argosy.session.record import Holder, SessionRecord, Status
+from argosy.errors import StoreDamaged, StoreError
+from argosy.session.record import SessionRecord, Status
 from argosy_plugins.cookie_stores.netscape import NetscapeStore
-
-TITLE = "# Netscape HTTP Cookie File\n"
-TOKEN = Cookie("token", "t1", "library.example", secure=True, http_only=True, scheme="https", port=443)
-OTHER_SITE = ".shop.example\tTRUE\t/\tFALSE\t0\tbasket\tapples"
+from cookies_txt import (
+    OTHER_SITE,
+    TITLE,
+    TOKEN,
+    begin,
+    go_on,
+    line,
+    lines,
+    open_store,
+    read,
+    write,
+)
 
 
 @pytest.fixture
@@ -40,55 +43,6 @@ def told() -> list[str]:
 @pytest.fixture
 def store(path: Path, told: list[str]) -> NetscapeStore:
     return open_store(path, told)
-
-
-def open_store(path: Path, told: list[str] | None = None, **options: str) -> NetscapeStore:
-    notice = (told if told is not None else []).append
-    context = PluginContext(base=path.parent, directory=path.parent, notice=notice)
-    return NetscapeStore({"path": str(path), **options}, context)
-
-
-def line(value: str, name: str = "token", host: str = "library.example") -> str:
-    return f"#HttpOnly_{host}\tFALSE\t/\tTRUE\t0\t{name}\t{value}"
-
-
-def write(path: Path, *lines: str) -> None:
-    """Write the file as curl does: in another one, and then under its name."""
-    temporary = path.with_name("curl.tmp")
-    temporary.write_text(TITLE + "".join(f"{text}\n" for text in lines), "iso-8859-1")
-    temporary.replace(path)
-
-
-def lines(path: Path) -> list[str]:
-    """Return the lines of a file but its title, as argosy or curl begin it."""
-    found = path.read_text("iso-8859-1").splitlines()
-    return [text for text in found if text and not text.startswith((TITLE.strip(), "# Shared with argosy"))]
-
-
-def go_on(store: NetscapeStore, record: SessionRecord, **changes: object) -> SessionRecord:
-    """Write the next record of a session."""
-    after = changed(record, **changes)
-    store.write(after, record.generation)
-    return after
-
-
-def begin(store: NetscapeStore, *cookies: Cookie) -> SessionRecord:
-    """Log in, and let the service replace the token once."""
-    first = SessionRecord("default", 1, (replace(TOKEN, value="t0"), *cookies), logins=1)
-    store.write(first, 0)
-    return go_on(store, first, cookies=(TOKEN, *cookies))
-
-
-def dead_holder() -> Holder:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    return replace(this_holder(), pid=gone.pid)
-
-
-def read(store: NetscapeStore) -> SessionRecord:
-    record = store.read("default")
-    assert record is not None
-    return record
 
 
 # -- a file that another tool has made
@@ -143,124 +97,6 @@ def test_cookies_of_other_sites_outlive_a_login_and_a_logout(store: NetscapeStor
     assert lines(path) == [changed_there]
     begin(store)
     assert lines(path) == [changed_there, line("t1")]
-
-
-# -- a file that another tool has changed
-
-
-def test_what_another_tool_wrote_is_the_newest(store: NetscapeStore, path: Path, told: list[str]) -> None:
-    lang = Cookie("lang", "en", "library.example", scheme="https", port=443)
-    before = begin(store, lang)
-    write(path, *(text for text in lines(path) if "token" not in text), line("curl-1"))
-    record = read(store)
-    assert record.cookies == (replace(TOKEN, value="curl-1", scheme=None, port=None), lang)
-    assert (record.generation, record.logins) == (before.generation + 1, before.logins + 1)
-    assert any("has changed the cookies" in text for text in told)
-    with pytest.raises(GenerationMoved):
-        go_on(store, before)
-    assert lines(path)[-1] == line("curl-1")
-
-
-def test_a_mark_of_the_dead_is_superseded_by_a_new_token_only(store: NetscapeStore, path: Path) -> None:
-    holder = dead_holder()
-    write(path, line("t0"), OTHER_SITE)
-    record = read(store)
-    record = go_on(store, record, cookies=(replace(record.cookies[0], value="t1"), record.cookies[1]))
-    go_on(store, record, status=Status.IN_FLIGHT, holder=holder)
-    write(path, line("t1"), OTHER_SITE.replace("apples", "pears"), "# and nothing else")
-    assert read(store).holder == holder, "a visit to another site says nothing of the token"
-    write(path, line("t0"), OTHER_SITE)
-    assert read(store).holder == holder, "nor does an older token"
-    write(path, line("curl-1"), OTHER_SITE)
-    assert (read(store).status, read(store).holder) == (Status.IDLE, None)
-
-
-def test_a_mark_of_the_living_stands_and_its_answer_comes_on_top(store: NetscapeStore, path: Path) -> None:
-    record = go_on(store, begin(store), status=Status.IN_FLIGHT, holder=this_holder())
-    write(path, line("curl-1"))
-    with pytest.raises(GenerationMoved):
-        go_on(store, record, status=Status.IDLE, holder=None, cookies=(replace(TOKEN, value="t2"),))
-    newest = read(store)
-    assert (newest.status, newest.holder) == (Status.IN_FLIGHT, record.holder)
-    assert newest.cookies[0].value == "curl-1"
-
-
-def test_older_cookies_are_not_taken_back(store: NetscapeStore, path: Path, told: list[str]) -> None:
-    record = begin(store)
-    old = path.read_bytes()
-    added = Cookie("page", "7", "library.example")
-    record = go_on(store, record, cookies=(replace(TOKEN, value="t2"), added))
-    record = go_on(store, record, cookies=(replace(TOKEN, value="t3"), added))
-    path.write_bytes(old)
-    assert read(store) == record
-    assert lines(path) == [line("t3"), "library.example\tFALSE\t/\tFALSE\t0\tpage\t7"]
-    assert any("older cookies" in text for text in told)
-
-
-def test_a_value_that_the_service_gives_again_is_no_old_one(store: NetscapeStore, path: Path) -> None:
-    record = begin(store)
-    record = go_on(store, record, cookies=(replace(TOKEN, value="t2"),))
-    record = go_on(store, record, cookies=(TOKEN,))
-    go_on(store, record, cookies=(replace(TOKEN, value="t3"),))
-    go_on(store, read(store), cookies=(TOKEN,))
-    write(path, line("t1"))
-    assert read(store).cookies == (TOKEN,)
-
-
-def test_a_session_whose_cookies_were_taken_out_has_ended(
-    store: NetscapeStore, path: Path, told: list[str]
-) -> None:
-    record = begin(store, Cookie("basket", "apples", "shop.example", host_only=False))
-    record = go_on(store, record, cookies=(TOKEN, *record.cookies[1:]))
-    write(path, OTHER_SITE)
-    ended = read(store)
-    assert ended.status is Status.IDLE, "the shop's came with our own requests"
-    write(path)
-    assert read(store).status is Status.DEAD
-    assert sum("taken the session's cookies out" in text for text in told) == 2
-    write(path, line("curl-1"))
-    assert read(store).is_usable
-
-
-def test_a_cookie_that_lives_longer_keeps_where_it_came_from(store: NetscapeStore, path: Path) -> None:
-    end = int(time.time()) + 1000
-    record = begin(store, Cookie("kept", "1", "library.example", expires=end + 0.5, scheme="https", port=443))
-    write(path, line("t1"), f"library.example\tFALSE\t/\tFALSE\t{end}\tkept\t1")
-    assert read(store) == record
-    write(path, line("t1"), f"library.example\tFALSE\t/\tFALSE\t{end + 50}\tkept\t1")
-    assert read(store).cookies[1] == replace(record.cookies[1], expires=end + 50)
-    assert read(store).logins == record.logins
-
-
-def test_a_file_that_was_removed_is_no_session(store: NetscapeStore, path: Path) -> None:
-    begin(store)
-    go_on(store, read(store))
-    path.unlink()
-    assert (store.read("default"), store.sessions()) == (None, [])
-    store.sync()
-    store.remove("default")
-    begin(store)
-    assert read(open_store(path)).cookies == (TOKEN,)
-
-
-def test_what_the_format_cannot_say_is_kept_beside_it(store: NetscapeStore, path: Path) -> None:
-    odd = (
-        Cookie("", "no name", "library.example"),
-        Cookie("tab", "a\tb", "library.example"),
-        Cookie("wide", "\u20ac", "library.example"),
-        Cookie("two", "1", "library.example", scheme="https", port=443),
-        Cookie("two", "2", "library.example", scheme="https", port=8443),
-        Cookie("half", "x", "library.example", expires=time.time() + 1000.5),
-        Cookie("past", "x", "library.example", expires=0.5),
-    )
-    record = begin(store, *odd)
-    names = [text.split("\t")[5] for text in lines(path)]
-    assert sorted(names) == ["half", "past", "token", "two"]
-    write(path, *(text for text in lines(path) if "token" not in text), line("curl-1"))
-    assert read(store).cookies == (
-        replace(TOKEN, value="curl-1", scheme=None, port=None),
-        *record.cookies[1:],
-    )
 
 
 # -- kills, and writers that do not rename

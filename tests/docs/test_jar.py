@@ -1,0 +1,44 @@
+"""The commands of the page about a shared jar, run as a reader does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from documents import ROOT, blocks
+from missing import need
+from voyage import Voyage
+
+PAGE = ROOT / "docs" / "how-to" / "share-a-jar-with-curl.md"
+
+
+def test_it_can_be_done(place: Voyage) -> None:
+    need("curl")
+    (configuration, *_) = blocks("toml", document=PAGE)
+    shell = [block.text for block in blocks("sh", document=PAGE) if block.mark == "server"]
+    assert len(shell) == 2
+
+    def here(text: str) -> str:
+        text = text.replace("https://library.example/books/", f"{place.server.url}/files/")
+        return text.replace("https://library.example", place.server.url)
+
+    (place.root / "argosy.toml").write_text(here(configuration.text), "utf-8")
+    place.server.reset_stats()
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", here("".join(shell))],
+        cwd=place.root,
+        env={**os.environ, "PATH": programs},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "6 of 6 items" in done.stderr
+    stats = place.server.stats()
+    assert (stats.logins, stats.accepted) == (2, 2 + 6 + 6 + 1), "one login by argosy, one by curl"
+    assert (stats.refused, stats.anonymous, stats.replaced_tokens_sent) == (0, 0, 0)
+    assert (place.root / "two.html").exists()
