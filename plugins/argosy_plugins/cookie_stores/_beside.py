@@ -44,7 +44,7 @@ class Beside:
     others
         Lines of cookies in the file that are not the session's.
     served
-        Domains whose cookies our own requests have brought.
+        Domains of cookies that answers to our own requests have brought.
     replaced
         What is remembered of values that were replaced, oldest first.
     """
@@ -63,18 +63,19 @@ class Beside:
 
     def after(self, record: SessionRecord) -> Beside:
         """Return what is known with a newer record of ours."""
-        before = self.record
         old = set(self.cookies)
         brought = [cookie for cookie in record.cookies if cookie not in old]
-        domains = {cookie.domain for cookie in brought}
+        is_login = self.record is None or self.record.logins != record.logins
+        # what a login has imported says nothing of where requests go
+        domains = {cookie.domain for cookie in brought if cookie.scheme is not None or not is_login}
         known = replace(
             self,
             record=record,
             served=tuple(sorted(domains.union(self.served))) if domains - set(self.served) else self.served,
             replaced=remember(self.replaced, self.cookies, record.cookies),
         )
-        if before is not None and before.logins != record.logins:
-            known = replace(known, others=(*self.others, *_of_other_sites(known, before.cookies)))
+        if is_login:
+            known = replace(known, others=(*self.others, *_of_other_sites(known, self.cookies)))
         here = {cookie.place for cookie in brought}
         if self.others and here:
             known = replace(known, others=tuple(line for line in known.others if place_of(line) not in here))

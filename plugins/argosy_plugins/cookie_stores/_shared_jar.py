@@ -89,10 +89,10 @@ class SharedJar:
             If one cannot be read, or written where that is needed.
         """
         while True:
-            beside = self._newest(self._seen[0], self.beside, self._parse_beside)
+            beside = self._look_beside()
             known = beside.content if beside else None
             try:
-                jar = self._look()[1]
+                jar = self._look_jar()
             except StoreDamaged:
                 jar = self._wait_until_still(known)
             self._settled = jar
@@ -274,13 +274,20 @@ class SharedJar:
 
     def _look(self) -> tuple[Snapshot[Beside] | None, Snapshot[CookiesTxt] | None]:
         """Return both files as they are; one that was not replaced since is not read again."""
-        beside, jar = self._seen
-        now = (
-            self._newest(beside, self.beside, self._parse_beside),
-            self._newest(jar, self.path, self._parse_jar),
-        )
-        if now[0] is not beside or now[1] is not jar:
-            self._see(*now)
+        return self._look_beside(), self._look_jar()
+
+    def _look_beside(self) -> Snapshot[Beside] | None:
+        seen, jar = self._seen
+        now = self._newest(seen, self.beside, self._parse_beside)
+        if now is not seen:
+            self._see(now, jar)
+        return now
+
+    def _look_jar(self) -> Snapshot[CookiesTxt] | None:
+        beside, seen = self._seen
+        now = self._newest(seen, self.path, self._parse_jar)
+        if now is not seen:
+            self._see(beside, now)
         return now
 
     def _see(self, beside: Snapshot[Beside] | None, jar: Snapshot[CookiesTxt] | None) -> None:
@@ -341,7 +348,7 @@ class SharedJar:
         while True:
             problem, jar = None, None
             try:
-                jar = self._look()[1]
+                jar = self._look_jar()
             except StoreDamaged as error:
                 problem = error
             now, identity = time.monotonic(), self._identity()

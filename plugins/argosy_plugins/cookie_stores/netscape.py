@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Mapping
@@ -111,9 +112,9 @@ class NetscapeStore(CookieStore):
         release = self._locks.write()
         try:
             jar = self._jar(session)
-            known = jar.settle()
-            if known.record is not None:
-                jar.remove(known)
+            while (known := jar.settle()).record is not None:
+                with contextlib.suppress(GenerationMoved):
+                    jar.remove(known)
         finally:
             release()
 
