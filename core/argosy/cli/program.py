@@ -50,7 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             # a title that the terminal's encoding lacks is no reason to fail
             stream.reconfigure(errors="backslashreplace")
     with Streams() as streams:
-        return _run(argv, streams)
+        try:
+            return _run(argv, streams)
+        except OSError:  # standard error fails as well: nobody can be told
+            return StorageError.exit_code
 
 
 def _run(argv: Sequence[str] | None, streams: Streams) -> int:

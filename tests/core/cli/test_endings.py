@@ -85,3 +85,12 @@ def test_every_command_of_the_table_is_there() -> None:
         assert lazy.load().name == name
         assert lazy.help.endswith(".")
         assert Path(sys.modules[lazy.target.partition(":")[0]].__file__ or "").stem == name
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_standard_error_that_fails_is_no_traceback() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "argosy", "download", "no-such-file.toml"], stderr=full, check=False
+        )
+    assert done.returncode == 5
