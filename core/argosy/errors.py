@@ -14,6 +14,7 @@ The tree (the number is the command line's exit code)::
     │   ├── StoreError               a cookie store failed
     │   │   ├── StoreDamaged         what it holds cannot be read
     │   │   └── GenerationMoved      somebody else changed the session first
+    │   │       └── HoldLapsed       or may do so now: our hold on it is over
     │   └── LedgerError              the ledger failed
     ├── BusyError                6   another run holds what this one needs
     ├── PluginError              7   a plugin is missing, broken or misbehaved
@@ -34,6 +35,7 @@ __all__ = [
     "BusyError",
     "ConfigError",
     "GenerationMoved",
+    "HoldLapsed",
     "Interrupted",
     "LedgerError",
     "LoginFailed",
@@ -175,6 +177,10 @@ class StoreDamaged(StoreError):
 
 class GenerationMoved(StoreError):
     """Somebody else changed the session record first; nothing was written."""
+
+
+class HoldLapsed(GenerationMoved):
+    """Our hold on the session ended before its time, and somebody else has had the session since; nothing was written."""
 
 
 class LedgerError(StorageError):

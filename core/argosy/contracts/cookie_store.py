@@ -56,6 +56,9 @@ class CookieStore(Plugin):
         ------
         GenerationMoved
             If the generation is another one; nothing was written.
+        HoldLapsed
+            Where holds have a time to live: if this process held the session for longer than that, somebody else has
+            held it since, and the record changes in what only a holder changes (holder, logins, refreshes).
         StoreError
             If it cannot be written; the old record stands.
         """

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from argosy.contracts.cookie_store import CookieStore, Release
 from argosy.cookies import jar
-from argosy.errors import GenerationMoved
+from argosy.errors import GenerationMoved, HoldLapsed
 from argosy.session.auto import UNTAUGHT, Learner, is_exclusive, is_shared
 from argosy.session.header_token import header_fields
 from argosy.session.identity import boot_id, this_holder
@@ -232,9 +232,10 @@ class ExclusiveLease:
             record = changed(self._record, **changes(self._record))
             try:
                 put(self._store, record, self._record)
-            except GenerationMoved:
+            except GenerationMoved as error:
                 newest = self._store.read(record.session)
-                if newest is None or newest.holder != self._record.holder:
+                lapsed = isinstance(error, HoldLapsed)  # whoever has it now may not have changed it yet
+                if lapsed or newest is None or newest.holder != self._record.holder:
                     self._marked = False
                     self._on_lapse()
                     return

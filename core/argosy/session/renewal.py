@@ -9,6 +9,7 @@ from argosy.contracts.cookie_store import CookieStore, Release
 from argosy.errors import (
     ArgosyError,
     GenerationMoved,
+    HoldLapsed,
     LoginFailed,
     RefreshRefused,
     SessionLost,
@@ -86,6 +87,8 @@ class Renewal:
         while True:
             try:
                 put(self.store, changed(record, learned=learn(record.learned), **changes), record)
+            except HoldLapsed:
+                raise
             except GenerationMoved:
                 newest = self._read()
                 if (newest.issue, newest.holder) != (record.issue, record.holder):

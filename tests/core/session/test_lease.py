@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from argosy.contracts import Release
-from argosy.errors import GenerationMoved, StoreError
+from argosy.errors import GenerationMoved, HoldLapsed, StoreError
 from argosy.session.keeper import SessionKeeper
 from argosy.session.lease import ExclusiveLease
 from argosy.session.policy import Discipline
@@ -151,6 +152,42 @@ def test_a_holder_that_lapsed_cannot_mark(desk: Any) -> None:
     with pytest.raises(GenerationMoved):
         ExclusiveLease(desk.store, old, release)
     release()
+
+
+def test_a_holder_that_lapsed_gives_up_where_nobody_has_changed_anything_yet(
+    desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store whose holds have a time to live knows that somebody else has had the session; the mark is still ours."""
+    lease = desk.keeper().lease(URL)
+    marked, refused = desk.record, HoldLapsed("somebody else has had it")
+    monkeypatch.setattr(desk.store, "write", raiser(refused))
+    lease.settle(["token=stale; Path=/"], URL, None)
+    lease.unsent()
+    lease.end()
+    assert desk.record == marked
+    assert sum("changed by somebody else" in told for told in desk.told) == 1
+
+
+def test_a_login_of_a_holder_that_lapsed_looks_again(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record is as it was, so that comparing it does not tell: whoever has the session now logs in."""
+    write = desk.store.write
+
+    def lapse(record: SessionRecord, expected: int) -> None:
+        monkeypatch.setattr(desk.store, "write", write)
+        desk.store._holds.clear()
+        desk.keeper().ensure()
+        raise HoldLapsed("somebody else has had it")
+
+    monkeypatch.setattr(desk.store, "write", lapse)
+    desk.keeper().ensure()
+    assert (desk.logins, desk.record.logins, desk.record.cookies[0].value) == (2, 1, "login-2")
+
+
+def raiser(error: Exception) -> Callable[..., None]:
+    def write(record: SessionRecord, expected: int) -> None:
+        raise error
+
+    return write
 
 
 def test_shared_leases_merge_what_each_brings(desk: Any) -> None:
