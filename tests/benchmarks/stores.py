@@ -1,12 +1,15 @@
-"""What the cookie stores that keep a file cost: a write, a read, a lease, and putting it on stable storage."""
+"""What the cookie stores that outlive a run cost: a write, a read, a lease, and putting it on stable storage."""
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import argosy
 from argosy.contracts import CookieStore
@@ -14,8 +17,11 @@ from argosy.cookies.cookie import Cookie
 from argosy.session.keeper import SessionKeeper
 from argosy.session.record import SessionRecord
 from benchmarks.table import Table
+from redis_process import EVERYTHING, NOTHING, RedisProcess
 
 STORES = ("json-file", "sqlite", "netscape")
+#: What a Redis server keeps, where there is one.
+SERVERS = {"`redis`": NOTHING, "`redis`, `appendfsync always`": EVERYTHING}
 URL = "https://library.example/books/1"
 #: Sessions that lie in the store beside the one that is used.
 OTHERS = (0, 50)
@@ -62,32 +68,52 @@ def rates(store: CookieStore, times: int) -> dict[str, float]:
     }
 
 
+def measured(others: int, times: int, use: str, **options: Any) -> dict[str, float]:
+    """Return the rates of a store that is empty, and has some other sessions first."""
+    with closing(argosy.open_store(use, **options)) as store:
+        for number in range(others):
+            store.write(record(f"other-{number}", 1), 0)
+        store.write(record("default", 1), 0)
+        return rates(store, times)
+
+
 def tables(quick: bool) -> Iterator[Table]:
-    """Measure the stores in turn, so that what else the machine does hits all of them."""
+    """Measure all stores in turn, so that what else the machine does hits all."""
+    times = 100 if quick else 1000
+    with ExitStack() as running:
+        servers: dict[str, RedisProcess] = {}
+        for name, settings in SERVERS.items() if shutil.which("redis-server") else ():
+            servers[name] = RedisProcess(*settings)
+            running.callback(servers[name].close)
+        yield from _tables(servers, times, 2 if quick else 7)
+
+
+def _tables(servers: dict[str, RedisProcess], times: int, turns: int) -> Iterator[Table]:
     for others in OTHERS:
-        found: dict[str, list[dict[str, float]]] = {name: [] for name in STORES}
-        for _ in range(2 if quick else 7):
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in (*STORES, *servers)}
+        for turn in range(turns):
             for name in STORES:
                 with tempfile.TemporaryDirectory() as folder:
-                    store = argosy.open_store(name, path=str(Path(folder, "cookies")))
-                    for number in range(others):
-                        store.write(record(f"other-{number}", 1), 0)
-                    store.write(record("default", 1), 0)
-                    found[name].append(rates(store, 100 if quick else 1000))
-                    store.close()
+                    found[name].append(measured(others, times, name, path=str(Path(folder, "cookies"))))
+            for name, server in servers.items():
+                options = {"host": "127.0.0.1", "port": server.port, "prefix": f"bench-{others}-{turn}"}
+                found[name].append(measured(others, times, "redis", **options))
         rows: list[dict[str, str | int | float | None]] = []
-        for name in STORES:
-            median = {what: statistics.median(run[what] for run in found[name]) for what in found[name][0]}
-            rows.append({"store": f"`{name}`", **median})
+        for name, runs in found.items():
+            median = {what: statistics.median(run[what] for run in runs) for what in runs[0]}
+            rows.append({"store": f"`{name}`" if name in STORES else name, **median})
         for name in STORES[1:]:
-            turns = list(zip(found[STORES[0]], found[name], strict=True))
+            both = list(zip(found[STORES[0]], found[name], strict=True))
             ratio = {
-                what: statistics.median(theirs[what] / ours[what] for ours, theirs in turns)
-                for what in turns[0][0]
+                what: statistics.median(theirs[what] / ours[what] for ours, theirs in both)
+                for what in both[0][0]
             }
             rows.append({"store": f"`{name}` to `{STORES[0]}`", **ratio})
         yield Table(
             f"Cookie stores, with {others} other sessions in the store",
             rows,
-            ["One thread; a lease is two writes. The last rows are the medians of the ratios of each turn."],
+            [
+                "One thread; a lease is two writes. The last rows are the medians of the ratios of each turn.",
+                *(["The Redis servers are on this machine."] if servers else []),
+            ],
         )

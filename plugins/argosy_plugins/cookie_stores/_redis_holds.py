@@ -1,0 +1,221 @@
+"""Holds on the sessions of a Redis store: taken, kept alive, and handed on."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+import weakref
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from argosy.contracts import Release
+from argosy.errors import StoreError
+from argosy.locks import FairLock, once
+from argosy_plugins.cookie_stores._redis_scripts import ACQUIRE, RELEASE, RENEW
+from argosy_plugins.cookie_stores._redis_server import RedisServer
+
+#: Milliseconds that whoever is handed a session has to take it; then anybody may.
+_HANDING_ON = 1000
+#: Seconds more than a hold has left, after which somebody who waits looks whether its holder has died.
+_MORE = 0.02
+#: How often a hold is renewed within its time.
+_RENEWALS = 3
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of one session; all of a store lie in one slot, by the part in braces.
+
+    Parameters
+    ----------
+    prefix
+        The store's.
+    name
+        The session's.
+    """
+
+    prefix: str
+    name: str
+
+    @property
+    def session(self) -> str:
+        """What is kept."""
+        return f"{{{self.prefix}}}:session:{self.name}"
+
+    @property
+    def hold(self) -> str:
+        """Who has it."""
+        return f"{{{self.prefix}}}:hold:{self.name}"
+
+    @property
+    def queue(self) -> str:
+        """Where those wait that want it."""
+        return f"{{{self.prefix}}}:free:{self.name}"
+
+
+class RedisHolds:
+    """The holds of one process.
+
+    A hold is a key that expires, so that the session of a program that died is free by itself. It is renewed for as long
+    as the program runs; one that was stopped for longer loses it, and `RedisStore.write` is refused then.
+
+    Threads queue among themselves first, so that one of them meets the server. Processes are blocked on a list until they
+    are handed the session; a dead holder hands on nothing, so nobody waits for longer than the hold has left.
+
+    Parameters
+    ----------
+    server
+        Where they are.
+    prefix
+        The store's.
+    ttl
+        Seconds that a hold lasts without being renewed.
+    """
+
+    def __init__(self, server: RedisServer, prefix: str, ttl: float) -> None:
+        self._server = server
+        self._prefix = prefix
+        self._seconds = ttl
+        self.ttl = max(int(ttl * 1000), 1)
+        self._mutex = threading.Lock()
+        self._locks: defaultdict[str, FairLock] = defaultdict(FairLock)
+        self._tokens: dict[str, str] = {}
+        self._heartbeat: _Heartbeat | None = None
+
+    def keys(self, session: str) -> Keys:
+        """Return the keys of a session."""
+        return Keys(self._prefix, session)
+
+    def token(self, session: str) -> str:
+        """Return the token of our hold on a session, also of one that has lapsed; empty where there is none."""
+        return self._tokens.get(session, "")
+
+    def acquire(self, session: str, *, wait: bool) -> Release | None:
+        """Take a session for one holder alone.
+
+        Returns
+        -------
+        Release or None
+            What ends the hold; None where it is taken and `wait` is false.
+
+        Raises
+        ------
+        StoreError
+            If the server cannot be reached.
+        """
+        self._server.check_process()  # a lock that was held when it was forked would never be free
+        with self._mutex:
+            lock = self._locks[session]
+        if not lock.acquire(wait=wait):
+            return None
+        token = secrets.token_hex(12)
+        try:
+            taken = self._take(session, token, wait=wait)
+        except BaseException:
+            # it may have been granted: a signal came, or the answer was lost
+            with contextlib.suppress(StoreError):
+                self._hand_on(session, token)
+            lock.release()
+            raise
+        if not taken:
+            lock.release()
+            return None
+        self._tokens[session] = token
+        self._keep_alive()
+        return once(partial(self._release, session, token, lock))
+
+    def close(self) -> None:
+        """Keep nothing alive any more."""
+        with self._mutex:
+            heartbeat, self._heartbeat = self._heartbeat, None
+        if heartbeat is not None:
+            heartbeat.stop()
+
+    def _take(self, session: str, token: str, *, wait: bool) -> bool:
+        keys, baton = self.keys(session), ""
+        while True:
+            values = (token, self.ttl, baton)
+            left: int = self._server.run(ACQUIRE, (keys.session, keys.hold, keys.queue), lambda: values)  # noqa: B023 - called here
+            if left < 0 or not wait:
+                return left < 0
+            baton = self._server.pop(keys.queue, left / 1000 + _MORE) or ""
+
+    def _release(self, session: str, token: str, lock: FairLock) -> None:
+        self._tokens.pop(session, None)
+        try:
+            with contextlib.suppress(StoreError):  # then it lapses
+                self._hand_on(session, token)
+        finally:
+            lock.release()
+
+    def _hand_on(self, session: str, token: str) -> None:
+        keys = self.keys(session)
+        values = (token, secrets.token_hex(8), _HANDING_ON)
+        names = (keys.session, keys.hold, keys.queue)
+        try:
+            self._server.run_once(RELEASE, names, values)
+        except StoreError:
+            self._server.run_once(RELEASE, names, values)  # the connection was lost while it was idle
+
+    def _keep_alive(self) -> None:
+        heartbeat = self._heartbeat
+        if heartbeat is None:
+            with self._mutex:
+                heartbeat = self._heartbeat
+                if heartbeat is None:
+                    heartbeat = _Heartbeat(weakref.WeakMethod(self._renew), self._seconds / _RENEWALS)
+                    weakref.finalize(self, heartbeat.stop)
+                    self._heartbeat = heartbeat
+        heartbeat.go_on()
+
+    def _renew(self) -> bool:
+        """Renew all holds; return whether there are any."""
+        held = list(self._tokens.items())
+        for session, token in held:
+            keys = self.keys(session)
+            with contextlib.suppress(StoreError):  # the next time; what is written renews it as well
+                self._server.run_once(RENEW, (keys.session, keys.hold), (token, self.ttl))
+        return bool(held)
+
+
+class _Heartbeat:
+    """Calls a function every so often in a thread of its own, until it says that there is nothing to do.
+
+    Parameters
+    ----------
+    beat
+        Leads to what is called, as long as that is there; it returns whether there was anything to do.
+    seconds
+        How often.
+    """
+
+    def __init__(self, beat: weakref.WeakMethod[Callable[[], bool]], seconds: float) -> None:
+        self._beat = beat
+        self._seconds = seconds
+        self._needed = threading.Event()
+        self._stopped = threading.Event()
+        threading.Thread(target=self._run, name="argosy-redis-heartbeat", daemon=True).start()
+
+    def go_on(self) -> None:
+        """Say that there is something to do."""
+        if not self._needed.is_set():
+            self._needed.set()
+
+    def stop(self) -> None:
+        """Call it no more."""
+        self._stopped.set()
+        self._needed.set()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._seconds):
+            self._needed.clear()
+            beat = self._beat()
+            if beat is None:
+                return
+            busy = beat()
+            del beat  # or what is not used any more would be kept by this
+            if not busy:
+                self._needed.wait()
