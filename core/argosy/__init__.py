@@ -7,7 +7,7 @@ from argosy._version import __version__
 
 if TYPE_CHECKING:
     from argosy.account import SessionInfo, login, logout, open_session, sessions
-    from argosy.api import download, open_store
+    from argosy.api import copy_sessions, download, open_store
     from argosy.contracts import (
         Auth,
         CookieStore,
@@ -50,6 +50,7 @@ __all__ = [
     "StagedItem",
     "Strategy",
     "__version__",
+    "copy_sessions",
     "download",
     "hookimpl",
     "login",
@@ -62,7 +63,7 @@ __all__ = [
 # Public names are imported when they are first used: `argosy --version` need not wait for requests.
 _HOMES = {
     "argosy.account": ("SessionInfo", "login", "logout", "open_session", "sessions"),
-    "argosy.api": ("download", "open_store"),
+    "argosy.api": ("copy_sessions", "download", "open_store"),
     "argosy.contracts": (
         "Auth",
         "CookieStore",

@@ -235,9 +235,16 @@ def log_out(environment: Environment, *, local: bool) -> Iterator[tuple[str, boo
             yield keeper.session, ended
 
 
-def stored(settings: Settings, registry: Registry) -> list[SessionInfo]:
+def stored(
+    settings: Settings,
+    registry: Registry,
+    redactor: Redactor | None = None,
+    ask: Callable[[str], str] | None = None,
+) -> list[SessionInfo]:
     """Return what is known of the sessions in the cookie store; nothing else is opened."""
-    store = registry.cookie_store(settings.cookie_store, PluginContext(settings.base, settings.directory))
+    on_secret = (redactor or Redactor()).add
+    context = PluginContext(settings.base, settings.directory, ask, on_secret)  # it may need a key
+    store = registry.cookie_store(settings.cookie_store, context)
     try:
         records = [store.read(name) for name in store.sessions()]
     finally:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from argosy.config import load
+from argosy.config.stores import store_options
 from argosy.contracts import CookieStore, PluginContext
 from argosy.events import Event
 from argosy.registry import Kind, Registry
 from argosy.run.report import Report
 from argosy.run.runner import Run
+from argosy.session.moving import move_sessions
 
 if TYPE_CHECKING:
     from argosy.run.stop import Stop
@@ -138,3 +141,53 @@ def open_store(use: str, **options: Any) -> CookieStore:
     settings = load({"cookie_store": {"use": use, **options}}, registry)
     registry.find(Kind.COOKIE_STORE, use)
     return registry.cookie_store(settings.cookie_store, PluginContext())
+
+
+def copy_sessions(
+    source: str | Path | Mapping[str, Any],
+    target: str | Path | Mapping[str, Any],
+    sessions: Collection[str] = (),
+    *,
+    keep: bool = False,
+    force: bool = False,
+) -> tuple[str, ...]:
+    """Do what ``argosy session copy`` does: move sessions from one cookie store to another.
+
+    Parameters
+    ----------
+    source, target
+        The stores: the path of a configuration (its cookie store is meant), ``"sqlite:cookies.sqlite"``, or
+        ``{"use": "sqlite", "path": "cookies.sqlite"}``.
+    sessions
+        The names of the sessions; empty for all.
+    keep
+        Leave them in the source as well: right only where the service never replaces a token.
+    force
+        Replace sessions of the same names in the target.
+
+    Returns
+    -------
+    tuple of str
+        The names of what was moved, sorted.
+
+    Raises
+    ------
+    BusyError
+        If somebody uses one of them; nothing was moved.
+    ConfigError
+        If there is no such store or session, or the target has one of that name already; nothing was moved.
+    SessionInDoubt
+        If nobody knows which token of one is good; nothing was moved.
+    StoreError
+        If a store fails. What was not moved by then is still in the source, and the same call goes on from there.
+    """
+    registry = Registry.load()
+    with ExitStack() as opened:
+
+        def open_named(given: str | Path | Mapping[str, Any]) -> CookieStore:
+            options, base = store_options(given, registry)
+            store = registry.cookie_store(options, PluginContext(base, base))
+            opened.callback(store.close)
+            return store
+
+        return move_sessions(open_named(source), open_named(target), sessions, keep=keep, force=force)

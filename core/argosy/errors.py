@@ -13,6 +13,7 @@ The tree (the number is the command line's exit code)::
     ├── StorageError             5   the local disk or a store
     │   ├── StoreError               a cookie store failed
     │   │   ├── StoreDamaged         what it holds cannot be read
+    │   │   ├── StoreSealed          what it holds is encrypted in another way than is asked for
     │   │   └── GenerationMoved      somebody else changed the session first
     │   │       └── HoldLapsed       or may do so now: our hold on it is over
     │   └── LedgerError              the ledger failed
@@ -51,6 +52,7 @@ __all__ = [
     "StorageError",
     "StoreDamaged",
     "StoreError",
+    "StoreSealed",
     "TransferError",
     "VerificationError",
 ]
@@ -173,6 +175,10 @@ class StoreError(StorageError):
 
 class StoreDamaged(StoreError):
     """What a cookie store holds cannot be read; it was left as it is."""
+
+
+class StoreSealed(StoreError):
+    """What a cookie store holds cannot be opened with the key that is given, or must not lie there in the clear."""
 
 
 class GenerationMoved(StoreError):

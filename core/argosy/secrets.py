@@ -99,13 +99,24 @@ def _from_file(path: Path) -> Secret:
 
 
 def _from_keyring(service: str, user: str) -> Secret:
-    try:
-        import keyring
-    except ImportError:
+    found = find_in_keyring(service, user)
+    if found is None:
         raise ConfigError(
-            "A secret is to come from the keyring, but the keyring library is not installed.",
-            hint="Install it: pip install 'argosy[keyring]'.",
-        ) from None
+            f"The keyring has no secret for service {service!r} and user {user!r}.",
+            hint=f"Store it: keyring set {service} {user!r}",
+        )
+    return found
+
+
+def find_in_keyring(service: str, user: str) -> Secret | None:
+    """Return a secret of the system's keyring; None where it has no such entry.
+
+    Raises
+    ------
+    ConfigError
+        If the keyring cannot be asked.
+    """
+    keyring = _keyring()
     try:
         found = keyring.get_password(service, user)
     except Exception as error:
@@ -113,9 +124,33 @@ def _from_keyring(service: str, user: str) -> Secret:
             f"The keyring did not answer: {type(error).__name__}.",
             hint='Unlock it, or give the secret by {"env": NAME} or {"file": PATH}.',
         ) from None
-    if found is None:
+    return None if found is None else Secret(found)
+
+
+def put_in_keyring(service: str, user: str, secret: Secret) -> None:
+    """Put a secret into the system's keyring.
+
+    Raises
+    ------
+    ConfigError
+        If it does not take it.
+    """
+    keyring = _keyring()
+    try:
+        keyring.set_password(service, user, secret.reveal())
+    except Exception as error:
         raise ConfigError(
-            f"The keyring has no secret for service {service!r} and user {user!r}.",
-            hint=f"Store it: keyring set {service} {user!r}",
-        )
-    return Secret(found)
+            f"The keyring did not take the secret for service {service!r} and user {user!r}: {type(error).__name__}.",
+            hint='Unlock it, or give the secret by {"env": NAME} or {"file": PATH}.',
+        ) from None
+
+
+def _keyring() -> Any:
+    try:
+        import keyring
+    except ImportError:
+        raise ConfigError(
+            "A secret is to come from the keyring, but the keyring library is not installed.",
+            hint="Install it: pip install 'argosy[keyring]'.",
+        ) from None
+    return keyring

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from argosy.cli.download import ask
 from argosy.cli.options import no_plugin, redactor
 from argosy.cli.target import has_ledger, need_ledger, target
 from argosy.run.text import size_text, time_text
@@ -91,7 +92,7 @@ def _at_work(owner: Owner, scrub: Callable[[str], str]) -> str:
 def _show_sessions(settings: Settings, registry: Registry) -> None:
     from argosy.account import stored
 
-    for session in stored(settings, registry):
+    for session in stored(settings, registry, redactor(), ask()):
         for line in _session_lines(session):
             click.echo(line)
 

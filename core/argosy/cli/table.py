@@ -13,6 +13,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "login": Lazy("argosy.cli.login:login", "Log in, and keep the session."),
     "logout": Lazy("argosy.cli.logout:logout", "End the session, and forget it."),
     "status": Lazy("argosy.cli.status:status", "Show what is done, what failed, and the sessions."),
+    "session": Lazy("argosy.cli.session:session", "Move sessions to another store, and make keys."),
     "verify": Lazy("argosy.cli.verify:verify", "Read every finished file again."),
     "config": Lazy("argosy.cli.config:config", "Check, explain or start a configuration."),
     "plugins": Lazy("argosy.cli.plugins:plugins", "List the installed plugins and their options."),

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from argosy.errors import StoreDamaged
 from argosy.session.record import SessionRecord
+from argosy.session.sealing import PLAIN, Sealing
 
 FORMAT = "argosy-sessions"
 VERSION = 1
@@ -23,7 +24,7 @@ Texts = dict[str, tuple[SessionRecord, str]]
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
-def dump(records: Mapping[str, SessionRecord], texts: Texts | None = None) -> bytes:
+def dump(records: Mapping[str, SessionRecord], texts: Texts | None = None, sealing: Sealing = PLAIN) -> bytes:
     """Return the document of some sessions.
 
     Parameters
@@ -32,6 +33,8 @@ def dump(records: Mapping[str, SessionRecord], texts: Texts | None = None) -> by
         The sessions by name.
     texts
         Remembers the texts of the records; a record that is the same object as the last time has the same.
+    sealing
+        Encrypts them, or does not.
 
     Raises
     ------
@@ -43,7 +46,7 @@ def dump(records: Mapping[str, SessionRecord], texts: Texts | None = None) -> by
     for name, record in sorted(records.items()):
         found = known.get(name)
         if found is None or found[0] is not record:
-            found = known[name] = record, _checked_text(record)
+            found = known[name] = record, _checked_text(record, sealing)
         parts.append(f"{_canonical(name)}:{found[1]}")
     body = f"{{{','.join(parts)}}}"  # the canonical text of them all
     checksum = hashlib.sha256(body.encode()).hexdigest()
@@ -51,14 +54,14 @@ def dump(records: Mapping[str, SessionRecord], texts: Texts | None = None) -> by
     return text.encode()
 
 
-def _checked_text(record: SessionRecord) -> str:
-    text = _canonical(record.to_dict())
-    if SessionRecord.from_dict(json.loads(text)) != record:
+def _checked_text(record: SessionRecord, sealing: Sealing) -> str:
+    text = _canonical(sealing.to_value(record))
+    if sealing.from_value(json.loads(text), record.session) != record:
         raise StoreDamaged("A session record does not come back as it was written; nothing was replaced.")
     return text
 
 
-def parse(data: bytes, where: str) -> dict[str, SessionRecord]:
+def parse(data: bytes, where: str, sealing: Sealing = PLAIN) -> dict[str, SessionRecord]:
     """Return the sessions of a document.
 
     Parameters
@@ -67,11 +70,15 @@ def parse(data: bytes, where: str) -> dict[str, SessionRecord]:
         The document.
     where
         Its place, for messages.
+    sealing
+        Opens its records.
 
     Raises
     ------
     StoreDamaged
         If it is no such document, is of a newer version, or was changed since it was written.
+    StoreSealed
+        If it is encrypted in another way than `sealing` says.
     """
     try:
         document = json.loads(data)
@@ -94,7 +101,7 @@ def parse(data: bytes, where: str) -> dict[str, SessionRecord]:
     if document.get("checksum") != hashlib.sha256(_canonical(sessions).encode()).hexdigest():
         raise _damaged(where, "its checksum does not fit")
     try:
-        return {name: SessionRecord.from_dict(record) for name, record in sessions.items()}
+        return {name: sealing.from_value(record, name) for name, record in sessions.items()}
     except (AttributeError, KeyError, TypeError, ValueError):
         raise _damaged(where, "a record in it is not complete") from None
 

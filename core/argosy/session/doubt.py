@@ -8,6 +8,14 @@ from argosy.contracts.cookie_store import Scope
 from argosy.session.identity import boot_id
 from argosy.session.record import SessionRecord, Status
 
+#: What the mark of a move to another store has in place of a thread's name, followed by the status before.
+MOVE = "argosy session copy: "
+
+
+def is_moving(record: SessionRecord) -> bool:
+    """Return whether a move to another store was under way; that sends nothing, so the token is as good as before."""
+    return record.holder is not None and record.holder.thread.startswith(MOVE)
+
 
 def in_doubt(record: SessionRecord, scope: Scope) -> bool:
     """Return whether a token may be spent: marked by somebody who is gone, or from before a power loss.

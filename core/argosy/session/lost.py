@@ -11,6 +11,7 @@ import time
 
 from argosy.errors import SessionInDoubt, SessionLost, StoreError
 from argosy.session.allowance import FAILED_BEFORE
+from argosy.session.doubt import is_moving
 from argosy.session.record import SessionRecord
 
 #: So many refusals after a login that nothing was accepted with say that the login is of no use.
@@ -102,6 +103,11 @@ def not_granted(session: str, store: str) -> StoreError:
 
 def in_doubt(record: SessionRecord) -> SessionInDoubt:
     """Return the error of a session of which nobody knows which token is good."""
+    if is_moving(record):
+        return SessionInDoubt(
+            f"The session {record.session!r} was on its way to another store when that was cut off. {_KEPT}",
+            hint="Run the same `argosy session copy` again: it goes on from there. Or log in again: argosy login CONFIG",
+        )
     who = f" by process {record.holder.pid} on {record.holder.host}" if record.holder else ""
     return SessionInDoubt(
         f"The session {record.session!r} is in doubt: a request was sent{who} and its answer never came, "

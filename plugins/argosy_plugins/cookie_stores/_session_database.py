@@ -120,6 +120,21 @@ class SessionDatabase:
                 _remove(temporary, "", *SIDECARS)
             raise self._failed("be made", error) from None
 
+    def scrub(self) -> None:
+        """Leave nothing in the file, or in SQLite's log, of what was removed.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written.
+        """
+        for busy, *_ in self.rows("PRAGMA wal_checkpoint(TRUNCATE)") or ():
+            if busy:
+                self._notice(
+                    f"Another program has {self.path} open, so what was removed from it still lies in {self.path}-wal "
+                    "until that program closes it."
+                )
+
     def sync(self) -> None:
         """Return when everything that was committed is on stable storage.
 
@@ -259,6 +274,8 @@ class SessionDatabase:
             db.execute("PRAGMA journal_mode = WAL")
             # a commit is not synced: `sync` is there for that, and a record from before a power loss is in doubt
             db.execute("PRAGMA synchronous = NORMAL")
+            # what was removed is overwritten: a token must not be found in a free part of the file
+            db.execute("PRAGMA secure_delete = ON")
             (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 raise self.damaged(found)

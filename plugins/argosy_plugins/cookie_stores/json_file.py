@@ -16,6 +16,7 @@ from argosy.errors import GenerationMoved, StoreError
 from argosy.reasons import hint_of
 from argosy.session import document
 from argosy.session.record import SessionRecord
+from argosy.session.sealing import ENCRYPT, Sealing
 from argosy.session.store_locks import StoreLocks
 from argosy_plugins.cookie_stores._snapshot import Snapshot
 from argosy_plugins.cookie_stores._temporaries import Temporaries
@@ -44,13 +45,15 @@ class JsonFileStore(CookieStore):
                 "minLength": 1,
                 "default": "cookies.json",
                 "description": "The file, relative to the configuration file.",
-            }
+            },
+            "encrypt": ENCRYPT,
         },
     }
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         super().__init__(options, context)
         self.path = context.path(options.get("path", "cookies.json"))
+        self._sealing = Sealing.of(options, context, str(self.path), self.name)
         self._locks = StoreLocks(self.path, self.name)
         self._texts: document.Texts = {}  # used under the file's lock alone
         self._temporaries = Temporaries(self.path)
@@ -129,12 +132,12 @@ class JsonFileStore(CookieStore):
         except OSError as error:
             raise self._failed("be read", error) from None
         fresh: _Version = Snapshot(fd, os.fstat(fd))
-        fresh.content = records = document.parse(fresh.data(), str(self.path))
+        fresh.content = records = document.parse(fresh.data(), str(self.path), self._sealing)
         self._snapshot = fresh
         return records
 
     def _replace(self, records: dict[str, SessionRecord]) -> None:
-        data = document.dump(records, self._texts)
+        data = document.dump(records, self._texts, self._sealing)
         try:
             try:
                 snapshot = self._put(*self._temporaries.take(), data, records)

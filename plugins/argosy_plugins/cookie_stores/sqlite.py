@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,10 +14,12 @@ import argosy
 from argosy.contracts import CookieStore, PluginContext, Release, Scope
 from argosy.errors import GenerationMoved, StoreDamaged
 from argosy.session.record import SessionRecord
+from argosy.session.sealing import ENCRYPT, Sealing
 from argosy.session.store_locks import StoreLocks
 from argosy_plugins.cookie_stores._session_database import SessionDatabase
 
 _READ = "SELECT generation, record, checksum FROM sessions WHERE session = ?"
+_READ_ANY = "SELECT session, generation, record, checksum FROM sessions LIMIT 1"
 _CREATE = "INSERT INTO sessions VALUES (?4, ?1, ?2, ?3) ON CONFLICT (session) DO NOTHING"
 _REPLACE = (
     "UPDATE sessions SET generation = ?1, record = ?2, checksum = ?3 WHERE session = ?4 AND generation = ?5"
@@ -41,7 +44,8 @@ class SqliteStore(CookieStore):
                 "minLength": 1,
                 "default": "cookies.sqlite",
                 "description": "The file, relative to the configuration file.",
-            }
+            },
+            "encrypt": ENCRYPT,
         },
     }
 
@@ -49,6 +53,7 @@ class SqliteStore(CookieStore):
         super().__init__(options, context)
         # two names of one file must lead to the same lock files
         self.path = Path(os.path.realpath(context.path(options.get("path", "cookies.sqlite"))))
+        self._sealing = Sealing.of(options, context, str(self.path), self.name)
         self._database = SessionDatabase(self.path, context.notice)
         self._locks = StoreLocks(self.path, self.name)
         self._known: dict[str, tuple[Any, SessionRecord]] = {}
@@ -56,19 +61,19 @@ class SqliteStore(CookieStore):
     def read(self, session: str) -> SessionRecord | None:
         """Return the newest record."""
         rows = self._database.rows(_READ, (session,))
-        return self._record(session, rows[0]) if rows else None
+        if rows:
+            return self._record(session, rows[0])
+        self._check_another()
+        return None
 
     def write(self, record: SessionRecord, expected: int) -> None:
         """Replace the record if its generation is the expected one, in one statement."""
-        text = json.dumps(record.to_dict(), separators=(",", ":"))
-        row = (record.generation, text, _checksum(record.session, text))
-        if self._parsed(record.session, row) != record:
-            raise StoreDamaged("A session record does not come back as it was written; nothing was replaced.")
         release = self._locks.write()
         try:
             current = self.read(record.session)  # what is damaged is not written over
             if (current.generation if current else 0) != expected:
                 raise _moved(record.session)
+            row = self._row(record)
             if current is None:
                 self._database.make()
                 done = self._database.change(_CREATE, (*row, record.session))
@@ -94,7 +99,8 @@ class SqliteStore(CookieStore):
         """Forget a session."""
         release = self._locks.write()
         try:
-            self._database.change("DELETE FROM sessions WHERE session = ?", (session,))
+            if self._database.change("DELETE FROM sessions WHERE session = ?", (session,)):
+                self._database.scrub()
         finally:
             release()
         self._known.pop(session, None)
@@ -106,6 +112,20 @@ class SqliteStore(CookieStore):
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+    def _row(self, record: SessionRecord) -> tuple[int, str, str]:
+        """Return what is kept of a record, read back before anything is replaced by it."""
+        text = json.dumps(self._sealing.to_value(record), separators=(",", ":"))
+        row = (record.generation, text, _checksum(record.session, text))
+        if self._parsed(record.session, row) != record:
+            raise StoreDamaged("A session record does not come back as it was written; nothing was replaced.")
+        return row
+
+    def _check_another(self) -> None:
+        """Raise where other sessions of the file are encrypted in another way: a file has one key, or none."""
+        for session, *row in self._database.rows(_READ_ANY) or ():
+            with contextlib.suppress(StoreDamaged):  # that is for those who read it
+                self._record(session, tuple(row))
 
     def _record(self, session: str, row: Any) -> SessionRecord:
         """Return the record of a row; one that is known already is not parsed again."""
@@ -123,7 +143,7 @@ class SqliteStore(CookieStore):
         generation, text, checksum = row
         if checksum != _checksum(session, text):
             raise self._database.damaged(f"the checksum of the session {session!r} does not fit")
-        record = SessionRecord.from_dict(json.loads(text))
+        record = self._sealing.from_value(json.loads(text), session)
         if (record.session, record.generation) != (session, generation):
             raise self._database.damaged(f"the row of the session {session!r} holds another one")
         return record
