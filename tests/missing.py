@@ -10,13 +10,17 @@ import pytest
 #: Set where all of it can be installed, so that no test is left out for want of it: `.ci/run` does.
 NOTHING_MISSING = "ARGOSY_NOTHING_MISSING"
 
+#: Debian's packages of programs that are called differently.
+PACKAGES = {"gnome-keyring-daemon": "gnome-keyring", "dbus-run-session": "dbus"}
+
 
 def need(*tools: str) -> None:
     """Skip the test, or let it fail, where one of some programs is not installed."""
     missing = [tool for tool in tools if shutil.which(tool) is None]
     if not missing:
         return
-    message = f"needs {' and '.join(missing)} (Debian: apt install {' '.join(missing)})"
+    packages = " ".join(PACKAGES.get(tool, tool) for tool in missing)
+    message = f"needs {' and '.join(missing)} (Debian: apt install {packages})"
     if os.environ.get(NOTHING_MISSING):
         pytest.fail(f"{message}; {NOTHING_MISSING} is set")
     pytest.skip(message)

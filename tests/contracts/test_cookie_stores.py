@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from argosy.session.keys import new_key
 from argosy.testing.contracts.cookie_store import CookieStoreContract
+from argosy.testing.contracts.store_holds import HoldRules
+from argosy.testing.contracts.store_records import RecordRules
+from argosy.testing.contracts.store_survival import SurvivalRules
 from argosy_plugins.cookie_stores.json_file import JsonFileStore
 from argosy_plugins.cookie_stores.memory import MemoryStore
 from argosy_plugins.cookie_stores.netscape import NetscapeStore
@@ -35,3 +41,28 @@ class TestNetscapeStore(CookieStoreContract):
     def files(self, tmp_path: Path) -> list[Path]:
         # a cookies.txt with another token is no damage: another tool has written it
         return [tmp_path / "cookies.txt.session.json"]
+
+
+class EncryptedStoreContract(RecordRules, HoldRules, SurvivalRules):
+    """What a key may change; the lease stands above the records, however they are kept."""
+
+    def options(self, tmp_path: Path) -> Mapping[str, Any]:
+        key = tmp_path / "key.txt"
+        if not key.exists():
+            key.touch(mode=0o600)
+            key.write_text(new_key(), "utf-8")
+        return {"encrypt": {"file": key.name}}
+
+
+class TestEncryptedJsonFileStore(EncryptedStoreContract):
+    plugin = JsonFileStore
+
+    def files(self, tmp_path: Path) -> list[Path]:
+        return [tmp_path / "cookies.json"]
+
+
+class TestEncryptedSqliteStore(EncryptedStoreContract):
+    plugin = SqliteStore
+
+    def files(self, tmp_path: Path) -> list[Path]:
+        return [tmp_path / "cookies.sqlite"]

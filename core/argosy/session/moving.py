@@ -140,7 +140,7 @@ class _Move:
             marked = changed(record, status=Status.IN_FLIGHT, holder=holder)
             put(self.source, marked, record)
             record = marked
-        if not _has_arrived(record, self.existing):
+        if not _has_arrived(record, self.existing) or _is_unsure(record, self.existing):
             try:
                 self._put(record)
             except BaseException:
@@ -205,4 +205,18 @@ def _has_arrived(record: SessionRecord, existing: SessionRecord | None) -> bool:
         and is_moving(record)
         and (existing.logins, existing.logged_in) == (record.logins, record.logged_in)
         and existing.generation > record.generation
+    )
+
+
+def _is_unsure(record: SessionRecord, existing: SessionRecord | None) -> bool:
+    """Return whether what got to the target may not have been on stable storage, and was not used since."""
+
+    def without_stamps(record: SessionRecord) -> SessionRecord:
+        return replace(record, generation=0, status=_status(record), holder=None, saved=0.0, boot="", synced=False)
+
+    return (
+        existing is not None
+        and not existing.synced
+        and existing.holder is None
+        and without_stamps(existing) == without_stamps(record)
     )
