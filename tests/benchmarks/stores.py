@@ -15,11 +15,27 @@ import argosy
 from argosy.contracts import CookieStore
 from argosy.cookies.cookie import Cookie
 from argosy.session.keeper import SessionKeeper
+from argosy.session.keys import new_key
 from argosy.session.record import SessionRecord
 from benchmarks.table import Table
 from redis_process import EVERYTHING, NOTHING, RedisProcess
 
-STORES = ("json-file", "sqlite", "netscape")
+#: The stores of one machine, and which of them are encrypted with a random key, by what the tables call them.
+STORES = {
+    "`memory`": ("memory", False),
+    "`json-file`": ("json-file", False),
+    "`sqlite`": ("sqlite", False),
+    "`netscape`": ("netscape", False),
+    "`json-file`, encrypted": ("json-file", True),
+    "`sqlite`, encrypted": ("sqlite", True),
+}
+#: Which are compared.
+RATIOS = (
+    ("`sqlite`", "`json-file`"),
+    ("`netscape`", "`json-file`"),
+    ("`json-file`, encrypted", "`json-file`"),
+    ("`sqlite`, encrypted", "`sqlite`"),
+)
 #: What a Redis server keeps, where there is one.
 SERVERS = {"`redis`": NOTHING, "`redis`, `appendfsync always`": EVERYTHING}
 URL = "https://library.example/books/1"
@@ -77,6 +93,17 @@ def measured(others: int, times: int, use: str, **options: Any) -> dict[str, flo
         return rates(store, times)
 
 
+def of_this_machine(others: int, times: int, use: str, encrypted: bool) -> dict[str, float]:
+    """Return the rates of a store in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        options: dict[str, Any] = {} if use == "memory" else {"path": str(Path(folder, "cookies"))}
+        if encrypted:
+            key = Path(folder, "key")
+            key.write_text(new_key(), "utf-8")
+            options["encrypt"] = {"file": str(key)}
+        return measured(others, times, use, **options)
+
+
 def tables(quick: bool) -> Iterator[Table]:
     """Measure all stores in turn, so that what else the machine does hits all."""
     times = 100 if quick else 1000
@@ -93,22 +120,21 @@ def _tables(servers: dict[str, RedisProcess], times: int, turns: int) -> Iterato
         found: dict[str, list[dict[str, float]]] = {name: [] for name in (*STORES, *servers)}
         for turn in range(turns):
             for name in STORES:
-                with tempfile.TemporaryDirectory() as folder:
-                    found[name].append(measured(others, times, name, path=str(Path(folder, "cookies"))))
+                found[name].append(of_this_machine(others, times, *STORES[name]))
             for name, server in servers.items():
                 options = {"host": "127.0.0.1", "port": server.port, "prefix": f"bench-{others}-{turn}"}
                 found[name].append(measured(others, times, "redis", **options))
         rows: list[dict[str, str | int | float | None]] = []
         for name, runs in found.items():
             median = {what: statistics.median(run[what] for run in runs) for what in runs[0]}
-            rows.append({"store": f"`{name}`" if name in STORES else name, **median})
-        for name in STORES[1:]:
-            both = list(zip(found[STORES[0]], found[name], strict=True))
+            rows.append({"store": name, **median})
+        for one, other in RATIOS:
+            both = list(zip(found[one], found[other], strict=True))
             ratio = {
-                what: statistics.median(theirs[what] / ours[what] for ours, theirs in both)
+                what: statistics.median(ours[what] / theirs[what] for ours, theirs in both)
                 for what in both[0][0]
             }
-            rows.append({"store": f"`{name}` to `{STORES[0]}`", **ratio})
+            rows.append({"store": f"{one} to {other}", **ratio})
         yield Table(
             f"Cookie stores, with {others} other sessions in the store",
             rows,

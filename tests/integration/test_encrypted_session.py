@@ -21,8 +21,7 @@ def encrypted(name: str, key: str = "key.txt") -> dict[str, Any]:
     return {"use": name, "path": f"cookies.{name}", "encrypt": {"file": key}}
 
 
-@pytest.mark.parametrize("strategy", ["threads", "multiprocess"])
-@pytest.mark.parametrize("store", ["json-file", "sqlite"])
+@pytest.mark.parametrize(("store", "strategy"), [("json-file", "threads"), ("sqlite", "multiprocess")])
 def test_many_workers_on_one_encrypted_session(set_sail: SetSail, store: str, strategy: str) -> None:
     voyage = set_sail(
         items=12, discipline="revoke", max_workers=3, strategy=strategy, cookie_store=encrypted(store)
@@ -75,20 +74,17 @@ def test_a_wrong_key_ends_every_command_before_the_first_request(set_sail: SetSa
     assert voyage.run().returncode == 0
     voyage.server.reset_stats()
     before = store.read_bytes()
-    for wrong, code, why in (
-        (new_key(), 5, "cannot be opened with this key, so it is left as it is"),
-        ("a passphrase", 5, "cannot be opened with this key, so it is left as it is"),
-        ("argosy-key-1:half", 2, "is not a whole key"),
-        ("", 2, "is empty"),
+    download = ("download", str(voyage.file), "--force", "--quiet")
+    copy = ("session", "copy", "--from", str(voyage.file), "--to", f"sqlite:{voyage.root}/other")
+    everything = download, ("login", str(voyage.file)), ("status", str(voyage.file)), copy
+    for wrong, code, why, commands in (
+        (new_key(), 5, "cannot be opened with this key, so it is left as it is", everything),
+        ("argosy-key-1:half", 2, "is not a whole key", [download]),
+        ("", 2, "is empty", [download]),
     ):
         key.write_text(wrong, "utf-8")
-        other = ("session", "copy", "--from", str(voyage.file), "--to", f"sqlite:{voyage.root}/other")
-        for done in (
-            voyage.run("--force"),
-            voyage.argosy("login", str(voyage.file)),
-            voyage.argosy("status", str(voyage.file)),
-            voyage.argosy(*other),
-        ):
+        for command in commands:
+            done = voyage.argosy(*command)
             assert (done.returncode, why in done.stderr) == (code, True), done.stderr
             assert "Traceback" not in done.stderr
             assert wrong == "" or wrong not in done.stderr

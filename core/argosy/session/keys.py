@@ -13,7 +13,7 @@ import re
 import secrets
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from argosy.contracts.base import PluginContext
@@ -87,7 +87,8 @@ class Derivation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return {name: value for name, value in asdict(self).items() if value}
+        stretching = {"n": self.n, "r": self.r, "p": self.p} if self.n else {}
+        return {"salt": self.salt, **stretching}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +101,15 @@ class DerivedKey:
         How it was made.
     id
         Tells it from other keys, and says nothing of it, in base64.
+    value
+        Both as JSON values, to stand beside what is encrypted.
     cipher
         AES-256-GCM with it.
     """
 
     derivation: Derivation
     id: str
+    value: Mapping[str, Any]
     cipher: AESGCM
 
     def __repr__(self) -> str:
@@ -259,4 +263,4 @@ def _derive(secret: Secret, derivation: Derivation) -> DerivedKey:
             ) from None
     made = HKDF(SHA256(), _KEY_BYTES + _ID_BYTES, salt, b"argosy sealed session 1").derive(text)
     name = base64.b64encode(made[_KEY_BYTES:]).decode()
-    return DerivedKey(derivation, name, AESGCM(made[:_KEY_BYTES]))
+    return DerivedKey(derivation, name, {**derivation.to_dict(), "id": name}, AESGCM(made[:_KEY_BYTES]))

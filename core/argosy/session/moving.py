@@ -212,7 +212,9 @@ def _is_unsure(record: SessionRecord, existing: SessionRecord | None) -> bool:
     """Return whether what got to the target may not have been on stable storage, and was not used since."""
 
     def without_stamps(record: SessionRecord) -> SessionRecord:
-        return replace(record, generation=0, status=_status(record), holder=None, saved=0.0, boot="", synced=False)
+        return replace(
+            record, generation=0, status=_status(record), holder=None, saved=0.0, boot="", synced=False
+        )
 
     return (
         existing is not None

@@ -25,6 +25,8 @@ from argosy.session.record import SessionRecord
 
 VERSION = 1
 _NONCE_BYTES = 12
+#: What is bound to the encrypted record.
+_HEAD = ("session", "generation", "sealed", "key")
 
 #: The schema of a store's option ``encrypt``.
 ENCRYPT: Mapping[str, Any] = {
@@ -92,7 +94,12 @@ class Sealing:
         if self._latest is None:
             self._latest = self._key.fresh()
         key = self._latest
-        head = _head(record.session, record.generation, key.derivation, key.id)
+        head = {
+            "session": record.session,
+            "generation": record.generation,
+            "sealed": VERSION,
+            "key": key.value,
+        }
         nonce = os.urandom(_NONCE_BYTES)
         data = key.cipher.encrypt(nonce, _canonical(record.to_dict()).encode(), _canonical(head).encode())
         return {**head, "data": base64.b64encode(nonce + data).decode()}
@@ -124,15 +131,17 @@ class Sealing:
         return record
 
     def _unsealed(self, value: Mapping[str, Any]) -> dict[str, Any]:
-        if value["sealed"] != VERSION or type(value["generation"]) is not int:
-            raise ValueError("sealed in another way")
+        if value["sealed"] != VERSION:
+            raise self._other_version(value["sealed"])
+        if type(value["generation"]) is not int:
+            raise ValueError("no generation")
         derivation = Derivation.from_dict(value["key"])
-        head = _head(value["session"], value["generation"], derivation, value["key"]["id"])
+        head = {name: value[name] for name in _HEAD}
         data = base64.b64decode(value["data"], validate=True)
         if self._key is None or not self._key.is_known:
             raise self._without_key()
         key = self._key.derived(derivation)
-        if key.id != head["key"]["id"]:
+        if key.id != value["key"]["id"]:
             raise self._wrong_key()
         from cryptography.exceptions import InvalidTag  # an extra, and there is a key: it is installed
 
@@ -158,6 +167,13 @@ class Sealing:
             hint='Name the key under "encrypt" in "cookie_store", for example {"env": NAME}.',
         )
 
+    def _other_version(self, version: object) -> StoreSealed:
+        return StoreSealed(
+            f"{self._where} was encrypted in version {version!r}, and this argosy opens version {VERSION}.",
+            hint="Use the argosy that wrote it, or give the cookie store another path and log in again: "
+            "argosy login CONFIG",
+        )
+
     def _wrong_key(self) -> StoreSealed:
         return StoreSealed(
             f"{self._where} cannot be opened with this key, so it is left as it is.",
@@ -175,12 +191,3 @@ class Sealing:
 
 #: Keeps records in the clear.
 PLAIN = Sealing()
-
-
-def _head(session: str, generation: int, derivation: Derivation, key: str) -> dict[str, Any]:
-    return {
-        "session": session,
-        "generation": generation,
-        "sealed": VERSION,
-        "key": {**derivation.to_dict(), "id": key},
-    }
