@@ -33,7 +33,7 @@ _KEY = re.compile(re.escape(KEY_PREFIX) + r"[A-Za-z0-9_-]{43}")
 #: What a passphrase costs whoever guesses it: OWASP's first choice for scrypt (2024).
 _SCRYPT = {"n": 1 << 17, "r": 8, "p": 1}
 #: What a store may ask for at most; a file that somebody changed must not take all the memory there is.
-_MOST = {"n": 1 << 20, "r": 16, "p": 16}
+_MOST = {"n": 1 << 20, "r": 8, "p": 16}
 
 
 def new_key() -> str:

@@ -58,16 +58,7 @@ def move_sessions(
         If a store fails. The sessions that were not moved by then are still in the source.
     """
     _check_stores(source, target)
-    there = source.sessions()
-    names = sorted(set(sessions) or set(there))
-    if not names:
-        raise ConfigError(f"There is no session in {place_of(source)}.", hint="Was it moved already?")
-    for name in names:
-        if name not in there:
-            raise ConfigError(
-                f"There is no session {name!r} in {place_of(source)}.",
-                hint=f"There {'are' if there else 'is'} {', '.join(map(repr, there)) or 'none'}.",
-            )
+    names = _names(source, target, sessions)
     with ExitStack() as holds:
         moves = []
         for name in names:
@@ -101,6 +92,23 @@ def _check_stores(source: CookieStore, target: CookieStore) -> None:
             f"Both stores are the file {paths[0]}.",
             hint="Give the new one a path of its own; what is replaced in a file is not overwritten everywhere.",
         )
+
+
+def _names(source: CookieStore, target: CookieStore, asked: Collection[str]) -> list[str]:
+    """Return the names of what is to be moved; what an earlier call has moved already is not."""
+    there = source.sessions()
+    for name in set(asked).difference(there, target.sessions()):
+        raise ConfigError(
+            f"There is no session {name!r} in {place_of(source)}.",
+            hint=f"It has: {', '.join(map(repr, there)) or 'none'}.",
+        )
+    names = sorted(set(asked or there).intersection(there))
+    if not names:
+        raise ConfigError(
+            f"There is no session {' or '.join(map(repr, sorted(asked)))}".rstrip()
+            + f" in {place_of(source)}: nothing is to be moved."
+        )
+    return names
 
 
 def _held(store: CookieStore, session: str) -> Release:

@@ -16,6 +16,7 @@ import base64
 import json
 import os
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 
 from argosy.contracts.base import PluginContext
@@ -185,7 +186,7 @@ class Sealing:
         return StoreSealed(
             f'{self._where} keeps the session {session!r} in the clear, and "encrypt" is set, so it is left as it is.',
             hint="Give the cookie store another path and move the session there: "
-            f"argosy session copy --from {self._store}:{self._where} --to CONFIG",
+            f"argosy session copy --from {quote(f'{self._store}:{self._where}')} --to CONFIG",
         )
 
 

@@ -73,6 +73,11 @@ def test_one_of_several(stores: tuple[CookieStore, CookieStore]) -> None:
         source.write(replace(RECORD, session=name), 0)
     assert move_sessions(source, target, ["two"]) == ("two",)
     assert (source.sessions(), target.sessions()) == (["one"], ["two"])
+    assert move_sessions(source, target, ["two", "one"]) == ("one",), "as after a call that was cut off"
+    with pytest.raises(
+        ConfigError, match=r"no session 'one' or 'two' in json-file .*: nothing is to be moved"
+    ):
+        move_sessions(source, target, ["two", "one"])
 
 
 def test_keep_leaves_it_where_it_is(stores: tuple[CookieStore, CookieStore]) -> None:

@@ -114,11 +114,12 @@ def test_a_file_in_the_clear_is_refused_and_left_as_it_is(open_store: Open, tmp_
     store.close()
     before = on_disk(tmp_path)
     store = open_store()
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: store.read("default"),
         lambda: store.write(OTHER, 0),
         lambda: store.write(next_of(RECORD), 1),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(StoreSealed, match="keeps the session 'default' in the clear") as error:
             call()
         assert f"argosy session copy --from {store.name}:{tmp_path / 'cookies'} --to CONFIG" in (
