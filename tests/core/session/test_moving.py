@@ -27,7 +27,17 @@ from argosy_plugins.cookie_stores.memory import MemoryStore
 from argosy_plugins.cookie_stores.sqlite import SqliteStore
 
 COOKIES = (Cookie("token", "s3cret", "library.example"),)
-RECORD = SessionRecord("default", 41, COOKIES, logins=3, logged_in=1e9, learned={"calm": 2}, synced=True)
+RECORD = SessionRecord(
+    "default",
+    41,
+    COOKIES,
+    logins=3,
+    logged_in=1e9,
+    credentials={"refresh_token": "s3cret, too"},
+    refreshes=2,
+    learned={"calm": 2},
+    synced=True,
+)
 
 
 @pytest.fixture
