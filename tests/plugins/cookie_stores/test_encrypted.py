@@ -171,23 +171,25 @@ def test_what_sqlite_cannot_take_away_yet_is_said(tmp_path: Path) -> None:
     assert with_token(tmp_path) == []
 
 
-def test_eight_processes_with_one_key(
+def test_many_processes_with_one_key(
     open_store: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They begin with no file, agree on one salt, and count together."""
-    if open_store().name == "sqlite":  # a passphrase takes each of them longer
+    processes = 8
+    if open_store().name == "sqlite":
+        processes = 3  # a passphrase takes each of them longer
         monkeypatch.setenv("KEY", "correct horse battery staple")
     program = (
         "import sys, argosy; from argosy.testing.contracts.store_processes import count\n"
         "store = argosy.open_store(sys.argv[1], path=sys.argv[2], encrypt={'env': 'KEY'}); count(store, 20)"
     )
     command = [sys.executable, "-c", program, open_store().name, str(tmp_path / "cookies")]
-    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(8)]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(processes)]
     ends = [(process.communicate(timeout=100)[1], process.returncode) for process in running]
-    assert ends == [("", 0)] * 8
+    assert ends == [("", 0)] * processes
     found = open_store().read("default")
     assert found is not None
-    assert [(cookie.name, cookie.value) for cookie in found.cookies] == [("count", "160")]
+    assert [(cookie.name, cookie.value) for cookie in found.cookies] == [("count", str(20 * processes))]
     assert not any(b"count" in data for data in on_disk(tmp_path).values())
 
 
