@@ -335,6 +335,7 @@ def test_from_python_by_every_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         config,
         "sqlite:b.sqlite",
         {"use": "json-file", "path": "d.json"},
+        "netscape:d.txt",
         ' {"use": "sqlite", "path": "e.sqlite"}',
         str(config),
     ]
