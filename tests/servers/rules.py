@@ -1,0 +1,40 @@
+"""What a service does, as far as tests can choose it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from argosy.testing import body_of
+
+#: Whom the services know, and the key of that person's one-time codes.
+USER = "ada"
+PASSWORD = "lovelace&=%+ 1815"
+KEY = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+
+#: The size of a book, in bytes.
+SIZE = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What a service does.
+
+    Parameters
+    ----------
+    rotate
+        Whether each response replaces the session's token; the old one is refused.
+    steps
+        Whether the password is asked for on a page of its own, after the user name.
+    code
+        Where a one-time code is asked for: nowhere, on the page of the password (``same``), or on one behind it
+        (``next``).
+    """
+
+    rotate: bool = True
+    steps: bool = False
+    code: str = ""
+
+
+def book(number: int) -> bytes:
+    """Return the bytes of a book."""
+    return body_of(f"book-{number}", SIZE)
