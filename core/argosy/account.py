@@ -182,6 +182,7 @@ def opened(
     tell: Tell,
     redactor: Redactor | None = None,
     ask: Callable[[str], str] | None = None,
+    ask_now: Callable[[str], str] | None = None,
 ) -> Iterator[Environment]:
     """Open what a configuration needs to log in; its notices are told."""
 
@@ -189,7 +190,7 @@ def opened(
         if kind is EventKind.RUN_NOTICE:
             tell(str(data["message"]))
 
-    environment = Environment(settings, registry, emit, Stop(), redactor or Redactor(), ask)
+    environment = Environment(settings, registry, emit, Stop(), redactor or Redactor(), ask, ask_now=ask_now)
     try:
         yield environment
     finally:

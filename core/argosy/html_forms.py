@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
@@ -37,13 +38,28 @@ class Form:
     fields: list[tuple[str, str]] = field(default_factory=list)
     passwords: list[str] = field(default_factory=list)
 
+    def has(self, name: str) -> bool:
+        """Return whether it has a field of this name."""
+        return name in self.passwords or any(name == field for field, _ in self.fields)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What `parse_page` found: the forms, and the page's base URL where it names one."""
+    """What `parse_page` found.
+
+    Parameters
+    ----------
+    forms
+        The forms.
+    base
+        The page's base URL, where it names one.
+    refresh
+        Where the page itself leads on to at once (``<meta http-equiv="refresh">``), where it does.
+    """
 
     forms: list[Form]
-    base: str
+    base: str = ""
+    refresh: str = ""
 
 
 def parse_page(text: str) -> Page:
@@ -52,14 +68,16 @@ def parse_page(text: str) -> Page:
     parser.feed(text)
     parser.close()
     parser.finish()
-    return Page(parser.forms, parser.base)
+    return Page(parser.forms, parser.base, parser.refresh)
 
 
-def has_password_form(start: bytes) -> bool:
-    """Return whether the start of a page has a form with a password field in it."""
-    if b"<" not in start:
-        return False
-    return any(form.passwords for form in parse_page(start.decode("utf-8", "replace")).forms)
+def parse_start(start: bytes) -> Page:
+    """Return the forms at the start of a page."""
+    return parse_page(start.decode("utf-8", "replace")) if b"<" in start else Page([])
+
+
+# "0; url=/login"; a page that waits first is to be read (HTML Standard, "shared declarative refresh steps")
+_REFRESH = re.compile(r"\s*[01](?:\.[0-9]*)?\s*[;,]\s*url\s*=\s*(['\"]?)(.+?)\1\s*\Z", re.I | re.S)
 
 
 class _Parser(HTMLParser):
@@ -68,7 +86,7 @@ class _Parser(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.forms: list[Form] = []
-        self.base = ""
+        self.base = self.refresh = ""
         self._form: Form | None = None
         self._submitted = False  # the form's first button is the one a browser presses on Enter
         self._select: tuple[str, list[tuple[str, bool]]] | None = None
@@ -78,6 +96,9 @@ class _Parser(HTMLParser):
         values = {name: value or "" for name, value in reversed(attrs)}
         if tag == "base" and not self.base:
             self.base = values.get("href", "")
+        elif tag == "meta" and values.get("http-equiv", "").lower() == "refresh" and not self.refresh:
+            found = _REFRESH.match(values.get("content", ""))
+            self.refresh = found[2] if found else ""
         elif tag == "form" and self._form is None:  # forms do not nest: an inner one is ignored
             self._begin(values)
         elif self._form is not None:

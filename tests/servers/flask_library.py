@@ -64,6 +64,7 @@ class _Login:
         self._pages = [_UserForm, _PasswordForm] if rules.steps else [_AllForm if same else _BothForm]
         if rules.code == "next":
             self._pages.append(_CodeForm)
+        self._totp = pyotp.TOTP(KEY, interval=rules.period)
         self._sent: set[str] = set()
 
     def page(self, number: int) -> str | AnyResponse:
@@ -93,7 +94,7 @@ class _Login:
                 self._counts.add("codes_sent_again")
                 return False
             self._sent.add(code)
-        return pyotp.TOTP(KEY).verify(code, valid_window=1)
+        return self._totp.verify(code, valid_window=60 // self._totp.interval)
 
 
 def make_app(rules: Rules, counts: Counts, folder: Path) -> tuple[Wsgi, Callable[[], object]]:
@@ -108,7 +109,7 @@ def make_app(rules: Rules, counts: Counts, folder: Path) -> tuple[Wsgi, Callable
     manager.user_loader(lambda name: _Person() if name == USER else None)
     pages = _Login(rules, counts)
 
-    @manager.unauthorized_handler
+    @manager.unauthorized_handler  # type: ignore[untyped-decorator]  # Flask-Login's own
     def refuse() -> AnyResponse:
         counts.add("refused")
         return redirect(url_for("login", next=request.path))
@@ -128,13 +129,13 @@ def make_app(rules: Rules, counts: Counts, folder: Path) -> tuple[Wsgi, Callable
         return pages.page(number)
 
     @app.get("/books/<int:number>.bin")
-    @login_required
+    @login_required  # type: ignore[untyped-decorator]  # as above
     def give(number: int) -> AnyResponse:
         counts.add("accepted")
         return Response(book(number), mimetype="application/octet-stream")
 
     @app.get("/")
-    @login_required
+    @login_required  # type: ignore[untyped-decorator]  # as above
     def desk() -> str:
         return "<title>Desk</title><a href='/logout'>Log out</a>"
 

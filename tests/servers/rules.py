@@ -33,6 +33,7 @@ class Rules:
     rotate: bool = True
     steps: bool = False
     code: str = ""
+    period: int = 30
 
 
 def book(number: int) -> bytes:

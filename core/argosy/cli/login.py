@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
 import click
 
 from argosy.cli.download import ask
 from argosy.cli.options import no_plugin, redactor, tell
+from argosy.errors import Interrupted
 
 
 @click.command()
@@ -25,7 +29,7 @@ def login(config: str, forget: bool, excluded: tuple[str, ...]) -> None:
 
     registry = Registry.load(excluded)
     settings = load(config, registry)
-    with opened(settings, registry, tell, redactor(), ask()) as environment:
+    with opened(settings, registry, tell, redactor(), ask(), _ask_now()) as environment:
         problems = []
         for name, problem in log_in(environment, forget=forget):
             if problem is None:
@@ -38,3 +42,18 @@ def login(config: str, forget: bool, excluded: tuple[str, ...]) -> None:
             click.echo(notice, err=True)
         if problems and (settings.strict or len(problems) == environment.pool.asked):
             raise problems[0]
+
+
+def _ask_now() -> Callable[[str], str] | None:
+    """Return what asks for a code in the middle of a login; None where nobody is there."""
+    if not sys.stdin.isatty():
+        return None
+
+    def ask_now(text: str) -> str:
+        try:
+            answer: str = click.prompt(text, err=True)  # good for this login alone, so it may be seen
+        except click.Abort:
+            raise Interrupted("The login was given up; the session is as it was.") from None
+        return answer
+
+    return ask_now

@@ -30,6 +30,8 @@ class ResponseHead:
         The final headers; names are compared without regard to case.
     start
         The first bytes of the body (up to 64 KiB) where it is HTML, else empty.
+    accept
+        What the request said it accepts (``Accept``).
     """
 
     url: str
@@ -37,6 +39,7 @@ class ResponseHead:
     status: int
     headers: Mapping[str, str]
     start: bytes = b""
+    accept: str = "*/*"
 
 
 class LoginSession(Protocol):

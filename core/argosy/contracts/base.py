@@ -23,6 +23,9 @@ class PluginContext:
         The target directory of the run.
     ask
         Asks the person for a secret by a prompt, or None where nobody can be asked.
+    ask_now
+        Asks the person while a login waits for the answer; None where nobody sits and waits for it. Only
+        ``argosy login`` has it: a download may need a login at any hour, and everybody waits for that.
     on_secret
         Told every secret that is resolved, so that it can be redacted.
     notice
@@ -34,6 +37,7 @@ class PluginContext:
     ask: Callable[[str], str] | None = None
     on_secret: Callable[[str], None] = lambda value: None
     notice: Callable[[str], None] = lambda message: None
+    ask_now: Callable[[str], str] | None = None
 
     def path(self, value: str) -> Path:
         """Return a path of the configuration, absolute, with ``~`` expanded."""

@@ -141,6 +141,15 @@ def concerns(jar: Jar, url: str) -> bool:
     return any(_belongs(cookie, target) for cookie in jar)
 
 
+def place_of(cookie: Cookie) -> str:
+    """Return where a cookie belongs, for people: ``https://library.example:8443``, or a host alone."""
+    host = f"[{cookie.domain}]" if ":" in cookie.domain else cookie.domain
+    if cookie.scheme is None:
+        return host
+    usual = cookie.port in (None, 443 if cookie.scheme == "https" else 80)
+    return f"{cookie.scheme}://{host}" + ("" if usual else f":{cookie.port}")
+
+
 def _belongs(cookie: Cookie, target: Target) -> bool:
     """Return whether a cookie came from where a request goes: nothing crosses an origin."""
     return (

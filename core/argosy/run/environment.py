@@ -42,6 +42,8 @@ class Environment:
         Asks the person for a secret, or None.
     share, allowance
         In a worker process, what the run's own has found out about the sessions, and what asks it before a login.
+    ask_now
+        Asks the person while a login waits for the answer, or None.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Environment:
         ask: Callable[[str], str] | None = None,
         share: Share | None = None,
         allowance: Allowance | None = None,
+        ask_now: Callable[[str], str] | None = None,
     ) -> None:
         self.settings = settings
         self.stop = stop
@@ -67,7 +70,9 @@ class Environment:
         self.staging = StagingArea(settings.directory)
         self._emit = emit
         self._local = threading.local()
-        self.context = PluginContext(settings.base, settings.directory, ask, redactor.add, self.notice)
+        self.context = PluginContext(
+            settings.base, settings.directory, ask, redactor.add, self.notice, ask_now
+        )
         self.auth: Auth = registry.auth(settings.auth, self.context)
         self.store: CookieStore = registry.cookie_store(settings.cookie_store, self.context)
         self.source: Source | None = (

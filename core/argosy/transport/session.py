@@ -15,9 +15,11 @@ from requests.cookies import RequestsCookieJar
 
 from argosy._version import __version__
 from argosy.contracts.auth import ResponseHead
+from argosy.cookies import jar
 from argosy.cookies.matching import Target
 from argosy.errors import Refused
 from argosy.pacing import Pacer
+from argosy.session.header_token import origin_of
 from argosy.session.keeper import SessionKeeper
 from argosy.session.lease import Stamp
 from argosy.session.policy import Discipline
@@ -192,6 +194,8 @@ class AuthorizedSession(PlainSession):
                     response.content  # noqa: B018 - reads the body, as requests does
                 return response
             discard(response)
+            if self._went_without(response):
+                raise self._nothing_for(first)
             # one that another login has ended says nothing of this request
             renewed = refused_issue not in (None, stamp.issue) and not self.keeper.is_suspect
             if renewed:
@@ -239,8 +243,9 @@ class AuthorizedSession(PlainSession):
             start = peek(response, PEEK)
         first = response.history[0] if response.history else response
         asked = urldefrag(first.request.url or "").url
+        accept = str(first.request.headers.get("Accept", "*/*"))
         return self._is_refusal(
-            ResponseHead(asked, response.url, response.status_code, response.headers, start)
+            ResponseHead(asked, response.url, response.status_code, response.headers, start, accept)
         )
 
     def _verdict(self, stamp: Stamp, but: str) -> _Verdict:
@@ -274,8 +279,33 @@ class AuthorizedSession(PlainSession):
                 exhaust(response)  # or its lease would end in doubt
             response.close()
 
+    def _went_without(self, response: requests.Response) -> bool:
+        """Return whether the session has cookies, and none of them is for where a request and its redirects went."""
+        record = self.keeper.store.read(self.keeper.session)
+        if self.auth is not None or record is None or record.headers or not record.cookies:
+            return False
+        places = [hop.request.url or "" for hop in (*response.history, response)]
+        return not any(jar.concerns(record.cookies, place) for place in places)
+
+    def _nothing_for(self, first: requests.Response) -> Refused:
+        record = self.keeper.store.read(self.keeper.session)
+        places = sorted({jar.place_of(cookie) for cookie in record.cookies}) if record else []
+        shown = ", ".join(places[:5]) + (", ..." if len(places) > 5 else "")
+        return Refused(
+            f"The service refuses this, and the session has no cookie for {origin_of(first.request.url or '')}:"
+            f" its cookies are for {shown}.",
+            kind="refused",
+            hint="Log in at that site, or import the cookies of it.",
+        )
+
     @staticmethod
     def _refused(response: requests.Response) -> Refused:
+        if response.ok:
+            return Refused(
+                "The service answers with a page that is taken for a login page, although the session is good.",
+                kind="refused",
+                hint="Look at it with a browser. If it is none, say in the auth plugin's option refusal what is one.",
+            )
         return Refused(
             f"The service refuses this although the session is good (status {response.status_code}).",
             kind="refused",

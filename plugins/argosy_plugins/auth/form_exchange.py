@@ -1,4 +1,4 @@
-"""One login by a form: the page, the form that is sent, and the judgement of the answer."""
+"""One login by forms: the pages, the form of each that is sent, and the judgement of the last answer."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ import requests
 
 from argosy.errors import LoginFailed
 from argosy.html_forms import Form, Page, parse_page
-from argosy.secrets import Secret
 from argosy.urls import check_url, strip_fragment
+from argosy_plugins.auth._codes import Field
 
 #: A login page larger than this is read to here, in bytes.
 MAX_PAGE = 2 * 1024 * 1024
+#: Pages with a form, one after the other, at most.
+MAX_PAGES = 6
 _MAX_REDIRECTS = 10
+# what a script would send on from an identity provider to the service: SAML 2.0 bindings section 3.5, OAuth 2.0 Form
+# Post Response Mode
+_SENT_ON = (frozenset({"SAMLResponse"}), frozenset({"code", "state"}), frozenset({"id_token", "state"}))
 # these repeat the request with its body at the new place (RFC 9110 sections 15.4.8 and 15.4.9)
 _REPEATING = frozenset({307, 308})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -39,9 +44,19 @@ class _Answer:
     cookies: frozenset[str]  # the names that were set on the way
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What went out: the fields that no form had a place for, those the last one did not know and what it knew."""
+
+    left: Mapping[str, Field]
+    unknown: list[str]
+    known: set[str]
+    code: bool
+
+
 @dataclass(frozen=True)
 class FormExchange:
-    """One login by a form.
+    """One login by the forms of one or more pages.
 
     Parameters
     ----------
@@ -51,23 +66,32 @@ class FormExchange:
         The login page.
     values
         What goes into the fields.
+    spent
+        The one-time code of the login before this one, or empty.
     form
-        Which form, by number, id or name; None for the first with a password field.
+        Which form of the first page, by number, id or name; None for the first with a password field, or else
+        with a field to fill in.
     success
         What says that it worked.
     allow_other_origin
-        Whether the form may go to another origin than that of `url`.
+        Whether a form may go to another origin than that of `url`.
     """
 
     http: requests.Session
     url: str
-    values: Mapping[str, Secret]
+    values: Mapping[str, Field]
+    spent: str
     form: int | str | None
     success: Success
     allow_other_origin: bool
 
-    def run(self) -> None:
+    def run(self) -> str:
         """Log in.
+
+        Returns
+        -------
+        str
+            The one-time code that was sent, or empty.
 
         Raises
         ------
@@ -82,15 +106,31 @@ class FormExchange:
                 f"The login page {_place(answer.url)} answered with status {answer.status}.",
                 hint="Check the URL of the login page in the browser.",
             )
-        self._check_target(answer.url, "The login page is redirected to")
         page = parse_page(answer.text)
-        form = self._choose(page, answer.url)
-        action = strip_fragment(urljoin(urljoin(answer.url, page.base), form.action or answer.url))
-        self._check_target(action, "The login form goes to")
-        fields = [(name, value) for name, value in form.fields if name not in self.values]
-        known = {name for name, _ in form.fields} | set(form.passwords)
-        fields += [(name, secret.reveal()) for name, secret in self.values.items()]
-        self._judge(self._submit(form, action, fields, answer.url), sorted(set(self.values) - known), known)
+        form: Form | None = self._choose(page, answer.url)
+        left, code = dict(self.values), ""
+        unknown: set[str] = set()
+        for _ in range(MAX_PAGES):
+            assert form is not None  # noqa: S101 - the loop ends where there is none
+            self._check_target(answer.url, "The login page is redirected to")
+            action = strip_fragment(urljoin(urljoin(answer.url, page.base), form.action or answer.url))
+            self._check_target(action, "The login form goes to")
+            names = [name for name, field in left.items() if _goes_into(form, name, field)]
+            unknown |= {name for name in names if not form.has(name)}
+            fields = [(name, value) for name, value in form.fields if name not in names]
+            for name in names:
+                field = left.pop(name)
+                value = field.value(self.spent)
+                code = value if field.once else code
+                fields.append((name, value))
+            known = {name for name, _ in form.fields} | set(form.passwords)
+            answer = self._submit(form, action, fields, answer.url)
+            page = parse_page(answer.text)
+            form = next((form for form in page.forms if any(map(form.has, left))), None)
+            if form is None:
+                break
+        self._judge(self._sent_on(answer), _Sent(left, sorted(unknown), known, bool(code)))
+        return code
 
     def _choose(self, page: Page, url: str) -> Form:
         if isinstance(self.form, int):
@@ -103,14 +143,26 @@ class FormExchange:
                     return form
             missing = f"no form with the id or name {self.form!r}"
         else:
-            for form in page.forms:
-                if form.passwords:
-                    return form
-            missing = "no form with a password field"
+            ours = [form for form in page.forms if any(map(form.has, self.values))]
+            for form in [form for form in page.forms if form.passwords] + ours:
+                return form
+            missing = f"no form with a password field, or with {' or '.join(self.values)}"
         raise LoginFailed(
             f"The login page {_place(url)} has {missing} (it has {len(page.forms)} forms).",
             hint="If a script makes the form, log in with the browser and use the auth cookies instead.",
         )
+
+    def _sent_on(self, answer: _Answer) -> _Answer:
+        """Send on what a page of an identity provider would send to the service by a script."""
+        for _ in range(MAX_PAGES):
+            page = parse_page(answer.text)
+            form = next((form for form in page.forms if _is_sent_on(form)), None)
+            if form is None:
+                break
+            action = strip_fragment(urljoin(urljoin(answer.url, page.base), form.action or answer.url))
+            self._check_target(action, "The login is sent on to")
+            answer = self._submit(form, action, form.fields, answer.url)
+        return answer
 
     def _check_target(self, url: str, what: str) -> None:
         """Refuse to send the fields to a place that the configuration does not stand for."""
@@ -161,8 +213,8 @@ class FormExchange:
                 method, arguments, secret = "GET", {}, False
         raise LoginFailed(f"The login at {_place(self.url)} is redirected more than {_MAX_REDIRECTS} times.")
 
-    def _judge(self, answer: _Answer, unknown: list[str], known: set[str]) -> None:
-        wish, again = self.success, False
+    def _judge(self, answer: _Answer, sent: _Sent) -> None:
+        wish, missing = self.success, ""
         if wish.cookie is not None:
             good, missing = wish.cookie in answer.cookies, f"without setting the cookie {wish.cookie!r}"
         elif wish.url is not None:
@@ -170,15 +222,35 @@ class FormExchange:
         elif wish.text is not None:
             good, missing = wish.text in answer.text, f"without the text {wish.text!r}"
         else:
-            again = any(form.passwords for form in parse_page(answer.text).forms)
-            good, missing = answer.status < 400 and not again, "with a login form again" if again else ""
+            asked = [name for name, field in self.values.items() if not field.plain]
+            again = any(form.passwords or any(map(form.has, asked)) for form in parse_page(answer.text).forms)
+            never = [name for name in sent.left if not self.values[name].once]
+            good = answer.status < 400 and not again and not never
+            if again or never:
+                missing = "with a login form again" if again else f"and never asked for {', '.join(never)}"
         if good:
             return
         hint = "Check the user name and the password, by logging in with the browser."
-        if unknown:
-            hint = f"The form has no field {', '.join(unknown)}; it has {', '.join(sorted(known)) or 'none'}. {hint}"
+        if sent.code:
+            hint = f"Check the one-time code as well: the key of it, and the clock of this machine. {hint}"
+        if sent.unknown:
+            known = ", ".join(sorted(sent.known)) or "none"
+            hint = f"The form has no field {', '.join(sent.unknown)}; it has {known}. {hint}"
         came = f"status {answer.status} from {_place(answer.url)}" + (f", {missing}" if missing else "")
         raise LoginFailed(f"The service did not accept the login: it answered with {came}.", hint=hint)
+
+
+def _goes_into(form: Form, name: str, field: Field) -> bool:
+    """Return whether a field is sent with a form: a secret only where the form is for one."""
+    if form.has(name) or field.plain:
+        return True
+    # a script may fill it in under another name than the page shows
+    return bool(form.passwords) and not field.once
+
+
+def _is_sent_on(form: Form) -> bool:
+    names = {name for name, _ in form.fields}
+    return form.method == "post" and not form.passwords and any(names >= wanted for wanted in _SENT_ON)
 
 
 def _text(response: requests.Response) -> str:

@@ -12,9 +12,12 @@ from argosy.hookspecs import hookimpl
 from argosy.refusals import REFUSAL_SCHEMA, RefusalRules
 from argosy.secrets import Secret
 from argosy.urls import check_url
+from argosy_plugins.auth._codes import CODE_SCHEMA, AskedCode, Field, Given, TimeCode
 from argosy_plugins.auth.form_exchange import FormExchange, Success
 
-_SECRET_REF = {"$ref": "argosy:common#/$defs/secret"}
+_KEPT_ELSEWHERE = {"anyOf": [{"$ref": "argosy:common#/$defs/secret"}, CODE_SCHEMA]}
+# what is kept with the session, so that no other program sends it again
+_SPENT = "one-time code"
 # the regular expressions of JSON Schema (ECMA-262) have no flag for "in any case"
 _SENSITIVE = (
     "[Pp][Aa][Ss][Ss]|[Pp][Ww][Dd]|[Ss][Ee][Cc][Rr][Ee][Tt]|[Tt][Oo][Kk][Ee][Nn]"
@@ -23,11 +26,12 @@ _SENSITIVE = (
 
 
 class FormLogin(Auth):
-    """Logs in by the form of a web page.
+    """Logs in by the forms of web pages.
 
     The page is fetched, its hidden fields are kept, the configured ones are filled in, and the form is sent where
-    the page says. A password never goes to another origin than the login page's, unless that is allowed, and never
-    from https to http.
+    the page says. Where the answer has a form for the fields that are left (the password after the user name, a
+    code after the password), that is filled in too. A password never goes to another origin than the login page's,
+    unless that is allowed, and never from https to http.
     """
 
     name = "form-login"
@@ -39,10 +43,11 @@ class FormLogin(Auth):
             "fields": {
                 "type": "object",
                 "minProperties": 1,
-                "patternProperties": {_SENSITIVE: _SECRET_REF},
-                "additionalProperties": {"anyOf": [{"type": "string"}, _SECRET_REF]},
-                "description": "What goes into the form's fields, by their names. Secrets stand elsewhere:"
-                ' {"env": NAME} and the like.',
+                "patternProperties": {_SENSITIVE: _KEPT_ELSEWHERE},
+                "additionalProperties": {"anyOf": [{"type": "string"}, *_KEPT_ELSEWHERE["anyOf"]]},
+                "description": "What goes into the form's fields, by their names, on whatever page each is asked"
+                ' for. Secrets stand elsewhere: {"env": NAME} and the like. A code for one login is {"totp": ...} or'
+                ' {"one_time": ...}.',
             },
             "form": {
                 "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "minLength": 1}],
@@ -75,18 +80,27 @@ class FormLogin(Auth):
                 f"The option url of the auth form-login {problem}.", hint="Name the login page: https://..."
             )
         # asked for here, and not in login, where everybody waits
-        self._fields: dict[str, Secret] = {}
-        for name, value in options["fields"].items():
-            if isinstance(value, str):
-                if re.search(_SENSITIVE, name):
-                    raise ConfigError(
-                        f"The field {name!r} of the auth form-login looks like a secret and stands in the configuration.",
-                        hint='Keep it elsewhere: {"env": NAME}, {"file": PATH}, {"keyring": SERVICE, "user": NAME}.',
-                    )
-                self._fields[name] = Secret(value)
-            else:
-                self._fields[name] = context.secret(value)
+        self._fields = {name: self._field(name, value) for name, value in options["fields"].items()}
         self._rules = RefusalRules.from_options(options)
+
+    def _field(self, name: str, value: str | Mapping[str, Any]) -> Field:
+        if isinstance(value, str):
+            if re.search(_SENSITIVE, name):
+                raise ConfigError(
+                    f"The field {name!r} of the auth form-login looks like a secret and stands in the configuration.",
+                    hint='Keep it elsewhere: {"env": NAME}, {"file": PATH}, {"keyring": SERVICE, "user": NAME}.',
+                )
+            return Given(Secret(value), plain=True)
+        if "totp" in value:
+            return TimeCode(self.context.secret(value["totp"]), name, self.context.notice)
+        if "one_time" in value:
+            return AskedCode(value["one_time"], name, self.context)
+        return Given(self.context.secret(value))
+
+    @property
+    def can_login(self) -> bool:
+        """Whether nobody has to be asked for a code."""
+        return not any(isinstance(field, AskedCode) for field in self._fields.values())
 
     def login(self, session: LoginSession) -> None:
         """Fetch the login page, fill in its form and send it.
@@ -97,14 +111,17 @@ class FormLogin(Auth):
             If there is no such form, it would go where it must not, or the service did not accept it. The message
             says what came back, and no value of a field.
         """
-        FormExchange(
+        sent = FormExchange(
             http=session.http,
             url=self.options["url"],
             values=self._fields,
+            spent=session.credentials.get(_SPENT, ""),
             form=self.options.get("form"),
             success=Success(**self.options.get("success", {})),
             allow_other_origin=self.options.get("allow_other_origin", False),
         ).run()
+        if sent:
+            session.keep(_SPENT, sent)
 
     def is_refusal(self, response: ResponseHead) -> bool:
         """Return whether the response says that the session is not accepted."""

@@ -21,6 +21,10 @@ class Session:
     http: requests.Session = field(default_factory=requests.Session)
     added: list[Cookie] = field(default_factory=list)
     number: int = 1
+    credentials: dict[str, str] = field(default_factory=dict)
+
+    def keep(self, name: str, value: str) -> None:
+        self.credentials[name] = value
 
     def add_cookies(self, cookies: Iterable[Cookie]) -> None:
         self.added += cookies

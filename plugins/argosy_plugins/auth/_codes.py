@@ -1,0 +1,222 @@
+"""What goes into the fields of a login form: texts, secrets, and codes that are good for one login."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import struct
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from argosy.contracts import PluginContext
+from argosy.errors import ConfigError, LoginFailed
+from argosy.secrets import Secret
+
+_SECRET = {"$ref": "argosy:common#/$defs/secret"}
+
+#: The JSON Schema of a field that is a code.
+CODE_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "totp": {
+            **_SECRET,
+            "description": "Where the key is kept that an authenticator app has, for a code by the time (RFC 6238): as"
+            " the letters and digits that the service shows, or as the otpauth:// URI of its picture.",
+        },
+        "one_time": {
+            **_SECRET,
+            "description": "Where a code is that is good for one login. A prompt asks for it when the service does,"
+            " in argosy login alone.",
+        },
+    },
+    "additionalProperties": False,
+    "minProperties": 1,
+    "maxProperties": 1,
+}
+
+
+class Field(ABC):
+    """What goes into a field."""
+
+    #: Whether it may stand in the configuration, and may go to a form that has no field of its name.
+    plain = False
+    #: Whether it is good for one login only.
+    once = False
+
+    @abstractmethod
+    def value(self, spent: str) -> str:
+        """Return it, for the one line that sends it.
+
+        Parameters
+        ----------
+        spent
+            The code that was sent in the login before this one, or empty.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Given(Field):
+    """A text or a secret that is the same in each login."""
+
+    secret: Secret
+    plain: bool = False
+
+    def value(self, spent: str) -> str:
+        """Return it."""
+        return self.secret.reveal()
+
+
+class TimeCode(Field):
+    """A code computed of a key and the time (RFC 6238); never the same one twice, as services accept none twice.
+
+    Parameters
+    ----------
+    key
+        The key in base32, or an ``otpauth://`` URI.
+    name
+        What the field is called.
+    notice
+        Tells the person why a login takes a while.
+
+    Raises
+    ------
+    ConfigError
+        If it is no such key.
+    """
+
+    once = True
+
+    def __init__(self, key: Secret, name: str, notice: Callable[[str], None]) -> None:
+        self._totp = _read_key(key, name)
+        self._notice = notice
+        self._turn = threading.Lock()  # the sessions of a pool log in side by side
+        self._spent = ""
+
+    def value(self, spent: str) -> str:
+        """Return the code of this moment, or of the next one, where this one was sent before."""
+        with self._turn:
+            now = time.time()
+            while (code := self._totp.at(now)) in (spent, self._spent):
+                left = self._totp.period - now % self._totp.period
+                if left > 1:
+                    self._notice(f"The one-time code was used already; the next one comes in {left:.0f} s.")
+                time.sleep(left)
+                now = time.time()
+            self._spent = code
+            return code
+
+
+class AskedCode(Field):
+    """A code that somebody gives for one login: it is had when the service asks for it, and not before.
+
+    Parameters
+    ----------
+    reference
+        Where it is.
+    name
+        What the field is called.
+    context
+        Where secrets are resolved, and the person is asked.
+    """
+
+    once = True
+
+    def __init__(self, reference: Mapping[str, Any], name: str, context: PluginContext) -> None:
+        self._reference, self._name, self._context = reference, name, context
+
+    def value(self, spent: str) -> str:
+        """Return it.
+
+        Raises
+        ------
+        LoginFailed
+            If nobody can be asked now, or it was used before.
+        """
+        if "prompt" in self._reference:
+            if self._context.ask_now is None:
+                raise LoginFailed(
+                    f"The service asks for a one-time code ({self._name}), and nobody can be asked for it here.",
+                    hint="Log in at a terminal first: argosy login CONFIG",
+                )
+            code = self._context.ask_now(self._reference["prompt"]).strip()
+            self._context.on_secret(code)
+            return code
+        code = self._context.secret(self._reference).reveal().strip()
+        if code == spent:
+            raise LoginFailed(
+                f"The one-time code for the field {self._name} was used before, and nothing was sent.",
+                hint="Put a new one there, then: argosy login CONFIG",
+            )
+        return code
+
+
+@dataclass(frozen=True, slots=True)
+class Totp:
+    """A key for codes by the time (RFC 6238), as authenticator apps have it.
+
+    Parameters
+    ----------
+    key
+        Shared with the service.
+    algorithm
+        The hash of the HMAC: ``sha1``, ``sha256`` or ``sha512``.
+    digits
+        How many digits a code has.
+    period
+        Seconds for which a code stands.
+    """
+
+    key: bytes = field(repr=False)
+    algorithm: str = "sha1"
+    digits: int = 6
+    period: int = 30
+
+    def at(self, now: float) -> str:
+        """Return the code of a moment, in seconds since the epoch (RFC 4226 section 5.3)."""
+        digest = hmac.digest(self.key, struct.pack(">Q", int(now // self.period)), self.algorithm)
+        (number,) = struct.unpack_from(">I", digest, digest[-1] & 0xF)
+        return f"{(number & 0x7FFFFFFF) % 10**self.digits:0{self.digits}}"
+
+    @classmethod
+    def read(cls, text: str) -> Totp:
+        """Return the key that a text holds: base32, or an ``otpauth://`` URI.
+
+        Raises
+        ------
+        ValueError
+            If it holds none.
+        """
+        if not text.lower().startswith("otpauth:"):
+            return cls(_base32(text))
+        parts = urlsplit(text)
+        if parts.netloc.lower() != "totp":
+            raise ValueError("not by the time")
+        found = dict(parse_qsl(parts.query))
+        algorithm = found.get("algorithm", "SHA1").lower()
+        digits, period = int(found.get("digits", 6)), int(found.get("period", 30))
+        if algorithm not in ("sha1", "sha256", "sha512") or not 6 <= digits <= 10 or not 1 <= period <= 300:
+            raise ValueError("unknown parameters")
+        return cls(_base32(found["secret"]), algorithm, digits, period)
+
+
+def _base32(text: str) -> bytes:
+    letters = "".join(text.split()).replace("-", "").rstrip("=").upper()
+    if not letters:
+        raise ValueError("empty")
+    return base64.b32decode(letters + "=" * (-len(letters) % 8))
+
+
+def _read_key(key: Secret, name: str) -> Totp:
+    try:
+        return Totp.read(key.reveal().strip())
+    except (ValueError, KeyError):  # whatever it says may show the key
+        raise ConfigError(
+            f"The key for the codes of the field {name!r} is none: it should have the letters A to Z and the digits"
+            " 2 to 7, or be an otpauth://totp/ URI.",
+            hint='Take what the service shows for an authenticator app ("cannot scan the picture?").',
+        ) from None
