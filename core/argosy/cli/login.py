@@ -38,8 +38,6 @@ def login(config: str, forget: bool, excluded: tuple[str, ...]) -> None:
                 problems.append(problem)
                 if environment.pool.asked > 1:
                     click.echo(f"The session {name!r} is not logged in: {problem}", err=True)
-        for notice in getattr(environment.auth, "notices", ()):
-            click.echo(notice, err=True)
         if problems and (settings.strict or len(problems) == environment.pool.asked):
             raise problems[0]
 

@@ -97,3 +97,14 @@ def _suffixes() -> PublicSuffixList:
 def is_public_suffix(domain: str) -> bool:
     """Return whether people register names right below a domain: ``com``, ``co.uk``, ``github.io``."""
     return bool(_suffixes().is_public(domain))
+
+
+def site_of(host: str) -> str:
+    """Return the site that a host is part of: ``library.example`` of ``www.library.example``.
+
+    That is the name right below a public suffix, as people register it; an address, or a name like ``localhost``,
+    stands for itself.
+    """
+    if is_ip(host) or "." not in host:
+        return host
+    return _suffixes().privatesuffix(host) or host

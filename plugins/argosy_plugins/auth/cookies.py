@@ -1,35 +1,38 @@
-"""The auth ``cookies``: a session that was logged in elsewhere, imported from an exported cookie jar."""
+"""The auth ``cookies``: a session that was logged in elsewhere, imported from a browser or an exported jar."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from argosy.contracts import Auth, LoginSession, PluginContext, ResponseHead
 from argosy.cookies.cookie import Cookie
+from argosy.cookies.matching import site_of
 from argosy.errors import ConfigError, LoginFailed
 from argosy.hookspecs import hookimpl
 from argosy.refusals import REFUSAL_SCHEMA, RefusalRules
 from argosy.urls import check_url
+from argosy_plugins.auth._browsers import BROWSERS, browser_cookies
 from argosy_plugins.auth.jar_formats import Jar, NotAJar, Site, parse_jar
 
 _MAX_BYTES = 10 * 1024 * 1024
-_AGAIN = "Log in with the browser and export its cookies again."
+_AGAIN = "Log in with the browser, export its cookies again, then run: argosy login CONFIG"
+_AGAIN_THERE = "Log in with the browser, then run: argosy login CONFIG"
 
 
 class CookieImport(Auth):
-    """Puts the cookies of an exported jar into the session; it cannot log in again when they are refused.
+    """Puts the cookies of an exported jar, or of a browser, into the session.
 
-    Several jars, each of a login of its own, are as many sessions.
+    It cannot log in again when they are refused. Several jars, each of a login of its own, are as many sessions.
     """
 
     name = "cookies"
-    summary = "Cookies exported from a browser or another tool"
-    remedy = "Export the cookies from your browser again, then run: argosy login CONFIG"
+    summary = "Cookies from a browser, or exported from one or from another tool"
+    remedy = "Log in with the browser again, export its cookies if they come from a file, and run: argosy login CONFIG"
     options_schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "properties": {
@@ -44,12 +47,27 @@ class CookieImport(Auth):
                         "uniqueItems": True,
                     },
                 ],
-                "description": "The file: cookies.txt, a JSON list of cookies, or a JSON object of names and values."
-                " A list of files, each of a login of its own, makes as many sessions.",
+                "description": "The file: cookies.txt, a JSON list of cookies or storage state, or a JSON object of"
+                " names and values. A list of files, each of a login of its own, makes as many sessions.",
+            },
+            "browser": {
+                "enum": list(BROWSERS),
+                "description": "Instead of a file: the installed browser whose cookies of the site are taken. Needs"
+                " argosy[browser].",
+            },
+            "profile": {
+                "type": "string",
+                "minLength": 1,
+                "description": "The folder of the browser's profile, where it is not the one used last: what"
+                " about:profiles (Firefox) or chrome://version shows.",
             },
             "url": {
-                "type": "string",
-                "description": "A URL of the service, for cookies that do not say where they belong.",
+                "anyOf": [
+                    {"type": "string", "minLength": 1},
+                    {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
+                ],
+                "description": "A URL of the service, or several: only cookies of these sites are taken. Those that do"
+                " not say where they belong go to the first one.",
             },
             "domain": {
                 "type": "string",
@@ -58,28 +76,24 @@ class CookieImport(Auth):
             },
             "refusal": REFUSAL_SCHEMA,
         },
-        "required": ["path"],
+        "oneOf": [{"required": ["path"]}, {"required": ["browser"]}],
+        "dependentRequired": {"profile": ["browser"]},
+        "dependentSchemas": {"browser": {"anyOf": [{"required": ["url"]}, {"required": ["domain"]}]}},
         "not": {"required": ["url", "domain"]},
     }
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         super().__init__(options, context)
-        self._notices: dict[Path, list[str]] = {}
         self._imported: dict[Path, set[Cookie]] = {}
-        paths = [options["path"]] if isinstance(options["path"], str) else options["path"]
-        self._paths = [context.path(path) for path in paths]
+        given = options.get("path", [])
+        self._paths = [context.path(path) for path in ([given] if isinstance(given, str) else given)]
         if len({path.resolve() for path in self._paths}) < len(self._paths):
             raise ConfigError(
                 "The option path of the auth cookies names one file twice.",
                 hint="Each session needs an export of a login of its own.",
             )
-        self._site = _site(options)
+        self._sites = _sites(options)
         self._rules = RefusalRules.from_options(options)
-
-    @property
-    def notices(self) -> list[str]:
-        """What the person should know about the jars that were read: others can read it, or cookies were left out."""
-        return [notice for notices in self._notices.values() for notice in notices]
 
     @property
     def can_login(self) -> bool:
@@ -89,7 +103,7 @@ class CookieImport(Auth):
     @property
     def session_count(self) -> int:
         """One session for each file."""
-        return len(self._paths)
+        return len(self._paths) or 1
 
     def login(self, session: LoginSession) -> None:
         """Put the cookies of the session's jar into it.
@@ -97,14 +111,17 @@ class CookieImport(Auth):
         Raises
         ------
         ConfigError
-            If the cookies do not say where they belong, and the configuration does not either.
+            If the cookies do not say where they belong, and the configuration does not either, or if something is
+            not installed.
         LoginFailed
-            If the file cannot be read, has no cookies that are still good, or has the cookies of another one.
+            If they cannot be read, have expired, are for another site, or are those of another session.
         """
+        if not self._paths:
+            session.add_cookies(self._from_browser())
+            return
         # where there is one file, nothing needs to know that there could be several
         path = self._paths[session.number - 1] if len(self._paths) > 1 else self._paths[0]
-        self._notices.pop(path, None)
-        cookies = self._import(path)
+        cookies = self._from_file(path)
         for other in self._paths:
             if other != path and set(cookies) == self._imported.get(other):
                 raise LoginFailed(
@@ -118,19 +135,27 @@ class CookieImport(Auth):
         """Return whether the response says that the imported session is not accepted."""
         return self._rules.is_refusal(response)
 
-    def _import(self, path: Path) -> list[Cookie]:
-        notices = self._notices[path] = []
-        text = _read(path, notices)
+    def _from_browser(self) -> list[Cookie]:
+        browser, profile = self.options["browser"], self.options.get("profile")
+        path, cookies = browser_cookies(
+            browser, None if profile is None else self.context.path(profile), self._is_wanted
+        )
+        if not cookies:
+            raise LoginFailed(
+                f"The browser {browser} has no cookies of {self._names()} in {path}.",
+                hint=f"Is that the right profile, and the right site? {_AGAIN_THERE}",
+            )
+        return self._good(cookies, str(path), _AGAIN_THERE)
+
+    def _from_file(self, path: Path) -> list[Cookie]:
+        text = _read(path, self.context.notice)
         try:
-            jar = parse_jar(text, self._site)
+            jar = parse_jar(text, self._sites[0] if self._sites else None)
         except NotAJar:
             raise LoginFailed(
                 f"The cookie file {path} was not recognised, so there is no session.",
                 hint="It should be cookies.txt, a JSON list of cookies, or a JSON object of names and values.",
             ) from None
-        return self._good(jar, path, notices)
-
-    def _good(self, jar: Jar, path: Path, notices: list[str]) -> list[Cookie]:
         if jar.homeless:
             raise ConfigError(
                 f"The cookies in {path} do not say which site they belong to.",
@@ -138,34 +163,72 @@ class CookieImport(Auth):
             )
         if not jar.cookies:
             raise LoginFailed(f"The cookie file {path} has no cookies in it.", hint=_AGAIN)
-        now = time.time()
-        good = [cookie for cookie in jar.cookies if not cookie.expired(now)]
-        if not good:
-            raise LoginFailed(f"All {len(jar.cookies)} cookies in {path} have expired.", hint=_AGAIN)
+        self._tell_left_out(jar, path)
+        return self._good(self._of_the_site(jar.cookies, path), str(path), _AGAIN)
+
+    def _tell_left_out(self, jar: Jar, path: Path) -> None:
         if jar.left_out:
-            places = ", ".join(jar.left_out[:5]) + (", ..." if len(jar.left_out) > 5 else "")
-            notices.append(f"In {path}, these are not cookies and were left out: {places}.")
+            self.context.notice(f"In {path}, these are not cookies and were left out: {_some(jar.left_out)}.")
+
+    def _of_the_site(self, cookies: list[Cookie], path: Path) -> list[Cookie]:
+        found = {site_of(cookie.domain) for cookie in cookies}
+        if not self._sites:
+            if len(found) > 1:
+                self.context.notice(
+                    f"The cookies in {path} are those of {len(found)} sites ({_some(sorted(found))}), and all are kept."
+                    ' To keep those of the service alone, name it beside the path: "url".'
+                )
+            return cookies
+        wanted = [cookie for cookie in cookies if self._is_wanted(cookie.domain)]
+        if not wanted:
+            raise LoginFailed(
+                f"The cookies in {path} are for another site: {_some(sorted(found))}, and none are for {self._names()}.",
+                hint="Export the cookies of the site that you download from, or correct the option url.",
+            )
+        return wanted
+
+    def _good(self, cookies: list[Cookie], place: str, again: str) -> list[Cookie]:
+        now = time.time()
+        good = [cookie for cookie in cookies if not cookie.expired(now)]
+        if not good:
+            raise LoginFailed(f"All {len(cookies)} cookies in {place} have expired.", hint=again)
+        if len(good) < len(cookies):
+            names = sorted({cookie.name for cookie in cookies if cookie not in good})
+            self.context.notice(f"In {place}, these cookies have expired and were left out: {_some(names)}.")
         return good
 
+    def _is_wanted(self, host: str) -> bool:
+        return site_of(host) in {site_of(site.domain) for site in self._sites}
 
-def _site(options: Mapping[str, Any]) -> Site | None:
-    if (url := options.get("url")) is not None:
+    def _names(self) -> str:
+        return ", ".join(site.domain for site in self._sites)
+
+
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def _sites(options: Mapping[str, Any]) -> list[Site]:
+    given = options.get("url", [])
+    sites = []
+    for url in [given] if isinstance(given, str) else given:
         if (problem := check_url(url)) is not None:
             raise ConfigError(
                 f"The option url of the auth cookies {problem}.", hint="Name the service's URL."
             )
         parts = urlsplit(url)
-        return Site(parts.hostname or "", host_only=True, secure=parts.scheme.lower() == "https")
+        sites.append(Site(parts.hostname or "", host_only=True, secure=parts.scheme.lower() == "https"))
     if (domain := options.get("domain")) is not None:
         if "/" in domain or ":" in domain:
             raise ConfigError(
                 "The option domain of the auth cookies is not a domain.", hint="Write it as library.example."
             )
-        return Site(domain, host_only=False, secure=False)
-    return None
+        sites.append(Site(domain.strip().lstrip(".").lower(), host_only=False, secure=False))
+    return sites
 
 
-def _read(path: Path, notices: list[str]) -> str:
+def _read(path: Path, notice: Callable[[str], None]) -> str:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -181,7 +244,7 @@ def _read(path: Path, notices: list[str]) -> str:
             hint="Check that it is a file, and that you may read it.",
         ) from None
     if os.name == "posix" and mode & 0o077:
-        notices.append(f"The cookie file {path} can be read by other users; run: chmod 600 '{path}'")
+        notice(f"The cookie file {path} can be read by other users; run: chmod 600 '{path}'")
     try:
         return raw.decode() if len(raw) <= _MAX_BYTES else "?"
     except UnicodeDecodeError:

@@ -143,6 +143,11 @@ def _add(jar: Jar, entry: object, place: str, site: Site | None) -> None:
         jar.cookies.append(cookie)
 
 
+def entry_cookie(entry: Mapping[str, Any]) -> Cookie | None:
+    """Return the cookie of an object with a ``domain`` and a ``name``, as exports have it; None where it is none."""
+    return _json_cookie(entry, entry.get("domain"), None)
+
+
 def _json_cookie(entry: Mapping[str, Any], domain: object, site: Site | None) -> Cookie | None:
     value, path = entry.get("value", ""), entry.get("path") or "/"
     if domain:
@@ -150,6 +155,8 @@ def _json_cookie(entry: Mapping[str, Any], domain: object, site: Site | None) ->
         secure = entry.get("secure", False)
     elif site is not None:
         domain, host_only, secure = site.domain, site.host_only, entry.get("secure", site.secure)
+    else:
+        return None
     if not (isinstance(value, str) and isinstance(path, str) and isinstance(domain, str)):
         return None
     found = next((entry[key] for key in _EXPIRES_KEYS if entry.get(key) is not None), None)

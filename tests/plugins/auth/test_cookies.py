@@ -10,23 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy import PluginContext
+from argosy.config.check import check
 from argosy.cookies.cookie import Cookie
 from argosy.errors import ArgosyError, ConfigError, LoginFailed
+from argosy.registry import Registry
 from argosy_plugins.auth.cookies import CookieImport
 from argosy_plugins.auth.jar_formats import NotAJar, parse_jar
 
 FUTURE = int(time.time()) + 86400
 
 
-def load(
-    tmp_path: Path, session: Any, content: str | bytes, mode: int = 0o600, **options: Any
-) -> CookieImport:
+def load(tmp_path: Path, session: Any, content: str | bytes, mode: int = 0o600, **options: Any) -> list[str]:
+    """Import a jar; return what the person is told."""
     path = tmp_path / "jar"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     path.chmod(mode)
-    auth = CookieImport({"path": "jar", **options}, PluginContext(base=tmp_path))
+    notices: list[str] = []
+    auth = CookieImport({"path": "jar", **options}, PluginContext(base=tmp_path, notice=notices.append))
+    assert auth.can_login is False
     auth.login(session)
-    return auth
+    return notices
 
 
 def test_a_netscape_file_is_read(tmp_path: Path, session: Any) -> None:
@@ -39,7 +42,7 @@ def test_a_netscape_file_is_read(tmp_path: Path, session: Any) -> None:
         f"h.example\tFALSE\t/\tFALSE\t{FUTURE}000\tmilli\tv\n"
         "h.example\tFALSE\t/\tFALSE\t1000\tpast\tgone\n"
     )
-    auth = load(tmp_path, session, text)
+    notices = load(tmp_path, session, text)
     assert session.added == [
         Cookie("token", "a=b c", "h.example", "/app", FUTURE, secure=True, http_only=True, host_only=False),
         Cookie("session", "S", "h.example"),
@@ -47,8 +50,7 @@ def test_a_netscape_file_is_read(tmp_path: Path, session: Any) -> None:
         Cookie("spaced", "v", "h.example", expires=FUTURE + 0.5),
         Cookie("milli", "v", "h.example", expires=FUTURE),
     ]
-    assert auth.notices == []
-    assert auth.can_login is False
+    assert notices == [f"In {tmp_path / 'jar'}, these cookies have expired and were left out: past."]
 
 
 def test_a_list_of_a_browser_extension_is_read(tmp_path: Path, session: Any) -> None:
@@ -119,14 +121,13 @@ def test_each_of_several_files_is_a_session(tmp_path: Path, session: Any) -> Non
         (tmp_path / f"jar-{number}").write_text(f"h\tFALSE\t/\tFALSE\t0\ta\t{number}")
     (tmp_path / "jar-2").chmod(0o644)
     (tmp_path / "jar-1").chmod(0o600)
-    auth = CookieImport({"path": ["jar-1", "jar-2"]}, PluginContext(base=tmp_path))
+    notices: list[str] = []
+    auth = CookieImport({"path": ["jar-1", "jar-2"]}, PluginContext(base=tmp_path, notice=notices.append))
     assert auth.session_count == 2
     for session.number in (1, 2):
         auth.login(session)
     assert [cookie.value for cookie in session.added] == ["1", "2"]
-    assert [("jar-2" in notice, "chmod" in notice) for notice in auth.notices] == [(True, True)]
-    auth.login(session)
-    assert len(auth.notices) == 1, "an import that is repeated says it once"
+    assert [("jar-2" in notice, "chmod" in notice) for notice in notices] == [(True, True)]
 
 
 def test_one_session_is_not_used_twice(tmp_path: Path, session: Any) -> None:
@@ -155,6 +156,55 @@ def test_a_missing_or_unreadable_file_is_named(tmp_path: Path, session: Any) -> 
         auth.login(session)
 
 
+TWO_SITES = "www.h.co.uk\tFALSE\t/\tFALSE\t0\ta\t1\n.h.co.uk\tTRUE\t/\tFALSE\t0\tb\t2\n.ads.co.uk\tTRUE\t/\tFALSE\t0\tc\t3\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"url": "https://files.h.co.uk/books"}, ["a", "b"]),
+        ({"url": ["https://h.co.uk/", "https://ads.co.uk/"]}, ["a", "b", "c"]),
+        ({"domain": "ads.co.uk"}, ["c"]),
+        ({}, ["a", "b", "c"]),
+    ],
+)
+def test_cookies_of_the_site_alone_are_taken(
+    tmp_path: Path, session: Any, options: dict[str, Any], names: list[str]
+) -> None:
+    notices = load(tmp_path, session, TWO_SITES, **options)
+    assert [cookie.name for cookie in session.added] == names
+    assert ["are those of 2 sites (ads.co.uk, h.co.uk)" in notice for notice in notices] == [True] * (
+        not options
+    )
+
+
+def test_a_jar_of_another_site_says_whose_it_is(tmp_path: Path, session: Any) -> None:
+    with pytest.raises(
+        LoginFailed, match=r"another site: ads.co.uk, h.co.uk, and none are for x.co.uk. Export"
+    ):
+        load(tmp_path, session, TWO_SITES, url="https://x.co.uk/")
+    assert session.added == []
+
+
+@pytest.mark.parametrize(
+    ("options", "good"),
+    [
+        ({"path": "a"}, True),
+        ({"browser": "firefox", "url": "https://h/"}, True),
+        ({"browser": "chromium", "profile": "p", "domain": "h"}, True),
+        ({"browser": "firefox"}, False),
+        ({"browser": "netscape", "url": "https://h/"}, False),
+        ({"path": "a", "browser": "firefox", "url": "https://h/"}, False),
+        ({"path": "a", "profile": "p"}, False),
+        ({"path": "a", "url": "https://h/", "domain": "h"}, False),
+        ({}, False),
+    ],
+)
+def test_the_options_go_together(options: dict[str, Any], good: bool) -> None:
+    problems = check({"auth": {"use": "cookies", **options}}, Registry.load(), "argosy.json")
+    assert (not problems) == good, problems
+
+
 @pytest.mark.parametrize(
     "options", [{"url": "h.example"}, {"url": "https://u:hunter2@h/"}, {"domain": "https://h"}]
 )
@@ -165,18 +215,15 @@ def test_a_site_that_is_none_is_refused(tmp_path: Path, options: dict[str, str])
 
 
 def test_a_jar_that_others_can_read_is_told(tmp_path: Path, session: Any) -> None:
-    auth = load(tmp_path, session, "h\tFALSE\t/\tFALSE\t0\ta\tb", mode=0o644)
-    assert len(auth.notices) == 1
-    assert "chmod 600" in auth.notices[0]
+    (notice,) = load(tmp_path, session, "h\tFALSE\t/\tFALSE\t0\ta\tb", mode=0o644)
+    assert "chmod 600" in notice
 
 
 def test_what_is_no_cookie_is_left_out_and_told(tmp_path: Path, session: Any) -> None:
     text = "h\tFALSE\t/\tFALSE\t0\ta\tb\nh\tMAYBE\t/\tFALSE\t0\ta\thunter2\nh\tFALSE\t/\tFALSE\tsoon\ta\tb\n"
-    auth = load(tmp_path, session, text)
+    notices = load(tmp_path, session, text)
     assert len(session.added) == 1
-    assert auth.notices == [
-        f"In {tmp_path / 'jar'}, these are not cookies and were left out: line 2, line 3."
-    ]
+    assert notices == [f"In {tmp_path / 'jar'}, these are not cookies and were left out: line 2, line 3."]
 
 
 @pytest.mark.parametrize("value", ["a\r\nX: y", "a\0", "a; b=c"])
@@ -216,9 +263,9 @@ def test_any_json_is_a_jar_or_none(value: object) -> None:
     assert all(isinstance(cookie.value, str) for cookie in jar.cookies)
 
 
-def test_a_refusal_is_judged_by_the_shared_rules(tmp_path: Path, session: Any) -> None:
+def test_a_refusal_is_judged_by_the_shared_rules(tmp_path: Path) -> None:
     from argosy import ResponseHead
 
-    auth = load(tmp_path, session, "h\tFALSE\t/\tFALSE\t0\ta\tb", refusal={"statuses": [419]})
-    assert auth.is_refusal(ResponseHead("https://h/1", "https://h/1", 419, {}))
+    auth = CookieImport({"path": "jar", "refusal": {"statuses": [418]}}, PluginContext(base=tmp_path))
+    assert auth.is_refusal(ResponseHead("https://h/1", "https://h/1", 418, {}))
     assert not auth.is_refusal(ResponseHead("https://h/1", "https://h/1", 403, {}))

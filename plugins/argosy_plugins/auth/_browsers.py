@@ -1,0 +1,240 @@
+"""The cookies of one site in the profile of an installed browser; nothing else is taken from it.
+
+Firefox and its kin keep cookies as they are, in SQLite, and those of the running session in a file beside it.
+Chromium and its kin encrypt them, with a key from the desktop's keyring: browser-cookie3 knows how.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from argosy.cookies.cookie import Cookie
+from argosy.errors import ConfigError, LoginFailed
+from argosy_plugins.auth.jar_formats import entry_cookie
+
+#: The browsers, by the names that browser-cookie3 has for them.
+CHROMIUMS = ("brave", "chrome", "chromium", "edge", "opera", "vivaldi")
+FIREFOXES = ("firefox", "librewolf")
+BROWSERS = (*CHROMIUMS, *FIREFOXES)
+
+_FOLDERS: Mapping[str, tuple[str, ...]] = {
+    "firefox": (
+        ".mozilla/firefox",
+        ".config/mozilla/firefox",
+        "snap/firefox/common/.mozilla/firefox",
+        ".var/app/org.mozilla.firefox/.mozilla/firefox",
+        "Library/Application Support/Firefox/Profiles",
+    ),
+    "librewolf": (
+        ".librewolf",
+        ".var/app/io.gitlab.librewolf-community/.librewolf",
+        "Library/Application Support/librewolf/Profiles",
+    ),
+}
+#: The first bytes of a file that Mozilla compressed with LZ4.
+_LZ4_MAGIC = b"mozLz40\0"
+_EXTRA = "Install what reads it: pip install 'argosy[browser]'."
+
+#: Whether a cookie of this host (without a leading dot) is wanted.
+Wanted = Callable[[str], bool]
+
+
+def browser_cookies(browser: str, profile: Path | None, wanted: Wanted) -> tuple[Path, list[Cookie]]:
+    """Return where a browser's cookies are, and those that are wanted.
+
+    Parameters
+    ----------
+    browser
+        One of `BROWSERS`.
+    profile
+        The profile's folder; None for the one that was used last.
+    wanted
+        Which cookies are taken.
+
+    Raises
+    ------
+    ConfigError
+        If something is not installed.
+    LoginFailed
+        If there is no such browser or profile, or its cookies cannot be read.
+    """
+    if browser in FIREFOXES:
+        path = _firefox_file(browser, profile)
+        return path, [*_from_firefox(path, wanted), *_from_running_firefox(path.parent, wanted)]
+    return _from_chromium(browser, profile, wanted)
+
+
+# -- Firefox
+
+
+def _firefox_file(browser: str, profile: Path | None) -> Path:
+    if profile is not None:
+        found = [profile / "cookies.sqlite"]
+    else:
+        folders = [Path.home() / folder for folder in _FOLDERS[browser]]
+        found = [path for folder in folders for path in folder.glob("*/cookies.sqlite")]
+        found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    if not found or not found[0].is_file():
+        place = f"in {profile}" if profile is not None else "on this account"
+        raise LoginFailed(
+            f"There are no cookies of {browser} {place}.",
+            hint='Name the folder that its page about:profiles shows as root directory: "profile".',
+        )
+    return found[0]
+
+
+def _from_firefox(path: Path, wanted: Wanted) -> Iterator[Cookie]:
+    # the running browser keeps its database locked, and what is newest in the log beside it
+    with tempfile.TemporaryDirectory(prefix="argosy-") as folder:  # readable for us alone
+        try:
+            for name in (path.name, f"{path.name}-wal"):
+                if path.with_name(name).exists():
+                    shutil.copyfile(path.with_name(name), Path(folder, name))
+            db = sqlite3.connect(Path(folder, path.name))
+            try:
+                yield from _rows(db, wanted)
+            finally:
+                db.close()
+        except (sqlite3.Error, OSError) as error:
+            raise _unreadable(path, error) from None
+
+
+def _rows(db: sqlite3.Connection, wanted: Wanted) -> Iterator[Cookie]:
+    columns = {row[1] for row in db.execute("PRAGMA table_info(moz_cookies)")}
+    # those of a container, of a private window or of a page within another site are another person's session
+    own = "originAttributes = ''" if "originAttributes" in columns else "1"
+    query = f"SELECT host, name, value, path, expiry, isSecure, isHttpOnly FROM moz_cookies WHERE {own}"  # noqa: S608 - of constants
+    for host, name, value, place, expiry, secure, http_only in db.execute(query):
+        if wanted(str(host).lstrip(".")):
+            cookie = entry_cookie(
+                {
+                    "domain": host,
+                    "name": name,
+                    "value": value,
+                    "path": place,
+                    "expires": expiry,
+                    "secure": bool(secure),
+                    "httpOnly": bool(http_only),
+                }
+            )
+            if cookie is not None:
+                yield cookie
+
+
+def _from_running_firefox(profile: Path, wanted: Wanted) -> Iterator[Cookie]:
+    """Yield the cookies that end with the browser, which it keeps beside the others while it runs."""
+    files = [profile / "sessionstore-backups" / "recovery.jsonlz4", profile / "sessionstore.jsonlz4"]
+    path = next((path for path in files if path.exists()), None)
+    if path is None:
+        return
+    try:
+        import lz4.block
+    except ImportError:
+        raise ConfigError(
+            "The browser keeps cookies in a compressed file, and what reads it is not installed.", hint=_EXTRA
+        ) from None
+    try:
+        raw = path.read_bytes()
+        state = json.loads(lz4.block.decompress(raw.removeprefix(_LZ4_MAGIC)))
+        entries = [entry for entry in state.get("cookies", []) if isinstance(entry["name"], str)]
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, lz4.block.LZ4BlockError):
+        raise LoginFailed(f"The session file {path} of the browser cannot be read.") from None
+    for entry in entries:
+        host = str(entry.get("host") or "")
+        if any((entry.get("originAttributes") or {}).values()) or not wanted(host.lstrip(".")):
+            continue
+        cookie = entry_cookie({**entry, "domain": host, "httpOnly": entry.get("httponly", False)})
+        if cookie is not None:
+            yield cookie
+
+
+# -- Chromium
+
+
+def _from_chromium(browser: str, profile: Path | None, wanted: Wanted) -> tuple[Path, list[Cookie]]:
+    try:
+        import browser_cookie3
+    except ImportError:
+        raise ConfigError(
+            f"The cookies of {browser} are encrypted, and what decrypts them is not installed.", hint=_EXTRA
+        ) from None
+    reader = getattr(browser_cookie3, browser.capitalize())
+    path = None if profile is None else _chromium_file(browser, profile)
+    try:
+        made = reader(cookie_file=None if path is None else str(path))
+        path = Path(made.cookie_file)
+        found: list[Any] = []
+        for host in _chromium_hosts(path, wanted):
+            made.domain_name = host
+            found += [cookie for cookie in made.load() if wanted(cookie.domain.lstrip("."))]
+    except KeyError as error:
+        if error.args != ("DBUS_SESSION_BUS_ADDRESS",):
+            raise
+        raise LoginFailed(
+            f"The key to the cookies of {browser} is in the desktop's keyring, which cannot be reached from here.",
+            hint="Run it in a terminal of that desktop, or export the cookies to a file.",
+        ) from None
+    # AttributeError: what the library comes to where the file is no database of a browser
+    except (
+        browser_cookie3.BrowserCookieError,
+        sqlite3.Error,
+        OSError,
+        RuntimeError,
+        AttributeError,
+    ) as error:
+        raise _unreadable(path or Path(browser), error) from None
+    cookies = {cookie.key: cookie for cookie in map(_of_library, found) if cookie is not None}
+    return path, list(cookies.values())
+
+
+def _chromium_file(browser: str, profile: Path) -> Path:
+    for place in ("Network/Cookies", "Cookies"):  # where it is now, and where it was
+        if (profile / place).is_file():
+            return profile / place
+    raise LoginFailed(
+        f"There are no cookies of {browser} in {profile}.",
+        hint='Name the folder that its page chrome://version shows as profile path: "profile".',
+    )
+
+
+def _chromium_hosts(path: Path, wanted: Wanted) -> list[str]:
+    """Return the hosts that have cookies and are wanted: the library takes a part of a name, not a judgement."""
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        return [
+            host
+            for (host,) in db.execute("SELECT DISTINCT host_key FROM cookies")
+            if wanted(host.lstrip("."))
+        ]
+    finally:
+        db.close()
+
+
+def _of_library(found: Any) -> Cookie | None:
+    return entry_cookie(
+        {
+            "domain": found.domain,
+            "name": found.name,
+            "value": found.value,
+            "path": found.path,
+            "expires": found.expires,
+            "secure": bool(found.secure),
+            "httpOnly": found.has_nonstandard_attr("HTTPOnly"),
+        }
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> LoginFailed:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return LoginFailed(
+        f"The cookies in {path} cannot be read: {reason}.",
+        hint="Check the profile, or export the cookies from the browser to a file.",
+    )
