@@ -1,4 +1,4 @@
-"""Logins at services made with Flask and Django, whose session is replaced with every response."""
+"""Sessions of services made with Flask and Django, which are replaced with every response."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import concurrent.futures
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 import argosy
+from argosy.html_forms import parse_page
 from servers.rules import PASSWORD, USER, book
 from servers.service import Service, Tally, start
 
@@ -22,22 +24,77 @@ ITEMS = 50
 PAGES = {"flask_library": ("/login", "user"), "django_library": ("/accounts/login/", "username")}
 FOUR = {"use": "multiprocess", "processes": 4}
 
+Named = tuple[str, Service]
+
 
 @pytest.fixture(params=PAGES)
-def service(request: pytest.FixtureRequest) -> Iterator[tuple[str, Service]]:
+def service(request: pytest.FixtureRequest) -> Iterator[Named]:
     with start(request.param) as service:
         yield request.param, service
 
 
-def configuration(root: Path, name: str, service: Service, **options: Any) -> Path:
-    """Write a manifest of all the books and a configuration for it."""
-    service.manifest(root / "books.jsonl", ITEMS)
-    (root / "password").write_text(PASSWORD, "utf-8")
+def form_login(root: Path, named: Named) -> dict[str, Any]:
+    """Return the options that log in by the form."""
+    name, service = named
     page, user = PAGES[name]
+    (root / "password").write_text(PASSWORD, "utf-8")
     fields = {user: USER, "password": {"file": "password"}}
+    return {"use": "form-login", "url": service.url + page, "fields": fields}
+
+
+def browse(named: Named) -> list[dict[str, Any]]:
+    """Log in as a browser does; return its cookies as an extension exports them."""
+    name, service = named
+    page, user = PAGES[name]
+    with requests.Session() as http:
+        http.trust_env = False
+        shown = parse_page(http.get(service.url + page, timeout=30).text)
+        fields = dict(next(form.fields for form in shown.forms if form.passwords))
+        answer = http.post(service.url + page, {**fields, user: USER, "password": PASSWORD}, timeout=30)
+        assert answer.ok
+        host = urlsplit(service.url).hostname
+        return [{"name": c.name, "value": c.value, "domain": host, "path": "/"} for c in http.cookies]
+
+
+def netscape(cookies: list[dict[str, Any]]) -> str:
+    lines = [f"{c['domain']}\tFALSE\t{c['path']}\tFALSE\t0\t{c['name']}\t{c['value']}" for c in cookies]
+    return "\n".join(["# Netscape HTTP Cookie File", *lines])
+
+
+def dictionary(cookies: list[dict[str, Any]]) -> str:
+    return json.dumps({cookie["name"]: cookie["value"] for cookie in cookies})
+
+
+def storage_state(cookies: list[dict[str, Any]]) -> str:
+    return json.dumps({"cookies": [{**c, "expires": -1, "sameSite": "Lax"} for c in cookies], "origins": []})
+
+
+EXPORTS: dict[str, Callable[[list[dict[str, Any]]], str]] = {
+    "netscape": netscape,
+    "extension": json.dumps,
+    "dictionary": dictionary,
+    "storage state": storage_state,
+}
+
+
+def imported(root: Path, named: Named, export: str = "netscape") -> dict[str, Any]:
+    """Return the options that import the cookies of a browser."""
+    (root / "jar").write_text(EXPORTS[export](browse(named)), "utf-8")
+    (root / "jar").chmod(0o600)
+    return {"use": "cookies", "path": "jar", "url": named[1].url}
+
+
+AUTHS = {"form-login": form_login, "cookies": imported}
+
+
+def configuration(
+    root: Path, service: Service, auth: dict[str, Any], items: int = ITEMS, **options: Any
+) -> Path:
+    """Write a manifest of the books and a configuration for it."""
+    service.manifest(root / "books.jsonl", items)
     config = {
         "source": {"use": "manifest", "path": "books.jsonl"},
-        "auth": {"use": "form-login", "url": service.url + page, "fields": fields},
+        "auth": auth,
         "cookie_store": {"use": "json-file", "path": "cookies.json"},
         "directory": "library",
         "max_workers": 8,
@@ -48,9 +105,9 @@ def configuration(root: Path, name: str, service: Service, **options: Any) -> Pa
     return file
 
 
-def missing(root: Path) -> list[int]:
+def missing(root: Path, items: int = ITEMS) -> list[int]:
     """Return which of the books are not there as they must be."""
-    paths = {number: root / "library" / f"b{number}" / f"{number}.bin" for number in range(ITEMS)}
+    paths = {number: root / "library" / f"b{number}" / f"{number}.bin" for number in range(items)}
     return [n for n, path in paths.items() if not path.exists() or path.read_bytes() != book(n)]
 
 
@@ -61,57 +118,87 @@ def in_a_terminal(file: Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.parametrize("auth", AUTHS)
 @pytest.mark.parametrize("strategy", ["threads", FOUR], ids=["8 threads", "4 processes"])
-def test_50_items_on_one_login(service: tuple[str, Service], tmp_path: Path, strategy: Any) -> None:
-    name, library = service
+def test_50_items_on_one_login(service: Named, tmp_path: Path, auth: str, strategy: Any) -> None:
     workers = 8 if strategy == "threads" else 4
-    report = argosy.download(configuration(tmp_path, name, library, strategy=strategy, max_workers=workers))
+    options = AUTHS[auth](tmp_path, service)
+    file = configuration(tmp_path, service[1], options, strategy=strategy, max_workers=workers)
+    report = argosy.download(file)
     assert (report.counts.done, report.logins, missing(tmp_path)) == (ITEMS, 1, [])
-    assert library.tally() == Tally(accepted=ITEMS, logins=1, refused=0, replaced_tokens_sent=0)
+    assert service[1].tally() == Tally(accepted=ITEMS, logins=1, refused=0, replaced_tokens_sent=0)
 
 
-def test_two_terminals_on_one_login(service: tuple[str, Service], tmp_path: Path) -> None:
-    name, library = service
-    file = configuration(tmp_path, name, library, max_workers=4)
+@pytest.mark.parametrize("auth", AUTHS)
+def test_two_terminals_on_one_login(service: Named, tmp_path: Path, auth: str) -> None:
+    file = configuration(tmp_path, service[1], AUTHS[auth](tmp_path, service), max_workers=4)
     terminals = [in_a_terminal(file) for _ in range(2)]
     for terminal in terminals:
         out, err = terminal.communicate(timeout=100)
         assert terminal.returncode == 0, out + err
     assert missing(tmp_path) == []
-    assert library.tally() == Tally(accepted=ITEMS, logins=1, refused=0, replaced_tokens_sent=0)
+    assert service[1].tally() == Tally(accepted=ITEMS, logins=1, refused=0, replaced_tokens_sent=0)
 
 
-def test_a_session_that_the_service_ends_costs_one_login(
-    service: tuple[str, Service], tmp_path: Path
-) -> None:
-    name, library = service
-    ended: list[str] = []
+@pytest.mark.parametrize("export", EXPORTS)
+def test_each_form_of_a_jar_is_a_session(tmp_path: Path, export: str) -> None:
+    with start("flask_library") as library:
+        options = imported(tmp_path, ("flask_library", library), export)
+        report = argosy.download(configuration(tmp_path, library, options, items=5))
+        assert (report.counts.done, missing(tmp_path, 5)) == (5, [])
+        assert library.tally() == Tally(accepted=5, logins=1, refused=0, replaced_tokens_sent=0)
+
+
+def test_a_session_that_the_service_ends_costs_one_login(service: Named, tmp_path: Path) -> None:
+    library = service[1]
+    ended: list[str | None] = []
 
     def on_event(event: argosy.Event) -> None:
         if event.kind == "item.finished" and not ended:
-            ended.append(event.item or "")
+            ended.append(event.item)
             library.expire()
 
-    report = argosy.download(configuration(tmp_path, name, library), on_event)
+    report = argosy.download(configuration(tmp_path, library, form_login(tmp_path, service)), on_event)
     counts = library.tally()
     assert (report.counts.done, missing(tmp_path)) == (ITEMS, [])
     assert (counts.logins, report.logins, counts.replaced_tokens_sent) == (2, 2, 0)
     assert counts.refused >= 1
 
 
-def test_the_services_notice_a_replaced_token(service: tuple[str, Service], tmp_path: Path) -> None:
-    """Without a lease the same downloads fail: the services would see it."""
-    name, library = service
-    page, user = PAGES[name]
-    http = requests.Session()
-    http.trust_env = False
-    from argosy.html_forms import parse_page
+def test_an_imported_session_that_ends_is_imported_again(tmp_path: Path) -> None:
+    """As the message says it."""
+    with start("flask_library") as library:
+        named = "flask_library", library
+        file = configuration(tmp_path, library, imported(tmp_path, named), items=5, force_redownload=True)
+        assert argosy.download(file).counts.done == 5
+        library.expire()
+        with pytest.raises(argosy.ArgosyError, match=r"run: argosy login CONFIG") as caught:
+            argosy.download(file)
+        assert caught.value.exit_code == 3
+        imported(tmp_path, named)
+        argosy.login(file)
+        assert argosy.download(file).counts.done == 5
+        assert library.tally().replaced_tokens_sent == 0
 
-    form = parse_page(http.get(library.url + page, timeout=30).text)
-    fields = dict(next(form.fields for form in form.forms if form.passwords))
-    answer = http.post(library.url + page, {**fields, user: USER, "password": PASSWORD}, timeout=30)
-    assert (answer.ok, library.tally().logins) == (True, 1)
-    cookies = dict(http.cookies)
+
+@pytest.mark.parametrize("strategy", ["threads", FOUR], ids=["threads", "processes"])
+def test_a_jar_of_another_site_says_whose_it_is(tmp_path: Path, strategy: Any) -> None:
+    """Even where the service gives everybody cookies, for its login page."""
+    with start("flask_library") as library:
+        (tmp_path / "jar").write_text("other.example\tFALSE\t/\tFALSE\t0\tsid\t1\n")
+        auth = {"use": "cookies", "path": "jar"}
+        report = argosy.download(
+            configuration(tmp_path, library, auth, items=8, strategy=strategy, max_workers=4)
+        )
+    assert report.counts.failed == 8
+    told = f"has no cookie for {library.url}: its cookies are for other.example."
+    assert all(told in failure.message for _, _, failure in report.failures)
+
+
+def test_the_services_notice_a_replaced_token(service: Named) -> None:
+    """Without a lease the same downloads fail: the services would see it."""
+    library = service[1]
+    cookies = {cookie["name"]: cookie["value"] for cookie in browse(service)}
 
     def get(number: int) -> int:
         url = f"{library.url}/books/{number}.bin"

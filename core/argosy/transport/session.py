@@ -194,8 +194,8 @@ class AuthorizedSession(PlainSession):
                     response.content  # noqa: B018 - reads the body, as requests does
                 return response
             discard(response)
-            if self._went_without(response):
-                raise self._nothing_for(first)
+            if (error := self._nothing_for(response)) is not None:
+                raise error
             # one that another login has ended says nothing of this request
             renewed = refused_issue not in (None, stamp.issue) and not self.keeper.is_suspect
             if renewed:
@@ -279,20 +279,20 @@ class AuthorizedSession(PlainSession):
                 exhaust(response)  # or its lease would end in doubt
             response.close()
 
-    def _went_without(self, response: requests.Response) -> bool:
-        """Return whether the session has cookies, and none of them is for where a request and its redirects went."""
+    def _nothing_for(self, response: requests.Response) -> Refused | None:
+        """Return the error of a request that went where the session has nothing for, nor had its redirects."""
         record = self.keeper.store.read(self.keeper.session)
         if self.auth is not None or record is None or record.headers or not record.cookies:
-            return False
-        places = [hop.request.url or "" for hop in (*response.history, response)]
-        return not any(jar.concerns(record.cookies, place) for place in places)
-
-    def _nothing_for(self, first: requests.Response) -> Refused:
-        record = self.keeper.store.read(self.keeper.session)
-        places = sorted({jar.place_of(cookie) for cookie in record.cookies}) if record else []
+            return None
+        # the others of a session that was imported came later: anybody gets those
+        ours = tuple(cookie for cookie in record.cookies if cookie.scheme is None) or record.cookies
+        hops = [hop.request.url or "" for hop in (*response.history, response)]
+        if any(jar.concerns(ours, hop) for hop in hops):
+            return None
+        places = sorted({jar.place_of(cookie) for cookie in ours})
         shown = ", ".join(places[:5]) + (", ..." if len(places) > 5 else "")
         return Refused(
-            f"The service refuses this, and the session has no cookie for {origin_of(first.request.url or '')}:"
+            f"The service refuses this, and the session has no cookie for {origin_of(hops[0])}:"
             f" its cookies are for {shown}.",
             kind="refused",
             hint="Log in at that site, or import the cookies of it.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,12 @@ MAX_PAGE = 2 * 1024 * 1024
 #: Pages with a form, one after the other, at most.
 MAX_PAGES = 6
 _MAX_REDIRECTS = 10
+# what services call the field for a code
+_CODE = re.compile(
+    r"\A(?:code|(?:[a-z]+[\[._-])?(?:(?:t?otp|mfa|[2t]fa)(?:[-_]\w+)?|passcode|one[-_]?time\w*|two[-_]?factor\w*"
+    r"|(?:verification|security|auth|authentication)[-_]?code)\]?)\Z",
+    re.I,
+)
 # what a script would send on from an identity provider to the service: SAML 2.0 bindings section 3.5, OAuth 2.0 Form
 # Post Response Mode
 _SENT_ON = (frozenset({"SAMLResponse"}), frozenset({"code", "state"}), frozenset({"id_token", "state"}))
@@ -147,9 +154,11 @@ class FormExchange:
             for form in [form for form in page.forms if form.passwords] + ours:
                 return form
             missing = f"no form with a password field, or with {' or '.join(self.values)}"
+        names = sorted({name for form in page.forms for name, _ in form.fields if name})
+        there = f"Its forms have the fields {', '.join(names)}. " if names else ""
         raise LoginFailed(
             f"The login page {_place(url)} has {missing} (it has {len(page.forms)} forms).",
-            hint="If a script makes the form, log in with the browser and use the auth cookies instead.",
+            hint=f"{there}If a script makes the form, log in with the browser and use the auth cookies instead.",
         )
 
     def _sent_on(self, answer: _Answer) -> _Answer:
@@ -222,12 +231,8 @@ class FormExchange:
         elif wish.text is not None:
             good, missing = wish.text in answer.text, f"without the text {wish.text!r}"
         else:
-            asked = [name for name, field in self.values.items() if not field.plain]
-            again = any(form.passwords or any(map(form.has, asked)) for form in parse_page(answer.text).forms)
-            never = [name for name in sent.left if not self.values[name].once]
-            good = answer.status < 400 and not again and not never
-            if again or never:
-                missing = "with a login form again" if again else f"and never asked for {', '.join(never)}"
+            missing = self._what_is_missing(answer, sent)
+            good = answer.status < 400 and not missing
         if good:
             return
         hint = "Check the user name and the password, by logging in with the browser."
@@ -238,6 +243,24 @@ class FormExchange:
             hint = f"The form has no field {', '.join(sent.unknown)}; it has {known}. {hint}"
         came = f"status {answer.status} from {_place(answer.url)}" + (f", {missing}" if missing else "")
         raise LoginFailed(f"The service did not accept the login: it answered with {came}.", hint=hint)
+
+    def _what_is_missing(self, answer: _Answer, sent: _Sent) -> str:
+        """Return what says that a login did not work, where the configuration does not say what would."""
+        forms = parse_page(answer.text).forms
+        asked = [name for name, field in self.values.items() if not field.plain]
+        if any(form.passwords or any(map(form.has, asked)) for form in forms):
+            return "with a login form again"
+        codes = [
+            name for form in forms if form.method == "post" for name, _ in form.fields if _CODE.match(name)
+        ]
+        if codes:
+            raise LoginFailed(
+                f"The login is not over: {_place(answer.url)} asks for {codes[0]}, which looks like a one-time code.",
+                hint='Name it among the fields: {"totp": ...} or {"one_time": {"prompt": ...}}. If it is none, say in'
+                " the option success what says that the login worked.",
+            )
+        never = [name for name in sent.left if not self.values[name].once]
+        return f"and never asked for {', '.join(never)}" if never else ""
 
 
 def _goes_into(form: Form, name: str, field: Field) -> bool:

@@ -151,7 +151,7 @@ class _Site(BaseHTTPRequestHandler):
 @pytest.fixture
 def chromium(tmp_path: Path) -> Iterator[str]:
     """Let a real Chromium visit a site under two names; return the last URL."""
-    need("chromium", "dbus-run-session")
+    need("chromium", "dbus-daemon")
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Site)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
     urls = [f"http://{host}:{server.server_address[1]}/" for host in ("127.0.0.1", "localhost")]

@@ -68,6 +68,12 @@ def test_a_code_that_the_service_does_not_ask_for_is_not_missed() -> None:
         assert service.counts() == {"logins": 1}
 
 
+def test_a_code_that_nobody_named_is_asked_for_in_vain() -> None:
+    found = r"asks for code, which looks like a one-time code. Name it among the fields"
+    with start("flask_library", code="next") as service, pytest.raises(LoginFailed, match=found):
+        log_in(auth(login_page(service)))
+
+
 def test_no_code_is_sent_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not by one plugin, and not by another one that knows what was kept with the session."""
     monkeypatch.setenv("KEY", f"otpauth://totp/ada?secret={KEY}&period=1")
