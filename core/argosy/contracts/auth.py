@@ -101,7 +101,8 @@ class Auth(Plugin):
         """Log in; the cookies in the session's jar are the new session.
 
         It is called with the session's lease held, so everybody waits for it: ask for secrets in
-        ``__init__``, and send requests only.
+        ``__init__``, and send requests only. What a person knows at that moment alone, a code that comes by mail, is
+        asked for by ``context.ask_now``, where there is one; then `can_login` is false.
 
         Raises
         ------
@@ -157,4 +158,8 @@ class Auth(Plugin):
 
     @abstractmethod
     def is_refusal(self, response: ResponseHead) -> bool:
-        """Return whether the response says that the session's token is not accepted."""
+        """Return whether the response says that the session's token is not accepted.
+
+        This is the judgement, and nothing overrules it; `argosy.refusals` has rules that most services keep to. Say
+        so only where another login would help.
+        """
