@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
@@ -76,8 +75,12 @@ def parse_start(start: bytes) -> Page:
     return parse_page(start.decode("utf-8", "replace")) if b"<" in start else Page([])
 
 
-# "0; url=/login"; a page that waits first is to be read (HTML Standard, "shared declarative refresh steps")
-_REFRESH = re.compile(r"\s*[01](?:\.[0-9]*)?\s*[;,]\s*url\s*=\s*(['\"]?)(.+?)\1\s*\Z", re.I | re.S)
+def _refresh(content: str) -> str:
+    """Return where ``0; url=/login`` leads; a page that waits first is to be read, and leads nowhere."""
+    delay, _, rest = content.strip().replace(",", ";", 1).partition(";")
+    name, _, url = rest.partition("=")
+    at_once = delay.strip().partition(".")[0] in ("0", "1")
+    return url.strip().strip("'\"") if at_once and name.strip().lower() == "url" else ""
 
 
 class _Parser(HTMLParser):
@@ -97,8 +100,7 @@ class _Parser(HTMLParser):
         if tag == "base" and not self.base:
             self.base = values.get("href", "")
         elif tag == "meta" and values.get("http-equiv", "").lower() == "refresh" and not self.refresh:
-            found = _REFRESH.match(values.get("content", ""))
-            self.refresh = found[2] if found else ""
+            self.refresh = _refresh(values.get("content", ""))
         elif tag == "form" and self._form is None:  # forms do not nest: an inner one is ignored
             self._begin(values)
         elif self._form is not None:

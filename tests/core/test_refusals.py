@@ -112,7 +112,14 @@ def test_a_page_that_sends_on_to_a_login_is_a_refusal() -> None:
     """By itself, or by a script that submits a form (SAML 2.0 bindings section 3.5)."""
     for content in ("0;url=/login", "0; URL='https://sso.h/login?back=1'", "1.5, url=login.php"):
         assert judged(start=f'<meta http-equiv="Refresh" content="{content}">'.encode()), content
-    for content in ("0;url=/2", "30;url=/login", "0", "url=/login"):
+    for content in (
+        "0;url=/2",
+        "30;url=/login",
+        "0",
+        "url=/login",
+        "0;to=/login",
+        "0;url=" + " " * 60000 + "x",
+    ):
         assert not judged(start=f"<meta http-equiv=refresh content='{content}'>".encode()), content
     saml = b"<form method=post action=https://idp/><input type=hidden name=SAMLRequest value=x></form>"
     assert judged(start=saml)

@@ -13,12 +13,12 @@ import pytest
 import requests
 
 import argosy
-from argosy.secrets import Secret
+from argosy import PluginContext
 from argosy.session import document
 from argosy.session.auto import QUIET
 from argosy.session.record import SessionRecord, Status
 from argosy.transport.scratch import open_session
-from argosy_plugins.auth.form_exchange import FormExchange, Success
+from argosy_plugins.auth.form_login import FormLogin
 from voyage import Voyage
 
 SetSail = Callable[..., Voyage]
@@ -167,15 +167,8 @@ def test_an_imported_jar_is_never_shared_unless_it_is_told(set_sail: SetSail) ->
     voyage = set_sail(items=QUIET + 10, discipline="static", max_workers=4, size=1000)
     server = voyage.server
     jar = open_session((10.0, 20.0))
-    fields = {"user": Secret(server.user), "password": Secret(server.password)}
-    FormExchange(
-        http=jar.http,
-        url=server.login_url,
-        values=fields,
-        form=None,
-        success=Success(),
-        allow_other_origin=False,
-    ).run()
+    fields = {"user": server.user, "password": {"file": "password.txt"}}
+    FormLogin({"url": server.login_url, "fields": fields}, PluginContext(base=voyage.root)).login(jar)
     jar.http.close()
     export = voyage.root / "export.json"
     export.write_text(json.dumps({cookie.name: cookie.value for cookie in jar.cookies}), "utf-8")

@@ -39,6 +39,7 @@ _FOLDERS: Mapping[str, tuple[str, ...]] = {
 }
 #: The first bytes of a file that Mozilla compressed with LZ4.
 _LZ4_MAGIC = b"mozLz40\0"
+_NAME_CHROMIUMS_PROFILE = 'Name the folder that its page chrome://version shows as profile path: "profile".'
 _EXTRA = "Install what reads it: pip install 'argosy[browser]'."
 
 #: Whether a cookie of this host (without a leading dot) is wanted.
@@ -53,7 +54,7 @@ def browser_cookies(browser: str, profile: Path | None, wanted: Wanted) -> tuple
     browser
         One of `BROWSERS`.
     profile
-        The profile's folder; None for the one that was used last.
+        The profile's folder; None for the one that was used last (Firefox), or its first one.
     wanted
         Which cookies are taken.
 
@@ -166,22 +167,30 @@ def _from_chromium(browser: str, profile: Path | None, wanted: Wanted) -> tuple[
         raise ConfigError(
             f"The cookies of {browser} are encrypted, and what decrypts them is not installed.", hint=_EXTRA
         ) from None
-    reader = getattr(browser_cookie3, browser.capitalize())
     path = None if profile is None else _chromium_file(browser, profile)
     try:
-        made = reader(cookie_file=None if path is None else str(path))
-        path = Path(made.cookie_file)
-        found: list[Any] = []
+        made = getattr(browser_cookie3, browser.capitalize())(cookie_file=None if path is None else str(path))
+    except browser_cookie3.BrowserCookieError:
+        raise LoginFailed(
+            f"There are no cookies of {browser} on this account.", hint=_NAME_CHROMIUMS_PROFILE
+        ) from None
+    except (
+        KeyError,
+        ValueError,
+        OSError,
+        RuntimeError,
+    ) as error:  # a KeyError where nothing says where the keyring is
+        raise LoginFailed(
+            f"The key to the cookies of {browser} is in the desktop's keyring, which cannot be reached from here"
+            f" ({type(error).__name__}).",
+            hint="Run it in a terminal of that desktop, or export the cookies to a file.",
+        ) from None
+    path = Path(made.cookie_file)
+    found: list[Any] = []
+    try:
         for host in _chromium_hosts(path, wanted):
             made.domain_name = host
             found += [cookie for cookie in made.load() if wanted(cookie.domain.lstrip("."))]
-    except KeyError as error:
-        if error.args != ("DBUS_SESSION_BUS_ADDRESS",):
-            raise
-        raise LoginFailed(
-            f"The key to the cookies of {browser} is in the desktop's keyring, which cannot be reached from here.",
-            hint="Run it in a terminal of that desktop, or export the cookies to a file.",
-        ) from None
     # AttributeError: what the library comes to where the file is no database of a browser
     except (
         browser_cookie3.BrowserCookieError,
@@ -190,7 +199,7 @@ def _from_chromium(browser: str, profile: Path | None, wanted: Wanted) -> tuple[
         RuntimeError,
         AttributeError,
     ) as error:
-        raise _unreadable(path or Path(browser), error) from None
+        raise _unreadable(path, error) from None
     cookies = {cookie.key: cookie for cookie in map(_of_library, found) if cookie is not None}
     return path, list(cookies.values())
 
@@ -201,7 +210,7 @@ def _chromium_file(browser: str, profile: Path) -> Path:
             return profile / place
     raise LoginFailed(
         f"There are no cookies of {browser} in {profile}.",
-        hint='Name the folder that its page chrome://version shows as profile path: "profile".',
+        hint=_NAME_CHROMIUMS_PROFILE,
     )
 
 

@@ -58,8 +58,8 @@ class CookieImport(Auth):
             "profile": {
                 "type": "string",
                 "minLength": 1,
-                "description": "The folder of the browser's profile, where it is not the one used last: what"
-                " about:profiles (Firefox) or chrome://version shows.",
+                "description": "The folder of the browser's profile: what about:profiles (Firefox) or chrome://version"
+                " shows. Without it, the one that Firefox used last, or Chromium's first one.",
             },
             "url": {
                 "anyOf": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -170,7 +170,8 @@ class FormExchange:
                 break
             action = strip_fragment(urljoin(urljoin(answer.url, page.base), form.action or answer.url))
             self._check_target(action, "The login is sent on to")
-            answer = self._submit(form, action, form.fields, answer.url)
+            onward = self._submit(form, action, form.fields, answer.url)
+            answer = replace(onward, cookies=onward.cookies | answer.cookies)
         return answer
 
     def _check_target(self, url: str, what: str) -> None:

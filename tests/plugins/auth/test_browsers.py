@@ -122,6 +122,22 @@ def test_a_profile_that_is_none_says_where_to_look(
         take(session, tmp_path, browser, profile="nowhere")
 
 
+@pytest.mark.parametrize("address", [None, "unix:path=/nowhere", "rubbish"])
+def test_a_keyring_out_of_reach_is_told(
+    session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str | None
+) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "Cookies").write_bytes(b"")
+    if address is None:
+        monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
+    else:
+        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
+    with pytest.raises(
+        LoginFailed, match=r"the desktop's keyring, which cannot be reached.*terminal of that"
+    ):
+        take(session, tmp_path, "chromium", profile="p")
+
+
 @pytest.mark.parametrize("what", ["cookies", "session"])
 def test_rubbish_in_a_profile_is_told(profile: Path, session: Any, tmp_path: Path, what: str) -> None:
     if what == "cookies":
@@ -135,10 +151,14 @@ def test_rubbish_in_a_profile_is_told(profile: Path, session: Any, tmp_path: Pat
 
 
 class _Site(BaseHTTPRequestHandler):
+    """Sends a browser that comes by the address of this machine on to its name; both set cookies."""
+
     def do_GET(self) -> None:
-        self.send_response(200)
+        host, _, port = self.headers["Host"].partition(":")
+        self.send_response(200 if host == "localhost" else 302)
         self.send_header("Set-Cookie", "token=T1; Max-Age=86400; Path=/; HttpOnly")
-        self.send_header("Set-Cookie", "brief=B1; Path=/books")
+        self.send_header("Set-Cookie", "shelf=S1; Max-Age=86400; Path=/books")
+        self.send_header("Location", f"http://localhost:{port}/")
         self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", "2")
         self.end_headers()
@@ -150,11 +170,12 @@ class _Site(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def chromium(tmp_path: Path) -> Iterator[str]:
-    """Let a real Chromium visit a site under two names; return the last URL."""
+    """Let a real Chromium visit a site under two names; return its URL."""
     need("chromium", "dbus-daemon")
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Site)
+    server.daemon_threads = True
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
-    urls = [f"http://{host}:{server.server_address[1]}/" for host in ("127.0.0.1", "localhost")]
+    url = f"http://127.0.0.1:{server.server_address[1]}/"
     command = [
         "chromium",
         "--headless",
@@ -163,12 +184,11 @@ def chromium(tmp_path: Path) -> Iterator[str]:
         "--disable-dev-shm-usage",
         "--no-first-run",
     ]
-    command += ["--password-store=basic", f"--user-data-dir={tmp_path / 'chromium'}", "--dump-dom"]
+    command += ["--password-store=basic", f"--user-data-dir={tmp_path / 'chromium'}", "--dump-dom", url]
     try:
-        for url in urls:
-            done = subprocess.run([*command, url], capture_output=True, text=True, timeout=100, check=True)
-            assert "hi" in done.stdout
-        yield urls[-1]  # the start of a browser ends the session cookies of the one before
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+        assert "hi" in done.stdout
+        yield url.replace("127.0.0.1", "localhost")
     finally:
         server.shutdown()
         server.server_close()
@@ -197,4 +217,4 @@ def test_a_real_chromium_gives_the_cookies_of_the_site(chromium: str, tmp_path: 
     record = argosy.open_store("json-file", path=tmp_path / "session.json").read("default")
     assert record is not None
     cookies = {(cookie.domain, cookie.name, cookie.value, cookie.path) for cookie in record.cookies}
-    assert cookies == {("localhost", "token", "T1", "/"), ("localhost", "brief", "B1", "/books")}
+    assert cookies == {("localhost", "token", "T1", "/"), ("localhost", "shelf", "S1", "/books")}
