@@ -108,6 +108,8 @@ def _conditions(schema: Mapping[str, Any], keyword: str) -> list[str]:
     if "exclusiveMaximum" in schema:
         words.append(f"below {schema['exclusiveMaximum']}")
     words += _size_words(schema)
+    if schema.get("maxProperties") == 1 and "properties" in schema:
+        words.append(f"with one of the keys {listed(list(schema['properties']))}")
     if "format" in schema:
         words.append(f"that is a {str(schema['format']).upper()}")
     if "pattern" in schema:

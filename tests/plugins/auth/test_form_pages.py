@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from argosy import PluginContext
 from argosy.config.check import check
@@ -152,6 +154,15 @@ def test_codes_are_those_of_the_rfc(algorithm: str, key: bytes, codes: dict[int,
     assert {now: totp.at(now) for now in codes} == codes
 
 
+@given(st.text() | st.text().map(lambda text: f"otpauth://totp/x?secret={KEY}&{text}"))
+def test_any_text_is_a_key_or_none(text: str) -> None:
+    try:
+        totp = Totp.read(text)
+    except (ValueError, KeyError):
+        return
+    assert len(totp.at(0)) == totp.digits
+
+
 @pytest.mark.parametrize("key", [KEY.lower(), " ".join([KEY[:4], KEY[4:]]), f"otpauth://totp/x?secret={KEY}"])
 def test_a_key_is_taken_as_services_show_it(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     import pyotp
@@ -189,6 +200,7 @@ def test_the_schema_knows_codes(name: str, value: object, good: bool) -> None:
     document = {"auth": {"use": "form-login", "url": "https://h/", "fields": {name: value}}}
     problems = check(document, Registry.load(), "argosy.json")
     assert (not problems) == good
+    assert good or 'with one of the keys "totp", "one_time"' in str(problems)
     assert "JBSW" not in str(problems)
 
 
