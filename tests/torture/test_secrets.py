@@ -58,7 +58,7 @@ GOSSIPS = """
         summary = "Tells the password and the tokens"
 
         def login(self, session):
-            password = self._fields["password"].reveal()
+            password = self._fields["password"].value("")
             tell(password)
             super().login(session)
             tell([cookie.value for cookie in session.cookies])
