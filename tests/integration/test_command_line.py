@@ -129,7 +129,8 @@ def test_status_shows_the_session_without_its_secrets(set_sail: SetSail) -> None
     assert voyage.run().returncode == 0
     shown = run("status", str(voyage.file))
     assert shown.returncode == 0
-    assert "default: idle, 1 logins" in shown.stdout
+    assert "default: idle, logged in" in shown.stdout
+    assert "1 logins" in shown.stdout
     stored = json.loads((voyage.root / "cookies.json").read_text("utf-8"))
     for cookie in stored["sessions"]["default"]["cookies"]:
         assert cookie["value"] not in shown.stdout
