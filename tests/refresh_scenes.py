@@ -12,7 +12,7 @@ from argosy.contracts import CookieStore, Release
 from argosy.errors import RefreshRefused, SessionInDoubt, TransferError
 from argosy.session.header_token import HeaderToken
 from argosy.session.keeper import SessionKeeper
-from argosy.session.login import Granted
+from argosy.session.login import Answered, Granted
 from argosy.session.policy import Discipline, Policy
 from argosy.session.record import SessionRecord, Status
 from interleavings import Actor, Run
@@ -167,7 +167,7 @@ class Session:
     def can_refresh(self, record: SessionRecord) -> bool:
         return "refresh_token" in record.credentials
 
-    def refresh(self, record: SessionRecord) -> Granted:
+    def refresh(self, record: SessionRecord, answered: Answered) -> Granted:
         ways = ["cannot connect", "sends, and it is lost"] if self.faults else []
         how = self.run.pause(["sends the refresh token", *ways])
         self.faults -= how in ways
@@ -185,7 +185,7 @@ class Session:
             raise TransferError("lost", kind="lost", unsent=False)
         return granted
 
-    def log_out(self, record: SessionRecord) -> bool:
+    def log_out(self, record: SessionRecord, answered: Answered) -> bool:
         raise RefreshRefused("nobody logs out here")
 
     # -- for the senders

@@ -15,6 +15,7 @@ import pytest
 import requests
 
 import argosy
+from argosy.errors import LoginFailed
 from argosy.html_forms import parse_page
 from servers.rules import PASSWORD, USER, book
 from servers.service import Service, Tally, start
@@ -138,6 +139,46 @@ def test_two_terminals_on_one_login(service: Named, tmp_path: Path, auth: str) -
         assert terminal.returncode == 0, out + err
     assert missing(tmp_path) == []
     assert service[1].tally() == Tally(accepted=ITEMS, logins=1, refused=0, replaced_tokens_sent=0)
+
+
+LOGOUTS: dict[str, Any] = {
+    "flask_library": {"url": "/logout"},
+    "django_library": {"url": "/", "form": "logout"},  # by POST alone, with a token against forgery
+}
+
+
+def test_logging_out(service: Named, tmp_path: Path) -> None:
+    name, library = service
+    where = {**LOGOUTS[name], "url": library.url + LOGOUTS[name]["url"]}
+    auth = form_login(tmp_path, service) | {"logout": where if "form" in where else where["url"]}
+    file = configuration(tmp_path, library, auth, items=3)
+    argosy.download(file)
+    assert argosy.logout(file) == {"default": True}
+    assert (library.counts()["logouts"], argosy.sessions(file), argosy.logout(file)) == (1, [], {})
+
+
+@pytest.mark.parametrize(
+    ("logout", "says"),
+    [
+        ({"url": "/", "form": "no-such-form"}, "has no form 'no-such-form'"),
+        ({"url": "/", "form": 7}, "has no form 7"),
+        ("/no-such-page", "did not log out .status 404"),
+    ],
+)
+def test_a_logout_that_does_not_work_keeps_the_session(tmp_path: Path, logout: Any, says: str) -> None:
+    with start("flask_library") as library:
+        where = (
+            {**logout, "url": library.url + logout["url"]}
+            if isinstance(logout, dict)
+            else library.url + logout
+        )
+        auth = form_login(tmp_path, ("flask_library", library)) | {"logout": where}
+        file = configuration(tmp_path, library, auth, items=3)
+        argosy.login(file)
+        with pytest.raises(LoginFailed, match=says):
+            argosy.logout(file)
+        assert len(argosy.sessions(file)) == 1
+        assert argosy.download(file).logins == 0
 
 
 @pytest.mark.parametrize("export", EXPORTS)

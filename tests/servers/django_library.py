@@ -25,6 +25,9 @@ urlpatterns: list[Any] = []
 _PAGE = """<!doctype html><title>Log in</title><form method="post">{% csrf_token %}{{ form.as_p }}
 <input type="hidden" name="next" value="{{ next }}"><button>Log in</button></form>"""
 
+_DESK = """<!doctype html><title>Desk</title><form id="search"><input name="q"></form>
+<form method="post" id="logout" action="/accounts/logout/">{% csrf_token %}<button>Log out</button></form>"""
+
 
 class _Rotation:
     """A middleware that gives each session a new key with each request, and counts."""
@@ -55,8 +58,9 @@ def make_app(rules: Rules, counts: Counts, folder: Path) -> tuple[Wsgi, Callable
     _configure(folder)
     from django.contrib.auth import get_user_model, signals
     from django.contrib.auth.decorators import login_required
-    from django.contrib.auth.views import LoginView
+    from django.contrib.auth.views import LoginView, LogoutView
     from django.core.cache import cache
+    from django.views.generic import TemplateView
 
     def give(request: HttpRequest, number: int) -> HttpResponse:
         counts.add("accepted")
@@ -65,11 +69,13 @@ def make_app(rules: Rules, counts: Counts, folder: Path) -> tuple[Wsgi, Callable
     urlpatterns[:] = [
         path("accounts/login/", LoginView.as_view(template_name="login.html", next_page="/")),
         path("books/<int:number>.bin", login_required(give)),
-        path("", login_required(lambda request: HttpResponse("<title>Desk</title>"))),
+        path("accounts/logout/", LogoutView.as_view(next_page="/accounts/login/")),
+        path("", login_required(TemplateView.as_view(template_name="desk.html"))),
     ]
     call_command("migrate", run_syncdb=True, verbosity=0)
     get_user_model().objects.create_user(USER, password=PASSWORD)
     signals.user_logged_in.connect(lambda **_: counts.add("logins"), weak=False)
+    signals.user_logged_out.connect(lambda **_: counts.add("logouts"), weak=False)
     signals.user_login_failed.connect(lambda **_: counts.add("failed_logins"), weak=False)
     return get_wsgi_application(), cache.clear
 
@@ -106,7 +112,11 @@ def _configure(folder: Path) -> None:
         TEMPLATES=[
             {
                 "BACKEND": "django.template.backends.django.DjangoTemplates",
-                "OPTIONS": {"loaders": [("django.template.loaders.locmem.Loader", {"login.html": _PAGE})]},
+                "OPTIONS": {
+                    "loaders": [
+                        ("django.template.loaders.locmem.Loader", {"login.html": _PAGE, "desk.html": _DESK})
+                    ]
+                },
             }
         ],
         LOGGING_CONFIG=None,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyotp
 from cachelib import SimpleCache
 from flask import Flask, Response, redirect, render_template_string, request, session, url_for
-from flask_login import LoginManager, UserMixin, login_required, login_user
+from flask_login import LoginManager, UserMixin, login_required, login_user, logout_user
 from flask_session import Session
 from flask_wtf import CSRFProtect, FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
@@ -133,6 +133,13 @@ def make_app(rules: Rules, counts: Counts, folder: Path) -> tuple[Wsgi, Callable
     def give(number: int) -> AnyResponse:
         counts.add("accepted")
         return Response(book(number), mimetype="application/octet-stream")
+
+    @app.get("/logout")
+    @login_required  # type: ignore[untyped-decorator]  # as above
+    def logout() -> AnyResponse:
+        logout_user()
+        counts.add("logouts")
+        return redirect("/login")
 
     @app.get("/")
     @login_required  # type: ignore[untyped-decorator]  # as above

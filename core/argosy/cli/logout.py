@@ -31,7 +31,8 @@ def logout(config: str, local: bool, excluded: tuple[str, ...]) -> None:
             click.echo(f"The session {name!r} is {there} ({environment.store.name}).")
             if not ended and not local:
                 click.echo(
-                    "The service was not asked: the auth plugin knows no way to log out there.", err=True
+                    "It was not ended at the service: no way to do that is configured, or it was in doubt.",
+                    err=True,
                 )
         if not found:
             click.echo("There is no session.")

@@ -159,8 +159,10 @@ class SessionKeeper(Renewal):
 
         def forget(record: SessionRecord) -> None:
             if record.generation:
-                there = not local and self._login is not None and record.is_usable
-                ended.append(there and self._login is not None and self._login.log_out(record))
+                asks = (
+                    not local and self._login is not None and record.is_usable and not self._in_doubt(record)
+                )
+                ended.append(asks and self._end_there(record))
                 self.store.remove(self.session)
 
         self._holding(forget)

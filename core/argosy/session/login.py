@@ -37,6 +37,10 @@ class Granted:
     due: float = 0.0
 
 
+#: Told the session's cookies where the service refused: an answer that says no may bring a new token, too.
+Answered = Callable[[Jar], None]
+
+
 class Authority(Protocol):
     """Makes sessions, and renews them."""
 
@@ -46,11 +50,11 @@ class Authority(Protocol):
     def can_refresh(self, record: SessionRecord) -> bool:
         """Return whether a session has what it can be renewed with, without a login."""
 
-    def refresh(self, record: SessionRecord) -> Granted:
+    def refresh(self, record: SessionRecord, answered: Answered) -> Granted:
         """Renew it; what that takes may be spent by it, so it is sent once, and under the session's mark."""
 
-    def log_out(self, record: SessionRecord) -> bool:
-        """End it at the service; return whether the service offers that."""
+    def log_out(self, record: SessionRecord, answered: Answered) -> bool:
+        """End it at the service, under the mark as well; return whether the service offers that."""
 
 
 #: What logs in where there is nothing to refresh: it returns the cookies of the new session.
@@ -71,11 +75,11 @@ class Simple:
         """Return False."""
         return False
 
-    def refresh(self, record: SessionRecord) -> Granted:
+    def refresh(self, record: SessionRecord, answered: Answered) -> Granted:
         """Log in."""
         return self.log_in(record)
 
-    def log_out(self, record: SessionRecord) -> bool:
+    def log_out(self, record: SessionRecord, answered: Answered) -> bool:
         """Return False."""
         return False
 
@@ -189,16 +193,20 @@ class PluginLogin:
         except (Exception, SystemExit) as error:
             raise self._fault("looking at a session", error) from None
 
-    def refresh(self, record: SessionRecord) -> Granted:
+    def refresh(self, record: SessionRecord, answered: Answered) -> Granted:
         """Renew the session with what it has."""
         begin = partial(NewSession.begin_with, record=record)
-        return self._run(self._auth.refresh, "refresh", "refreshing the session", begin).granted()
+        return self._run(self._auth.refresh, "refresh", "refreshing the session", begin, answered).granted()
 
-    def log_out(self, record: SessionRecord) -> bool:
+    def log_out(self, record: SessionRecord, answered: Answered) -> bool:
         """End the session at the service; return whether the service offers that."""
         ended: list[bool] = []
         begin = partial(NewSession.begin_with, record=record)
-        self._run(lambda session: ended.append(self._auth.logout(session)), "logout", "logging out", begin)
+
+        def leave(session: NewSession) -> None:
+            ended.append(self._auth.logout(session))
+
+        self._run(leave, "logout", "logging out", begin, answered)
         return bool(ended[0])
 
     def _run(
@@ -207,12 +215,16 @@ class PluginLogin:
         what: str,
         doing: str,
         begin: Callable[[NewSession], None],
+        answered: Answered = lambda cookies: None,
     ) -> NewSession:
         opened = self._open()
         opened.on_token = self._auth.context.on_secret
         begin(opened)
         try:
             step(opened)
+        except LoginFailed:
+            answered(opened.cookies)
+            raise
         except ArgosyError:
             raise
         except requests.RequestException as error:

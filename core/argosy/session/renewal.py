@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from argosy.contracts.cookie_store import CookieStore, Release
+from argosy.cookies import jar
 from argosy.errors import (
     ArgosyError,
     GenerationMoved,
@@ -206,21 +208,16 @@ class Renewal:
         assert self._login is not None  # noqa: S101 - `_can_refresh` was asked
         self._raise_if_lost()
         self._watch.waiting("login")
-        marked = changed(record, status=Status.IN_FLIGHT, holder=this_holder())
-        put(self.store, marked, record)
-        self.store.sync()  # a power loss must not bring back a record without the mark
+        marked = self._mark(record)
         try:
-            granted = self._login.refresh(marked)
+            granted = self._login.refresh(marked, partial(self._answered, marked))
         except RefreshRefused as error:
             self._not_refreshed(marked, error)
             return
-        except LoginFailed as error:
-            if not hasattr(error, "plugin"):  # a plugin that broke off may have sent it
-                self._write(marked, status=Status.IDLE, holder=None)
+        except LoginFailed as error:  # of a plugin that broke off, the mark stands: it may have sent it
             raise self._lose(error) from None
         except TransferError as error:
-            if getattr(error, "unsent", False):
-                self._write(marked, status=Status.IDLE, holder=None)
+            self._not_sent(marked, error)
             raise
         try:
             self._settle(marked, granted, refreshes=record.refreshes + 1)
@@ -229,6 +226,31 @@ class Renewal:
             return
         self.refreshes += 1
         self._watch.refresh(reason)
+
+    def _end_there(self, record: SessionRecord) -> bool:
+        """End the session at the service; return whether the service offers that."""
+        assert self._login is not None  # noqa: S101 - only where there is somebody who can
+        marked = self._mark(record)
+        try:
+            return self._login.log_out(marked, partial(self._answered, marked))
+        except TransferError as error:
+            self._not_sent(marked, error)
+            raise
+
+    def _mark(self, record: SessionRecord) -> SessionRecord:
+        """Mark the session, on stable storage: a power loss must not bring back a record without the mark."""
+        marked = changed(record, status=Status.IN_FLIGHT, holder=this_holder())
+        put(self.store, marked, record)
+        self.store.sync()
+        return marked
+
+    def _answered(self, marked: SessionRecord, cookies: jar.Jar) -> None:
+        self._write(marked, cookies=cookies, status=Status.IDLE, holder=None)
+
+    def _not_sent(self, marked: SessionRecord, error: TransferError) -> None:
+        """Take the mark away where not a byte went out."""
+        if getattr(error, "unsent", False):
+            self._answered(marked, marked.cookies)
 
     def _not_refreshed(self, marked: SessionRecord, error: RefreshRefused) -> None:
         """Go on without the credentials that were refused; the store is read again before that."""

@@ -14,8 +14,10 @@ from argosy.secrets import Secret
 from argosy.urls import check_url
 from argosy_plugins.auth._codes import CODE_SCHEMA, AskedCode, Field, Given, TimeCode
 from argosy_plugins.auth.form_exchange import FormExchange, Success
+from argosy_plugins.auth.form_logout import log_out
 
 _KEPT_ELSEWHERE = {"anyOf": [{"$ref": "argosy:common#/$defs/secret"}, CODE_SCHEMA]}
+_FORM = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "minLength": 1}]}
 # what is kept with the session, so that no other program sends it again
 _SPENT = "one-time code"
 # the regular expressions of JSON Schema (ECMA-262) have no flag for "in any case"
@@ -50,7 +52,7 @@ class FormLogin(Auth):
                 ' {"one_time": ...}.',
             },
             "form": {
-                "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "minLength": 1}],
+                **_FORM,
                 "description": "Which form of the page: its number from 0, its id or its name; the first one with"
                 " a password field where it is not said.",
             },
@@ -68,6 +70,19 @@ class FormLogin(Auth):
                 "default": False,
                 "description": "Whether the form may be sent to another host than the login page's.",
             },
+            "logout": {
+                "anyOf": [
+                    {"type": "string", "minLength": 1},
+                    {
+                        "type": "object",
+                        "properties": {"url": {"type": "string", "minLength": 1}, "form": _FORM},
+                        "required": ["url", "form"],
+                        "additionalProperties": False,
+                    },
+                ],
+                "description": "For argosy logout: the page that logs out when it is asked for; or a page, and the"
+                " form on it that does.",
+            },
             "refusal": REFUSAL_SCHEMA,
         },
         "required": ["url", "fields"],
@@ -79,6 +94,12 @@ class FormLogin(Auth):
             raise ConfigError(
                 f"The option url of the auth form-login {problem}.", hint="Name the login page: https://..."
             )
+        logout = options.get("logout")
+        self._logout: Mapping[str, Any] | None = (
+            {"url": logout, "form": None} if isinstance(logout, str) else logout
+        )
+        if self._logout is not None and (problem := check_url(self._logout["url"])) is not None:
+            raise ConfigError(f"The option logout of the auth form-login {problem}.")
         # asked for here, and not in login, where everybody waits
         self._fields = {name: self._field(name, value) for name, value in options["fields"].items()}
         self._rules = RefusalRules.from_options(options)
@@ -122,6 +143,19 @@ class FormLogin(Auth):
         ).run()
         if sent:
             session.keep(_SPENT, sent)
+
+    def logout(self, session: LoginSession) -> bool:
+        """Ask for the page of the option ``logout``, and send its form if one is named.
+
+        Raises
+        ------
+        LoginFailed
+            If there is no such form, or the service answers with an error.
+        """
+        if self._logout is None:
+            return False
+        log_out(session.http, self._logout["url"], self._logout["form"])
+        return True
 
     def is_refusal(self, response: ResponseHead) -> bool:
         """Return whether the response says that the session is not accepted."""

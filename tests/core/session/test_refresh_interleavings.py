@@ -82,7 +82,9 @@ class RefreshesWithoutLooking(SessionKeeper):
 class DoesNotMark(SessionKeeper):
     def _refresh(self, record: SessionRecord, reason: str) -> None:
         assert self._login is not None
-        self._settle(record, self._login.refresh(record), refreshes=record.refreshes + 1)
+        self._settle(
+            record, self._login.refresh(record, lambda cookies: None), refreshes=record.refreshes + 1
+        )
 
 
 class ClearsTheMark(SessionKeeper):
