@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from argosy.api import copy_sessions, download, open_store
     from argosy.contracts import (
         Auth,
+        CollectingOutput,
         CookieStore,
         LoginSession,
         Observer,
@@ -23,15 +24,28 @@ if TYPE_CHECKING:
     )
     from argosy.errors import ArgosyError
     from argosy.hookspecs import hookimpl
-    from argosy.model import Item, Outcome, Product, Resource, StagedFile, StagedItem
+    from argosy.model import (
+        FinishedItem,
+        Item,
+        KeptFile,
+        Outcome,
+        Product,
+        Resource,
+        ResponseRecord,
+        StagedFile,
+        StagedItem,
+    )
     from argosy.run.report import Report
     from argosy.transport.adapter import LeasedAdapter
 
 __all__ = [
     "ArgosyError",
     "Auth",
+    "CollectingOutput",
     "CookieStore",
+    "FinishedItem",
     "Item",
+    "KeptFile",
     "LeasedAdapter",
     "LoginSession",
     "Observer",
@@ -43,6 +57,7 @@ __all__ = [
     "Report",
     "Resource",
     "ResponseHead",
+    "ResponseRecord",
     "Scope",
     "SessionInfo",
     "Source",
@@ -66,6 +81,7 @@ _HOMES = {
     "argosy.api": ("copy_sessions", "download", "open_store"),
     "argosy.contracts": (
         "Auth",
+        "CollectingOutput",
         "CookieStore",
         "LoginSession",
         "Observer",
@@ -79,7 +95,17 @@ _HOMES = {
     ),
     "argosy.errors": ("ArgosyError",),
     "argosy.hookspecs": ("hookimpl",),
-    "argosy.model": ("Item", "Outcome", "Product", "Resource", "StagedFile", "StagedItem"),
+    "argosy.model": (
+        "FinishedItem",
+        "Item",
+        "KeptFile",
+        "Outcome",
+        "Product",
+        "Resource",
+        "ResponseRecord",
+        "StagedFile",
+        "StagedItem",
+    ),
     "argosy.run.report": ("Report",),
     "argosy.transport.adapter": ("LeasedAdapter",),
 }

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from argosy.dates import seconds_of
 from argosy.errors import ArgosyError
 
 #: The digests a manifest may promise, by their names in :mod:`hashlib`.
 DIGESTS = ("sha256", "sha512", "blake2b", "sha1", "md5")
+
+#: A `Remembered`, as the ledger keeps it.
+Packed = bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,31 +114,69 @@ class Item:
         return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One item to be done, as a strategy hands it to a worker.
-
-    Parameters
-    ----------
-    item
-        The item.
-    replaces
-        Final names that the item itself put into place earlier and may replace.
-    force
-        Whether it may replace files that argosy knows nothing of.
-    """
-
-    item: Item
-    replaces: frozenset[str] = frozenset()
-    force: bool = False
-
-
 class Verification(StrEnum):
     """How far a resource was checked against what was promised."""
 
     DIGEST = "verified"
     LENGTH = "length only"
     NONE = "unverified"
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseRecord:
+    """What was asked for a resource and what was answered, without the body and without credentials.
+
+    It is of the response that the bytes began with. Where they came in several, the others were checked to be
+    parts of the same file.
+
+    Parameters
+    ----------
+    url
+        The URL that answered, after redirects.
+    status, reason, version
+        The status line: 200, ``"OK"``, ``"HTTP/1.1"``.
+    headers
+        The response's header fields as they came, in their order; none that may carry a credential.
+    asked
+        The request's header fields that say nothing of who asks.
+    received
+        When the headers were in, in seconds since the epoch.
+    """
+
+    url: str
+    status: int
+    reason: str
+    version: str
+    headers: tuple[tuple[str, str], ...]
+    asked: tuple[tuple[str, str], ...]
+    received: float
+
+    def get(self, name: str) -> str | None:
+        """Return the first value of a response header, whatever the case of its name; None where there is none."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), None)
+
+    @property
+    def modified(self) -> float | None:
+        """``Last-Modified`` in seconds since the epoch; None where it is missing or no date (RFC 9110 section 8.8.2)."""
+        return seconds_of(self.get("Last-Modified") or "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON value."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ResponseRecord:
+        """Return what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError, TypeError, LookupError
+            If it is something else.
+        """
+        pairs = {key: tuple((str(k), str(v)) for k, v in value[key]) for key in ("headers", "asked")}
+        texts = {key: str(value[key]) for key in ("url", "reason", "version")}
+        return cls(**texts, **pairs, status=int(value["status"]), received=float(value["received"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +195,8 @@ class StagedFile:
         Its digest in hex, always computed.
     verification
         What it was checked against.
+    response
+        What the server said with it; None where that is not known.
     """
 
     resource: Resource
@@ -159,6 +204,7 @@ class StagedFile:
     size: int
     sha256: str
     verification: Verification
+    response: ResponseRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +213,52 @@ class StagedItem:
 
     item: Item
     files: tuple[StagedFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the ledger keeps of an item's resources, so that it can be staged again from what stands on the disk.
+
+    Parameters
+    ----------
+    item
+        The item with its resources, under the names they got.
+    files
+        Of each resource its size, its SHA-256, what it was checked against, and what the server said.
+    """
+
+    item: Item
+    files: tuple[tuple[int, str, Verification, ResponseRecord | None], ...]
+
+    @classmethod
+    def of(cls, staged: StagedItem) -> Remembered:
+        """Return what is to be kept of a staged item."""
+        return cls(staged.item, tuple((f.size, f.sha256, f.verification, f.response) for f in staged.files))
+
+    def pack(self) -> Packed:
+        """Return it as few bytes: the responses of one item have most of their text in common."""
+        files = [[s, d, v.value, r.to_json() if r else None] for s, d, v, r in self.files]
+        text = json.dumps({"item": self.item.to_json(), "files": files}, separators=(",", ":"))
+        return zlib.compress(text.encode(), 6)
+
+    @classmethod
+    def unpack(cls, data: Packed) -> Remembered:
+        """Return what `pack` wrote.
+
+        Raises
+        ------
+        ValueError, TypeError, LookupError
+            If it is something else.
+        """
+        try:
+            value = json.loads(zlib.decompress(data))
+        except zlib.error as error:
+            raise ValueError(str(error)) from None
+        files = tuple(
+            (int(s), str(d), Verification(v), ResponseRecord.from_json(r) if r else None)
+            for s, d, v, r in value["files"]
+        )
+        return cls(Item.from_json(value["item"]), files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,20 +271,88 @@ class Product:
         Relative to the target directory, with ``/`` between the parts.
     file
         The whole file: a staged one, or one written below the output's scratch folder.
+    modified
+        The time of its last modification, in seconds since the epoch; None for now. Products that are the same
+        staged file are one file under several names, with one time.
     """
 
     name: str
     file: Path
+    modified: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KeptFile:
-    """A file that stands under its final name."""
+    """A file that stands under its final name.
+
+    Parameters
+    ----------
+    name
+        Relative to the target directory.
+    size, sha256
+        Bytes, and their digest in hex.
+    verification
+        What it was checked against.
+    output
+        The output that made it, by its name; one with options of its own has a mark behind it (``zip#1f3a09c2``).
+    """
 
     name: str
     size: int
     sha256: str
     verification: Verification
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedItem:
+    """An item that is done.
+
+    Parameters
+    ----------
+    item
+        The item.
+    files
+        What stands under final names, of all outputs.
+    finished
+        When it was done, in seconds since the epoch.
+    """
+
+    item: Item
+    files: tuple[KeptFile, ...]
+    finished: float
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One item to be done, as a strategy hands it to a worker.
+
+    Parameters
+    ----------
+    item
+        The item.
+    replaces
+        Final names that the item itself put into place earlier and may replace.
+    force
+        Whether it may replace files that argosy knows nothing of.
+    known
+        What was remembered of an item whose resources were fetched before: those that still stand there as they
+        were need not be fetched again.
+    kept
+        The files of it that stand under final names.
+    outputs
+        The outputs that are to be made, by name and mark; None for all of the run.
+    fetch
+        Whether what is not there may be fetched.
+    """
+
+    item: Item
+    replaces: frozenset[str] = frozenset()
+    force: bool = False
+    known: Remembered | None = None
+    kept: tuple[KeptFile, ...] = ()
+    outputs: frozenset[str] | None = None
+    fetch: bool = True
 
 
 class State(StrEnum):
@@ -245,6 +405,12 @@ class Outcome:
         The cause, for a failed item.
     fatal
         An error that ends the run: the session is lost, the disk is full.
+    outputs
+        The outputs that were made, by name and mark.
+    known
+        What is to be remembered of a done item, as `Remembered.pack` writes it.
+    fresh
+        Whether its resources are new, so that what other outputs made of it before is not of them.
     """
 
     item: str
@@ -254,3 +420,6 @@ class Outcome:
     seconds: float = 0.0
     failure: Failure | None = None
     fatal: ArgosyError | None = None
+    outputs: tuple[str, ...] = ()
+    known: Packed | None = None
+    fresh: bool = True

@@ -4,12 +4,13 @@ from argosy.contracts.auth import Auth, LoginSession, ResponseHead
 from argosy.contracts.base import Plugin, PluginContext
 from argosy.contracts.cookie_store import CookieStore, Release, Scope
 from argosy.contracts.observer import Observer
-from argosy.contracts.output import Output
+from argosy.contracts.output import CollectingOutput, Output
 from argosy.contracts.source import Source
 from argosy.contracts.strategy import Strategy, Work
 
 __all__ = [
     "Auth",
+    "CollectingOutput",
     "CookieStore",
     "LoginSession",
     "Observer",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import email.utils
 import time
 from collections.abc import Mapping
-from datetime import UTC
+
+from argosy.dates import seconds_of
 
 #: A server that asks for more patience than this many seconds is asked again after it.
 LONGEST_RETRY_AFTER = 300.0
@@ -39,16 +39,8 @@ def retry_after(status: int, headers: Mapping[str, str]) -> float | None:
         return None
     if value.isascii() and value.isdigit():
         return min(float(value.lstrip("0")[:9] or 0), LONGEST_RETRY_AFTER)
-    try:
-        when = _seconds(value)
-        asked = headers.get("Date")
-        now = _seconds(asked) if asked else time.time()
-    except (ValueError, TypeError, OverflowError):
+    when, asked = seconds_of(value), headers.get("Date")
+    now = seconds_of(asked) if asked else time.time()
+    if when is None or now is None:
         return None
     return min(max(when - now, 0.0), LONGEST_RETRY_AFTER)
-
-
-def _seconds(date: str) -> float:
-    """Return an HTTP date (RFC 9110 section 5.6.7) in seconds since the epoch; one without a zone is in UTC."""
-    when = email.utils.parsedate_to_datetime(date)
-    return (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import email.utils
 import re
 from dataclasses import dataclass
+
+from argosy.dates import seconds_of
 
 #: Digits of a position that are read; 10^18 bytes are more than any file has.
 _DIGITS = 18
@@ -89,10 +90,8 @@ def strong_date(modified: str | None, date: str | None) -> str | None:
     """
     if not modified or not date:
         return None
-    try:
-        then = email.utils.parsedate_to_datetime(modified).timestamp()
-        now = email.utils.parsedate_to_datetime(date).timestamp()
-    except (ValueError, TypeError, OverflowError):
+    then, now = seconds_of(modified), seconds_of(date)
+    if then is None or now is None:
         return None
     settled = now - then >= _SETTLED and modified.isascii() and modified.isprintable()
     return modified.strip(" ") if settled else None
