@@ -174,9 +174,9 @@ class ResponseRecord:
         ValueError, TypeError, LookupError
             If it is something else.
         """
-        pairs = {key: tuple((str(k), str(v)) for k, v in value[key]) for key in ("headers", "asked")}
-        texts = {key: str(value[key]) for key in ("url", "reason", "version")}
-        return cls(**texts, **pairs, status=int(value["status"]), received=float(value["received"]))
+        headers, asked = (tuple((str(k), str(v)) for k, v in value[key]) for key in ("headers", "asked"))
+        url, reason, version = (str(value[key]) for key in ("url", "reason", "version"))
+        return cls(url, int(value["status"]), reason, version, headers, asked, float(value["received"]))
 
 
 @dataclass(frozen=True, slots=True)

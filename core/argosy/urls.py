@@ -132,11 +132,11 @@ def redact_url(url: str) -> str:
 
 
 def _hide(found: re.Match[str]) -> str:
-    return f"{found[1]}=***" if _is_secret(found[1]) else found.group()
+    return f"{found[1]}=***" if is_secret(found[1]) else found.group()
 
 
-def _is_secret(name: str) -> bool:
-    """Return whether a parameter's name looks like a credential's."""
+def is_secret(name: str) -> bool:
+    """Return whether the name of a parameter, or of a header field, looks like a credential's."""
     words = [word.lower() for word in _WORDS.findall(unquote(name))]
     return any(word in _SECRET_WORDS or word.endswith(_SECRET_ENDINGS) for word in words)
 
@@ -167,4 +167,4 @@ def safe_segment(segment: str) -> str:
 def _without_secrets(segment: str) -> str:
     if ";" not in segment:
         return segment
-    return _PATH_PARAMETER.sub(lambda found: "" if _is_secret(found[1]) else found.group(), segment)
+    return _PATH_PARAMETER.sub(lambda found: "" if is_secret(found[1]) else found.group(), segment)

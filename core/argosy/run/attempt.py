@@ -17,12 +17,13 @@ from argosy.model import Resource, StagedFile
 from argosy.run.causes import causes, disk
 from argosy.run.checking import Digests, checked
 from argosy.run.digest_fields import content_digest, content_md5, representation_digest
+from argosy.run.heads import record_of, write_note
 from argosy.run.limits import LOOK_EVERY, Limits
 from argosy.run.partial import Known, Partial
 from argosy.run.pieces import is_plain, pieces
 from argosy.run.ranges import content_range, strong_date, strong_etag, unsatisfied_length
 from argosy.run.response import content_length, judge_status
-from argosy.run.served_name import renamed, served_name, write_note
+from argosy.run.served_name import renamed, served_name
 from argosy.run.stop import Stop
 from argosy.transport.body import discard, left_over
 
@@ -73,6 +74,8 @@ class Attempt:
         Called at the headers, with the whole length where it is known, and the bytes that are there already.
     received
         Called with the size of each piece.
+    scrub
+        Takes secrets out of what is kept of a response.
     """
 
     get: Get
@@ -82,6 +85,7 @@ class Attempt:
     stop: Stop
     started: Callable[[int | None, int], None]
     received: Callable[[int], None]
+    scrub: Callable[[str], str]
 
     def run(self, whole: Path) -> StagedFile:
         """Get the resource, check it, and give it the name of a whole file.
@@ -165,13 +169,14 @@ class Attempt:
         self.limits.cap(size, length)
         self.limits.check_room((length or 0) - self.partial.size)
         if not plain:  # what is written is not what is on the wire: neither ranges nor digests speak of it
-            self.partial.begin(Known(name=self._name(response)), worth=False)
+            known = Known(name=self._name(response), response=record_of(response, self.scrub))
+            self.partial.begin(known, worth=False)
             return _Expected()
         known = _known(response, length)
         if not known.digests:  # the content is the whole
             whole = content_digest(response.headers) or content_md5(response.headers)
             known = replace(known, digests=whole)
-        known = replace(known, name=self._name(response))
+        known = replace(known, name=self._name(response), response=record_of(response, self.scrub))
         provable = bool(self.resource.digests or known.digests)
         self.partial.begin(known, worth=provable or known.validator is not None)
         return _Expected(length, length)
@@ -262,9 +267,10 @@ class Attempt:
         announced = {} if self.resource.digests else self._promises
         staged = checked(self.resource, whole, digests, announced=announced, length_known=length_known)
         self.partial.sync()
-        if self.partial.known is not None and self.partial.known.name is not None:
-            write_note(whole, self.partial.known.name)
-            staged = replace(staged, resource=renamed(self.resource, self.partial.known.name))
+        known = self.partial.known
+        if known is not None:
+            write_note(whole, known.name, known.response)
+            staged = replace(staged, resource=renamed(self.resource, known.name), response=known.response)
         self.partial.finish(whole)
         return staged
 

@@ -12,10 +12,11 @@ from argosy.pacing import Pacer
 from argosy.run.attempt import Attempt, Get
 from argosy.run.causes import disk
 from argosy.run.checking import checked, digests_of
+from argosy.run.heads import note_of, read_note
 from argosy.run.limits import Limits
 from argosy.run.partial import WORTH, Partial
 from argosy.run.retrying import Retries
-from argosy.run.served_name import note_of, read_note, renamed
+from argosy.run.served_name import renamed
 from argosy.run.staging import Staging
 from argosy.run.stop import Stop
 
@@ -55,6 +56,8 @@ class Fetcher:
         Further attempts in a row that bring nothing worth speaking of, for each resource.
     retry_delay
         Seconds; the pause before attempt n is random between 0 and ``retry_delay * 2**n`` (full jitter).
+    scrub
+        Takes secrets out of what is kept of a response.
     """
 
     get: Get
@@ -63,6 +66,7 @@ class Fetcher:
     limits: Limits
     max_retries: int
     retry_delay: float
+    scrub: Callable[[str], str]
 
     def fetch(self, resource: Resource, number: int, staging: Staging, progress: Progress) -> StagedFile:
         """Return the resource, whole and checked, in staging.
@@ -82,8 +86,9 @@ class Fetcher:
                 whole.unlink()
                 note_of(whole).unlink(missing_ok=True)
             else:
-                if resource.content_disposition:
-                    staged = replace(staged, resource=renamed(resource, read_note(whole)))
+                name, response = read_note(whole)
+                called = renamed(resource, name) if resource.content_disposition else resource
+                staged = replace(staged, resource=called, response=response)
                 progress.finished(staged.resource, staged)
                 return staged
         partial, most = Partial(staging.partial(number, resource)), 0
@@ -112,5 +117,6 @@ class Fetcher:
                 self.stop,
                 lambda size, there: progress.started(resource, size, there),
                 progress.received,
+                self.scrub,
             )
             return attempt.run(whole)

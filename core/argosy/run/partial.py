@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from argosy.errors import TransferError
+from argosy.model import ResponseRecord
 from argosy.run.checking import CHUNK
 from argosy.run.staging import sync_file
 from argosy.session.identity import boot_id
@@ -55,6 +56,8 @@ class Known:
         Digests of the whole that the server promised, in hex by algorithm.
     name
         What the server calls it, where that is asked for.
+    response
+        The head of the response that its bytes began with.
     synced
         Bytes that are on the disk for certain.
     boot
@@ -67,6 +70,7 @@ class Known:
     length: int | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     name: str | None = None
+    response: ResponseRecord | None = None
     synced: int = 0
     boot: str = ""
 
@@ -288,7 +292,9 @@ def _parsed(data: bytes) -> Known | None:
     """Return what a side file says; None where it is not one that was written here."""
     try:
         value = json.loads(data)
-        return Known(**value) if _is_sound(value) else None
+        head = value.pop("response", None)
+        response = ResponseRecord.from_json(head) if head is not None else None
+        return Known(**value, response=response) if _is_sound(value) else None
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None
 

@@ -19,7 +19,6 @@ from typing import Any
 from argosy.model import Item, Job, Resource, StagedFile
 from argosy.names import MAX_PART, collision_key, marked, safe_part
 from argosy.run.ledger import PRIVATE
-from argosy.run.staging import sync_file
 
 #: Characters of the header that are looked at.
 _MOST = 4096
@@ -67,27 +66,6 @@ def renamed(resource: Resource, name: str | None) -> Resource:
         return resource
     folder, slash, _ = resource.path.rpartition("/")
     return replace(resource, path=f"{folder}{slash}{name}")
-
-
-def note_of(whole: Path) -> Path:
-    """Return where it is written down what the server calls a whole file in staging."""
-    return whole.with_name(f"{whole.name}.name")
-
-
-def write_note(whole: Path, name: str) -> None:
-    """Write down what the server calls a file, before it is whole: a later try does not ask again."""
-    note = note_of(whole)
-    note.write_text(name, "utf-8")
-    sync_file(note)
-
-
-def read_note(whole: Path) -> str | None:
-    """Return what was written down; None where nothing was, or not all of it."""
-    try:
-        name = note_of(whole).read_text("utf-8")
-    except (FileNotFoundError, UnicodeDecodeError):
-        return None
-    return name if name and safe_part(name, keep_suffix=True) == name else None
 
 
 class Names:

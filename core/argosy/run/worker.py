@@ -62,6 +62,7 @@ class Worker:
             Limits.of(settings),
             settings.max_retries,
             settings.retry_delay,
+            environment.redactor.scrub,
         )
 
     def __reduce__(self) -> tuple[Callable[[Recipe], Work], tuple[Recipe]]:
