@@ -7,7 +7,7 @@ from argosy._version import __version__
 
 if TYPE_CHECKING:
     from argosy.account import SessionInfo, login, logout, open_session, sessions
-    from argosy.api import copy_sessions, download, open_store
+    from argosy.api import copy_sessions, download, open_store, remake
     from argosy.contracts import (
         Auth,
         CollectingOutput,
@@ -72,13 +72,14 @@ __all__ = [
     "logout",
     "open_session",
     "open_store",
+    "remake",
     "sessions",
 ]
 
 # Public names are imported when they are first used: `argosy --version` need not wait for requests.
 _HOMES = {
     "argosy.account": ("SessionInfo", "login", "logout", "open_session", "sessions"),
-    "argosy.api": ("copy_sessions", "download", "open_store"),
+    "argosy.api": ("copy_sessions", "download", "open_store", "remake"),
     "argosy.contracts": (
         "Auth",
         "CollectingOutput",

@@ -15,6 +15,7 @@ from argosy.config.stores import store_options
 from argosy.contracts import CookieStore, PluginContext
 from argosy.events import Event
 from argosy.registry import Kind, Registry
+from argosy.run.remaking import Remaking
 from argosy.run.report import Report
 from argosy.run.runner import Run
 from argosy.session.moving import move_sessions
@@ -59,7 +60,35 @@ def download(
     0
     """
     registry = Registry.load()
-    run = Run(load(config, registry), registry, on_event=on_event)
+    return _reported(Run(load(config, registry), registry, on_event=on_event))
+
+
+def remake(config: str | Path | Mapping[str, Any], on_event: Callable[[Event], None] | None = None) -> Report:
+    """Do what ``argosy output CONFIG`` does: make the outputs of what is downloaded already, without a request.
+
+    Parameters
+    ----------
+    config
+        The path of a configuration, or a dictionary of the same shape; of a dictionary, ``directory`` and
+        ``output`` are enough.
+    on_event
+        Called with every `argosy.events.Event` of the run, from its threads, one at a time.
+
+    Returns
+    -------
+    Report
+        What was made; items whose files are not all there are counted and named in it.
+
+    Raises
+    ------
+    ArgosyError
+        If the run could not begin, or ended early; the error's ``report`` says how far it came.
+    """
+    registry = Registry.load()
+    return _reported(Remaking(load(config, registry), registry, on_event=on_event))
+
+
+def _reported(run: Run) -> Report:
     report = execute(run)
     if report.error is not None:
         report.error.__dict__["report"] = report

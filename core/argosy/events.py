@@ -12,7 +12,7 @@ class EventKind(StrEnum):
     """What happened; the fields of `Event.data` are named behind each."""
 
     RUN_STARTED = "run.started"  # directory, strategy, max_workers, lease, sessions
-    RUN_PLANNED = "run.planned"  # items, to_do, done (done already), bytes (promised by the manifest, or 0)
+    RUN_PLANNED = "run.planned"  # items, to_do, done (done already), bytes (promised by the manifest, or 0), remade (of to_do, there already)
     RUN_NOTICE = "run.notice"  # message: something the person should know, said once
     RUN_STOPPING = "run.stopping"  # message: why no new item is started
     RUN_FINISHED = "run.finished"  # the report's summary

@@ -235,6 +235,10 @@ class Remembered:
         """Return what is to be kept of a staged item."""
         return cls(staged.item, tuple((f.size, f.sha256, f.verification, f.response) for f in staged.files))
 
+    def digests(self) -> list[str]:
+        """Return the SHA-256 of each resource, in their order."""
+        return [digest for _, digest, _, _ in self.files]
+
     def pack(self) -> Packed:
         """Return it as few bytes: the responses of one item have most of their text in common."""
         files = [[s, d, v.value, r.to_json() if r else None] for s, d, v, r in self.files]

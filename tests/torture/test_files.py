@@ -15,9 +15,8 @@ from pathlib import Path
 import pytest
 
 from argosy.config import load
-from argosy.model import Item
 from argosy.registry import Registry
-from argosy.run.planning import preview
+from argosy.run.planning import Preview, preview
 from argosy.run.staging import Staging, StagingArea
 from hazards import fault
 from missing import need
@@ -137,9 +136,9 @@ def test_a_sync_that_failed_is_not_taken_for_one_that_worked(set_sail: SetSail, 
     ended(voyage.run(), 0)  # so that all folders and files are there
     shutil.rmtree(voyage.library)
     (voyage.library / ".argosy" / "staging").mkdir(parents=True)
-    registry, items = Registry.load(), list[Item]()
+    registry, items = Registry.load(), list[Preview]()
     preview(load(voyage.file, registry), registry, items.append)
-    (item,) = items
+    item = items[0].item
     paths = {
         "0-*.part": Staging(StagingArea(voyage.library), item).partial(0, item.resources[0]),
         "item-*": (voyage.library / file.name).parent,

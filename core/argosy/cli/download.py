@@ -55,8 +55,8 @@ def download(what: tuple[str, ...], report: Path | None, dry_run: bool, quiet: b
     registry = Registry.load(options["excluded"])
     settings = _settings(what, options, registry)
     if dry_run:
-        return _preview(settings, registry)
-    observers = _observers(registry, settings, options["events"], quiet)
+        return show_preview(settings, registry)
+    observers = observers_of(registry, settings, options["events"], quiet)
     run = Run(
         settings,
         registry,
@@ -65,7 +65,7 @@ def download(what: tuple[str, ...], report: Path | None, dry_run: bool, quiet: b
         report_file=report and report.absolute(),
         redactor=redactor(),
     )
-    return _execute(run, quiet)
+    return execute_shown(run, quiet)
 
 
 def ask() -> Any:
@@ -89,9 +89,9 @@ def _settings(what: Sequence[str], options: Mapping[str, Any], registry: Registr
         key: options[key] for key in ("max_workers", "tags", "directory") if options[key] is not None
     }
     if options["strategy"] is not None:
-        overrides["strategy"] = _configured(document.get("strategy"), options["strategy"])
+        overrides["strategy"] = configured(document.get("strategy"), options["strategy"])
     if options["output"]:
-        overrides["output"] = [_configured(document.get("output"), name) for name in options["output"]]
+        overrides["output"] = [configured(document.get("output"), name) for name in options["output"]]
     if urls:
         given = {"file": "-"} if urls == ["-"] else {"urls": urls}
         overrides["source"] = {"use": "urls", **given}
@@ -106,7 +106,7 @@ def _settings(what: Sequence[str], options: Mapping[str, Any], registry: Registr
     return load(files[0] if files else None, registry, overrides)
 
 
-def _configured(slot: Any, name: str) -> Any:
+def configured(slot: Any, name: str) -> Any:
     """Return a plugin with the options that the configuration has for it, if it has any."""
     for entry in slot if isinstance(slot, list) else [slot]:
         if isinstance(entry, dict) and entry.get("use") == name:
@@ -114,7 +114,8 @@ def _configured(slot: Any, name: str) -> Any:
     return {"use": name}
 
 
-def _observers(registry: Registry, settings: Settings, events: str | None, quiet: bool) -> list[Observer]:
+def observers_of(registry: Registry, settings: Settings, events: str | None, quiet: bool) -> list[Observer]:
+    """Return the observers that the command line asks for."""
     from argosy.contracts import PluginContext
 
     context = PluginContext(Path.cwd(), settings.directory)
@@ -126,27 +127,42 @@ def _observers(registry: Registry, settings: Settings, events: str | None, quiet
     return [registry.observer(options, context) for options in chosen]
 
 
-def _preview(settings: Settings, registry: Registry) -> int:
-    from argosy.run.planning import preview
+def show_preview(settings: Settings, registry: Registry, *, remake: bool = False) -> int:
+    """Show what a run would do, and return the exit code."""
+    from argosy.run.planning import Preview, preview
     from argosy.run.text import size_text
 
     scrub = redactor().scrub
 
-    def show(item: Any) -> None:
+    def show(planned: Preview) -> None:
+        item = planned.item
         known = [r.size for r in item.resources if r.size is not None]
         size = f", {size_text(sum(known))}" if known and len(known) == len(item.resources) else ""
         count = len(item.resources)
-        click.echo(f"{scrub(item.id)}  {item.title}  ({count} file{'s'[: count != 1]}{size})")
+        there = ", there already" if planned.remade else ""
+        click.echo(f"{scrub(item.id)}  {item.title}  ({count} file{'s'[: count != 1]}{size}{there})")
+        for output, names in planned.names.items():
+            click.echo(f"    {output}: {scrub(_named(names))}")
 
-    planned = preview(settings, registry, show)
-    click.echo(
-        f"{planned.to_do} of {planned.items} items would be downloaded, {planned.done} are done already.",
-        err=True,
-    )
+    planned = preview(settings, registry, show, remake=remake)
+    download = planned.to_do - planned.remade
+    parts = [] if remake else [f"{download} of {planned.items} items would be downloaded"]
+    if planned.remade or remake:
+        parts.append(f"outputs would be made of {planned.remade} that are there already")
+    parts.append(f"{planned.done} are done already")
+    click.echo(f"{', '.join(parts)}.", err=True)
     return 0
 
 
-def _execute(run: Run, quiet: bool) -> int:
+def _named(names: Sequence[str]) -> str:
+    """Return a line of names: the first, and how many more there are."""
+    if not names:
+        return "its names are known when it is made"
+    return f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else names[0]
+
+
+def execute_shown(run: Run, quiet: bool) -> int:
+    """Execute a run until it ends or is interrupted, show what came of it, and return the exit code."""
     from argosy.api import execute
     from argosy.cli.program import print_error
     from argosy.cli.summary import print_summary

@@ -11,7 +11,7 @@ import click
 
 from argosy.cli.download import ask
 from argosy.cli.options import no_plugin, redactor
-from argosy.cli.target import has_ledger, need_ledger, target
+from argosy.cli.target import target
 from argosy.run.text import size_text, time_text
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ NAMED = 4
 @no_plugin
 def status(what: str, everything: bool, excluded: tuple[str, ...]) -> None:
     """Show what is done, who is at work, what failed, and which sessions there are."""
-    from argosy.run.ledger import Ledger
+    from argosy.run.ledger import Ledger, has_ledger, need_ledger
 
     directory, settings, registry = target(what, excluded)
     if settings is not None and registry is not None:

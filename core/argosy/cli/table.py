@@ -12,6 +12,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "download": Lazy("argosy.cli.download:download", "Download the items of a configuration, or of URLs."),
     "login": Lazy("argosy.cli.login:login", "Log in, and keep the session."),
     "logout": Lazy("argosy.cli.logout:logout", "End the session, and forget it."),
+    "output": Lazy("argosy.cli.output:output", "Make other outputs of what is downloaded already."),
     "status": Lazy("argosy.cli.status:status", "Show what is done, what failed, and the sessions."),
     "session": Lazy("argosy.cli.session:session", "Move sessions to another store, and make keys."),
     "verify": Lazy("argosy.cli.verify:verify", "Read every finished file again."),

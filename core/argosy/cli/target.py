@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from argosy.errors import ConfigError
-
 if TYPE_CHECKING:
     from argosy.config import Settings
     from argosy.registry import Registry
@@ -32,23 +30,3 @@ def target(given: str, excluded: Sequence[str]) -> tuple[Path, Settings | None, 
         settings = load(given, registry)
         directory = settings.directory
     return directory, settings, registry
-
-
-def has_ledger(directory: Path) -> bool:
-    """Return whether something was downloaded into a directory."""
-    return (directory / ".argosy" / "ledger.sqlite").exists()
-
-
-def need_ledger(directory: Path) -> None:
-    """Raise where a directory has no ledger.
-
-    Raises
-    ------
-    ConfigError
-        If so.
-    """
-    if not has_ledger(directory):
-        raise ConfigError(
-            f"Nothing was downloaded into {directory} yet: there is no ledger.",
-            hint="Give the directory of a download, or its configuration.",
-        )

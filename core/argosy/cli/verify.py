@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from argosy.cli.options import no_plugin, redactor
-from argosy.cli.target import need_ledger, target
+from argosy.cli.target import target
 from argosy.run.text import size_text
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def verify(what: str, requeue: bool, excluded: tuple[str, ...]) -> int:
 
     Exit code 1 where something is damaged or missing.
     """
-    from argosy.run.ledger import Ledger
+    from argosy.run.ledger import Ledger, need_ledger
 
     scrub = redactor().scrub  # an id may be a URL, with a token in it
     directory, _, _ = target(what, excluded)

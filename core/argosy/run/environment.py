@@ -6,11 +6,14 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from argosy.config.compose import default_options
 from argosy.contracts import Auth, CookieStore, Output, Plugin, PluginContext, ResponseHead, Source
-from argosy.errors import PluginError
+from argosy.errors import ArgosyError, PluginError
 from argosy.events import Emit, EventKind
 from argosy.pacing import Pacer
 from argosy.redaction import Redactor
+from argosy.registry.kinds import Kind
+from argosy.run.outputs import Outputs
 from argosy.run.sessions.pool import SessionPool, Share
 from argosy.run.staging import StagingArea
 from argosy.run.stop import Stop
@@ -78,7 +81,8 @@ class Environment:
         self.source: Source | None = (
             registry.source(settings.source, self.context) if settings.source else None
         )
-        self.outputs: tuple[Output, ...] = tuple(registry.output(o, self.context) for o in settings.output)
+        self.outputs = Outputs.make(settings.output, registry, self.context)
+        self._registry = registry
         self.pool = SessionPool(
             settings,
             self.auth,
@@ -101,7 +105,18 @@ class Environment:
     def plugins(self) -> tuple[Plugin, ...]:
         """Return the plugins that were made."""
         source = () if self.source is None else (self.source,)
-        return (*source, self.auth, self.store, *self.outputs)
+        return (*source, self.auth, self.store, *(output for _, output in self.outputs.all))
+
+    def output(self, name: str) -> Output | None:
+        """Return an output of a name, that of the run or another one; None where there is none to be had."""
+        for _, output in self.outputs.all:
+            if output.name == name:
+                return output
+        try:
+            info = self._registry.find(Kind.OUTPUT, name)
+            return self._registry.output({"use": name, **default_options(info.options_schema)}, self.context)
+        except ArgosyError:
+            return None
 
     def close(self) -> None:
         """Close what was opened."""

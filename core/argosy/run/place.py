@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import math
 import os
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from argosy.errors import PluginError, TransferError
 from argosy.model import Job, KeptFile, Product, StagedItem, Verification
-from argosy.names import problem_of
+from argosy.names import collision_key, problem_of
 from argosy.run.staging import sync_file
 
 
@@ -21,12 +24,23 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _link(file: Path, name: Path) -> None:
-    try:
-        os.link(file, name)
-    except FileExistsError:  # of an earlier try
-        name.unlink()
-        os.link(file, name)
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A product that was found right.
+
+    Parameters
+    ----------
+    product
+        The product.
+    file
+        What will stand under its name.
+    stands
+        Whether it stands there already.
+    """
+
+    product: Product
+    file: KeptFile
+    stands: bool
 
 
 class Placer:
@@ -46,20 +60,43 @@ class Placer:
         self._directory = directory
         self._job = job
         self._staged = {file.path: file for file in staged.files}
+        self._asked: dict[str, tuple[KeptFile, str]] = {}
 
-    def place(self, products: Iterable[Product], output: str) -> list[KeptFile]:
-        """Put the products of one output into place.
+    def place(self, products: Iterable[Product], output: str, label: str = "") -> list[KeptFile]:
+        """Check the products of one output, and put them into place."""
+        return self.put(self.check(products, output, label))
+
+    def check(self, products: Iterable[Product], output: str, label: str = "") -> list[Checked]:
+        """Look at the products of one output; nothing is put into place yet.
+
+        Parameters
+        ----------
+        products
+            What the output returned.
+        output, label
+            Its name, and what the ledger calls it.
 
         Raises
         ------
         PluginError
             If the output asks for a name that is not safe, or names no whole file.
         TransferError
-            If something that is not argosy's stands under the name.
+            If something that is not argosy's stands under the name, or another output of the item asks for it.
         """
-        # all are looked at before the first is put into place
-        checked = [self._check(product, output) for product in products]
-        kept = [self._place(product, file) for product, file in checked]
+        return [self._check(product, output, label) for product in products]
+
+    def put(self, checked: Sequence[Checked]) -> list[KeptFile]:
+        """Put what was checked into place.
+
+        Raises
+        ------
+        TransferError
+            If something that is not argosy's has come under the name, or is in the way.
+        """
+        for one in checked:
+            if not one.stands:
+                self._put(one)
+        kept = [one.file for one in checked]
         try:
             for folder in {(self._directory / file.name).parent for file in kept}:
                 sync_file(folder)
@@ -70,7 +107,7 @@ class Placer:
             raise
         return kept
 
-    def _check(self, product: Product, output: str) -> tuple[Product, KeptFile]:
+    def _check(self, product: Product, output: str, label: str) -> Checked:
         if not isinstance(product, Product):
             raise PluginError(
                 f"The output {output!r} returned {type(product).__name__} instead of a Product."
@@ -81,46 +118,85 @@ class Placer:
         wrong = problem_of(product.name)
         if wrong:
             raise PluginError(f"The output {output!r} asks for the name {product.name!r}, which {wrong}.")
+        time: object = product.modified
+        if time is not None and not (isinstance(time, int | float) and math.isfinite(time)):
+            raise PluginError(f"The output {output!r} gives {product.name!r} a time that is no number.")
         try:
             mode = product.file.lstat().st_mode
         except OSError:
             mode = 0
         if not stat.S_ISREG(mode):
             raise PluginError(f"The output {output!r} names {product.file.name!r}, which is no regular file.")
+        file = self._described(product, label)
+        self._claim(file, output)
+        target = self._directory / product.name
+        for _ in self._folders(target):
+            pass
+        return Checked(product, file, self._stands_already(target, file))
+
+    def _described(self, product: Product, label: str) -> KeptFile:
         staged = self._staged.get(product.file)
         if staged is not None:
-            return product, KeptFile(product.name, staged.size, staged.sha256, staged.verification)
+            return KeptFile(product.name, staged.size, staged.sha256, staged.verification, label)
         sync_file(product.file)
         size, digest = product.file.stat().st_size, digest_of(product.file)
-        return product, KeptFile(product.name, size, digest, Verification.DIGEST)
+        return KeptFile(product.name, size, digest, Verification.DIGEST, label)
 
-    def _place(self, product: Product, file: KeptFile) -> KeptFile:
+    def _claim(self, file: KeptFile, output: str) -> None:
+        """Raise where another product of the item has the name, or one that some file system takes for the same."""
+        other, who = self._asked.setdefault(collision_key(file.name), (file, output))
+        if (other.name, other.sha256) == (file.name, file.sha256):
+            return
+        by = f"by the outputs {who!r} and {output!r}" if who != output else f"twice by the output {output!r}"
+        named = f"{file.name!r}" if other.name == file.name else f"{other.name!r} and {file.name!r}"
+        raise TransferError(
+            f"The name {named} is asked for {by}, for different files.",
+            kind="exists",
+            hint="Give one of them another layout or name in the configuration.",
+        )
+
+    def _put(self, checked: Checked) -> None:
+        product, file = checked.product, checked.file
         target = self._directory / product.name
-        self._make_folder(target)
-        if self._stands_already(target, file):
-            return file
-        temporary = product.file.with_name(f"{product.file.name}.placing")
-        try:
-            _link(product.file, temporary)  # the staged file stays until the item is done
-        except OSError:
-            shutil.copyfile(product.file, temporary)  # a file system without hard links
-            sync_file(temporary)
-        temporary.replace(target)
-        return file
+        for folder in self._folders(target):
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+        if product.modified is not None:
+            with contextlib.suppress(OSError, OverflowError):  # a time that the file system cannot hold
+                os.utime(product.file, (product.modified, product.modified))
+        while not self._stands_already(target, file):
+            # a name of somebody else's may come at any moment, and is not to be replaced: so no rename over it
+            with contextlib.suppress(FileExistsError):
+                if target.exists():
+                    self._replace(product.file, target)
+                else:
+                    _link(product.file, target)
+                return
 
-    def _make_folder(self, target: Path) -> None:
+    def _replace(self, file: Path, target: Path) -> None:
+        temporary = file.with_name(f"{file.name}.placing")
+        temporary.unlink(missing_ok=True)  # of an earlier try
+        _link(file, temporary)
+        temporary.replace(target)
+
+    def _folders(self, target: Path) -> Iterator[Path]:
+        """Yield the folders of a name, from the top.
+
+        Raises
+        ------
+        TransferError
+            If something in its place is not a folder of its own.
+        """
         folder = self._directory
         for part in target.relative_to(self._directory).parts[:-1]:
             folder = folder / part
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                if folder.is_symlink() or not folder.is_dir():
-                    raise TransferError(
-                        f"{folder} is in the way: it is not a folder of its own, so nothing is written through it.",
-                        kind="exists",
-                        hint="Move it away, then start again.",
-                    ) from None
+            yield folder
+            if folder.is_symlink() or (not folder.is_dir() and os.path.lexists(folder)):
+                raise TransferError(
+                    f"{folder} is in the way: it is not a folder of its own, so nothing is written through it.",
+                    kind="exists",
+                    hint="Move it away, then start again.",
+                )
 
     def _stands_already(self, target: Path, file: KeptFile) -> bool:
         """Return whether the very file stands there; refuse to replace one that is not ours."""
@@ -140,3 +216,24 @@ class Placer:
             if regular
             else "Move it away, then start again.",
         )
+
+
+def _link(file: Path, name: Path) -> None:
+    """Give a file another name; the staged file stays until the item is done.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a file of that name.
+    """
+    try:
+        os.link(file, name)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        temporary = file.with_name(f"{file.name}.copy")
+        shutil.copy2(file, temporary)
+        sync_file(temporary)
+        if os.path.lexists(name):
+            raise FileExistsError(name) from None
+        temporary.replace(name)

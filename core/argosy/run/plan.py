@@ -9,13 +9,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from argosy.errors import ConfigError, PluginError, Problem, SourceError
-from argosy.model import Item, Job
+from argosy.model import Item, Job, Remembered
 from argosy.names import collision_key, problem_of
 from argosy.run.ledger import Ledger, Row
+from argosy.run.outputs import FIRST, Outputs
+from argosy.run.restaging import stand_there
 
 #: Problems that are named before the run gives up on a source.
 MOST_PROBLEMS = 20
@@ -38,16 +39,28 @@ class Planned:
         Those that were done already.
     bytes
         What the source promises for those that are to be done; 0 where it promises nothing.
+    remade
+        Those of `to_do` that are downloaded already: only other outputs are to be made of them.
     """
 
     items: int
     to_do: int
     done: int
     bytes: int
+    remade: int = 0
+
+
+#: What is to be done with an item: nothing; download it; make more of what is there; that was tried in this run.
+NOTHING, DOWNLOAD, REMAKE, TRIED = range(4)
 
 
 class Plan:
     """Reads a source into a plan, and hands out what is to be done.
+
+    Attributes
+    ----------
+    fetch
+        Whether what is not there may be fetched.
 
     Parameters
     ----------
@@ -57,11 +70,24 @@ class Plan:
         Take only items that have one of these tags (compared without regard to case); all where empty.
     force
         Do everything again.
+    outputs
+        The outputs of the run.
     """
 
-    def __init__(self, ledger: Ledger, *, tags: tuple[str, ...] = (), force: bool = False) -> None:
+    fetch = True
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        tags: tuple[str, ...] = (),
+        force: bool = False,
+        outputs: Outputs | None = None,
+    ) -> None:
         self.ledger = ledger
         self.force = force
+        self._outputs = outputs or Outputs()
+        self._directory = ledger.private.parent
         self._tags = frozenset(tag.casefold() for tag in tags)
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # a temporary file
         self._db.executescript(
@@ -123,33 +149,60 @@ class Plan:
         dry
             Leave the ledger as it is.
         """
-        directory = self.ledger.private.parent
         for batch in self._batches("SELECT n, id, origin, fingerprint, title, item FROM plan"):
             known = self.ledger.rows([row[1] for row in batch])
-            wanted = [row for row in batch if self._is_to_do(row, known.get(row[1]), directory)]
+            kinds = {row[0]: self._kind(row, known.get(row[1]), dry=dry) for row in batch}
+            wanted = [row for row in batch if kinds[row[0]] == DOWNLOAD]
             fresh = [row for row in wanted if not self._is_under_way(row, known.get(row[1]))]
-            self._db.executemany("UPDATE plan SET todo = 1 WHERE n = ?", [(row[0],) for row in wanted])
+            self._db.executemany(
+                "UPDATE plan SET todo = ? WHERE n = ?", [(kind, n) for n, kind in kinds.items() if kind]
+            )
             if not dry and fresh:
-                self.ledger.requeue([(id_, print_, title, item) for _, id_, _, print_, title, item in fresh])
-        total, to_do, size = self._db.execute(
-            "SELECT count(*), total(todo), total(bytes * todo) FROM plan"
+                self.ledger.requeue(
+                    [(id_, print_, title, item) for _, id_, _, print_, title, item in fresh],
+                    forget=self.force,
+                )
+        total, download, remade, size = self._db.execute(
+            "SELECT count(*), total(todo = 1), total(todo = 2), total(bytes * (todo = 1)) FROM plan"
         ).fetchone()
-        return Planned(total, int(to_do), total - int(to_do), int(size))
+        to_do = int(download + remade)
+        return Planned(total, to_do, total - to_do, int(size), int(remade))
 
     def jobs(self) -> Iterator[Job]:
         """Claim and yield what is to be done, one by one, in the order of the source."""
-        for batch in self._batches("SELECT n, id FROM plan WHERE todo = 1"):
-            for _, id_ in batch:
-                claimed = self.ledger.claim(id_)
+        for batch in self._batches("SELECT n, id, item FROM plan WHERE todo IN (1, 2)"):
+            for n, id_, text in batch:
+                claimed = self.ledger.claim(id_) if self.fetch else None
                 if claimed is not None:
-                    item, row = claimed
-                    yield Job(item, frozenset(file.name for file in row.files), self.force)
+                    item, row, known = claimed
+                    yield self._job(item, row, known, None)
+                elif (job := self._more_of_it(n, id_, text)) is not None:
+                    yield job
 
-    def preview(self) -> Iterator[Item]:
-        """Yield what is to be done without claiming it."""
-        for batch in self._batches("SELECT n, item FROM plan WHERE todo = 1"):
-            for _, item in batch:
-                yield Item.from_json(item)
+    def _more_of_it(self, n: int, id_: str, text: str) -> Job | None:
+        """Return the job to make what an item lacks that is done: by an earlier run, or another one meanwhile."""
+        row = self.ledger.rows([id_]).get(id_)
+        if row is None or row.state != "done":
+            return None
+        lacking = self._lacking(row)
+        claimed = self.ledger.claim_done(id_) if lacking else None
+        if claimed is None:
+            return None
+        self._db.execute("UPDATE plan SET todo = ? WHERE n = ?", (TRIED, n))
+        row, known = claimed
+        return self._job(Item.from_json(text), row, known, lacking)
+
+    def _job(self, item: Item, row: Row, known: Remembered | None, outputs: frozenset[str] | None) -> Job:
+        replaces = frozenset(file.name for file in row.files)
+        return Job(item, replaces, self.force, known, row.files, outputs, self.fetch)
+
+    def preview(self) -> Iterator[tuple[Item, frozenset[str] | None]]:
+        """Yield what is to be done without claiming it; with the outputs that are to be made of what is there."""
+        for batch in self._batches("SELECT n, id, item, todo FROM plan WHERE todo > 0"):
+            known = self.ledger.rows([row[1] for row in batch])
+            for _, id_, text, kind in batch:
+                lacking = self._lacking(known[id_]) if kind == REMAKE else None
+                yield Item.from_json(text), lacking
 
     def rows(self) -> Iterator[tuple[Row, bool]]:
         """Yield what the ledger says of each item, and whether it was to be done, in the order of the source."""
@@ -160,27 +213,24 @@ class Plan:
     def unfinished(self) -> dict[str, int]:
         """Return how many items that were to be done are pending, or active in some run."""
         states = {"pending": 0, "active": 0}
-        for batch in self._batches("SELECT n, id FROM plan WHERE todo = 1"):
-            for row in self.ledger.rows([id_ for _, id_ in batch]).values():
-                if row.state in states:
+        for batch in self._batches("SELECT n, id, todo FROM plan WHERE todo > 0"):
+            rows = self.ledger.rows([id_ for _, id_, _ in batch])
+            for _, id_, kind in batch:
+                row = rows[id_]
+                if row.state == "active" or (row.state == "pending" and self.fetch):
                     states[row.state] += 1
+                elif row.state == "done" and kind != TRIED and self._lacking(row):
+                    states["pending"] += 1  # another run has done it, with other outputs
         return states
+
+    def _lacking(self, row: Row) -> frozenset[str]:
+        """Return the outputs that are to be made of a done item."""
+        return self._outputs.missing(row, self._directory)
 
     def _add(self, item: Item) -> list[Problem]:
         where = item.origin or item.id
         text = item.to_json()
-        added = self._db.execute(
-            "INSERT OR IGNORE INTO plan (id, origin, fingerprint, title, item, bytes) VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                item.id,
-                where,
-                item.fingerprint(text),
-                item.title,
-                text,
-                sum(r.size or 0 for r in item.resources),
-            ),
-        )
-        if not added.rowcount:
+        if not self._insert(item, where, item.fingerprint(text), text):
             (other,) = self._db.execute("SELECT origin FROM plan WHERE id = ?", (item.id,)).fetchone()
             return [
                 Problem(
@@ -192,12 +242,16 @@ class Plan:
         named = [
             name for name, r in zip(item.names(), item.resources, strict=True) if not r.content_disposition
         ]
-        return [problem for name in named if (problem := self._add_name(name, where))]
+        unsafe = [problem for name in named if (problem := _unsafe(name, where))]
+        if unsafe:
+            return unsafe
+        asked = [name for _, names in self._outputs.names(item) for name in names]
+        return [problem for name in asked if (problem := self._add_name(name, where))]
 
     def _add_name(self, name: str, where: str) -> Problem | None:
-        wrong = problem_of(name)
-        if wrong:
-            return Problem(where, f"the name {name!r} {wrong}", "a relative name that every system can store")
+        unsafe = _unsafe(name, where)
+        if unsafe:
+            return unsafe
         key = collision_key(name)
         added = self._db.execute("INSERT OR IGNORE INTO names VALUES (?, ?, ?)", (key, name, where))
         if added.rowcount:
@@ -209,10 +263,34 @@ class Plan:
             'names that differ in more than case; give a "path", or set "paths": "full" for plain URLs',
         )
 
-    def _is_to_do(self, row: tuple[Any, ...], known: Row | None, directory: Path) -> bool:
+    def _kind(self, row: tuple[Any, ...], known: Row | None, *, dry: bool) -> int:
+        """Return what is to be done with an item."""
         if self.force or known is None or known.state != "done" or known.fingerprint != row[3]:
-            return True
-        return not all((directory / file.name).is_file() for file in known.files)
+            return DOWNLOAD
+        adopted = None
+        if not known.outputs:  # an older argosy has done it
+            if not all((self._directory / file.name).is_file() for file in known.files):
+                return DOWNLOAD
+            adopted = self._adopted(row, known, dry=dry)
+        if not self._lacking(known):
+            return NOTHING
+        remembered = adopted or self.ledger.remembered(known.id)
+        if remembered is not None and stand_there(self._directory, remembered, known.files):
+            return REMAKE
+        return DOWNLOAD
+
+    def _adopted(self, row: tuple[Any, ...], known: Row, *, dry: bool) -> Remembered | None:
+        """Return what an older argosy did not write down of an item, where its files tell."""
+        item, files = Item.from_json(row[5]), {file.name: file for file in known.files}
+        if not item.resources or not files.keys() >= set(item.names()):
+            return None
+        found = tuple(
+            (files[name].size, files[name].sha256, files[name].verification, None) for name in item.names()
+        )
+        remembered = Remembered(item, found)
+        if not dry:
+            self.ledger.adopt(known.id, remembered.pack(), FIRST)
+        return remembered
 
     def _is_under_way(self, row: tuple[Any, ...], known: Row | None) -> bool:
         """Return whether the item is in the queue, or in work by a living run, just as it is."""
@@ -221,6 +299,15 @@ class Plan:
             and known.fingerprint == row[3]
             and (known.state == "active" or (known.state == "pending" and not self.force))
         )
+
+    def _insert(self, item: Item, where: str, fingerprint: str, text: str) -> bool:
+        """Add an item; return False where there is one of its id."""
+        size = sum(resource.size or 0 for resource in item.resources)
+        added = self._db.execute(
+            "INSERT OR IGNORE INTO plan (id, origin, fingerprint, title, item, bytes) VALUES (?, ?, ?, ?, ?, ?)",
+            (item.id, where, fingerprint, item.title, text, size),
+        )
+        return bool(added.rowcount)
 
     def _count(self, query: str) -> int:
         (count,) = self._db.execute(query).fetchone()
@@ -233,3 +320,10 @@ class Plan:
         while batch := self._db.execute(f"{query} {glue} n > ? ORDER BY n LIMIT {BATCH}", (last,)).fetchall():
             yield batch
             last = batch[-1][0]
+
+
+def _unsafe(name: str, where: str) -> Problem | None:
+    wrong = problem_of(name)
+    if wrong is None:
+        return None
+    return Problem(where, f"the name {name!r} {wrong}", "a relative name that every system can store")

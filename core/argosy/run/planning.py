@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from argosy.contracts import PluginContext, Source
@@ -10,7 +11,9 @@ from argosy.errors import ArgosyError, ConfigError, PluginError
 from argosy.model import Item
 from argosy.redaction import Redactor
 from argosy.run.ledger import Ledger
+from argosy.run.outputs import Outputs
 from argosy.run.plan import Plan, Planned
+from argosy.run.remaking_plan import RemakingPlan
 from argosy.run.stop import Stop
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ def read_plan(
     source: Source | None,
     ledger: Ledger,
     *,
+    outputs: Outputs | None = None,
     notice: Callable[[str], None],
     stop: Stop,
     scrub: Callable[[str], str],
@@ -40,6 +44,8 @@ def read_plan(
         Its source; None where the configuration has none.
     ledger
         The ledger of the target directory.
+    outputs
+        The outputs of the run.
     notice
         Told how far a source that takes long was read.
     stop
@@ -58,7 +64,7 @@ def read_plan(
     """
     if source is None:
         raise no_source()
-    plan = Plan(ledger, tags=settings.tags, force=settings.force_redownload)
+    plan = Plan(ledger, tags=settings.tags, force=settings.force_redownload, outputs=outputs)
     try:
         plan.read(_until_stopped(source.items(), notice, stop), source.name)
     except BaseException as error:
@@ -89,7 +95,28 @@ def _until_stopped(items: Iterator[Item], notice: Callable[[str], None], stop: S
         yield item
 
 
-def preview(settings: Settings, registry: Registry, show: Callable[[Item], None]) -> Planned:
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would be done with one item.
+
+    Parameters
+    ----------
+    item
+        The item.
+    remade
+        Whether it is downloaded already, and only other outputs are to be made of it.
+    names
+        The final names that each output would make, as far as it knows them beforehand.
+    """
+
+    item: Item
+    remade: bool
+    names: Mapping[str, Sequence[str]]
+
+
+def preview(
+    settings: Settings, registry: Registry, show: Callable[[Preview], None], *, remake: bool = False
+) -> Planned:
     """Show what a run would do, and do nothing: no request, no login, no change on the disk.
 
     Parameters
@@ -100,22 +127,34 @@ def preview(settings: Settings, registry: Registry, show: Callable[[Item], None]
         The installed plugins.
     show
         Called with each item that would be done.
+    remake
+        Whether only other outputs are to be made of what is done.
     """
     context = PluginContext(settings.base, settings.directory)
     source = registry.source(settings.source, context) if settings.source else None
+    outputs = Outputs.make(settings.output, registry, context)
     ledger = Ledger(settings.directory, read_only=True)
     try:
-        plan = read_plan(
-            settings, source, ledger, notice=lambda message: None, stop=Stop(), scrub=Redactor().scrub
-        )
+        if remake:
+            plan: Plan = RemakingPlan.of(settings, ledger, outputs)
+        else:
+            plan = read_plan(
+                settings,
+                source,
+                ledger,
+                outputs=outputs,
+                notice=lambda message: None,
+                stop=Stop(),
+                scrub=Redactor().scrub,
+            )
         try:
             planned = plan.compare(dry=True)
-            for item in plan.preview():
-                show(item)
+            for item, lacking in plan.preview():
+                show(Preview(item, lacking is not None, dict(outputs.names(item, lacking))))
             return planned
         finally:
             plan.close()
     finally:
         ledger.close()
-        if source is not None:
-            source.close()
+        for plugin in (*filter(None, (source,)), *(output for _, output in outputs.all)):
+            plugin.close()

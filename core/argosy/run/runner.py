@@ -15,6 +15,7 @@ from argosy.events import Event, EventKind
 from argosy.model import Failure, Job, Outcome, State
 from argosy.redaction import Redactor
 from argosy.run.causes import disk_error
+from argosy.run.collecting import Collector
 from argosy.run.dispatch import Dispatcher
 from argosy.run.environment import Environment
 from argosy.run.ledger import PRIVATE, Ledger
@@ -100,8 +101,7 @@ class Run:
         ArgosyError
             If the run could not begin.
         """
-        if self.settings.source is None:
-            raise no_source()  # before anything is made on the disk
+        self._look_first()
         self._clock = time.time(), time.monotonic()
         try:
             return self._execute()
@@ -116,20 +116,10 @@ class Run:
         try:
             choice = choose(environment, self.registry)
             self._announce(environment, choice)
-            plan = read_plan(
-                self.settings,
-                environment.source,
-                ledger,
-                notice=environment.notice,
-                stop=self.stop,
-                scrub=self._redactor.scrub,
-            )
+            plan = self._read(environment, ledger)
             try:
                 planned = self._compare(plan)
-                try:
-                    self._work(environment, plan, planned, choice)
-                except ArgosyError as error:
-                    self._error = error
+                self._do(environment, plan, planned, choice)
                 return self._finish(environment, plan, planned, choice)
             finally:
                 plan.close()
@@ -138,6 +128,50 @@ class Run:
             self._close(environment, ledger)
 
     # -- the parts of a run
+
+    def _look_first(self) -> None:
+        """Raise where the run has no sense, before anything is made on the disk."""
+        if self.settings.source is None:
+            raise no_source()
+
+    def _read(self, environment: Environment, ledger: Ledger) -> Plan:
+        return read_plan(
+            self.settings,
+            environment.source,
+            ledger,
+            outputs=environment.outputs,
+            notice=environment.notice,
+            stop=self.stop,
+            scrub=self._redactor.scrub,
+        )
+
+    def _do(self, environment: Environment, plan: Plan, planned: Planned, choice: Choice) -> None:
+        """Do the work, and make the files over all items before it, now and then, and behind it."""
+        self._collector = Collector(
+            environment.outputs,
+            plan.ledger,
+            environment.staging,
+            self._redactor.scrub,
+            force=self.settings.force_redownload,
+        )
+        self._collect(environment)  # what an earlier run left undone; and what is wrong with it shows now
+        if self._error is not None:
+            return
+        try:
+            self._work(environment, plan, planned, choice)
+        except ArgosyError as error:
+            self._error = error
+        if not self.stop.aborted:
+            self._collect(environment)
+
+    def _collect(self, environment: Environment) -> None:
+        try:
+            if not self._collector.refresh():
+                environment.notice(
+                    "Another run has been making the files over all items for a long time; the next run looks after them."
+                )
+        except ArgosyError as error:
+            self._error = self._error or error
 
     def _open(self) -> tuple[Environment, Ledger]:
         directory = self.settings.directory
@@ -190,6 +224,7 @@ class Run:
             "to_do": planned.to_do,
             "done": planned.done,
             "bytes": planned.bytes,
+            "remade": planned.remade,
         }
         self._emit(EventKind.RUN_PLANNED, None, data)
         return planned
@@ -199,7 +234,8 @@ class Run:
             return
         if not self.settings.force_redownload:  # else it takes the place of what it replaces
             Limits.of(self.settings).check_plan(planned.bytes)
-        environment.pool.log_in()
+        if planned.to_do > planned.remade:  # else nothing needs to be fetched
+            environment.pool.log_in()
         for notice in getattr(environment.auth, "notices", ()):
             environment.notice(str(notice))
         allowance = environment.pool.allowance
@@ -262,6 +298,7 @@ class Run:
             self._done += 1
             if self._done % self.settings.token_save_interval == 0:
                 environment.pool.save()
+            self._collector.item_done()
         elif outcome.state is State.FAILED and outcome.failure is not None:
             self._failed += 1
             if len(self._failures) < MOST_FAILURES:

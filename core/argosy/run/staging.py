@@ -77,6 +77,12 @@ class StagingArea:
         root.rename(spare)
         self._spare.append((spare, name))
 
+    def spare(self) -> Path:
+        """Return an empty folder of its own, which the caller removes; one of a process that died is removed here."""
+        path = self.path / f"{_SPARE}{os.getpid()}-{next(self._numbers)}"
+        path.mkdir()
+        return path
+
     def close(self) -> None:
         """Remove the spare folders of this process."""
         while self._spare:
@@ -120,6 +126,10 @@ class Staging:
     def partial(self, number: int, resource: Resource) -> Path:
         """Return where a resource is written."""
         return self.folder / f"{number}-{_mark(resource)}.part"
+
+    def kept(self, number: int) -> Path:
+        """Return where a resource lies that was fetched before, and stands under its final name, too."""
+        return self.folder / f"{number}.kept"
 
     def scratch(self, number: int) -> Path:
         """Return an empty folder for an output."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 import requests
@@ -20,14 +22,27 @@ from argosy.errors import (
     TransferError,
 )
 from argosy.events import Emit, EventKind
-from argosy.model import Failure, Item, Job, KeptFile, Outcome, Resource, StagedFile, StagedItem, State
+from argosy.model import (
+    Failure,
+    Item,
+    Job,
+    KeptFile,
+    Outcome,
+    Packed,
+    Remembered,
+    Resource,
+    StagedFile,
+    StagedItem,
+    State,
+)
 from argosy.reasons import reason_of
 from argosy.run.causes import DISK_ERRNOS, disk_error
 from argosy.run.environment import Environment
 from argosy.run.fetch import Fetcher, Progress
 from argosy.run.limits import Limits
-from argosy.run.place import Placer
+from argosy.run.place import Checked, Placer
 from argosy.run.processes.recipe import Recipe, work_here
+from argosy.run.restaging import fitting, lacking, missing_text, restaged, taken
 from argosy.run.served_name import Names
 from argosy.run.staging import Staging
 
@@ -84,9 +99,9 @@ class Worker:
         )
         failure: Failure | None = None
         fatal: ArgosyError | None = None
-        files: tuple[KeptFile, ...] = ()
+        result = _Result()
         try:
-            files, state = self._do(job, shown, received), State.DONE
+            result, state = self._do(job, shown, received), State.DONE
         except Interrupted:
             state = State.REQUEUED
         except ArgosyError as error:  # the session, the store, the auth plugin: not this item's alone
@@ -100,7 +115,16 @@ class Worker:
         finally:
             self._environment.working_on(None)
         outcome = Outcome(
-            item.id, state, files, received.bytes, time.monotonic() - begun, failure, self._scrubbed(fatal)
+            item.id,
+            state,
+            result.files,
+            received.bytes,
+            time.monotonic() - begun,
+            failure,
+            self._scrubbed(fatal),
+            result.outputs,
+            result.known,
+            result.fresh,
         )
         self._emit(
             EventKind.ITEM_FINISHED,
@@ -109,27 +133,84 @@ class Worker:
                 "state": state.value,
                 "bytes": outcome.bytes,
                 "seconds": round(outcome.seconds, 3),
-                "files": len(files),
+                "files": len(result.files),
                 "failure": failure.message if failure else None,
             },
         )
         return outcome
 
-    def _do(self, job: Job, shown: str, received: _Counter) -> tuple[KeptFile, ...]:
+    def _do(self, job: Job, shown: str, received: _Counter) -> _Result:
         staging = Staging(self._environment.staging, job.item)
         staging.prepare()
-        item = self._expanded(job.item)
+        there = self._there(job, staging)
+        try:
+            item, there = self._what_is_lacking(job, there)
+            files = self._fetched(item, there, staging, self._progress(shown, received))
+            staged = self._staged(job, item, files)
+            fresh = job.known is None or Remembered.of(staged).digests() != job.known.digests()
+            # where something was fetched, what an output made of it before may be missing or damaged, too
+            wanted = None if fresh or len(there) < len(files) else job.outputs
+            kept, outputs = self._produce(job, staged, staging, wanted)
+        except BaseException:
+            if there and not received.bytes:  # it is all there without its names in staging
+                staging.discard()
+            raise
+        staging.discard()
+        known = Remembered.of(staged).pack() if fresh else None
+        return _Result(kept, outputs, known, fresh)
+
+    def _there(self, job: Job, staging: Staging) -> dict[int, StagedFile]:
+        """Return the resources that need not be fetched: they stand there, or an output gives them back."""
+        directory, known = self._environment.settings.directory, job.known
+        there = restaged(directory, job, staging)
+        if known is None or not lacking(known, there):
+            return there
+        further = itertools.count(len(self._environment.outputs.of_items))
+        for label in dict.fromkeys(file.output for file in job.kept):
+            output = self._environment.output(label.partition("#")[0])
+            if output is None:
+                continue
+            made = [directory / file.name for file in job.kept if file.output == label]
+            scratch = staging.scratch(next(further))
+            paths = self._call(
+                output.name,
+                lambda o=output, m=made, s=scratch: list(o.restore(known.item, m, s)),  # type: ignore[misc]  # a lambda's defaults have no types
+            )
+            for number, path in enumerate(paths[: len(known.files)]):
+                if number not in there and isinstance(path, Path):
+                    file = taken(known, number, path, staging.kept(number))
+                    there.update({} if file is None else {number: file})
+        return there
+
+    def _what_is_lacking(self, job: Job, there: dict[int, StagedFile]) -> tuple[Item, dict[int, StagedFile]]:
+        """Return the item with all its resources, and those that are there by their number in it."""
+        known = job.known
+        if known is not None:
+            numbers = lacking(known, there)
+            if not numbers:
+                return known.item, there
+            if job.fetch:  # what its source looks up may be elsewhere by now
+                item = self._expanded(job.item)
+                return item, there if job.item.resources else fitting(item, there)
+            raise _Failed(self._failure("missing", missing_text(job, numbers)))
+        if not job.fetch:
+            raise _Failed(self._failure("missing", missing_text(job, ())))
+        return self._expanded(job.item), {}
+
+    def _fetched(
+        self, item: Item, there: dict[int, StagedFile], staging: Staging, progress: Progress
+    ) -> list[StagedFile]:
         files: list[StagedFile] = []
-        progress = self._progress(shown, received)
         for number, resource in enumerate(item.resources):
             self._environment.stop.check(between=True)
+            if number in there:
+                files.append(there[number])
+                continue
             try:
                 files.append(self._fetcher.fetch(resource, number, staging, progress))
             except TransferError as error:
                 raise _Failed(self._failure(error.kind, str(error), url=resource.url)) from None
-        kept = self._produce(job, self._staged(job, item, files), staging)
-        staging.discard()
-        return kept
+        return files
 
     def _staged(self, job: Job, item: Item, files: list[StagedFile]) -> StagedItem:
         """Return the item with the names that its files have got: a server may have given some."""
@@ -151,19 +232,30 @@ class Worker:
             raise _Failed(self._failure("empty", "The item has nothing to download."))
         return expanded
 
-    def _produce(self, job: Job, staged: StagedItem, staging: Staging) -> tuple[KeptFile, ...]:
+    def _produce(
+        self, job: Job, staged: StagedItem, staging: Staging, wanted: frozenset[str] | None
+    ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
+        """Let the outputs make what is wanted; nothing is put into place before all of it is made."""
         placer = Placer(self._environment.settings.directory, job, staged)
-        kept: list[KeptFile] = []
-        for number, output in enumerate(self._environment.outputs):
+        checked: list[Checked] = []
+        made: list[str] = []
+        for number, (label, output) in enumerate(self._environment.outputs.of_items):
+            if wanted is not None and label not in wanted:
+                continue
+            self._environment.stop.check(between=True)
             scratch = staging.scratch(number)
             products = self._call(output.name, lambda o=output, s=scratch: list(o.produce(staged, s)))  # type: ignore[misc]  # a lambda's defaults have no types
             try:
-                kept += placer.place(products, output.name)
+                checked += placer.check(products, output.name, label)
             except PluginError as error:
                 raise _Failed(self._failure("plugin", str(error), plugin=output.name)) from None
             except TransferError as error:
-                raise _Failed(self._failure(error.kind, str(error))) from None
-        return tuple(kept)
+                raise _Failed(self._failure(error.kind, str(error), plugin=output.name)) from None
+            made.append(label)
+        try:
+            return tuple(placer.put(checked)), tuple(made)
+        except TransferError as error:
+            raise _Failed(self._failure(error.kind, str(error))) from None
 
     def _call(self, plugin: str, function: Callable[[], T]) -> T:
         """Call a plugin; what it raises fails its item and names it."""
@@ -223,6 +315,16 @@ class Worker:
             emit(EventKind.RESOURCE_FINISHED, id_, {**data, "verification": file.verification.value})
 
         return Progress(started, got, retry, finished)
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What came of a job that was done."""
+
+    files: tuple[KeptFile, ...] = ()
+    outputs: tuple[str, ...] = ()
+    known: Packed | None = None
+    fresh: bool = True
 
 
 class _Counter:

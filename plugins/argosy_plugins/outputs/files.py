@@ -2,53 +2,88 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import argosy
-from argosy.contracts import Output
-from argosy.model import Product, StagedItem
+from argosy.contracts import Output, PluginContext
+from argosy.layout import Layout
+from argosy.model import Item, Product, StagedItem
 from argosy.names import safe_part
+from argosy_plugins.outputs._facts import facts_text
+
+#: What the sidecar is called in an item's own folder, and what is put behind the id of one that has none.
+SIDECAR = "metadata.json"
 
 
 class FilesOutput(Output):
-    """Keeps every resource as a file of its own, under the name its item asks for."""
+    """Keeps every resource as a file of its own, under the name its item asks for, or a layout gives it."""
 
     name = "files"
     summary = "Every resource as a file of its own"
     options_schema = {
         "type": "object",
         "properties": {
+            "layout": {
+                "type": "string",
+                "minLength": 1,
+                "default": "{folder}/{path}",
+                "description": "The names of the files, below the target directory, such as "
+                "{tag}/{title} [{id}]/{path}. Fields: {id}, {title}, {tag} (the first), {tags}, {folder}, "
+                "{metadata.NAME}, and of the file {path}, {name}, {stem}, {suffix}, {number}; {tag|none} is "
+                "none where there is no tag.",
+            },
             "sidecar": {
-                "type": "boolean",
+                "type": ["boolean", "string"],
+                "minLength": 1,
                 "default": False,
-                "description": "Also write what is known of each item to metadata.json in its folder "
-                "(ID.metadata.json for an item without a folder).",
-            }
+                "description": "Also write what is known of each item as JSON: true for metadata.json in its folder "
+                "(ID.metadata.json where it has none of its own), or a layout of the name.",
+            },
+            "times": {
+                "enum": ["server", "download"],
+                "default": "server",
+                "description": "The time of a file: the server's Last-Modified, where it says one, or that of the "
+                "download.",
+            },
         },
     }
 
+    def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
+        super().__init__(options, context)
+        self._layout = Layout(options.get("layout", "{folder}/{path}"))
+        sidecar = options.get("sidecar", False)
+        self._has_sidecar = bool(sidecar)
+        self._sidecar = Layout(sidecar, "sidecar", of_files=False) if isinstance(sidecar, str) else None
+        self._served = options.get("times", "server") == "server"
+
+    def names(self, item: Item) -> Iterator[str]:
+        """Yield the names of the files, but for those that a server is to name, and of the sidecar."""
+        for number, resource in enumerate(item.resources, 1):
+            if not resource.content_disposition:
+                yield self._layout.name(item, resource.path, number)
+        if self._has_sidecar:
+            yield self._sidecar_name(item)
+
     def produce(self, item: StagedItem, scratch: Path) -> Iterator[Product]:
-        """Yield the staged files under the names their item asks for."""
-        for name, file in zip(item.item.names(), item.files, strict=True):
-            yield Product(name, file.path)
-        if self.options.get("sidecar"):
-            folder = item.item.folder
-            name = f"{folder}/metadata.json" if folder else f"{safe_part(item.item.id)}.metadata.json"
-            path = scratch / "metadata.json"
-            known = {
-                "id": item.item.id,
-                "title": item.item.title,
-                "tags": list(item.item.tags),
-                "metadata": dict(item.item.metadata),
-                "files": [
-                    {"path": file.resource.path, "size": file.size, "sha256": file.sha256}
-                    for file in item.files
-                ],
-            }
-            path.write_text(json.dumps(known, ensure_ascii=False, indent=2) + "\n", "utf-8")
-            yield Product(name, path)
+        """Yield the staged files under their names, and the sidecar."""
+        for number, file in enumerate(item.files, 1):
+            name = self._layout.name(item.item, file.resource.path, number)
+            response = file.response if self._served else None
+            yield Product(name, file.path, response.modified if response is not None else None)
+        if self._has_sidecar:
+            path = scratch / SIDECAR
+            path.write_text(facts_text(item), "utf-8", errors="backslashreplace")
+            yield Product(self._sidecar_name(item.item), path)
+
+    def _sidecar_name(self, item: Item) -> str:
+        if self._sidecar is not None:
+            return self._sidecar.name(item)
+        folder = self._layout.folder(item)
+        own = self._layout.has_own_folder(item)
+        last = SIDECAR if own else f"{safe_part(item.id, limit=200)}.{SIDECAR}"
+        return f"{folder}/{last}" if folder else last
 
 
 @argosy.hookimpl

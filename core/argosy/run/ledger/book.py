@@ -15,93 +15,36 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from argosy.errors import LedgerError
+from argosy.errors import ConfigError, LedgerError
 from argosy.locks import FileLock
-from argosy.model import Failure, Item, KeptFile, Outcome, State, Verification
+from argosy.model import (
+    Failure,
+    FinishedItem,
+    Item,
+    KeptFile,
+    Outcome,
+    Packed,
+    Remembered,
+    State,
+)
 from argosy.reasons import hint_of
 from argosy.run.causes import disk_error
+from argosy.run.ledger.rows import COLUMNS, Owner, Row, files_text, parse_files
+from argosy.run.ledger.tables import VERSION, prepare, version_of
 
 #: The folder of everything that is argosy's own in a target directory.
 PRIVATE = ".argosy"
 
-#: Raised when the tables change; an older argosy then says so instead of guessing.
-VERSION = 1
+#: What is done: also an item of which more is being made at this moment.
+_DONE = "(state = 'done' OR (state = 'active' AND item IS NULL))"
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS items (
-    id TEXT PRIMARY KEY,
-    fingerprint TEXT NOT NULL,
-    title TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('pending', 'active', 'done', 'failed')),
-    item TEXT,       -- the item itself, until it is done
-    owner TEXT,      -- the run that works on it
-    files TEXT NOT NULL DEFAULT '[]',
-    bytes INTEGER NOT NULL DEFAULT 0,
-    failure TEXT,
-    updated REAL NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS items_to_do ON items (state, owner) WHERE state != 'done';
-"""
-
-_COLUMNS = "id, title, state, fingerprint, files, bytes, failure, owner"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What the ledger knows of an item; `files` are what stands under final names."""
-
-    id: str
-    title: str
-    state: str
-    fingerprint: str
-    files: tuple[KeptFile, ...]
-    bytes: int
-    failure: Failure | None
-    owner: str | None
-
-    @classmethod
-    def of(cls, columns: tuple[Any, ...]) -> Row:
-        """Return the row of a query for the usual columns."""
-        id_, title, state, fingerprint, files, size, failure, owner = columns
-        kept = tuple(KeptFile(n, s, d, Verification(v)) for n, s, d, v in json.loads(files))
-        return cls(
-            id_,
-            title,
-            state,
-            fingerprint,
-            kept,
-            size,
-            Failure(**json.loads(failure)) if failure else None,
-            owner,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """A run that has items of the ledger in work.
-
-    Parameters
-    ----------
-    run
-        Its id.
-    alive
-        Whether it lives; what a dead one left is taken over by the next.
-    items
-        The ids of what it works on.
-    pid, host, since
-        Its process, and when it began (seconds since the epoch); 0 and empty where unknown.
-    """
-
-    run: str
-    alive: bool
-    items: tuple[str, ...]
-    pid: int = 0
-    host: str = ""
-    since: float = 0.0
+#: What becomes of an item that goes back: one that was done before is done.
+_FAILED = "CASE WHEN item IS NULL THEN 'done' ELSE 'failed' END"
+_BACK = "CASE WHEN item IS NULL THEN 'done' ELSE 'pending' END"
 
 
 class Ledger:
@@ -125,7 +68,7 @@ class Ledger:
         self.path = self.private / "ledger.sqlite"
         self.run = uuid.uuid4().hex
         self._alive: FileLock | None = None
-        with self._guard():
+        with self.guard():
             if read_only:
                 uri = f"{self.path.absolute().as_uri()}?mode=ro" if self.path.exists() else "file::memory:"
                 self.db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
@@ -137,7 +80,7 @@ class Ledger:
                 # a commit need not reach the disk at once: an item whose "done" is lost is found whole again
                 self.db.execute("PRAGMA journal_mode = WAL")
                 self.db.execute("PRAGMA synchronous = NORMAL")
-            self._check_version(read_only)
+            self._columns = self._prepare(read_only)
         if not read_only:
             lock = FileLock(self.private / "runs" / f"{self.run}.lock")
             who = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
@@ -168,10 +111,10 @@ class Ledger:
 
     def close(self) -> None:
         """Give up what this run still claims, and close."""
-        with self._guard():
+        with self.guard():
             if self._alive is not None:
                 self.db.execute(
-                    "UPDATE items SET state = 'pending', owner = NULL WHERE state = 'active' AND owner = ?",
+                    f"UPDATE items SET state = {_BACK}, owner = NULL WHERE state = 'active' AND owner = ?",
                     (self.run,),
                 )
             self.db.close()
@@ -182,85 +125,173 @@ class Ledger:
     def rows(self, ids: list[str]) -> dict[str, Row]:
         """Return what is known of some items (at most a few hundred at once)."""
         marks = ", ".join("?" * len(ids))
-        with self._guard():
-            found = self.db.execute(f"SELECT {_COLUMNS} FROM items WHERE id IN ({marks})", ids)
+        with self.guard():
+            found = self.db.execute(f"SELECT {self._columns} FROM items WHERE id IN ({marks})", ids)
             return {row.id: row for row in map(Row.of, found)}
 
     def all_rows(self) -> Iterator[Row]:
         """Yield everything that is known, in the order of the ids."""
-        with self._guard():
-            yield from map(Row.of, self.db.execute(f"SELECT {_COLUMNS} FROM items ORDER BY id"))
+        with self.guard():
+            yield from map(Row.of, self.db.execute(f"SELECT {self._columns} FROM items ORDER BY id"))
 
     def counts(self) -> dict[str, int]:
         """Return how many items are in each state."""
-        with self._guard():
+        with self.guard():
             return dict(self.db.execute("SELECT state, count(*) FROM items GROUP BY state").fetchall())
 
-    def requeue(self, items: list[tuple[str, str, str, str]]) -> None:
-        """Put items in the queue: (id, fingerprint, title, item as JSON) each."""
+    def requeue(self, items: list[tuple[str, str, str, str]], *, forget: bool = False) -> None:
+        """Put items in the queue: (id, fingerprint, title, item as JSON) each.
+
+        Parameters
+        ----------
+        items
+            The items. What is remembered of one that is another now is forgotten.
+        forget
+            Forget it in any case.
+        """
         now = time.time()
-        with self._guard(), self.transaction():
+        with self.guard(), self.transaction():
+            self.db.executemany(
+                "DELETE FROM remembered WHERE id = ? AND (? OR NOT EXISTS"
+                " (SELECT * FROM items WHERE items.id = remembered.id AND fingerprint = ?))",
+                [(id_, forget, print_) for id_, print_, _, _ in items],
+            )
             self.db.executemany(
                 "INSERT INTO items (id, fingerprint, title, state, item, updated) VALUES (?, ?, ?, 'pending', ?, ?) "
                 "ON CONFLICT (id) DO UPDATE SET fingerprint = excluded.fingerprint, title = excluded.title, "
                 "state = 'pending', owner = NULL, item = excluded.item, failure = NULL, updated = excluded.updated",
                 [(*item, now) for item in items],
             )
+            self._changed()
 
-    def claim(self, id_: str) -> tuple[Item, Row] | None:
+    def claim(self, id_: str) -> tuple[Item, Row, Remembered | None] | None:
         """Take an item that is in the queue for this run; None where another run was first."""
-        with self._guard():
+        with self.guard():
             taken = self.db.execute(
                 "UPDATE items SET state = 'active', owner = ?, updated = ? WHERE id = ? AND state = 'pending' "
-                f"RETURNING item, {_COLUMNS}",
+                f"RETURNING item, {self._columns}",
                 (self.run, time.time(), id_),
             ).fetchone()
-        return None if taken is None else (Item.from_json(taken[0]), Row.of(taken[1:]))
+            if taken is None:
+                return None
+            row = Row.of(taken[1:])
+            return Item.from_json(taken[0]), row, self.remembered(id_) if row.outputs else None
+
+    def claim_done(self, id_: str) -> tuple[Row, Remembered | None] | None:
+        """Take an item that is done, to make more of it; whatever becomes of this run, it is done after it."""
+        with self.guard():
+            taken = self.db.execute(
+                "UPDATE items SET state = 'active', owner = ?, item = NULL WHERE id = ? AND state = 'done' "
+                f"RETURNING {self._columns}",
+                (self.run, id_),
+            ).fetchone()
+            return None if taken is None else (Row.of(taken), self.remembered(id_))
+
+    def remembered(self, id_: str) -> Remembered | None:
+        """Return what is remembered of an item's resources; None where an older argosy fetched them."""
+        if self.is_old:
+            return None
+        with self.guard():
+            found = self.db.execute("SELECT data FROM remembered WHERE id = ?", (id_,)).fetchone()
+            return Remembered.unpack(found[0]) if found else None
+
+    def adopt(self, id_: str, known: Packed, output: str) -> None:
+        """Add what is to be remembered of an item that an older argosy has done."""
+        with self.guard(), self.transaction():
+            (files,) = self.db.execute("SELECT files FROM items WHERE id = ?", (id_,)).fetchone()
+            own = tuple(
+                KeptFile(f.name, f.size, f.sha256, f.verification, output) for f in parse_files(files)
+            )
+            self.db.execute(
+                "UPDATE items SET files = ?, outputs = ? WHERE id = ? AND state = 'done'",
+                (files_text(own), json.dumps([output]), id_),
+            )
+            self._remember(id_, known)
+            self._changed()
 
     def record(self, outcome: Outcome) -> None:
         """Write down what became of an item that this run claimed."""
-        state = {State.DONE: "done", State.FAILED: "failed", State.REQUEUED: "pending"}[outcome.state]
+        state = {State.DONE: "'done'", State.FAILED: _FAILED, State.REQUEUED: _BACK}[outcome.state]
         failure = json.dumps(asdict(outcome.failure)) if outcome.failure else None
-        files = json.dumps([[f.name, f.size, f.sha256, f.verification.value] for f in outcome.files])
-        with self._guard():
+        done = outcome.state is State.DONE
+        with self.guard(), self.transaction():
+            found = self.db.execute(
+                "SELECT files, outputs FROM items WHERE id = ? AND owner = ?", (outcome.item, self.run)
+            ).fetchone()
+            if found is None:
+                return  # it is somebody else's now
+            files, outputs = parse_files(found[0]), tuple(json.loads(found[1]))
+            if done:
+                others = () if outcome.fresh else tuple(o for o in outputs if o not in outcome.outputs)
+                names = {file.name for file in outcome.files}
+                left = tuple(f for f in files if f.output in others and f.name not in names)
+                files, outputs = (*left, *outcome.files), (*others, *outcome.outputs)
             self.db.execute(
-                "UPDATE items SET state = :state, owner = NULL, failure = :failure, bytes = :bytes, updated = :now, "
-                "files = CASE WHEN :state = 'done' THEN :files ELSE files END, "
-                "item = CASE WHEN :state = 'done' THEN NULL ELSE item END WHERE id = :id AND owner = :run",
-                {
-                    "state": state,
-                    "failure": failure,
-                    "bytes": outcome.bytes,
-                    "now": time.time(),
-                    "files": files,
-                    "id": outcome.item,
-                    "run": self.run,
-                },
+                f"UPDATE items SET state = {state}, owner = NULL, failure = ?, bytes = iif(?, ?, bytes), updated = ?, "
+                "files = ?, outputs = ?, item = iif(?, NULL, item) WHERE id = ?",
+                (
+                    failure,
+                    outcome.fresh,
+                    outcome.bytes,
+                    time.time(),
+                    files_text(files),
+                    json.dumps(outputs),
+                    done,
+                    outcome.item,
+                ),
             )
+            if done and outcome.known is not None:
+                self._remember(outcome.item, outcome.known)
+            if done:
+                self._changed()
+
+    def _remember(self, id_: str, known: Packed) -> None:
+        self.db.execute("INSERT OR REPLACE INTO remembered VALUES (?, ?)", (id_, known))
+
+    def _changed(self) -> None:
+        self.db.execute("UPDATE changes SET n = n + 1")
+
+    def changes(self) -> int:
+        """Return a number that is another one after what is done has changed."""
+        with self.guard():
+            (number,) = self.db.execute("SELECT n FROM changes").fetchone()
+            return int(number)
+
+    def finished(self) -> Iterator[FinishedItem]:
+        """Yield everything that is done, in the order of the ids."""
+        query = (
+            f"SELECT items.id, title, files, updated, data FROM items LEFT JOIN remembered USING (id) WHERE {_DONE} "
+            "ORDER BY items.id"
+        )
+        with self.guard():
+            for id_, title, files, updated, data in self.db.execute(query):
+                item = Remembered.unpack(data).item if data else Item(id_, title)
+                yield FinishedItem(item, parse_files(files), updated)
 
     def mark_damaged(self, id_: str, message: str) -> None:
         """Say that a finished item is not what it was, so that the next run does it again."""
         failure = json.dumps(asdict(Failure("damaged", message)))
-        with self._guard():
+        with self.guard(), self.transaction():
             self.db.execute(
                 "UPDATE items SET state = 'failed', failure = ?, updated = ? WHERE id = ? AND state = 'done'",
                 (failure, time.time(), id_),
             )
+            self._changed()
 
     def take_over(self) -> None:
         """Put the items of runs that died back in the queue."""
-        with self._guard():
+        with self.guard():
             owners = self.db.execute("SELECT DISTINCT owner FROM items WHERE state = 'active'").fetchall()
             for (owner,) in owners:
                 if owner != self.run and not self.is_alive(owner):
                     self.db.execute(
-                        "UPDATE items SET state = 'pending', owner = NULL WHERE state = 'active' AND owner IS ?",
+                        f"UPDATE items SET state = {_BACK}, owner = NULL WHERE state = 'active' AND owner IS ?",
                         (owner,),
                     )
 
     def owners(self) -> list[Owner]:
         """Return the runs at work here, and those that died at it, the oldest first."""
-        with self._guard():
+        with self.guard():
             active = self.db.execute(
                 "SELECT owner, id FROM items WHERE state = 'active' ORDER BY id"
             ).fetchall()
@@ -305,18 +336,25 @@ class Ledger:
             raise
         self.db.execute("COMMIT")
 
-    def _check_version(self, read_only: bool) -> None:
-        (found,) = self.db.execute("PRAGMA user_version").fetchone()
-        if found not in (0, VERSION):
+    def _prepare(self, read_only: bool) -> str:
+        """Make the tables, and return the columns of a row."""
+        found = version_of(self.db)
+        if found < VERSION and (not read_only or not self.path.exists()):
+            found = prepare(self.db)
+        if found > VERSION:
             raise LedgerError(
                 f"The ledger {self.path} has version {found}, and this argosy reads version {VERSION}.",
                 hint="Use the argosy that wrote it, or another directory.",
             )
-        if found == 0 and (not read_only or not self.path.exists()):
-            self.db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        return COLUMNS.replace("outputs", "'[]'") if read_only and found == 1 else COLUMNS
+
+    @property
+    def is_old(self) -> bool:
+        """Whether an older argosy made it, and it is only read."""
+        return self._columns != COLUMNS
 
     @contextlib.contextmanager
-    def _guard(self) -> Iterator[None]:
+    def guard(self) -> Iterator[None]:
         """Turn what SQLite raises into an error that says what to do."""
         try:
             yield
@@ -335,4 +373,24 @@ class Ledger:
             f"The ledger {self.path} is damaged ({why}), so it is left as it is.",
             hint="Restore it from a backup, or move it away: the next run then downloads everything again, "
             "and leaves a file alone that is the same.",
+        )
+
+
+def has_ledger(directory: Path) -> bool:
+    """Return whether something was downloaded into a directory."""
+    return (directory / PRIVATE / "ledger.sqlite").exists()
+
+
+def need_ledger(directory: Path) -> None:
+    """Raise where a directory has no ledger.
+
+    Raises
+    ------
+    ConfigError
+        If so.
+    """
+    if not has_ledger(directory):
+        raise ConfigError(
+            f"Nothing was downloaded into {directory} yet: there is no ledger.",
+            hint="Give the directory of a download, or its configuration.",
         )

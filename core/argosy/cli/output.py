@@ -1,0 +1,84 @@
+"""``argosy output``: make other outputs of what is downloaded already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from argosy.cli.options import no_plugin, redactor
+
+if TYPE_CHECKING:
+    from argosy.config import Settings
+    from argosy.registry import Registry
+
+
+@click.command()
+@click.argument("what", metavar="CONFIG|DIR")
+@click.option("--output", multiple=True, metavar="NAME", help="What is to be made; may be repeated.")
+@click.option("--strategy", metavar="NAME", help="Where the work runs: serial, threads, ...")
+@click.option("--max-workers", type=int, metavar="N", help="Items at once, at most.")
+@click.option("--tags", "--skills", metavar='"A, B"', help="Only items that have one of these tags.")
+@click.option("--dry-run", is_flag=True, help="Show what would be made, and do nothing.")
+@click.option(
+    "--force", is_flag=True, help="Make again what was made before, and replace files that are in the way."
+)
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a report as JSON.")
+@click.option(
+    "--events", metavar="FILE|-", help="Write every event as a line of JSON; - for standard output."
+)
+@click.option("--quiet", is_flag=True, help="Show nothing but errors.")
+@no_plugin
+def output(what: str, report: Path | None, dry_run: bool, quiet: bool, **options: Any) -> int:
+    """Make outputs of what is downloaded already, without a request, a login or a secret.
+
+    The options of an output are those that the configuration has for it; a directory has none. Without
+    --output, what the configuration asks for and is not there yet is made.
+
+    Every file is read and compared with what was downloaded first. Items whose files are not all there any
+    more are listed, and skipped; exit code 1.
+    """
+    from argosy.cli.download import execute_shown, observers_of, show_preview
+    from argosy.registry import Registry
+    from argosy.run.ledger import need_ledger
+    from argosy.run.remaking import Remaking
+
+    registry = Registry.load(options["excluded"])
+    settings = _settings(what, options, registry)
+    need_ledger(settings.directory)
+    if dry_run:
+        return show_preview(settings, registry, remake=True)
+    observers = observers_of(registry, settings, options["events"], quiet)
+    run = Remaking(
+        settings,
+        registry,
+        observers=observers,
+        report_file=report and report.absolute(),
+        redactor=redactor(),
+    )
+    return execute_shown(run, quiet)
+
+
+def _settings(what: str, options: dict[str, Any], registry: Registry) -> Settings:
+    from argosy.cli.download import configured
+    from argosy.config import load, load_file
+    from argosy.run.remaking import offline
+
+    path = Path(what)
+    is_directory = path.is_dir()
+    if is_directory and not options["output"]:
+        raise click.UsageError("A directory does not say what to make of it: give --output NAME.")
+    document: Any = {} if is_directory else load_file(path)
+    overrides: dict[str, Any] = {
+        key: options[key] for key in ("max_workers", "tags") if options[key] is not None
+    }
+    if is_directory:
+        overrides["directory"] = what
+    if options["strategy"] is not None:
+        overrides["strategy"] = configured(document.get("strategy"), options["strategy"])
+    if options["output"]:
+        overrides["output"] = [configured(document.get("output"), name) for name in options["output"]]
+    if options["force"]:
+        overrides["force_redownload"] = True
+    return offline(load(None if is_directory else what, registry, overrides))

@@ -1,0 +1,26 @@
+"""What is known of an item, as JSON: for sidecars, and for what lies in an archive."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from argosy.model import StagedItem
+
+
+def facts(item: StagedItem) -> dict[str, Any]:
+    """Return what is known of an item and its files; no URL, as some have a secret in them."""
+    return {
+        "id": item.item.id,
+        "title": item.item.title,
+        "tags": list(item.item.tags),
+        "metadata": dict(item.item.metadata),
+        "files": [
+            {"path": file.resource.path, "size": file.size, "sha256": file.sha256} for file in item.files
+        ],
+    }
+
+
+def facts_text(item: StagedItem) -> str:
+    """Return it as a JSON text for people."""
+    return json.dumps(facts(item), ensure_ascii=False, indent=2) + "\n"

@@ -1,0 +1,93 @@
+"""The output that keeps one file over the whole directory, with a line for each item."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import argosy
+from argosy.contracts import CollectingOutput, Output, PluginContext
+from argosy.model import FinishedItem, Product
+from argosy.redaction import Redactor
+
+#: The columns of a line, in their order.
+COLUMNS = ("id", "title", "tags", "metadata", "files", "finished")
+
+#: What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection").
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class IndexOutput(CollectingOutput):
+    """Writes what is there, as JSON Lines or CSV."""
+
+    name = "index"
+    summary = "One file over the whole directory: a line for each item, with its files and their digests"
+    options_schema = {
+        "type": "object",
+        "properties": {
+            "format": {
+                "enum": ["jsonl", "csv"],
+                "default": "jsonl",
+                "description": "JSON Lines, or CSV with a line of names (lists and objects in it are JSON).",
+            },
+            "name": {
+                "type": "string",
+                "minLength": 1,
+                "description": "The name of the file, below the target directory; index.jsonl or index.csv unless given.",
+            },
+        },
+    }
+
+    def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
+        super().__init__(options, context)
+        self._format = options["format"]
+        self._name = options.get("name") or f"index.{self._format}"
+
+    def collect(self, items: Iterable[FinishedItem], scratch: Path) -> Iterator[Product]:
+        """Write the file anew."""
+        scrub = Redactor().scrub_all  # an id may be a URL, with a secret in it
+        lines = (scrub(_line(item)) for item in items)
+        path = scratch / "index"
+        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            if self._format == "csv":
+                table = csv.writer(file)
+                table.writerow(COLUMNS)
+                table.writerows(map(_cells, lines))
+            else:
+                file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        yield Product(self._name, path)
+
+
+def _line(finished: FinishedItem) -> dict[str, Any]:
+    item = finished.item
+    return {
+        "id": item.id,
+        "title": item.title,
+        "tags": list(item.tags),
+        "metadata": dict(item.metadata),
+        "files": [
+            {"name": file.name, "size": file.size, "sha256": file.sha256, "output": file.output}
+            for file in finished.files
+        ],
+        "finished": datetime.fromtimestamp(finished.finished, UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _cells(line: Mapping[str, Any]) -> list[str]:
+    return [_cell(line[column]) for column in COLUMNS]
+
+
+def _cell(value: Any) -> str:
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return f"'{value}" if value.startswith(_FORMULA) else value
+
+
+@argosy.hookimpl
+def argosy_output() -> type[Output]:
+    """Register the output."""
+    return IndexOutput
