@@ -53,20 +53,26 @@ def _show_items(ledger: Ledger, most: int | None) -> None:
     scrub = redactor().scrub  # an id may be a URL, with a token in it
     checked: Counter[str] = Counter()
     failures: list[str] = []
-    size = 0
+    made: Counter[str] = Counter()
+    size = failed = 0
     for row in ledger.all_rows():
         if row.state == "done":
             checked.update(file.verification.value for file in row.files)
+            made.update(row.outputs)
             size += sum(file.size for file in row.files)
-        elif row.state == "failed" and (most is None or len(failures) < most):
-            failures.append(
-                f"failed {scrub(row.id)}: {row.failure.message if row.failure else 'cause unknown'}"
-            )
+        if row.state == "failed" or (row.state == "done" and row.failure is not None):
+            failed += 1
+            if most is None or len(failures) < most:
+                failures.append(
+                    f"failed {scrub(row.id)}: {row.failure.message if row.failure else 'cause unknown'}"
+                )
     counts = ledger.counts()
     click.echo(f"directory  {ledger.private.parent.absolute()}")
     click.echo(f"done       {counts.get('done', 0)} items, {size_text(size)}")
     if checked:
         click.echo(f"files      {', '.join(f'{number} {name}' for name, number in sorted(checked.items()))}")
+    if made:
+        click.echo(f"outputs    {', '.join(f'{name} {number}' for name, number in sorted(made.items()))}")
     for owner in ledger.owners():
         click.echo(_at_work(owner, scrub))
     for name in ("pending", "failed"):
@@ -74,8 +80,8 @@ def _show_items(ledger: Ledger, most: int | None) -> None:
             click.echo(f"{name:<10} {counts[name]}")
     for line in failures:
         click.echo(line)
-    if counts.get("failed", 0) > len(failures):
-        click.echo(f"... and {counts['failed'] - len(failures)} more (--all)")
+    if failed > len(failures):
+        click.echo(f"... and {failed - len(failures)} more (--all)")
 
 
 def _at_work(owner: Owner, scrub: Callable[[str], str]) -> str:

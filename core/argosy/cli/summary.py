@@ -24,7 +24,10 @@ def print_summary(report: Report) -> None:
     counts = report.counts
     rate = f", {size_text(report.bytes / report.seconds)}/s" if report.seconds and report.bytes else ""
     rows = [
-        ("downloaded", f"{counts.done} of {counts.items} items"),
+        (
+            "downloaded" if report.requests or not counts.done else "made",  # nothing, of what was there
+            f"{counts.done} of {counts.items} items",
+        ),
         ("done before", str(counts.skipped) if counts.skipped else ""),
         ("failed", f"[red]{counts.failed}[/red]" if counts.failed else ""),
         ("left", str(counts.left) if counts.left else ""),

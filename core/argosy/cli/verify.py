@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from argosy.model import KeptFile
+    from argosy.run.ledger import Ledger
 
 
 @click.command()
@@ -26,13 +27,14 @@ def verify(what: str, requeue: bool, excluded: tuple[str, ...]) -> int:
 
     Exit code 1 where something is damaged or missing.
     """
-    from argosy.run.ledger import Ledger, need_ledger
+    from argosy.run.ledger import Collected, Ledger, need_ledger
 
     scrub = redactor().scrub  # an id may be a URL, with a token in it
     directory, _, _ = target(what, excluded)
     need_ledger(directory)
     ledger = Ledger(directory, read_only=not requeue)
     files = size = 0
+    over_all: list[str] = []
     damaged: dict[str, str] = {}
     lines: list[tuple[str, str, str]] = []
     try:
@@ -43,22 +45,38 @@ def verify(what: str, requeue: bool, excluded: tuple[str, ...]) -> int:
                 if problem:
                     damaged[row.id] = f"{file.name} {problem}"
                     lines.append((scrub(row.id), file.name, problem))
+        for file in _collected(ledger):
+            files, size = files + 1, size + file.size
+            problem = _problem(directory, file)
+            if problem and file in _collected(ledger):  # else a run has just made it anew
+                lines.append((f"({file.output})", file.name, problem))
+                over_all.append(file.name)
         if requeue:
             for item, message in damaged.items():
                 ledger.mark_damaged(item, message)
+            Collected(ledger).mark_damaged(over_all)
     finally:
         ledger.close()
     for line in _table(lines):
         click.echo(line)
     click.echo(f"{files} files read ({size_text(size)}), {len(damaged)} items damaged.", err=True)
-    if damaged:
+    if over_all:
+        click.echo(f"{len(over_all)} files over all items damaged.", err=True)
+    if lines:
         what = (
             "The next run downloads them again."
             if requeue
             else "With --requeue, the next run downloads them again."
         )
         click.echo(what, err=True)
-    return 1 if damaged else 0
+    return 1 if lines else 0
+
+
+def _collected(ledger: Ledger) -> list[KeptFile]:
+    """Return the files over all items that were put into place."""
+    from argosy.run.ledger import Collected
+
+    return [file for file, _, _ in Collected(ledger).files().values() if file is not None]
 
 
 def _table(rows: list[tuple[str, str, str]]) -> Iterator[str]:

@@ -173,6 +173,8 @@ def _lines(items: Iterable[tuple[Row, bool]], scrub: Callable[[Any], Any]) -> It
     comma = ""
     for row, was_to_do in items:
         done = "done" if was_to_do else "skipped"
+        if was_to_do and row.failure is not None:  # more was to be made of what is done before
+            done = "failed"
         value = {
             "id": row.id,
             "title": row.title,

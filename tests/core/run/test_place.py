@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from argosy.errors import PluginError, TransferError
 from argosy.model import Item, Job, Product, StagedItem, Verification
-from argosy.run.place import Placer
+from argosy.run.place import Placer, digest_of
 
 ITEM = Item("a", "A")
 
@@ -95,3 +96,61 @@ def test_all_products_are_looked_at_before_one_is_placed(tmp_path: Path, made: P
     with pytest.raises(PluginError):
         placer(tmp_path).place([Product("c.txt", made), Product("../d.txt", made)], "files")
     assert not (tmp_path / "c.txt").exists()
+
+
+def test_two_outputs_do_not_get_one_name_for_different_files(tmp_path: Path, made: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"another")
+    both = placer(tmp_path)
+    both.check([Product("c.txt", made)], "zip")
+    with pytest.raises(TransferError, match="'zip' and 'cbz'"):
+        both.check([Product("C.txt", other)], "cbz")
+    with pytest.raises(TransferError, match="twice by the output 'zip'"):
+        placer(tmp_path).check([Product("c.txt", made), Product("c.txt", other)], "zip")
+    assert not (tmp_path / "c.txt").exists()
+
+
+def test_several_names_of_one_file_take_no_more_room(tmp_path: Path, made: Path) -> None:
+    once = placer(tmp_path)
+    checked = once.check([Product("a/c.txt", made, 86400.0)], "files", "files")
+    checked += once.check([Product("b/c.txt", made)], "files", "files#1")
+    kept = once.put(checked)
+    assert [file.output for file in kept] == ["files", "files#1"]
+    found = [(tmp_path / file.name).stat() for file in kept]
+    assert (found[0].st_ino, found[0].st_mtime) == (found[1].st_ino, 86400.0)
+
+
+def test_a_file_that_comes_between_is_not_replaced(tmp_path: Path, made: Path) -> None:
+    checked = placer(tmp_path).check([Product("c.txt", made)], "files")
+    (tmp_path / "c.txt").write_bytes(b"mine")
+    with pytest.raises(TransferError, match="exists already"):
+        placer(tmp_path).put(checked)
+    assert (tmp_path / "c.txt").read_bytes() == b"mine"
+
+
+def test_of_many_that_want_one_name_at_once_one_gets_it(tmp_path: Path) -> None:
+    def put(number: int) -> str:
+        file = tmp_path / f"made-{number}"
+        file.write_bytes(b"%d" % number)
+        try:
+            (kept,) = placer(tmp_path).place([Product("c.txt", file)], "zip")
+        except TransferError:
+            return ""
+        return kept.sha256
+
+    for _ in range(20):
+        with ThreadPoolExecutor(8) as pool:
+            got = [digest for digest in pool.map(put, range(8)) if digest]
+        assert got == [digest_of(tmp_path / "c.txt")]
+        (tmp_path / "c.txt").unlink()
+
+
+@pytest.mark.parametrize("time", [float("nan"), "now"])
+def test_a_time_that_is_none_is_the_plugin_s_fault(tmp_path: Path, made: Path, time: float) -> None:
+    with pytest.raises(PluginError, match="no number"):
+        placer(tmp_path).place([Product("c.txt", made, time)], "evil")
+
+
+def test_a_time_that_no_file_can_have_is_left_out(tmp_path: Path, made: Path) -> None:
+    placer(tmp_path).place([Product("c.txt", made, 1e300)], "files")
+    assert (tmp_path / "c.txt").read_bytes() == b"new"

@@ -55,6 +55,13 @@ class Collected:
                 [(output, name) for name in names],
             )
 
+    def mark_damaged(self, names: list[str]) -> None:
+        """Say that files are not what they were, so that the next run makes them anew."""
+        with self._ledger.guard():
+            self._ledger.db.executemany(
+                "UPDATE collected SET changes = 0 WHERE name = ?", [(name,) for name in names]
+            )
+
     def record(self, output: str, files: list[KeptFile], changes: int) -> None:
         """Write down what an output has put into place, and the change that it speaks of."""
         with self._ledger.guard(), self._ledger.transaction():

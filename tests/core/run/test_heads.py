@@ -1,0 +1,79 @@
+"""What is kept of a response."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import requests
+
+from argosy.model import ResponseRecord
+from argosy.redaction import Redactor
+from argosy.run.heads import MOST, note_of, read_note, record_of, write_note
+from argosy.testing import LibraryServer, ServerFactory
+
+
+def head(
+    server: LibraryServer, path: str = "/files/a?size=5", redactor: Redactor | None = None, **asked: str
+) -> ResponseRecord:
+    with requests.get(server.url_for(path), headers=asked, stream=True, timeout=10) as response:
+        return record_of(response, (redactor or Redactor()).scrub)
+
+
+def test_it_is_what_the_server_said(library_server: ServerFactory) -> None:
+    server = library_server(
+        discipline="open", headers=[("Last-Modified", "Thu, 01 Jan 1970 00:01:40 GMT"), ("X-Two", "1")]
+    )
+    record = head(server)
+    assert (record.status, record.reason, record.version, record.modified) == (200, "OK", "HTTP/1.1", 100.0)
+    assert (record.get("content-length"), record.get("x-two"), record.get("x-three")) == ("5", "1", None)
+    assert record.url == server.url_for("/files/a?size=5")
+
+
+def test_no_credential_is_in_it(library_server: ServerFactory) -> None:
+    redactor = Redactor()
+    redactor.add("s3cret-token")
+    server = library_server(
+        discipline="open",
+        headers=[
+            ("Set-Cookie", "token=s3cret-token"),
+            ("X-Auth-Token", "plain"),
+            ("WWW-Authenticate", 'Basic realm="x"'),
+            ("Link", "<https://h/?access_token=abc>"),
+            ("X-Note", "with s3cret-token in it"),
+        ],
+    )
+    record = head(
+        server,
+        "/files/a?size=5&token=s3cret-token",
+        redactor,
+        Authorization="Basic xyz",
+        Cookie="token=s3cret-token",
+    )
+    text = repr(record)
+    for secret in ("s3cret-token", "plain", "xyz", "abc", "realm"):
+        assert secret not in text
+    assert (record.get("X-Note"), record.get("Link")) == ("with *** in it", "<https://h/?access_token=***>")
+    assert {name for name, _ in record.asked} <= {"User-Agent", "Accept", "Accept-Encoding", "Connection"}
+
+
+def test_a_head_without_measure_is_cut_off(library_server: ServerFactory) -> None:
+    server = library_server(discipline="open", headers=[(f"X-{n}", "x" * 1000) for n in range(20)])
+    assert sum(len(n) + len(v) for n, v in head(server).headers) < MOST
+
+
+def test_a_note_comes_back_and_half_of_one_is_none(library_server: ServerFactory, tmp_path: Path) -> None:
+    record, whole = head(library_server(discipline="open")), tmp_path / "0-ab"
+    assert read_note(whole) == (None, None)
+    write_note(whole, "report.pdf", record)
+    assert read_note(whole) == ("report.pdf", record)
+    text = note_of(whole).read_text("utf-8")
+    for end in range(0, len(text), 7):
+        note_of(whole).write_text(text[:end], "utf-8")
+        assert read_note(whole) == (None, None)
+
+
+@pytest.mark.parametrize("text", ['{"name": "../x", "response": null}', '{"name": 5, "response": null}'])
+def test_a_name_that_nobody_wrote_there_is_none(tmp_path: Path, text: str) -> None:
+    note_of(tmp_path / "0").write_text(text, "utf-8")
+    assert read_note(tmp_path / "0") == (None, None)

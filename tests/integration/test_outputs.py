@@ -1,0 +1,297 @@
+"""Several outputs in one run, and outputs that are added later: without a request, a login or a secret."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import shutil
+import sqlite3
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import argosy
+from argosy.run.ledger import Ledger
+from voyage import Voyage
+
+SetSail = Callable[..., Voyage]
+
+MODIFIED = "Thu, 01 Jan 1970 00:01:40 GMT"
+
+
+def right(path: Path, voyage: Voyage, item: str) -> bool:
+    """Return whether an archive has the files of an item, and they are what they must be."""
+    with zipfile.ZipFile(path) as archive:
+        got = {f"{item}/{name}": archive.read(name) for name in archive.namelist()}
+    names = [e.name for e in voyage.expected if e.name.startswith(f"{item}/")]
+    return sorted(got) == sorted(names) and all(got[n] == (voyage.library / n).read_bytes() for n in names)
+
+
+def without_session(voyage: Voyage) -> int:
+    """Take the session away, so that a login would be seen; return how many requests the server has seen."""
+    (voyage.root / "cookies.json").unlink()
+    return voyage.server.stats().requests
+
+
+def without_secrets(voyage: Voyage) -> int:
+    """Take the session and the password away; return how many requests the server has seen."""
+    (voyage.root / "password.txt").unlink()
+    return without_session(voyage)
+
+
+@pytest.mark.parametrize("what", ["configuration", "directory"])
+def test_an_output_of_200_items_is_made_later_without_a_request(set_sail: SetSail, what: str) -> None:
+    voyage = set_sail(items=200, resources_per_item=2, discipline="revoke", max_workers=4, size=3000)
+    assert voyage.run("--quiet").returncode == 0
+    seen = without_secrets(voyage)
+    given = str(voyage.file if what == "configuration" else voyage.library)
+    done = voyage.argosy("output", given, "--output", "zip", "--output", "cbz", "--output", "index")
+    assert done.returncode == 0, done.stderr
+    assert "200 of 200 items" in done.stderr
+    assert voyage.server.stats().requests == seen
+    ids = [f"item-{n:05}" for n in range(1, 201)]
+    assert all(right(voyage.library / f"{i}{end}", voyage, i) for i in ids for end in (".zip", ".cbz"))
+    assert len((voyage.library / "index.jsonl").read_text("utf-8").splitlines()) == 200
+    again = voyage.argosy("output", given, "--output", "zip", "--quiet")
+    assert (again.returncode, again.stderr, voyage.server.stats().requests) == (0, "", seen)
+    assert voyage.argosy("verify", str(voyage.library)).returncode == 0
+
+
+def test_a_run_makes_what_its_configuration_got_since(set_sail: SetSail) -> None:
+    voyage = set_sail(items=12, discipline="revoke", max_workers=3, size=3000, output=["files"])
+    assert voyage.run("--quiet").returncode == 0
+    seen = without_session(voyage)
+    voyage.config["output"] = ["files", "zip", {"use": "files", "layout": "{tag}/{id}/{name}"}]
+    dry = voyage.run("--dry-run")
+    assert (dry.returncode, "0 of 12 items would be downloaded" in dry.stderr) == (0, True)
+    assert "outputs would be made of 12 that are there already" in dry.stderr
+    assert "    zip: item-00001.zip" in dry.stdout.splitlines()
+    assert not (voyage.library / "item-00001.zip").exists()
+    assert voyage.run("--quiet").returncode == 0
+    assert voyage.server.stats().requests == seen
+    assert all(right(voyage.library / f"item-{n:05}.zip", voyage, f"item-{n:05}") for n in range(1, 13))
+    one, other = (voyage.library / name for name in ("item-00001/part-01.bin", "odd/item-00001/part-01.bin"))
+    assert one.stat().st_ino == other.stat().st_ino, "the same bytes take no room twice"
+
+
+def test_what_is_not_there_any_more_is_listed_and_fetched_by_the_next_download(set_sail: SetSail) -> None:
+    voyage = set_sail(items=5, resources_per_item=3, max_workers=2, size=3000)
+    assert voyage.run("--quiet").returncode == 0
+    gone, changed = (voyage.library / f"item-0000{n}" / "part-02.bin" for n in (2, 4))
+    gone.unlink()
+    changed.write_bytes(b"x" * 3000)
+    report = voyage.root / "report.json"
+    done = voyage.argosy("output", str(voyage.library), "--output", "zip", "--report", str(report))
+    assert done.returncode == 1
+    for name in ("item-00002/part-02.bin", "item-00004/part-02.bin"):
+        assert f"1 of its 3 files are not there any more as they were downloaded: {name}." in " ".join(
+            done.stderr.split()
+        )
+    value = json.loads(report.read_text("utf-8"))
+    assert value["counts"] == {"items": 5, "done": 3, "skipped": 0, "failed": 2, "left": 0}
+    assert {i["id"]: i["state"] for i in value["items"]}["item-00002"] == "failed"
+    assert [f["failure"] if "failure" in f else f["kind"] for f in value["failures"]] == ["missing"] * 2
+    assert sorted(p.name for p in voyage.library.glob("*.zip")) == [f"item-0000{n}.zip" for n in (1, 3, 5)]
+    status = voyage.argosy("status", str(voyage.library)).stdout
+    assert "done       5 items" in status
+    assert "outputs    files 5, zip 3" in status
+    assert status.count("failed item-") == 2
+    assert changed.read_bytes() == b"x" * 3000, "nobody asked to have it replaced"
+    before = voyage.server.stats().accepted
+    voyage.config["output"] = ["files", "zip"]
+    assert voyage.run("--quiet").returncode == 0
+    assert voyage.server.stats().accepted == before + 2, "what is there is not fetched again"
+    assert all(right(voyage.library / f"item-{n:05}.zip", voyage, f"item-{n:05}") for n in range(1, 6))
+    assert voyage.argosy("verify", str(voyage.library)).returncode == 0
+
+
+def test_an_archive_gives_back_what_nobody_kept(set_sail: SetSail) -> None:
+    voyage = set_sail(items=3, resources_per_item=2, size=3000, output=["zip"])
+    assert voyage.run("--quiet").returncode == 0
+    seen = without_secrets(voyage)
+    done = voyage.argosy("output", str(voyage.library), "--output", "files", "--quiet")
+    assert (done.returncode, done.stderr, voyage.server.stats().requests) == (0, "", seen)
+    assert voyage.damaged() == []
+    assert all((voyage.library / e.name).is_file() for e in voyage.expected)
+    for path in voyage.library.glob("*/*.bin"):
+        path.unlink()
+    (voyage.library / "item-00002.zip").write_bytes(b"no archive")
+    done = voyage.argosy("output", str(voyage.library), "--output", "cbz")
+    assert done.returncode == 1
+    assert "item-00002" in done.stderr
+    assert sorted(p.name for p in voyage.library.glob("*.cbz")) == ["item-00001.cbz", "item-00003.cbz"]
+
+
+def test_what_no_output_can_give_back_is_said(set_sail: SetSail) -> None:
+    voyage = set_sail(items=2, size=3000, output=["files"])
+    assert voyage.run("--quiet").returncode == 0
+    with contextlib.closing(sqlite3.connect(voyage.library / ".argosy" / "ledger.sqlite")) as db:
+        db.execute("UPDATE items SET files = '[]', outputs = '[\"elsewhere\"]'")
+        db.commit()
+    done = voyage.argosy("output", str(voyage.library), "--output", "zip")
+    assert done.returncode == 1
+    assert "No output kept its files as they came" in " ".join(done.stderr.split())
+
+
+def test_names_that_outputs_ask_for_twice_are_found_before_the_first_request(set_sail: SetSail) -> None:
+    for output in ({"use": "files", "layout": "{tag}/{name}"}, {"use": "zip", "layout": "{tag}"}):
+        voyage = set_sail(items=4, output=[output])
+        done = voyage.run()
+        assert (done.returncode, voyage.server.stats().requests) == (4, 0)
+        assert "books.jsonl:3" in done.stderr
+
+
+def test_a_name_that_is_taken_by_another_output_fails_the_item_and_leaves_nothing(set_sail: SetSail) -> None:
+    voyage = set_sail(
+        items=1, output=["files", {"use": "zip", "layout": "x"}, {"use": "index", "name": "x.zip"}]
+    )
+    done = voyage.run()
+    assert done.returncode == 1
+    assert "x.zip exists already" in " ".join(done.stderr.split())
+    assert not list(voyage.library.glob("*/*.bin"))
+
+
+def test_files_have_the_times_that_the_server_says_and_an_index_tells_all(set_sail: SetSail) -> None:
+    voyage = set_sail(
+        items=3,
+        headers=[("Last-Modified", MODIFIED)],
+        output=[
+            {"use": "files", "sidecar": True},
+            {"use": "index", "format": "csv", "name": "all/index.csv"},
+        ],
+    )
+    assert voyage.run("--quiet").returncode == 0
+    assert {(voyage.library / e.name).stat().st_mtime for e in voyage.expected} == {100.0}
+    ledger = Ledger(voyage.library, read_only=True)
+    known = ledger.remembered("item-00001")
+    ledger.close()
+    assert known is not None
+    response = known.files[0][3]
+    assert response is not None
+    assert (response.status, response.get("last-modified"), response.get("set-cookie")) == (
+        200,
+        MODIFIED,
+        None,
+    )
+    with (voyage.library / "all" / "index.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == [f"item-0000{n}" for n in (1, 2, 3)]
+    names = [file["name"] for file in json.loads(rows[0]["files"])]
+    assert names == ["item-00001/part-01.bin", "item-00001/metadata.json"]
+    (voyage.library / "all" / "index.csv").unlink()
+    assert voyage.run("--quiet").returncode == 0
+    assert (voyage.library / "all" / "index.csv").exists(), "it is made anew, though nothing is to be done"
+
+
+def test_a_file_that_is_not_argosy_s_is_no_index(set_sail: SetSail) -> None:
+    voyage = set_sail(items=2, output=["files", "index"])
+    voyage.library.mkdir()
+    (voyage.library / "index.jsonl").write_text("mine")
+    done = voyage.run()
+    assert (done.returncode, voyage.server.stats().requests) == (5, 0)
+    assert "index.jsonl exists already" in " ".join(done.stderr.split())
+    assert (voyage.library / "index.jsonl").read_text() == "mine"
+
+
+def test_verify_looks_at_the_files_of_all_outputs(set_sail: SetSail) -> None:
+    voyage = set_sail(items=2, output=["files", "zip", "index"])
+    assert voyage.run("--quiet").returncode == 0
+    size = (voyage.library / "index.jsonl").stat().st_size
+    (voyage.library / "index.jsonl").write_bytes(b"x" * size)
+    (voyage.library / "item-00002.zip").write_bytes(b"x")
+    done = voyage.argosy("verify", str(voyage.library), "--requeue")
+    assert (done.returncode, len(done.stdout.splitlines())) == (1, 2)
+    before = voyage.server.stats().requests
+    assert voyage.run("--quiet").returncode == 0
+    assert voyage.server.stats().requests - before <= 1, "a login, but no file"
+    assert voyage.argosy("verify", str(voyage.library)).returncode == 0
+    assert right(voyage.library / "item-00002.zip", voyage, "item-00002")
+
+
+def test_other_options_are_another_output(set_sail: SetSail) -> None:
+    voyage = set_sail(items=2, size=3000, output=["files", "zip", "index"])
+    assert voyage.run("--quiet").returncode == 0
+    voyage.config["output"] = [
+        "files",
+        {"use": "zip", "layout": "{title}"},
+        {"use": "index", "format": "csv"},
+    ]
+    assert voyage.run("--quiet").returncode == 0
+    assert (voyage.library / "Item 1.zip").read_bytes() == (voyage.library / "item-00001.zip").read_bytes()
+    assert (voyage.library / "index.csv").exists()
+    assert voyage.argosy("verify", str(voyage.library)).returncode == 0
+
+
+def test_a_library_of_the_first_ledger_gets_more_outputs_too(set_sail: SetSail) -> None:
+    voyage = set_sail(items=3, size=3000)
+    assert voyage.run("--quiet").returncode == 0
+    old(voyage.library / ".argosy" / "ledger.sqlite")
+    seen = without_session(voyage)
+    done = voyage.argosy("output", str(voyage.library), "--output", "zip")
+    assert done.returncode == 1
+    assert "An older argosy downloaded it" in " ".join(done.stderr.split())
+    assert voyage.run("--quiet").returncode == 0
+    done = voyage.argosy("output", str(voyage.library), "--output", "zip", "--quiet")
+    assert (done.returncode, done.stderr, voyage.server.stats().requests) == (0, "", seen)
+    assert all(right(voyage.library / f"item-{n:05}.zip", voyage, f"item-{n:05}") for n in range(1, 4))
+
+
+def old(path: Path) -> None:
+    """Make a ledger one of the first version."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        (files,) = zip(*db.execute("SELECT files FROM items ORDER BY id"), strict=True)
+        for number, text in enumerate(files, 1):
+            kept = json.dumps([file[:4] for file in json.loads(text)])
+            db.execute("UPDATE items SET files = ? WHERE id = ?", (kept, f"item-{number:05}"))
+        for table in ("remembered", "collected", "changes"):
+            db.execute(f"DROP TABLE {table}")
+        db.execute("ALTER TABLE items DROP COLUMN outputs")
+        db.execute("PRAGMA user_version = 1")
+        db.commit()
+
+
+def test_a_damaged_session_store_is_nobody_s_business(set_sail: SetSail) -> None:
+    """Nothing of the service is looked at, so nothing that is wrong with it is in the way."""
+    voyage = set_sail(items=2)
+    assert voyage.run("--quiet").returncode == 0
+    voyage.server.stop()
+    (voyage.root / "cookies.json").write_text("{")
+    (voyage.root / "books.jsonl").unlink()
+    voyage.config["auth"]["fields"]["password"] = {"env": "NOBODY_HAS_SET_THIS"}
+    done = voyage.argosy("output", str(voyage.file), "--output", "zip", "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["{root}/elsewhere", "--output", "zip"], 2, "elsewhere"),
+        (["{root}", "--output", "zip"], 2, "Nothing was downloaded"),
+        (["{library}"], 2, "give --output"),
+        (["{library}", "--output", "zipp"], 2, "zip"),
+        (["{library}", "--output", "zip", "--tags", "none"], 2, "none of"),
+    ],
+)
+def test_what_cannot_be_done_is_said(set_sail: SetSail, arguments: list[str], code: int, words: str) -> None:
+    voyage = set_sail(items=1)
+    assert voyage.run("--quiet").returncode == 0
+    given = [a.format(root=voyage.root, library=voyage.library) for a in arguments]
+    done = voyage.argosy("output", *given)
+    assert (done.returncode, words.lower() in done.stderr.lower(), "Traceback" in done.stderr) == (
+        code,
+        True,
+        False,
+    )
+
+
+def test_from_python(set_sail: SetSail) -> None:
+    voyage = set_sail(items=2)
+    argosy.download(voyage.file)
+    report = argosy.remake({"directory": str(voyage.library), "output": ["cbz"]})
+    assert (report.counts.done, report.requests, report.logins) == (2, 0, 0)
+    shutil.rmtree(voyage.library / "item-00001")
+    report = argosy.remake({"directory": str(voyage.library), "output": ["zip"]})
+    assert (report.counts.done, report.exit_code) == (2, 0), "the other archive gives it back"
