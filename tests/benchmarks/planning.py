@@ -17,6 +17,7 @@ from argosy.config import load
 from argosy.contracts import PluginContext
 from argosy.registry import Registry
 from argosy.run.ledger import PRIVATE, Ledger
+from argosy.run.outputs import Outputs
 from argosy.run.planning import read_plan
 from argosy.run.stop import Stop
 from benchmarks.machine import memory_peak
@@ -30,10 +31,13 @@ def plan(folder: Path, name: str, items: int) -> dict[str, Cell]:
     source = registry.source(settings.source or {}, PluginContext())
     ledger = Ledger(folder)
     begun = time.perf_counter()
-    made = read_plan(settings, source, ledger, notice=lambda text: None, stop=Stop(), scrub=str)
+    outputs = Outputs.make(settings.output, registry, PluginContext())
+    made = read_plan(
+        settings, source, ledger, outputs=outputs, notice=lambda text: None, stop=Stop(), scrub=str
+    )
     planned = made.compare()
     cost = (time.perf_counter() - begun) / items
-    ledger.db.execute("UPDATE items SET state = 'done', item = NULL")
+    ledger.db.execute("UPDATE items SET state = 'done', item = NULL, outputs = '[\"files\"]'")
     made.close()
     ledger.close()
     return {"run": name, "to do": planned.to_do, "us an item": cost * 1e6, "peak MB": memory_peak()}

@@ -211,6 +211,25 @@ def test_verify_looks_at_the_files_of_all_outputs(set_sail: SetSail) -> None:
     assert right(voyage.library / "item-00002.zip", voyage, "item-00002")
 
 
+def test_old_names_may_be_removed(set_sail: SetSail) -> None:
+    voyage = set_sail(items=2, size=3000)
+    assert voyage.run("--quiet").returncode == 0
+    seen = without_session(voyage)
+    voyage.config["output"] = [{"use": "files", "layout": "{title}/{path}"}]
+    assert voyage.run("--quiet").returncode == 0
+    for number in (1, 2):
+        shutil.rmtree(voyage.library / f"item-0000{number}")
+    assert voyage.run("--quiet").returncode == 0
+    assert voyage.argosy("verify", str(voyage.library), "--requeue").returncode == 1
+    assert voyage.server.stats().requests == seen
+    assert voyage.run("--quiet").returncode == 0
+    assert voyage.argosy("verify", str(voyage.library)).returncode == 0
+    files = {
+        path: n for path, n in voyage.server.stats().requests_by_path.items() if path.startswith("/files/")
+    }
+    assert list(files.values()) == [1, 1], "nothing was fetched again"
+
+
 def test_other_options_are_another_output(set_sail: SetSail) -> None:
     voyage = set_sail(items=2, size=3000, output=["files", "zip", "index"])
     assert voyage.run("--quiet").returncode == 0

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -115,6 +116,24 @@ def test_a_disk_that_is_full_in_the_middle_of_a_file(
     received = json.loads((voyage.root / "report.json").read_text("utf-8"))["bytes"]
     assert 0 < received < size - 1_000_000, "what had come before the disk was full came again"
     assert voyage.server.stats().replaced_tokens_sent == 0
+
+
+@pytest.mark.torture(36)
+@pytest.mark.parametrize("leave", [0, 30_000, 150_000])
+def test_the_disk_is_full_when_another_output_is_made(
+    set_sail: SetSail, small_disk: Path, leave: int
+) -> None:
+    voyage = on_disk(set_sail(items=6, max_workers=2, size=40_000, disk_reserve=0), small_disk)
+    ended(voyage.run(), 0)
+    stone = fill(small_disk, leave=leave)
+    command = ["output", str(voyage.file), "--output", "cbz", "--output", "index"]
+    ended(voyage.argosy(*command), 5, str(small_disk))
+    assert voyage.damaged() == []
+    assert all(zipfile.is_zipfile(path) for path in voyage.library.glob("*.cbz"))
+    stone.unlink()
+    ended(voyage.argosy(*command), 0)
+    assert len(list(voyage.library.glob("*.cbz"))) == 6
+    ended(voyage.argosy("verify", str(voyage.library)), 0)
 
 
 def strace(*arguments: str) -> list[str]:

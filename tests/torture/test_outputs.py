@@ -82,6 +82,20 @@ def test_killed_between_outputs(set_sail: SetSail) -> None:
 
 
 @pytest.mark.torture(62)
+@pytest.mark.parametrize("strategy", ["threads", "multiprocess"])
+def test_two_terminals_make_outputs_of_one_directory(set_sail: SetSail, strategy: str) -> None:
+    voyage = set_sail(items=40, resources_per_item=2, size=3000, max_workers=4)
+    assert voyage.run("--quiet").returncode == 0
+    seen = voyage.server.stats().requests
+    voyage.config["output"] = OUTPUTS
+    command = [sys.executable, "-m", "argosy", "output", str(voyage.file), "--quiet", "--strategy", strategy]
+    runs = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [(run.communicate()[1], run.returncode) for run in runs] == [("", 0)] * 2
+    assert complete(voyage, 40)
+    assert voyage.server.stats().requests == seen
+
+
+@pytest.mark.torture(62)
 def test_an_index_that_several_runs_keep_up_to_date(set_sail: SetSail) -> None:
     """Two terminals of one manifest, a third one of another, in one directory: no line is lost or cut."""
     voyage = set_sail(items=40, size=3000, max_workers=2, rate=200_000, output=["files", "index"])
@@ -90,7 +104,7 @@ def test_an_index_that_several_runs_keep_up_to_date(set_sail: SetSail) -> None:
     (voyage.root / "others.jsonl").write_text(text.replace('"id": "item-', '"id": "more-'), "utf-8")
     (voyage.root / "others.json").write_text(json.dumps(other), "utf-8")
     command = [sys.executable, "-m", "argosy", "download", str(voyage.root / "others.json"), "--quiet"]
-    runs = [voyage.start("--quiet"), voyage.start("--quiet"), subprocess.Popen(command)]
+    runs = [voyage.start("--quiet"), voyage.start("--quiet"), subprocess.Popen(command, text=True)]
     while any(run.poll() is None for run in runs):
         assert ids(voyage) == sorted(set(ids(voyage)))
         time.sleep(0.05)

@@ -83,6 +83,7 @@ class Environment:
         )
         self.outputs = Outputs.make(settings.output, registry, self.context)
         self._registry = registry
+        self._others: dict[str, Output | None] = {}
         self.pool = SessionPool(
             settings,
             self.auth,
@@ -109,20 +110,23 @@ class Environment:
 
     def output(self, name: str) -> Output | None:
         """Return an output of a name, that of the run or another one; None where there is none to be had."""
-        for _, output in self.outputs.all:
-            if output.name == name:
+        for output in (*(output for _, output in self.outputs.all), *self._others.values()):
+            if output is not None and output.name == name:
                 return output
-        try:
-            info = self._registry.find(Kind.OUTPUT, name)
-            return self._registry.output({"use": name, **default_options(info.options_schema)}, self.context)
-        except ArgosyError:
-            return None
+        if name not in self._others:
+            try:
+                info = self._registry.find(Kind.OUTPUT, name)
+                options = {"use": name, **default_options(info.options_schema)}
+                self._others[name] = self._registry.output(options, self.context)
+            except ArgosyError:
+                self._others[name] = None
+        return self._others[name]
 
     def close(self) -> None:
         """Close what was opened."""
         self.pool.close()
         self.staging.close()
-        for plugin in self.plugins():
+        for plugin in (*self.plugins(), *filter(None, self._others.values())):
             self.close_plugin(plugin)
 
     def close_plugin(self, plugin: Plugin) -> None:

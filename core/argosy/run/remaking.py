@@ -32,7 +32,7 @@ class Remaking(Run):
         counts = ledger.counts()
         left = counts.get("pending", 0) + counts.get("failed", 0)
         if left:
-            environment.notice(f"{left} items are not downloaded yet, and are left out.")
+            environment.notice(f"Items that are not downloaded yet, and are left out: {left}.")
         return RemakingPlan.of(self.settings, ledger, environment.outputs)
 
 

@@ -100,8 +100,8 @@ def missing_text(job: Job, numbers: Sequence[int]) -> str:
     names = list(_names(job, known, numbers))
     if not names:
         return (
-            "No output kept its files as they came, so nothing else can be made of them here: "
-            "`argosy download` with this output fetches them again."
+            "No output kept its files as they came, or can give them back, so nothing else can be made of them "
+            "here: `argosy download` with this output fetches them again."
         )
     shown = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
     return (
@@ -120,11 +120,12 @@ def _names(job: Job, known: Remembered, numbers: Sequence[int]) -> Iterator[str]
 
 def stand_there(directory: Path, known: Remembered, kept: Sequence[KeptFile]) -> bool:
     """Return whether all resources seem to be there: files of their sizes, which nobody has read yet."""
-    there = {(file.size, file.sha256) for file in kept if _has_size(directory / file.name, file.size)}
+    there = {(file.size, file.sha256) for file in kept if has_size(directory / file.name, file.size)}
     return all((size, digest) in there for size, digest, _, _ in known.files)
 
 
-def _has_size(path: Path, size: int) -> bool:
+def has_size(path: Path, size: int) -> bool:
+    """Return whether there is a regular file of a size."""
     try:
         found = path.lstat()
     except OSError:
@@ -134,7 +135,7 @@ def _has_size(path: Path, size: int) -> bool:
 
 def _linked(path: Path, link: Path, size: int, digest: str) -> bool:
     """Give a file a further name, and return whether it is what it should be; else it keeps its one name."""
-    if not _has_size(path, size):
+    if not has_size(path, size):
         return False
     link.unlink(missing_ok=True)  # of an earlier try
     try:
@@ -143,7 +144,7 @@ def _linked(path: Path, link: Path, size: int, digest: str) -> bool:
         return False
     except OSError:  # a file system without hard links
         shutil.copy2(path, link)
-    if _has_size(link, size) and digest_of(link) == digest:
+    if has_size(link, size) and digest_of(link) == digest:
         return True
     link.unlink()
     return False

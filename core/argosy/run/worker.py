@@ -42,7 +42,7 @@ from argosy.run.fetch import Fetcher, Progress
 from argosy.run.limits import Limits
 from argosy.run.place import Checked, Placer
 from argosy.run.processes.recipe import Recipe, work_here
-from argosy.run.restaging import fitting, lacking, missing_text, restaged, taken
+from argosy.run.restaging import fitting, has_size, lacking, missing_text, restaged, taken
 from argosy.run.served_name import Names
 from argosy.run.staging import Staging
 
@@ -170,12 +170,17 @@ class Worker:
             output = self._environment.output(label.partition("#")[0])
             if output is None:
                 continue
-            made = [directory / file.name for file in job.kept if file.output == label]
-            scratch = staging.scratch(next(further))
-            paths = self._call(
-                output.name,
-                lambda o=output, m=made, s=scratch: list(o.restore(known.item, m, s)),  # type: ignore[misc]  # a lambda's defaults have no types
-            )
+            made = [file for file in job.kept if file.output == label]
+            if not all(has_size(directory / file.name, file.size) for file in made):
+                continue
+            scratch, files = staging.scratch(next(further)), [directory / file.name for file in made]
+            try:
+                paths = self._call(
+                    output.name,
+                    lambda o=output, f=files, s=scratch: list(o.restore(known.item, f, s)),  # type: ignore[misc]  # a lambda's defaults have no types
+                )
+            except _Failed:  # its files are damaged, most likely; what it would have given back is lacking
+                continue
             for number, path in enumerate(paths[: len(known.files)]):
                 if number not in there and isinstance(path, Path):
                     file = taken(known, number, path, staging.kept(number))

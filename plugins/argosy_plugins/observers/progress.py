@@ -101,7 +101,11 @@ def _message(event: Event) -> tuple[str, str] | None:
         case EventKind.RUN_PLANNED:
             promised = f", {size_text(data['bytes'])}" if data.get("bytes") else ""
             done = f" ({data['done']} done already)" if data.get("done") else ""
-            return "bold", f"{data.get('to_do')} of {data.get('items')} items to download{promised}{done}"
+            # of some, only other outputs are to be made
+            what = {0: "to download", data.get("to_do"): "to make more of"}.get(
+                data.get("remade", 0), "to do"
+            )
+            return "bold", f"{data.get('to_do')} of {data.get('items')} items {what}{promised}{done}"
         case EventKind.RUN_NOTICE:
             return "yellow", safe_text(f"notice: {data.get('message')}")
         case EventKind.RUN_STOPPING:

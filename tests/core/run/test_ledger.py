@@ -190,6 +190,7 @@ def test_more_outputs_are_added_and_fresh_ones_take_the_place_of_all(tmp_path: P
     ledger = opened(tmp_path)
     done(ledger)
     archive = KeptFile("a.zip", 9, "11", Verification.DIGEST, "zip")
+    (tmp_path / "a.bin").write_bytes(b"abc")
     ledger.claim_done("a")
     ledger.record(Outcome("a", State.DONE, (archive,), outputs=("zip",), fresh=False))
     row = ledger.rows(["a"])["a"]
@@ -201,6 +202,17 @@ def test_more_outputs_are_added_and_fresh_ones_take_the_place_of_all(tmp_path: P
     ledger.record(Outcome("a", State.DONE, (archive,), 5, outputs=("zip",), known=KNOWN.pack()))
     row = ledger.rows(["a"])["a"]
     assert (row.outputs, row.files, row.bytes) == (("zip",), (archive,), 5)
+    ledger.close()
+
+
+def test_what_another_output_made_and_somebody_removed_is_forgotten(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    done(ledger)
+    archive = KeptFile("a.zip", 9, "11", Verification.DIGEST, "zip")
+    ledger.claim_done("a")
+    ledger.record(Outcome("a", State.DONE, (archive,), outputs=("zip",), fresh=False))
+    row = ledger.rows(["a"])["a"]
+    assert (row.outputs, row.files) == (("zip",), (archive,))
     ledger.close()
 
 

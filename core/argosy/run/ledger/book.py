@@ -222,7 +222,10 @@ class Ledger:
                 return  # it is somebody else's now
             files, outputs = parse_files(found[0]), tuple(json.loads(found[1]))
             if done:
-                others = () if outcome.fresh else tuple(o for o in outputs if o not in outcome.outputs)
+                # of other outputs, what still stands there; what somebody removed is not missed any more
+                gone = {f.output for f in files if not (self.private.parent / f.name).is_file()}
+                others = tuple(o for o in outputs if o not in gone and o not in outcome.outputs)
+                others = () if outcome.fresh else others
                 names = {file.name for file in outcome.files}
                 left = tuple(f for f in files if f.output in others and f.name not in names)
                 files, outputs = (*left, *outcome.files), (*others, *outcome.outputs)
