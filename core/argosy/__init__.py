@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Strategy,
     )
     from argosy.errors import ArgosyError
+    from argosy.heads import ResponseRecord
     from argosy.hookspecs import hookimpl
     from argosy.model import (
         FinishedItem,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
         Outcome,
         Product,
         Resource,
-        ResponseRecord,
         StagedFile,
         StagedItem,
     )
@@ -95,6 +95,7 @@ _HOMES = {
         "Strategy",
     ),
     "argosy.errors": ("ArgosyError",),
+    "argosy.heads": ("ResponseRecord",),
     "argosy.hookspecs": ("hookimpl",),
     "argosy.model": (
         "FinishedItem",
@@ -103,7 +104,6 @@ _HOMES = {
         "Outcome",
         "Product",
         "Resource",
-        "ResponseRecord",
         "StagedFile",
         "StagedItem",
     ),

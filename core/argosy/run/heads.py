@@ -9,7 +9,7 @@ from pathlib import Path
 
 import requests
 
-from argosy.model import ResponseRecord
+from argosy.heads import ResponseRecord
 from argosy.names import safe_part
 from argosy.run.staging import sync_file
 from argosy.urls import is_secret

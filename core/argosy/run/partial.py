@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from argosy.errors import TransferError
-from argosy.model import ResponseRecord
+from argosy.heads import ResponseRecord
 from argosy.run.checking import CHUNK
 from argosy.run.staging import sync_file
 from argosy.session.identity import boot_id

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from argosy.model import ResponseRecord
+from argosy.heads import ResponseRecord
 from argosy.redaction import Redactor
 from argosy.run.heads import MOST, note_of, read_note, record_of, write_note
 from argosy.testing import LibraryServer, ServerFactory

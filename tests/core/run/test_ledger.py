@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from argosy.errors import LedgerError
+from argosy.heads import ResponseRecord
 from argosy.model import (
     Failure,
     Item,
@@ -18,7 +19,6 @@ from argosy.model import (
     Outcome,
     Remembered,
     Resource,
-    ResponseRecord,
     State,
     Verification,
 )

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from argosy.errors import ConfigError, LedgerError
+from argosy.errors import LedgerError
 from argosy.locks import FileLock
 from argosy.model import (
     Failure,
@@ -33,11 +33,9 @@ from argosy.model import (
 )
 from argosy.reasons import hint_of
 from argosy.run.causes import disk_error
+from argosy.run.ledger.place import FILE, PRIVATE
 from argosy.run.ledger.rows import COLUMNS, Owner, Row, files_text, parse_files
 from argosy.run.ledger.tables import VERSION, prepare, version_of
-
-#: The folder of everything that is argosy's own in a target directory.
-PRIVATE = ".argosy"
 
 #: What is done: also an item of which more is being made at this moment.
 _DONE = "(state = 'done' OR (state = 'active' AND item IS NULL))"
@@ -65,7 +63,7 @@ class Ledger:
 
     def __init__(self, directory: Path, *, read_only: bool = False) -> None:
         self.private = directory / PRIVATE
-        self.path = self.private / "ledger.sqlite"
+        self.path = self.private / FILE
         self.run = uuid.uuid4().hex
         self._alive: FileLock | None = None
         with self.guard():
@@ -376,24 +374,4 @@ class Ledger:
             f"The ledger {self.path} is damaged ({why}), so it is left as it is.",
             hint="Restore it from a backup, or move it away: the next run then downloads everything again, "
             "and leaves a file alone that is the same.",
-        )
-
-
-def has_ledger(directory: Path) -> bool:
-    """Return whether something was downloaded into a directory."""
-    return (directory / PRIVATE / "ledger.sqlite").exists()
-
-
-def need_ledger(directory: Path) -> None:
-    """Raise where a directory has no ledger.
-
-    Raises
-    ------
-    ConfigError
-        If so.
-    """
-    if not has_ledger(directory):
-        raise ConfigError(
-            f"Nothing was downloaded into {directory} yet: there is no ledger.",
-            hint="Give the directory of a download, or its configuration.",
         )
