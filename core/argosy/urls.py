@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+from functools import lru_cache
 from urllib.parse import unquote
 
 from argosy.names import safe_part
@@ -135,6 +136,7 @@ def _hide(found: re.Match[str]) -> str:
     return f"{found[1]}=***" if is_secret(found[1]) else found.group()
 
 
+@lru_cache(maxsize=1024)
 def is_secret(name: str) -> bool:
     """Return whether the name of a parameter, or of a header field, looks like a credential's."""
     words = [word.lower() for word in _WORDS.findall(unquote(name))]

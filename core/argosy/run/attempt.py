@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 import requests
 
 from argosy.errors import TransferError, VerificationError
+from argosy.heads import ResponseRecord
 from argosy.model import Resource, StagedFile
 from argosy.run.causes import causes, disk
 from argosy.run.checking import Digests, checked
 from argosy.run.digest_fields import content_digest, content_md5, representation_digest
-from argosy.run.heads import record_of, write_note
+from argosy.run.heads import record_of
 from argosy.run.limits import LOOK_EVERY, Limits
 from argosy.run.partial import Known, Partial
 from argosy.run.pieces import is_plain, pieces
@@ -33,6 +34,10 @@ class Get(Protocol):
 
     def __call__(self, url: str, *, headers: Mapping[str, str]) -> requests.Response:
         """Send it."""
+
+
+#: Writes down what a server calls a file, and the head of its response.
+Note = Callable[[str | None, ResponseRecord | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ class Attempt:
         Called with the size of each piece.
     scrub
         Takes secrets out of what is kept of a response.
+    note
+        Writes down the name and the head that came with the whole, before it is called whole.
     """
 
     get: Get
@@ -86,6 +93,7 @@ class Attempt:
     started: Callable[[int | None, int], None]
     received: Callable[[int], None]
     scrub: Callable[[str], str]
+    note: Note
 
     def run(self, whole: Path) -> StagedFile:
         """Get the resource, check it, and give it the name of a whole file.
@@ -269,7 +277,7 @@ class Attempt:
         self.partial.sync()
         known = self.partial.known
         if known is not None:
-            write_note(whole, known.name, known.response)
+            self.note(known.name, known.response)
             staged = replace(staged, resource=renamed(self.resource, known.name), response=known.response)
         self.partial.finish(whole)
         return staged

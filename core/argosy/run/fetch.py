@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial as partial_call
 from pathlib import Path
 
 from argosy.errors import TransferError, VerificationError
 from argosy.model import Resource, StagedFile
 from argosy.pacing import Pacer
-from argosy.run.attempt import Attempt, Get
+from argosy.run.attempt import Attempt, Get, Note
 from argosy.run.causes import disk
 from argosy.run.checking import checked, digests_of
-from argosy.run.heads import note_of, read_note
 from argosy.run.limits import Limits
 from argosy.run.partial import WORTH, Partial
 from argosy.run.retrying import Retries
@@ -68,8 +68,23 @@ class Fetcher:
     retry_delay: float
     scrub: Callable[[str], str]
 
-    def fetch(self, resource: Resource, number: int, staging: Staging, progress: Progress) -> StagedFile:
+    def fetch(
+        self, resource: Resource, number: int, staging: Staging, progress: Progress, *, last: bool = False
+    ) -> StagedFile:
         """Return the resource, whole and checked, in staging.
+
+        Parameters
+        ----------
+        resource
+            What is wanted.
+        number
+            Which one of the item's it is.
+        staging
+            The item's staging.
+        progress
+            Told how it goes on.
+        last
+            Whether it is the last of the item's.
 
         Raises
         ------
@@ -84,18 +99,18 @@ class Fetcher:
                 staged = checked(resource, whole, digests_of(resource, whole))
             except VerificationError:  # it was damaged since: fetched as if it had not been there
                 whole.unlink()
-                note_of(whole).unlink(missing_ok=True)
             else:
-                name, response = read_note(whole)
+                name, response = staging.notes.read(whole)
                 called = renamed(resource, name) if resource.content_disposition else resource
                 staged = replace(staged, resource=called, response=response)
                 progress.finished(staged.resource, staged)
                 return staged
         partial, most = Partial(staging.partial(number, resource)), 0
+        note = partial_call(staging.notes.write, whole, later=last)
         retries = Retries(self.max_retries, self.retry_delay, self.pacer.was_there)
         while True:
             try:
-                staged = self._attempt(resource, partial, whole, progress)
+                staged = self._attempt(resource, partial, whole, progress, note)
             except TransferError as error:
                 if partial.size >= most + WORTH:
                     retries.renew()  # it gets on, so that patience begins anew
@@ -107,7 +122,9 @@ class Fetcher:
                 progress.finished(staged.resource, staged)
                 return staged
 
-    def _attempt(self, resource: Resource, partial: Partial, whole: Path, progress: Progress) -> StagedFile:
+    def _attempt(
+        self, resource: Resource, partial: Partial, whole: Path, progress: Progress, note: Note
+    ) -> StagedFile:
         with disk(partial.path), partial.opened():
             attempt = Attempt(
                 self.get,
@@ -118,5 +135,6 @@ class Fetcher:
                 lambda size, there: progress.started(resource, size, there),
                 progress.received,
                 self.scrub,
+                note,
             )
             return attempt.run(whole)

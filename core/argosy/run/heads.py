@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,6 @@ import requests
 
 from argosy.heads import ResponseRecord
 from argosy.names import safe_part
-from argosy.run.staging import sync_file
 from argosy.urls import is_secret
 
 #: Bytes of header fields that are kept of one response; a head of more is cut off there.
@@ -88,39 +88,75 @@ def record_of(response: requests.Response, scrub: Callable[[str], str]) -> Respo
     )
 
 
-def note_of(whole: Path) -> Path:
-    """Return where it is written down what the server said with a whole file in staging."""
-    return whole.with_name(f"{whole.name}.head")
+class Notes:
+    """What servers said with the files of one item that are whole, written down beside them: a later try does not ask again.
 
-
-def write_note(whole: Path, name: str | None, response: ResponseRecord | None) -> None:
-    """Write down what the server said with a file, before it is whole: a later try does not ask again.
+    It is a file of lines that only grows. An item's last file is done a moment later, mostly, and a file costs more than
+    all the rest of a small item; so what was said with that one is written down where something comes between.
 
     Parameters
     ----------
-    whole
-        The file.
-    name
-        What the server calls it, where that is asked for: it is on the disk then before the file is.
-    response
-        The head.
+    folder
+        The item's folder in staging.
     """
-    if name is None and response is None:
-        return
-    note = note_of(whole)
-    value = {"name": name, "response": response.to_json() if response is not None else None}
-    note.write_text(json.dumps(value), "utf-8")
-    if name is not None:
-        sync_file(note)
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "heads.jsonl"
+        self._later: list[tuple[str, str | None, ResponseRecord | None]] = []
+        self._found: dict[str, tuple[str | None, ResponseRecord | None]] | None = None
+
+    def write(
+        self, whole: Path, name: str | None, response: ResponseRecord | None, *, later: bool = False
+    ) -> None:
+        """Write down what a server said, before the file is whole.
+
+        Parameters
+        ----------
+        whole
+            The file.
+        name
+            What the server calls it, where that is asked for: it is on the disk then before the file is.
+        response
+            The head.
+        later
+            Whether it may wait for `flush`.
+        """
+        if name is None and response is None:
+            return
+        self._later.append((whole.name, name, response))
+        if name is not None or not later:
+            self.flush(sync=name is not None)
+
+    def flush(self, *, sync: bool = False) -> None:
+        """Write down what had to wait, and return when it is on the disk, where it is to be."""
+        if self._later:
+            with self._path.open("a", encoding="utf-8") as file:
+                for of, name, response in self._later:
+                    value = {"of": of, "name": name, "response": response.to_json() if response else None}
+                    file.write(f"\n{json.dumps(value)}\n")  # what is before it may be half a line
+                file.flush()
+                if sync:
+                    os.fsync(file.fileno())
+            self._later.clear()
+
+    def read(self, whole: Path) -> tuple[str | None, ResponseRecord | None]:
+        """Return the name and the head that were written down for a file; None for what was not."""
+        if self._found is None:
+            try:
+                text = self._path.read_text("utf-8", errors="replace")
+            except FileNotFoundError:
+                text = ""
+            self._found = dict(filter(None, map(_parsed, text.splitlines())))
+        return self._found.get(whole.name, (None, None))
 
 
-def read_note(whole: Path) -> tuple[str | None, ResponseRecord | None]:
-    """Return the name and the head that were written down; None for what was not, or not whole."""
+def _parsed(line: str) -> tuple[str, tuple[str | None, ResponseRecord | None]] | None:
+    """Return what a line says; None where it is not whole: a kill came between."""
     try:
-        value = json.loads(note_of(whole).read_text("utf-8"))
-        name, response = value["name"], value["response"]
+        value = json.loads(line)
+        of, name, response = str(value["of"]), value["name"], value["response"]
         record = ResponseRecord.from_json(response) if response is not None else None
-    except (FileNotFoundError, ValueError, TypeError, LookupError, AttributeError):
-        return None, None
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return None
     good = isinstance(name, str) and name and safe_part(name, keep_suffix=True) == name
-    return (name if good else None), record
+    return of, (name if good else None, record)

@@ -10,6 +10,7 @@ import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from argosy.errors import PluginError, TransferError
@@ -24,6 +25,14 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class Standing(Enum):
+    """What stands under the name of a product."""
+
+    NOTHING = "nothing"
+    OLD = "a file that it may take the place of"
+    IT = "the very file"
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """A product that was found right.
@@ -34,13 +43,13 @@ class Checked:
         The product.
     file
         What will stand under its name.
-    stands
-        Whether it stands there already.
+    standing
+        What stands there now.
     """
 
     product: Product
     file: KeptFile
-    stands: bool
+    standing: Standing
 
 
 class Placer:
@@ -94,7 +103,7 @@ class Placer:
             If something that is not argosy's has come under the name, or is in the way.
         """
         for one in checked:
-            if not one.stands:
+            if one.standing is not Standing.IT:
                 self._put(one)
         kept = [one.file for one in checked]
         try:
@@ -129,10 +138,10 @@ class Placer:
             raise PluginError(f"The output {output!r} names {product.file.name!r}, which is no regular file.")
         file = self._described(product, label)
         self._claim(file, output)
-        target = self._directory / product.name
-        for _ in self._folders(target):
-            pass
-        return Checked(product, file, self._stands_already(target, file))
+        for folder in self._folders(product.name):
+            if not _is_own_folder(folder):
+                return Checked(product, file, Standing.NOTHING)
+        return Checked(product, file, self._standing(self._directory / product.name, file))
 
     def _described(self, product: Product, label: str) -> KeptFile:
         staged = self._staged.get(product.file)
@@ -158,20 +167,24 @@ class Placer:
     def _put(self, checked: Checked) -> None:
         product, file = checked.product, checked.file
         target = self._directory / product.name
-        for folder in self._folders(target):
-            with contextlib.suppress(FileExistsError):
+        for folder in self._folders(product.name):
+            try:
                 folder.mkdir()
+            except FileExistsError:
+                _is_own_folder(folder)
         if product.modified is not None:
             with contextlib.suppress(OSError, OverflowError):  # a time that the file system cannot hold
                 os.utime(product.file, (product.modified, product.modified))
-        while not self._stands_already(target, file):
+        if checked.standing is Standing.NOTHING:
             # a name of somebody else's may come at any moment, and is not to be replaced: so no rename over it
-            with contextlib.suppress(FileExistsError):
-                if target.exists():
-                    self._replace(product.file, target)
-                else:
-                    _link(product.file, target)
+            try:
+                _link(product.file, target)
+            except FileExistsError:
+                pass
+            else:
                 return
+        if self._standing(target, file) is not Standing.IT:
+            self._replace(product.file, target)
 
     def _replace(self, file: Path, target: Path) -> None:
         temporary = file.with_name(f"{file.name}.placing")
@@ -179,36 +192,24 @@ class Placer:
         _link(file, temporary)
         temporary.replace(target)
 
-    def _folders(self, target: Path) -> Iterator[Path]:
-        """Yield the folders of a name, from the top.
-
-        Raises
-        ------
-        TransferError
-            If something in its place is not a folder of its own.
-        """
+    def _folders(self, name: str) -> Iterator[Path]:
+        """Yield the folders of a name, from the top."""
         folder = self._directory
-        for part in target.relative_to(self._directory).parts[:-1]:
+        for part in name.split("/")[:-1]:
             folder = folder / part
             yield folder
-            if folder.is_symlink() or (not folder.is_dir() and os.path.lexists(folder)):
-                raise TransferError(
-                    f"{folder} is in the way: it is not a folder of its own, so nothing is written through it.",
-                    kind="exists",
-                    hint="Move it away, then start again.",
-                )
 
-    def _stands_already(self, target: Path, file: KeptFile) -> bool:
-        """Return whether the very file stands there; refuse to replace one that is not ours."""
+    def _standing(self, target: Path, file: KeptFile) -> Standing:
+        """Return what stands under a name; refuse to replace what is not ours."""
         try:
             found = target.lstat()
         except FileNotFoundError:
-            return False
+            return Standing.NOTHING
         regular = stat.S_ISREG(found.st_mode)
         if regular and found.st_size == file.size and digest_of(target) == file.sha256:
-            return True
+            return Standing.IT
         if regular and (self._job.force or file.name in self._job.replaces):
-            return False
+            return Standing.OLD
         raise TransferError(
             f"{target} exists already and is not from this item, so it is left as it is.",
             kind="exists",
@@ -216,6 +217,21 @@ class Placer:
             if regular
             else "Move it away, then start again.",
         )
+
+
+def _is_own_folder(folder: Path) -> bool:
+    """Return whether there is a folder; raise where there is something else."""
+    try:
+        mode = folder.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISDIR(mode):
+        raise TransferError(
+            f"{folder} is in the way: it is not a folder of its own, so nothing is written through it.",
+            kind="exists",
+            hint="Move it away, then start again.",
+        )
+    return True
 
 
 def _link(file: Path, name: Path) -> None:

@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 from argosy.model import Item, Resource
+from argosy.run.heads import Notes
 from argosy.run.ledger import PRIVATE
 from argosy.session.identity import process_lives
 
@@ -111,6 +112,7 @@ class Staging:
         self._area = area
         self._root = area.path / name
         self.folder = self._root / item.fingerprint()
+        self.notes = Notes(self.folder)
         self._spare = False  # whether it was a spare one: then there is nothing in it but empty folders
 
     def prepare(self) -> None:

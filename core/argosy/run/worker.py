@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Callable
@@ -154,6 +155,9 @@ class Worker:
         except BaseException:
             if there and not received.bytes:  # it is all there without its names in staging
                 staging.discard()
+            else:
+                with contextlib.suppress(OSError):
+                    staging.notes.flush()
             raise
         staging.discard()
         known = Remembered.of(staged).pack() if fresh else None
@@ -212,7 +216,8 @@ class Worker:
                 files.append(there[number])
                 continue
             try:
-                files.append(self._fetcher.fetch(resource, number, staging, progress))
+                last = number == len(item.resources) - 1
+                files.append(self._fetcher.fetch(resource, number, staging, progress, last=last))
             except TransferError as error:
                 raise _Failed(self._failure(error.kind, str(error), url=resource.url)) from None
         return files

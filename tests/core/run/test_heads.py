@@ -9,7 +9,7 @@ import requests
 
 from argosy.heads import ResponseRecord
 from argosy.redaction import Redactor
-from argosy.run.heads import MOST, note_of, read_note, record_of, write_note
+from argosy.run.heads import MOST, Notes, record_of
 from argosy.testing import LibraryServer, ServerFactory
 
 
@@ -62,18 +62,34 @@ def test_a_head_without_measure_is_cut_off(library_server: ServerFactory) -> Non
     assert sum(len(n) + len(v) for n, v in head(server).headers) < MOST
 
 
-def test_a_note_comes_back_and_half_of_one_is_none(library_server: ServerFactory, tmp_path: Path) -> None:
-    record, whole = head(library_server(discipline="open")), tmp_path / "0-ab"
-    assert read_note(whole) == (None, None)
-    write_note(whole, "report.pdf", record)
-    assert read_note(whole) == ("report.pdf", record)
-    text = note_of(whole).read_text("utf-8")
+def test_a_note_comes_back_whenever_the_writer_was_killed(
+    library_server: ServerFactory, tmp_path: Path
+) -> None:
+    record, whole, other = head(library_server(discipline="open")), tmp_path / "0-ab", tmp_path / "1-cd"
+    notes = Notes(tmp_path)
+    assert notes.read(whole) == (None, None)
+    notes.write(whole, "report.pdf", record)
+    notes.write(other, None, record)
+    assert [Notes(tmp_path).read(path) for path in (whole, other)] == [("report.pdf", record), (None, record)]
+    text = (tmp_path / "heads.jsonl").read_text("utf-8")
     for end in range(0, len(text), 7):
-        note_of(whole).write_text(text[:end], "utf-8")
-        assert read_note(whole) == (None, None)
+        (tmp_path / "heads.jsonl").write_text(text[:end], "utf-8")
+        assert Notes(tmp_path).read(other) in ((None, None), (None, record))
+        Notes(tmp_path).write(whole, "again.pdf", record)
+        assert Notes(tmp_path).read(whole) == ("again.pdf", record)
 
 
-@pytest.mark.parametrize("text", ['{"name": "../x", "response": null}', '{"name": 5, "response": null}'])
-def test_a_name_that_nobody_wrote_there_is_none(tmp_path: Path, text: str) -> None:
-    note_of(tmp_path / "0").write_text(text, "utf-8")
-    assert read_note(tmp_path / "0") == (None, None)
+def test_the_last_note_of_an_item_may_wait(library_server: ServerFactory, tmp_path: Path) -> None:
+    record, notes = head(library_server(discipline="open")), Notes(tmp_path)
+    notes.write(tmp_path / "0", None, record, later=True)
+    assert list(tmp_path.iterdir()) == []
+    notes.flush()
+    assert Notes(tmp_path).read(tmp_path / "0") == (None, record)
+
+
+@pytest.mark.parametrize("name", ['"../x"', "5", "[]"])
+def test_a_name_that_nobody_wrote_there_is_none(tmp_path: Path, name: str) -> None:
+    (tmp_path / "heads.jsonl").write_text(
+        f'{{"of": "0", "name": {name}, "response": null}}\n[]\n7\n', "utf-8"
+    )
+    assert Notes(tmp_path).read(tmp_path / "0") == (None, None)

@@ -213,23 +213,12 @@ class Ledger:
         failure = json.dumps(asdict(outcome.failure)) if outcome.failure else None
         done = outcome.state is State.DONE
         with self.guard(), self.transaction():
-            found = self.db.execute(
-                "SELECT files, outputs FROM items WHERE id = ? AND owner = ?", (outcome.item, self.run)
-            ).fetchone()
-            if found is None:
-                return  # it is somebody else's now
-            files, outputs = parse_files(found[0]), tuple(json.loads(found[1]))
-            if done:
-                # of other outputs, what still stands there; what somebody removed is not missed any more
-                gone = {f.output for f in files if not (self.private.parent / f.name).is_file()}
-                others = tuple(o for o in outputs if o not in gone and o not in outcome.outputs)
-                others = () if outcome.fresh else others
-                names = {file.name for file in outcome.files}
-                left = tuple(f for f in files if f.output in others and f.name not in names)
-                files, outputs = (*left, *outcome.files), (*others, *outcome.outputs)
-            self.db.execute(
+            files, outputs = outcome.files, outcome.outputs
+            if not (done and outcome.fresh):
+                files, outputs = self._merged(outcome)
+            changed = self.db.execute(
                 f"UPDATE items SET state = {state}, owner = NULL, failure = ?, bytes = iif(?, ?, bytes), updated = ?, "
-                "files = ?, outputs = ?, item = iif(?, NULL, item) WHERE id = ?",
+                "files = ?, outputs = ?, item = iif(?, NULL, item) WHERE id = ? AND owner = ?",
                 (
                     failure,
                     outcome.fresh,
@@ -239,12 +228,26 @@ class Ledger:
                     json.dumps(outputs),
                     done,
                     outcome.item,
+                    self.run,
                 ),
             )
-            if done and outcome.known is not None:
-                self._remember(outcome.item, outcome.known)
-            if done:
+            if done and changed.rowcount:  # else it is somebody else's now
+                if outcome.known is not None:
+                    self._remember(outcome.item, outcome.known)
                 self._changed()
+
+    def _merged(self, outcome: Outcome) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
+        """Return the files and the outputs of an item, with those that were just made."""
+        found = self.db.execute("SELECT files, outputs FROM items WHERE id = ?", (outcome.item,)).fetchone()
+        files, outputs = parse_files(found[0]), tuple(json.loads(found[1]))
+        if outcome.state is not State.DONE:
+            return files, outputs
+        # of other outputs, what still stands there; what somebody removed is not missed any more
+        gone = {f.output for f in files if not (self.private.parent / f.name).is_file()}
+        others = tuple(o for o in outputs if o not in gone and o not in outcome.outputs)
+        names = {file.name for file in outcome.files}
+        left = tuple(f for f in files if f.output in others and f.name not in names)
+        return (*left, *outcome.files), (*others, *outcome.outputs)
 
     def _remember(self, id_: str, known: Packed) -> None:
         self.db.execute("INSERT OR REPLACE INTO remembered VALUES (?, ?)", (id_, known))
