@@ -1,0 +1,199 @@
+"""All of a book, in order."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from argosy.errors import TransferError
+from argosy.model import StagedItem
+from argosy_plugins.outputs._epub import package
+from argosy_plugins.outputs._epub.archive import Archive
+from argosy_plugins.outputs._epub.chapters import Chapter, drawing, finished, read_chapter
+from argosy_plugins.outputs._epub.kinds import HEAD, Kind, Role, sniffed
+from argosy_plugins.outputs._epub.members import AS_IT_IS, Member, Members, References
+from argosy_plugins.outputs._epub.metadata import Metadata, metadata_of
+from argosy_plugins.outputs._epub.pages import READING, READING_STYLE
+from argosy_plugins.outputs._epub.styles import clean_sheet
+
+#: Bytes of a file that is read as a whole, at the most: a chapter takes some fifty times its size in memory.
+LARGEST_TEXT = 16 << 20
+_COVER = re.compile(r"(?:front[-_ ]?)?cover(?![a-z])", re.I)
+_NOT_MISSED = frozenset({"text/javascript"})
+_MOST_NAMED = 5
+
+
+@dataclass(slots=True)
+class Made:
+    """A book that was written.
+
+    Parameters
+    ----------
+    left_out
+        What of the item is not in it, each with the reason.
+    empty
+        The paths of chapters in which nothing is to be seen.
+    """
+
+    left_out: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+
+    def remarks(self) -> Iterable[str]:
+        """Yield what a person should know."""
+        if self.left_out:
+            yield f"left out {_named(self.left_out)}"
+        if self.empty:
+            yield f"nothing is to be seen in {_named(self.empty)}"
+
+
+def has_chapters(item: StagedItem) -> bool:
+    """Return whether an item has anything to read in a book."""
+    return any(sniffed(f.resource.path, _head(f.path)).role is Role.CHAPTER for f in item.files)
+
+
+def write_book(
+    item: StagedItem, target: Path, scratch: Path, *, cover: str, language: str, headings: bool
+) -> Made:
+    """Write an item as an EPUB.
+
+    Parameters
+    ----------
+    item
+        The item, with a chapter at least.
+    target
+        The file to write.
+    scratch
+        A folder for drafts.
+    cover
+        The path of the cover, where it was configured.
+    language
+        The language tag of a book that names none itself, and whose chapters name none.
+    headings
+        Whether the table of contents has headings of chapters, too.
+
+    Returns
+    -------
+    Made
+        What to say about it.
+
+    Raises
+    ------
+    TransferError
+        If a chapter is too large.
+    """
+    known = metadata_of(item.item)
+    made = Made()
+    members = _members(item, scratch, made)
+    chapters = []
+    for member in members.of(Role.CHAPTER):
+        chapters.append(read_chapter(member, members, scratch, known.titles or {}, known.language))
+        if not headings:
+            chapters[-1].headings = []
+    made.empty = [chapter.member.path for chapter in chapters if chapter.empty]
+    with Archive(target) as archive:
+        archive.write("META-INF/container.xml", package.CONTAINER)
+        by_number = {chapter.member.number: chapter for chapter in chapters}
+        for chapter in chapters:
+            archive.write(f"EPUB/{chapter.member.name}", finished(chapter, by_number))
+            chapter.draft.unlink()
+        written = _write_others(archive, members, made)
+        spoken = Counter(chapter.language for chapter in chapters if chapter.language).most_common(1)
+        tongue = known.language or (spoken[0][0] if spoken else language)
+        _write_package(archive, known, tongue, chapters, written, _cover(known, cover, written))
+    return made
+
+
+def _members(item: StagedItem, scratch: Path, made: Made) -> Members:
+    members = Members(scratch)
+    for file in item.files:
+        kind = sniffed(file.resource.path, _head(file.path))
+        if kind.role is Role.OTHER:
+            if kind.media_type not in _NOT_MISSED:
+                made.left_out.append(f"{file.resource.path} ({kind.media_type} has no place in an EPUB)")
+        elif file.size > LARGEST_TEXT and kind.role not in AS_IT_IS:
+            _too_large(file.resource.path, kind, made)
+        else:
+            members.add(file, kind)
+    return members
+
+
+def _too_large(path: str, kind: Kind, made: Made) -> None:
+    if kind.role is Role.CHAPTER:
+        raise TransferError(
+            f"The chapter {path!r} has more than {LARGEST_TEXT >> 20} MiB, which no reader could show.",
+            kind="content",
+            hint="Use another output for this item.",
+        )
+    made.left_out.append(f"{path} (more than {LARGEST_TEXT >> 20} MiB of {kind.media_type})")
+
+
+def _write_others(archive: Archive, members: Members, made: Made) -> list[Member]:
+    """Write all but the chapters, and return what was written."""
+    written = []
+    at = 0
+    while at < len(members.all):  # a style sheet or a drawing may bring more: what stands in it as data: URLs
+        member = members.all[at]
+        at += 1
+        role = member.kind.role
+        if role in AS_IT_IS:
+            archive.copy(f"EPUB/{member.name}", member.file)
+        elif role is Role.STYLE:
+            resolve = References(members, member).style_address
+            archive.write(f"EPUB/{member.name}", clean_sheet(member.file.read_bytes(), resolve))
+        elif role is Role.DRAWING:
+            content = drawing(member, members)
+            if content is None:  # something refers to it: so there is one, with nothing in it
+                content = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>\n'
+                made.left_out.append(f"{member.path or member.name} (no drawing is in it)")
+            archive.write(f"EPUB/{member.name}", content)
+        else:
+            continue
+        written.append(member)
+    return written
+
+
+def _write_package(
+    archive: Archive,
+    known: Metadata,
+    language: str,
+    chapters: list[Chapter],
+    members: list[Member],
+    cover: Member | None,
+) -> None:
+    """Write the package document, the contents and the cover page, where the first chapter is none."""
+    first = PurePosixPath(chapters[0].member.path).stem
+    own_page = cover is not None and not _COVER.match(first)
+    shown = {"cover": own_page}
+    opf = package.package(known, language, chapters, members, cover, cover_page=own_page)
+    archive.write("EPUB/package.opf", opf)
+    archive.write(f"EPUB/{READING}", READING_STYLE)
+    archive.write("EPUB/nav.xhtml", package.navigation(known.title, known.title, language, chapters, **shown))
+    archive.write("EPUB/toc.ncx", package.old_contents(known, language, chapters, **shown))
+    if cover is not None and own_page:
+        archive.write(f"EPUB/{package.COVER_PAGE}", package.cover_page(known.title, language, cover))
+
+
+def _cover(known: Metadata, configured: str, members: list[Member]) -> Member | None:
+    """Return the picture on the cover: the configured one, the one that the item names, the first called so."""
+    pictures = [
+        member for member in members if member.kind.role in {Role.IMAGE, Role.DRAWING} and member.path
+    ]
+    for wanted in (configured, known.cover):
+        for member in pictures:
+            if wanted and wanted in {member.path, member.url, unquote(urlsplit(member.url).path)}:
+                return member
+    return next((member for member in pictures if _COVER.match(PurePosixPath(member.path).stem)), None)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD)
+
+
+def _named(texts: list[str]) -> str:
+    more = len(texts) - _MOST_NAMED
+    return ", ".join(texts[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,244 @@
+"""One chapter: from bytes to XHTML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from justhtml import JustHTML
+
+from argosy_plugins.outputs._epub.attributes import ANCHOR, LANGUAGE, Attributes
+from argosy_plugins.outputs._epub.cleaning import Cleaner
+from argosy_plugins.outputs._epub.content import adopted
+from argosy_plugins.outputs._epub.decoding import decoded
+from argosy_plugins.outputs._epub.elements import HEADINGS
+from argosy_plugins.outputs._epub.foreign import settled
+from argosy_plugins.outputs._epub.kinds import Role
+from argosy_plugins.outputs._epub.members import Member, Members, References
+from argosy_plugins.outputs._epub.pages import page
+from argosy_plugins.outputs._epub.styles import clean_sheet, media_wanted
+from argosy_plugins.outputs._epub.tree import MATHML, SVG, XHTML, XLINK, Element, escaped, line, written
+
+# an end tag of its own for what XHTML may close in its start tag: an HTML parser would go on in it
+_XHTML = re.compile(
+    r"(?:<!--(?:(?!-->).)*+-->|<!DOCTYPE(?![^>]*XHTML)[^>]*>|\s)*+(?:<\?xml\b|<!DOCTYPE|<html[^>]*\bxmlns\s*=)",
+    re.I | re.S,
+)
+_CLOSED = re.compile(r"<([A-Za-z][\w.-]*)((?:\s+[\w:.-]+(?:\s*=\s*(?:\"[^\"<]*\"|'[^'<]*'))?)*)\s*/>")
+_VOID = re.compile(r"(?:area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr)\Z", re.I)
+_LONGEST_TITLE = 300
+_TO_DECLARE = (("mathml", MATHML), ("svg", SVG))
+
+
+@dataclass(slots=True)
+class Chapter:
+    """A chapter that is cleaned.
+
+    Parameters
+    ----------
+    member
+        Its place in the book.
+    draft
+        Where its text lies; anchors in it are not resolved yet.
+    title
+        For the table of contents.
+    language
+        What it says its language is; empty where it does not.
+    ids
+        The ids in it.
+    headings
+        What the table of contents shows below its title: the id and the text of each.
+    properties
+        What the package document says of it (EPUB 3.3 section 5.6.2).
+    empty
+        Whether there is nothing in it to see.
+    """
+
+    member: Member
+    draft: Path
+    title: str
+    language: str
+    ids: set[str]
+    headings: list[tuple[str, str]] = field(default_factory=list)
+    properties: tuple[str, ...] = ()
+    empty: bool = False
+
+
+def read_chapter(
+    member: Member, members: Members, scratch: Path, titles: Mapping[str, str], language: str
+) -> Chapter:
+    """Clean one chapter, and write its draft.
+
+    Parameters
+    ----------
+    member
+        The chapter.
+    members
+        All files of the book.
+    scratch
+        The folder for the draft.
+    titles
+        Titles that are known already, by path.
+    language
+        The language of the book, where it is known.
+    """
+    document: Any = parsed(decoded(member.file.read_bytes())).root  # untyped where the extra is not installed
+    references = References(members, member)
+    html = next((node for node in document.children if node.name == "html"), document)
+    head = _Head(html, references)
+    attributes = Attributes(references)
+    cleaner = Cleaner(attributes)
+    own = next((node for node in html.children if node.name in {"body", "frameset"}), None)
+    body = Element("body", attributes.of("body", "body", own.attrs) if own is not None else {})
+    body.children = adopted(cleaner.children(own.children if own is not None else [], ("body",)))
+    settled(body)
+    ids = {element.attributes["id"] for element in body.elements() if "id" in element.attributes}
+    headings = _headings(body, ids)
+    title = titles.get(member.path) or _title(headings, head.title, member.path)
+    spoken = attributes.language(attributes.plain(html.attrs or {})).get("lang") or language
+    draft = scratch / f"{member.name}.draft"
+    draft.write_text(page(title, body, language=spoken, sheets=head.sheets, css=head.css), "utf-8")
+    return Chapter(
+        member,
+        draft,
+        title,
+        spoken if LANGUAGE.match(spoken) else "",
+        ids,
+        _listed(headings, title),
+        tuple(name for name, space in _TO_DECLARE if any(e.namespace == space for e in body.elements())),
+        empty=not body.text().strip()
+        and not any(e.name in {"img", "svg", "audio", "video"} for e in body.elements()),
+    )
+
+
+def finished(chapter: Chapter, chapters: Mapping[int, Chapter]) -> bytes:
+    """Return the XHTML of a chapter, with its links to places that there are.
+
+    Parameters
+    ----------
+    chapter
+        The chapter.
+    chapters
+        All of them, by their numbers.
+    """
+
+    def resolved(found: re.Match[str]) -> str:
+        target, place = chapters[int(found[1])], found[2]
+        there = place in target.ids
+        if target is chapter and not there:
+            return ""
+        return f' href="{"" if target is chapter else target.member.name}{f"#{place}" if there else ""}"'
+
+    return ANCHOR.sub(resolved, chapter.draft.read_text("utf-8")).encode()
+
+
+def drawing(member: Member, members: Members) -> bytes | None:
+    """Return a clean SVG file; None where there is no drawing in it."""
+    document = parsed(decoded(member.file.read_bytes())).root
+    found = next((node for node in _nodes(document) if node.name == "svg" and node.namespace == "svg"), None)
+    if found is None:
+        return None
+    cleaner = Cleaner(Attributes(References(members, member)))
+    made = cleaner.children([found], ())
+    if not made or not isinstance(made[0], Element):
+        return None
+    settled(made[0])
+    if any("xlink:href" in element.attributes for element in made[0].elements()):
+        made[0].attributes = {"xmlns:xlink": XLINK, **made[0].attributes}
+    made[0].attributes = {"xmlns": SVG, **made[0].attributes}
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{written(made[0], SVG)}\n'.encode()
+
+
+def parsed(text: str) -> JustHTML:
+    """Return the document that a browser would make of a text, XHTML or not."""
+    if _XHTML.match(text[:4096]):
+        text = _without_cdata(text)
+        text = _CLOSED.sub(
+            lambda found: found[0] if _VOID.match(found[1]) else f"<{found[1]}{found[2]}></{found[1]}>", text
+        )
+    return JustHTML(text, sanitize=False, scripting_enabled=False)
+
+
+def _without_cdata(text: str) -> str:
+    """Return a text with what stands in CDATA sections (XML 1.0 section 2.7) as ordinary text."""
+    first, *rest = text.split("<![CDATA[")
+    for part in rest:
+        inside, end, after = part.partition("]]>")
+        first += f"{escaped(inside)}{after}" if end else f"<![CDATA[{part}"
+    return first
+
+
+class _Head:
+    """What a document says before its text, or should have said there: title, base, styles."""
+
+    def __init__(self, html: Any, references: References) -> None:
+        self.title = ""
+        self.sheets: list[str] = []
+        styles: list[str] = []
+        nodes = [
+            n for n in _nodes(html) if n.name in {"title", "base", "link", "style"} and n.namespace == "html"
+        ]
+        for node in nodes:  # it holds for what stands before it, too (HTML, section 4.2.3)
+            if node.name == "base" and node.attrs.get("href"):
+                references.rebase(node.attrs["href"])
+                break
+        for node in nodes:
+            if node.name == "title":
+                self.title = self.title or line(node.to_text())
+            elif node.name == "style" and media_wanted(node.attrs.get("media") or ""):
+                text = "".join(child.data or "" for child in node.children if child.name == "#text")
+                styles.append(clean_sheet(text, references.style_address))
+            elif node.name == "link" and _is_sheet(node.attrs):
+                found = references.file(node.attrs.get("href") or "", {Role.STYLE})
+                if found is not None and found.name not in self.sheets:
+                    self.sheets.append(found.name)
+        self.css = "".join(styles)
+
+
+def _is_sheet(attrs: Mapping[str, str | None]) -> bool:
+    words = (attrs.get("rel") or "").lower().split()
+    return "stylesheet" in words and "alternate" not in words and media_wanted(attrs.get("media") or "")
+
+
+def _nodes(root: Any) -> Iterator[Any]:
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        yield node
+        if node.name not in {"template", "#text"}:
+            stack.extend(reversed(node.children or []))
+
+
+def _headings(body: Element, ids: set[str]) -> list[tuple[int, str, str]]:
+    """Return level, id and text of all headings; those without an id get one."""
+    found: list[tuple[int, str, str]] = []
+    for element in body.elements():
+        if element.name in HEADINGS and element.namespace == XHTML and (text := line(element.text())):
+            own = element.attributes.get("id")
+            number = len(found) + 1
+            while own is None:
+                own = f"heading-{number}"
+                if own in ids:
+                    own, number = None, number + 1
+            element.attributes.setdefault("id", own)
+            ids.add(own)
+            found.append((HEADINGS.index(element.name) + 1, own, text[:_LONGEST_TITLE]))
+    return found
+
+
+def _title(headings: list[tuple[int, str, str]], title: str, path: str) -> str:
+    """Return what a chapter calls itself: its heading says it best; titles of pages repeat the book's."""
+    first = next((text for level, _, text in headings if level == 1), "")
+    return (first or title or (headings[0][2] if headings else "") or line(PurePosixPath(path).stem))[
+        :_LONGEST_TITLE
+    ]
+
+
+def _listed(headings: list[tuple[int, str, str]], title: str) -> list[tuple[str, str]]:
+    """Return the headings below a chapter's own: those of the highest level that are left."""
+    rest = headings[1:] if headings and headings[0][2] == title else headings
+    top = min((level for level, _, _ in rest), default=0)
+    return [(own, text) for level, own, text in rest if level == top]

@@ -1,0 +1,114 @@
+"""A tree of XML, and how it is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+XHTML = "http://www.w3.org/1999/xhtml"
+SVG = "http://www.w3.org/2000/svg"
+MATHML = "http://www.w3.org/1998/Math/MathML"
+XLINK = "http://www.w3.org/1999/xlink"
+EPUB = "http://www.idpf.org/2007/ops"
+
+# what no XML 1.0 document may have (section 2.2), and what its readers may take for the end of a line
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+_IN_TEXT = re.compile("[&<>\r]")
+_IN_ATTRIBUTE = re.compile('[&<>"\t\n\r]')
+
+Child: TypeAlias = "Element | str"
+
+
+@dataclass(slots=True, eq=False)
+class Element:
+    """An element.
+
+    Parameters
+    ----------
+    name
+        As it is written; a prefix (``epub:type``) stands only in the names of attributes.
+    attributes
+        In the order in which they are written.
+    children
+        Elements and texts.
+    namespace
+        What it belongs to.
+    """
+
+    name: str
+    attributes: dict[str, str] = field(default_factory=dict)
+    children: list[Child] = field(default_factory=list)
+    namespace: str = XHTML
+
+    def elements(self) -> Iterator[Element]:
+        """Yield it and all elements in it, in the order of the document."""
+        stack = [self]
+        while stack:
+            element = stack.pop()
+            yield element
+            stack.extend(child for child in reversed(element.children) if isinstance(child, Element))
+
+    def text(self) -> str:
+        """Return its text, with white space as it is."""
+        parts: list[str] = []
+        stack: list[Child] = [self]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, str):
+                parts.append(node)
+            else:
+                stack.extend(reversed(node.children))
+        return "".join(parts)
+
+
+def legal(text: str) -> str:
+    """Return a text without the characters that XML does not allow (XML 1.0 section 2.2) or discourages."""
+    return _ILLEGAL.sub("", text)
+
+
+def escaped(text: str) -> str:
+    """Return a text as it is written between tags."""
+    return _IN_TEXT.sub(lambda found: _ESCAPES[found.group()], text)
+
+
+def quoted(text: str) -> str:
+    """Return a text as it is written as the value of an attribute, with its quotation marks."""
+    return f'"{_IN_ATTRIBUTE.sub(lambda found: _ESCAPES[found.group()], text)}"'
+
+
+def line(text: str) -> str:
+    """Return a text as one line: only characters that XML allows, and no white space but single spaces."""
+    return " ".join(legal(text).split())
+
+
+def written(child: Child, namespace: str = "") -> str:
+    """Return a piece of a tree as XML.
+
+    Parameters
+    ----------
+    child
+        An element or a text.
+    namespace
+        The default namespace where it will stand.
+    """
+    parts: list[str] = []
+    stack: list[tuple[Child | None, str]] = [(child, namespace)]
+    while stack:
+        node, within = stack.pop()
+        if node is None:
+            parts.append(within)  # an end tag
+        elif isinstance(node, str):
+            parts.append(escaped(node))
+        else:
+            own = "" if node.namespace == within else f" xmlns={quoted(node.namespace)}"
+            own += "".join(f" {name}={quoted(value)}" for name, value in node.attributes.items())
+            if not node.children:
+                parts.append(f"<{node.name}{own}/>")
+                continue
+            parts.append(f"<{node.name}{own}>")
+            stack.append((None, f"</{node.name}>"))
+            stack.extend((inner, node.namespace) for inner in reversed(node.children))
+    return "".join(parts)
