@@ -22,8 +22,14 @@ import click
     type=click.IntRange(2, 32),
     help="Threads of the second run.",
 )
+@click.option(
+    "--output",
+    multiple=True,
+    metavar="NAME",
+    help="What is made of the books, as for download; may be repeated.  [default: files]",
+)
 @click.option("--quiet", is_flag=True, help="Show the result only.")
-def demo(directory: Path, max_workers: int, quiet: bool) -> int:
+def demo(directory: Path, max_workers: int, output: tuple[str, ...], quiet: bool) -> int:
     """Download a library whose token is replaced with every response: one by one, then in parallel.
 
     The library is a server on this machine, behind a login; its books are made of the documentation of
@@ -31,4 +37,4 @@ def demo(directory: Path, max_workers: int, quiet: bool) -> int:
     """
     from argosy.demo.show import show
 
-    return show(directory.absolute(), max_workers, quiet=quiet)
+    return show(directory.absolute(), max_workers, output or ("files",), quiet=quiet)

@@ -36,7 +36,7 @@ class Leg:
     stats: ServerStats
 
 
-def show(directory: Path, max_workers: int, *, quiet: bool) -> int:
+def show(directory: Path, max_workers: int, outputs: Sequence[str] = ("files",), *, quiet: bool) -> int:
     """Run the demo and print what came of it.
 
     Parameters
@@ -45,6 +45,8 @@ def show(directory: Path, max_workers: int, *, quiet: bool) -> int:
         Where the books go, absolute.
     max_workers
         Threads of the second run.
+    outputs
+        The names of what is made of the books.
     quiet
         Show the result only.
 
@@ -63,7 +65,7 @@ def show(directory: Path, max_workers: int, *, quiet: bool) -> int:
         )
         with LibraryServer(discipline="strict", root=scratch / "shelf", ttfb=TTFB, rate=RATE) as server:
             _write_manifest(scratch / "books.jsonl", books, server)
-            base = _configuration(scratch, server)
+            base = {**_configuration(scratch, server), "output": [{"use": name} for name in outputs]}
             legs: list[Leg] = []
             for title, workers, target in (
                 ("serial", 1, scratch / "serial"),
@@ -156,6 +158,6 @@ def _print(legs: Sequence[Leg], directory: Path, books: Sequence[Book]) -> None:
         f"{sum(leg.stats.logins for leg in legs)} login, {sum(leg.stats.rotations for leg in legs)} tokens, each used once.",
         sys.stdout,
     )
-    console.print(
-        f"The books are in {directory}; begin with {directory / books[0].id / 'index.html'}", markup=False
-    )
+    index = directory / books[0].id / "index.html"
+    begin = f"; begin with {index}" if index.exists() else ""
+    console.print(f"The books are in {directory}{begin}", markup=False)
