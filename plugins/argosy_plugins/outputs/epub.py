@@ -9,11 +9,10 @@ from typing import Any
 import argosy
 from argosy.contracts import Output, PluginContext
 from argosy.errors import ConfigError, TransferError
-from argosy.model import Product, StagedItem
-from argosy.names import safe_part
+from argosy.layout import Layout
+from argosy.model import Item, Product, StagedItem
 
 _SUFFIX = ".epub"
-_LONGEST_NAME = 200
 
 
 class EpubOutput(Output):
@@ -24,10 +23,12 @@ class EpubOutput(Output):
     options_schema = {
         "type": "object",
         "properties": {
-            "folder": {
+            "layout": {
                 "type": "string",
-                "default": "",
-                "description": "Where the books go, below the target directory; empty for the directory itself.",
+                "minLength": 1,
+                "default": "{folder|id}",
+                "description": "The name of the book, without its ending. Fields: {id}, {title}, {tag}, {tags}, "
+                "{folder}, {metadata.NAME}.",
             },
             "cover": {
                 "type": "string",
@@ -66,6 +67,12 @@ class EpubOutput(Output):
                 hint="Install it: pip install 'argosy[epub]'.",
             ) from None
         del justhtml, tinycss2  # what uses them is imported where it is used
+        self._layout = Layout(options["layout"], of_files=False)
+
+    def names(self, item: Item) -> Iterator[str]:
+        """Yield the name of the book."""
+        if self.options["no_chapters"] == "fail":  # else it may make none
+            yield self._layout.name(item, ending=_SUFFIX)
 
     def produce(self, item: StagedItem, scratch: Path) -> Iterator[Product]:
         """Yield the book.
@@ -98,9 +105,7 @@ class EpubOutput(Output):
         )
         for remark in made.remarks():
             self.context.notice(f"The EPUB of {item.item.title or item.item.id!r}: {remark}.")
-        name = f"{safe_part(item.item.id, limit=_LONGEST_NAME)}{_SUFFIX}"
-        folder = options["folder"].strip("/")
-        yield Product(f"{folder}/{name}" if folder else name, file)
+        yield Product(self._layout.name(item.item, ending=_SUFFIX), file)
 
 
 @argosy.hookimpl

@@ -23,7 +23,7 @@ EPUB_TYPE = "{http://www.idpf.org/2007/ops}type"
 
 
 def book_of(root: Path, files: dict[str, str | bytes], **about: Any) -> Book:
-    given = {name: about.pop(name) for name in ("cover", "headings", "language", "folder") if name in about}
+    given = {name: about.pop(name) for name in ("cover", "headings", "language", "layout") if name in about}
     return make(staged(root / "in", files, **about), root / "out", **given)
 
 
@@ -201,7 +201,7 @@ def test_the_container(tmp_path: Path) -> None:
 )
 def test_the_name(id_: str, name: str, tmp_path: Path) -> None:
     assert book_of(tmp_path / "a", {"1.html": "x"}, id=id_).name == name
-    assert book_of(tmp_path / "b", {"1.html": "x"}, id=id_, folder="my/books/").name == f"my/books/{name}"
+    assert book_of(tmp_path / "b", {"1.html": "x"}, id=id_, layout="my/books/{id}").name == f"my/books/{name}"
     assert problem_of(book_of(tmp_path / "c", {"1.html": "x"}, id=id_ * 200).name) is None
 
 
