@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Config = str | Path | Mapping[str, Any]
 Tell = Callable[[str], None]
+Files = Iterable[str | Path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,9 @@ class SessionInfo:
     headers: tuple[str, ...]
 
 
-def login(config: Config, *, forget: bool = False, on_notice: Tell = lambda message: None) -> list[str]:
+def login(
+    config: Config, *, forget: bool = False, on_notice: Tell = lambda message: None, plugins: Files = ()
+) -> list[str]:
     """Log in as a configuration says, and keep the session in its cookie store; the same as ``argosy login``.
 
     Parameters
@@ -79,6 +82,8 @@ def login(config: Config, *, forget: bool = False, on_notice: Tell = lambda mess
         Whether to forget what was learned about the service, too.
     on_notice
         Told what the person should know.
+    plugins
+        Plugins that are one Python file each, as ``--plugin``.
 
     Returns
     -------
@@ -90,7 +95,9 @@ def login(config: Config, *, forget: bool = False, on_notice: Tell = lambda mess
     ArgosyError
         If none is.
     """
-    with opened(load(config, registry := Registry.load()), registry, on_notice) as environment:
+    with opened(
+        load(config, registry := Registry.load(files=map(Path, plugins))), registry, on_notice
+    ) as environment:
         names, problems = [], []
         for name, problem in log_in(environment, forget=forget):
             if problem is None:
@@ -103,7 +110,9 @@ def login(config: Config, *, forget: bool = False, on_notice: Tell = lambda mess
         return names
 
 
-def logout(config: Config, *, local: bool = False, on_notice: Tell = lambda message: None) -> dict[str, bool]:
+def logout(
+    config: Config, *, local: bool = False, on_notice: Tell = lambda message: None, plugins: Files = ()
+) -> dict[str, bool]:
     """End the sessions of a configuration; the same as ``argosy logout``.
 
     Parameters
@@ -114,6 +123,8 @@ def logout(config: Config, *, local: bool = False, on_notice: Tell = lambda mess
         Whether to forget them here, and ask nothing of the service.
     on_notice
         Told what the person should know.
+    plugins
+        Plugins that are one Python file each, as ``--plugin``.
 
     Returns
     -------
@@ -125,19 +136,23 @@ def logout(config: Config, *, local: bool = False, on_notice: Tell = lambda mess
     ArgosyError
         If the service could not be asked; that session is kept.
     """
-    with opened(load(config, registry := Registry.load()), registry, on_notice) as environment:
+    with opened(
+        load(config, registry := Registry.load(files=map(Path, plugins))), registry, on_notice
+    ) as environment:
         return dict(log_out(environment, local=local))
 
 
-def sessions(config: Config) -> list[SessionInfo]:
+def sessions(config: Config, *, plugins: Files = ()) -> list[SessionInfo]:
     """Return what is known of the sessions in a configuration's cookie store; the same as ``argosy status`` shows.
 
     Parameters
     ----------
     config
         The path of a configuration, or a dictionary of the same shape.
+    plugins
+        Plugins that are one Python file each, as ``--plugin``.
     """
-    return stored(load(config, registry := Registry.load()), registry)
+    return stored(load(config, registry := Registry.load(files=map(Path, plugins))), registry)
 
 
 @contextmanager

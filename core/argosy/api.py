@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,10 @@ LOOK_UP = 0.2
 
 
 def download(
-    config: str | Path | Mapping[str, Any], on_event: Callable[[Event], None] | None = None
+    config: str | Path | Mapping[str, Any],
+    on_event: Callable[[Event], None] | None = None,
+    *,
+    plugins: Iterable[str | Path] = (),
 ) -> Report:
     """Do what ``argosy download CONFIG`` does; print nothing, and never end the program.
 
@@ -41,6 +44,8 @@ def download(
         The path of a configuration, or a dictionary of the same shape.
     on_event
         Called with every `argosy.events.Event` of the run, from its threads, one at a time.
+    plugins
+        Plugins that are one Python file each, as ``--plugin``.
 
     Returns
     -------
@@ -59,11 +64,16 @@ def download(
     >>> report.counts.failed
     0
     """
-    registry = Registry.load()
+    registry = Registry.load(files=map(Path, plugins))
     return _reported(Run(load(config, registry), registry, on_event=on_event))
 
 
-def remake(config: str | Path | Mapping[str, Any], on_event: Callable[[Event], None] | None = None) -> Report:
+def remake(
+    config: str | Path | Mapping[str, Any],
+    on_event: Callable[[Event], None] | None = None,
+    *,
+    plugins: Iterable[str | Path] = (),
+) -> Report:
     """Do what ``argosy output CONFIG`` does: make the outputs of what is downloaded already, without a request.
 
     Parameters
@@ -73,6 +83,8 @@ def remake(config: str | Path | Mapping[str, Any], on_event: Callable[[Event], N
         ``output`` are enough.
     on_event
         Called with every `argosy.events.Event` of the run, from its threads, one at a time.
+    plugins
+        Plugins that are one Python file each, as ``--plugin``.
 
     Returns
     -------
@@ -84,7 +96,7 @@ def remake(config: str | Path | Mapping[str, Any], on_event: Callable[[Event], N
     ArgosyError
         If the run could not begin, or ended early; the error's ``report`` says how far it came.
     """
-    registry = Registry.load()
+    registry = Registry.load(files=map(Path, plugins))
     return _reported(Remaking(load(config, registry), registry, on_event=on_event))
 
 

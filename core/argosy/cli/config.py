@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from argosy.cli.options import no_plugin
+from argosy.cli.options import no_plugin, plugin_file
 from argosy.errors import ConfigError, StorageError
 
 
@@ -18,8 +18,9 @@ def config() -> None:
 
 @config.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
+@plugin_file
 @no_plugin
-def check_file(file: Path, excluded: tuple[str, ...]) -> None:
+def check_file(file: Path, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
     """Say whether FILE is a valid configuration, and everything that is wrong with it.
 
     Nothing is downloaded, nobody is logged in, and no secret is looked up.
@@ -27,15 +28,16 @@ def check_file(file: Path, excluded: tuple[str, ...]) -> None:
     from argosy.config import load
     from argosy.registry import Registry
 
-    settings = load(file, Registry.load(excluded))
+    settings = load(file, Registry.load(excluded, plugin_files))
     click.echo(f"{file}: valid")
     if settings.source is None:
         click.echo("It has no source, so the URLs to download are to be given on the command line.")
 
 
 @config.command("schema")
+@plugin_file
 @no_plugin
-def schema(excluded: tuple[str, ...]) -> None:
+def schema(plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
     """Print the JSON Schema of a configuration with the plugins that are installed.
 
     Save it, and name it under "$schema" in a configuration: an editor then completes and explains the keys.
@@ -43,18 +45,19 @@ def schema(excluded: tuple[str, ...]) -> None:
     from argosy.config import editor_schema
     from argosy.registry import Registry
 
-    click.echo(json.dumps(editor_schema(Registry.load(excluded)), indent=2))
+    click.echo(json.dumps(editor_schema(Registry.load(excluded, plugin_files)), indent=2))
 
 
 @config.command("new")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
+@plugin_file
 @no_plugin
-def new(file: Path | None, excluded: tuple[str, ...]) -> None:
+def new(file: Path | None, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
     """Print a configuration to start from, or write it to FILE (.toml), which must not exist yet."""
     from argosy.config import template
     from argosy.registry import Registry
 
-    text = template(Registry.load(excluded))
+    text = template(Registry.load(excluded, plugin_files))
     if file is None:
         click.echo(text, nl=False)
         return

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy.cli.options import no_plugin, redactor
+from argosy.cli.options import no_plugin, plugin_file, redactor
 
 if TYPE_CHECKING:
     from argosy.config import Settings
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     "--events", metavar="FILE|-", help="Write every event as a line of JSON; - for standard output."
 )
 @click.option("--quiet", is_flag=True, help="Show nothing but errors.")
+@plugin_file
 @no_plugin
 def download(what: tuple[str, ...], report: Path | None, dry_run: bool, quiet: bool, **options: Any) -> int:
     """Download the items of a configuration, of URLs, or of URLs from standard input (-).
@@ -52,7 +53,7 @@ def download(what: tuple[str, ...], report: Path | None, dry_run: bool, quiet: b
     from argosy.registry import Registry
     from argosy.run.runner import Run
 
-    registry = Registry.load(options["excluded"])
+    registry = Registry.load(options["excluded"], options["plugin_files"])
     settings = _settings(what, options, registry)
     if dry_run:
         return show_preview(settings, registry)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
 from argosy.cli.download import ask
-from argosy.cli.options import no_plugin, redactor, tell
+from argosy.cli.options import no_plugin, plugin_file, redactor, tell
 from argosy.errors import Interrupted
 
 
@@ -17,8 +18,9 @@ from argosy.errors import Interrupted
 @click.option(
     "--forget", is_flag=True, help="Forget what was learned about the service, too (for lease auto)."
 )
+@plugin_file
 @no_plugin
-def login(config: str, forget: bool, excluded: tuple[str, ...]) -> None:
+def login(config: str, forget: bool, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
     """Log in as CONFIG says (or import its cookies again), and keep the session in its cookie store.
 
     Where it asks for several sessions, each of them is logged in.
@@ -27,7 +29,7 @@ def login(config: str, forget: bool, excluded: tuple[str, ...]) -> None:
     from argosy.config import load
     from argosy.registry import Registry
 
-    registry = Registry.load(excluded)
+    registry = Registry.load(excluded, plugin_files)
     settings = load(config, registry)
     with opened(settings, registry, tell, redactor(), ask(), _ask_now()) as environment:
         problems = []

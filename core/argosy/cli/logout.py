@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from argosy.cli.download import ask
-from argosy.cli.options import no_plugin, redactor, tell
+from argosy.cli.options import no_plugin, plugin_file, redactor, tell
 
 
 @click.command()
 @click.argument("config")
 @click.option("--local", is_flag=True, help="Forget the session here, and ask nothing of the service.")
+@plugin_file
 @no_plugin
-def logout(config: str, local: bool, excluded: tuple[str, ...]) -> None:
+def logout(config: str, local: bool, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
     """End the session of CONFIG at the service, where it offers that, and forget it here.
 
     Where the service cannot be asked, the session is kept; --local forgets it all the same.
@@ -21,7 +24,7 @@ def logout(config: str, local: bool, excluded: tuple[str, ...]) -> None:
     from argosy.config import load
     from argosy.registry import Registry
 
-    registry = Registry.load(excluded)
+    registry = Registry.load(excluded, plugin_files)
     settings = load(config, registry)
     with opened(settings, registry, tell, redactor(), ask()) as environment:
         found = False

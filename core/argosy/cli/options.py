@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +18,15 @@ no_plugin = click.option(
     multiple=True,
     metavar="NAME",
     help="Go on without a plugin, entry point or distribution of this name; may be repeated.",
+)
+
+plugin_file = click.option(
+    "--plugin",
+    "plugin_files",
+    multiple=True,
+    metavar="FILE.py",
+    type=click.Path(path_type=Path),
+    help="Use the plugins in a Python file, too, which runs with all your rights; may be repeated.",
 )
 
 

@@ -8,11 +8,12 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy.cli.options import no_plugin
+from argosy.cli.options import no_plugin, plugin_file
 
 if TYPE_CHECKING:
     from argosy.registry import PluginInfo
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON, for programs.")
+@plugin_file
 @no_plugin
-def plugins(as_json: bool, excluded: tuple[str, ...]) -> None:
+def plugins(as_json: bool, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
     """List the installed plugins and their options."""
     from argosy.registry import Registry
 
-    infos = Registry.load(excluded).plugins()
+    infos = Registry.load(excluded, plugin_files).plugins()
     if as_json:
         click.echo(json.dumps([to_json(info) for info in infos], indent=2))
         return
@@ -42,8 +44,10 @@ def to_json(info: PluginInfo) -> dict[str, Any]:
         "kind": info.kind.value,
         "name": info.name,
         "summary": info.summary,
-        "distribution": info.distribution,
-        "version": info.version,
+        "distribution": None if info.origin.file else info.distribution,
+        "version": None if info.origin.file else info.version,
+        "file": str(info.origin.file) if info.origin.file else None,
+        "api": getattr(info.cls, "argosy_api", 1),
         "options": info.options_schema,
     }
 
@@ -62,7 +66,7 @@ def table(infos: tuple[PluginInfo, ...], width: int | None) -> Iterator[str]:
     kinds = max((len(info.kind.value) for info in infos), default=0)
     for info in infos:
         head = f"{info.kind.value:<{kinds}}  {info.name:<{names}}  "
-        lines = _wrapped(f"{info.summary}  [{info.distribution} {info.version}]", head, len(head), width)
+        lines = _wrapped(f"{info.summary}  [{info.origin.short}]", head, len(head), width)
         yield click.style(lines[0][: len(head)], bold=True) + lines[0][len(head) :]
         yield from lines[1:]
         yield from _options(info.options_schema, width)

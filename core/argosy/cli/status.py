@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from argosy.cli.download import ask
-from argosy.cli.options import no_plugin, redactor
+from argosy.cli.options import no_plugin, plugin_file, redactor
 from argosy.cli.target import target
 from argosy.run.text import size_text, time_text
 
@@ -30,12 +31,13 @@ NAMED = 4
 @click.command()
 @click.argument("what", metavar="CONFIG|DIR")
 @click.option("--all", "everything", is_flag=True, help="List all failed items.")
+@plugin_file
 @no_plugin
-def status(what: str, everything: bool, excluded: tuple[str, ...]) -> None:
+def status(what: str, everything: bool, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
     """Show what is done, who is at work, what failed, and which sessions there are."""
     from argosy.run.ledger import Ledger, has_ledger, need_ledger
 
-    directory, settings, registry = target(what, excluded)
+    directory, settings, registry = target(what, excluded, plugin_files)
     if settings is not None and registry is not None:
         _show_sessions(settings, registry)
         if not has_ledger(directory):

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from argosy.registry import Registry
 
 
-def target(given: str, excluded: Sequence[str]) -> tuple[Path, Settings | None, Registry | None]:
+def target(
+    given: str, excluded: Sequence[str], plugin_files: Sequence[Path]
+) -> tuple[Path, Settings | None, Registry | None]:
     """Return the target directory, and the settings where a configuration was given.
 
     Raises
@@ -26,7 +28,7 @@ def target(given: str, excluded: Sequence[str]) -> tuple[Path, Settings | None, 
         from argosy.config import load
         from argosy.registry import Registry
 
-        registry = Registry.load(excluded)
+        registry = Registry.load(excluded, plugin_files)
         settings = load(given, registry)
         directory = settings.directory
     return directory, settings, registry

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from argosy.cli.options import no_plugin, redactor
+from argosy.cli.options import no_plugin, plugin_file, redactor
 from argosy.cli.target import target
 from argosy.run.text import size_text
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("what", metavar="CONFIG|DIR")
 @click.option("--requeue", is_flag=True, help="Let the next run download again what is damaged or missing.")
+@plugin_file
 @no_plugin
-def verify(what: str, requeue: bool, excluded: tuple[str, ...]) -> int:
+def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> int:
     """Read every finished file again and compare it with what was downloaded.
 
     Exit code 1 where something is damaged or missing.
@@ -30,7 +31,7 @@ def verify(what: str, requeue: bool, excluded: tuple[str, ...]) -> int:
     from argosy.run.ledger import Collected, Ledger, need_ledger
 
     scrub = redactor().scrub  # an id may be a URL, with a token in it
-    directory, _, _ = target(what, excluded)
+    directory, _, _ = target(what, excluded, plugin_files)
     need_ledger(directory)
     ledger = Ledger(directory, read_only=not requeue)
     files = size = 0

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from argosy.contracts import Plugin
 from argosy.errors import PluginError
+from argosy.plugin_files import file_of
+from argosy.registry.api_version import check_api
 from argosy.registry.kinds import Kind, Origin, PluginInfo
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
@@ -25,6 +27,8 @@ def describe(kind: Kind, cls: object, origin: Origin) -> PluginInfo:
         If the class breaks the contract of its kind.
     """
     fault = _class_fault(kind, cls)
+    if isinstance(cls, type) and issubclass(cls, Plugin):
+        check_api(origin, cls)  # first: the contract of another version is another one
     if fault is None and isinstance(cls, type) and issubclass(cls, Plugin):
         fault = _attribute_fault(cls) or _schema_fault(cls.options_schema)
         if fault is None:
@@ -32,9 +36,7 @@ def describe(kind: Kind, cls: object, origin: Origin) -> PluginInfo:
                 kind=kind,
                 name=cls.name,
                 summary=cls.summary,
-                distribution=origin.distribution,
-                version=origin.version,
-                entry_point=origin.entry_point,
+                origin=origin,
                 cls=cls,
                 options_schema=cls.options_schema,
             )
@@ -45,7 +47,7 @@ def broken(origin: Origin, fault: str) -> PluginError:
     """Return the error that says which distribution's plugin is broken, and how to go on without it."""
     return PluginError(
         f"A plugin of {origin} is broken: {fault}.",
-        hint=f"Tell its author, or go on without it: --no-plugin {origin.entry_point}",
+        hint=f"{'Tell its author' if origin.file is None else 'Repair it'}, or go on without it: {origin.without}",
         plugin=origin.entry_point,
         distribution=origin.distribution,
     )
@@ -90,5 +92,5 @@ def _schema_fault(schema: object) -> str | None:
 
 def _shown(value: object) -> str:
     if isinstance(value, type):
-        return f"{value.__module__}.{value.__qualname__}"
+        return f"{file_of(value.__module__) or value.__module__}.{value.__qualname__}"
     return f"an object of type {type(value).__name__}"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from argosy import hookspecs
 from argosy.contracts import Auth, CookieStore, Observer, Output, PluginContext, Source, Strategy
 from argosy.errors import ArgosyError, ConfigError, PluginError
+from argosy.mistakes import mistake
 from argosy.registry.kinds import Kind, Origin, P, PluginInfo, contract_of
-from argosy.registry.loader import called, canonical, import_plugin, installed, matches
+from argosy.registry.loader import called, canonical, import_file, import_plugin, installed, matches
 from argosy.registry.manager import collect, refuse_doubles
 from argosy.suggestions import did_you_mean
 
@@ -35,21 +37,23 @@ class Registry:
         self.excluded: tuple[str, ...] = tuple(excluded)
 
     @classmethod
-    def load(cls, exclude: Collection[str] = ()) -> Registry:
-        """Import and check every installed plugin.
+    def load(cls, exclude: Collection[str] = (), files: Iterable[Path] = ()) -> Registry:
+        """Import and check every installed plugin, and those in some files.
 
         Parameters
         ----------
         exclude
             Names of plugins, entry points or distributions to leave out (``--no-plugin``), or
             ``distribution:entry point`` for just one of two.
+        files
+            Plugins that are one file each (``--plugin``).
 
         Raises
         ------
         PluginError
-            If one is broken; the message names its distribution.
+            If one is broken; the message names its distribution, or its file.
         ConfigError
-            If an excluded name means nothing that is installed.
+            If an excluded name means nothing that is installed, or there is no such file.
         """
         found = installed()
         wanted = [
@@ -57,6 +61,8 @@ class Registry:
             for origin, entry_point in found
             if not matches(origin, exclude)
         ]
+        named = dict(import_file(file) for file in files)  # one that was named twice is there once
+        wanted += named.items()
         return cls._of(wanted, exclude, known=[origin for origin, _ in found])
 
     @classmethod
@@ -169,7 +175,7 @@ class Registry:
         except ArgosyError:
             raise
         except (Exception, SystemExit) as error:
-            raise _failed(info, f"could not be made: {type(error).__name__}: {error}") from error
+            raise _failed(info, f"could not be made: {mistake(error, info.cls)}") from error
         if not isinstance(made, contract_of(hook)):
             raise _failed(info, f"made an object of type {type(made).__name__}")
         return made

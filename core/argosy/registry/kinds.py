@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from argosy import hookspecs
@@ -58,22 +59,44 @@ class Origin:
     Parameters
     ----------
     distribution, version
-        The installed distribution that registers it.
+        The installed distribution that registers it; for a plugin file, its path and nothing.
     entry_point
-        The name it is registered by.
+        The name it is registered by; for a plugin file, its name without ``.py``.
+    file
+        The plugin file (``--plugin``), absolute; None for what is installed.
     """
 
     distribution: str
     version: str
     entry_point: str
+    file: Path | None = None
+
+    @classmethod
+    def of_file(cls, file: Path) -> Origin:
+        """Return the origin of a plugin file."""
+        return cls(str(file), "", file.stem, file)
 
     @property
     def pluggy_name(self) -> str:
         """The name the plugin manager knows it by: no two distributions share one."""
         return f"{self.distribution}:{self.entry_point}"
 
+    @property
+    def short(self) -> str:
+        """The distribution and its version, or the file."""
+        return f"{self.distribution} {self.version}" if self.file is None else str(self.file)
+
+    @property
+    def without(self) -> str:
+        """What to do on the command line to go on without it."""
+        if self.file is None:
+            return f"--no-plugin {self.entry_point}"
+        return f"leave out --plugin {self.file}"
+
     def __str__(self) -> str:
-        return f"{self.distribution} {self.version} (entry point {self.entry_point!r})"
+        if self.file is None:
+            return f"{self.short} (entry point {self.entry_point!r})"
+        return f"the file {self.file}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +107,7 @@ class PluginInfo:
     ----------
     kind, name, summary
         What it is, what the configuration calls it, and its one line.
-    distribution, version, entry_point
+    origin
         Where it comes from.
     cls
         Its class.
@@ -95,11 +118,24 @@ class PluginInfo:
     kind: Kind
     name: str
     summary: str
-    distribution: str
-    version: str
-    entry_point: str
+    origin: Origin
     cls: type[Plugin]
     options_schema: Mapping[str, Any]
 
+    @property
+    def distribution(self) -> str:
+        """The distribution that registers it."""
+        return self.origin.distribution
+
+    @property
+    def version(self) -> str:
+        """That distribution's version."""
+        return self.origin.version
+
+    @property
+    def entry_point(self) -> str:
+        """The name it is registered by."""
+        return self.origin.entry_point
+
     def __str__(self) -> str:
-        return f"the {self.kind.words} plugin {self.name!r} of {self.distribution} {self.version}"
+        return f"the {self.kind.words} plugin {self.name!r} of {self.origin.short}"

@@ -6,11 +6,16 @@ broken plugin end the program without saying whose it is. This loader names both
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
-from argosy.errors import PluginError
+from argosy.errors import ConfigError, PluginError
+from argosy.mistakes import mistake
+from argosy.plugin_files import module_name
 from argosy.registry.kinds import Origin
 
 GROUP = "argosy"
@@ -41,6 +46,38 @@ def import_plugin(origin: Origin, entry_point: EntryPoint) -> object:
             distribution=origin.distribution,
         ) from error
     return loaded
+
+
+def import_file(file: Path) -> tuple[Origin, object]:
+    """Return where a plugin file is, and its module.
+
+    Parameters
+    ----------
+    file
+        Its path; a relative one is relative to the current directory.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file.
+    PluginError
+        If it cannot be imported.
+    """
+    # not resolved: a person knows the file by the name that was given
+    origin = Origin.of_file(Path(os.path.abspath(file)))  # noqa: PTH100 - absolute() keeps the dots
+    if origin.file is None or not origin.file.is_file() or origin.file.suffix != ".py":
+        raise ConfigError(
+            f"There is no plugin file {file}.", hint="--plugin names a Python file: --plugin rename.py"
+        )
+    try:
+        return origin, import_module(module_name(origin.file))
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"The plugin file {origin.file} cannot be imported: {mistake(error, str(origin.file))}.",
+            hint=f"Repair it, or go on without it: {origin.without}",
+            plugin=origin.entry_point,
+            distribution=origin.distribution,
+        ) from error
 
 
 def matches(origin: Origin, names: Collection[str]) -> bool:

@@ -10,6 +10,7 @@ import pluggy
 
 from argosy import hookspecs
 from argosy.errors import PluginError
+from argosy.plugin_files import file_of
 from argosy.registry.checks import broken, describe
 from argosy.registry.kinds import Kind, Origin, PluginInfo
 from argosy.suggestions import did_you_mean
@@ -71,7 +72,7 @@ def _ask(manager: pluggy.PluginManager, kind: Kind, origins: dict[str, Origin]) 
 
 def _where(plugin: object) -> str:
     module = plugin if isinstance(plugin, ModuleType) else inspect.getmodule(plugin)
-    return f" in {module.__name__}" if module else ""
+    return f" in {file_of(module.__name__) or module.__name__}" if module else ""
 
 
 def refuse_doubles(infos: Iterable[PluginInfo]) -> dict[tuple[Kind, str], PluginInfo]:
@@ -86,12 +87,14 @@ def refuse_doubles(infos: Iterable[PluginInfo]) -> dict[tuple[Kind, str], Plugin
     for info in infos:
         other = table.setdefault((info.kind, info.name), info)
         if other is not info:
-            one, two = (f"{i.distribution}:{i.entry_point}" for i in (other, info))
+            one, two = (
+                f"--no-plugin {i.origin.pluggy_name}" if i.origin.file is None else i.origin.without
+                for i in (other, info)
+            )
             raise PluginError(
-                f"Two {info.kind.words} plugins are called {info.name!r}: one is of {other.distribution} "
-                f"{other.version} (entry point {other.entry_point!r}), the other of {info.distribution} "
-                f"{info.version} (entry point {info.entry_point!r}).",
-                hint=f"Uninstall one, or go on without it: --no-plugin {one} or --no-plugin {two}",
+                f"Two {info.kind.words} plugins are called {info.name!r}: one is of {other.origin}, the other of "
+                f"{info.origin}.",
+                hint=f"Rename or uninstall one, or go on without it: {one} or {two}",
                 plugin=info.name,
                 distribution=info.distribution,
             )

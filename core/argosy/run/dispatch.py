@@ -9,6 +9,7 @@ from typing import Any
 
 from argosy.contracts import Observer
 from argosy.events import Event, EventKind
+from argosy.mistakes import mistake
 from argosy.redaction import Redactor
 
 #: Notices that are kept for the report; more would be noise.
@@ -38,9 +39,11 @@ class Dispatcher:
         self.retries = 0
         self._redactor = redactor
         self._observers = list(observers)
-        self._targets: list[tuple[str, Callable[[Event], None]]] = [(o.name, o.on_event) for o in observers]
+        self._targets: list[tuple[str, object, Callable[[Event], None]]] = [
+            (o.name, o, o.on_event) for o in observers
+        ]
         if on_event is not None:
-            self._targets.append(("on_event", on_event))
+            self._targets.append(("on_event", on_event, on_event))
         self._mutex = threading.RLock()
 
     def emit(self, kind: EventKind, item: str | None = None, data: Mapping[str, Any] | None = None) -> None:
@@ -57,10 +60,10 @@ class Dispatcher:
                 self.retries += 1
             for target in list(self._targets):
                 try:
-                    target[1](event)
+                    target[2](event)
                 except (Exception, SystemExit) as error:
                     self._targets.remove(target)
-                    what = self._redactor.scrub(f"{type(error).__name__}: {error}")
+                    what = self._redactor.scrub(mistake(error, target[1]))
                     message = f"The observer {target[0]!r} failed and sees nothing more of this run: {what}"
                     self.emit(EventKind.RUN_NOTICE, None, {"message": message})
 
@@ -72,5 +75,5 @@ class Dispatcher:
                 try:
                     observer.close()
                 except (Exception, SystemExit) as error:
-                    what = self._redactor.scrub(f"{type(error).__name__}: {error}")
+                    what = self._redactor.scrub(mistake(error, observer))
                     self.notices.append(f"The observer {observer.name!r} failed at its end: {what}")

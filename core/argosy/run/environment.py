@@ -10,6 +10,7 @@ from argosy.config.compose import default_options
 from argosy.contracts import Auth, CookieStore, Output, Plugin, PluginContext, ResponseHead, Source
 from argosy.errors import ArgosyError, PluginError
 from argosy.events import Emit, EventKind
+from argosy.mistakes import mistake
 from argosy.pacing import Pacer
 from argosy.redaction import Redactor
 from argosy.registry.kinds import Kind
@@ -134,7 +135,7 @@ class Environment:
         try:
             plugin.close()
         except (Exception, SystemExit) as error:
-            self.notice(f"The plugin {plugin.name!r} failed at its end: {type(error).__name__}: {error}")
+            self.notice(f"The plugin {plugin.name!r} failed at its end: {mistake(error, plugin)}")
 
     def notice(self, message: str) -> None:
         """Tell the person something."""
@@ -167,7 +168,7 @@ class Environment:
         try:
             return bool(self.auth.is_refusal(response))
         except (Exception, SystemExit) as error:
-            what = self.redactor.scrub(f"{type(error).__name__}: {error}")
+            what = self.redactor.scrub(mistake(error, self.auth))
             raise PluginError(
                 f"The auth plugin {self.auth.name!r} failed while it judged a response: {what}.",
                 hint="Report it to the plugin's author.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from argosy.contracts import PluginContext, Source
 from argosy.errors import ArgosyError, ConfigError, PluginError
+from argosy.mistakes import mistake
 from argosy.model import Item
 from argosy.redaction import Redactor
 from argosy.run.ledger import Ledger
@@ -71,7 +72,7 @@ def read_plan(
         plan.close()
         if isinstance(error, ArgosyError | KeyboardInterrupt):
             raise
-        what = scrub(f"{type(error).__name__}: {error}")
+        what = scrub(mistake(error, source))
         raise PluginError(
             f"The source {source.name!r} failed while it was read: {what}. Nothing was started.",
             hint="Report it to the plugin's author.",

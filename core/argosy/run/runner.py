@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from argosy.contracts import Observer, Strategy
 from argosy.errors import ArgosyError, Interrupted, PluginError
 from argosy.events import Event, EventKind
+from argosy.mistakes import mistake
 from argosy.model import Failure, Job, Outcome, State
 from argosy.redaction import Redactor
 from argosy.run.causes import disk_error
@@ -268,7 +269,7 @@ class Run:
             except ArgosyError:
                 raise
             except (Exception, SystemExit) as error:
-                what = self._redactor.scrub(f"{type(error).__name__}: {error}")
+                what = self._redactor.scrub(mistake(error, strategy))
                 raise PluginError(
                     f"The strategy {strategy.name!r} failed: {what}.",
                     hint="Everything done so far is kept; go on with another strategy (--strategy serial).",

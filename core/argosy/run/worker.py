@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import requests
 
-from argosy.contracts import Work
+from argosy.contracts import Plugin, Work
 from argosy.errors import (
     ArgosyError,
     Interrupted,
@@ -23,6 +23,7 @@ from argosy.errors import (
     TransferError,
 )
 from argosy.events import Emit, EventKind
+from argosy.mistakes import mistake
 from argosy.model import (
     Failure,
     Item,
@@ -235,7 +236,7 @@ class Worker:
         source = environment.source
         if source is None or item.resources:
             return item
-        expanded: object = self._call(source.name, lambda: source.expand(item, environment.pool.http))
+        expanded: object = self._call(source, lambda: source.expand(item, environment.pool.http))
         if not isinstance(expanded, Item) or expanded.id != item.id:
             raise self._broken(source.name, "its expand() did not return the same item")
         if not expanded.resources:
@@ -254,7 +255,7 @@ class Worker:
                 continue
             self._environment.stop.check(between=True)
             scratch = staging.scratch(number)
-            products = self._call(output.name, lambda o=output, s=scratch: list(o.produce(staged, s)))  # type: ignore[misc]  # a lambda's defaults have no types
+            products = self._call(output, lambda o=output, s=scratch: list(o.produce(staged, s)))  # type: ignore[misc]  # a lambda's defaults have no types
             try:
                 checked += placer.check(products, output.name, label)
             except PluginError as error:
@@ -267,8 +268,9 @@ class Worker:
         except TransferError as error:
             raise _Failed(self._failure(error.kind, str(error))) from None
 
-    def _call(self, plugin: str, function: Callable[[], T]) -> T:
+    def _call(self, called: Plugin, function: Callable[[], T]) -> T:
         """Call a plugin; what it raises fails its item and names it."""
+        plugin = called.name
         try:
             return function()
         except TransferError as error:
@@ -281,7 +283,7 @@ class Worker:
         except (Exception, SystemExit) as error:
             if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
                 raise  # it ends the run
-            raise self._broken(plugin, f"it raised {type(error).__name__}: {error}") from None
+            raise self._broken(plugin, f"it raised {mistake(error, called)}") from None
 
     def _broken(self, plugin: str, how: str) -> _Failed:
         return _Failed(

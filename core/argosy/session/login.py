@@ -16,6 +16,7 @@ from argosy.cookies import jar
 from argosy.cookies.cookie import Cookie
 from argosy.cookies.jar import Jar
 from argosy.errors import ArgosyError, LoginFailed, TransferError
+from argosy.mistakes import mistake
 from argosy.reasons import kind_of, never_sent, reason_of
 from argosy.session.header_token import HeaderToken, origin_of
 from argosy.session.record import SessionRecord
@@ -245,7 +246,7 @@ class PluginLogin:
 
     def _fault(self, doing: str, error: BaseException) -> LoginFailed:
         return LoginFailed(
-            f"The auth plugin {self._auth.name!r} failed while {doing}: {type(error).__name__}: {error}",
+            f"The auth plugin {self._auth.name!r} failed while {doing}: {mistake(error, self._auth)}",
             hint="Report it to the plugin's author.",
             plugin=self._auth.name,
         )

@@ -9,14 +9,14 @@ import pytest
 
 from argosy.cli.plugins import option_facts, table, type_words
 from argosy.contracts import Output
-from argosy.registry import Kind, PluginInfo
+from argosy.registry import Kind, Origin, PluginInfo
 
 SUMMARY = "A summary that is rather longer than what eighty columns of a terminal can hold beside its name"
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"level": {"type": "integer", "default": 6, "description": "How hard it tries. " * 6}},
 }
-INFO = PluginInfo(Kind.OUTPUT, "zip", SUMMARY, "kit", "2.0", "kit", Output, SCHEMA)
+INFO = PluginInfo(Kind.OUTPUT, "zip", SUMMARY, Origin("kit", "2.0", "kit"), Output, SCHEMA)
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

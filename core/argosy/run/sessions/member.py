@@ -9,6 +9,7 @@ from requests.auth import AuthBase
 
 from argosy.contracts import Auth, CookieStore, ResponseHead
 from argosy.errors import ConfigError, PluginError
+from argosy.mistakes import mistake
 from argosy.pacing import Pacer
 from argosy.session.allowance import Allowance
 from argosy.session.keeper import SessionKeeper
@@ -161,7 +162,7 @@ def signer_of(auth: Auth) -> AuthBase | None:
         signer: object = auth.signer()  # a plugin may give anything
     except (Exception, SystemExit) as error:
         raise PluginError(
-            f"The auth plugin {auth.name!r} failed while it made its signer: {type(error).__name__}: {error}.",
+            f"The auth plugin {auth.name!r} failed while it made its signer: {mistake(error, auth)}.",
             hint="Report it to the plugin's author.",
             plugin=auth.name,
         ) from None
