@@ -25,7 +25,7 @@ def mistake(error: BaseException, at: object) -> str:
 
 def _place(error: BaseException, at: object) -> str | None:
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
-        return f"line {error.lineno}"  # its text names the file
+        return None  # its text names the line
     file, shown = _file(at)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.filename == file:

@@ -1,14 +1,15 @@
-"""The pytest plugin: a fixture that starts library servers."""
+"""The pytest plugin: a fixture that starts library servers, and the promise in the report of a contract's test."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from argosy.testing.client import LibraryServer, ServerFactory
+from argosy.testing.contracts.promises import HEADING, promise_of
 
 
 @pytest.fixture
@@ -20,3 +21,16 @@ def library_server() -> Iterator[ServerFactory]:
             return servers.enter_context(LibraryServer(**options))
 
         yield start
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say which promise a plugin broke, and where it is documented."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        promise = promise_of(item.cls, item.function)
+        if promise is not None:
+            report.sections.append((HEADING, promise))
+    return report

@@ -1,0 +1,131 @@
+"""What plugins of every kind promise: their name, their options, and that a worker process can make them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from argosy.config import check, load
+from argosy.config.check import SLOTS
+from argosy.config.compose import check_options_schema, compose, default_options
+from argosy.contracts.base import Plugin, PluginContext
+from argosy.registry import Kind, Origin, Registry
+from argosy.registry.checks import describe
+from argosy.run.report import Report
+from argosy.run.runner import Run
+from argosy.testing.contracts.promises import documented_at
+
+_PLUGIN = "argosy.Plugin (docs/plugins/contracts.md)"
+
+
+def kind_of(plugin: type[Plugin]) -> Kind:
+    """Return the kind of a plugin's class."""
+    return next(kind for kind in Kind if issubclass(plugin, kind.contract))
+
+
+def registry_with(plugin: type[Plugin]) -> Registry:
+    """Return a registry of what is installed and a plugin that need not be; it takes the place of one of its name."""
+    kind = kind_of(plugin)
+    others = [info for info in Registry.load().plugins() if (info.kind, info.name) != (kind, plugin.name)]
+    return Registry([*others, describe(kind, plugin, Origin("the plugin under test", "0", plugin.name))])
+
+
+class PluginSuite:
+    """A plugin is made anew for each test, in an empty folder: relative paths in its options are relative to it."""
+
+    #: The plugin's class; other processes must be able to import it.
+    plugin: ClassVar[type[Plugin]]
+    #: Where the promises of the suite are documented.
+    documented: ClassVar[str] = _PLUGIN
+
+    def options(self, tmp_path: Path) -> Mapping[str, Any]:
+        """Return options that the plugin works with, and make in the folder what it needs for that."""
+        return {}
+
+    @pytest.fixture
+    def given(self, tmp_path: Path) -> Mapping[str, Any]:
+        """Return the options with the schema's defaults; override it where they depend on fixtures of yours."""
+        return {**default_options(self.plugin.options_schema), **self.options(tmp_path)}
+
+    @pytest.fixture
+    def context(self, tmp_path: Path) -> PluginContext:
+        """Return the context the plugin is made in: the target directory is ``library``."""
+        library = tmp_path / "library"
+        library.mkdir(exist_ok=True)
+        return PluginContext(base=tmp_path, directory=library)
+
+    def run(self, tmp_path: Path, given: Mapping[str, Any], **config: Any) -> Report:
+        """Do a real run with the plugin, in the folder ``library``."""
+        slot = next(slot for slot, kind in SLOTS.items() if kind is kind_of(self.plugin))
+        use = {"use": self.plugin.name, **given}
+        whole = {"directory": "library", "retry_delay": 0.01, slot: [use] if slot == "observers" else use}
+        registry = registry_with(self.plugin)
+        settings = load(whole | config, registry)
+        return Run(_below(settings, tmp_path), registry).execute()
+
+
+def _below(settings: Any, folder: Path) -> Any:
+    from dataclasses import replace
+
+    return replace(settings, base=folder, directory=folder / "library")
+
+
+class PluginRules(PluginSuite):
+    """The promises of `argosy.Plugin`."""
+
+    @documented_at(_PLUGIN)
+    def test_argosy_takes_it(self) -> None:
+        """It has a name, a one-line summary, and all the methods of its kind, for a plugin API that there is."""
+        describe(kind_of(self.plugin), self.plugin, Origin("the plugin under test", "0", "plugin"))
+
+    @documented_at(_PLUGIN)
+    def test_its_options_have_a_schema(self) -> None:
+        """Its options_schema is valid by JSON Schema, draft 2020-12, and refers to nothing that is not there."""
+        registry = registry_with(self.plugin)
+        check_options_schema(registry.find(kind_of(self.plugin), self.plugin.name))
+        compose(registry)
+
+    @documented_at(_PLUGIN)
+    def test_its_defaults_are_valid(self) -> None:
+        """The defaults in its options_schema are valid by that schema."""
+        import jsonschema
+
+        for key, option in self.plugin.options_schema.get("properties", {}).items():
+            if isinstance(option, Mapping) and "default" in option and "$ref" not in option:
+                errors = list(jsonschema.Draft202012Validator(option).iter_errors(option["default"]))
+                assert not errors, f"the default of the option {key!r} is not valid: {errors[0].message}"
+
+    @documented_at(_PLUGIN)
+    def test_the_options_are_valid(self, given: Mapping[str, Any]) -> None:
+        """What it works with is valid by its options_schema, or nobody could configure it."""
+        slot = next(slot for slot, kind in SLOTS.items() if kind is kind_of(self.plugin))
+        use = {"use": self.plugin.name, **given}
+        document = {slot: [use] if slot == "observers" else use}
+        problems = check(document, registry_with(self.plugin), "the options of the test")
+        assert not problems, "; ".join(map(str, problems))
+
+    @documented_at(_PLUGIN)
+    def test_a_worker_process_can_import_it(self) -> None:
+        """Its class stands in a module under its own name, so that another process can make the plugin anew."""
+        assert pickle.loads(pickle.dumps(self.plugin)) is self.plugin  # noqa: S301 - our own
+
+    @documented_at(_PLUGIN)
+    def test_what_it_holds_it_gives_back(self, given: Mapping[str, Any], context: PluginContext) -> None:
+        """Whoever makes it and closes it has no more open files and no more threads than before."""
+        self.plugin(given, context).close()  # what it imports, and what that keeps, is not counted
+        files, threads = open_files(), threading.active_count()
+        self.plugin(given, context).close()
+        assert open_files() <= files, "close() must close the files that the plugin has opened"
+        assert threading.active_count() <= threads, "close() must end the threads that the plugin has started"
+
+
+def open_files() -> int:
+    """Return how many files this process has open; 0 where the system does not say."""
+    folder = next((f for f in ("/proc/self/fd", "/dev/fd") if Path(f).is_dir()), None)
+    return len(os.listdir(folder)) if folder else 0  # noqa: PTH208 - a Path keeps the folder open meanwhile

@@ -1,0 +1,146 @@
+"""The built-in auth plugins keep to their contract, each at a service of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from argosy.contracts import PluginContext
+from argosy.testing import ServerFactory
+from argosy.testing.contracts.auth import AuthContract
+from argosy.testing.contracts.auth_suite import Door
+from argosy_plugins.auth.basic import BasicAuth
+from argosy_plugins.auth.bearer import BearerAuth
+from argosy_plugins.auth.cookies import CookieImport
+from argosy_plugins.auth.digest import DigestAuth
+from argosy_plugins.auth.form_login import FormLogin
+from argosy_plugins.auth.none import NoAuth
+from argosy_plugins.auth.oauth2 import OAuth2Auth
+from servers.http_auth import PASSWORD, TOKEN, USER, HttpAuthServer
+from servers.oauth_server import SECRET, OAuthServer
+
+
+def secret(tmp_path: Path, value: str) -> dict[str, str]:
+    """Put a secret into a file."""
+    name = f"secret-{len(list(tmp_path.iterdir()))}"
+    (tmp_path / name).write_text(value, "utf-8")
+    return {"file": name}
+
+
+class TestNone(AuthContract):
+    plugin = NoAuth
+
+    @pytest.fixture
+    def service(self, library_server: ServerFactory) -> Any:
+        return library_server(discipline="open")
+
+
+class TestFormLogin(AuthContract):
+    plugin = FormLogin
+
+    def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        fields = {"user": service.user, "password": secret(tmp_path, service.password)}
+        return {"url": service.login_url, "fields": fields}
+
+    def wrong_options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        fields = {"user": service.user, "password": secret(tmp_path, "not-the-password")}
+        return {"url": service.login_url, "fields": fields}
+
+
+class TestCookies(AuthContract):
+    plugin = CookieImport
+
+    @pytest.fixture
+    def service(self, library_server: ServerFactory) -> Any:
+        return library_server(discipline="static")
+
+    def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        fields = {"user": service.user, "password": secret(tmp_path, service.password)}
+        browser = Door(FormLogin({"url": service.login_url, "fields": fields}, PluginContext(base=tmp_path)))
+        lines = [
+            f"{c.domain}\tFALSE\t/\tFALSE\t4102444800\t{c.name}\t{c.value}" for c in browser.granted().cookies
+        ]
+        (tmp_path / "jar.txt").write_text("\n".join(["# Netscape HTTP Cookie File", *lines, ""]))
+        return {"path": "jar.txt"}
+
+    def secrets(self, service: Any) -> list[str]:
+        return []
+
+
+class OfHttp(AuthContract):
+    """At a service made with Flask-HTTPAuth."""
+
+    @pytest.fixture
+    def service(self) -> Iterator[HttpAuthServer]:
+        with HttpAuthServer() as server:
+            yield server
+
+    def protected(self, service: Any) -> str:
+        return f"{service.url}/{self.plugin.name}/1"
+
+    def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        password = secret(tmp_path, PASSWORD)
+        return {
+            "origins": [service.url],
+            "user": USER,
+            "password": password,
+            "check": self.protected(service),
+        }
+
+    def wrong_options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        return {**self.options_for(service, tmp_path), "password": secret(tmp_path, "not-the-password")}
+
+    def secrets(self, service: Any) -> list[str]:
+        return [PASSWORD]
+
+
+class TestBasic(OfHttp):
+    plugin = BasicAuth
+
+
+class TestDigest(OfHttp):
+    plugin = DigestAuth
+
+
+class TestBearer(OfHttp):
+    plugin = BearerAuth
+
+    def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        return {"origins": [service.url], "token": secret(tmp_path, TOKEN)}
+
+    def wrong_options_for(self, service: Any, tmp_path: Path) -> None:
+        return None
+
+    def secrets(self, service: Any) -> list[str]:
+        return [TOKEN]
+
+
+class TestOAuth2(AuthContract):
+    plugin = OAuth2Auth
+
+    @pytest.fixture
+    def service(self) -> Iterator[OAuthServer]:
+        with OAuthServer() as server:
+            yield server
+
+    def protected(self, service: Any) -> str:
+        return f"{service.url}/files/1"
+
+    def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        return {
+            "grant": "refresh_token",
+            "issuer": service.url,
+            "client_id": "argosy",
+            "client_secret": secret(tmp_path, SECRET),
+            "refresh_token": secret(tmp_path, service.first_token()),
+            "origins": [service.url],
+        }
+
+    def wrong_options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        return {**self.options_for(service, tmp_path), "refresh_token": secret(tmp_path, "not-the-token")}
+
+    def secrets(self, service: Any) -> list[str]:
+        return [SECRET]
