@@ -90,7 +90,7 @@ class OfHttp(AuthContract):
             "check": self.protected(service),
         }
 
-    def wrong_options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+    def wrong_options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any] | None:
         return {**self.options_for(service, tmp_path), "password": secret(tmp_path, "not-the-password")}
 
     def secrets(self, service: Any) -> list[str]:
@@ -111,8 +111,8 @@ class TestBearer(OfHttp):
     def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
         return {"origins": [service.url], "token": secret(tmp_path, TOKEN)}
 
-    def wrong_options_for(self, service: Any, tmp_path: Path) -> None:
-        return None
+    def wrong_options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any] | None:
+        return None  # it sends nothing at its login
 
     def secrets(self, service: Any) -> list[str]:
         return [TOKEN]

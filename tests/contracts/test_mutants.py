@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
-from argosy.testing.contracts import store_processes, strategy_suite, waiting
 from mutants import adapters, keepers, stores, strategies
+from mutants.hunt import survivors
 
 pytest_plugins = ("pytester",)
 
@@ -147,38 +145,13 @@ STRATEGIES = [
     ("LeavesItsProcesses", "leaves_no_process", "to end when a run is given up"),
 ]
 
-#: A mutant leaves connections open, which is found in whichever test comes next.
-_QUIET = ("-p", "no:cacheprovider", "-p", "no:unraisableexception")
-
-
-def survivors(pytester: pytest.Pytester, source: str, cases: list[tuple[str, str, str]]) -> list[str]:
-    """Run the suites on mutants; return what was not noticed, or not for the reason that it should have been."""
-    pytester.makepyfile(_IMPORTS + source)
-    chosen = " or ".join(f"(Test{name} and ({tests}))" for name, tests, _ in cases)
-    with pytest.MonkeyPatch.context() as patch:
-        # what never happens is not waited for long: here it is meant to be missing
-        patch.setattr(waiting, "PATIENCE", 5.0)
-        patch.setattr(strategy_suite, "PATIENCE", 2.0)
-        patch.setattr(store_processes, "PATIENCE", 20.0)
-        reports = pytester.inline_run(*_QUIET, "-k", chosen).getreports("pytest_runtest_logreport")
-    left = []
-    for name, tests, words in cases:
-        said = [
-            report.longreprtext
-            for report in reports
-            if report.failed and f"Test{name}::" in report.nodeid and tests in report.nodeid
-        ]
-        if not any(re.search(words, text) for text in said):
-            left.append(f"{name}, {tests}: {said}")
-    return left
-
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", STORES)
 def test_a_store_that_breaks_a_promise_is_found(pytester: pytest.Pytester, part: str) -> None:
     cases = STORES[part]
     source = "".join(_STORE.format(name=name) for name in sorted({name for name, _, _ in cases}))
-    assert survivors(pytester, source, cases) == []
+    assert survivors(pytester, _IMPORTS + source, cases) == []
 
 
 @pytest.mark.timeout(600)
@@ -190,14 +163,14 @@ def test_a_lease_with_a_rule_taken_out_is_found(pytester: pytest.Pytester, rule:
         attribute = "adapter_class" if module == "adapters" else "keeper_class"
         source += _LEASE.format(name=name, module=module, attribute=attribute)
     cases = [(path.split(".")[1], tests, words) for path, tests, words in LEASES[rule]]
-    assert survivors(pytester, source, cases) == []
+    assert survivors(pytester, _IMPORTS + source, cases) == []
 
 
 @pytest.mark.timeout(600)
 def test_a_strategy_that_breaks_a_promise_is_found(pytester: pytest.Pytester) -> None:
     source = "".join(_STRATEGY.format(name=name) for name in sorted({name for name, _, _ in STRATEGIES}))
     try:
-        assert survivors(pytester, source, STRATEGIES) == []
+        assert survivors(pytester, _IMPORTS + source, STRATEGIES) == []
     finally:
         for left in strategies._Careless.left:
             left.process.kill()

@@ -74,7 +74,12 @@ def head_of(url: str, response: requests.Response) -> ResponseHead:
 def record_of(granted: Granted) -> SessionRecord:
     """Return the record of a session that was just logged in."""
     return SessionRecord(
-        "default", 1, granted.cookies, headers=granted.headers, credentials=granted.credentials, logins=1
+        "default",
+        1,
+        granted.cookies,
+        headers=granted.headers,
+        credentials=dict(granted.credentials),
+        logins=1,
     )
 
 
@@ -123,7 +128,8 @@ class AuthSuite(PluginSuite):
         library = tmp_path / "library"
         library.mkdir(exist_ok=True)
         secrets: list[str] = []
-        auth = self.plugin(options, PluginContext(tmp_path, library, on_secret=secrets.append))
+        whole = {**default_options(self.plugin.options_schema), **options}
+        auth = self.plugin(whole, PluginContext(tmp_path, library, on_secret=secrets.append))
         yield Door(auth, secrets)
         auth.close()
 

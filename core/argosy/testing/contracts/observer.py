@@ -89,7 +89,7 @@ class ObserverContract(PluginRules):
     @documented_at(_EVENTS)
     def test_it_takes_every_kind_of_event(self, observer: Observer, story: list[Event]) -> None:
         """It takes every kind there is, in any order: a run may be stopped, fail early, or have nothing to do."""
-        for event in [*every_kind(), *reversed(story)]:
+        for event in [*reversed(story), *every_kind()]:
             observer.on_event(event)
 
     @documented_at("docs/plugins/stability.md")

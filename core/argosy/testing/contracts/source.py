@@ -177,7 +177,7 @@ class SourceContract(PluginRules):
         with pytest.raises((SourceError, ConfigError)) as caught:
             self._read({**default_options(self.plugin.options_schema), **broken}, context)
         error = caught.value
-        assert error.hint or getattr(error, "problems", ()), (
+        assert error.hint or error.problems, (
             f"the error names no problem and says nothing of what to do: {error}"
         )
 

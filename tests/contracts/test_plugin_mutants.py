@@ -1,0 +1,190 @@
+"""Sources, auth plugins, outputs and observers that break one promise each are found, and the promise is named."""
+
+from __future__ import annotations
+
+import pytest
+
+from argosy.testing.contracts.promises import HEADING
+from mutants import auths, observers, outputs, sources
+from mutants.hunt import reports_of, survivors
+
+pytest_plugins = ("pytester",)
+
+#: Imported here, so that other processes find the same classes in every run of pytester, which forgets its imports.
+MUTANTS = (auths, observers, outputs, sources)
+
+_SUITES = {
+    "outputs": """
+from argosy.testing.contracts.output import OutputContract
+from mutants import outputs as mutants
+
+class Suite(OutputContract):
+    pass
+""",
+    "sources": """
+from argosy.testing.contracts.source import SourceContract
+from mutants import sources as mutants
+
+class Suite(SourceContract):
+    def options(self, tmp_path):
+        text = "https://library.example/1\\nhttps://library.example/2\\nhttps://library.example/3*\\n"
+        (tmp_path / "list.txt").write_text(text)
+        return {}
+
+    def broken_options(self, tmp_path):
+        (tmp_path / "broken.txt").write_text("no URL\\n")
+        return {"path": "broken.txt"}
+""",
+    "observers": """
+from argosy.testing.contracts.observer import ObserverContract
+from mutants import observers as mutants
+
+class Suite(ObserverContract):
+    pass
+""",
+    "auths": """
+from argosy.testing.contracts.auth import AuthContract
+from mutants import auths as mutants
+
+class Suite(AuthContract):
+    def options_for(self, service, tmp_path):
+        (tmp_path / "right.txt").write_text(service.password)
+        return {"url": service.login_url, "user": service.user, "password": {"file": "right.txt"}}
+
+    def wrong_options_for(self, service, tmp_path):
+        (tmp_path / "wrong.txt").write_text("not-the-password")
+        return {**self.options_for(service, tmp_path), "password": {"file": "wrong.txt"}}
+""",
+}
+
+_CASE = """
+class Test{name}(Suite):
+    plugin = mutants.{name}
+"""
+
+#: By kind: mutant, the test that must see it, and what it says (a pattern).
+CASES = {
+    "outputs": [
+        ("Refuses", "makes_something", "refuses the first item"),
+        ("TrustsIds", "safe_names", "asks for the name"),
+        ("ReturnsPaths", "safe_names", "must yield Products"),
+        ("ForgetsToWrite", "whole_files", "its file is not there"),
+        ("HandsOnAFolder", "whole_files", "no regular file"),
+        ("WritesInPlace", "nothing_else", "files outside its scratch folder"),
+        ("ChangesStagedFiles", "nothing_else", "changed files that are not its own"),
+        ("NamesByTitle", "never_want_one_name", "both want the name"),
+        ("Counts", "same_names", "got other names"),
+        ("KeepsTheItem", "any_thread", "made something else of an item"),
+        ("HidesAFullDisk", "full_disk", "handed on files that were not written|FileNotFoundError"),
+        ("BlamesTheItem", "full_disk", "the item is at fault"),
+        ("FailsInARun", "run_keeps", "LookupError"),
+        ("HasNoSummary", "argosy_takes_it", "its summary is not one line"),
+        ("WantsAnotherApi", "argosy_takes_it", "was written for plugin API 99"),
+        ("HasABrokenSchema", "have_a_schema", "is not valid at"),
+        ("HasAWrongDefault", "defaults_are_valid", "the default of the option 'level'"),
+        ("TakesOtherOptions", "options_are_valid", "level"),
+        ("Nowhere", "import_it", "no_such_name"),
+        ("LeavesAFileOpen", "gives_back", "must close the files"),
+        ("LeavesAThread", "gives_back", "must end the threads"),
+    ],
+    "sources": [
+        ("ReturnsAList", "one_by_one", "returned a list"),
+        ("YieldsTexts", "id_of_its_own", "yielded a str"),
+        ("HasOneId", "id_of_its_own", "two items have the id"),
+        ("KeepsObjects", "can_be_kept", "cannot be written as JSON"),
+        ("KeepsTuples", "can_be_kept", "comes back as another|metadata changed|must be text"),
+        ("GivesFileUrls", "can_be_fetched", "the URL 'file:"),
+        ("KnowsOddDigests", "can_be_fetched", "has no known name"),
+        ("LeadsOut", "names_are_safe", "asks for the name"),
+        ("WantsOneName", "names_are_safe", "both want the name"),
+        ("NumbersItsLooks", "second_look", "found other items"),
+        ("LeavesItsFileOpen", "given_up", "files stay open"),
+        ("WritesNotes", "directory_alone", "into the target directory"),
+        ("RemembersItems", "worker_can_expand", "AttributeError"),
+        ("MixesUpItems", "worker_can_expand", "made 'another' of the item"),
+        ("RaisesAnything", "cannot_be_read", "ValueError"),
+        ("SaysNothingOfWhatToDo", "cannot_be_read", "says nothing of what to do"),
+        ("ReadsOtherwiseInARun", "be_planned", "another number of items"),
+    ],
+    "observers": [
+        ("StumblesOverRetries", "sees_a_run", "LookupError: a retry"),
+        ("ExpectsTheOrder", "every_kind", "AttributeError"),
+        ("KnowsAllKinds", "does_not_know", "KeyError"),
+        ("WritesAscii", "any_text", "UnicodeEncodeError"),
+        ("ChangesEvents", "as_they_are", "changed the data of an event"),
+        ("IsBoundToItsThread", "any_thread", "another thread"),
+        ("WaitsForTheEnd", "in_the_middle", "no end"),
+        ("FailsInARun", "run_goes_well", "failed and sees nothing more"),
+    ],
+    "auths": [
+        ("LogsNobodyIn", "opens_the_door", "does not accept the session"),
+        ("LogsInTooEarly", "asks_nothing", "sent a request while it was made"),
+        ("SeesNoRefusal", "a_refusal_is_seen", "is no refusal to it"),
+        ("SeesRefusalsEverywhere", "asked_for_is_no_refusal", "for a refusal"),
+        ("TakesTroubleForARefusal", "other_troubles", "takes status 404 for a refusal"),
+        ("RaisesAnything", "wrong_password", "raised something else"),
+        ("SaysThatTheSessionIsLost", "wrong_password", "raised SessionLost"),
+        ("TellsThePassword", "wrong_password", "shows a secret"),
+        ("KeepsItsSecretToItself", "secrets_are_told", "was not told of"),
+        ("ShowsItself", "secrets_are_told", "its repr shows a secret"),
+        ("SignsEverything", "signer_keeps", "gives the credentials to another host"),
+        ("SignsWithATuple", "signer_keeps", "gave a tuple"),
+        ("GivesItsTokenToAll", "header_tokens", "a token goes to any host"),
+        ("LogsInOnce", "log_in_again", "a second login is no good"),
+        ("RenewsNothing", "a_refresh_opens", "the renewed session is no good"),
+        ("RenewsAnything", "a_refresh_opens", "with which nothing was kept"),
+        ("RaisesWhereTheTokenIsSpent", "a_refresh_opens", "raised ConfigError"),
+        ("SaysThatItHasLoggedOut", "logout_closes", "accepts it still"),
+        ("MakesAMistakeOfNoAnswer", "out_of_reach", "raised something else"),
+        ("LogsNobodyIn", "run_goes_well", "the item failed|SessionLost|login"),
+    ],
+}
+
+
+def source_of(kind: str, names: list[str]) -> str:
+    return _SUITES[kind].replace("class Suite(", "class Suite(") + "".join(
+        _CASE.format(name=name) for name in sorted(set(names))
+    )
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", CASES)
+def test_a_plugin_that_breaks_a_promise_is_found(pytester: pytest.Pytester, kind: str) -> None:
+    cases = CASES[kind]
+    assert survivors(pytester, source_of(kind, [name for name, _, _ in cases]), cases) == []
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", CASES)
+def test_a_plugin_that_keeps_its_promises_passes(pytester: pytest.Pytester, kind: str) -> None:
+    reports = reports_of(pytester, source_of(kind, ["Good"]), "TestGood")
+    assert [report.longreprtext for report in reports if report.failed] == []
+    assert sum(report.passed and report.when == "call" for report in reports) > 10
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_each_rule_has_a_mutant(kind: str) -> None:
+    from argosy.testing.contracts import auth, observer, output, plugin_suite, source
+
+    suite = {"outputs": output.OutputContract, "sources": source.SourceContract}.get(kind) or {
+        "observers": observer.ObserverContract,
+        "auths": auth.AuthContract,
+    }[kind]
+    shared = {name for name in vars(plugin_suite.PluginRules) if name.startswith("test_")}
+    rules = {name for name in dir(suite) if name.startswith("test_")}
+    rules -= set() if kind == "outputs" else shared
+    missed = {rule for rule in rules if not any(tests in rule for _, tests, _ in CASES[kind])}
+    assert missed == set()
+
+
+def test_a_broken_promise_is_named_with_its_document(pytester: pytest.Pytester) -> None:
+    (report,) = [
+        report
+        for report in reports_of(
+            pytester, source_of("outputs", ["TrustsIds"]), "TestTrustsIds and safe_names"
+        )
+        if report.failed
+    ]
+    said = dict(report.sections)[HEADING]
+    assert "TrustsIds ('good') broke this promise: A product's name is relative and safe" in said
+    assert "It is documented at: argosy.Output.produce (docs/plugins/contracts.md)" in said

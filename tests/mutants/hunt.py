@@ -1,0 +1,40 @@
+"""Running the suites on mutants, to see which of them nobody notices."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from argosy.testing.contracts import output, store_processes, strategy_suite, waiting
+
+#: A mutant leaves connections open, which is found in whichever test comes next.
+_QUIET = ("-p", "no:cacheprovider", "-p", "no:unraisableexception")
+
+
+def survivors(pytester: pytest.Pytester, source: str, cases: list[tuple[str, str, str]]) -> list[str]:
+    """Run the suites on mutants; return what was not noticed, or not for the reason that it should have been."""
+    chosen = " or ".join(f"(Test{name} and ({tests}))" for name, tests, _ in cases)
+    reports = reports_of(pytester, source, chosen)
+    left = []
+    for name, tests, words in cases:
+        said = [
+            report.longreprtext
+            for report in reports
+            if report.failed and f"Test{name}::" in report.nodeid and tests in report.nodeid
+        ]
+        if not any(re.search(words, text) for text in said):
+            left.append(f"{name}, {tests}: {said}")
+    return left
+
+
+def reports_of(pytester: pytest.Pytester, source: str, chosen: str) -> list[pytest.TestReport]:
+    """Run some tests of a file; return their reports."""
+    pytester.makepyfile(source)
+    with pytest.MonkeyPatch.context() as patch:
+        # what never happens is not waited for long: here it is meant to be missing
+        patch.setattr(waiting, "PATIENCE", 5.0)
+        patch.setattr(strategy_suite, "PATIENCE", 2.0)
+        patch.setattr(store_processes, "PATIENCE", 20.0)
+        patch.setattr(output, "PATIENCE", 20.0)
+        return pytester.inline_run(*_QUIET, "-k", chosen).getreports("pytest_runtest_logreport")
