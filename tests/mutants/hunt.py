@@ -37,4 +37,4 @@ def reports_of(pytester: pytest.Pytester, source: str, chosen: str) -> list[pyte
         patch.setattr(strategy_suite, "PATIENCE", 2.0)
         patch.setattr(store_processes, "PATIENCE", 20.0)
         patch.setattr(output, "PATIENCE", 20.0)
-        return pytester.inline_run(*_QUIET, "-k", chosen).getreports("pytest_runtest_logreport")
+        return list(pytester.inline_run(*_QUIET, "-k", chosen).getreports("pytest_runtest_logreport"))

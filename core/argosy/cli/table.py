@@ -18,5 +18,6 @@ COMMANDS: Mapping[str, Lazy] = {
     "verify": Lazy("argosy.cli.verify:verify", "Read every finished file again."),
     "config": Lazy("argosy.cli.config:config", "Check, explain or start a configuration."),
     "plugins": Lazy("argosy.cli.plugins:plugins", "List the installed plugins and their options."),
+    "plugin": Lazy("argosy.cli.plugin:plugin", "Start a plugin of your own."),
     "demo": Lazy("argosy.cli.demo:demo", "See it work against a local library."),
 }

@@ -24,16 +24,18 @@ from argosy.contracts.cookie_store import Scope
 from argosy.session.policy import Discipline
 from argosy.testing.contracts.lease_rules import LeaseRules
 from argosy.testing.contracts.lease_wire import WireRules
+from argosy.testing.contracts.plugin_suite import PluginRules
 from argosy.testing.contracts.store_holds import HoldRules
 from argosy.testing.contracts.store_processes import StoreRecipe
 from argosy.testing.contracts.store_records import RecordRules
-from argosy.testing.contracts.store_suite import StoreSuite
+from argosy.testing.contracts.store_suite import LEASE, StoreSuite
 from argosy.testing.contracts.store_survival import SurvivalRules
 
 
 class MachineRules(StoreSuite):
     """Whatever happens between the steps of three programs, no replaced token is sent, and no login is wasted."""
 
+    documented = LEASE
     #: How many sequences of steps are tried in each test; more find more, and take longer.
     examples: ClassVar[int] = 30
 
@@ -61,7 +63,9 @@ class MachineRules(StoreSuite):
         assert ran >= self.examples
 
 
-class CookieStoreContract(RecordRules, HoldRules, SurvivalRules, LeaseRules, WireRules, MachineRules):
+class CookieStoreContract(
+    PluginRules, RecordRules, HoldRules, SurvivalRules, LeaseRules, WireRules, MachineRules
+):
     """Each test is one promise of `argosy.contracts.CookieStore`, or one rule of the lease on top of it.
 
     What needs other processes runs from `Scope.HOST` on.

@@ -13,12 +13,14 @@ from argosy.session.policy import Discipline
 from argosy.session.record import Holder, Status
 from argosy.testing.contracts.desk import Desk
 from argosy.testing.contracts.service import ELSEWHERE, URL
-from argosy.testing.contracts.store_suite import StoreSuite
+from argosy.testing.contracts.store_suite import LEASE, StoreSuite
 from argosy.testing.contracts.waiting import Thread, wait_until
 
 
 class LeaseRules(StoreSuite):
     """Each test is one rule of the lease, as `argosy.session` keeps it on the store that is tested."""
+
+    documented = LEASE
 
     @pytest.fixture
     def desk(self, store: CookieStore) -> Any:

@@ -17,7 +17,7 @@ from argosy.testing.client import LibraryServer, ServerFactory
 from argosy.testing.contracts.lease_client import Client, ClientRecipe, obey_client
 from argosy.testing.contracts.service import TapedStore
 from argosy.testing.contracts.store_processes import SESSION, OtherProcess, StoreRecipe, start_process
-from argosy.testing.contracts.store_suite import StoreSuite
+from argosy.testing.contracts.store_suite import LEASE, StoreSuite
 from argosy.testing.contracts.waiting import wait_until
 from argosy.testing.fault import Fault
 from argosy.transport.adapter import LeasedAdapter
@@ -29,6 +29,7 @@ Programs = Callable[[int], list[OtherProcess]]
 class WireRules(StoreSuite):
     """The server replaces the token with every answer, and ends the session where an old one is sent: none ever is."""
 
+    documented = LEASE
     #: What sends the requests. The suites are tried out with adapters that have a rule taken out.
     adapter_class: ClassVar[type[LeasedAdapter]] = LeasedAdapter
 

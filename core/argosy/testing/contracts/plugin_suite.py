@@ -19,7 +19,6 @@ from argosy.registry import Kind, Origin, Registry
 from argosy.registry.checks import describe
 from argosy.run.report import Report
 from argosy.run.runner import Run
-from argosy.testing.contracts.promises import documented_at
 
 _PLUGIN = "argosy.Plugin (docs/plugins/contracts.md)"
 
@@ -79,19 +78,18 @@ def _below(settings: Any, folder: Path) -> Any:
 class PluginRules(PluginSuite):
     """The promises of `argosy.Plugin`."""
 
-    @documented_at(_PLUGIN)
+    documented = _PLUGIN
+
     def test_argosy_takes_it(self) -> None:
         """It has a name, a one-line summary, and all the methods of its kind, for a plugin API that there is."""
         describe(kind_of(self.plugin), self.plugin, Origin("the plugin under test", "0", "plugin"))
 
-    @documented_at(_PLUGIN)
     def test_its_options_have_a_schema(self) -> None:
         """Its options_schema is valid by JSON Schema, draft 2020-12, and refers to nothing that is not there."""
         registry = registry_with(self.plugin)
         check_options_schema(registry.find(kind_of(self.plugin), self.plugin.name))
         compose(registry)
 
-    @documented_at(_PLUGIN)
     def test_its_defaults_are_valid(self) -> None:
         """The defaults in its options_schema are valid by that schema."""
         import jsonschema
@@ -101,7 +99,6 @@ class PluginRules(PluginSuite):
                 errors = list(jsonschema.Draft202012Validator(option).iter_errors(option["default"]))
                 assert not errors, f"the default of the option {key!r} is not valid: {errors[0].message}"
 
-    @documented_at(_PLUGIN)
     def test_the_options_are_valid(self, given: Mapping[str, Any]) -> None:
         """What it works with is valid by its options_schema, or nobody could configure it."""
         slot = next(slot for slot, kind in SLOTS.items() if kind is kind_of(self.plugin))
@@ -110,12 +107,10 @@ class PluginRules(PluginSuite):
         problems = check(document, registry_with(self.plugin), "the options of the test")
         assert not problems, "; ".join(map(str, problems))
 
-    @documented_at(_PLUGIN)
     def test_a_worker_process_can_import_it(self) -> None:
         """Its class stands in a module under its own name, so that another process can make the plugin anew."""
         assert pickle.loads(pickle.dumps(self.plugin)) is self.plugin  # noqa: S301 - our own
 
-    @documented_at(_PLUGIN)
     def test_what_it_holds_it_gives_back(self, given: Mapping[str, Any], context: PluginContext) -> None:
         """Whoever makes it and closes it has no more open files and no more threads than before."""
         self.plugin(given, context).close()  # what it imports, and what that keeps, is not counted

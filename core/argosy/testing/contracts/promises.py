@@ -12,7 +12,7 @@ HEADING = "the promise that was broken"
 
 
 def documented_at(place: str) -> Callable[[_Function], _Function]:
-    """Say where the promise of one test is documented, where that is another place than its suite's.
+    """Say where the promise of one test is documented, where that is another place than that of its class.
 
     Parameters
     ----------
@@ -37,7 +37,8 @@ def promise_of(suite: Any, function: Any) -> str | None:
     function
         The test.
     """
-    place = getattr(function, "argosy_documented_at", None) or getattr(suite, "documented", None)
+    owner = next((cls for cls in getattr(suite, "__mro__", ()) if function.__name__ in vars(cls)), None)
+    place = getattr(function, "argosy_documented_at", None) or getattr(owner, "documented", None)
     plugin = getattr(suite, "plugin", None)
     if place is None or plugin is None or not function.__doc__:
         return None

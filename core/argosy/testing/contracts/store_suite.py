@@ -10,14 +10,19 @@ import pytest
 
 from argosy.contracts.cookie_store import CookieStore, Scope
 from argosy.session.keeper import SessionKeeper
+from argosy.testing.contracts.plugin_suite import PluginSuite
 from argosy.testing.contracts.store_processes import StoreRecipe
 
+#: Where the rules of the lease are documented.
+LEASE = "The lease (docs/explanation/the-lease.md)"
 
-class StoreSuite:
+
+class StoreSuite(PluginSuite):
     """A store is opened anew for each test, in an empty folder."""
 
     #: The store's class; other processes must be able to import it.
     plugin: ClassVar[type[CookieStore]]
+    documented: ClassVar[str] = "argosy.CookieStore (docs/plugins/contracts.md)"
     #: What grants leases on it. The suites are tried out with keepers that have a rule taken out.
     keeper_class: ClassVar[type[SessionKeeper]] = SessionKeeper
 
@@ -30,9 +35,9 @@ class StoreSuite:
         return []
 
     @pytest.fixture
-    def recipe(self, tmp_path: Path) -> StoreRecipe:
+    def recipe(self, tmp_path: Path, given: Mapping[str, Any]) -> StoreRecipe:
         """Return what opens the store, here and in other processes."""
-        return StoreRecipe(self.plugin, self.options(tmp_path), tmp_path)
+        return StoreRecipe(self.plugin, given, tmp_path)
 
     @pytest.fixture
     def store(self, recipe: StoreRecipe) -> Any:

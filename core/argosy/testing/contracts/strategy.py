@@ -20,12 +20,13 @@ import pytest
 from argosy.contracts.strategy import Strategy
 from argosy.model import Failure, Job, Outcome, State
 from argosy.testing.contracts import strategy_suite
+from argosy.testing.contracts.plugin_suite import PluginRules
 from argosy.testing.contracts.strategy_processes import ProcessRules
 from argosy.testing.contracts.strategy_suite import FolderWork, job
 from argosy.testing.contracts.waiting import Thread, wait_until
 
 
-class StrategyContract(ProcessRules):
+class StrategyContract(PluginRules, ProcessRules):
     """Each test is one promise of `argosy.contracts.Strategy`."""
 
     @property

@@ -72,12 +72,12 @@ class ProcessRules(StrategySuite):
         _wait_for_the_end_of(work, "when a run is given up")
 
     def test_workers_end_with_their_run(
-        self, work_elsewhere: Callable[..., FolderWork], tmp_path: Path
+        self, work_elsewhere: Callable[..., FolderWork], tmp_path: Path, given: Mapping[str, Any]
     ) -> None:
         """Where the run's own process is killed, its workers end, at the latest with the jobs that they are at."""
         work = work_elsewhere(gated=frozenset(map(str, range(1, 100))))
         run = multiprocessing.get_context("spawn").Process(
-            target=run_elsewhere, args=(self.plugin, self.options(tmp_path), tmp_path, work, self.max_workers)
+            target=run_elsewhere, args=(self.plugin, dict(given), tmp_path, work, self.max_workers)
         )
         run.start()
         try:

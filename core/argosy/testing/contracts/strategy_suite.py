@@ -15,6 +15,7 @@ import pytest
 from argosy.contracts.base import PluginContext
 from argosy.contracts.strategy import Strategy
 from argosy.model import Failure, Item, Job, Outcome, State
+from argosy.testing.contracts.plugin_suite import PluginSuite
 
 #: Seconds that a job of these tests waits at most for what it waits for.
 PATIENCE = 20.0
@@ -79,11 +80,12 @@ def job(number: int, title: str = "") -> Job:
     return Job(Item(str(number), title))
 
 
-class StrategySuite:
+class StrategySuite(PluginSuite):
     """A strategy is made anew for each test."""
 
     #: The strategy's class; other processes must be able to import it.
     plugin: ClassVar[type[Strategy]]
+    documented: ClassVar[str] = "argosy.Strategy.run (docs/plugins/contracts.md)"
     #: How many workers the tests use.
     max_workers: ClassVar[int] = 3
 
@@ -92,9 +94,9 @@ class StrategySuite:
         return {}
 
     @pytest.fixture
-    def strategy(self, tmp_path: Path) -> Any:
+    def strategy(self, tmp_path: Path, given: Mapping[str, Any]) -> Any:
         """Make the strategy."""
-        strategy = self.plugin(self.options(tmp_path), PluginContext(base=tmp_path, directory=tmp_path))
+        strategy = self.plugin(given, PluginContext(base=tmp_path, directory=tmp_path))
         yield strategy
         strategy.close()
 

@@ -1,0 +1,16 @@
+"""The observer keeps to its contract."""
+
+from __future__ import annotations
+
+from argosy.registry import Kind, Registry
+from argosy.testing.contracts.observer import ObserverContract
+
+from argosy_example import ExampleObserver
+
+
+class TestExampleObserver(ObserverContract):
+    plugin = ExampleObserver
+
+
+def test_it_is_installed() -> None:
+    assert Registry.load().find(Kind.OBSERVER, "example").cls is ExampleObserver

@@ -1,0 +1,16 @@
+"""The strategy keeps to its contract."""
+
+from __future__ import annotations
+
+from argosy.registry import Kind, Registry
+from argosy.testing.contracts.strategy import StrategyContract
+
+from argosy_example import ExampleStrategy
+
+
+class TestExampleStrategy(StrategyContract):
+    plugin = ExampleStrategy
+
+
+def test_it_is_installed() -> None:
+    assert Registry.load().find(Kind.STRATEGY, "example").cls is ExampleStrategy
