@@ -17,6 +17,8 @@ from typing import Any
 import click
 
 import argosy_schemas
+import contract_page
+import surface
 from argosy.cli.plugins import option_facts
 from argosy.cli.program import cli
 from argosy.config.check import SLOTS
@@ -221,6 +223,8 @@ def main(arguments: list[str]) -> int:
         return 2
     wanted = {DOCS / "reference" / name: page() for name, page in PAGES.items()}
     wanted |= {page: with_files(page) for page in sorted((DOCS / "plugins").glob("*.md"))}
+    wanted[DOCS / "plugins" / "contracts.md"] = contract_page.page(_NOTE)
+    wanted[DOCS / "reference" / "plugin-surface.txt"] = "\n".join(surface.lines()) + "\n"
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text("utf-8") != text]
     for path in stale if not arguments else ():
         path.write_text(wanted[path], "utf-8")

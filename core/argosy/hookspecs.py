@@ -29,35 +29,53 @@ hookimpl = pluggy.HookimplMarker("argosy")
 
 @hookspec
 def argosy_source() -> type[Source]:
-    """Return a class that yields items."""
+    """Return a class that yields items.
+
+    .. versionadded:: 0.1
+    """
     raise NotImplementedError
 
 
 @hookspec
 def argosy_auth() -> type[Auth]:
-    """Return a class that logs a session in and knows a refusal when it sees one."""
+    """Return a class that logs a session in and knows a refusal when it sees one.
+
+    .. versionadded:: 0.1
+    """
     raise NotImplementedError
 
 
 @hookspec
 def argosy_cookie_store() -> type[CookieStore]:
-    """Return a class that keeps sessions and grants leases on them."""
+    """Return a class that keeps sessions and grants leases on them.
+
+    .. versionadded:: 0.1
+    """
     raise NotImplementedError
 
 
 @hookspec
 def argosy_strategy() -> type[Strategy]:
-    """Return a class that maps the work over the items."""
+    """Return a class that maps the work over the items.
+
+    .. versionadded:: 0.1
+    """
     raise NotImplementedError
 
 
 @hookspec
 def argosy_output() -> type[Output]:
-    """Return a class that turns finished resources into what the person keeps."""
+    """Return a class that turns finished resources into what the person keeps.
+
+    .. versionadded:: 0.1
+    """
     raise NotImplementedError
 
 
 @hookspec
 def argosy_observer() -> type[Observer]:
-    """Return a class that sees the events of a run."""
+    """Return a class that sees the events of a run.
+
+    .. versionadded:: 0.1
+    """
     raise NotImplementedError

@@ -18,6 +18,8 @@ from argosy.cookies.cookie import Cookie
 class ResponseHead:
     """What an auth plugin sees of a response when it is asked whether it is a refusal.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     url
@@ -43,7 +45,10 @@ class ResponseHead:
 
 
 class LoginSession(Protocol):
-    """What a login works with: an HTTP session with a cookie jar of its own, empty at first."""
+    """What a login works with: an HTTP session with a cookie jar of its own, empty at first.
+
+    .. versionadded:: 0.1
+    """
 
     @property
     def number(self) -> int:
@@ -79,7 +84,10 @@ class LoginSession(Protocol):
 
 
 class Auth(Plugin):
-    """Logs a session in, and says whether a response is a refusal."""
+    """Logs a session in, and says whether a response is a refusal.
+
+    .. versionadded:: 0.1
+    """
 
     #: Nobody is logged in: there is no token to protect, so requests need no exclusive lease.
     anonymous: ClassVar[bool] = False

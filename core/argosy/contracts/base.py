@@ -15,6 +15,8 @@ from argosy.secrets import Secret, resolve
 class PluginContext:
     """What the core tells a plugin about the run it is made for.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     base
@@ -61,6 +63,8 @@ class Plugin(ABC):
 
     A plugin's class carries `name`, `summary` and `options_schema`; the core validates the configuration
     against the schema, fills in the defaults that stand in it, and only then makes the plugin.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------

@@ -19,7 +19,10 @@ Release = Callable[[], None]
 
 
 class Scope(IntEnum):
-    """How far the lease of a store reaches, and how far the workers of a strategy are spread."""
+    """How far the lease of a store reaches, and how far the workers of a strategy are spread.
+
+    .. versionadded:: 0.1
+    """
 
     PROCESS = 1
     HOST = 2
@@ -31,6 +34,8 @@ class CookieStore(Plugin):
 
     All methods may be called from any thread. A store of `Scope.HOST` may be opened by several processes
     at once, one of `Scope.CLUSTER` by several machines.
+
+    .. versionadded:: 0.1
     """
 
     #: How far the lease reaches.

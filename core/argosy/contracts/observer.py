@@ -9,7 +9,10 @@ from argosy.events import Event
 
 
 class Observer(Plugin):
-    """Sees the events of a run."""
+    """Sees the events of a run.
+
+    .. versionadded:: 0.1
+    """
 
     @abstractmethod
     def on_event(self, event: Event) -> None:

@@ -16,6 +16,8 @@ class Output(Plugin):
     An output never touches a final name. It says which whole file gets which name; the core checks the
     names, syncs the files and puts them into place, so that a final name appears only whole. The products of
     all outputs of a run are made before the first of an item is put into place.
+
+    .. versionadded:: 0.1
     """
 
     @abstractmethod

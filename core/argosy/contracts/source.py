@@ -15,6 +15,8 @@ class Source(Plugin):
     """Yields the items of a run.
 
     Items are taken one by one and never kept, so a source of a million items must not build a list.
+
+    .. versionadded:: 0.1
     """
 
     @abstractmethod

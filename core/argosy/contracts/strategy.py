@@ -15,7 +15,10 @@ Work = Callable[[Job], Outcome]
 
 
 class Strategy(Plugin):
-    """Maps the work over the items: where, and how many at once."""
+    """Maps the work over the items: where, and how many at once.
+
+    .. versionadded:: 0.1
+    """
 
     #: How far its workers are spread: the cookie store's lease must reach at least as far.
     needs: ClassVar[Scope] = Scope.PROCESS

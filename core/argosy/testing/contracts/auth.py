@@ -43,7 +43,10 @@ _FAILING = "How a plugin may fail (docs/plugins/failing.md)"
 
 
 class AuthContract(PluginRules, AuthSuite):
-    """Each test is one promise of `argosy.contracts.Auth`."""
+    """Each test is one promise of `argosy.contracts.Auth`.
+
+    .. versionadded:: 0.1
+    """
 
     documented = AuthSuite.documented
 

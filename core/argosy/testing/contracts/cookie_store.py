@@ -69,4 +69,6 @@ class CookieStoreContract(
     """Each test is one promise of `argosy.contracts.CookieStore`, or one rule of the lease on top of it.
 
     What needs other processes runs from `Scope.HOST` on.
+
+    .. versionadded:: 0.1
     """

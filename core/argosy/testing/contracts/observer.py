@@ -45,7 +45,10 @@ class _LaterKind(StrEnum):
 
 
 class ObserverContract(PluginRules):
-    """Each test is one promise of `argosy.contracts.Observer`."""
+    """Each test is one promise of `argosy.contracts.Observer`.
+
+    .. versionadded:: 0.1
+    """
 
     plugin: ClassVar[type[Observer]]
     documented = "argosy.Observer.on_event (docs/plugins/contracts.md)"

@@ -48,6 +48,8 @@ class OutputContract(PluginRules, OutputSuite):
     """Each test is one promise of `argosy.contracts.Output`.
 
     An output that can make nothing of an item raises `argosy.errors.TransferError`, here as in a run.
+
+    .. versionadded:: 0.1
     """
 
     documented = OutputSuite.documented

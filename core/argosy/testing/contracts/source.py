@@ -43,7 +43,10 @@ from argosy.urls import check_url
 
 
 class SourceContract(PluginRules):
-    """Each test is one promise of `argosy.contracts.Source`."""
+    """Each test is one promise of `argosy.contracts.Source`.
+
+    .. versionadded:: 0.1
+    """
 
     plugin: ClassVar[type[Source]]
     documented = "argosy.Source.items (docs/plugins/contracts.md)"

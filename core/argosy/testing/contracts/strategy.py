@@ -27,7 +27,10 @@ from argosy.testing.contracts.waiting import Thread, wait_until
 
 
 class StrategyContract(PluginRules, ProcessRules):
-    """Each test is one promise of `argosy.contracts.Strategy`."""
+    """Each test is one promise of `argosy.contracts.Strategy`.
+
+    .. versionadded:: 0.1
+    """
 
     @property
     def _workers(self) -> int:

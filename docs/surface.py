@@ -1,0 +1,153 @@
+"""The public surface of plugins: every name that they may use, with its signature.
+
+`docs/generate.py` writes it to `docs/reference/plugin-surface.txt`. A test compares, so that nothing is taken away from
+plugins, or changed under them, without somebody seeing it (`docs/plugins/stability.md`).
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import typing
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+#: By module: the names that are public, or None for all in its ``__all__``.
+MODULES: Mapping[str, tuple[str, ...] | None] = {
+    "argosy": None,
+    "argosy.contracts": None,
+    "argosy.cookies.cookie": ("Cookie",),
+    "argosy.errors": None,
+    "argosy.events": ("Event", "EventKind"),
+    "argosy.hookspecs": (
+        "argosy_source",
+        "argosy_auth",
+        "argosy_cookie_store",
+        "argosy_strategy",
+        "argosy_output",
+        "argosy_observer",
+    ),
+    "argosy.html_forms": ("Form", "Page", "has_password_form", "parse_page"),
+    "argosy.model": (
+        "DIGESTS",
+        "Failure",
+        "Item",
+        "Job",
+        "KeptFile",
+        "Outcome",
+        "Product",
+        "Resource",
+        "StagedFile",
+        "StagedItem",
+        "State",
+        "Verification",
+    ),
+    "argosy.names": ("problem_of", "safe_part"),
+    "argosy.refusals": ("REFUSAL_SCHEMA", "RefusalRules"),
+    "argosy.registry": ("Kind", "Registry"),
+    "argosy.secrets": ("Secret",),
+    "argosy.session.document": ("dump", "parse"),
+    "argosy.session.record": ("Holder", "SessionRecord", "Status"),
+    "argosy.session.store_locks": ("StoreLocks",),
+    "argosy.testing": None,
+    "argosy.testing.contracts.auth": ("AuthContract",),
+    "argosy.testing.contracts.cookie_store": ("CookieStoreContract",),
+    "argosy.testing.contracts.observer": ("ObserverContract",),
+    "argosy.testing.contracts.output": ("OutputContract",),
+    "argosy.testing.contracts.source": ("SourceContract",),
+    "argosy.testing.contracts.strategy": ("StrategyContract",),
+    "argosy.urls": ("check_url", "file_name"),
+}
+
+
+def lines() -> list[str]:
+    """Return a line for each public name, and for each public part of a class, in a fixed order."""
+    found: dict[str, str] = {}
+    for module_name, names in MODULES.items():
+        module = import_module(module_name)
+        for name in names if names is not None else module.__all__:
+            thing = getattr(module, name)
+            home = getattr(thing, "__module__", None)
+            if module_name == "argosy" and isinstance(home, str):
+                home = "argosy.contracts" if home.startswith("argosy.contracts.") else home
+                if home in MODULES:
+                    found[f"{module_name}.{name}"] = f"is {home}.{name}"
+                    continue
+            found |= _described(f"{module_name}.{name}", thing)
+    return [f"{place} {words}".rstrip() for place, words in sorted(found.items())]
+
+
+def _described(place: str, thing: Any) -> Iterator[tuple[str, str]]:
+    if inspect.isclass(thing):
+        yield place, f"class({', '.join(base.__name__ for base in thing.__bases__ if base is not object)})"
+        yield from _parts(place, thing)
+    elif inspect.isfunction(thing):
+        yield place, _signature(thing)
+    elif isinstance(thing, str | tuple | int) and not place.endswith("__version__"):
+        yield place, f"= {thing!r}"
+    else:
+        yield (
+            place,
+            f": {thing}" if inspect.isclass(typing.get_origin(thing)) else f": {type(thing).__name__}",
+        )
+
+
+def _parts(place: str, cls: type) -> Iterator[tuple[str, str]]:
+    """Yield the public parts that a class has of its own, or of a base that is not public by itself."""
+    if issubclass(cls, enum.Enum):
+        yield from ((f"{place}.{member.name}", f"= {member.value!r}") for member in cls)
+        return
+    if "__init__" in vars(cls) and not getattr(cls, "_is_protocol", False):
+        yield f"{place}()", _signature(cls)
+    contract = cls.__module__.startswith("argosy.testing.contracts")
+    parts: dict[str, Any] = {}
+    for base in reversed(cls.__mro__ if contract else [cls]):
+        if base.__module__.startswith("argosy"):
+            parts |= dict.fromkeys(inspect.get_annotations(base), "")
+            parts |= vars(base)
+    for name, part in parts.items():
+        # the tests of a contract may change: a plugin that keeps its promises passes them all the same
+        if name.startswith(("_", "test_")) or name == "documented":
+            continue
+        if isinstance(part, property):
+            yield (
+                f"{place}.{name}",
+                f"property -> {_plain(inspect.signature(_getter(part)).return_annotation)}",
+            )
+        elif isinstance(part, classmethod | staticmethod):
+            yield f"{place}.{name}", f"{type(part).__name__} {_signature(part.__func__)}"
+        elif inspect.isfunction(part):
+            yield f"{place}.{name}", _signature(part)
+        else:
+            annotations = map(inspect.get_annotations, cls.__mro__)
+            wanted = next((found[name] for found in annotations if name in found), None)
+            yield f"{place}.{name}", f": {_plain(wanted) if wanted else 'fixture'}"
+
+
+def _getter(part: property) -> Any:
+    return part.fget
+
+
+def _signature(function: Any) -> str:
+    signature = inspect.signature(function)
+    shown = signature.replace(
+        parameters=[p.replace(default=_default(p.default)) for p in signature.parameters.values()]
+    )
+    return str(shown).replace("'", "")
+
+
+class _Some:
+    """A default whose text would be another one on another machine, or in another version of Python."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+def _default(value: Any) -> Any:
+    plain = value is inspect.Parameter.empty or isinstance(value, str | int | float | tuple | type(None))
+    return value if plain and not isinstance(value, enum.Enum) else _Some()
+
+
+def _plain(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))

@@ -1,0 +1,78 @@
+"""Nothing is taken away from plugins, or changed under them, unseen."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import pytest
+
+import surface
+from argosy import contracts, hookspecs
+from argosy.registry import Kind
+from argosy.testing.contracts.auth import AuthContract
+from argosy.testing.contracts.cookie_store import CookieStoreContract
+from argosy.testing.contracts.observer import ObserverContract
+from argosy.testing.contracts.output import OutputContract
+from argosy.testing.contracts.source import SourceContract
+from argosy.testing.contracts.strategy import StrategyContract
+from documents import ROOT
+
+PIN = ROOT / "docs" / "reference" / "plugin-surface.txt"
+HELP = """
+The public surface of plugins is not what docs/reference/plugin-surface.txt says.
+What was added only: write the list again with `python docs/generate.py`, and commit it.
+What was taken away or changed: plugins break by that. docs/plugins/stability.md says what is promised; if it has to be,
+raise argosy.registry.api_version.CURRENT as well.
+"""
+
+SUITES = [
+    SourceContract,
+    AuthContract,
+    CookieStoreContract,
+    StrategyContract,
+    OutputContract,
+    ObserverContract,
+]
+
+
+def test_the_surface_is_the_one_that_was_promised() -> None:
+    promised = PIN.read_text("utf-8").splitlines()
+    there = surface.lines()
+    changes = list(difflib.unified_diff(promised, there, "promised", "there", n=0, lineterm=""))
+    assert not changes, HELP + "\n".join(changes)
+
+
+def test_what_is_taken_away_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(contracts.Auth, "logout")
+    before = set(PIN.read_text("utf-8").splitlines())
+    gone = before - set(surface.lines())
+    assert gone == {"argosy.contracts.Auth.logout (self, session: LoginSession) -> bool"}
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [kind.contract for kind in Kind]
+    + [getattr(hookspecs, kind.hook) for kind in Kind]
+    + [contracts.Plugin, contracts.PluginContext, contracts.LoginSession, *SUITES],
+    ids=lambda thing: thing.__name__,
+)
+def test_it_says_since_when_it_is_there(thing: Any) -> None:
+    assert ".. versionadded:: 0." in thing.__doc__
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.__name__)
+def test_every_rule_says_what_is_promised_and_where_that_is_documented(suite: Any) -> None:
+    from argosy.testing.contracts.promises import promise_of
+
+    class Mine(suite):  # type: ignore[misc]  # a class that is a parameter
+        plugin = contracts.Plugin
+
+    rules = [getattr(suite, name) for name in dir(suite) if name.startswith("test_")]
+    assert len(rules) > 10
+    for rule in rules:
+        said = promise_of(Mine, rule)
+        assert said is not None, rule
+        document = said.rpartition("(")[2].rstrip(")") if "(" in said else said.rpartition(": ")[2]
+        document = document.rpartition(": ")[2]
+        assert (ROOT / document).is_file(), f"{rule.__name__}: {document}"
