@@ -6,7 +6,10 @@ import contextlib
 import re
 import socket
 import ssl
+import subprocess
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +69,10 @@ class Authority:
                 ):
                     self.received += secure.recv(65536)
                     secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+
+
+def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
+    """Wait until something is so; the test's own limit ends it otherwise."""
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)

@@ -13,18 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from hazards import fault
+from hazards import fault, wait_for
 from voyage import Voyage
 
 SetSail = Callable[..., Voyage]
 Install = Callable[..., dict[str, str]]
-
-
-def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
-    """Wait until something is so; the test's own limit ends it otherwise."""
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
 
 
 @pytest.mark.torture(46)

@@ -13,6 +13,7 @@ from argosy.mistakes import mistake
 from argosy.registry.kinds import Kind, Origin, P, PluginInfo, contract_of
 from argosy.registry.loader import called, canonical, import_file, import_plugin, installed, matches
 from argosy.registry.manager import collect, refuse_doubles
+from argosy.registry.store_guard import GuardedStore
 from argosy.suggestions import did_you_mean
 
 
@@ -129,8 +130,9 @@ class Registry:
         return self._make(hookspecs.argosy_auth, options, context)
 
     def cookie_store(self, options: Mapping[str, Any], context: PluginContext) -> CookieStore:
-        """Make the cookie store that ``options["use"]`` names; see `_make`."""
-        return self._make(hookspecs.argosy_cookie_store, options, context)
+        """Make the cookie store that ``options["use"]`` names, with a watch on it; see `_make`."""
+        store = self._make(hookspecs.argosy_cookie_store, options, context)
+        return GuardedStore(store, str(self.find(Kind.COOKIE_STORE, options["use"])))
 
     def strategy(self, options: Mapping[str, Any], context: PluginContext) -> Strategy:
         """Make the strategy that ``options["use"]`` names; see `_make`."""

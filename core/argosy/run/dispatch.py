@@ -70,10 +70,13 @@ class Dispatcher:
     def close(self) -> None:
         """Close the observers."""
         with self._mutex:
-            self._targets.clear()
-            for observer in self._observers:
+            # the last one first: those of the command line show what becomes of the others
+            for observer in reversed(self._observers):
+                self._targets = [target for target in self._targets if target[1] is not observer]
                 try:
                     observer.close()
                 except (Exception, SystemExit) as error:
                     what = self._redactor.scrub(mistake(error, observer))
-                    self.notices.append(f"The observer {observer.name!r} failed at its end: {what}")
+                    message = f"The observer {observer.name!r} failed at its end: {what}"
+                    self.emit(EventKind.RUN_NOTICE, None, {"message": message})
+            self._targets.clear()

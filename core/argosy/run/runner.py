@@ -6,13 +6,13 @@ import errno
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from argosy.contracts import Observer, Strategy
-from argosy.errors import ArgosyError, Interrupted, PluginError
+from argosy.errors import ArgosyError, Interrupted
 from argosy.events import Event, EventKind
-from argosy.mistakes import mistake
 from argosy.model import Failure, Job, Outcome, State
 from argosy.redaction import Redactor
 from argosy.run.causes import disk_error
@@ -21,6 +21,7 @@ from argosy.run.dispatch import Dispatcher
 from argosy.run.environment import Environment
 from argosy.run.ledger import PRIVATE, Ledger
 from argosy.run.limits import Limits
+from argosy.run.outcomes import outcomes_of
 from argosy.run.plan import Plan, Planned
 from argosy.run.planning import no_source, read_plan
 from argosy.run.processes.hub import Hub
@@ -261,19 +262,11 @@ class Run:
     def _rounds(self, environment: Environment, plan: Plan, strategy: Strategy, worker: Worker) -> None:
         """Do what is in the queue, and what comes back into it, until nothing of the plan is left."""
         waited = False
+        workers, scrub = self.settings.max_workers, self._redactor.scrub
         while not self.stop.draining:
-            outcomes = strategy.run(self._jobs(plan), worker, self.settings.max_workers)
-            try:
+            with closing(outcomes_of(strategy, self._jobs(plan), worker, workers, scrub)) as outcomes:
                 for outcome in outcomes:
                     self._record(outcome, plan.ledger, environment)
-            except ArgosyError:
-                raise
-            except (Exception, SystemExit) as error:
-                what = self._redactor.scrub(mistake(error, strategy))
-                raise PluginError(
-                    f"The strategy {strategy.name!r} failed: {what}.",
-                    hint="Everything done so far is kept; go on with another strategy (--strategy serial).",
-                ) from None
             plan.ledger.take_over()
             left = plan.unfinished()
             if not left["pending"] and not left["active"]:
@@ -291,8 +284,6 @@ class Run:
                 return
 
     def _record(self, outcome: Outcome, ledger: Ledger, environment: Environment) -> None:
-        if not isinstance(outcome, Outcome):
-            raise TypeError(f"it yielded {type(outcome).__name__} where an Outcome is expected")
         ledger.record(outcome)
         self._bytes += outcome.bytes
         if outcome.state is State.DONE:
