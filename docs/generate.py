@@ -224,7 +224,7 @@ def main(arguments: list[str]) -> int:
     wanted = {DOCS / "reference" / name: page() for name, page in PAGES.items()}
     wanted |= {page: with_files(page) for page in sorted((DOCS / "plugins").glob("*.md"))}
     wanted[DOCS / "plugins" / "contracts.md"] = contract_page.page(_NOTE)
-    wanted[DOCS / "reference" / "plugin-surface.txt"] = "\n".join(surface.lines()) + "\n"
+    wanted[DOCS / "reference" / "plugin-surface.txt"] = surface.text(COMMAND)
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text("utf-8") != text]
     for path in stale if not arguments else ():
         path.write_text(wanted[path], "utf-8")

@@ -61,6 +61,11 @@ MODULES: Mapping[str, tuple[str, ...] | None] = {
 }
 
 
+def text(command: str) -> str:
+    """Return the list as a file; `command` writes it."""
+    return "\n".join([f"# Written by `{command}`; changes made here are lost.", *lines(), ""])
+
+
 def lines() -> list[str]:
     """Return a line for each public name, and for each public part of a class, in a fixed order."""
     found: dict[str, str] = {}

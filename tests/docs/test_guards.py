@@ -87,8 +87,9 @@ def test_no_source_root_can_be_imported(name: str, tmp_path: Path) -> None:
 def test_no_file_is_too_long(tracked: list[Path]) -> None:
     long = {}
     for path in tracked:
-        lines = len(path.read_bytes().splitlines())
-        if lines > MOST_LINES:
+        text = path.read_bytes()
+        lines = len(text.splitlines())
+        if lines > MOST_LINES and b"Written by `python docs/generate.py`" not in text[:300]:
             long[str(path.relative_to(ROOT))] = lines
     assert long == {}
 

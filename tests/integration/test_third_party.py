@@ -73,7 +73,7 @@ def test_its_own_tests_pass(environment: Environment, tmp_path: Path) -> None:
     shutil.copy(PACKAGE / "test_catalogue.py", tmp_path)  # away from this tree's pytest settings
     done = environment.run("python", "-m", "pytest", "-q", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 passed" in done.stdout
+    assert " passed" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["core", "plugins", "schemas", "tests"])

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from argosy_catalogue import Catalogue
+
 import argosy
 from argosy.testing import ServerFactory, sha256_of
+from argosy.testing.contracts.output import OutputContract
+
+
+class TestCatalogue(OutputContract):
+    """All that argosy relies on."""
+
+    plugin = Catalogue
 
 
 def test_every_file_is_on_the_page(library_server: ServerFactory, tmp_path: Path) -> None:
