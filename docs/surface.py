@@ -28,7 +28,7 @@ MODULES: Mapping[str, tuple[str, ...] | None] = {
         "argosy_output",
         "argosy_observer",
     ),
-    "argosy.html_forms": ("Form", "Page", "has_password_form", "parse_page"),
+    "argosy.html_forms": ("Form", "Page", "parse_page"),
     "argosy.model": (
         "DIGESTS",
         "Failure",

@@ -156,7 +156,9 @@ def sessions(config: Config, *, plugins: Files = ()) -> list[SessionInfo]:
 
 
 @contextmanager
-def open_session(config: Config, *, on_notice: Tell = lambda message: None) -> Iterator[requests.Session]:
+def open_session(
+    config: Config, *, on_notice: Tell = lambda message: None, plugins: Files = ()
+) -> Iterator[requests.Session]:
     """Log in where that is needed, and give a requests session for a program of your own.
 
     Its requests take the lease as those of a download do, are sent again after a refusal, and a session that expires
@@ -168,6 +170,8 @@ def open_session(config: Config, *, on_notice: Tell = lambda message: None) -> I
         The path of a configuration, or a dictionary of the same shape. It needs no source.
     on_notice
         Told what the person should know.
+    plugins
+        Plugins that are one Python file each, as ``--plugin``.
 
     Yields
     ------
@@ -179,7 +183,8 @@ def open_session(config: Config, *, on_notice: Tell = lambda message: None) -> I
     ArgosyError
         If there is no session and none can be had; later, from a request, for the same reason.
     """
-    with opened(load(config, registry := Registry.load()), registry, on_notice) as environment:
+    registry = Registry.load(files=map(Path, plugins))
+    with opened(load(config, registry), registry, on_notice) as environment:
         environment.pool.log_in()
         try:
             yield environment.pool.http

@@ -191,6 +191,7 @@ def copy_sessions(
     *,
     keep: bool = False,
     force: bool = False,
+    plugins: Iterable[str | Path] = (),
 ) -> tuple[str, ...]:
     """Do what ``argosy session copy`` does: move sessions from one cookie store to another.
 
@@ -205,6 +206,8 @@ def copy_sessions(
         Leave them in the source as well: right only where the service never replaces a token.
     force
         Replace sessions of the same names in the target.
+    plugins
+        Plugins that are one Python file each, as ``--plugin``.
 
     Returns
     -------
@@ -222,7 +225,7 @@ def copy_sessions(
     StoreError
         If a store fails. What was not moved by then is still in the source, and the same call goes on from there.
     """
-    registry = Registry.load()
+    registry = Registry.load(files=map(Path, plugins))
     with ExitStack() as opened:
 
         def open_named(given: str | Path | Mapping[str, Any]) -> CookieStore:

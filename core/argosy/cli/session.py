@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 
 import click
 
 from argosy.cli.download import ask
-from argosy.cli.options import no_plugin, redactor, tell
+from argosy.cli.options import no_plugin, plugin_file, redactor, tell
 
 
 @click.group()
@@ -25,9 +26,16 @@ def session() -> None:
     "--keep", is_flag=True, help="Leave it in the old store as well: for tokens that are never replaced."
 )
 @click.option("--force", is_flag=True, help="Replace a session of the same name in the new store.")
+@plugin_file
 @no_plugin
 def copy(
-    source: str, target: str, names: tuple[str, ...], keep: bool, force: bool, excluded: tuple[str, ...]
+    source: str,
+    target: str,
+    names: tuple[str, ...],
+    keep: bool,
+    force: bool,
+    plugin_files: tuple[Path, ...],
+    excluded: tuple[str, ...],
 ) -> None:
     """Move sessions from one cookie store to another, to encrypt them, say, or to change their key.
 
@@ -42,7 +50,7 @@ def copy(
     from argosy.registry import Registry
     from argosy.session.moving import move_sessions, place_of
 
-    registry = Registry.load(excluded)
+    registry = Registry.load(excluded, plugin_files)
     with ExitStack() as opened:
 
         def open_store(given: str) -> CookieStore:

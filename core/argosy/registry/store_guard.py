@@ -35,6 +35,12 @@ class GuardedStore(CookieStore):
         for name in ("name", "summary", "scope", "experimental"):  # to others they are the class's
             setattr(self, name, getattr(store, name))
 
+    def __getattr__(self, name: str) -> Any:
+        """Return what a store has beside its contract: its `path`, say."""
+        if name == "_store":  # not made yet
+            raise AttributeError(name)
+        return getattr(self._store, name)
+
     def read(self, session: str) -> SessionRecord | None:
         """Return the newest record."""
         found: object = self._call("read", lambda: self._store.read(session))

@@ -187,7 +187,7 @@ def test_a_broken_plugin_is_exit_code_7_and_can_be_left_out(run: Run, install: I
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["plugin"], "There is no command 'plugin'; did you mean \"plugins\"?"),
+        (["plugns"], "There is no command 'plugns'; did you mean \"plugins\"?"),
         (["config", "check"], "Missing argument 'FILE'"),
         (["plugins", "--jsn"], "No such option"),
         (["config", "chek", "x"], "No such command"),

@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 import requests
@@ -101,7 +102,7 @@ class AuthContract(PluginRules, AuthSuite):
     @pytest.mark.parametrize("status", [200, 206, 304, 404, 410, 416, 429, 500, 502, 503])
     def test_other_troubles_are_no_refusals(self, door: Door, service: Any, status: int) -> None:
         """A service that is broken, busy, or has no such file says nothing of the session: no login is wasted on it."""
-        url = self.protected(service)
+        url = urljoin(self.protected(service), "/about")  # HTML in the place of a file would be suspicious
         page = b"<!DOCTYPE html><title>Library</title><h1>Something</h1><p>A page without a form."
         head = ResponseHead(url, url, status, {"Content-Type": "text/html"}, page)
         assert not door.auth.is_refusal(head), f"it takes status {status} for a refusal"

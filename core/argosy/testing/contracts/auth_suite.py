@@ -68,7 +68,8 @@ def head_of(url: str, response: requests.Response) -> ResponseHead:
     """Return what an auth plugin sees of a response."""
     page = "html" in response.headers.get("Content-Type", "")
     start = response.content[:START] if page else b""
-    return ResponseHead(url, response.url, response.status_code, response.headers, start)
+    accept = str(response.request.headers.get("Accept", "*/*"))
+    return ResponseHead(url, response.url, response.status_code, response.headers, start, accept)
 
 
 def record_of(granted: Granted) -> SessionRecord:

@@ -8,7 +8,8 @@ from urllib.parse import urljoin
 
 import argosy
 from argosy.errors import LoginFailed
-from argosy.html_forms import has_password_form, parse_page
+from argosy.html_forms import Form, parse_page
+from argosy.refusals import REFUSAL_SCHEMA, RefusalRules
 
 
 class ExampleAuth(argosy.Auth):
@@ -34,6 +35,7 @@ class ExampleAuth(argosy.Auth):
                 "default": ["user", "password"],
                 "description": "What the form calls the fields of the user name and the password.",
             },
+            "refusal": REFUSAL_SCHEMA,
         },
         "required": ["url", "user", "password"],
     }
@@ -42,6 +44,7 @@ class ExampleAuth(argosy.Auth):
         super().__init__(options, context)
         # here, and not in login(): a person may be asked for it, and during a login everybody waits
         self._password = context.secret(options["password"])
+        self._rules = RefusalRules.from_options(options)
 
     def login(self, session: argosy.LoginSession) -> None:
         """Log in; the cookies that come are in the session's jar by themselves.
@@ -53,7 +56,7 @@ class ExampleAuth(argosy.Auth):
         """
         url = self.options["url"]
         page = session.http.get(url)
-        form = next((form for form in parse_page(page.text).forms if form.passwords), None)
+        form = self._form(page.text)
         if form is None:
             raise LoginFailed(
                 "The login page has no form with a password.", hint="Check the option url in a browser."
@@ -64,15 +67,19 @@ class ExampleAuth(argosy.Auth):
         if urljoin(target, "/") != urljoin(url, "/"):
             raise LoginFailed("The form leads to another host than the login page's; nothing was sent there.")
         answer = session.http.post(target, data=fields)
-        if answer.status_code >= 400 or has_password_form(answer.content):
+        if answer.status_code >= 400 or self._form(answer.text) is not None:
             raise LoginFailed(
                 f"The service did not accept the login (status {answer.status_code}).",
                 hint="Check the user name and the password with a browser.",
             )
 
     def is_refusal(self, response: argosy.ResponseHead) -> bool:
-        """Return whether the session is not accepted: by the status, or by a login form in place of the file."""
-        return response.status in (401, 403) or has_password_form(response.start)
+        """Return whether the session is not accepted, by the rules of the built-in plugins and their option."""
+        return self._rules.is_refusal(response)
+
+    @staticmethod
+    def _form(page: str) -> Form | None:
+        return next((form for form in parse_page(page).forms if form.passwords), None)
 
 
 @argosy.hookimpl
