@@ -29,6 +29,8 @@ PARTS: Mapping[str, tuple[Any, ...]] = {
         model.StagedItem,
         model.StagedFile,
         model.Product,
+        contracts.CollectingOutput,
+        model.FinishedItem,
     ),
     "An observer": (hookspecs.argosy_observer, contracts.Observer),
     "Names and URLs": (safe_part, problem_of, check_url, file_name),

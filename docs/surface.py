@@ -32,6 +32,7 @@ MODULES: Mapping[str, tuple[str, ...] | None] = {
     "argosy.model": (
         "DIGESTS",
         "Failure",
+        "FinishedItem",
         "Item",
         "Job",
         "KeptFile",

@@ -1,10 +1,35 @@
-"""The built-in outputs, and the example of the documents, keep to their contract."""
+"""The built-in outputs keep to their contract."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from argosy.testing.contracts.output import OutputContract
+from argosy_plugins.outputs.cbz import CbzOutput
+from argosy_plugins.outputs.epub import EpubOutput
 from argosy_plugins.outputs.files import FilesOutput
+from argosy_plugins.outputs.index import IndexOutput
+from argosy_plugins.outputs.zip import ZipOutput
 
 
-class TestFilesOutput(OutputContract):
+class TestFiles(OutputContract):
     plugin = FilesOutput
+
+
+class TestZip(OutputContract):
+    plugin = ZipOutput
+
+
+class TestCbz(OutputContract):
+    plugin = CbzOutput
+
+    def contents(self) -> Mapping[str, bytes]:
+        return {f"{number:03}.png": bytes([number]) * 500 for number in range(3)}
+
+
+class TestEpub(OutputContract):
+    plugin = EpubOutput
+
+
+class TestIndex(OutputContract):
+    plugin = IndexOutput

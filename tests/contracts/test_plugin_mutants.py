@@ -74,6 +74,8 @@ CASES = {
         ("ChangesStagedFiles", "nothing_else", "changed files that are not its own"),
         ("NamesByTitle", "never_want_one_name", "both want the name"),
         ("Counts", "same_names", "got other names"),
+        ("TellsOtherNames", "are_told", "which produce.. does not ask for"),
+        ("RestoresSomethingElse", "is_restored", "came back as something else"),
         ("KeepsTheItem", "any_thread", "made something else of an item"),
         ("HidesAFullDisk", "full_disk", "handed on files that were not written|FileNotFoundError"),
         ("BlamesTheItem", "full_disk", "the item is at fault"),

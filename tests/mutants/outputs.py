@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from argosy.contracts import Output, PluginContext
 from argosy.errors import TransferError
-from argosy.model import Product, StagedItem
+from argosy.model import Item, Product, StagedItem
 from argosy.names import safe_part
 
 
@@ -99,6 +99,20 @@ class Counts(Good):
 
     def of(self, item: StagedItem, suffix: str) -> str:
         return f"{next(self.numbers)}-{super().of(item, suffix).rpartition('/')[2]}"
+
+
+class TellsOtherNames(Good):
+    """Tells names that it does not ask for."""
+
+    def names(self, item: Item) -> Iterable[str]:
+        return ["pages/index.html"]
+
+
+class RestoresSomethingElse(Good):
+    """Takes its page for the item's first file."""
+
+    def restore(self, item: Item, files: Sequence[Path], scratch: Path) -> Iterator[Path | None]:
+        yield files[0]
 
 
 class KeepsTheItem(Good):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy.cli.options import no_plugin, redactor
+from argosy.cli.options import no_plugin, plugin_file, redactor
 
 if TYPE_CHECKING:
     from argosy.config import Settings
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     "--events", metavar="FILE|-", help="Write every event as a line of JSON; - for standard output."
 )
 @click.option("--quiet", is_flag=True, help="Show nothing but errors.")
+@plugin_file
 @no_plugin
 def output(what: str, report: Path | None, dry_run: bool, quiet: bool, **options: Any) -> int:
     """Make outputs of what is downloaded already, without a request, a login or a secret.
@@ -44,7 +45,7 @@ def output(what: str, report: Path | None, dry_run: bool, quiet: bool, **options
     from argosy.run.ledger import need_ledger
     from argosy.run.remaking import Remaking
 
-    registry = Registry.load(options["excluded"])
+    registry = Registry.load(options["excluded"], options["plugin_files"])
     settings = _settings(what, options, registry)
     need_ledger(settings.directory)
     if dry_run:

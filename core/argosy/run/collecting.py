@@ -16,6 +16,7 @@ from typing import Any
 from argosy.contracts import CollectingOutput
 from argosy.errors import ArgosyError, PluginError, StorageError, TransferError
 from argosy.locks import FileLock
+from argosy.mistakes import mistake
 from argosy.model import FinishedItem, Item, Job, StagedItem
 from argosy.run.causes import DISK_ERRNOS, disk_error
 from argosy.run.ledger import Collected, Ledger
@@ -147,7 +148,7 @@ class Collector:
         except (Exception, SystemExit) as error:
             if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
                 raise
-            what = self._scrub(f"{type(error).__name__}: {error}")
+            what = self._scrub(mistake(error, output))
             raise PluginError(
                 f"The output {output.name!r} failed while it made its files over all items: {what}.",
                 hint="What was downloaded is kept. Report it to the plugin's author.",

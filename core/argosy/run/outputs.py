@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from argosy.config.compose import default_options
 from argosy.contracts import CollectingOutput, Output, PluginContext
 from argosy.errors import ArgosyError, PluginError
+from argosy.mistakes import mistake
 from argosy.model import Item
 from argosy.run.ledger import Row
 
@@ -108,7 +109,7 @@ class Outputs:
             except ArgosyError:
                 raise
             except (Exception, SystemExit) as error:
-                raise _failed(output, f"it raised {type(error).__name__}: {error}") from None
+                raise _failed(output, f"it raised {mistake(error, output)}") from None
             for name in names:
                 given: object = name  # a plugin may give anything
                 if not isinstance(given, str):

@@ -181,7 +181,7 @@ class Worker:
             scratch, files = staging.scratch(next(further)), [directory / file.name for file in made]
             try:
                 paths = self._call(
-                    output.name,
+                    output,
                     lambda o=output, f=files, s=scratch: list(o.restore(known.item, f, s)),  # type: ignore[misc]  # a lambda's defaults have no types
                 )
             except _Failed:  # its files are damaged, most likely; what it would have given back is lacking

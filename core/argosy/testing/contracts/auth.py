@@ -33,7 +33,7 @@ from requests.auth import AuthBase
 
 from argosy.contracts.auth import ResponseHead
 from argosy.errors import ArgosyError, LoginFailed, RefreshRefused, SessionError, TransferError
-from argosy.testing.contracts.auth_suite import AuthSuite, Door, record_of
+from argosy.testing.contracts.auth_suite import AuthSuite, Door
 from argosy.testing.contracts.plugin_suite import PluginRules
 from argosy.testing.contracts.promises import documented_at
 
@@ -171,10 +171,10 @@ class AuthContract(PluginRules, AuthSuite):
         granted = door.granted()
         if not door.auth.can_refresh(granted.credentials):
             pytest.skip(f"{self.plugin.name} keeps nothing to renew a session with")
-        fresh = door.login().refresh(record_of(granted))
+        fresh = door.refresh(granted)
         assert door.get(self.protected(service), fresh).status == 200, "the renewed session is no good"
         try:
-            door.login().refresh(record_of(granted))  # a service may replace what it was renewed with
+            door.refresh(granted)  # a service may replace what it was renewed with
         except RefreshRefused:
             pass
         except ArgosyError as error:
@@ -185,7 +185,7 @@ class AuthContract(PluginRules, AuthSuite):
         """Where logout() says that it has ended the session at the service, the service refuses it."""
         self.needs_login()
         granted = door.granted()
-        if not door.login().log_out(record_of(granted)):
+        if not door.log_out(granted):
             pytest.skip(f"{self.plugin.name} asks nothing of the service to log out")
         assert door.auth.is_refusal(door.get(self.protected(service), granted, signed=False)), (
             "logout() says that it has ended the session, and the service accepts it still"

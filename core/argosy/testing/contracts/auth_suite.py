@@ -51,8 +51,16 @@ class Door:
         login = self.login()
         granted = login.log_in(before or SessionRecord("default"))
         if 0 < granted.due <= time.time() and login.can_refresh(record_of(granted)):
-            granted = login.refresh(record_of(granted))
+            granted = self.refresh(granted)
         return granted
+
+    def refresh(self, granted: Granted) -> Granted:
+        """Renew a session that was just logged in."""
+        return self.login().refresh(record_of(granted), lambda cookies: None)
+
+    def log_out(self, granted: Granted) -> bool:
+        """End a session at the service; return whether that is offered."""
+        return self.login().log_out(record_of(granted), lambda cookies: None)
 
     def get(self, url: str, granted: Granted | None = None, signed: bool = True) -> ResponseHead:
         """Ask for a URL with what a login gave, or as nobody; return what the plugin sees of the answer."""

@@ -111,6 +111,29 @@ class OutputContract(PluginRules, OutputSuite):
                     f"the items {other!r} and {staged.item.id!r} both want the name {name!r}"
                 )
 
+    @documented_at("argosy.Output.names (docs/plugins/contracts.md)")
+    def test_names_are_told_as_they_will_be(self, bench: Bench, items: list[StagedItem]) -> None:
+        """What names() tells before anything is fetched is what produce() asks for, so that collisions are found."""
+        for number, staged in enumerate(items):
+            products = bench.produce(staged, bench.scratch(number))
+            if products is not None:
+                told = set(bench.output.names(staged.item))
+                asked = {product.name for product in products}
+                assert told <= asked, f"names() told {sorted(told - asked)}, which produce() does not ask for"
+
+    @documented_at("argosy.Output.restore (docs/plugins/contracts.md)")
+    def test_what_is_restored_is_what_there_was(self, bench: Bench, items: list[StagedItem]) -> None:
+        """restore() gives back the item's resources in their order, each whole, or None; or it gives nothing."""
+        for number, staged in enumerate(items):
+            made = [product.file for product in bench.produce(staged, bench.scratch(number)) or ()]
+            given = (
+                list(bench.output.restore(staged.item, made, bench.scratch(number, "-back"))) if made else []
+            )
+            for path, file in zip(given, staged.files, strict=False):
+                assert path is None or path.read_bytes() == file.path.read_bytes(), (
+                    f"{file.resource.path} came back as something else"
+                )
+
     def test_a_second_try_wants_the_same_names(self, bench: Bench, items: list[StagedItem]) -> None:
         """An item that is done again, after a crash, say, gets the same names; else the first ones stay as litter."""
         for number, staged in enumerate(items):

@@ -194,7 +194,7 @@ class SourceContract(PluginRules):
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(context.base)
             settings = load({"source": use, "directory": str(context.directory)}, registry)
-            planned = preview(settings, registry, lambda item: shown.append(item.id))
+            planned = preview(settings, registry, lambda found: shown.append(found.item.id))
         assert planned.items == len(items), "a run finds another number of items"
         assert sorted(shown) == sorted(item.id for item in items), "a run finds other items"
 
