@@ -186,6 +186,28 @@ def test_files_have_the_times_that_the_server_says_and_an_index_tells_all(set_sa
     assert (voyage.library / "all" / "index.csv").exists(), "it is made anew, though nothing is to be done"
 
 
+def test_a_later_output_does_not_take_the_place_of_another_one_s_file(set_sail: SetSail) -> None:
+    voyage = set_sail(items=2, size=3000, output=["files"])
+    manifest = voyage.root / "books.jsonl"
+    manifest.write_text(
+        manifest.read_text("utf-8").replace('"path": "part-01.bin"', '"path": "all.zip"'), "utf-8"
+    )
+    assert voyage.run("--quiet").returncode == 0
+    before = (voyage.library / "item-00001" / "all.zip").read_bytes()
+    for output in (["zip"], ["files", "zip"]):
+        voyage.config["output"] = [{"use": "zip", "layout": "{id}/all"} if o == "zip" else o for o in output]
+        for done in (voyage.argosy("output", str(voyage.file)), voyage.run()):
+            assert (done.returncode, "all.zip exists already" in " ".join(done.stderr.split())) == (1, True)
+            assert (voyage.library / "item-00001" / "all.zip").read_bytes() == before
+
+
+def test_several_outputs_may_want_a_file_under_one_name(set_sail: SetSail) -> None:
+    voyage = set_sail(items=2, output=["files", {"use": "files", "sidecar": True}])
+    assert voyage.run("--quiet").returncode == 0
+    assert (voyage.library / "item-00001" / "metadata.json").is_file()
+    assert voyage.damaged() == []
+
+
 def test_a_file_that_is_not_argosy_s_is_no_index(set_sail: SetSail) -> None:
     voyage = set_sail(items=2, output=["files", "index"])
     voyage.library.mkdir()

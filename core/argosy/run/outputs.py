@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,7 +12,7 @@ from argosy.config.compose import default_options
 from argosy.contracts import CollectingOutput, Output, PluginContext
 from argosy.errors import ArgosyError, PluginError
 from argosy.mistakes import mistake
-from argosy.model import Item
+from argosy.model import Item, KeptFile
 from argosy.run.ledger import Row
 
 if TYPE_CHECKING:
@@ -82,9 +82,32 @@ class Outputs:
         """
         gone = {file.output for file in row.files if not (directory / file.name).is_file()}
         if not row.outputs:  # of an older argosy
-            kept = {label for label in self.labels if label.partition("#")[0] == FIRST}
+            kept = {label for label in self.labels if _plugin(label) == FIRST}
             return self.labels if gone else self.labels - kept
         return frozenset(label for label in self.labels if label in gone or label not in row.outputs)
+
+    def replaceable(self, kept: Iterable[KeptFile], made: frozenset[str] | None) -> frozenset[str]:
+        """Return the names of an item's files that new ones may take the place of.
+
+        Those are the files of the outputs that are made anew, and what the same plugins made with other options,
+        unless the run has these as outputs, too.
+
+        Parameters
+        ----------
+        kept
+            The item's files.
+        made
+            The labels of the outputs that are made; None for all.
+        """
+        labels = self.labels if made is None else made
+        plugins = {_plugin(label) for label in labels}
+        return frozenset(
+            file.name
+            for file in kept
+            if file.output in labels
+            or (file.output not in self.labels and _plugin(file.output) in plugins)
+            or not file.output  # of an older argosy
+        )
 
     def names(self, item: Item, wanted: frozenset[str] | None = None) -> Iterator[tuple[str, list[str]]]:
         """Yield the name of each output, and the names it will ask for, as far as it knows them.
@@ -115,6 +138,10 @@ class Outputs:
                 if not isinstance(given, str):
                     raise _failed(output, f"its names() returned {type(given).__name__} among the names")
             yield output.name, names
+
+
+def _plugin(label: str) -> str:
+    return label.partition("#")[0]
 
 
 def _makes_items(output: Output) -> bool:

@@ -245,8 +245,13 @@ class Plan:
         unsafe = [problem for name in named if (problem := _unsafe(name, where))]
         if unsafe:
             return unsafe
-        asked = [name for _, names in self._outputs.names(item) for name in names]
-        return [problem for name in asked if (problem := self._add_name(name, where))]
+        problems: list[Problem] = []
+        asked: set[str] = set()  # by the outputs before: several may want one file under the same name
+        for _, names in self._outputs.names(item):
+            new = [name for name in names if name not in asked]
+            problems += [problem for name in new if (problem := self._add_name(name, where))]
+            asked |= {*new}
+        return problems
 
     def _add_name(self, name: str, where: str) -> Problem | None:
         unsafe = _unsafe(name, where)

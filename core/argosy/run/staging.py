@@ -133,6 +133,13 @@ class Staging:
         """Return where a resource lies that was fetched before, and stands under its final name, too."""
         return self.folder / f"{number}.kept"
 
+    def let_go(self) -> None:
+        """Forget the resources that stand under final names, too; and the folder, where nothing else is staged."""
+        for path in self.folder.glob("*.kept"):
+            path.unlink(missing_ok=True)
+        if not any(path.is_file() for path in self.folder.iterdir()):
+            self.discard()
+
     def scratch(self, number: int) -> Path:
         """Return an empty folder for an output."""
         path = self.folder / f"output-{number}"

@@ -154,11 +154,10 @@ class Worker:
             wanted = None if fresh or len(there) < len(files) else job.outputs
             kept, outputs = self._produce(job, staged, staging, wanted)
         except BaseException:
-            if there and not received.bytes:  # it is all there without its names in staging
-                staging.discard()
-            else:
-                with contextlib.suppress(OSError):
-                    staging.notes.flush()
+            with contextlib.suppress(OSError):
+                staging.notes.flush()
+                if job.known is not None:
+                    staging.let_go()
             raise
         staging.discard()
         known = Remembered.of(staged).pack() if fresh else None
@@ -247,10 +246,14 @@ class Worker:
         self, job: Job, staged: StagedItem, staging: Staging, wanted: frozenset[str] | None
     ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
         """Let the outputs make what is wanted; nothing is put into place before all of it is made."""
+        outputs = self._environment.outputs
+        if job.known is not None and Remembered.of(staged).digests() == job.known.digests():
+            # what other outputs made of the very same files stays, and is not to be replaced
+            job = replace(job, replaces=outputs.replaceable(job.kept, wanted))
         placer = Placer(self._environment.settings.directory, job, staged)
         checked: list[Checked] = []
         made: list[str] = []
-        for number, (label, output) in enumerate(self._environment.outputs.of_items):
+        for number, (label, output) in enumerate(outputs.of_items):
             if wanted is not None and label not in wanted:
                 continue
             self._environment.stop.check(between=True)

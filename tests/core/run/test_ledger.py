@@ -279,6 +279,7 @@ def test_the_first_version_is_read_as_it_is_and_brought_up_to_date_by_a_run(tmp_
         None,
         {},
     )
+    assert [one.item for one in ledger.finished()] == [Item("a", "A")]
     ledger.close()
     assert path.read_bytes() == before
     for _ in range(2):

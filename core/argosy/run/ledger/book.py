@@ -263,10 +263,8 @@ class Ledger:
 
     def finished(self) -> Iterator[FinishedItem]:
         """Yield everything that is done, in the order of the ids."""
-        query = (
-            f"SELECT items.id, title, files, updated, data FROM items LEFT JOIN remembered USING (id) WHERE {_DONE} "
-            "ORDER BY items.id"
-        )
+        data, more = ("NULL", "") if self.is_old else ("data", "LEFT JOIN remembered USING (id)")
+        query = f"SELECT items.id, title, files, updated, {data} FROM items {more} WHERE {_DONE} ORDER BY items.id"
         with self.guard():
             for id_, title, files, updated, data in self.db.execute(query):
                 item = Remembered.unpack(data).item if data else Item(id_, title)
