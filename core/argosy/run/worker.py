@@ -256,7 +256,7 @@ class Worker:
         for number, (label, output) in enumerate(outputs.of_items):
             if wanted is not None and label not in wanted:
                 continue
-            self._environment.stop.check(between=True)
+            self._environment.stop.check()  # what has been transferred is finished, unless all is to end at once
             scratch = staging.scratch(number)
             products = self._call(output, lambda o=output, s=scratch: list(o.produce(staged, s)))  # type: ignore[misc]  # a lambda's defaults have no types
             try:
