@@ -19,7 +19,8 @@ REMEMBERED = 2048
 #: Shorter values would blot out innocent text. It is also how many characters a secret is found by.
 SHORTEST = 4
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+# an apostrophe may stand in a URL (RFC 3986 section 2.2), and behind one that is quoted
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s\"<>]+?)(['),.;:\]}]*)(?=[\s\"<>]|\Z)")
 
 #: How a secret may look in somebody else's message: in a URL, in a form, in JSON, in a program's text.
 _FORMS: tuple[Callable[[str], str], ...] = (
@@ -78,7 +79,7 @@ class Redactor:
         """Return the text without the secrets."""
         if self._forms:
             text = self._without_secrets(text)
-        return _URL.sub(lambda match: redact_url(match[0]), text) if "://" in text else text
+        return _URL.sub(lambda match: redact_url(match[1]) + match[2], text) if "://" in text else text
 
     def _without_secrets(self, text: str) -> str:
         forms, pieces, kept, at = self._forms, [], 0, 0

@@ -9,6 +9,7 @@ from argosy_plugins.outputs.cbz import CbzOutput
 from argosy_plugins.outputs.epub import EpubOutput
 from argosy_plugins.outputs.files import FilesOutput
 from argosy_plugins.outputs.index import IndexOutput
+from argosy_plugins.outputs.warc import WarcOutput
 from argosy_plugins.outputs.zip import ZipOutput
 
 
@@ -29,6 +30,10 @@ class TestCbz(OutputContract):
 
 class TestEpub(OutputContract):
     plugin = EpubOutput
+
+
+class TestWarc(OutputContract):
+    plugin = WarcOutput
 
 
 class TestIndex(OutputContract):

@@ -101,3 +101,17 @@ def test_an_error_is_scrubbed_with_its_fields_and_without_its_chain(redactor: Re
     assert str(error) == "no *** hide ***\n  a.json: ***: ***; another"
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
     assert "engine" not in "".join(traceback.format_exception(error)) + repr(vars(error))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://h/it's/0?page=2&token=abcdefgh", "https://h/it's/0?page=2&token=***"),
+        ("'https://h/?token=abcdefgh', next", "'https://h/?token=***', next"),
+        ("(see https://h/?token=abcdefgh).", "(see https://h/?token=***)."),
+        ("<https://h/?token=abcdefgh>", "<https://h/?token=***>"),
+        ("https://h/it's, and https://u:p@h/", "https://h/it's, and https://***@h/"),
+    ],
+)
+def test_an_apostrophe_ends_no_url(text: str, shown: str) -> None:
+    assert Redactor().scrub(text) == shown
