@@ -104,13 +104,13 @@ def test_an_index_that_several_runs_keep_up_to_date(set_sail: SetSail) -> None:
     (voyage.root / "others.jsonl").write_text(text.replace('"id": "item-', '"id": "more-'), "utf-8")
     (voyage.root / "others.json").write_text(json.dumps(other), "utf-8")
     command = [sys.executable, "-m", "argosy", "download", str(voyage.root / "others.json"), "--quiet"]
-    runs = [voyage.start("--quiet"), voyage.start("--quiet"), subprocess.Popen(command, text=True)]
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    runs = [voyage.start("--quiet"), voyage.start("--quiet"), subprocess.Popen(command, text=True, **piped)]
     while any(run.poll() is None for run in runs):
         assert ids(voyage) == sorted(set(ids(voyage)))
         time.sleep(0.05)
-    for run in runs:
-        run.communicate()
-    assert [run.returncode for run in runs] == [0, 0, 0]
+    said = [run.communicate() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0, 0], said
     wanted = sorted(f"{word}-{n:05}" for word in ("item", "more") for n in range(1, 41))
     assert ids(voyage) == wanted
 
