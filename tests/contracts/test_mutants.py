@@ -77,7 +77,7 @@ STORES = {
 LEASES = {
     "hold while reading": [
         ("keepers.DoesNotHold", "waits_for_the_one_before", "the second lease to wait"),
-        ("keepers.DoesNotHold", "threads_share", "replaced token was sent|SessionLost"),
+        ("keepers.DoesNotHold", "threads_share", r"replaced token was sent|SessionLost|stats\.refused"),
     ],
     "mark before sending": [
         ("keepers.DoesNotMark", "mark_is_there", "the mark must be there before"),

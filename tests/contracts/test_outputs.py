@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pytest
+
 from argosy.testing.contracts.output import OutputContract
 from argosy_plugins.outputs.cbz import CbzOutput
 from argosy_plugins.outputs.epub import EpubOutput
@@ -11,6 +13,8 @@ from argosy_plugins.outputs.files import FilesOutput
 from argosy_plugins.outputs.index import IndexOutput
 from argosy_plugins.outputs.warc import WarcOutput
 from argosy_plugins.outputs.zip import ZipOutput
+
+pytestmark = pytest.mark.sample(2)  # see tests/conftest.py
 
 
 class TestFiles(OutputContract):

@@ -23,6 +23,8 @@ from redis_process import EVERYTHING
 
 from .conftest import OpenStore, StartRedis
 
+pytestmark = pytest.mark.sample(3)  # see tests/conftest.py
+
 RECORD = SessionRecord("default", 1, (Cookie("token", "s3cret", "library.example"),), logins=1)
 PASSWORD = "correct-horse"
 
