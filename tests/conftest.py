@@ -33,13 +33,18 @@ SERVER_OPTIONS |= {
 SAMPLE = "ARGOSY_SAMPLE"
 
 
+#: What is sampled where a test has no mark of its own: folders whose tests start processes, by the share that runs.
+SHARES = {"torture": 3, "contracts": 3, "integration": 3, "model": 2}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out, always the same, what is too much for every run: all cases of suites whose rules others meet too."""
     if os.environ.get(SAMPLE) == "all":
         return
     for item in items:
         marker = item.get_closest_marker("sample")
-        if marker is not None and zlib.crc32(item.nodeid.encode()) % marker.args[0]:
+        share = marker.args[0] if marker is not None else SHARES.get(item.path.parent.name, 1)
+        if zlib.crc32(item.nodeid.encode()) % share:
             item.add_marker(pytest.mark.skip(reason=f"a sample of these runs; {SAMPLE}=all runs all"))
 
 

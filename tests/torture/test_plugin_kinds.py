@@ -26,8 +26,6 @@ from argosy_plugins.outputs.files import FilesOutput
 from argosy_plugins.sources.manifest import Manifest
 from argosy_plugins.strategies.threads import ThreadsStrategy
 
-pytestmark = pytest.mark.sample(6)  # see tests/conftest.py
-
 SECRET = (pathlib.Path(__file__).parent / "password.txt").read_text().strip()
 calls = itertools.count(1)
 
