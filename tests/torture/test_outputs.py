@@ -104,8 +104,8 @@ def test_an_index_that_several_runs_keep_up_to_date(set_sail: SetSail) -> None:
     (voyage.root / "others.jsonl").write_text(text.replace('"id": "item-', '"id": "more-'), "utf-8")
     (voyage.root / "others.json").write_text(json.dumps(other), "utf-8")
     command = [sys.executable, "-m", "argosy", "download", str(voyage.root / "others.json"), "--quiet"]
-    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    runs = [voyage.start("--quiet"), voyage.start("--quiet"), subprocess.Popen(command, text=True, **piped)]
+    third = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    runs = [voyage.start("--quiet"), voyage.start("--quiet"), third]
     while any(run.poll() is None for run in runs):
         assert ids(voyage) == sorted(set(ids(voyage)))
         time.sleep(0.05)
