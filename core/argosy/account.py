@@ -95,9 +95,7 @@ def login(
     ArgosyError
         If none is.
     """
-    with opened(
-        load(config, registry := Registry.load(files=map(Path, plugins))), registry, on_notice
-    ) as environment:
+    with opened(*_loaded(config, plugins), on_notice) as environment:
         names, problems = [], []
         for name, problem in log_in(environment, forget=forget):
             if problem is None:
@@ -136,9 +134,7 @@ def logout(
     ArgosyError
         If the service could not be asked; that session is kept.
     """
-    with opened(
-        load(config, registry := Registry.load(files=map(Path, plugins))), registry, on_notice
-    ) as environment:
+    with opened(*_loaded(config, plugins), on_notice) as environment:
         return dict(log_out(environment, local=local))
 
 
@@ -152,7 +148,7 @@ def sessions(config: Config, *, plugins: Files = ()) -> list[SessionInfo]:
     plugins
         Plugins that are one Python file each, as ``--plugin``.
     """
-    return stored(load(config, registry := Registry.load(files=map(Path, plugins))), registry)
+    return stored(*_loaded(config, plugins))
 
 
 @contextmanager
@@ -183,13 +179,17 @@ def open_session(
     ArgosyError
         If there is no session and none can be had; later, from a request, for the same reason.
     """
-    registry = Registry.load(files=map(Path, plugins))
-    with opened(load(config, registry), registry, on_notice) as environment:
+    with opened(*_loaded(config, plugins), on_notice) as environment:
         environment.pool.log_in()
         try:
             yield environment.pool.http
         finally:
             environment.pool.sync()
+
+
+def _loaded(config: Config, plugins: Files) -> tuple[Settings, Registry]:
+    registry = Registry.load(files=map(Path, plugins))
+    return load(config, registry), registry
 
 
 # -- what the functions above and the command line share
@@ -225,11 +225,7 @@ def log_in(environment: Environment, *, forget: bool) -> Iterator[tuple[str, Ses
     ConfigError
         If nobody is logged in, or the session would be forgotten at once.
     """
-    if environment.auth.anonymous:
-        raise ConfigError(
-            f"The configuration logs nobody in: its auth is {environment.auth.name!r}.",
-            hint='Set "auth", for example to {"use": "form-login", ...}.',
-        )
+    _need_a_login(environment)
     if environment.store.scope is Scope.PROCESS:
         raise ConfigError(
             f"The cookie store {environment.store.name!r} forgets the session when this command ends.",
@@ -240,11 +236,7 @@ def log_in(environment: Environment, *, forget: bool) -> Iterator[tuple[str, Ses
 
 def log_out(environment: Environment, *, local: bool) -> Iterator[tuple[str, bool]]:
     """Forget each session that there is; yield its name, and whether it was ended at the service."""
-    if environment.auth.anonymous:
-        raise ConfigError(
-            f"The configuration logs nobody in: its auth is {environment.auth.name!r}.",
-            hint="Give the configuration that the session was logged in with.",
-        )
+    _need_a_login(environment)
     for keeper in environment.pool.keepers:
         try:
             ended = keeper.log_out(local=local)
@@ -254,6 +246,14 @@ def log_out(environment: Environment, *, local: bool) -> Iterator[tuple[str, boo
             raise
         if ended is not None:
             yield keeper.session, ended
+
+
+def _need_a_login(environment: Environment) -> None:
+    if environment.auth.anonymous:
+        raise ConfigError(
+            f"The configuration logs nobody in: its auth is {environment.auth.name!r}.",
+            hint='Set "auth", for example to {"use": "form-login", ...}.',
+        )
 
 
 def stored(

@@ -84,12 +84,11 @@ def test_two_terminals_exchange_it_once(trip: Trip, server: OAuthServer) -> None
 @pytest.mark.parametrize("spread", SPREADS)
 def test_tokens_are_replaced_before_they_expire(trip: Trip, server: OAuthServer, spread: str) -> None:
     server.state.lifetime = 2  # seconds; renewed after 1.6
-    server.state.delay = 0.25
+    server.state.delay = 0.3  # so that the last request begins when the first token is due
     report = trip.run(**SPREADS[spread])
     assert (report.counts.done, trip.wrong()) == (50, [])
     assert (server.seen["reused"], report.refreshes) == (0, refreshes(server))
     assert report.refreshes >= 2
-    assert report.refusals <= 1, "a slow machine may let one expire on its way"
 
 
 @pytest.mark.parametrize("spread", SPREADS)
@@ -172,7 +171,7 @@ def test_an_authorization_server_that_is_out_of_reach_spends_nothing(trip: Trip,
 def test_client_credentials(trip: Trip, server: OAuthServer, spread: str) -> None:
     trip.auth = by_client(server)
     server.state.lifetime = 2
-    server.state.delay = 0.25
+    server.state.delay = 0.3  # so that the last request begins when the first token is due
     report = trip.run(**SPREADS[spread])
     assert (report.counts.done, trip.wrong()) == (50, [])
     assert server.seen["token:client_credentials"] == report.logins

@@ -28,7 +28,7 @@ class Remaking(Run):
         need_ledger(self.settings.directory)
 
     def _read(self, environment: Environment, ledger: Ledger) -> Plan:
-        ledger.take_over()  # what a run that died left half made is done
+        ledger.take_over(environment.staging.tidy)  # what a run that died left half made is done
         counts = ledger.counts()
         left = counts.get("pending", 0) + counts.get("failed", 0)
         if left:

@@ -120,7 +120,7 @@ class Run:
             self._announce(environment, choice)
             plan = self._read(environment, ledger)
             try:
-                planned = self._compare(plan)
+                planned = self._compare(environment, plan)
                 self._do(environment, plan, planned, choice)
                 return self._finish(environment, plan, planned, choice)
             finally:
@@ -218,8 +218,8 @@ class Run:
                     f"The plugin {plugin.name!r} is experimental: it may still change or misbehave."
                 )
 
-    def _compare(self, plan: Plan) -> Planned:
-        plan.ledger.take_over()
+    def _compare(self, environment: Environment, plan: Plan) -> Planned:
+        plan.ledger.take_over(environment.staging.tidy)
         planned = plan.compare()
         data = {
             "items": planned.items,
@@ -267,7 +267,7 @@ class Run:
             with closing(outcomes_of(strategy, self._jobs(plan), worker, workers, scrub)) as outcomes:
                 for outcome in outcomes:
                     self._record(outcome, plan.ledger, environment)
-            plan.ledger.take_over()
+            plan.ledger.take_over(environment.staging.tidy)
             left = plan.unfinished()
             if not left["pending"] and not left["active"]:
                 return

@@ -24,6 +24,9 @@ from argosy.session.identity import process_lives
 #: What the names of spare folders begin with; those of items are hexadecimal.
 _SPARE = "spare-"
 
+#: What the scratch folders of outputs begin with, and what ends the further name of a file that stands already.
+_SCRATCH, _KEPT = "output-", ".kept"
+
 
 class StagingArea:
     """Where all staging folders of a target directory lie.
@@ -84,6 +87,17 @@ class StagingArea:
         path.mkdir()
         return path
 
+    def tidy(self, id_: str) -> None:
+        """Remove what a run that died left of an item and nobody goes on with: scratch, and further names of files.
+
+        What it had fetched stays; and where the item turns out to be done, nobody would look here again.
+        """
+        for path in (self.path / _folder_of(id_)).glob("*/*"):
+            if path.name.startswith(_SCRATCH):
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.suffix == _KEPT:
+                path.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Remove the spare folders of this process."""
         while self._spare:
@@ -108,9 +122,8 @@ class Staging:
     """
 
     def __init__(self, area: StagingArea, item: Item) -> None:
-        name = hashlib.blake2b(item.id.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         self._area = area
-        self._root = area.path / name
+        self._root = area.path / _folder_of(item.id)
         self.folder = self._root / item.fingerprint()
         self.notes = Notes(self.folder)
         self._spare = False  # whether it was a spare one: then there is nothing in it but empty folders
@@ -131,18 +144,18 @@ class Staging:
 
     def kept(self, number: int) -> Path:
         """Return where a resource lies that was fetched before, and stands under its final name, too."""
-        return self.folder / f"{number}.kept"
+        return self.folder / f"{number}{_KEPT}"
 
     def let_go(self) -> None:
         """Forget the resources that stand under final names, too; and the folder, where nothing else is staged."""
-        for path in self.folder.glob("*.kept"):
+        for path in self.folder.glob(f"*{_KEPT}"):
             path.unlink(missing_ok=True)
         if not any(path.is_file() for path in self.folder.iterdir()):
             self.discard()
 
     def scratch(self, number: int) -> Path:
         """Return an empty folder for an output."""
-        path = self.folder / f"output-{number}"
+        path = self.folder / f"{_SCRATCH}{number}"
         if not self._spare:
             shutil.rmtree(path, ignore_errors=True)
         try:
@@ -161,6 +174,10 @@ class Staging:
             self._area.give(self._root, self.folder.name)
         except OSError:
             shutil.rmtree(self._root, ignore_errors=True)
+
+
+def _folder_of(id_: str) -> str:
+    return hashlib.blake2b(id_.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _remove_files(folder: Path) -> None:

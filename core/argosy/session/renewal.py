@@ -131,18 +131,23 @@ class Renewal:
         """Log in where there is no session, or where the policy for one in doubt is to; renew what is about to expire."""
         if record.status is Status.RETIRED:
             raise self._lose(lost.retired(self.session))
-        if not self._needs_login(record):
-            if self._in_doubt(record):
-                self._resolve_doubt(record)
-        elif not record.logins:
+        if self._needs_login(record):
+            self._come_by(record)
+            record = self._read()
+        elif self._in_doubt(record):
+            self._resolve_doubt(record)
+            record = self._read()
+        if record.is_due(time.time()):
+            self._before_it_expires(record)
+
+    def _come_by(self, record: SessionRecord) -> None:
+        """Log in where there is no session."""
+        if not record.logins:
             self._log_in(record, "first use")
         elif not self.policy.renewable:
             raise self._lose(lost.ended(self.session, self.policy.remedy))
         else:
             self._renew(record, "the service ended the session")
-        record = self._read()
-        if record.is_due(time.time()):
-            self._before_it_expires(record)
 
     def _resolve_doubt(self, record: SessionRecord) -> None:
         policy = self._on_doubt()

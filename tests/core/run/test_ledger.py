@@ -91,7 +91,9 @@ def test_items_of_a_killed_run_are_taken_over(tmp_path: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert killed.returncode == -9
     assert ledger.rows(["a"])["a"].state == "active"
-    ledger.take_over()
+    tidied: list[tuple[str, str]] = []
+    ledger.take_over(lambda id_: tidied.append((id_, ledger.rows([id_])[id_].state)))
+    assert tidied == [("a", "active")], "nobody else can have it by then"
     assert ledger.rows(["a"])["a"].state == "pending"
     ledger.close()
 

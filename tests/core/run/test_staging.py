@@ -112,3 +112,17 @@ def test_any_number_of_runs_may_start_at_once(area: StagingArea) -> None:
         for done in [pool.submit(StagingArea(area.path.parents[1]).prepare) for _ in range(2000)]:
             done.result()
     assert list(area.path.iterdir()) == []
+
+
+def test_of_an_item_that_a_dead_run_left_only_what_it_fetched_stays(area: StagingArea) -> None:
+    staging = _prepared(area, "left")
+    staging.whole(0, PART).write_text("whole")
+    staging.partial(1, PART).write_text("part")
+    staging.kept(2).write_text("stands under its final name, too")
+    (staging.scratch(0) / "half.zip").write_text("half")
+    _prepared(area, "another").kept(0).write_text("of a run that lives")
+    area.tidy("left")
+    area.tidy("never begun")
+    fetched = {staging.whole(0, PART), staging.partial(1, PART)}
+    assert set(staging.folder.iterdir()) == fetched
+    assert len(_left(area)) == len(fetched) + 1, "what another run has stays as well"

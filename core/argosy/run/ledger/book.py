@@ -14,7 +14,7 @@ import socket
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -280,16 +280,26 @@ class Ledger:
             )
             self._changed()
 
-    def take_over(self) -> None:
-        """Put the items of runs that died back in the queue."""
+    def take_over(self, tidy: Callable[[str], None] = lambda id_: None) -> None:
+        """Put the items of runs that died back in the queue.
+
+        Parameters
+        ----------
+        tidy
+            Called with the id of each, before anybody else can claim it.
+        """
         with self.guard():
             owners = self.db.execute("SELECT DISTINCT owner FROM items WHERE state = 'active'").fetchall()
             for (owner,) in owners:
                 if owner != self.run and not self.is_alive(owner):
-                    self.db.execute(
-                        f"UPDATE items SET state = {_BACK}, owner = NULL WHERE state = 'active' AND owner IS ?",
-                        (owner,),
-                    )
+                    self._take_from(owner, tidy)
+
+    def _take_from(self, owner: str | None, tidy: Callable[[str], None]) -> None:
+        theirs = "state = 'active' AND owner IS ?"
+        with self.transaction():
+            for (id_,) in self.db.execute(f"SELECT id FROM items WHERE {theirs}", (owner,)).fetchall():
+                tidy(id_)
+            self.db.execute(f"UPDATE items SET state = {_BACK}, owner = NULL WHERE {theirs}", (owner,))
 
     def owners(self) -> list[Owner]:
         """Return the runs at work here, and those that died at it, the oldest first."""
