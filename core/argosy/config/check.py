@@ -12,7 +12,7 @@ from argosy.config.plain import foreign, plain
 from argosy.config.references import schema_registry
 from argosy.config.render import location, problems_of
 from argosy.errors import Problem
-from argosy.registry import Kind, Registry
+from argosy.registry import Kind, PluginInfo, Registry
 
 if TYPE_CHECKING:
     import jsonschema
@@ -51,10 +51,10 @@ def check(document: Any, registry: Registry, name: str, *, overrides: Collection
     Raises
     ------
     PluginError
-        If the options schema of a plugin is not valid.
+        If the options schema of a plugin that it uses is not valid.
     """
-    schema = compose(registry)
     document = expand(plain(document), registry)
+    schema = compose(registry, _used(document, registry))
     where = dict.fromkeys(overrides, "command line")
     found = list(foreign(document))
     if found:
@@ -89,6 +89,18 @@ def expand(document: Any, registry: Registry) -> Any:
         elif isinstance(value, str) and slot != "observers":  # which is always a list
             expanded[slot] = _use(value, names)
     return expanded
+
+
+def _used(document: Any, registry: Registry) -> list[PluginInfo]:
+    """Return the plugins that an expanded document names."""
+    named = set()
+    for slot, kind in SLOTS.items():
+        value = document.get(slot) if isinstance(document, dict) else None
+        for part in value if isinstance(value, list) else [value]:
+            use = part.get("use") if isinstance(part, dict) else None
+            if isinstance(use, str):
+                named.add((kind, use))
+    return [info for info in registry.plugins() if (info.kind, info.name) in named]
 
 
 def _use(value: Any, names: Collection[str]) -> Any:

@@ -6,7 +6,7 @@ Each plugin's options schema is embedded as a resource of its own (JSON Schema 2
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import argosy_schemas
@@ -17,8 +17,16 @@ from argosy.registry import Kind, PluginInfo, Registry
 _COMMON = "argosy:common"
 
 
-def compose(registry: Registry) -> dict[str, Any]:
+def compose(registry: Registry, used: Collection[PluginInfo] | None = None) -> dict[str, Any]:
     """Return the schema of a whole configuration, self-contained.
+
+    Parameters
+    ----------
+    registry
+        The installed plugins; each may be named.
+    used
+        Those whose options are described: what a configuration has no options for is not looked at, as that takes
+        longer than all the rest of a check. All, where it is not said.
 
     Raises
     ------
@@ -28,13 +36,14 @@ def compose(registry: Registry) -> dict[str, Any]:
     schema = argosy_schemas.load("config.v1")
     definitions: dict[str, Any] = schema["$defs"]
     definitions[_COMMON] = argosy_schemas.load("common.v1")
-    for info in registry.plugins():
+    described = registry.plugins() if used is None else used
+    for info in described:
         check_options_schema(info)
         definitions[resource_id(info)] = _resource(info)
     for kind in Kind:
-        infos = [info for info in registry.plugins() if info.kind is kind]
-        definitions[kind.value] = _slot(kind, infos)
-    check_references(schema, registry)
+        infos = [info for info in described if info.kind is kind]
+        definitions[kind.value] = _slot(kind, registry.names(kind), infos)
+    check_references(schema, described)
     return schema
 
 
@@ -97,16 +106,15 @@ def _resource(info: PluginInfo) -> dict[str, Any]:
     return resource
 
 
-def _slot(kind: Kind, infos: list[PluginInfo]) -> dict[str, Any]:
+def _slot(kind: Kind, names: Sequence[str], infos: Sequence[PluginInfo]) -> dict[str, Any]:
     """Return the schema of the place where a plugin is named.
 
     The branches are if/then, not oneOf: so a mistake is reported where it is, not as "none of six matches".
     """
-    names = [info.name for info in infos]
     name = {
         "title": "Plugin",
         "description": f"The name of an installed {kind.words} plugin.",
-        "enum": names,
+        "enum": list(names),
     }
     branches: list[dict[str, Any]] = [{"if": {"type": "string"}, "then": name}]
     for info in infos:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from argosy.errors import PluginError
@@ -10,7 +10,7 @@ from argosy.errors import PluginError
 if TYPE_CHECKING:
     from referencing.jsonschema import SchemaRegistry
 
-    from argosy.registry import Registry
+    from argosy.registry import PluginInfo
 
 #: What stands under these keywords is data, not a schema: a "$ref" in it is no reference.
 _DATA = frozenset({"const", "enum", "default", "examples"})
@@ -55,8 +55,8 @@ def schema_registry(schema: Mapping[str, Any]) -> SchemaRegistry:
     return empty.with_resources(resources).crawl()
 
 
-def check_references(schema: Mapping[str, Any], registry: Registry) -> None:
-    """Check that every reference of every plugin's schema leads somewhere.
+def check_references(schema: Mapping[str, Any], infos: Iterable[PluginInfo]) -> None:
+    """Check that every reference of some plugins' schemas leads somewhere.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def check_references(schema: Mapping[str, Any], registry: Registry) -> None:
     from referencing.exceptions import Unresolvable
 
     resources = schema_registry(schema)
-    for info in registry.plugins():
+    for info in infos:
         identifier = f"argosy:plugin:{info.kind.value}:{info.name}"
         resolver = resources.resolver(identifier)
         for reference in references(schema["$defs"][identifier]):

@@ -23,7 +23,8 @@ GROUP = "argosy"
 
 def installed() -> list[tuple[Origin, EntryPoint]]:
     """Return what is registered, in a fixed order, without importing any of it."""
-    found = [(_origin(entry_point), entry_point) for entry_point in entry_points(group=GROUP)]
+    known: dict[int, tuple[str, str]] = {}
+    found = [(_origin(entry_point, known), entry_point) for entry_point in entry_points(group=GROUP)]
     return sorted(found, key=lambda pair: pair[0].pluggy_name)
 
 
@@ -95,8 +96,11 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _origin(entry_point: EntryPoint) -> Origin:
+def _origin(entry_point: EntryPoint, known: dict[int, tuple[str, str]]) -> Origin:
     dist = entry_point.dist
     if dist is None:
         return Origin("(unknown distribution)", "?", entry_point.name)
-    return Origin(str(dist.name), str(dist.version), entry_point.name)
+    # each look at a distribution's name reads and parses its METADATA; it lives as long as its entry points
+    if id(dist) not in known:
+        known[id(dist)] = str(dist.name), str(dist.version)
+    return Origin(*known[id(dist)], entry_point.name)

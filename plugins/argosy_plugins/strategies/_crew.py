@@ -20,7 +20,7 @@ from argosy_plugins.strategies._process import GRACE, READY, serve, spared
 #: Deaths of its process that one job survives: is it the job that kills them?
 MOST_DEATHS = 5
 
-#: Processes in a row that die before they are ready, after which no more are started.
+#: Processes that die before they are ready, with no word of any other between, after which no more are started.
 MOST_STILLBORN = 10
 
 
@@ -159,8 +159,9 @@ class Crew:
         except (EOFError, OSError):  # the end of the pipe, also in the middle of a message
             self._bury(process)
             return
+        self._stillborn = 0  # whoever speaks has got past the start, be others killed in it or not
         if message == READY:
-            process.ready, self._stillborn = True, 0
+            process.ready = True
             return
         number, result = message
         del process.tasks[number]
