@@ -53,6 +53,7 @@ MODULES: Mapping[str, tuple[str, ...] | None] = {
     "argosy.session.store_locks": ("StoreLocks",),
     "argosy.testing": None,
     "argosy.testing.contracts.auth": ("AuthContract",),
+    "argosy.testing.contracts.collecting_output": ("CollectingOutputContract",),
     "argosy.testing.contracts.cookie_store": ("CookieStoreContract",),
     "argosy.testing.contracts.observer": ("ObserverContract",),
     "argosy.testing.contracts.output": ("OutputContract",),

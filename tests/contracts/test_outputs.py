@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from argosy.testing.contracts.collecting_output import CollectingOutputContract
 from argosy.testing.contracts.output import OutputContract
 from argosy_plugins.outputs.cbz import CbzOutput
 from argosy_plugins.outputs.epub import EpubOutput
@@ -40,5 +41,5 @@ class TestWarc(OutputContract):
     plugin = WarcOutput
 
 
-class TestIndex(OutputContract):
+class TestIndex(CollectingOutputContract):
     plugin = IndexOutput

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from argosy.testing.contracts.promises import HEADING
-from mutants import auths, observers, outputs, sources
+from mutants import auths, collecting_outputs, observers, outputs, sources
 from mutants.hunt import reports_of, survivors
 
 pytest_plugins = ("pytester",)
 
 #: Imported here, so that other processes find the same classes in every run of pytester, which forgets its imports.
-MUTANTS = (auths, observers, outputs, sources)
+MUTANTS = (auths, collecting_outputs, observers, outputs, sources)
 
 _SUITES = {
     "outputs": """
@@ -19,6 +19,13 @@ from argosy.testing.contracts.output import OutputContract
 from mutants import outputs as mutants
 
 class Suite(OutputContract):
+    pass
+""",
+    "collecting_outputs": """
+from argosy.testing.contracts.collecting_output import CollectingOutputContract
+from mutants import collecting_outputs as mutants
+
+class Suite(CollectingOutputContract):
     pass
 """,
     "sources": """
@@ -88,6 +95,18 @@ CASES = {
         ("Nowhere", "import_it", "no_such_name"),
         ("LeavesAFileOpen", "gives_back", "must close the files"),
         ("LeavesAThread", "gives_back", "must end the threads"),
+    ],
+    "collecting_outputs": [
+        ("MakesNothing", "collects_something", "makes no file over the items"),
+        ("LeadsOut", "collected_names", "asks for the name"),
+        ("CollectsPaths", "collected_names", "must yield Products"),
+        ("HandsOnItsFolder", "collected_files", "no regular file"),
+        ("NumbersItsPages", "same_each_time", "over 0 items it asks for"),
+        ("CountsFirst", "read_once", "reads them more than once"),
+        ("RemembersItems", "makes_them_anew", "something else of the same ones"),
+        ("WritesInPlace", "touches_nothing", "files outside its scratch folder"),
+        ("HidesAFullDisk", "who_collects", "handed on files that were not written|FileNotFoundError"),
+        ("FailsInARun", "makes_its_files", "LookupError"),
     ],
     "sources": [
         ("ReturnsAList", "one_by_one", "returned a list"),
@@ -166,15 +185,16 @@ def test_a_plugin_that_keeps_its_promises_passes(pytester: pytest.Pytester, kind
 
 @pytest.mark.parametrize("kind", CASES)
 def test_each_rule_has_a_mutant(kind: str) -> None:
-    from argosy.testing.contracts import auth, observer, output, plugin_suite, source
+    from argosy.testing.contracts import auth, collecting_output, observer, output, plugin_suite, source
 
-    suite = {"outputs": output.OutputContract, "sources": source.SourceContract}.get(kind) or {
-        "observers": observer.ObserverContract,
-        "auths": auth.AuthContract,
+    suite, tested_elsewhere = {
+        "outputs": (output.OutputContract, object),
+        "collecting_outputs": (collecting_output.CollectingOutputContract, output.OutputContract),
+        "sources": (source.SourceContract, plugin_suite.PluginRules),
+        "observers": (observer.ObserverContract, plugin_suite.PluginRules),
+        "auths": (auth.AuthContract, plugin_suite.PluginRules),
     }[kind]
-    shared = {name for name in vars(plugin_suite.PluginRules) if name.startswith("test_")}
-    rules = {name for name in dir(suite) if name.startswith("test_")}
-    rules -= set() if kind == "outputs" else shared
+    rules = {name for name in dir(suite) if name.startswith("test_")} - set(dir(tested_elsewhere))
     missed = {rule for rule in rules if not any(tests in rule for _, tests, _ in CASES[kind])}
     assert missed == set()
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -165,26 +165,11 @@ class OutputContract(PluginRules, OutputSuite):
     ) -> None:
         """Where it cannot write it lets the OSError through, or raises a StorageError; it never hands on half a file."""
         wanted = sizes_of(bench.produce(items[0], bench.scratch(0)))
-        spawn = multiprocessing.get_context("spawn")
-        ours, theirs = spawn.Pipe()
-        arguments = (self.plugin, dict(given), bench.folder, items[0], bench.scratch(0, "-full"), theirs)
-        process = spawn.Process(target=produce_on_a_full_disk, args=arguments, daemon=True)
-        process.start()
-        theirs.close()
-        try:
-            assert ours.poll(PATIENCE), "it did not come to an end on a full disk"
-            try:
-                said = ours.recv()
-            except EOFError:
-                pytest.fail("it ended its process on a full disk")
-        finally:
-            process.kill()
-            process.join()
-            ours.close()
-        if said == "skip":
-            pytest.skip("no limit can be set on the size of files here")
-        assert not isinstance(said, str), said
-        assert said is None or said == wanted, f"it handed on files that were not written: {said}"
+        on_a_full_disk(
+            _produce,
+            (self.plugin, dict(given), bench.folder, items[0], bench.scratch(0, "-full")),
+            wanted,
+        )
 
     def test_a_run_keeps_what_it_makes(
         self, library_server: ServerFactory, tmp_path: Path, given: Mapping[str, Any]
@@ -204,16 +189,39 @@ class OutputContract(PluginRules, OutputSuite):
         assert self.run(tmp_path, given, source=source).counts.skipped == 2, "a second run did items again"
 
 
-def produce_on_a_full_disk(
-    plugin: type[Output],
-    options: Mapping[str, Any],
-    folder: Path,
-    staged: StagedItem,
-    scratch: Path,
-    pipe: Connection,
-) -> None:
-    """Produce where no file can grow; send the sizes of what came of it, None for the right error, or a complaint."""
-    output = plugin(options, PluginContext(base=folder, directory=folder / "library"))
+def on_a_full_disk(make: Callable[..., Sizes], arguments: tuple[Any, ...], wanted: Sizes) -> None:
+    """Let an output make files in a process in which no file can grow, and fail the test unless it says so.
+
+    Parameters
+    ----------
+    make, arguments
+        Makes the files; returns their sizes by name.
+    wanted
+        The sizes of the whole files: one that writes nothing itself hands these on.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=_where_no_file_grows, args=(make, arguments, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        assert ours.poll(PATIENCE), "it did not come to an end on a full disk"
+        try:
+            said = ours.recv()
+        except EOFError:
+            pytest.fail("it ended its process on a full disk")
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+    if said == "skip":
+        pytest.skip("no limit can be set on the size of files here")
+    assert not isinstance(said, str), said
+    assert said is None or said == wanted, f"it handed on files that were not written: {said}"
+
+
+def _where_no_file_grows(make: Callable[..., Sizes], arguments: tuple[Any, ...], pipe: Connection) -> None:
+    """Send the sizes of what came of it, None for the right error, or a complaint."""
     try:
         import resource
     except ImportError:
@@ -221,13 +229,20 @@ def produce_on_a_full_disk(
         return
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     try:
-        pipe.send(sizes_of(list(output.produce(staged, scratch))))
+        pipe.send(make(*arguments))
     except TransferError as error:
         pipe.send(f"on a full disk it said that the item is at fault: {error}")
     except (OSError, StorageError):
         pipe.send(None)
     except (Exception, ArgosyError) as error:
         pipe.send(f"on a full disk it raised {type(error).__name__}: {error}")
+
+
+def _produce(
+    plugin: type[Output], options: Mapping[str, Any], folder: Path, staged: StagedItem, scratch: Path
+) -> Sizes:
+    output = plugin(options, PluginContext(base=folder, directory=folder / "library"))
+    return sizes_of(list(output.produce(staged, scratch)))
 
 
 def sizes_of(products: list[Product] | None) -> Sizes:
