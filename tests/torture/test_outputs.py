@@ -135,7 +135,7 @@ staging = StagingArea(directory)
 staging.prepare()
 ledger = Ledger(directory)
 outputs = Outputs.make(settings.output, registry, PluginContext())
-collector = Collector(outputs, ledger, staging, str)
+collector = Collector(outputs, ledger, staging, str, timeout=0)
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(20):

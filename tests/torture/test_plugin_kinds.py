@@ -171,6 +171,55 @@ def test_a_run_in_which_a_plugin_hangs_can_be_interrupted(
     finishes(voyage, kind, base)
 
 
+@pytest.mark.torture(57)
+@pytest.mark.parametrize(
+    ("kind", "base", "method", "strategy"),
+    [
+        ("source", "LateManifest", "expand", "threads"),
+        ("output", "FilesOutput", "produce", "threads"),
+        ("output", "FilesOutput", "produce", "multiprocess"),
+    ],
+)
+def test_a_plugin_that_hangs_is_given_up_after_its_time(
+    set_sail: SetSail, kind: str, base: str, method: str, strategy: str
+) -> None:
+    voyage = set_sail(items=5, discipline="revoke", max_workers=2, plugin_timeout=5)
+    if strategy == "multiprocess":
+        voyage.config["strategy"] = {"use": strategy, "processes": 1}  # each process counts its own calls
+    plugin = voyage.root / "moody.py"
+    hang = "[sleep(1) for _ in range(1000)]"
+    source = PLUGIN.format(kind=kind, base=base, method=method, number=2, deed=hang)
+    plugin.write_text(f"from time import sleep\n{source}", "utf-8")
+    choose(voyage, kind, "moody")
+    done = voyage.run("--plugin", str(plugin))
+    ended(done, {1})
+    assert "did not return within 5 s" in done.stderr
+    assert "'moody'" in done.stderr
+    assert len(voyage.done()) == 4, "the other items are done"
+    assert voyage.server.password not in done.stdout + done.stderr
+    assert voyage.damaged() == []
+    finishes(voyage, kind, base)
+
+
+@pytest.mark.torture(57)
+def test_an_output_over_all_items_that_hangs_ends_the_run(set_sail: SetSail) -> None:
+    voyage = set_sail(items=5, discipline="revoke", max_workers=2, plugin_timeout=5)
+    plugin = voyage.root / "moody.py"
+    source = PLUGIN.format(
+        kind="output", base="IndexOutput", method="collect", number=2, deed="[sleep(1) for _ in range(1000)]"
+    )
+    imports = "from time import sleep\nfrom argosy_plugins.outputs.index import IndexOutput"
+    plugin.write_text(f"{imports}\n{source}", "utf-8")
+    voyage.config["output"] = ["files", {"use": "moody", "name": "moody.jsonl"}]
+    done = voyage.run("--plugin", str(plugin))
+    ended(done, {7})
+    assert "did not return within 5 s" in done.stderr
+    assert len(voyage.done()) == 5
+    voyage.config["output"] = ["files", "index"]
+    assert argosy.download(voyage.file).exit_code == 0
+    assert len((voyage.library / "index.jsonl").read_text("utf-8").splitlines()) == 5
+
+
 def finishes(voyage: Voyage, kind: str, base: str) -> None:
     """See that what was done is kept and the session is good: the rest is done without the plugin."""
     if kind in OPTIONAL:

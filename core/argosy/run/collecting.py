@@ -18,6 +18,7 @@ from argosy.errors import ArgosyError, PluginError, StorageError, TransferError
 from argosy.locks import FileLock
 from argosy.mistakes import mistake
 from argosy.model import FinishedItem, Item, Job, StagedItem
+from argosy.run.bounded import TooLong, bounded
 from argosy.run.causes import DISK_ERRNOS, disk_error
 from argosy.run.ledger import Collected, Ledger
 from argosy.run.outputs import Outputs
@@ -49,6 +50,8 @@ class Collector:
         Its staging.
     scrub
         Takes secrets out of what a failing output says.
+    timeout
+        Seconds that an output may take; 0 for any time.
     force
         Whether files that are not argosy's may be replaced.
     """
@@ -60,9 +63,11 @@ class Collector:
         staging: StagingArea,
         scrub: Callable[[str], str],
         *,
+        timeout: float,
         force: bool = False,
     ) -> None:
         self._outputs = outputs.over_all
+        self._timeout = timeout
         self._ledger = ledger
         self._collected = Collected(ledger)
         self._directory = ledger.private.parent
@@ -142,18 +147,26 @@ class Collector:
 
     def _call(self, output: CollectingOutput, items: Iterable[FinishedItem], scratch: Path) -> list[Any]:
         try:
-            return list(output.collect(items, scratch))
+            return bounded(lambda: list(output.collect(items, scratch)), self._timeout)
         except ArgosyError:
             raise
+        except TooLong:
+            raise self._failed(
+                output,
+                f'it did not return within {self._timeout:g} s (the configuration\'s "plugin_timeout")',
+            ) from None
         except (Exception, SystemExit) as error:
             if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
                 raise
-            what = self._scrub(mistake(error, output))
-            raise PluginError(
-                f"The output {output.name!r} failed while it made its files over all items: {what}.",
-                hint="What was downloaded is kept. Report it to the plugin's author.",
-                plugin=output.name,
-            ) from None
+            raise self._failed(output, self._scrub(mistake(error, output))) from None
+
+    @staticmethod
+    def _failed(output: CollectingOutput, how: str) -> PluginError:
+        return PluginError(
+            f"The output {output.name!r} failed while it made its files over all items: {how}.",
+            hint="What was downloaded is kept. Report it to the plugin's author.",
+            plugin=output.name,
+        )
 
 
 def _is_there(path: Path, size: int) -> bool:

@@ -154,6 +154,7 @@ class Run:
             plan.ledger,
             environment.staging,
             self._redactor.scrub,
+            timeout=self.settings.plugin_timeout,
             force=self.settings.force_redownload,
         )
         self._collect(environment)  # what an earlier run left undone; and what is wrong with it shows now

@@ -38,6 +38,7 @@ from argosy.model import (
     State,
 )
 from argosy.reasons import reason_of
+from argosy.run.bounded import TooLong, bounded
 from argosy.run.causes import DISK_ERRNOS, disk_error
 from argosy.run.environment import Environment
 from argosy.run.fetch import Fetcher, Progress
@@ -273,9 +274,13 @@ class Worker:
 
     def _call(self, called: Plugin, function: Callable[[], T]) -> T:
         """Call a plugin; what it raises fails its item and names it."""
-        plugin = called.name
+        plugin, seconds = called.name, self._environment.settings.plugin_timeout
         try:
-            return function()
+            return bounded(function, seconds)
+        except TooLong:
+            raise self._broken(
+                plugin, f'it did not return within {seconds:g} s (the configuration\'s "plugin_timeout")'
+            ) from None
         except TransferError as error:
             raise _Failed(self._failure(error.kind, str(error), plugin=plugin)) from None
         except requests.RequestException as error:  # an OSError too, but not the disk's
