@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import warm
 from argosy.testing import Expected, LibraryServer
 
 
@@ -83,8 +84,11 @@ class Voyage:
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Start ``argosy download`` on it, as a person would."""
+        command = ("download", str(self.file), *arguments)
+        if warm.fits(options) and not self._starts_processes(arguments):
+            return warm.shared().start(*command, **options)
         return subprocess.Popen(
-            [sys.executable, "-m", "argosy", "download", str(self.file), *arguments],
+            [sys.executable, "-m", "argosy", *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -94,10 +98,13 @@ class Voyage:
             **options,
         )
 
+    def _starts_processes(self, arguments: tuple[str, ...]) -> bool:
+        """Return whether processes of the run import the program anew: it is to be a real one."""
+        return "multiprocess" in json.dumps([self.config.get("strategy"), arguments])
+
     def argosy(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run some other command."""
-        command = [sys.executable, "-m", "argosy", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+        return warm.run(*arguments)
 
     def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run ``argosy download`` on it to its end."""

@@ -13,6 +13,7 @@ import pytest
 import requests
 
 import argosy
+import warm
 from argosy import PluginContext
 from argosy.session import document
 from argosy.session.auto import QUIET
@@ -40,9 +41,7 @@ def again(voyage: Voyage) -> argosy.Report:
 
 
 def run(*arguments: str, cwd: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "argosy", *arguments], cwd=cwd, capture_output=True, text=True, timeout=60
-    )
+    done = warm.run(*arguments, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

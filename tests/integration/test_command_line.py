@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 import argosy
 import argosy_schemas
+import warm
 from argosy.testing import LibraryServer, sha256_of
 from voyage import Voyage
 
@@ -21,15 +21,7 @@ SetSail = Callable[..., Voyage]
 
 
 def run(*arguments: str, cwd: Path | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "argosy", *arguments],
-        cwd=cwd,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = warm.run(*arguments, cwd=cwd, timeout=60, **({"input": stdin} if stdin else {}))
     assert "Traceback" not in done.stderr
     return done
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import argosy
+import warm
 from argosy.testing import LibraryServer
 from books import Book, png
 
@@ -84,8 +83,7 @@ def test_an_item_without_chapters_can_be_skipped(
 
 
 def test_the_demo_takes_an_output(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "argosy", "demo", "--output", "epubs", "--quiet"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    done = warm.run("demo", "--output", "epubs", "--quiet", cwd=tmp_path)
     assert done.returncode == 2
     assert "epubs" in done.stderr
     assert "did you mean" in done.stderr

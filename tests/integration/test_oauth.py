@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import argosy
+import warm
 from argosy.errors import LoginFailed, SessionInDoubt
 from servers.oauth_server import DEVICE, SECRET, OAuthServer
 from servers.trip import SPREADS, Trip
@@ -135,12 +136,7 @@ def test_a_refresh_token_that_is_no_good_ends_the_run(trip: Trip, server: OAuthS
     with pytest.raises(LoginFailed, match="invalid_grant"):
         trip.run(strategy="threads", max_workers=8)
     assert server.seen["unknown"] == 1, "it is sent once, not once for each thread"
-    done = subprocess.run(
-        [sys.executable, "-m", "argosy", "status", str(trip.file)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = warm.run("status", str(trip.file))
     assert "not-a-token" not in done.stdout + done.stderr
 
 
@@ -217,13 +213,7 @@ def test_a_device_code_is_entered_once(trip: Trip, server: OAuthServer, client: 
     del trip.auth["refresh_token"]
     if client == "public":
         del trip.auth["client_secret"]
-    refused = subprocess.run(
-        [sys.executable, "-m", "argosy", "download", str(trip.file), "--quiet"],
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    refused = warm.run("download", str(trip.file), "--quiet")
     assert (refused.returncode, "argosy login" in refused.stderr) == (3, True), refused.stderr
 
     def enter() -> None:
@@ -245,20 +235,10 @@ def test_a_device_code_is_entered_once(trip: Trip, server: OAuthServer, client: 
 def test_logging_out_ends_the_session_at_the_server(trip: Trip, server: OAuthServer) -> None:
     trip.items = 2
     trip.run()
-    done = subprocess.run(
-        [sys.executable, "-m", "argosy", "logout", str(trip.file)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = warm.run("logout", str(trip.file))
     assert done.returncode == 0, done.stderr
     assert all(token.revoked for token in server.state.tokens)
-    again = subprocess.run(
-        [sys.executable, "-m", "argosy", "status", str(trip.file)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    again = warm.run("status", str(trip.file))
     assert "session" not in again.stdout.replace("no session", "")
 
 
@@ -281,6 +261,4 @@ def at_a_terminal(command: list[str]) -> tuple[int, str]:
 
 
 def login(trip: Trip) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "argosy", "login", str(trip.file)], capture_output=True, text=True, check=False
-    )
+    return warm.run("login", str(trip.file))

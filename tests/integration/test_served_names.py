@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 
 import argosy
 import processes
+import warm
 from argosy.testing import Fault, LibraryServer
 from voyage import Voyage, run_urls
 
@@ -42,14 +41,12 @@ def files(voyage: Voyage) -> dict[str, int]:
 def test_on_the_command_line(tmp_path: Path, library_server: Any) -> None:
     server: LibraryServer = library_server(discipline="open", faults=[called("/files/7", "Moby Dick.pdf")])
     urls = [server.url_for("/files/7?size=70"), server.url_for("/files/8.bin?size=80")]
-    command = [sys.executable, "-m", "argosy", "download", *urls, "--directory", "library", "--quiet"]
+    command = ["download", *urls, "--directory", "library", "--quiet"]
     for arguments, names in (
         ([], {"7", "8.bin"}),
         (["--content-disposition"], {"7", "8.bin", "Moby Dick.pdf"}),
     ):
-        done = subprocess.run(
-            [*command, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-        )
+        done = warm.run(*command, *arguments, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
         assert {p.name for p in (tmp_path / "library").iterdir()} == {".argosy", *names}
 

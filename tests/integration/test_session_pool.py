@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -29,8 +28,7 @@ STRATEGIES = [
 
 def command(voyage: Voyage, name: str) -> subprocess.CompletedProcess[str]:
     """Run a command on the configuration."""
-    line = [sys.executable, "-m", "argosy", name, str(voyage.file)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    return voyage.argosy(name, str(voyage.file))
 
 
 # -- the work is spread

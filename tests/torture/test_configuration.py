@@ -65,8 +65,7 @@ def test_a_configuration_that_is_none(set_sail: SetSail, text: str) -> None:
     voyage = set_sail(items=1)
     path = voyage.root / "broken.json"
     path.write_text(text, "utf-8")
-    command = [sys.executable, "-m", "argosy", "download", str(path)]
-    ended(subprocess.run(command, capture_output=True, text=True, check=False), 2, "broken.json")
+    ended(voyage.argosy("download", str(path)), 2, "broken.json")
 
 
 @pytest.mark.torture(51)

@@ -9,7 +9,6 @@ The sample is the same each time, unless ``ARGOSY_TORTURE_SEED`` chooses another
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import re
@@ -17,7 +16,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -30,6 +28,7 @@ from argosy.testing import LibraryServer
 from hazards import TOKEN
 from missing import need
 from voyage import Voyage, set_out
+from warm import Warm
 
 SECONDS = os.environ.get("ARGOSY_TORTURE_SECONDS", "25")
 SEED = int(os.environ.get("ARGOSY_TORTURE_SEED", "67"))
@@ -62,61 +61,33 @@ FAULTS = {
 }
 
 
-class Warm:
-    """Runs ``argosy`` in children of one process in which everything is imported."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).parent.parent / "warm.py")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
-
-    def close(self) -> None:
-        with self._process:
-            self._process.stdin.close()  # type: ignore[union-attr]  # it is a pipe
-
-    def _order(self, **order: object) -> None:
-        print(json.dumps(order), file=self._process.stdin, flush=True)
-
-    def _answer(self) -> int:
-        return int(self._process.stdout.readline())  # type: ignore[union-attr]  # it is a pipe
-
-    def up(self, voyage: Voyage) -> None:
-        """Import what a run needs by running it here."""
-        self._order(warm=True, arguments=["download", str(voyage.file)])
-        assert self._answer() == 0
-
-    def run(self, voyage: Voyage, *strace: str) -> tuple[int, str]:
-        """Run a voyage, under ``strace`` where it is given options; return the exit code and what was shown."""
-        shown = self._root / "shown"
-        self._order(arguments=["download", str(voyage.file)], shown=str(shown))
-        pid = self._answer()
-        tracer = None
-        if strace:
-            command = ["strace", "-f", "-p", str(pid), *strace]
-            tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-            assert tracer.stderr is not None
-            attached = tracer.stderr.readline()
-            if "attached" not in attached:
-                os.kill(pid, signal.SIGKILL)
-                self._answer()
-                tracer.communicate()
-                pytest.skip(f"strace cannot trace here: {attached.strip()}")
-        os.kill(pid, signal.SIGCONT)
-        patience = threading.Timer(PATIENCE, os.kill, (pid, signal.SIGKILL))
-        patience.start()
-        code = self._answer()
-        patience.cancel()
-        if tracer is not None:
+def run(warm: Warm, voyage: Voyage, *strace: str) -> tuple[int, str]:
+    """Run a voyage, under ``strace`` where it is given options; return the exit code and what was shown."""
+    command = warm.start("download", str(voyage.file), stopped=bool(strace))
+    tracer = None
+    if strace:
+        traced = ["strace", "-f", "-p", str(command.pid), *strace]
+        tracer = subprocess.Popen(traced, stderr=subprocess.PIPE, text=True)
+        assert tracer.stderr is not None
+        attached = tracer.stderr.readline()
+        if "attached" not in attached:
+            command.kill()
             tracer.communicate()
-        return code, shown.read_text("utf-8", "replace")
+            pytest.skip(f"strace cannot trace here: {attached.strip()}")
+        command.send_signal(signal.SIGCONT)
+    patience = threading.Timer(PATIENCE, command.kill)
+    patience.start()
+    out, err = command.communicate()
+    patience.cancel()
+    if tracer is not None:
+        tracer.communicate()
+    return command.wait(), out + err
 
 
 @pytest.fixture
-def warm(tmp_path: Path) -> Iterator[Warm]:
+def warm() -> Iterator[Warm]:
     need("strace")
-    made = Warm(tmp_path)
+    made = Warm()  # its own: a run is to have run in it, so that none of its children imports anything
     yield made
     made.close()
 
@@ -178,10 +149,10 @@ def test_every_call_fails_once(
     warm: Warm, tmp_path: Path, library_server: type[LibraryServer], store: str
 ) -> None:
     server = library_server(discipline="revoke")
-    warm.up(small(tmp_path / "warm", server, store))
+    warm.run_here("download", str(small(tmp_path / "warm", server, store).file))
     trace = tmp_path / "trace"
-    code, shown = warm.run(
-        small(tmp_path / "counted", server, store), "-o", str(trace), "-e", f"trace={','.join(FAULTS)}"
+    code, shown = run(
+        warm, small(tmp_path / "counted", server, store), "-o", str(trace), "-e", f"trace={','.join(FAULTS)}"
     )
     assert code == 0, shown
     calls = calls_of(trace)
@@ -200,11 +171,18 @@ def test_every_call_fails_once(
         root = tmp_path / "voyage"
         voyage = small(root, server, store)
         server.reset_stats()
-        code, shown = warm.run(
-            voyage, "-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={k}"
+        code, shown = run(
+            warm,
+            voyage,
+            "-o",
+            os.devnull,
+            "-e",
+            f"trace={call}",
+            "-e",
+            f"inject={call}:error={error}:when={k}",
         )
         wrong = what_is_wrong(voyage, code, shown)
-        again, shown_again = warm.run(voyage)
+        again, shown_again = run(warm, voyage)
         if again or voyage.wrong():
             wrong.append(f"the next run ended with {again}, {voyage.wrong()}, and said: {shown_again}")
         if server.stats().replaced_tokens_sent:

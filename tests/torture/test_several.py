@@ -69,9 +69,9 @@ def test_status_names_who_is_at_work(set_sail: SetSail) -> None:
 
 
 def _at_work(voyage: Voyage, word: str = "at work") -> list[str]:
-    command = [sys.executable, "-m", "argosy", "status", str(voyage.library)]
-    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    return [line for line in text.splitlines() if line.startswith(word)]
+    done = voyage.argosy("status", str(voyage.library))
+    assert done.returncode == 0, done.stderr
+    return [line for line in done.stdout.splitlines() if line.startswith(word)]
 
 
 @pytest.mark.torture(63)

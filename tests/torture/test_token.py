@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -125,12 +123,7 @@ def test_a_lost_answer_where_nobody_may_log_in(set_sail: SetSail) -> None:
     stats = voyage.server.stats()
     assert (stats.replaced_tokens_sent, stats.logins, voyage.damaged()) == (0, 1, [])
     kept = voyage.done()
-    login = subprocess.run(
-        [sys.executable, "-m", "argosy", "login", str(voyage.file)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    login = voyage.argosy("login", str(voyage.file))
     assert login.returncode == 0, login.stderr
     assert kept <= voyage.done()
     assert (voyage.run("--quiet").returncode, voyage.wrong(), voyage.server.stats().logins) == (0, [], 2)
