@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class TooLong(Exception):  # noqa: N818 - named for what happened
+class TooLong(Exception):
     """What was called has not returned in time."""
 
 
