@@ -45,7 +45,7 @@ class RedisProcess:
     ) -> None:
         # not below the test's own folder: that of a socket or a log may be too long, or looked through by the test
         self.folder = Path(tempfile.mkdtemp(prefix="argosy-redis-"))
-        self.port = _free_port()
+        self.port = free_port()
         self._settings = settings
         self._tls = tls
         self._password = password
@@ -133,7 +133,7 @@ class RedisProcess:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port below those that the system gives to connections: nobody else has it while the server is down."""
     while True:
         port = random.randrange(20_000, 32_000)

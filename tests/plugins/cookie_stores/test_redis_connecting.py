@@ -19,7 +19,7 @@ from argosy.errors import ConfigError, StoreDamaged, StoreError
 from argosy.session.record import SessionRecord
 from argosy_plugins.cookie_stores._redis_options import Options
 from argosy_plugins.cookie_stores.redis import RedisStore
-from redis_process import EVERYTHING
+from redis_process import EVERYTHING, free_port
 
 from .conftest import OpenStore, StartRedis
 
@@ -274,7 +274,7 @@ def test_a_replica_that_takes_the_primarys_place_leaves_doubt(
 
 
 def test_a_part_of_a_cluster_is_refused(start_redis: StartRedis, open_redis: OpenStore) -> None:
-    server = start_redis("--cluster-enabled", "yes")
+    server = start_redis("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
     with pytest.raises(StoreError, match="a part of a Redis Cluster") as error:
         open_redis(server).read("default")
     assert error.value.hint
