@@ -13,9 +13,11 @@ from argosy.testing import LibraryServer
 from books import Book, png
 
 
-def serve(root: Path, start: Callable[..., LibraryServer]) -> tuple[LibraryServer, dict[str, Any]]:
-    """Serve two books and a leaflet; return the server, and a configuration that downloads them as EPUBs."""
-    for number in (1, 2):
+def serve(
+    root: Path, start: Callable[..., LibraryServer], books: int = 2
+) -> tuple[LibraryServer, dict[str, Any]]:
+    """Serve books and a leaflet; return the server, and a configuration that downloads them as EPUBs."""
+    for number in range(1, books + 1):
         folder = root / "shelf" / f"b{number}"
         (folder / "img").mkdir(parents=True)
         (folder / "1.html").write_text(
@@ -27,11 +29,8 @@ def serve(root: Path, start: Callable[..., LibraryServer]) -> tuple[LibraryServe
     (root / "shelf/leaflet/l.pdf").write_bytes(b"%PDF-1.7\n")
     server = start(discipline="strict", root=root / "shelf")
     with (root / "books.jsonl").open("w") as manifest:
-        for id_, paths in {
-            "b1": ["1.html", "2.html", "img/p.png"],
-            "b2": ["1.html", "2.html", "img/p.png"],
-            "leaflet": ["l.pdf"],
-        }.items():
+        chapters = {f"b{n}": ["1.html", "2.html", "img/p.png"] for n in range(1, books + 1)}
+        for id_, paths in {**chapters, "leaflet": ["l.pdf"]}.items():
             resources = [{"url": server.url_for(f"/library/{id_}/{path}"), "path": path} for path in paths]
             manifest.write(json.dumps({"id": id_, "title": f"Title {id_}", "resources": resources}) + "\n")
     secret = root / "password"
@@ -67,6 +66,24 @@ def test_books_of_a_server_come_out_as_epubs(
     before = book.path.read_bytes()
     assert argosy.download({**config, "force_redownload": True}).counts.done == 2
     assert book.path.read_bytes() == before
+
+
+def test_a_library_of_200_books_becomes_epubs_and_archives_with_no_server_there(
+    tmp_path: Path, library_server: Callable[..., LibraryServer]
+) -> None:
+    server, config = serve(tmp_path, library_server, books=200)
+    assert argosy.download({**config, "output": "files"}).counts.done == 201
+    server.kill()
+    library = tmp_path / "library"
+    done = warm.run("output", str(library), "--output", "epub", "--output", "warc")
+    assert done.returncode == 1, done.stderr
+    assert "200 of 201 items" in done.stderr
+    assert "leaflet" in done.stderr.partition("no_chapters")[0]
+    assert {p.stem for p in library.glob("*.epub")} == {f"b{n}" for n in range(1, 201)}
+    assert len(list(library.glob("*.warc.gz"))) == 200, "an item gets all of its outputs, or none"
+    for number in (1, 77, 200):
+        assert f"Book {number}<" in Book("a book", library / f"b{number}.epub").body(1)
+    assert warm.run("verify", str(library)).returncode == 0
 
 
 def test_an_item_without_chapters_can_be_skipped(
