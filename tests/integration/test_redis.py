@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import script
 from missing import need
 from redis_process import EVERYTHING, NOTHING, RedisProcess
 from voyage import Voyage
@@ -22,26 +23,6 @@ SetSail = Callable[..., Voyage]
 StartRedis = Callable[..., RedisProcess]
 
 FOUR = {"use": "multiprocess", "processes": 4}
-
-SCRIPT = """
-import sys, threading, requests, argosy
-
-store = argosy.open_store("redis", url=sys.argv[1])
-
-def work(number):
-    with requests.Session() as session:
-        session.mount(sys.argv[2], argosy.LeasedAdapter(store))
-        for turn in range(20):
-            response = session.get(f"{sys.argv[2]}/files/script-{number}-{turn}?size=2000")
-            assert (response.status_code, len(response.content)) == (200, 2000)
-
-threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-store.close()
-"""
 
 
 @pytest.fixture
@@ -80,9 +61,8 @@ def test_processes_and_terminals_on_one_session(set_sail: SetSail, start_redis: 
     while voyage.server.stats().accepted < 2:
         assert [run.poll() for run in runs] == [None, None]
         time.sleep(0.01)
-    command = [sys.executable, "-W", "error", "-c", SCRIPT, f"redis://{server.where}", voyage.server.url]
-    script = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    assert ended(*runs, script) == [(0, "")] * 3
+    own = script.start(voyage.server.url, 20, "redis", url=f"redis://{server.where}")
+    assert ended(*runs, own) == [(0, "")] * 3
     stats = voyage.server.stats()
     assert (voyage.wrong(), len(list((voyage.root / "elsewhere").glob("item-*")))) == ([], 150)
     assert (stats.replaced_tokens_sent, stats.refused, stats.anonymous, stats.logins) == (0, 0, 0, 1)

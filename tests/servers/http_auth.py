@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections import Counter
 from typing import Any
 
 from flask import Flask, Response, redirect, request
 from flask_httpauth import HTTPBasicAuth, HTTPDigestAuth, HTTPTokenAuth
-from werkzeug.serving import WSGIRequestHandler, make_server
+
+from servers.in_thread import InThread
 
 USER, PASSWORD, TOKEN = "ada", "p\N{LATIN SMALL LETTER A WITH DIAERESIS}ss:word", "bearer-token-123456"
 
 
-class HttpAuthServer:
+class HttpAuthServer(InThread):
     """Gives ``/basic/N``, ``/digest/N``, ``/bearer/N`` and ``/key/N`` (field ``X-Api-Key``) to those who may.
 
     ``/away/SCHEME/N`` leads to the same under another name of this machine, which is another origin. `seen` counts
@@ -25,31 +25,13 @@ class HttpAuthServer:
     def __init__(self) -> None:
         self.seen: Counter[str] = Counter()
         self.tokens = {TOKEN}
-        self._server = make_server("127.0.0.1", 0, _app(self), threaded=True, request_handler=_Quiet)
-        self.port = self._server.server_port
+        super().__init__(_app(self))
         self.url = f"http://127.0.0.1:{self.port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    def __enter__(self) -> HttpAuthServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     @staticmethod
     def body(number: int) -> bytes:
         """Return the file of this number."""
         return hashlib.sha256(str(number).encode()).digest() * 300
-
-
-class _Quiet(WSGIRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log(self, *_: object, **__: object) -> None:
-        pass
 
 
 def _app(server: HttpAuthServer) -> Flask:

@@ -18,7 +18,8 @@ from authlib.oauth2.rfc6750 import BearerTokenValidator
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc8628 import DeviceAuthorizationEndpoint, DeviceCodeGrant, DeviceCredentialDict
 from flask import Flask, Response, jsonify, request
-from werkzeug.serving import WSGIRequestHandler, make_server
+
+from servers.in_thread import InThread
 
 SECRET = "client-secret-1"
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -106,7 +107,7 @@ class State:
             token.revoked |= token.family == family
 
 
-class OAuthServer:
+class OAuthServer(InThread):
     """Runs the server in threads of this process, on a free port of ``localhost``.
 
     `state.seen` counts: ``token:GRANT`` answers with tokens, ``reused`` refresh tokens that came twice, ``refused``
@@ -115,19 +116,8 @@ class OAuthServer:
 
     def __init__(self, **options: Any) -> None:
         self.state = State(**options)
-        self._app = _app(self.state, lambda: self.url)
-        self._server = make_server("127.0.0.1", 0, self._app, threaded=True, request_handler=_Quiet)
-        self.url = f"http://localhost:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    def __enter__(self) -> OAuthServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(_app(self.state, lambda: self.url))
+        self.url = f"http://localhost:{self.port}"
 
     def first_token(self, client_id: str = "argosy") -> str:
         """Return a refresh token as a person gets it from the service's page."""
@@ -145,13 +135,6 @@ class OAuthServer:
     @property
     def seen(self) -> Counter[str]:
         return self.state.seen
-
-
-class _Quiet(WSGIRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log(self, *_: object, **__: object) -> None:
-        pass
 
 
 def _body(number: int, size: int) -> bytes:

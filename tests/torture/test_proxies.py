@@ -14,10 +14,11 @@ import pytest
 import requests
 import trustme
 import urllib3
+from requests.adapters import HTTPAdapter
 
 import argosy
 from argosy.testing.contracts.waiting import wait_until, wait_until_still
-from argosy.transport.sending import through
+from argosy.transport.sending import Adapter
 from hazards import Authority, files_with
 from proxy import Proxy
 from voyage import Voyage, run_urls
@@ -141,6 +142,8 @@ def test_a_proxy_that_is_none(tmp_path: Path, value: Any, kept: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_what_is_no_http_proxy_is_refused_and_not_gone_past() -> None:
+def test_what_is_no_http_proxy_is_refused_and_not_gone_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    # what requests makes of a SOCKS proxy, where PySocks is installed: no manager for HTTP proxies
+    monkeypatch.setattr(HTTPAdapter, "proxy_manager_for", lambda *_, **__: urllib3.PoolManager())
     with pytest.raises(requests.exceptions.InvalidProxyURL, match="SOCKS"):
-        through(urllib3.PoolManager())
+        Adapter().proxy_manager_for("socks5://127.0.0.1:9")

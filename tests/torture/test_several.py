@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 
 import pytest
 
+import script
 from voyage import Voyage
 
 SetSail = Callable[..., Voyage]
-
-SCRIPT = """
-import sys, threading, requests, argosy
-
-store = argosy.open_store(sys.argv[1], path=sys.argv[2])
-
-def work(number):
-    with requests.Session() as session:
-        session.mount(sys.argv[3], argosy.LeasedAdapter(store))
-        for turn in range(25):
-            response = session.get(f"{sys.argv[3]}/files/script-{number}-{turn}?size=2000")
-            assert (response.status_code, len(response.content)) == (200, 2000)
-
-threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-"""
 
 
 @pytest.mark.torture(61)
@@ -83,18 +63,9 @@ def test_a_run_and_two_scripts_on_one_store(set_sail: SetSail, store: str) -> No
     while voyage.server.stats().accepted < 2:  # there is a session, and the run is under way
         assert process.poll() is None
         time.sleep(0.01)
-    command = [
-        sys.executable,
-        "-W",
-        "error",
-        "-c",
-        SCRIPT,
-        store,
-        str(voyage.root / "cookies"),
-        voyage.server.url,
-    ]
-    scripts = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    endings = [(script.communicate(timeout=60)[1], script.returncode) for script in scripts]
+    path = str(voyage.root / "cookies")
+    scripts = [script.start(voyage.server.url, 25, store, path=path) for _ in range(2)]
+    endings = [(own.communicate(timeout=60)[1], own.returncode) for own in scripts]
     out, err = process.communicate(timeout=60)
     assert (out, err, process.returncode, endings) == ("", "", 0, [("", 0)] * 2)
     stats = voyage.server.stats()

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.response import BaseHTTPResponse
 
 from argosy.contracts.cookie_store import CookieStore
@@ -23,13 +22,13 @@ from argosy.session.policy import Discipline, Policy
 from argosy.session.tokens import Tokens
 from argosy.transport.body import Body
 from argosy.transport.load import Load, MeasuredLease
-from argosy.transport.sending import POOL_CLASSES, NotSent, Sending, Watchdog, current, through
+from argosy.transport.sending import Adapter, NotSent, Sending, Watchdog, current
 
 #: Connections kept for each host; more workers than that would make new ones all the time.
 POOL_SIZE = 256
 
 
-class LeasedAdapter(HTTPAdapter):
+class LeasedAdapter(Adapter):
     """Sends each request with the session's newest token, and stores what the response replaces it with.
 
     Parameters
@@ -81,21 +80,6 @@ class LeasedAdapter(HTTPAdapter):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a LeasedAdapter is not pickled: each process makes its own on the same store")
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make the pools of connections whose bytes are counted."""
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = POOL_CLASSES
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Make the pools of connections through a proxy, counted as well.
-
-        Raises
-        ------
-        requests.exceptions.InvalidProxyURL
-            If it is a SOCKS proxy.
-        """
-        return through(super().proxy_manager_for(proxy, **kwargs))
 
     def send(
         self,

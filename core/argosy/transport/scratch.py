@@ -7,17 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.response import BaseHTTPResponse
 
 from argosy.cookies import jar
 from argosy.session.login import NewSession
 from argosy.transport.network import Network
-from argosy.transport.sending import POOL_CLASSES, through
+from argosy.transport.sending import Adapter
 from argosy.transport.session import PlainSession
 
 
-class _ScratchAdapter(HTTPAdapter):
+class _ScratchAdapter(Adapter):
     """Sends with the cookies of a jar, and puts into it what responses bring."""
 
     target: NewSession
@@ -25,15 +24,6 @@ class _ScratchAdapter(HTTPAdapter):
     def __init__(self, timeout: tuple[float, float]) -> None:
         self._timeout = timeout
         super().__init__(max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make the pools of connections that read odd headers right."""
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = POOL_CLASSES
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Make such pools through a proxy."""
-        return through(super().proxy_manager_for(proxy, **kwargs))
 
     def send(
         self,

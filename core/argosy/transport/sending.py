@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
+from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidProxyURL
 from urllib3 import ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -349,19 +350,27 @@ class _FreshTlsPool(_FreshPool, HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 
-#: For a `urllib3.PoolManager`.
-POOL_CLASSES = {"http": _FreshPool, "https": _FreshTlsPool}
+class Adapter(HTTPAdapter):
+    """A Transport Adapter whose connections know the request that is sent on them."""
 
+    _pool_classes = {"http": _FreshPool, "https": _FreshTlsPool}
 
-def through(manager: Any) -> Any:
-    """Let what manages the connections through a proxy make pools of ours; return it.
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools of connections."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pool_classes
 
-    Raises
-    ------
-    requests.exceptions.InvalidProxyURL
-        If the proxy is none that speaks HTTP: its connections are no HTTP connections, and ours would lead past it.
-    """
-    if not isinstance(manager, ProxyManager):
-        raise InvalidProxyURL("an HTTP proxy is needed; SOCKS proxies cannot be used")
-    manager.pool_classes_by_scheme = POOL_CLASSES
-    return manager
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Make the pools of connections through a proxy.
+
+        Raises
+        ------
+        requests.exceptions.InvalidProxyURL
+            If the proxy is none that speaks HTTP: its connections are no HTTP connections, and ours would lead past
+            it.
+        """
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if not isinstance(manager, ProxyManager):
+            raise InvalidProxyURL("an HTTP proxy is needed; SOCKS proxies cannot be used")
+        manager.pool_classes_by_scheme = self._pool_classes
+        return manager

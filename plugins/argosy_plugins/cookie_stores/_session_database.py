@@ -13,6 +13,7 @@ from typing import Any
 
 from argosy.errors import StoreDamaged, StoreError
 from argosy.reasons import hint_of
+from argosy_plugins.cookie_stores._private import made_private
 
 #: Stands in the file's header (``PRAGMA application_id``): "argo".
 APPLICATION = 0x6172676F
@@ -219,22 +220,11 @@ class SessionDatabase:
             )
         for path in (self.path, *(Path(f"{self.path}{suffix}") for suffix in SIDECARS)):
             try:
-                mode = stat.S_IMODE(path.stat().st_mode)
-                if not mode & 0o077:
-                    continue
-                path.chmod(0o600)
+                told = made_private(path, path.stat().st_mode, path.chmod)
             except FileNotFoundError:
                 continue
-            except OSError as error:
-                raise StoreError(
-                    f"Others may read the session in {path}, and that cannot be changed: {error.strerror}. "
-                    "The store is not used.",
-                    hint=f"Let its owner do it (chmod 600 {path}), or give the cookie store another path.",
-                ) from None
-            self._notice(
-                f"Others could use the session in {path} (mode {mode:03o}); it is yours alone again (mode 600). "
-                "If somebody may have read it, log in again: argosy login CONFIG"
-            )
+            if told is not None:
+                self._notice(f"{told} If somebody may have read it, log in again: argosy login CONFIG")
 
     def _check_header(self) -> None:
         """Look whose file it is before anything in it, or beside it, is touched."""

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from argosy_plugins.cookie_stores import _beside, _cookies_txt
 from argosy_plugins.cookie_stores._adoption import adopt
 from argosy_plugins.cookie_stores._beside import Beside
 from argosy_plugins.cookie_stores._cookies_txt import DIALECTS, NOTHING, CookiesTxt
+from argosy_plugins.cookie_stores._private import made_private
 from argosy_plugins.cookie_stores._snapshot import Snapshot, identity_of
 from argosy_plugins.cookie_stores._temporaries import Temporaries
 
@@ -309,7 +311,10 @@ class SharedJar:
                     f"The cookie store {path} is not a file, so it is not used.",
                     hint="Give the cookie store another path.",
                 )
-            self._make_private(path, fd, found)
+            if os.name == "posix":  # curl makes it with the mode that any file has
+                told = made_private(path, found.st_mode, partial(os.fchmod, fd))
+                if told is not None:
+                    self._notice(told)
             data = fresh.data()
         except FileNotFoundError:
             return None
@@ -323,23 +328,6 @@ class SharedJar:
 
     def _parse_jar(self, data: bytes) -> CookiesTxt:
         return _cookies_txt.parse(data, str(self.path))
-
-    def _make_private(self, path: Path, fd: int, found: os.stat_result) -> None:
-        """Take a file back that others may read: curl makes it with the mode that any file has."""
-        mode = stat.S_IMODE(found.st_mode)
-        if os.name != "posix" or not mode & 0o077:
-            return
-        try:
-            os.fchmod(fd, 0o600)
-        except OSError as error:
-            raise StoreError(
-                f"Others may read the session in {path}, and that cannot be changed: {error.strerror}. "
-                "The store is not used.",
-                hint=f"Let its owner do it (chmod 600 {path}), or give the cookie store another path.",
-            ) from None
-        self._notice(
-            f"Others could read the session in {path} (mode {mode:03o}); it is yours alone again (mode 600)."
-        )
 
     def _wait_until_still(self, known: Beside | None) -> Snapshot[CookiesTxt] | None:
         """Return the file another tool has written, once it does not change any more; None where it has gone."""
