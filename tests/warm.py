@@ -68,7 +68,9 @@ class Command(subprocess.Popen[str]):
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end."""
         if self.returncode is None:
-            if not select.select([self._status], [], [], timeout)[0]:
+            told = select.poll()  # select() knows no descriptors above 1023
+            told.register(self._status, select.POLLIN)
+            if not told.poll(None if timeout is None else timeout * 1000):
                 raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
             self.returncode = int(self._status.readline())
             self._status.close()
@@ -222,6 +224,11 @@ def _serve(orders: socket.socket) -> dict[str, Any] | None:
                     continue
                 pid = os.fork()
                 if pid == 0:
+                    for other in list(watched.get_map().values()):
+                        if other.fileobj is not orders:
+                            os.close(other.fd)
+                            os.close(other.data[1])
+                    orders.close()
                     _become(order, fds)
                     return order
                 if order["stopped"]:
@@ -247,7 +254,8 @@ def _become(order: Mapping[str, Any], fds: Sequence[int]) -> None:
         os.setsid()
     os.dup2(fds[0], 1)
     os.dup2(fds[1], 2)
-    os.closerange(3, 4096)
+    for fd in fds:
+        os.close(fd)
     # opened anew, as they are what the interpreter found at its start
     sys.stdout = open(1, "w", encoding=sys.stdout.encoding)  # noqa: SIM115
     sys.stderr = open(2, "w", 1, sys.stderr.encoding, "backslashreplace")  # noqa: SIM115
