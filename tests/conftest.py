@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,25 +25,6 @@ SERVER_OPTIONS |= {
     "headers",
     "password",
 }
-
-
-#: Set to ``all``, every test runs; otherwise, of those marked ``sample(N)``, every N-th.
-SAMPLE = "ARGOSY_SAMPLE"
-
-
-#: What is sampled where a test has no mark of its own: folders whose tests start processes, by the share that runs.
-SHARES = {"torture": 3, "contracts": 3, "integration": 3, "model": 2}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out, always the same, what is too much for every run: all cases of suites whose rules others meet too."""
-    if os.environ.get(SAMPLE) == "all":
-        return
-    for item in items:
-        marker = item.get_closest_marker("sample")
-        share = marker.args[0] if marker is not None else SHARES.get(item.path.parent.name, 1)
-        if zlib.crc32(item.nodeid.encode()) % share:
-            item.add_marker(pytest.mark.skip(reason=f"a sample of these runs; {SAMPLE}=all runs all"))
 
 
 @pytest.fixture(autouse=True)

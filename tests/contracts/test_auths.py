@@ -22,8 +22,6 @@ from argosy_plugins.auth.oauth2 import OAuth2Auth
 from servers.http_auth import PASSWORD, TOKEN, USER, HttpAuthServer
 from servers.oauth_server import SECRET, OAuthServer
 
-pytestmark = pytest.mark.sample(3)  # see tests/conftest.py
-
 
 def secret(tmp_path: Path, value: str) -> dict[str, str]:
     """Put a secret into a file."""

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from argosy.session.keys import new_key
 from argosy.testing.contracts.cookie_store import CookieStoreContract
 from argosy.testing.contracts.store_holds import HoldRules
@@ -37,7 +35,6 @@ class TestSqliteStore(CookieStoreContract):
         return [tmp_path / "cookies.sqlite"]
 
 
-@pytest.mark.sample(4)
 class TestNetscapeStore(CookieStoreContract):
     plugin = NetscapeStore
 
@@ -57,7 +54,6 @@ class EncryptedStoreContract(RecordRules, HoldRules, SurvivalRules):
         return {"encrypt": {"file": key.name}}
 
 
-@pytest.mark.sample(4)
 class TestEncryptedJsonFileStore(EncryptedStoreContract):
     plugin = JsonFileStore
 
@@ -65,7 +61,6 @@ class TestEncryptedJsonFileStore(EncryptedStoreContract):
         return [tmp_path / "cookies.json"]
 
 
-@pytest.mark.sample(4)
 class TestEncryptedSqliteStore(EncryptedStoreContract):
     plugin = SqliteStore
 

@@ -6,14 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from argosy.testing.contracts.observer import ObserverContract
 from argosy_plugins.observers.json_lines import JsonLinesObserver
 from argosy_plugins.observers.log import LogObserver
 from argosy_plugins.observers.progress import ProgressObserver
-
-pytestmark = pytest.mark.sample(2)  # see tests/conftest.py
 
 
 class TestJsonLines(ObserverContract):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import pytest
-
 from argosy.testing.contracts.collecting_output import CollectingOutputContract
 from argosy.testing.contracts.output import OutputContract
 from argosy_plugins.outputs.cbz import CbzOutput
@@ -14,8 +12,6 @@ from argosy_plugins.outputs.files import FilesOutput
 from argosy_plugins.outputs.index import IndexOutput
 from argosy_plugins.outputs.warc import WarcOutput
 from argosy_plugins.outputs.zip import ZipOutput
-
-pytestmark = pytest.mark.sample(2)  # see tests/conftest.py
 
 
 class TestFiles(OutputContract):

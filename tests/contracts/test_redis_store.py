@@ -20,8 +20,6 @@ from argosy_plugins.cookie_stores.redis import RedisStore
 from missing import need
 from redis_process import RedisProcess
 
-pytestmark = pytest.mark.sample(3)  # see tests/conftest.py
-
 
 class RunsOut(TapedStore):
     """A store whose holds run out on the server where they lapse."""

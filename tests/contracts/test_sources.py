@@ -7,13 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from argosy.testing.contracts.source import SourceContract
 from argosy_plugins.sources.manifest import Manifest
 from argosy_plugins.sources.urls import Urls
-
-pytestmark = pytest.mark.sample(2)  # see tests/conftest.py
 
 
 class TestUrls(SourceContract):

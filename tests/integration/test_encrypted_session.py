@@ -14,8 +14,6 @@ from argosy.session.keys import new_key
 from hazards import files_with
 from voyage import Voyage
 
-pytestmark = pytest.mark.sample(2)  # see tests/conftest.py
-
 SetSail = Callable[..., Voyage]
 
 

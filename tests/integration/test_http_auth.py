@@ -16,8 +16,6 @@ from argosy.errors import ArgosyError, ConfigError, LoginFailed, SessionLost
 from servers.http_auth import PASSWORD, TOKEN, USER, HttpAuthServer
 from servers.trip import SPREADS, Trip
 
-pytestmark = pytest.mark.sample(2)  # see tests/conftest.py
-
 SCHEMES = ("basic", "digest", "bearer", "key", "command")
 
 
@@ -76,7 +74,6 @@ def calls(root: Path) -> int:
     return len((root / "calls").read_text("utf-8"))
 
 
-@pytest.mark.sample(1)
 @pytest.mark.parametrize("spread", SPREADS)
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_50_items(sail: Any, server: HttpAuthServer, scheme: str, spread: str) -> None:
@@ -90,7 +87,6 @@ def test_50_items(sail: Any, server: HttpAuthServer, scheme: str, spread: str) -
         assert calls(trip.root) == 1
 
 
-@pytest.mark.sample(1)
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_two_terminals(sail: Any, server: HttpAuthServer, scheme: str) -> None:
     trip = sail(scheme)

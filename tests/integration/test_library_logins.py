@@ -20,8 +20,6 @@ from argosy.html_forms import parse_page
 from servers.rules import PASSWORD, USER, book
 from servers.service import Service, Tally, start
 
-pytestmark = pytest.mark.sample(2)  # see tests/conftest.py
-
 ITEMS = 50
 # the login page, and what its field for the user is called
 PAGES = {"flask_library": ("/login", "user"), "django_library": ("/accounts/login/", "username")}
@@ -121,7 +119,6 @@ def in_a_terminal(file: Path) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.sample(1)
 @pytest.mark.parametrize("auth", AUTHS)
 @pytest.mark.parametrize("strategy", ["threads", FOUR], ids=["8 threads", "4 processes"])
 def test_50_items_on_one_login(service: Named, tmp_path: Path, auth: str, strategy: Any) -> None:
@@ -133,7 +130,6 @@ def test_50_items_on_one_login(service: Named, tmp_path: Path, auth: str, strate
     assert service[1].tally() == Tally(accepted=ITEMS, logins=1, refused=0, replaced_tokens_sent=0)
 
 
-@pytest.mark.sample(1)
 @pytest.mark.parametrize("auth", AUTHS)
 def test_two_terminals_on_one_login(service: Named, tmp_path: Path, auth: str) -> None:
     file = configuration(tmp_path, service[1], AUTHS[auth](tmp_path, service), max_workers=4)

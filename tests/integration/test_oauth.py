@@ -21,8 +21,6 @@ from argosy.errors import LoginFailed, SessionInDoubt
 from servers.oauth_server import DEVICE, SECRET, OAuthServer
 from servers.trip import SPREADS, Trip
 
-pytestmark = pytest.mark.sample(2)  # see tests/conftest.py
-
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OAuthServer]:
@@ -63,7 +61,6 @@ def refreshes(server: OAuthServer) -> int:
     return server.seen["token:refresh_token"]
 
 
-@pytest.mark.sample(1)
 @pytest.mark.parametrize("spread", SPREADS)
 def test_a_refresh_token_is_exchanged_once_by_all(trip: Trip, server: OAuthServer, spread: str) -> None:
     report = trip.run(**SPREADS[spread])
@@ -73,7 +70,6 @@ def test_a_refresh_token_is_exchanged_once_by_all(trip: Trip, server: OAuthServe
     assert report.lease_used == "shared"
 
 
-@pytest.mark.sample(1)
 def test_two_terminals_exchange_it_once(trip: Trip, server: OAuthServer) -> None:
     done = trip.terminals(2)
     assert [(p.returncode, p.stderr) for p in done] == [(0, ""), (0, "")]
@@ -162,7 +158,6 @@ def test_an_authorization_server_that_is_out_of_reach_spends_nothing(trip: Trip,
     assert (trip.run().counts.done, refreshes(server), server.seen["reused"]) == (3, 1, 0)
 
 
-@pytest.mark.sample(1)
 @pytest.mark.parametrize("spread", SPREADS)
 def test_client_credentials(trip: Trip, server: OAuthServer, spread: str) -> None:
     trip.auth = by_client(server)
@@ -206,7 +201,6 @@ def test_a_program_of_ones_own(trip: Trip, server: OAuthServer) -> None:
     assert trip.run(**SPREADS["8 threads"]).refreshes == 0, "a download goes on with its session"
 
 
-@pytest.mark.sample(1)
 @pytest.mark.parametrize("client", ["argosy", "public"])
 def test_a_device_code_is_entered_once(trip: Trip, server: OAuthServer, client: str) -> None:
     trip.auth = auth(server, grant="device_code", client_id=client)

@@ -17,8 +17,6 @@ from argosy.testing import LibraryServer
 from missing import need
 from voyage import Voyage
 
-pytestmark = pytest.mark.sample(2)  # see tests/conftest.py
-
 SetSail = Callable[..., Voyage]
 
 STORE = {"use": "netscape", "path": "cookies.txt"}

@@ -26,8 +26,6 @@ from argosy_plugins.cookie_stores.json_file import JsonFileStore
 from argosy_plugins.cookie_stores.memory import MemoryStore
 from argosy_plugins.cookie_stores.sqlite import SqliteStore
 
-pytestmark = pytest.mark.sample(3)  # see tests/conftest.py
-
 COOKIES = (Cookie("token", "s3cret", "library.example"),)
 RECORD = SessionRecord(
     "default",

@@ -23,8 +23,6 @@ from argosy.session.keys import Derivation, StoreKey, new_key
 from argosy.session.record import SessionRecord
 from argosy.session.sealing import PLAIN, Sealing
 
-pytestmark = pytest.mark.sample(2)  # see tests/conftest.py
-
 RECORD = SessionRecord("default", 7, (Cookie("token", "s3cret-token", "library.example"),), logins=1)
 KEY = "argosy-key-1:P7hoUdkw4qEnxXjAr8ZvdHI2hH9RMmJ0p5RQqbpjzR4"
 

@@ -22,8 +22,6 @@ from argosy_plugins.auth.form_login import FormLogin
 from servers.rules import KEY, PASSWORD, USER
 from servers.service import Service, start
 
-pytestmark = pytest.mark.sample(2)  # see tests/conftest.py
-
 TOTP = {"totp": {"env": "KEY"}}
 PROMPT = {"one_time": {"prompt": "Code"}}
 

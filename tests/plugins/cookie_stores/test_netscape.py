@@ -29,8 +29,6 @@ from cookies_txt import (
     write,
 )
 
-pytestmark = pytest.mark.sample(2)  # see tests/conftest.py
-
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

@@ -23,8 +23,6 @@ from redis_process import EVERYTHING, free_port
 
 from .conftest import OpenStore, StartRedis
 
-pytestmark = pytest.mark.sample(3)  # see tests/conftest.py
-
 RECORD = SessionRecord("default", 1, (Cookie("token", "s3cret", "library.example"),), logins=1)
 PASSWORD = "correct-horse"
 

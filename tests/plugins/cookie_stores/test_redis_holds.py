@@ -33,8 +33,6 @@ from redis_process import RedisProcess
 
 from .conftest import OpenStore, StartRedis
 
-pytestmark = pytest.mark.sample(2)  # see tests/conftest.py
-
 RECORD = SessionRecord(SESSION, 1, (Cookie("token", "first", "library.example"),), logins=1)
 
 

@@ -22,8 +22,6 @@ from redis_process import EVERY_SECOND, EVERYTHING, NOTHING
 
 from .conftest import OpenStore, StartRedis
 
-pytestmark = pytest.mark.sample(3)  # see tests/conftest.py
-
 RECORD = SessionRecord("default", 1, (Cookie("token", "s3cret", "library.example"),), logins=1)
 URL = "https://library.example/books/1"
 
