@@ -99,7 +99,7 @@ class FileLock:
         self.path = path
 
     def __del__(self) -> None:
-        self._close()
+        self.close()
 
     def acquire(self, *, wait: bool = True) -> bool:
         """Take the lock; return False only where another process holds it and `wait` is false.
@@ -112,7 +112,7 @@ class FileLock:
         try:
             while True:
                 if self._fd is not None and self._pid != os.getpid():
-                    self._close()  # after a fork both processes have it, and it would keep neither out
+                    self.close()  # after a fork both processes have it, and it would keep neither out
                 if self._fd is None:
                     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
                     self._fd, self._pid = os.open(self.path, flags, 0o600), os.getpid()
@@ -120,14 +120,14 @@ class FileLock:
                 if self._is_current(self._fd):
                     self._held = True
                     return True
-                self._close()  # somebody removed the file meanwhile: a lock on it protects nothing
+                self.close()  # somebody removed the file meanwhile: a lock on it protects nothing
         except BlockingIOError:
             return False
         except (KeyboardInterrupt, SystemExit):
-            self._close()  # of a signal's handler: it may have come after the lock
+            self.close()  # of a signal's handler: it may have come after the lock
             raise
         except OSError as error:
-            self._close()  # or a lock that nobody knows of would keep everybody out
+            self.close()  # or a lock that nobody knows of would keep everybody out
             raise StoreError(
                 f"The lock file {self.path} cannot be used: {error.strerror}.",
                 hint=hint_of(error, "Put the cookie store on a local disk that you can write to."),
@@ -140,9 +140,10 @@ class FileLock:
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
             except OSError:
-                self._close()  # that frees it, too
+                self.close()  # that frees it, too
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close the file, which frees the lock; the next acquire opens it again."""
         self._held = False
         fd, self._fd = self._fd, None
         if fd is not None:
@@ -195,8 +196,13 @@ class _Waiting:
         self._pid = 0
 
     def __del__(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, which says that this process does not wait."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
 
     def anybody(self) -> bool:
         """Return whether another process waits."""
@@ -264,6 +270,16 @@ class HostLock:
             self._threads.release()
             return None
         return once(self._release)
+
+    def close(self) -> None:
+        """Close its files, unless somebody of this process has it; the next acquire opens them again."""
+        if self._threads.acquire(wait=False):
+            try:
+                self._file.close()
+                if self._waiting is not None:
+                    self._waiting.close()
+            finally:
+                self._threads.release()
 
     def _take(self, *, wait: bool) -> bool:
         waiting = self._waiting

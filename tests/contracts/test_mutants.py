@@ -48,6 +48,7 @@ STORES = {
             "each generation must be won by exactly one",
         ),
         ("ForgetsWhatWasLearned", "comes_back", "a record with what was learned must come back"),
+        ("ClosesNothing", "closed_it_holds", "close.. must close the files"),
         ("NeverReadsAgain", "no_lease_of_four", "."),
         ("MixesUpNames", "sessions_are_independent", "GenerationMoved"),
         ("WritesInPlace", "reader_sees_whole", "StoreDamaged"),

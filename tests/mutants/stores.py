@@ -49,6 +49,13 @@ class ForgetsWhatWasLearned(MemoryStore):
         super().write(replace(record, learned={}), expected)
 
 
+class ClosesNothing(JsonFileStore):
+    """Leaves its files open until nobody knows it any more."""
+
+    def close(self) -> None:
+        pass
+
+
 class NeverReadsAgain(JsonFileStore):
     """Keeps what it has read, whoever writes meanwhile."""
 

@@ -65,6 +65,12 @@ class StoreLocks:
             raise StoreError(f"The lock of {self.path} was not granted.")
         return release
 
+    def close(self) -> None:
+        """Close the lock files; one that is held is left to its holder."""
+        with self._mutex:
+            for lock in [*self._sessions.values(), *([self._file] if self._file else [])]:
+                lock.close()
+
     def _beside(self, suffix: str) -> Path:
         return self.path.with_name(self.path.name + suffix)
 

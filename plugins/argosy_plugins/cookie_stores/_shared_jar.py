@@ -68,6 +68,11 @@ class SharedJar:
         self._synced: object = None
         self._settled: Snapshot[CookiesTxt] | None = None  # the file that was looked at under the lock
 
+    def close(self) -> None:
+        """Remove what was made ahead."""
+        for temporaries in self._temporaries:
+            temporaries.close()
+
     def peek(self) -> Beside | None:
         """Return what is known, without a lock; None where a closer look is needed."""
         try:

@@ -63,6 +63,10 @@ class Temporaries:
             while len(self._ready) < AHEAD:
                 self._ready.append(self.make())
 
+    def close(self) -> None:
+        """Remove those that were made ahead."""
+        _remove(self._ready)
+
     def _tidy(self) -> None:
         """Remove what processes that were killed have left."""
         for path in self._path.parent.glob(f"{self._prefix}*-*.tmp"):

@@ -107,6 +107,13 @@ class JsonFileStore(CookieStore):
         self._sync_files()
         self._synced = snapshot  # as long as it is kept, no other version has its inode
 
+    def close(self) -> None:
+        """Close the files; a session that somebody still holds is left to them."""
+        self._snapshot = self._synced = None
+        self._outdated.clear()
+        self._temporaries.close()
+        self._locks.close()
+
     def _sync_files(self) -> None:
         for path in (self.path, self.path.parent):
             try:

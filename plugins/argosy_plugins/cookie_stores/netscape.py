@@ -125,6 +125,15 @@ class NetscapeStore(CookieStore):
         for jar in jars:
             jar.sync()
 
+    def close(self) -> None:
+        """Close the files; a session that somebody still holds is left to them."""
+        with self._mutex:
+            jars = list(self._jars.values())
+            self._jars.clear()
+        for jar in jars:
+            jar.close()
+        self._locks.close()
+
     def _jar(self, session: str) -> SharedJar:
         with self._mutex:
             jar = self._jars.get(session)

@@ -110,8 +110,9 @@ class SqliteStore(CookieStore):
         self._database.sync()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the files; a session that somebody still holds is left to them."""
         self._database.close()
+        self._locks.close()
 
     def _row(self, record: SessionRecord) -> tuple[int, str, str]:
         """Return what is kept of a record, read back before anything is replaced by it."""

@@ -13,7 +13,8 @@ from argosy.cookies.cookie import Cookie
 from argosy.errors import GenerationMoved
 from argosy.session.header_token import HeaderToken
 from argosy.session.record import Holder, SessionRecord, Status
-from argosy.testing.contracts.store_processes import SESSION
+from argosy.testing.contracts.plugin_suite import open_files
+from argosy.testing.contracts.store_processes import SESSION, StoreRecipe
 from argosy.testing.contracts.store_suite import StoreSuite
 from argosy.testing.contracts.waiting import Thread
 
@@ -52,6 +53,29 @@ def _records() -> dict[str, SessionRecord]:
 
 class RecordRules(StoreSuite):
     """What is written comes back, and only the holder of the newest generation replaces it."""
+
+    def test_closed_it_holds_nothing(self, recipe: StoreRecipe) -> None:
+        """Whoever has used it and closes it has no more open files than before: programs may open many stores."""
+
+        def use() -> CookieStore:
+            store = recipe.make()
+            record = store.read(SESSION)
+            number = record.generation if record else 0
+            release = store.acquire(SESSION)
+            store.write(SessionRecord(SESSION, number + 1), number)
+            if release is not None:
+                release()
+            store.sync()
+            store.close()
+            return store
+
+        first = use()  # what it imports, and what that keeps, is not counted
+        files = open_files()
+        second = use()
+        assert open_files() <= files, (
+            "close() must close the files and connections that were opened in its use"
+        )
+        del first, second
 
     def test_an_absent_record_is_none(self, store: CookieStore) -> None:
         """An empty store has no record and no session."""
