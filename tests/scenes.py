@@ -237,7 +237,8 @@ class Session:
     def close(self) -> None:
         for release in self.holds.values():
             release()
-        self.store.remove(self.name)
+        for store in self.cast.stores:  # each has files open for the session
+            store.remove(self.name)
 
     # -- for the senders
 

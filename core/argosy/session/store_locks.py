@@ -65,6 +65,13 @@ class StoreLocks:
             raise StoreError(f"The lock of {self.path} was not granted.")
         return release
 
+    def forget(self, session: str) -> None:
+        """Close the lock file of a session that is there no more, unless somebody holds it."""
+        with self._mutex:
+            lock = self._sessions.get(session)
+            if lock is not None:
+                lock.close()
+
     def close(self) -> None:
         """Close the lock files; one that is held is left to its holder."""
         with self._mutex:

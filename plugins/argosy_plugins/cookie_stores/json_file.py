@@ -97,6 +97,7 @@ class JsonFileStore(CookieStore):
                 self._replace(records)
         finally:
             release()
+        self._locks.forget(session)
 
     def sync(self) -> None:
         """Sync the file and its folder, unless they are as they were at the last time."""

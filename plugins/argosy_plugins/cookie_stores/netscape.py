@@ -117,6 +117,7 @@ class NetscapeStore(CookieStore):
                     jar.remove(known)
         finally:
             release()
+        self._locks.forget(session)
 
     def sync(self) -> None:
         """Sync the files and their folder, unless they are as they were at the last time."""

@@ -103,6 +103,7 @@ class SqliteStore(CookieStore):
                 self._database.scrub()
         finally:
             release()
+        self._locks.forget(session)
         self._known.pop(session, None)
 
     def sync(self) -> None:
