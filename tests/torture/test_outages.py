@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -75,13 +76,15 @@ def test_a_service_that_does_not_come_back_ends_the_run_and_nothing_is_lost(
     with pytest.raises(ServiceDown) as caught:
         argosy.download(voyage.file, Outage(voyage, voyage.server.kill, None))
     assert caught.value.host == f"127.0.0.1:{voyage.server.port}"
-    assert "Connection refused" in caught.value.cause
+    assert re.search("Connection refused|closed connection without", caught.value.cause)
     found = states(voyage)
     assert voyage.damaged() == []
     assert found.keys() == {"done", "pending"}, "what was hit by the outage is still to be done"
     assert (found["done"] >= 5, sum(found.values())) == (True, 30)
     voyage.server.start()
-    assert (voyage.run().returncode, voyage.wrong()) == (0, [])
+    del voyage.config["max_outage"]  # however slow this machine is, it is waited for
+    done = voyage.run()
+    assert (done.returncode, voyage.wrong()) == (0, []), done.stderr
 
 
 @pytest.mark.torture(31, 32)

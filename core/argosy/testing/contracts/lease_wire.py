@@ -148,11 +148,13 @@ class WireRules(StoreSuite):
         self, client_recipe: ClientRecipe, store: CookieStore, server: LibraryServer
     ) -> None:
         """At the deadline the connection is cut, and the mark stays for whoever comes next."""
-        client = Client(client_recipe, store, deadline=1.0)
+        client = Client(client_recipe, store)
         client.fetch("/files/a?size=10")
         server.change(faults=[Fault("drip_headers", path="late", seconds=0.05)])
+        hasty = Client(client_recipe, store, deadline=1.0)
         with pytest.raises(requests.RequestException):
-            client.fetch("/files/late?size=10")
+            hasty.fetch("/files/late?size=10")
+        hasty.close()
         record = store.read(SESSION)
         assert record is not None
         assert record.status is Status.IN_FLIGHT, "a deadline leaves the mark"
