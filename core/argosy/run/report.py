@@ -55,7 +55,7 @@ class Report:
     seconds
         How long it took, on the monotonic clock.
     directory
-        The target directory.
+        The target directory: an absolute path, or a URL.
     strategy_asked, strategy_used, strategy_reason
         What was asked for (None: nothing), what ran, and why another one ran.
     max_workers
@@ -81,7 +81,7 @@ class Report:
     started: float
     finished: float
     seconds: float
-    directory: Path
+    directory: str
     strategy_asked: str | None
     strategy_used: str
     strategy_reason: str | None
@@ -118,7 +118,7 @@ class Report:
             "finished": datetime.fromtimestamp(self.finished, UTC).isoformat(),
             "seconds": round(self.seconds, 3),
             "exit_code": self.exit_code,
-            "directory": str(self.directory),
+            "directory": self.directory,
             "strategy": {
                 "asked": self.strategy_asked,
                 "used": self.strategy_used,

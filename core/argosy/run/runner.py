@@ -184,6 +184,8 @@ class Run:
             if (directory / PRIVATE).is_symlink():
                 raise NotADirectoryError(errno.ENOTDIR, "it is a link, and nothing is written through one")
             StagingArea(directory).prepare()
+            if self.settings.remote is not None:
+                self.settings.remote.note(directory / PRIVATE)
         except OSError as error:
             raise disk_error(directory, error) from None
         ledger = Ledger(directory)
@@ -192,6 +194,8 @@ class Run:
                 self.settings, self.registry, self._emit, self.stop, self._redactor, self._ask
             )
             configured = [self.registry.observer(o, environment.context) for o in self.settings.observers]
+            ledger.shelf = environment.shelf
+            ledger.shelf.prepare()
         except BaseException:
             ledger.close()
             raise
@@ -203,7 +207,7 @@ class Run:
 
     def _announce(self, environment: Environment, choice: Choice) -> None:
         data = {
-            "directory": str(self.settings.directory),
+            "directory": self.settings.where,
             "strategy": choice.strategy.name,
             "max_workers": self.settings.max_workers,
             "lease": environment.pool.lease.value,
@@ -284,6 +288,7 @@ class Run:
                 return
 
     def _record(self, outcome: Outcome, ledger: Ledger, environment: Environment) -> None:
+        ledger.shelf.learn(outcome.files)
         ledger.record(outcome)
         self._bytes += outcome.bytes
         if outcome.state is State.DONE:
@@ -325,7 +330,7 @@ class Run:
             started=started,
             finished=time.time(),
             seconds=time.monotonic() - begun,
-            directory=self.settings.directory,
+            directory=self.settings.where,
             strategy_asked=choice.asked,
             strategy_used=choice.strategy.name,
             strategy_reason=choice.reason,
