@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ class ObjectStorage:
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="argosy-swift-"))
         self._process: subprocess.Popen[bytes] | None = None
-        self._ports = {kind: _free_port() for kind in ("proxy", "account", "container", "object")}
+        self._ports = {kind: free_port() for kind in ("proxy", "account", "container", "object")}
         try:
             self._prepare()
             self.start()
@@ -114,11 +115,21 @@ class ObjectStorage:
             ),
         )
 
-    def bucket(self, name: str) -> Bucket:
+    def bucket(self) -> Bucket:
         """Return a new bucket."""
-        client = self.client()
+        client, name = self.client(), f"books-{uuid.uuid4().hex[:12]}"
         client.create_bucket(Bucket=name)
         return Bucket(client, name)
+
+    def receives(self) -> bool:
+        """Return whether something is being uploaded at this moment: Swift writes to a file without a name."""
+        assert self._process is not None
+        for fd in Path(f"/proc/{self._process.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                where = str(fd.readlink())
+                if where.startswith(str(self.folder / "disks")) and where.endswith("(deleted)"):
+                    return fd.stat().st_size > 0
+        return False
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -168,12 +179,23 @@ class Bucket:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
         return sorted(entry["Key"] for page in pages for entry in page.get("Contents", ()))
 
+    def contents(self, prefix: str = "") -> dict[str, bytes]:
+        """Return everything below a prefix, by what stands behind it."""
+        return {name.removeprefix(prefix): self.read(name) for name in self.names(prefix)}
+
     def read(self, name: str) -> bytes:
         content: bytes = self._client.get_object(Bucket=self.name, Key=name)["Body"].read()
         return content
 
-    def write(self, name: str, content: bytes) -> None:
-        self._client.put_object(Bucket=self.name, Key=name, Body=content)
+    def write(self, name: str, content: bytes, mark: str = "") -> None:
+        self._client.put_object(
+            Bucket=self.name, Key=name, Body=content, Metadata={"mark": mark} if mark else {}
+        )
+
+    def mark(self, name: str) -> str | None:
+        """Return what `write` marked an object with, and nobody has written since."""
+        metadata: dict[str, str] = self._client.head_object(Bucket=self.name, Key=name)["Metadata"]
+        return metadata.get("mark")
 
     def remove(self, name: str) -> None:
         self._client.delete_object(Bucket=self.name, Key=name)
@@ -189,7 +211,7 @@ def object_storage() -> Iterator[ObjectStorage]:
         storage.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port below those that the system gives to connections: nobody else has it while the server is down."""
     while True:
         port = random.randrange(20_000, 32_000)

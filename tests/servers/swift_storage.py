@@ -9,6 +9,7 @@ from __future__ import annotations
 import configparser
 import sys
 from pathlib import Path
+from typing import Any
 
 import eventlet
 import eventlet.wsgi
@@ -37,11 +38,30 @@ def main(folder: Path) -> None:
             "log_output": False,
             "capitalize_response_headers": False,
         }
-        # an answer to HEAD that is an error breaks a connection that is kept
-        how["keepalive"] = kind != "proxy"
-        eventlet.spawn(eventlet.wsgi.server, sock, app, **how)
+        eventlet.spawn(eventlet.wsgi.server, sock, _Front(app), **how)
     print("ready", flush=True)
     eventlet.hubs.trampoline(sys.stdin.fileno(), read=True)
+
+
+class _Front:
+    """What a front end before Swift does: an answer to HEAD ends with its head (RFC 9110 section 9.3.2).
+
+    Without a length, eventlet sends an empty chunk behind it, and strict clients take that for a broken connection.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        if environ["REQUEST_METHOD"] != "HEAD":
+            return self._app(environ, start_response)
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            if not any(name.lower() == "content-length" for name, _ in headers):
+                headers = [*headers, ("Content-Length", "0")]
+            return start_response(status, headers, *rest)
+
+        return self._app(environ, start)
 
 
 def _write_ring(folder: Path, kind: str, port: int) -> None:

@@ -35,7 +35,7 @@ class Target:
     @property
     def where(self) -> str:
         """The directory, as it is shown."""
-        return str(self.directory.absolute()) if self.remote is None else self.remote.shown
+        return str(self.directory.absolute()) if self.remote is None else self.remote.url
 
 
 def target(given: str, excluded: Sequence[str], plugin_files: Sequence[Path]) -> Target:

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from argosy.errors import ConfigError, StorageError
-from argosy.urls import redact_url
 
 #: What a URL begins with; a folder's path does not.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")
@@ -51,11 +50,6 @@ class Remote:
         return self.url.partition("://")[0]
 
     @property
-    def shown(self) -> str:
-        """The URL, as it may be shown."""
-        return redact_url(self.url)
-
-    @property
     def folder(self) -> Path:
         """The local folder of its ledger and its staging: always the same one for the same place.
 
@@ -68,7 +62,7 @@ class Remote:
         where = [self.url, *(self.options.get(key) for key in _PLACES)]
         where.append(client.get("endpoint_url") if isinstance(client, Mapping) else None)
         mark = hashlib.blake2b(json.dumps(where, default=str).encode(), digest_size=8).hexdigest()
-        name = re.sub(r"[^A-Za-z0-9]+", "-", self.shown).strip("-")[:40]
+        name = re.sub(r"[^A-Za-z0-9]+", "-", self.url).strip("-")[:40]
         return _targets() / f"{name}-{mark}"
 
     def configured(self) -> dict[str, Any]:
@@ -144,7 +138,7 @@ def recalled(url: str) -> Remote:
             found.append(remote)
     if len(found) > 1:
         raise ConfigError(
-            f"{plain.shown} is a directory at {len(found)} services that were used here.",
+            f"{plain.url} is a directory at {len(found)} services that were used here.",
             hint="Give the configuration of the download instead: it says which one is meant.",
         )
     return found[0] if found else plain

@@ -122,7 +122,7 @@ class Settings:
     @property
     def where(self) -> str:
         """The target directory, as it is shown."""
-        return str(self.directory) if self.remote is None else self.remote.shown
+        return str(self.directory) if self.remote is None else self.remote.url
 
 
 def build(document: Mapping[str, Any], registry: Registry, base: Path, path: Path | None) -> Settings:

@@ -52,7 +52,7 @@ class Broken(TransferError):
 
     def final(self) -> StorageError | TransferError:
         """Return the error once nobody tries again: of the run, unless it is about one name alone."""
-        if self.kind == "name":
+        if self.kind in ("name", "exists"):
             return TransferError(self.message, kind=self.kind, hint=self.hint)
         return StorageError(self.message, hint=self.hint)
 
@@ -70,24 +70,28 @@ def broken(where: str, error: BaseException) -> Broken:
     names = {cls.__name__ for cls in type(error).__mro__}
     number = error.errno if isinstance(error, OSError) else None
     said = _reason(error)
-    if number in (errno.ENAMETOOLONG,):
+    if number in (errno.ENOTDIR, errno.EISDIR):
+        return Broken(
+            f"{where} cannot be written: {said}.", kind="exists", hint="Move it away, then start again."
+        )
+    if number == errno.ENAMETOOLONG:
         return Broken(f"{where} cannot take the name: {said}.", kind="name")
     if names & _NO_CREDENTIALS:
         return Broken(
             f"{where} cannot be used: there are no credentials.",
-            kind="refused",
+            kind="denied",
             hint='Give key and secret in the options of "directory", or where the library looks for them.',
         )
     if "HostKeyNotVerifiable" in names:
         return Broken(
             f"{where} was not used: the host's key is not among the known ones.",
-            kind="refused",
+            kind="denied",
             hint='Log in there once with ssh, which asks about the key, or name a file of keys: "known_hosts".',
         )
     if names & {"PermissionError", "PermissionDenied", "SFTPPermissionDenied", "KeyImportError"}:
         return Broken(
             f"{where} does not permit it: {said}.",
-            kind="refused",
+            kind="denied",
             hint="Check the key or the password, and what its owner may do there: list, read and write.",
         )
     if "FileNotFoundError" in names:

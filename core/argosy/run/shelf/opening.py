@@ -67,14 +67,14 @@ def open_shelf(
             fs = cls(**options, skip_instance_cache=True)
         except TypeError as error:  # an option that the library does not know
             raise ConfigError(
-                f"The options of {remote.shown} are not what the library for {remote.protocol} takes: {scrub(str(error))}."
+                f"The options of {remote.url} are not what the library for {remote.protocol} takes: {scrub(str(error))}."
             ) from None
         fs.dircache.use_listings_cache = False
         return fs
 
     root = str(cls._strip_protocol(remote.url))
     return RemoteShelf(
-        remote.shown, remote.protocol, root, connect, str(directory), patience or Patience(), scrub
+        remote.url, remote.protocol, root, connect, str(directory), patience or Patience(), scrub
     )
 
 

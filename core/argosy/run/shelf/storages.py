@@ -172,7 +172,7 @@ class Uploader:
     def _put_and_rename(self, fs: Any, file: Path, path: str, *, new: bool) -> None:
         folder = posixpath.dirname(path)
         temporary = posixpath.join(folder, f".argosy-{self._short(path)}.part")
-        fs.makedirs(folder, exist_ok=True)
+        _make_folder(fs, folder)
         try:
             fs.put_file(str(file), temporary)  # over what an upload left that was cut off
             _check_size(fs, file, temporary)
@@ -188,6 +188,31 @@ class Uploader:
     def _short(self, path: str) -> str:
         text = f"{self._mark}\n{path}".encode("utf-8", "surrogatepass")
         return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
+def _make_folder(fs: Any, folder: str) -> None:
+    """Make a folder and those above it.
+
+    Raises
+    ------
+    NotADirectoryError
+        If there is something else in the place of one of them.
+    """
+    try:
+        fs.makedirs(folder, exist_ok=True)
+    except Exception:  # each library has its own
+        while folder not in ("", "/"):
+            if _is_file(fs, folder):
+                raise NotADirectoryError(errno.ENOTDIR, "a file stands where a folder should be") from None
+            folder = posixpath.dirname(folder)
+        raise
+
+
+def _is_file(fs: Any, path: str) -> bool:
+    try:
+        return bool(fs.info(path)["type"] == "file")
+    except Exception:  # each library has its own for what is not there
+        return False
 
 
 def _check_size(fs: Any, file: Path, path: str) -> None:

@@ -1,0 +1,144 @@
+"""Results on another machine, through a real OpenSSH server: the same promises as on a local disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from missing import need
+from ssh_server import SshServer, ssh_server
+from voyage import Voyage
+
+SetSail = Callable[..., Voyage]
+
+pytestmark = pytest.mark.sample(1)
+
+
+@dataclass
+class Sent:
+    """A download whose results go to another machine: a folder that an SSH server shows."""
+
+    voyage: Voyage
+    folder: Path
+
+    def wrong(self, *, half_done: bool = False) -> list[str]:
+        """Return what is not as it must be there; half done, parts of uploads may lie beside."""
+        found = {str(p.relative_to(self.folder)): p for p in self.folder.rglob("*") if p.is_file()}
+        if half_done:
+            found = {name: path for name, path in found.items() if not path.name.startswith(".argosy-")}
+        wanted = {e.name: e.sha256 for e in self.voyage.expected}
+        digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in found.items()}
+        missing = [] if half_done else [name for name in wanted if name not in found]
+        return [*missing, *(name for name in found if digests[name] != wanted.get(name))]
+
+
+Send = Callable[..., Sent]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SshServer]:
+    need("/usr/sbin/sshd", "ssh-keygen")
+    with ssh_server() as running:
+        yield running
+
+
+@pytest.fixture
+def send(server: SshServer, set_sail: SetSail, tmp_path: Path) -> Send:
+    """Set sail for a folder of the server: options are those of `set_sail`."""
+
+    def start(**options: Any) -> Sent:
+        name = f"{tmp_path.name}-{os.getpid()}"
+        directory = {"url": f"{server.url}/{name}", "options": server.options}
+        given = {"items": 4, "discipline": "revoke", "size": 30_000, "max_workers": 4, **options}
+        return Sent(set_sail(directory=directory, **given), server.files / name)
+
+    return start
+
+
+def test_a_download_a_rerun_and_a_look(send: Send) -> None:
+    sent = send(items=12)
+    voyage, url = sent.voyage, sent.voyage.config["directory"]["url"]
+    done = voyage.run("--quiet")
+    assert (done.returncode, done.stderr, sent.wrong()) == (0, "", [])
+    seen = voyage.server.stats().requests
+    assert voyage.run("--quiet").returncode == 0
+    assert voyage.server.stats().requests == seen
+    assert voyage.server.stats().replaced_tokens_sent == 0
+    (sent.folder / voyage.expected[0].name).write_bytes(bytes(30_000))
+    (sent.folder / voyage.expected[1].name).unlink()
+    found = voyage.argosy("verify", url, "--requeue")
+    assert (found.returncode, "2 items damaged" in found.stderr) == (1, True), found.stderr
+    assert voyage.run("--quiet").returncode == 0
+    assert sent.wrong() == []
+    seen = voyage.server.stats().requests
+    assert voyage.argosy("output", url, "--output", "zip").returncode == 0
+    assert voyage.server.stats().requests == seen
+    assert len(list(sent.folder.glob("*.zip"))) == 12
+    assert "directory  sftp://***@127.0.0.1" in voyage.argosy("status", url).stdout
+
+
+def test_in_worker_processes(send: Send) -> None:
+    sent = send(items=6, strategy={"use": "multiprocess", "processes": 2})
+    done = sent.voyage.run("--quiet")
+    assert (done.returncode, sent.wrong()) == (0, []), done.stderr
+
+
+def test_killed_in_the_middle_of_uploads(send: Send) -> None:
+    sent = send(items=6, size=3_000_000)
+    kills = 0
+    for _ in range(3):
+        process = sent.voyage.start("--quiet")
+        while process.poll() is None and not list(sent.folder.glob("*/.argosy-*.part")):
+            time.sleep(0.001)
+        process.kill()
+        process.communicate(timeout=60)
+        kills += process.returncode != 0
+        assert sent.wrong(half_done=True) == []
+    assert kills > 0
+    last = sent.voyage.run("--quiet")
+    assert (last.returncode, last.stderr, sent.wrong()) == (0, "", [])
+
+
+def test_what_is_not_ours_stays_unless_it_is_forced(send: Send) -> None:
+    sent = send()
+    path = sent.folder / sent.voyage.expected[1].name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"somebody else's")
+    assert sent.voyage.run("--quiet").returncode == 1
+    assert path.read_bytes() == b"somebody else's"
+    assert sent.voyage.run("--quiet", "--force").returncode == 0
+    assert sent.wrong() == []
+
+
+def test_a_folder_in_the_way_and_a_file_where_a_folder_should_be(send: Send) -> None:
+    sent = send()
+    (sent.folder / sent.voyage.expected[0].name).mkdir(parents=True)
+    (sent.folder / sent.voyage.expected[1].name).parent.write_bytes(b"a file")
+    done = sent.voyage.run("--quiet")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+    shown = sent.voyage.argosy("status", str(sent.voyage.file)).stdout
+    assert shown.count("\nfailed item-") == 2
+
+
+def test_a_host_whose_key_is_not_known_is_sent_nothing(send: Send, tmp_path: Path) -> None:
+    sent = send()
+    (tmp_path / "nobody").write_text("")
+    sent.voyage.config["directory"]["options"]["known_hosts"] = str(tmp_path / "nobody")
+    done = sent.voyage.run("--quiet")
+    assert (done.returncode, "the host's key is not among the known ones" in done.stderr) == (5, True)
+    assert not sent.folder.exists()
+
+
+def test_a_user_who_is_not_let_in(send: Send, server: SshServer) -> None:
+    sent = send()
+    sent.voyage.config["directory"]["options"]["client_keys"] = [str(server.folder / "host")]
+    done = sent.voyage.run("--quiet")
+    assert (done.returncode, "does not permit it" in done.stderr) == (5, True), done.stderr
+    assert "Traceback" not in done.stderr
