@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from argosy.errors import ConfigError
 from argosy.run.shelf.contract import Patience, Shelf
 from argosy.run.shelf.local import LocalShelf
 from argosy.secrets import Secret
@@ -62,13 +61,8 @@ def open_shelf(
     options = {**_of_url(cls, remote.url), **defaults(remote.protocol, resolved)}
 
     def connect() -> Any:
-        try:
-            # neither instances nor listings are shared with anybody: what others did meanwhile is to be seen
-            fs = cls(**options, skip_instance_cache=True)
-        except TypeError as error:  # an option that the library does not know
-            raise ConfigError(
-                f"The options of {remote.url} are not what the library for {remote.protocol} takes: {scrub(str(error))}."
-            ) from None
+        # neither instances nor listings are shared with anybody: what others did meanwhile is to be seen
+        fs = cls(**options, skip_instance_cache=True)
         fs.dircache.use_listings_cache = False
         return fs
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from argosy.errors import ArgosyError, TransferError
+from argosy.errors import ArgosyError, ConfigError, TransferError
 from argosy.model import KeptFile, Product
 from argosy.run.retrying import Retries
 from argosy.run.shelf.contract import Patience, Standing, digest_of, foreign
@@ -248,6 +248,8 @@ class RemoteShelf:
             except ArgosyError:
                 raise
             except Exception as error:  # of a library that may raise anything
+                if not self._reached and isinstance(error, TypeError | ValueError):
+                    raise self._misconfigured(error) from None
                 cause = broken(where, error)
                 self._drop(fs)
             else:
@@ -255,6 +257,13 @@ class RemoteShelf:
                 return result
             cause.message, cause.args = self._scrub(cause.message), (self._scrub(cause.message),)
             self._wait(retries, cause)
+
+    def _misconfigured(self, error: Exception) -> ConfigError:
+        said = self._scrub(str(error)).rstrip(". ")
+        return ConfigError(
+            f"The options of {self._shown} are not what the library for {self._protocol} takes: {said}.",
+            hint="They stand under its own names in directory.options of the configuration.",
+        )
 
     def _wait(self, retries: Retries, cause: Broken) -> None:
         try:
