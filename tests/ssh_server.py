@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from object_storage import free_port
+from processes import descendants, kill
 
 #: Where Debian puts it; it wants to be started by its whole path.
 PROGRAM = "/usr/sbin/sshd"
@@ -86,11 +87,14 @@ class SshServer:
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """Kill it; what serves connections that are open goes on."""
+        """Kill it, and what serves the connections that are open."""
         if self._process is not None:
+            below = descendants(self._process.pid)
             self._process.kill()
             self._process.wait(PATIENCE)
             self._process = None
+            for pid in below:
+                kill(pid)
 
     def log(self) -> str:
         return (self.folder / "log").read_text("utf-8", "replace")

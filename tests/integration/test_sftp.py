@@ -16,7 +16,7 @@ import argosy
 from argosy.run.report import Report
 from missing import need
 from ssh_server import SshServer, ssh_server
-from voyage import Voyage
+from voyage import Voyage, after
 
 SetSail = Callable[..., Voyage]
 
@@ -109,6 +109,23 @@ def test_killed_in_the_middle_of_uploads(send: Send) -> None:
         assert sent.wrong(half_done=True) == []
     assert kills > 0
     assert (sent.download().counts.left, sent.wrong()) == (0, [])
+
+
+def test_a_server_that_goes_away_and_comes_back_is_waited_for(send: Send, server: SshServer) -> None:
+    sent = send(items=10)
+    notices: list[str] = []
+
+    def on_event(event: Any) -> None:
+        kill(event)
+        if event.kind == "run.notice" and "cannot be reached" in event.data["message"]:
+            notices.append(event.data["message"])
+            if len(notices) == 1:
+                server.start()
+
+    kill = after(3, server.kill)
+    report = argosy.download(sent.voyage.file, on_event)
+    assert (report.counts.done, report.counts.failed, sent.wrong()) == (10, 0, [])
+    assert notices
 
 
 def test_what_is_not_ours_stays_unless_it_is_forced(send: Send) -> None:
