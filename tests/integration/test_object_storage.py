@@ -123,6 +123,7 @@ def test_worker_processes_resolve_the_secret_by_themselves(store: Store) -> None
     assert (stored.download().counts.skipped, stored.requests) == (8, seen)
 
 
+@pytest.mark.torture(69)
 def test_killed_in_the_middle_of_uploads(store: Store, storage: ObjectStorage) -> None:
     stored = store(items=8, size=3_000_000)
     kills = 0
@@ -139,6 +140,7 @@ def test_killed_in_the_middle_of_uploads(store: Store, storage: ObjectStorage) -
     assert [p for p in state().rglob("staging/*") if any(q.is_file() for q in p.rglob("*"))] == []
 
 
+@pytest.mark.torture(68)
 def test_a_storage_that_goes_away_and_comes_back_is_waited_for(store: Store, storage: ObjectStorage) -> None:
     stored = store(items=12)
     notices: list[str] = []
@@ -157,6 +159,7 @@ def test_a_storage_that_goes_away_and_comes_back_is_waited_for(store: Store, sto
     assert stored.voyage.server.stats().replaced_tokens_sent == 0
 
 
+@pytest.mark.torture(68)
 def test_a_storage_that_stays_away_ends_the_run_and_loses_nothing(
     store: Store, storage: ObjectStorage
 ) -> None:
@@ -173,6 +176,7 @@ def test_a_storage_that_stays_away_ends_the_run_and_loses_nothing(
     assert whole == [], "what was whole on this machine was downloaded again"
 
 
+@pytest.mark.torture(70)
 @pytest.mark.parametrize("what", ["secret", "key", "bucket"])
 def test_a_storage_that_does_not_let_in(store: Store, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = store()
@@ -193,6 +197,7 @@ def test_a_storage_that_does_not_let_in(store: Store, what: str, monkeypatch: py
     assert stored.requests == 0, "it is said before anything is asked of the service"
 
 
+@pytest.mark.torture(71)
 def test_what_is_not_ours_stays_unless_it_is_forced(store: Store) -> None:
     stored = store()
     stored.bucket.write(stored.object(1), b"somebody else's")
@@ -214,6 +219,7 @@ def test_the_very_file_of_somebody_else_is_left_as_it_is(store: Store) -> None:
     assert (stored.bucket.mark(f"library/{name}"), stored.wrong()) == ("mine", [])
 
 
+@pytest.mark.torture(72)
 def test_verify_finds_what_is_damaged_or_gone_and_a_run_mends_it(store: Store) -> None:
     stored = store()
     voyage = stored.voyage
@@ -231,6 +237,7 @@ def test_verify_finds_what_is_damaged_or_gone_and_a_run_mends_it(store: Store) -
     assert stored.wrong() == []
 
 
+@pytest.mark.torture(72)
 def test_a_run_fetches_again_what_has_gone_and_nothing_else(store: Store) -> None:
     stored = store()
     assert stored.download().counts.left == 0

@@ -96,6 +96,7 @@ def test_in_worker_processes(send: Send) -> None:
     assert (done.returncode, sent.wrong()) == (0, []), done.stderr
 
 
+@pytest.mark.torture(69)
 def test_killed_in_the_middle_of_uploads(send: Send) -> None:
     sent = send(items=6, size=3_000_000)
     kills = 0
@@ -111,6 +112,7 @@ def test_killed_in_the_middle_of_uploads(send: Send) -> None:
     assert (sent.download().counts.left, sent.wrong()) == (0, [])
 
 
+@pytest.mark.torture(68)
 def test_a_server_that_goes_away_and_comes_back_is_waited_for(send: Send, server: SshServer) -> None:
     sent = send(items=10)
     notices: list[str] = []
@@ -128,6 +130,7 @@ def test_a_server_that_goes_away_and_comes_back_is_waited_for(send: Send, server
     assert notices
 
 
+@pytest.mark.torture(71)
 def test_what_is_not_ours_stays_unless_it_is_forced(send: Send) -> None:
     sent = send()
     path = sent.folder / sent.voyage.expected[1].name
@@ -151,6 +154,7 @@ def test_a_folder_in_the_way_and_a_file_where_a_folder_should_be(send: Send) -> 
     assert "a file stands where a folder should be" in failures["item-00002"].message
 
 
+@pytest.mark.torture(70)
 def test_a_host_whose_key_is_not_known_is_sent_nothing(send: Send, tmp_path: Path) -> None:
     sent = send()
     (tmp_path / "nobody").write_text("")
@@ -160,6 +164,7 @@ def test_a_host_whose_key_is_not_known_is_sent_nothing(send: Send, tmp_path: Pat
     assert not sent.folder.exists()
 
 
+@pytest.mark.torture(70)
 def test_a_user_who_is_not_let_in(send: Send, server: SshServer) -> None:
     sent = send()
     sent.voyage.config["directory"]["options"]["client_keys"] = [str(server.folder / "host")]

@@ -238,7 +238,8 @@ class Run:
     def _work(self, environment: Environment, plan: Plan, planned: Planned, choice: Choice) -> None:
         if not planned.to_do:
             return
-        if not self.settings.force_redownload:  # else it takes the place of what it replaces
+        # forced, it takes the place of what it replaces; and on its way elsewhere, it is not here all at once
+        if not self.settings.force_redownload and self.settings.remote is None:
             Limits.of(self.settings).check_plan(planned.bytes)
         if planned.to_do > planned.remade:  # else nothing needs to be fetched
             environment.pool.log_in()
@@ -330,7 +331,7 @@ class Run:
             started=started,
             finished=time.time(),
             seconds=time.monotonic() - begun,
-            directory=self.settings.where,
+            directory=self.settings.directory,
             strategy_asked=choice.asked,
             strategy_used=choice.strategy.name,
             strategy_reason=choice.reason,
@@ -349,6 +350,7 @@ class Run:
             notices=tuple(self._dispatcher.notices),
             failures=tuple(self._failures),
             error=self._error,
+            url=None if self.settings.remote is None else self.settings.remote.url,
         )
         self._emit(EventKind.RUN_FINISHED, None, report.to_dict())
         if self._report_file is not None:

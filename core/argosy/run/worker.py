@@ -177,9 +177,9 @@ class Worker:
             made = [file for file in job.kept if file.output == label]
             if any(shelf.size(file.name) != file.size for file in made):
                 continue
-            scratch = staging.scratch(next(further))
+            fetched, scratch = staging.scratch(next(further)), staging.scratch(next(further))
             try:
-                files = [shelf.at_hand(file.name, staging.folder) for file in made]
+                files = [shelf.at_hand(file.name, fetched) for file in made]
             except TransferError:  # somebody has just taken one away
                 continue
             try:

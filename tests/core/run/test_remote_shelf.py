@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 
 import pytest
 
+import argosy
 from argosy.config.remote import Remote
 from argosy.contracts import PluginContext
 from argosy.errors import ConfigError, StorageError, TransferError
 from argosy.model import KeptFile, Product, Verification
 from argosy.run.shelf import Patience, Shelf, Standing, open_shelf
 from argosy.run.shelf.failures import broken
+from voyage import Voyage
 
 Open = Callable[..., Shelf]
 
@@ -64,6 +67,7 @@ def test_a_file_is_put_looked_at_and_fetched(shelf: Shelf, there: Path, tmp_path
     assert shelf.at_hand(kept.name, tmp_path).read_bytes() == b"a book"
 
 
+@pytest.mark.torture(71)
 def test_what_is_not_ours_is_left_as_it_is(shelf: Shelf, there: Path, tmp_path: Path) -> None:
     product, kept = file(tmp_path, b"a book", "b.txt")
     (there / "b.txt").write_bytes(b"theirs")
@@ -171,7 +175,7 @@ def test_a_storage_that_keeps_less_than_it_was_given(
 def test_two_machines_do_not_write_to_one_part(tmp_path: Path, there: Path) -> None:
     from argosy.run.shelf.storages import Uploader
 
-    names = {Uploader("file", mark)._short("/x/b.txt") for mark in ("/home/ada", "/home/bob")}
+    names = {Uploader("file", mark)._short("/x/b.txt") for mark in ("/var/ada", "/var/bob")}
     assert len(names) == 2
 
 
@@ -215,11 +219,11 @@ def test_a_library_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.
     for module in ("s3fs", "sshfs"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ConfigError, match=r"pip install 'argosy\[s3\]'"):
-        open_at(tmp_path, Remote("s3://books"))
+        open_at(tmp_path, Remote("s3://books")).prepare()
     with pytest.raises(ConfigError, match=r"pip install 'argosy\[sftp\]'"):
-        open_at(tmp_path, Remote("sftp://host/books"))
+        open_at(tmp_path, Remote("sftp://host/books")).prepare()
     with pytest.raises(ConfigError, match=r"a protocol that fsspec does not know"):
-        open_at(tmp_path, Remote("carrier-pigeon://books"))
+        open_at(tmp_path, Remote("carrier-pigeon://books")).prepare()
 
 
 def test_an_option_that_the_library_does_not_know(tmp_path: Path) -> None:
@@ -234,3 +238,23 @@ def test_a_remote_directory_is_pickled_without_its_secret(monkeypatch: pytest.Mo
     monkeypatch.setenv("STORAGE_SECRET", "hush-hush")
     remote = Remote("s3://books", {"secret": {"env": "STORAGE_SECRET"}})
     assert b"hush-hush" not in pickle.dumps(remote)
+
+
+def test_what_does_not_fit_on_this_machine_may_go_elsewhere(
+    set_sail: Callable[..., Voyage], there: Path
+) -> None:
+    voyage = set_sail(items=2, discipline="open", auth="none", directory=f"file://{there}", max_retries=0)
+    manifest = voyage.root / "books.jsonl"
+    lines = [json.loads(line) for line in manifest.read_text("utf-8").splitlines()]
+    lines[0]["resources"][0] |= {"size": 10**17}
+    manifest.write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, report.counts.failed) == (1, 1), "only what is in work has to fit"
+
+
+def test_a_login_needs_nothing_of_the_storage(set_sail: Callable[..., Voyage]) -> None:
+    directory = {"url": "s3://books", "options": {"secret": {"env": "NOT_SET_ANYWHERE"}}}
+    voyage = set_sail(items=1, directory=directory)
+    assert argosy.login(voyage.file) == ["default"]
+    with pytest.raises(ConfigError, match=r"NOT_SET_ANYWHERE"):
+        argosy.download(voyage.file)

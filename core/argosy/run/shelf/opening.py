@@ -45,31 +45,24 @@ def open_shelf(
         Takes secrets out of what a library says.
     patience
         How calls to a storage are tried again.
-
-    Raises
-    ------
-    ConfigError
-        If what its protocol needs is not installed, or a secret is not where it should be.
     """
     if remote is None:
         return LocalShelf(directory)
     from argosy.run.shelf.remote import RemoteShelf
-    from argosy.run.shelf.storages import defaults, file_system
 
-    cls = file_system(remote.protocol)
-    resolved = _resolved(remote.options, replace(context, base=remote.base).secret)
-    options = {**_of_url(cls, remote.url), **defaults(remote.protocol, resolved)}
+    def connect() -> tuple[Any, str]:
+        # not before it is needed: a login, say, needs neither the library nor the secrets
+        from argosy.run.shelf.storages import defaults, file_system
 
-    def connect() -> Any:
+        cls = file_system(remote.protocol)
+        resolved = _resolved(remote.options, replace(context, base=remote.base).secret)
+        options = {**_of_url(cls, remote.url), **defaults(remote.protocol, resolved)}
         # neither instances nor listings are shared with anybody: what others did meanwhile is to be seen
         fs = cls(**options, skip_instance_cache=True)
         fs.dircache.use_listings_cache = False
-        return fs
+        return fs, str(cls._strip_protocol(remote.url))
 
-    root = str(cls._strip_protocol(remote.url))
-    return RemoteShelf(
-        remote.url, remote.protocol, root, connect, str(directory), patience or Patience(), scrub
-    )
+    return RemoteShelf(remote.url, remote.protocol, connect, str(directory), patience or Patience(), scrub)
 
 
 def _of_url(cls: Any, url: str) -> dict[str, Any]:

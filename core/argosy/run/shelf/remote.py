@@ -36,10 +36,9 @@ class RemoteShelf:
         Its URL, as it may be shown.
     protocol
         Its protocol.
-    root
-        The path in it.
     connect
-        Makes the file system; called again after a failure, as a connection may be of no more use.
+        Makes the file system, and says what the folder's path is in it; called when it is needed, and again after a
+        failure, as a connection may be of no more use.
     mark
         What tells this target directory on this machine from others.
     patience
@@ -52,15 +51,14 @@ class RemoteShelf:
         self,
         shown: str,
         protocol: str,
-        root: str,
-        connect: Callable[[], Any],
+        connect: Callable[[], tuple[Any, str]],
         mark: str,
         patience: Patience,
         scrub: Callable[[str], str],
     ) -> None:
         self._shown = shown
         self._protocol = protocol
-        self._root = root.rstrip("/")
+        self._root = ""
         self._connect = connect
         self._patience = patience
         self._scrub = scrub
@@ -171,9 +169,9 @@ class RemoteShelf:
         return False
 
     def at_hand(self, name: str, folder: Path) -> Path:
-        """Fetch a file into a folder, unless it is there already."""
+        """Fetch a file into a folder."""
         mark = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-        path = folder / f"{mark}.kept"
+        path = folder / f"{mark}-{name.rpartition('/')[2]}"  # its ending may say what it is
         self._fetch(name, path)
         return path
 
@@ -278,7 +276,8 @@ class RemoteShelf:
     def _storage(self) -> Any:
         with self._mutex:
             if self._fs is None:
-                self._fs = self._connect()
+                self._fs, root = self._connect()
+                self._root = root.rstrip("/")
             return self._fs
 
     def _drop(self, fs: Any) -> None:
