@@ -114,7 +114,7 @@ def test_worker_processes_resolve_the_secret_by_themselves(store: Store) -> None
     while process.poll() is None:
         for pid in [process.pid, *descendants(process.pid)]:
             shown.add(command(pid))
-        time.sleep(0.02)
+        time.sleep(0.2)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, stored.wrong()) == (0, []), err
     assert any("multiprocessing" in line for line in shown)
@@ -130,7 +130,7 @@ def test_killed_in_the_middle_of_uploads(store: Store, storage: ObjectStorage) -
     for _ in range(2):
         process = stored.voyage.start("--quiet")
         while process.poll() is None and not storage.receives():
-            time.sleep(0.001)
+            time.sleep(0.005)
         process.kill()
         process.communicate(timeout=60)
         kills += process.returncode != 0

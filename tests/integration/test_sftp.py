@@ -96,6 +96,17 @@ def test_in_worker_processes(send: Send) -> None:
     assert (done.returncode, sent.wrong()) == (0, []), done.stderr
 
 
+@pytest.mark.torture(62)
+def test_two_runs_at_once_do_each_item_once(send: Send) -> None:
+    sent = send(items=12, ttfb=0.05)
+    runs = [sent.voyage.start("--quiet") for _ in range(2)]
+    said = [run.communicate(timeout=100) for run in runs]
+    assert ([run.returncode for run in runs], sent.wrong()) == ([0, 0], []), said
+    books = {p: n for p, n in sent.voyage.server.stats().requests_by_path.items() if p.endswith(".bin")}
+    assert len(books) == 12
+    assert set(books.values()) == {1}
+
+
 @pytest.mark.torture(69)
 def test_killed_in_the_middle_of_uploads(send: Send) -> None:
     sent = send(items=6, size=3_000_000)
@@ -103,7 +114,7 @@ def test_killed_in_the_middle_of_uploads(send: Send) -> None:
     for _ in range(2):
         process = sent.voyage.start("--quiet")
         while process.poll() is None and not list(sent.folder.glob("*/.argosy-*.part")):
-            time.sleep(0.001)
+            time.sleep(0.005)
         process.kill()
         process.communicate(timeout=60)
         kills += process.returncode != 0

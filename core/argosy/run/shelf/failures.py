@@ -52,8 +52,10 @@ class Broken(TransferError):
 
     def final(self) -> StorageError | TransferError:
         """Return the error once nobody tries again: of the run, unless it is about one name alone."""
-        if self.kind in ("name", "exists"):
-            return TransferError(self.message, kind=self.kind, hint=self.hint)
+        if self.kind == "name":
+            return TransferError(self.message, kind="name", hint=self.hint)
+        if self.kind == "exists":
+            return TransferError(self.message, kind="exists", hint=self.hint)
         return StorageError(self.message, hint=self.hint)
 
 
