@@ -289,8 +289,17 @@ def test_files_are_given_back_by_an_archive_that_is_stored(store: Store) -> None
     assert all(hashlib.sha256(found[e.name]).hexdigest() == e.sha256 for e in stored.voyage.expected)
 
 
-def test_a_file_of_many_parts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_many_parts_in_a_bucket_of_their_own(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storages, "PART", 200_000)
     stored = store(items=2, size=1_000_000)
-    assert argosy.download(stored.voyage.file).counts.done == 2
-    assert stored.wrong() == []
+    stored.voyage.config["directory"]["url"] = f"s3://{stored.bucket.name}"
+    assert stored.download().counts.done == 2
+    found = {name: hashlib.sha256(content).hexdigest() for name, content in stored.bucket.contents().items()}
+    assert found == {e.name: e.sha256 for e in stored.voyage.expected}
+    assert stored.download().counts.skipped == 2
+    stored.bucket.write(stored.voyage.expected[0].name, b"somebody else's")
+    for path in state().rglob("ledger.sqlite*"):
+        path.unlink()
+    report = stored.download()
+    assert (report.counts.done, report.counts.failed) == (1, 1)
+    assert stored.bucket.read(stored.voyage.expected[0].name) == b"somebody else's"

@@ -13,7 +13,6 @@ import click
 from argosy.cli.download import ask
 from argosy.cli.options import no_plugin, plugin_file, redactor
 from argosy.cli.target import Target, target
-from argosy.run.ledger.place import PRIVATE
 from argosy.run.text import size_text, time_text
 
 if TYPE_CHECKING:
@@ -55,6 +54,8 @@ def status(what: str, everything: bool, plugin_files: tuple[Path, ...], excluded
 
 
 def _show_places(found: Target) -> None:
+    from argosy.run.ledger import PRIVATE
+
     click.echo(f"directory  {found.where}")
     if found.remote is not None:
         click.echo(f"ledger     {found.directory / PRIVATE}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")
 
 #: Where users of the place are named in its URL. What stands before an @ elsewhere is half of a secret.
 _WITH_USERS = frozenset({"sftp", "ssh", "ftp", "smb"})
+
+#: Protocols of object storage: a file appears there under its name at the end of its upload, or not at all.
+OBJECTS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "obs", "oci"})
 
 #: Options that say which service is meant: two services may each have a bucket of one name.
 _PLACES = ("endpoint_url", "endpoint", "host", "port", "account_name")
@@ -80,7 +84,7 @@ class Remote:
         text = json.dumps({"url": self.url, "options": self.options, "base": str(self.base)}, indent=2)
         path = private / _NOTE
         if not path.exists() or path.read_text("utf-8") != text:
-            temporary = path.with_suffix(".new")
+            temporary = path.with_suffix(f".{os.getpid()}")  # another run may be starting at this very moment
             temporary.write_text(text, "utf-8")
             temporary.replace(path)
 
@@ -186,6 +190,8 @@ def _problem(scheme: str, rest: str) -> tuple[str, str] | None:
         return "has a port that is none", example
     if scheme not in ("file", "local", "memory") and not host:
         return "has no host or bucket", example
+    if scheme not in ("memory", *OBJECTS) and not rest.rstrip("/").partition("/")[2]:
+        return "names no folder", example
     if re.search(r"[\x00-\x20\x7f]", rest):
         return "has a space or a control character", example
     if any(part in (".", "..") for part in rest.split("/")):

@@ -24,7 +24,8 @@ _PASSING = frozenset(
 #: The same, as the names of classes of botocore, aiohttp and asyncssh: they need not be installed.
 _PASSING_NAMES = frozenset(
     {
-        "ClientError",
+        "ClientConnectionError",
+        "ClientPayloadError",
         "ConnectionClosedError",
         "ConnectionLost",
         "ConnectTimeoutError",

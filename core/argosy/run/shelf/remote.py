@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from argosy.config.remote import OBJECTS
 from argosy.errors import ArgosyError, ConfigError, TransferError
 from argosy.model import KeptFile, Product
 from argosy.run.retrying import Retries
 from argosy.run.shelf.contract import Patience, Standing, digest_of, foreign
 from argosy.run.shelf.failures import Broken, broken
-from argosy.run.shelf.storages import OBJECTS, LookAgain, Uploader
+from argosy.run.shelf.storages import LookAgain, Uploader
 
 T = TypeVar("T")
 

@@ -15,10 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from argosy.config.remote import OBJECTS
 from argosy.errors import ConfigError, StorageError
-
-#: Protocols of object storage: a file appears there under its name at the end of its upload, or not at all.
-OBJECTS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "obs", "oci"})
 
 #: Protocols that an extra of argosy's is for: the extra, its library, and the class in it.
 EXTRAS = {
