@@ -180,7 +180,7 @@ def _problem(scheme: str, rest: str) -> tuple[str, str] | None:
     if at and (":" in user or scheme not in _WITH_USERS):
         return (
             "has a user name or a password in it (it is not shown here)",
-            'Options stand beside it, and secrets somewhere else: "directory": {"url": "sftp://ada@host/folder", "options": {"password": {"env": "STORAGE_PASSWORD"}}}.',
+            'Options stand beside it, and secrets somewhere else: "directory": {"url": "sftp://host/folder", "options": {"username": "ada", "password": {"env": "STORAGE_PASSWORD"}}}.',
         )
     if "?" in rest or "#" in rest:
         return "has a query or a fragment", f"{example} Options stand beside it, in 'options'."
