@@ -108,7 +108,7 @@ def test_20_items_on_a_strict_session_and_a_rerun_that_asks_nothing(store: Store
 
 
 def test_worker_processes_resolve_the_secret_by_themselves(store: Store) -> None:
-    stored = store(items=8, strategy={"use": "multiprocess", "processes": 2})
+    stored = store(items=4, strategy={"use": "multiprocess", "processes": 2})
     shown: set[str] = set()
     process = stored.voyage.start("--quiet")
     while process.poll() is None:
@@ -120,12 +120,12 @@ def test_worker_processes_resolve_the_secret_by_themselves(store: Store) -> None
     assert any("multiprocessing" in line for line in shown)
     assert not any(SECRET in line for line in shown)
     seen = stored.requests
-    assert (stored.download().counts.skipped, stored.requests) == (8, seen)
+    assert (stored.download().counts.skipped, stored.requests) == (4, seen)
 
 
 @pytest.mark.torture(69)
 def test_killed_in_the_middle_of_uploads(store: Store, storage: ObjectStorage) -> None:
-    stored = store(items=8, size=3_000_000)
+    stored = store(items=5, size=3_000_000)
     kills = 0
     for _ in range(2):
         process = stored.voyage.start("--quiet")
@@ -142,7 +142,7 @@ def test_killed_in_the_middle_of_uploads(store: Store, storage: ObjectStorage) -
 
 @pytest.mark.torture(68)
 def test_a_storage_that_goes_away_and_comes_back_is_waited_for(store: Store, storage: ObjectStorage) -> None:
-    stored = store(items=12)
+    stored = store(items=8)
     notices: list[str] = []
 
     def on_event(event: Any) -> None:
@@ -154,7 +154,7 @@ def test_a_storage_that_goes_away_and_comes_back_is_waited_for(store: Store, sto
 
     kill = after(3, storage.kill)
     report = argosy.download(stored.voyage.file, on_event)
-    assert (report.counts.done, report.counts.failed, stored.wrong()) == (12, 0, [])
+    assert (report.counts.done, report.counts.failed, stored.wrong()) == (8, 0, [])
     assert notices
     assert stored.voyage.server.stats().replaced_tokens_sent == 0
 
@@ -163,7 +163,7 @@ def test_a_storage_that_goes_away_and_comes_back_is_waited_for(store: Store, sto
 def test_a_storage_that_stays_away_ends_the_run_and_loses_nothing(
     store: Store, storage: ObjectStorage
 ) -> None:
-    stored = store(items=6, max_outage=0, max_retries=1)
+    stored = store(items=4, max_outage=0, max_retries=1)
     kill = after(2, storage.kill)
     with pytest.raises(argosy.ArgosyError, match=r"cannot be reached") as caught:
         argosy.download(stored.voyage.file, kill)
