@@ -132,7 +132,9 @@ class ObjectStorage:
         return False
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it where it does not run, and wait until it answers."""
+        if self._process is not None:
+            return
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(

@@ -73,7 +73,9 @@ class SshServer:
         }
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it where it does not run, and wait until it answers."""
+        if self._process is not None:
+            return
         with contextlib.suppress(PermissionError):  # root's separates privileges there
             Path("/run/sshd").mkdir(exist_ok=True)
         with (self.folder / "log").open("ab") as log:

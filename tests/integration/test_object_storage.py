@@ -74,6 +74,7 @@ def storage() -> Iterator[ObjectStorage]:
 def store(storage: ObjectStorage, set_sail: SetSail, monkeypatch: pytest.MonkeyPatch) -> Store:
     """Set sail for a bucket: options are those of `set_sail`."""
     monkeypatch.setenv("STORAGE_SECRET", SECRET)
+    storage.start()  # where a test that failed left it dead
 
     def start(**options: Any) -> Stored:
         bucket = storage.bucket()
@@ -142,7 +143,7 @@ def test_killed_in_the_middle_of_uploads(store: Store, storage: ObjectStorage) -
 
 @pytest.mark.torture(68)
 def test_a_storage_that_goes_away_and_comes_back_is_waited_for(store: Store, storage: ObjectStorage) -> None:
-    stored = store(items=8)
+    stored = store(items=8, max_workers=2)
     notices: list[str] = []
 
     def on_event(event: Any) -> None:
@@ -163,7 +164,7 @@ def test_a_storage_that_goes_away_and_comes_back_is_waited_for(store: Store, sto
 def test_a_storage_that_stays_away_ends_the_run_and_loses_nothing(
     store: Store, storage: ObjectStorage
 ) -> None:
-    stored = store(items=4, max_outage=0, max_retries=1)
+    stored = store(items=8, max_workers=2, max_outage=0, max_retries=1)
     kill = after(2, storage.kill)
     with pytest.raises(argosy.ArgosyError, match=r"cannot be reached") as caught:
         argosy.download(stored.voyage.file, kill)
