@@ -11,7 +11,16 @@ import pytest
 NOTHING_MISSING = "ARGOSY_NOTHING_MISSING"
 
 #: Debian's packages of programs that are called differently.
-PACKAGES = {"gnome-keyring-daemon": "gnome-keyring", "dbus-run-session": "dbus"}
+PACKAGES = {
+    "gnome-keyring-daemon": "gnome-keyring",
+    "dbus-run-session": "dbus",
+    "/usr/sbin/sshd": "openssh-server",
+    "ssh-keygen": "openssh-client",
+    "swift-proxy-server": "swift-proxy",
+    "swift-account-server": "swift-account",
+    "swift-container-server": "swift-container",
+    "swift-object-server": "swift-object",
+}
 
 
 def need(*tools: str) -> None:

@@ -10,7 +10,7 @@ The tree (the number is the command line's exit code)::
     │   ├── SessionInDoubt           a request's answer never came, and no policy says what to do
     │   └── SessionLost              the service refuses the session, and it cannot be renewed
     ├── SourceError              4   the manifest, or another source, cannot be read
-    ├── StorageError             5   the local disk or a store
+    ├── StorageError             5   the local disk, a remote storage or a store
     │   ├── StoreError               a cookie store failed
     │   │   ├── StoreDamaged         what it holds cannot be read
     │   │   ├── StoreSealed          what it holds is encrypted in another way than is asked for

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--max-workers", type=int, metavar="N", help="Items at once, at most.")
 @click.option("--tags", "--skills", metavar='"A, B"', help="Only items that have one of these tags.")
 @click.option("--output", multiple=True, metavar="NAME", help="What is made of the items; may be repeated.")
-@click.option("--directory", metavar="DIR", help="Where it goes.")
+@click.option("--directory", metavar="DIR|URL", help="Where it goes.")
 @click.option(
     "--content-disposition", is_flag=True, help="Call a file what its server calls it, where it says so."
 )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("what", metavar="CONFIG|DIR")
+@click.argument("what", metavar="CONFIG|DIR|URL")
 @click.option("--output", multiple=True, metavar="NAME", help="What is to be made; may be repeated.")
 @click.option("--strategy", metavar="NAME", help="Where the work runs: serial, threads, ...")
 @click.option("--max-workers", type=int, metavar="N", help="Items at once, at most.")
@@ -47,7 +47,7 @@ def output(what: str, report: Path | None, dry_run: bool, quiet: bool, **options
 
     registry = Registry.load(options["excluded"], options["plugin_files"])
     settings = _settings(what, options, registry)
-    need_ledger(settings.directory)
+    need_ledger(settings.directory, settings.where)
     if dry_run:
         return show_preview(settings, registry, remake=True)
     observers = observers_of(registry, settings, options["events"], quiet)
@@ -64,10 +64,11 @@ def output(what: str, report: Path | None, dry_run: bool, quiet: bool, **options
 def _settings(what: str, options: dict[str, Any], registry: Registry) -> Settings:
     from argosy.cli.download import configured
     from argosy.config import load, load_file
+    from argosy.config.remote import is_url, recalled
     from argosy.run.remaking import offline
 
     path = Path(what)
-    is_directory = path.is_dir()
+    is_directory = is_url(what) or path.is_dir()
     if is_directory and not options["output"]:
         raise click.UsageError("A directory does not say what to make of it: give --output NAME.")
     document: Any = {} if is_directory else load_file(path)
@@ -75,7 +76,7 @@ def _settings(what: str, options: dict[str, Any], registry: Registry) -> Setting
         key: options[key] for key in ("max_workers", "tags") if options[key] is not None
     }
     if is_directory:
-        overrides["directory"] = what
+        overrides["directory"] = what if not is_url(what) else recalled(what).configured()
     if options["strategy"] is not None:
         overrides["strategy"] = configured(document.get("strategy"), options["strategy"])
     if options["output"]:

@@ -12,7 +12,7 @@ import click
 
 from argosy.cli.download import ask
 from argosy.cli.options import no_plugin, plugin_file, redactor
-from argosy.cli.target import target
+from argosy.cli.target import Target, target
 from argosy.run.text import size_text, time_text
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ NAMED = 4
 
 
 @click.command()
-@click.argument("what", metavar="CONFIG|DIR")
+@click.argument("what", metavar="CONFIG|DIR|URL")
 @click.option("--all", "everything", is_flag=True, help="List all failed items.")
 @plugin_file
 @no_plugin
@@ -37,18 +37,28 @@ def status(what: str, everything: bool, plugin_files: tuple[Path, ...], excluded
     """Show what is done, who is at work, what failed, and which sessions there are."""
     from argosy.run.ledger import Ledger, has_ledger, need_ledger
 
-    directory, settings, registry = target(what, excluded, plugin_files)
-    if settings is not None and registry is not None:
-        _show_sessions(settings, registry)
-        if not has_ledger(directory):
-            click.echo(f"directory  {directory.absolute()}\ndone       0 items")
+    found = target(what, excluded, plugin_files)
+    if found.settings is not None and found.registry is not None:
+        _show_sessions(found.settings, found.registry)
+        if not has_ledger(found.directory):
+            _show_places(found)
+            click.echo("done       0 items")
             return
-    need_ledger(directory)
-    ledger = Ledger(directory, read_only=True)
+    need_ledger(found.directory, found.where)
+    ledger = Ledger(found.directory, read_only=True)
+    _show_places(found)
     try:
         _show_items(ledger, None if everything else LISTED)
     finally:
         ledger.close()
+
+
+def _show_places(found: Target) -> None:
+    from argosy.run.ledger import PRIVATE
+
+    click.echo(f"directory  {found.where}")
+    if found.remote is not None:
+        click.echo(f"ledger     {found.directory / PRIVATE}")
 
 
 def _show_items(ledger: Ledger, most: int | None) -> None:
@@ -69,7 +79,6 @@ def _show_items(ledger: Ledger, most: int | None) -> None:
                     f"failed {scrub(row.id)}: {row.failure.message if row.failure else 'cause unknown'}"
                 )
     counts = ledger.counts()
-    click.echo(f"directory  {ledger.private.parent.absolute()}")
     click.echo(f"done       {counts.get('done', 0)} items, {size_text(size)}")
     if checked:
         click.echo(f"files      {', '.join(f'{number} {name}' for name, number in sorted(checked.items()))}")

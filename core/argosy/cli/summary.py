@@ -38,7 +38,7 @@ def print_summary(report: Report) -> None:
         ),
         ("session", _session(report)),
         ("strategy", f"{report.strategy_used}, {report.max_workers} at most, lease {report.lease_used}"),
-        ("directory", escape(str(report.directory))),
+        ("directory", escape(report.where)),
     ]
     table = Table.grid(padding=(0, 2))
     for name, value in rows:
@@ -49,7 +49,7 @@ def print_summary(report: Report) -> None:
     for id_, _, failure in report.failures[:LISTED]:
         console.print(f"[red]failed[/red] {escape(id_)}: {escape(failure.message)}")
     if counts.failed > LISTED:
-        console.print(f"... and {counts.failed - LISTED} more: argosy status {escape(str(report.directory))}")
+        console.print(f"... and {counts.failed - LISTED} more: argosy status {escape(report.where)}")
 
 
 def _session(report: Report) -> str:

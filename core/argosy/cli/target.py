@@ -3,32 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from argosy.config import Settings
+    from argosy.config.remote import Remote
     from argosy.registry import Registry
 
 
-def target(
-    given: str, excluded: Sequence[str], plugin_files: Sequence[Path]
-) -> tuple[Path, Settings | None, Registry | None]:
-    """Return the target directory, and the settings where a configuration was given.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A target directory.
+
+    Parameters
+    ----------
+    directory
+        Its folder; of a remote one, the local folder of its ledger.
+    remote
+        The target directory where it is not on this machine.
+    settings, registry
+        Where a configuration was given, its settings and the plugins.
+    """
+
+    directory: Path
+    remote: Remote | None = None
+    settings: Settings | None = None
+    registry: Registry | None = None
+
+    @property
+    def where(self) -> str:
+        """The directory, as it is shown."""
+        return str(self.directory.absolute()) if self.remote is None else self.remote.url
+
+
+def target(given: str, excluded: Sequence[str], plugin_files: Sequence[Path]) -> Target:
+    """Return the target directory of a command.
 
     Raises
     ------
     ConfigError
         If it is neither a configuration nor a directory of argosy's.
     """
+    from argosy.config.remote import is_url, recalled
+
+    if is_url(given):
+        remote = recalled(given)
+        return Target(remote.folder, remote)
     path = Path(given)
     if path.is_dir():
-        directory, settings, registry = path, None, None
-    else:
-        from argosy.config import load
-        from argosy.registry import Registry
+        return Target(path)
+    from argosy.config import load
+    from argosy.registry import Registry
 
-        registry = Registry.load(excluded, plugin_files)
-        settings = load(given, registry)
-        directory = settings.directory
-    return directory, settings, registry
+    registry = Registry.load(excluded, plugin_files)
+    settings = load(given, registry)
+    return Target(settings.directory, settings.remote, settings, registry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,14 +13,13 @@ from argosy.run.text import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from argosy.model import KeptFile
     from argosy.run.ledger import Ledger
 
 
 @click.command()
-@click.argument("what", metavar="CONFIG|DIR")
+@click.argument("what", metavar="CONFIG|DIR|URL")
 @click.option("--requeue", is_flag=True, help="Let the next run download again what is damaged or missing.")
 @plugin_file
 @no_plugin
@@ -28,12 +28,19 @@ def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: t
 
     Exit code 1 where something is damaged or missing.
     """
+    from argosy.cli.download import ask
+    from argosy.contracts import PluginContext
     from argosy.run.ledger import Collected, Ledger, need_ledger
+    from argosy.run.shelf import open_shelf
 
     scrub = redactor().scrub  # an id may be a URL, with a token in it
-    directory, _, _ = target(what, excluded, plugin_files)
-    need_ledger(directory)
-    ledger = Ledger(directory, read_only=not requeue)
+    found = target(what, excluded, plugin_files)
+    need_ledger(found.directory, found.where)
+    base = Path.cwd() if found.settings is None else found.settings.base
+    context = PluginContext(base, found.directory, ask(), redactor().add)
+    shelf = open_shelf(found.directory, found.remote, context, scrub)
+    shelf.prepare()
+    ledger = Ledger(found.directory, read_only=not requeue)
     files = size = 0
     over_all: list[str] = []
     damaged: dict[str, str] = {}
@@ -42,13 +49,13 @@ def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: t
         for row in ledger.all_rows():
             for file in row.files if row.state == "done" else ():
                 files, size = files + 1, size + file.size
-                problem = _problem(directory, file)
+                problem = shelf.problem(file)
                 if problem:
                     damaged[row.id] = f"{file.name} {problem}"
                     lines.append((scrub(row.id), file.name, problem))
         for file in _collected(ledger):
             files, size = files + 1, size + file.size
-            problem = _problem(directory, file)
+            problem = shelf.problem(file)
             if problem and file in _collected(ledger):  # else a run has just made it anew
                 lines.append((f"({file.output})", file.name, problem))
                 over_all.append(file.name)
@@ -58,6 +65,7 @@ def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: t
             Collected(ledger).mark_damaged(over_all)
     finally:
         ledger.close()
+        shelf.close()
     for line in _table(lines):
         click.echo(line)
     click.echo(f"{files} files read ({size_text(size)}), {len(damaged)} items damaged.", err=True)
@@ -85,17 +93,3 @@ def _table(rows: list[tuple[str, str, str]]) -> Iterator[str]:
     widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
     for item, name, problem in rows:
         yield f"{item:<{widths[0]}}  {name:<{widths[1]}}  {problem}"
-
-
-def _problem(directory: Path, file: KeptFile) -> str | None:
-    from argosy.run.place import digest_of
-
-    path = directory / file.name
-    try:
-        if path.is_symlink() or not path.is_file():
-            return "is missing"
-        if path.stat().st_size != file.size:
-            return f"has {path.stat().st_size} bytes instead of {file.size}"
-        return None if digest_of(path) == file.sha256 else "has another content than was downloaded"
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"

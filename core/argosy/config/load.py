@@ -10,6 +10,7 @@ from typing import Any
 
 from argosy.config.check import check
 from argosy.config.files import load_file
+from argosy.config.remote import is_url
 from argosy.config.settings import Settings, absolute, build
 from argosy.errors import ConfigError
 from argosy.registry import Registry
@@ -30,7 +31,7 @@ def load(
         The installed plugins.
     overrides
         Top-level keys that replace those of `config` whole. A relative ``directory`` among them is relative
-        to the current directory.
+        to the current directory; a URL keeps the options that `config` has for storage of its kind.
 
     Raises
     ------
@@ -45,10 +46,21 @@ def load(
     elif isinstance(config, Mapping):
         document = config
     merged = {**document, **overrides}
+    if is_url(overrides.get("directory")):
+        merged["directory"] = _with_options(str(overrides["directory"]), document.get("directory"))
     name = str(config) if path else "configuration"
     problems = check(merged, registry, name, overrides=tuple(overrides))
     if problems:
         raise ConfigError(f"The {'configuration ' if path else ''}{name} is not valid.", tuple(problems))
-    if isinstance(overrides.get("directory"), str | os.PathLike):
-        merged["directory"] = str(absolute(os.fspath(overrides["directory"]), Path.cwd()))
+    given = overrides.get("directory")
+    if isinstance(given, str | os.PathLike) and not is_url(given):
+        merged["directory"] = str(absolute(os.fspath(given), Path.cwd()))
     return build(merged, registry, base, path)
+
+
+def _with_options(url: str, configured: object) -> str | dict[str, Any]:
+    """Return a directory with the options that are configured for storage of its kind."""
+    if not isinstance(configured, Mapping) or not isinstance(configured.get("url"), str):
+        return url
+    kinds = [text.partition("://")[0].lower() for text in (url, configured["url"])]
+    return {**configured, "url": url} if kinds[0] == kinds[1] else url

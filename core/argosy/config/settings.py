@@ -13,6 +13,7 @@ import argosy_schemas
 from argosy.config.check import SLOTS, expand
 from argosy.config.compose import default_options
 from argosy.config.plain import plain
+from argosy.config.remote import Remote, remote_of
 from argosy.contracts import Auth
 from argosy.errors import ConfigError
 from argosy.registry import Kind, Registry
@@ -57,7 +58,9 @@ class Settings:
     output, observers
         One or more outputs, any number of observers.
     directory
-        The target directory, absolute.
+        The target directory, absolute; of a remote one, the local folder of its ledger and its staging.
+    remote
+        The target directory where it is not on this machine; else None.
     sessions
         None where it is left to what the auth plugin has to give.
     token_cookies
@@ -93,6 +96,7 @@ class Settings:
     output: tuple[PluginOptions, ...]
     observers: tuple[PluginOptions, ...]
     directory: Path
+    remote: Remote | None
     max_workers: int
     session: str
     sessions: int | None
@@ -118,6 +122,11 @@ class Settings:
     strict: bool
     excluded_plugins: tuple[str, ...]
 
+    @property
+    def where(self) -> str:
+        """The target directory, as it is shown."""
+        return str(self.directory) if self.remote is None else self.remote.url
+
 
 def build(document: Mapping[str, Any], registry: Registry, base: Path, path: Path | None) -> Settings:
     """Return the settings that a *valid* configuration means.
@@ -136,7 +145,8 @@ def build(document: Mapping[str, Any], registry: Registry, base: Path, path: Pat
     Raises
     ------
     ConfigError
-        If the default of a key names a plugin that is not installed, or the directory is of no known user.
+        If the default of a key names a plugin that is not installed, or the directory is of no known user or no URL
+        that can be used.
     """
     properties = argosy_schemas.load("config.v1")["properties"]
     defaults = {key: value["default"] for key, value in properties.items() if "default" in value}
@@ -148,6 +158,7 @@ def build(document: Mapping[str, Any], registry: Registry, base: Path, path: Pat
         for slot, kind in SLOTS.items()
     }
     doubt = keys.get("on_doubt")
+    remote = remote_of(keys["directory"], base)
     return Settings(
         path=path,
         base=base,
@@ -157,7 +168,8 @@ def build(document: Mapping[str, Any], registry: Registry, base: Path, path: Pat
         strategy=plugins["strategy"][0] if plugins["strategy"] else None,
         output=tuple(plugins["output"]),
         observers=tuple(plugins["observers"]),
-        directory=absolute(keys["directory"], base),
+        directory=absolute(keys["directory"], base) if remote is None else remote.folder,
+        remote=remote,
         max_workers=int(keys["max_workers"]),
         session=keys["session"],
         sessions=int(keys["sessions"]) if "sessions" in keys else None,

@@ -22,7 +22,7 @@ class PluginContext:
     base
         The folder relative paths in the configuration are relative to.
     directory
-        The target directory of the run.
+        The target directory of the run; of a remote one, the local folder that the run works in.
     ask
         Asks the person for a secret by a prompt, or None where nobody can be asked.
     ask_now

@@ -70,7 +70,6 @@ class Collector:
         self._timeout = timeout
         self._ledger = ledger
         self._collected = Collected(ledger)
-        self._directory = ledger.private.parent
         self._staging = staging
         self._scrub = scrub
         self._force = force
@@ -109,7 +108,7 @@ class Collector:
             for label, output in self._outputs:
                 self._make(label, output)
         except OSError as error:
-            raise disk_error(self._directory, error) from None
+            raise disk_error(self._ledger.private.parent, error) from None
         finally:
             self._lock.release()
             took = time.monotonic() - begun
@@ -120,14 +119,14 @@ class Collector:
         changes = self._ledger.changes()  # before it is read: what comes later is for the next time
         before = self._collected.files(label)
         if before and all(
-            file is not None and speaks_of == changes and _is_there(self._directory / name, file.size)
+            file is not None and speaks_of == changes and self._ledger.shelf.size(name) == file.size
             for name, (file, speaks_of, _) in before.items()
         ):
             return
         scratch = self._staging.spare()
         try:
             job = Job(_NOBODY, self._own(output), self._force)
-            placer = Placer(self._directory, job, StagedItem(_NOBODY, ()))
+            placer = Placer(self._ledger.shelf, job, StagedItem(_NOBODY, ()))
             products = self._call(output, self._ledger.finished(), scratch)
             checked = placer.check(products, output.name, label)
             self._collected.claim(label, [one.file.name for one in checked])
@@ -167,10 +166,3 @@ class Collector:
             hint="What was downloaded is kept. Report it to the plugin's author.",
             plugin=output.name,
         )
-
-
-def _is_there(path: Path, size: int) -> bool:
-    try:
-        return path.is_file() and path.stat().st_size == size
-    except OSError:
-        return False

@@ -16,6 +16,7 @@ from argosy.redaction import Redactor
 from argosy.registry.kinds import Kind
 from argosy.run.outputs import Outputs
 from argosy.run.sessions.pool import SessionPool, Share
+from argosy.run.shelf import Patience, shelf_of
 from argosy.run.staging import StagingArea
 from argosy.run.stop import Stop
 from argosy.session.allowance import Allowance
@@ -77,6 +78,12 @@ class Environment:
         self.context = PluginContext(
             settings.base, settings.directory, ask, redactor.add, self.notice, ask_now
         )
+        self.shelf = shelf_of(
+            settings,
+            self.context,
+            redactor.scrub,
+            Patience(settings.max_retries, settings.retry_delay, settings.max_outage, stop, self.notice),
+        )
         self.auth: Auth = registry.auth(settings.auth, self.context)
         self.store: CookieStore = registry.cookie_store(settings.cookie_store, self.context)
         self.source: Source | None = (
@@ -127,6 +134,7 @@ class Environment:
         """Close what was opened."""
         self.pool.close()
         self.staging.close()
+        self.shelf.close()
         for plugin in (*self.plugins(), *filter(None, self._others.values())):
             self.close_plugin(plugin)
 

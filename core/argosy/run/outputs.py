@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from argosy.config.compose import default_options
@@ -14,6 +13,7 @@ from argosy.errors import ArgosyError, PluginError
 from argosy.mistakes import mistake
 from argosy.model import Item, KeptFile
 from argosy.run.ledger import Row
+from argosy.run.shelf import Shelf
 
 if TYPE_CHECKING:
     from argosy.registry import Registry
@@ -70,17 +70,17 @@ class Outputs:
                 made[label] = registry.output(given, context)
         return cls(tuple(made.items()))
 
-    def missing(self, row: Row, directory: Path) -> frozenset[str]:
+    def missing(self, row: Row, shelf: Shelf) -> frozenset[str]:
         """Return the outputs that a done item lacks, or whose files are not all there.
 
         Parameters
         ----------
         row
             What the ledger knows of it.
-        directory
-            The target directory.
+        shelf
+            The final names.
         """
-        gone = {file.output for file in row.files if not (directory / file.name).is_file()}
+        gone = {file.output for file in row.files if shelf.size(file.name) is None}
         if not row.outputs:  # of an older argosy
             kept = {label for label in self.labels if _plugin(label) == FIRST}
             return self.labels if gone else self.labels - kept

@@ -28,7 +28,7 @@ from typing import Any
 from argosy.errors import TransferError
 from argosy.heads import ResponseRecord
 from argosy.run.checking import CHUNK
-from argosy.run.staging import sync_file
+from argosy.run.syncing import sync_file
 from argosy.session.identity import boot_id
 
 #: Bytes that are worth a side file even while all goes well.

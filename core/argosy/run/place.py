@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import math
-import os
-import shutil
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from argosy.errors import PluginError, TransferError
 from argosy.model import Job, KeptFile, Product, StagedItem, Verification
 from argosy.names import collision_key, problem_of
-from argosy.run.staging import sync_file
-
-
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class Standing(Enum):
-    """What stands under the name of a product."""
-
-    NOTHING = "nothing"
-    OLD = "a file that it may take the place of"
-    IT = "the very file"
+from argosy.run.shelf import Shelf, Standing, digest_of
+from argosy.run.syncing import sync_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +39,16 @@ class Placer:
 
     Parameters
     ----------
-    directory
-        The target directory.
+    shelf
+        Its final names.
     job
         The job, which says what may be replaced.
     staged
         The item's checked resources: a product that is one of them needs no second digest.
     """
 
-    def __init__(self, directory: Path, job: Job, staged: StagedItem) -> None:
-        self._directory = directory
+    def __init__(self, shelf: Shelf, job: Job, staged: StagedItem) -> None:
+        self._shelf = shelf
         self._job = job
         self._staged = {file.path: file for file in staged.files}
         self._asked: dict[str, tuple[KeptFile, str]] = {}
@@ -101,20 +83,19 @@ class Placer:
         ------
         TransferError
             If something that is not argosy's has come under the name, or is in the way.
+        StorageError
+            If a remote storage fails.
         """
         for one in checked:
             if one.standing is not Standing.IT:
-                self._put(one)
+                replace = self._may_replace(one.file.name)
+                self._shelf.put(one.product, one.file, one.standing, replace=replace)
         kept = [one.file for one in checked]
-        try:
-            for folder in {(self._directory / file.name).parent for file in kept}:
-                sync_file(folder)
-        except OSError:
-            # the system may say from now on that the names are on the disk: so the next run must write them again
-            for file in kept:
-                (self._directory / file.name).unlink(missing_ok=True)
-            raise
+        self._shelf.settle([file.name for file in kept])
         return kept
+
+    def _may_replace(self, name: str) -> bool:
+        return self._job.force or name in self._job.replaces
 
     def _check(self, product: Product, output: str, label: str) -> Checked:
         if not isinstance(product, Product):
@@ -138,10 +119,8 @@ class Placer:
             raise PluginError(f"The output {output!r} names {product.file.name!r}, which is no regular file.")
         file = self._described(product, label)
         self._claim(file, output)
-        for folder in self._folders(product.name):
-            if not _is_own_folder(folder):
-                return Checked(product, file, Standing.NOTHING)
-        return Checked(product, file, self._standing(self._directory / product.name, file))
+        standing = self._shelf.standing(file, replace=self._may_replace(file.name))
+        return Checked(product, file, standing)
 
     def _described(self, product: Product, label: str) -> KeptFile:
         staged = self._staged.get(product.file)
@@ -163,93 +142,3 @@ class Placer:
             kind="exists",
             hint="Give one of them another layout or name in the configuration.",
         )
-
-    def _put(self, checked: Checked) -> None:
-        product, file = checked.product, checked.file
-        target = self._directory / product.name
-        for folder in self._folders(product.name):
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                _is_own_folder(folder)
-        if product.modified is not None:
-            with contextlib.suppress(OSError, OverflowError):  # a time that the file system cannot hold
-                os.utime(product.file, (product.modified, product.modified))
-        if checked.standing is Standing.NOTHING:
-            # a name of somebody else's may come at any moment, and is not to be replaced: so no rename over it
-            try:
-                _link(product.file, target)
-            except FileExistsError:
-                pass
-            else:
-                return
-        if self._standing(target, file) is not Standing.IT:
-            self._replace(product.file, target)
-
-    def _replace(self, file: Path, target: Path) -> None:
-        temporary = file.with_name(f"{file.name}.placing")
-        temporary.unlink(missing_ok=True)  # of an earlier try
-        _link(file, temporary)
-        temporary.replace(target)
-
-    def _folders(self, name: str) -> Iterator[Path]:
-        """Yield the folders of a name, from the top."""
-        folder = self._directory
-        for part in name.split("/")[:-1]:
-            folder = folder / part
-            yield folder
-
-    def _standing(self, target: Path, file: KeptFile) -> Standing:
-        """Return what stands under a name; refuse to replace what is not ours."""
-        try:
-            found = target.lstat()
-        except FileNotFoundError:
-            return Standing.NOTHING
-        regular = stat.S_ISREG(found.st_mode)
-        if regular and found.st_size == file.size and digest_of(target) == file.sha256:
-            return Standing.IT
-        if regular and (self._job.force or file.name in self._job.replaces):
-            return Standing.OLD
-        raise TransferError(
-            f"{target} exists already and is not from this item, so it is left as it is.",
-            kind="exists",
-            hint="Move it away, or replace it with --force."
-            if regular
-            else "Move it away, then start again.",
-        )
-
-
-def _is_own_folder(folder: Path) -> bool:
-    """Return whether there is a folder; raise where there is something else."""
-    try:
-        mode = folder.lstat().st_mode
-    except FileNotFoundError:
-        return False
-    if not stat.S_ISDIR(mode):
-        raise TransferError(
-            f"{folder} is in the way: it is not a folder of its own, so nothing is written through it.",
-            kind="exists",
-            hint="Move it away, then start again.",
-        )
-    return True
-
-
-def _link(file: Path, name: Path) -> None:
-    """Give a file another name; the staged file stays until the item is done.
-
-    Raises
-    ------
-    FileExistsError
-        If there is a file of that name.
-    """
-    try:
-        os.link(file, name)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        temporary = file.with_name(f"{file.name}.copy")
-        shutil.copy2(file, temporary)
-        sync_file(temporary)
-        if os.path.lexists(name):
-            raise FileExistsError(name) from None
-        temporary.replace(name)

@@ -87,7 +87,6 @@ class Plan:
         self.ledger = ledger
         self.force = force
         self._outputs = outputs or Outputs()
-        self._directory = ledger.private.parent
         self._tags = frozenset(tag.casefold() for tag in tags)
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # a temporary file
         self._db.executescript(
@@ -149,6 +148,8 @@ class Plan:
         dry
             Leave the ledger as it is.
         """
+        if not self.force and self.ledger.counts().get("done"):
+            self.ledger.shelf.survey()
         for batch in self._batches("SELECT n, id, origin, fingerprint, title, item FROM plan"):
             known = self.ledger.rows([row[1] for row in batch])
             kinds = {row[0]: self._kind(row, known.get(row[1]), dry=dry) for row in batch}
@@ -225,7 +226,7 @@ class Plan:
 
     def _lacking(self, row: Row) -> frozenset[str]:
         """Return the outputs that are to be made of a done item."""
-        return self._outputs.missing(row, self._directory)
+        return self._outputs.missing(row, self.ledger.shelf)
 
     def _add(self, item: Item) -> list[Problem]:
         where = item.origin or item.id
@@ -274,13 +275,13 @@ class Plan:
             return DOWNLOAD
         adopted = None
         if not known.outputs:  # an older argosy has done it
-            if not all((self._directory / file.name).is_file() for file in known.files):
+            if any(self.ledger.shelf.size(file.name) is None for file in known.files):
                 return DOWNLOAD
             adopted = self._adopted(row, known, dry=dry)
         if not self._lacking(known):
             return NOTHING
         remembered = adopted or self.ledger.remembered(known.id)
-        if remembered is not None and stand_there(self._directory, remembered, known.files):
+        if remembered is not None and stand_there(self.ledger.shelf, remembered, known.files):
             return REMAKE
         return DOWNLOAD
 

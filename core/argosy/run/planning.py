@@ -15,6 +15,7 @@ from argosy.run.ledger import Ledger
 from argosy.run.outputs import Outputs
 from argosy.run.plan import Plan, Planned
 from argosy.run.remaking_plan import RemakingPlan
+from argosy.run.shelf import shelf_of
 from argosy.run.stop import Stop
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ def preview(
     outputs = Outputs.make(settings.output, registry, context)
     ledger = Ledger(settings.directory, read_only=True)
     try:
+        ledger.shelf = shelf_of(settings, context, Redactor().scrub)
         if remake:
             plan: Plan = RemakingPlan.of(settings, ledger, outputs)
         else:

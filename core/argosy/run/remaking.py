@@ -25,7 +25,7 @@ class Remaking(Run):
         super().__init__(offline(settings), *args, **options)
 
     def _look_first(self) -> None:
-        need_ledger(self.settings.directory)
+        need_ledger(self.settings.directory, self.settings.where)
 
     def _read(self, environment: Environment, ledger: Ledger) -> Plan:
         ledger.take_over(environment.staging.tidy)  # what a run that died left half made is done

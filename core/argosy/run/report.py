@@ -55,7 +55,7 @@ class Report:
     seconds
         How long it took, on the monotonic clock.
     directory
-        The target directory.
+        The target directory; the local folder of a remote one.
     strategy_asked, strategy_used, strategy_reason
         What was asked for (None: nothing), what ran, and why another one ran.
     max_workers
@@ -75,6 +75,8 @@ class Report:
         (id, title, failure) of the first items that failed.
     error
         What ended the run early, or None.
+    url
+        The URL of a remote target directory; None for a local one.
     """
 
     run: str
@@ -100,6 +102,12 @@ class Report:
     notices: tuple[str, ...] = ()
     failures: tuple[tuple[str, str, Failure], ...] = ()
     error: ArgosyError | None = field(default=None, compare=False)
+    url: str | None = None
+
+    @property
+    def where(self) -> str:
+        """The target directory, as it is shown."""
+        return self.url or str(self.directory)
 
     @property
     def exit_code(self) -> int:
@@ -118,7 +126,7 @@ class Report:
             "finished": datetime.fromtimestamp(self.finished, UTC).isoformat(),
             "seconds": round(self.seconds, 3),
             "exit_code": self.exit_code,
-            "directory": str(self.directory),
+            "directory": self.where,
             "strategy": {
                 "asked": self.strategy_asked,
                 "used": self.strategy_used,

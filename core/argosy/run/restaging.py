@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from argosy.model import Item, Job, KeptFile, Remembered, Resource, StagedFile
-from argosy.run.place import digest_of
+from argosy.run.shelf import Shelf
+from argosy.run.shelf.local import linked
 from argosy.run.staging import Staging
 
 #: Files that a message names, of all that are missing.
 NAMED = 5
 
 
-def restaged(directory: Path, job: Job, staging: Staging) -> dict[int, StagedFile]:
+def restaged(shelf: Shelf, job: Job, staging: Staging) -> dict[int, StagedFile]:
     """Return those resources of a job that still stand under final names just as they were fetched.
 
     They get further names in staging, so that nobody can take them away while they are used.
 
     Parameters
     ----------
-    directory
-        The target directory.
+    shelf
+        The final names.
     job
         The job, with what is remembered of its item.
     staging
@@ -45,7 +43,7 @@ def restaged(directory: Path, job: Job, staging: Staging) -> dict[int, StagedFil
         for file in job.kept:
             if (file.size, file.sha256) != (size, digest):
                 continue
-            if _linked(directory / file.name, link, size, digest):
+            if shelf.take(file, link):
                 found[number] = _staged(known, number, resource, link)
                 break
     return found
@@ -64,7 +62,7 @@ def taken(known: Remembered, number: int, path: Path, link: Path) -> StagedFile 
         The file, and its name in staging.
     """
     size, digest, _, _ = known.files[number]
-    if not _linked(path, link, size, digest):
+    if not linked(path, link, size, digest):
         return None
     return _staged(known, number, known.item.resources[number], link)
 
@@ -118,36 +116,10 @@ def _names(job: Job, known: Remembered, numbers: Sequence[int]) -> Iterator[str]
             yield name
 
 
-def stand_there(directory: Path, known: Remembered, kept: Sequence[KeptFile]) -> bool:
+def stand_there(shelf: Shelf, known: Remembered, kept: Sequence[KeptFile]) -> bool:
     """Return whether all resources seem to be there: files of their sizes, which nobody has read yet."""
-    there = {(file.size, file.sha256) for file in kept if has_size(directory / file.name, file.size)}
+    there = {(file.size, file.sha256) for file in kept if shelf.size(file.name) == file.size}
     return all((size, digest) in there for size, digest, _, _ in known.files)
-
-
-def has_size(path: Path, size: int) -> bool:
-    """Return whether there is a regular file of a size."""
-    try:
-        found = path.lstat()
-    except OSError:
-        return False
-    return stat.S_ISREG(found.st_mode) and found.st_size == size
-
-
-def _linked(path: Path, link: Path, size: int, digest: str) -> bool:
-    """Give a file a further name, and return whether it is what it should be; else it keeps its one name."""
-    if not has_size(path, size):
-        return False
-    link.unlink(missing_ok=True)  # of an earlier try
-    try:
-        os.link(path, link)
-    except FileNotFoundError:
-        return False
-    except OSError:  # a file system without hard links
-        shutil.copy2(path, link)
-    if has_size(link, size) and digest_of(link) == digest:
-        return True
-    link.unlink()
-    return False
 
 
 def _staged(known: Remembered, number: int, resource: Resource, path: Path) -> StagedFile:

@@ -185,6 +185,8 @@ class Run:
             if (directory / PRIVATE).is_symlink():
                 raise NotADirectoryError(errno.ENOTDIR, "it is a link, and nothing is written through one")
             StagingArea(directory).prepare()
+            if self.settings.remote is not None:
+                self.settings.remote.note(directory / PRIVATE)
         except OSError as error:
             raise disk_error(directory, error) from None
         ledger = Ledger(directory)
@@ -193,6 +195,8 @@ class Run:
                 self.settings, self.registry, self._emit, self.stop, self._redactor, self._ask
             )
             configured = [self.registry.observer(o, environment.context) for o in self.settings.observers]
+            ledger.shelf = environment.shelf
+            ledger.shelf.prepare()
         except BaseException:
             ledger.close()
             raise
@@ -204,7 +208,7 @@ class Run:
 
     def _announce(self, environment: Environment, choice: Choice) -> None:
         data = {
-            "directory": str(self.settings.directory),
+            "directory": self.settings.where,
             "strategy": choice.strategy.name,
             "max_workers": self.settings.max_workers,
             "lease": environment.pool.lease.value,
@@ -235,7 +239,8 @@ class Run:
     def _work(self, environment: Environment, plan: Plan, planned: Planned, choice: Choice) -> None:
         if not planned.to_do:
             return
-        if not self.settings.force_redownload:  # else it takes the place of what it replaces
+        # forced, it takes the place of what it replaces; and on its way elsewhere, it is not here all at once
+        if not self.settings.force_redownload and self.settings.remote is None:
             Limits.of(self.settings).check_plan(planned.bytes)
         if planned.to_do > planned.remade:  # else nothing needs to be fetched
             environment.pool.log_in()
@@ -285,6 +290,7 @@ class Run:
                 return
 
     def _record(self, outcome: Outcome, ledger: Ledger, environment: Environment) -> None:
+        ledger.shelf.learn(outcome.files)
         ledger.record(outcome)
         self._bytes += outcome.bytes
         if outcome.state is State.DONE:
@@ -345,6 +351,7 @@ class Run:
             notices=tuple(self._dispatcher.notices),
             failures=tuple(self._failures),
             error=self._error,
+            url=None if self.settings.remote is None else self.settings.remote.url,
         )
         self._emit(EventKind.RUN_FINISHED, None, report.to_dict())
         if self._report_file is not None:

@@ -8,7 +8,6 @@ other one has 8 hex digits of its URL's SHA-256 before its suffix.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from email.message import Message
@@ -19,6 +18,7 @@ from typing import Any
 from argosy.model import Item, Job, Resource, StagedFile
 from argosy.names import MAX_PART, collision_key, marked, safe_part
 from argosy.run.ledger import PRIVATE
+from argosy.run.shelf import Shelf
 
 #: Characters of the header that are looked at.
 _MOST = 4096
@@ -74,11 +74,13 @@ class Names:
     Parameters
     ----------
     directory
-        The target directory.
+        The target directory; the local folder of a remote one.
+    shelf
+        Its final names.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, shelf: Shelf) -> None:
+        self._shelf = shelf
         self._claims = directory / PRIVATE / "names"
 
     def settle(self, job: Job, item: Item, files: tuple[StagedFile, ...]) -> tuple[StagedFile, ...]:
@@ -110,7 +112,7 @@ class Names:
         except FileNotFoundError:
             pass
         # what stands there is of somebody who asked for the name, or no file of ours at all
-        free = job.force or name in job.replaces or not os.path.lexists(self._directory / name)
+        free = job.force or name in job.replaces or not self._shelf.occupied(name)
         if not free:
             return False
         self._claims.mkdir(exist_ok=True)

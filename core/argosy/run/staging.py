@@ -206,12 +206,3 @@ def _mark(resource: Resource) -> str:
     """Return what tells a resource from another: a source may expand its item to other ones the next time."""
     what = json.dumps([dict(resource.digests) or resource.url, resource.size], sort_keys=True)
     return hashlib.blake2b(what.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
-
-
-def sync_file(path: Path) -> None:
-    """Return when a file or a folder is on stable storage."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

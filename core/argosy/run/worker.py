@@ -45,7 +45,7 @@ from argosy.run.fetch import Fetcher, Progress
 from argosy.run.limits import Limits
 from argosy.run.place import Checked, Placer
 from argosy.run.processes.recipe import Recipe, work_here
-from argosy.run.restaging import fitting, has_size, lacking, missing_text, restaged, taken
+from argosy.run.restaging import fitting, lacking, missing_text, restaged, taken
 from argosy.run.served_name import Names
 from argosy.run.staging import Staging
 
@@ -72,7 +72,7 @@ class Worker:
         self._environment = environment
         self._emit = emit
         self._recipe = recipe
-        self._names = Names(settings.directory)
+        self._names = Names(settings.directory, environment.shelf)
         self._fetcher = Fetcher(
             environment.pool.get,
             environment.pacer,
@@ -166,8 +166,8 @@ class Worker:
 
     def _there(self, job: Job, staging: Staging) -> dict[int, StagedFile]:
         """Return the resources that need not be fetched: they stand there, or an output gives them back."""
-        directory, known = self._environment.settings.directory, job.known
-        there = restaged(directory, job, staging)
+        shelf, known = self._environment.shelf, job.known
+        there = restaged(shelf, job, staging)
         if known is None or not lacking(known, there):
             return there
         further = itertools.count(len(self._environment.outputs.of_items))
@@ -176,9 +176,13 @@ class Worker:
             if output is None:
                 continue
             made = [file for file in job.kept if file.output == label]
-            if not all(has_size(directory / file.name, file.size) for file in made):
+            if any(shelf.size(file.name) != file.size for file in made):
                 continue
-            scratch, files = staging.scratch(next(further)), [directory / file.name for file in made]
+            fetched, scratch = staging.scratch(next(further)), staging.scratch(next(further))
+            try:
+                files = [shelf.at_hand(file.name, fetched) for file in made]
+            except TransferError:  # somebody has just taken one away
+                continue
             try:
                 paths = self._call(
                     output,
@@ -251,7 +255,7 @@ class Worker:
         if job.known is not None and Remembered.of(staged).digests() == job.known.digests():
             # what other outputs made of the very same files stays, and is not to be replaced
             job = replace(job, replaces=outputs.replaceable(job.kept, wanted))
-        placer = Placer(self._environment.settings.directory, job, staged)
+        placer = Placer(self._environment.shelf, job, staged)
         checked: list[Checked] = []
         made: list[str] = []
         for number, (label, output) in enumerate(outputs.of_items):

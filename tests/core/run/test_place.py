@@ -10,13 +10,14 @@ import pytest
 
 from argosy.errors import PluginError, TransferError
 from argosy.model import Item, Job, Product, StagedItem, Verification
-from argosy.run.place import Placer, digest_of
+from argosy.run.place import Placer
+from argosy.run.shelf import LocalShelf, digest_of
 
 ITEM = Item("a", "A")
 
 
 def placer(directory: Path, **options: bool | frozenset[str]) -> Placer:
-    return Placer(directory, Job(ITEM, **options), StagedItem(ITEM, ()))  # type: ignore[arg-type]  # of a dict
+    return Placer(LocalShelf(directory), Job(ITEM, **options), StagedItem(ITEM, ()))  # type: ignore[arg-type]  # of a dict
 
 
 @pytest.fixture

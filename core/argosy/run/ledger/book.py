@@ -36,6 +36,7 @@ from argosy.run.causes import disk_error
 from argosy.run.ledger.place import FILE, PRIVATE
 from argosy.run.ledger.rows import COLUMNS, Owner, Row, files_text, parse_files
 from argosy.run.ledger.tables import VERSION, prepare, version_of
+from argosy.run.shelf import LocalShelf, Shelf
 
 #: What is done: also an item of which more is being made at this moment.
 _DONE = "(state = 'done' OR (state = 'active' AND item IS NULL))"
@@ -51,7 +52,7 @@ class Ledger:
     Parameters
     ----------
     directory
-        The target directory.
+        The target directory; the local folder of a remote one.
     read_only
         Change nothing on the disk; a directory without a ledger has an empty one.
 
@@ -65,6 +66,8 @@ class Ledger:
         self.private = directory / PRIVATE
         self.path = self.private / FILE
         self.run = uuid.uuid4().hex
+        #: Where the files stand that it speaks of.
+        self.shelf: Shelf = LocalShelf(directory)
         self._alive: FileLock | None = None
         with self.guard():
             if read_only:
@@ -243,7 +246,7 @@ class Ledger:
         if outcome.state is not State.DONE:
             return files, outputs
         # of other outputs, what still stands there; what somebody removed is not missed any more
-        gone = {f.output for f in files if not (self.private.parent / f.name).is_file()}
+        gone = {f.output for f in files if self.shelf.size(f.name) is None}
         others = tuple(o for o in outputs if o not in gone and o not in outcome.outputs)
         names = {file.name for file in outcome.files}
         left = tuple(f for f in files if f.output in others and f.name not in names)

@@ -18,8 +18,15 @@ def has_ledger(directory: Path) -> bool:
     return (directory / PRIVATE / FILE).exists()
 
 
-def need_ledger(directory: Path) -> None:
+def need_ledger(directory: Path, where: str | None = None) -> None:
     """Raise where a directory has no ledger.
+
+    Parameters
+    ----------
+    directory
+        The directory; the local folder of a remote one.
+    where
+        What it is called, where that is not its path.
 
     Raises
     ------
@@ -28,6 +35,6 @@ def need_ledger(directory: Path) -> None:
     """
     if not has_ledger(directory):
         raise ConfigError(
-            f"Nothing was downloaded into {directory} yet: there is no ledger.",
+            f"Nothing was downloaded into {where or directory} yet: there is no ledger.",
             hint="Give the directory of a download, or its configuration.",
         )
