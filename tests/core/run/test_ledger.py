@@ -292,3 +292,29 @@ def test_the_first_version_is_read_as_it_is_and_brought_up_to_date_by_a_run(tmp_
     ledger.adopt("a", KNOWN.pack(), "files")
     assert (ledger.rows(["a"])["a"].files, ledger.remembered("a")) == ((FILE,), KNOWN)
     ledger.close()
+
+
+#: Opens new ledgers, each at the very moment in which another process does.
+BEGINNER = """
+import os, sys
+from pathlib import Path
+from argosy.run.ledger import Ledger
+
+me, other = sys.argv[2:]
+for number in range(100):
+    directory = Path(sys.argv[1], str(number))
+    (directory / ".argosy").mkdir(parents=True, exist_ok=True)
+    (directory / me).touch()
+    while not (directory / other).exists():
+        os.sched_yield()
+    Ledger(directory).close()
+"""
+
+
+def test_two_that_begin_at_once_both_get_a_new_ledger(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", BEGINNER, str(tmp_path)]
+    both = [
+        subprocess.Popen([*command, *names], stderr=subprocess.PIPE, text=True)
+        for names in (("a", "b"), ("b", "a"))
+    ]
+    assert [(process.communicate(timeout=100)[1], process.returncode) for process in both] == [("", 0)] * 2

@@ -35,7 +35,7 @@ from argosy.reasons import hint_of
 from argosy.run.causes import disk_error
 from argosy.run.ledger.place import FILE, PRIVATE
 from argosy.run.ledger.rows import COLUMNS, Owner, Row, files_text, parse_files
-from argosy.run.ledger.tables import VERSION, prepare, version_of
+from argosy.run.ledger.tables import PATIENCE, VERSION, prepare, use_wal, version_of
 from argosy.run.shelf import LocalShelf, Shelf
 
 #: What is done: also an item of which more is being made at this moment.
@@ -76,10 +76,10 @@ class Ledger:
             else:
                 self._make()
                 self.db = sqlite3.connect(
-                    self.path, isolation_level=None, timeout=60.0, check_same_thread=False
+                    self.path, isolation_level=None, timeout=PATIENCE, check_same_thread=False
                 )
                 # a commit need not reach the disk at once: an item whose "done" is lost is found whole again
-                self.db.execute("PRAGMA journal_mode = WAL")
+                use_wal(self.db)
                 self.db.execute("PRAGMA synchronous = NORMAL")
             self._columns = self._prepare(read_only)
         if not read_only:

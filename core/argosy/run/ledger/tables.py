@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+
+#: Seconds that somebody else who writes is waited for.
+PATIENCE = 60.0
 
 #: Raised when the tables change; an older argosy then says so instead of guessing.
 VERSION = 2
@@ -36,6 +40,24 @@ _REST = (
     "CREATE TABLE IF NOT EXISTS changes (n INTEGER NOT NULL)",
     "INSERT INTO changes SELECT 1 WHERE NOT EXISTS (SELECT * FROM changes)",
 )
+
+
+def use_wal(db: sqlite3.Connection) -> None:
+    """Let readers and a writer work side by side.
+
+    SQLite waits for others by itself, but not here: of two that begin at once with a new file, each may be in the
+    other's way, and one is told at once that it is locked.
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.005)
+        else:
+            return
 
 
 def prepare(db: sqlite3.Connection) -> int:
