@@ -202,6 +202,21 @@ def test_a_plugin_that_hangs_is_given_up_after_its_time(
 
 
 @pytest.mark.torture(57)
+def test_a_login_that_hangs_ends_the_run_and_frees_the_session(set_sail: SetSail) -> None:
+    voyage = set_sail(items=5, discipline="revoke", max_workers=2, plugin_timeout=5)
+    plugin = voyage.root / "moody.py"
+    hang = "[sleep(1) for _ in range(1000)]"
+    source = PLUGIN.format(kind="auth", base="FormLogin", method="login", number=1, deed=hang)
+    plugin.write_text(f"from time import sleep\n{source}", "utf-8")
+    choose(voyage, "auth", "moody")
+    done = voyage.run("--plugin", str(plugin))
+    ended(done, {3})
+    assert "did not return within 5 s" in done.stderr
+    finishes(voyage, "auth", "FormLogin")
+    assert voyage.server.stats().logins == 1
+
+
+@pytest.mark.torture(57)
 def test_an_output_over_all_items_that_hangs_ends_the_run(set_sail: SetSail) -> None:
     voyage = set_sail(items=5, discipline="revoke", max_workers=2, plugin_timeout=5)
     plugin = voyage.root / "moody.py"

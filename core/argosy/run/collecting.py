@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from argosy.bounded import TooLong, bounded, never_returned
 from argosy.contracts import CollectingOutput
 from argosy.errors import ArgosyError, PluginError, StorageError, TransferError
 from argosy.locks import FileLock
 from argosy.mistakes import mistake
 from argosy.model import FinishedItem, Item, Job, StagedItem
-from argosy.run.bounded import TooLong, bounded
 from argosy.run.causes import DISK_ERRNOS, disk_error
 from argosy.run.ledger import Collected, Ledger
 from argosy.run.outputs import Outputs
@@ -150,10 +150,7 @@ class Collector:
         except ArgosyError:
             raise
         except TooLong:
-            raise self._failed(
-                output,
-                f'it did not return within {self._timeout:g} s (the configuration\'s "plugin_timeout")',
-            ) from None
+            raise self._failed(output, never_returned(self._timeout)) from None
         except (Exception, SystemExit) as error:
             if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
                 raise

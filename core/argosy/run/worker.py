@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import requests
 
+from argosy.bounded import TooLong, bounded, never_returned
 from argosy.contracts import Plugin, Work
 from argosy.errors import (
     ArgosyError,
@@ -38,7 +39,6 @@ from argosy.model import (
     State,
 )
 from argosy.reasons import reason_of
-from argosy.run.bounded import TooLong, bounded
 from argosy.run.causes import DISK_ERRNOS, disk_error
 from argosy.run.environment import Environment
 from argosy.run.fetch import Fetcher, Progress
@@ -282,9 +282,7 @@ class Worker:
         try:
             return bounded(function, seconds)
         except TooLong:
-            raise self._broken(
-                plugin, f'it did not return within {seconds:g} s (the configuration\'s "plugin_timeout")'
-            ) from None
+            raise self._broken(plugin, never_returned(seconds)) from None
         except TransferError as error:
             raise _Failed(self._failure(error.kind, str(error), plugin=plugin)) from None
         except requests.RequestException as error:  # an OSError too, but not the disk's

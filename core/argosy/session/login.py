@@ -11,6 +11,7 @@ from typing import Protocol
 
 import requests
 
+from argosy.bounded import TooLong, bounded, never_returned
 from argosy.contracts.auth import Auth
 from argosy.cookies import jar
 from argosy.cookies.cookie import Cookie
@@ -177,11 +178,15 @@ class PluginLogin:
         The plugin that knows how.
     open_session
         Makes an empty session with HTTP on it.
+    timeout
+        Seconds that the plugin may take, as everybody waits for the session meanwhile; 0 for any time. One that may
+        ask the person takes as long as the person does.
     """
 
-    def __init__(self, auth: Auth, open_session: Callable[[], NewSession]) -> None:
+    def __init__(self, auth: Auth, open_session: Callable[[], NewSession], timeout: float = 0.0) -> None:
         self._auth = auth
         self._open = open_session
+        self._timeout = timeout if auth.context.ask_now is None else 0.0
 
     def log_in(self, record: SessionRecord) -> Granted:
         """Log in."""
@@ -222,7 +227,9 @@ class PluginLogin:
         opened.on_token = self._auth.context.on_secret
         begin(opened)
         try:
-            step(opened)
+            bounded(partial(step, opened), self._timeout)
+        except TooLong:
+            raise self._failed(doing, never_returned(self._timeout)) from None
         except LoginFailed:
             answered(opened.cookies)
             raise
@@ -245,8 +252,11 @@ class PluginLogin:
         return opened
 
     def _fault(self, doing: str, error: BaseException) -> LoginFailed:
+        return self._failed(doing, mistake(error, self._auth))
+
+    def _failed(self, doing: str, how: str) -> LoginFailed:
         return LoginFailed(
-            f"The auth plugin {self._auth.name!r} failed while {doing}: {mistake(error, self._auth)}",
+            f"The auth plugin {self._auth.name!r} failed while {doing}: {how}",
             hint="Report it to the plugin's author.",
             plugin=self._auth.name,
         )

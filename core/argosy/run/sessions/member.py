@@ -103,6 +103,7 @@ class Recruiter:
     ) -> None:
         self._signer = signer
         self._timeout = settings.timeout
+        self._plugin_timeout = settings.plugin_timeout
         self._network = network
         self._policy = policy
         self._auth = auth
@@ -119,7 +120,9 @@ class Recruiter:
         """Return the session of this name, the so manieth of its pool (from 1)."""
         timeout, load, network = self._timeout, Load(), self._network
         login = PluginLogin(
-            self._auth, lambda: open_session((timeout.connect, timeout.headers), number, network)
+            self._auth,
+            lambda: open_session((timeout.connect, timeout.headers), number, network),
+            self._plugin_timeout,
         )
         keeper = SessionKeeper(
             self._store,

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from argosy.run.bounded import TooLong, bounded
+from argosy.bounded import TooLong, bounded
 
 
 @pytest.mark.parametrize("seconds", [0, 60.0])

@@ -14,6 +14,11 @@ class TooLong(Exception):
     """What was called has not returned in time."""
 
 
+def never_returned(seconds: float) -> str:
+    """Return what is said of a plugin that has not returned in time."""
+    return f'it did not return within {seconds:g} s (the configuration\'s "plugin_timeout")'
+
+
 def bounded(function: Callable[[], T], seconds: float) -> T:
     """Call a function, and wait for it only so long.
 
