@@ -32,6 +32,7 @@ def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: t
     from argosy.contracts import PluginContext
     from argosy.run.ledger import Collected, Ledger, need_ledger
     from argosy.run.shelf import open_shelf
+    from argosy.run.shelf.reading import LOCAL, REMOTE, problems
 
     scrub = redactor().scrub  # an id may be a URL, with a token in it
     found = target(what, excluded, plugin_files)
@@ -41,21 +42,20 @@ def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: t
     shelf = open_shelf(found.directory, found.remote, context, scrub)
     shelf.prepare()
     ledger = Ledger(found.directory, read_only=not requeue)
+    at_once = LOCAL if found.remote is None else REMOTE
     files = size = 0
     over_all: list[str] = []
     damaged: dict[str, str] = {}
     lines: list[tuple[str, str, str]] = []
     try:
-        for row in ledger.all_rows():
-            for file in row.files if row.state == "done" else ():
-                files, size = files + 1, size + file.size
-                problem = shelf.problem(file)
-                if problem:
-                    damaged[row.id] = f"{file.name} {problem}"
-                    lines.append((scrub(row.id), file.name, problem))
-        for file in _collected(ledger):
+        kept = ((row, file) for row in ledger.all_rows() if row.state == "done" for file in row.files)
+        for row, file, problem in problems(shelf, kept, at_once):
             files, size = files + 1, size + file.size
-            problem = shelf.problem(file)
+            if problem:
+                damaged[row.id] = f"{file.name} {problem}"
+                lines.append((scrub(row.id), file.name, problem))
+        for _, file, problem in problems(shelf, ((None, file) for file in _collected(ledger)), at_once):
+            files, size = files + 1, size + file.size
             if problem and file in _collected(ledger):  # else a run has just made it anew
                 lines.append((f"({file.output})", file.name, problem))
                 over_all.append(file.name)
