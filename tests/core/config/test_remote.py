@@ -48,6 +48,9 @@ def test_a_folder_is_no_url(name: str) -> None:
         ("sftp://host:ssh/books", "has a port that is none"),
         ("s3://books/../x", "has a part . or .."),
         ("s3://books/a b", "has a space"),
+        ("s3://books//a", "has an empty part"),
+        ("file://books/a", "not from the root"),
+        ("sftp://host/~/books", "begins with ~"),
     ],
 )
 @pytest.mark.parametrize("plain", [True, False])
@@ -74,6 +77,35 @@ def test_a_secret_does_not_stand_in_a_configuration(registry: Registry, options:
     with pytest.raises(ConfigError) as caught:
         load({"directory": {"url": "s3://books", "options": options}}, registry)
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"endpoint_url": "https://ada:hush-hush@storage.example"}, "endpoint_url"),
+        (
+            {"config_kwargs": {"proxies": {"https": "http://u:hush-hush@proxy:1"}}},
+            "config_kwargs.proxies.https",
+        ),
+        ({"tunnels": ["https://ada:hush-hush@one"]}, "tunnels.1"),
+    ],
+)
+def test_a_url_among_the_options_has_no_password_in_it(
+    registry: Registry, options: dict[str, Any], where: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"The option {where} of the directory") as caught:
+        load({"directory": {"url": "s3://books", "options": options}}, registry)
+    assert "hush" not in str(caught.value)
+
+
+def test_a_damaged_note_is_written_anew(tmp_path: Path) -> None:
+    remote = Remote("s3://books", {"key": "ada"}, tmp_path)
+    private = remote.folder / ".argosy"
+    private.mkdir(parents=True)
+    (private / "target.json").write_bytes(b"\xff\xfe")
+    assert recalled("s3://books").options == {}
+    remote.note(private)
+    assert recalled("s3://books") == remote
 
 
 def test_options_of_all_kinds(registry: Registry) -> None:
