@@ -234,6 +234,57 @@ def test_an_option_that_the_library_does_not_know(tmp_path: Path) -> None:
         shelf.prepare()
 
 
+@pytest.mark.parametrize(
+    ("url", "options", "words"),
+    [
+        ("s3://Bad_Name!/x", {"key": "a", "secret": "b"}, r"Invalid bucket name"),
+        ("s3://books", {"profile": "nobody"}, r"profile \(nobody\) could not be found"),
+        ("s3://books", {"client_kwargs": "x"}, r"has no attribute"),
+    ],
+)
+def test_a_first_call_that_fails_for_what_it_was_given(
+    tmp_path: Path, url: str, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"The options of {url} are not what .*{words}"):
+        open_at(tmp_path, Remote(url, options)).prepare()
+
+
+def test_a_file_that_options_name_is_not_taken_for_the_directory(tmp_path: Path) -> None:
+    key = "-----BEGIN KEY-----\nhush-hush\n"
+    for name, words in (("/no/such/key", r"No such file or directory\): /no/such/key"), (key, r"\.$")):
+        options = {"client_keys": [name], "known_hosts": None, "config": [], "agent_path": None}
+        with pytest.raises(ConfigError, match=r"name a file that cannot be read") as caught:
+            open_at(tmp_path, Remote("sftp://127.0.0.1:9/books", options)).prepare()
+        assert "hush" not in str(caught.value)
+        with pytest.raises(ConfigError, match=words):
+            raise ConfigError(caught.value.message)
+
+
+@pytest.mark.parametrize(("user", "port"), [("", ""), ("ada@", ""), ("", ":2222"), ("ada@", ":2222")])
+def test_a_host_in_brackets(user: str, port: str) -> None:
+    from argosy.run.shelf.opening import _of_url
+    from argosy.run.shelf.storages import file_system
+
+    found = _of_url(file_system("sftp"), f"sftp://{user}[::1]{port}/books")
+    wanted = {
+        "host": "::1",
+        **({"username": "ada"} if user else {}),
+        **({"port": 2222} if port else {}),
+    }
+    assert found == wanted
+
+
+def test_a_library_that_is_missed_no_sooner_than_it_is_used(tmp_path: Path) -> None:
+    from argosy.run.shelf.storages import made
+
+    def late(**options: Any) -> Any:
+        raise ModuleNotFoundError("No module named 'pyarrow'")
+
+    with pytest.raises(ConfigError, match=r"needs for it is not installed") as caught:
+        made("hdfs", late, {})
+    assert "pyarrow" in str(caught.value.hint)
+
+
 def test_a_remote_directory_is_pickled_without_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_SECRET", "hush-hush")
     remote = Remote("s3://books", {"secret": {"env": "STORAGE_SECRET"}})

@@ -19,7 +19,7 @@ from argosy.errors import ArgosyError, ConfigError, TransferError
 from argosy.model import KeptFile, Product
 from argosy.run.retrying import Retries
 from argosy.run.shelf.contract import Patience, Standing, digest_of, foreign
-from argosy.run.shelf.failures import Broken, broken
+from argosy.run.shelf.failures import Broken, broken, of_options, reason
 from argosy.run.shelf.storages import LookAgain, Uploader
 
 T = TypeVar("T")
@@ -247,7 +247,7 @@ class RemoteShelf:
             except ArgosyError:
                 raise
             except Exception as error:  # of a library that may raise anything
-                if not self._reached and isinstance(error, TypeError | ValueError):
+                if not self._reached and of_options(error):
                     raise self._misconfigured(error) from None
                 cause = broken(where, error)
                 self._drop(fs)
@@ -258,7 +258,7 @@ class RemoteShelf:
             self._wait(retries, cause)
 
     def _misconfigured(self, error: Exception) -> ConfigError:
-        said = self._scrub(str(error)).rstrip(". ")
+        said = self._scrub(reason(error))
         return ConfigError(
             f"The options of {self._shown} are not what the library for {self._protocol} takes: {said}.",
             hint="They stand under its own names in directory.options of the configuration.",

@@ -32,6 +32,9 @@ PART = 16 * 1024 * 1024
 PARTS_AT_ONCE = 2
 MOST_PARTS = 10_000
 
+#: Characters of a name that is shown: a key that stands where its file's name should is longer.
+_LONGEST_NAME = 200
+
 
 def file_system(protocol: str) -> Any:
     """Return the class of the file systems of a protocol.
@@ -67,10 +70,37 @@ def file_system(protocol: str) -> Any:
             hint="It looks like s3://bucket/folder or sftp://host/folder.",
         ) from None
     except ImportError as error:
+        raise _not_installed(protocol, error) from None
+
+
+def made(protocol: str, cls: Any, options: Mapping[str, Any]) -> Any:
+    """Return a file system.
+
+    Raises
+    ------
+    ConfigError
+        If what it needs is not installed, or its options name a file that cannot be read.
+    """
+    try:
+        return cls(**options)
+    except ImportError as error:  # some look for their library no sooner
+        raise _not_installed(protocol, error) from None
+    except OSError as error:
+        if not isinstance(error.filename, str | Path):
+            raise  # of the network
+        name = str(error.filename)
+        shown = f": {name}" if name.isprintable() and len(name) < _LONGEST_NAME else ""  # a key is no name
         raise ConfigError(
-            f"The directory is a URL of {protocol}, and what fsspec needs for it is not installed.",
-            hint=f"fsspec says: {error}.",
+            f"The options of the directory name a file that cannot be read ({error.strerror}){shown}.",
+            hint="Where such a path is relative, it is so to the folder in which argosy is started.",
         ) from None
+
+
+def _not_installed(protocol: str, error: ImportError) -> ConfigError:
+    return ConfigError(
+        f"The directory is a URL of {protocol}, and what fsspec needs for it is not installed.",
+        hint=f"fsspec says: {error}.",
+    )
 
 
 def defaults(protocol: str, options: Mapping[str, Any]) -> dict[str, Any]:
