@@ -14,6 +14,7 @@ import pytest
 
 import argosy
 from argosy.run.report import Report
+from argosy.run.shelf import storages
 from missing import need
 from ssh_server import SshServer, ssh_server
 from voyage import Voyage, after
@@ -139,6 +140,16 @@ def test_a_server_that_goes_away_and_comes_back_is_waited_for(send: Send, server
     report = argosy.download(sent.voyage.file, on_event)
     assert (report.counts.done, report.counts.failed, sent.wrong()) == (8, 0, [])
     assert notices
+
+
+@pytest.mark.torture(68)
+def test_connections_that_hang_are_given_up(
+    send: Send, server: SshServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storages, "KEEPALIVE", 0.2)
+    sent = send(items=8, max_workers=2)
+    report = argosy.download(sent.voyage.file, after(3, server.freeze))
+    assert (report.counts.done, report.counts.failed, sent.wrong(half_done=True)) == (8, 0, [])
 
 
 @pytest.mark.torture(71)

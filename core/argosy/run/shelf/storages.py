@@ -32,6 +32,10 @@ PART = 16 * 1024 * 1024
 PARTS_AT_ONCE = 2
 MOST_PARTS = 10_000
 
+#: Seconds after which an SSH server that is silent is asked whether it is there; three times without an answer, and
+#: the connection is given up. Without, nobody would ever hear of a network that has gone.
+KEEPALIVE = 30
+
 #: Characters of a name that is shown: a key that stands where its file's name should is longer.
 _LONGEST_NAME = 200
 
@@ -117,9 +121,9 @@ def defaults(protocol: str, options: Mapping[str, Any]) -> dict[str, Any]:
             config["response_checksum_validation"] = "when_required"
         filled["config_kwargs"] = {**config, **filled.get("config_kwargs", {})}
     if protocol in ("sftp", "ssh"):
-        filled.setdefault(
-            "known_hosts", ()
-        )  # asyncssh's default, and not that of sshfs: the host's key is checked
+        # asyncssh's default, and not that of sshfs: the host's key is checked
+        filled.setdefault("known_hosts", ())
+        filled.setdefault("keepalive_interval", KEEPALIVE)
     return filled
 
 
