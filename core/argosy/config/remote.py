@@ -66,8 +66,10 @@ class Remote:
             If nobody knows where this user's files lie.
         """
         client = self.options.get("client_kwargs")
-        where = [self.url, *(self.options.get(key) for key in _PLACES)]
-        where.append(client.get("endpoint_url") if isinstance(client, Mapping) else None)
+        places = [self.options.get(key) for key in _PLACES]
+        places.append(client.get("endpoint_url") if isinstance(client, Mapping) else None)
+        # one service has one ledger, with a slash at the end of its URL or without
+        where = [self.url, *(place.rstrip("/") if isinstance(place, str) else place for place in places)]
         mark = hashlib.blake2b(json.dumps(where, default=str).encode(), digest_size=8).hexdigest()
         name = re.sub(r"[^A-Za-z0-9]+", "-", self.url).strip("-")[:40]
         return _targets() / f"{name}-{mark}"

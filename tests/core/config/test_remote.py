@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,18 @@ def test_two_services_with_one_bucket_have_two_ledgers() -> None:
     assert len({Remote("s3://books", given).folder for given in options}) == 3
     with_key = Remote("s3://books", {"key": "ada", "secret": SECRET})
     assert with_key.folder == Remote("s3://books", {}).folder, "a new key makes no other place of it"
+
+
+def test_a_slash_at_the_end_makes_no_other_service() -> None:
+    for place in ({"endpoint_url": "https://one"}, {"client_kwargs": {"endpoint_url": "https://one"}}):
+        with_slash = json.loads(json.dumps(place).replace("one", "one/"))
+        assert Remote("s3://books", place).folder == Remote("s3://books", with_slash).folder
+
+
+def test_a_url_in_the_place_of_a_configuration_is_not_repeated(registry: Registry) -> None:
+    with pytest.raises(ConfigError, match=r"A URL was given where a configuration") as caught:
+        load("sftp://ada:hush-hush@host/books", registry)
+    assert "hush" not in str(caught.value)
 
 
 def test_the_command_line_keeps_the_options_for_storage_of_one_kind(registry: Registry) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import argosy
-from argosy.config.remote import Remote
+from argosy.config.remote import Remote, recalled
 from argosy.contracts import PluginContext
 from argosy.errors import ConfigError, StorageError, TransferError
 from argosy.model import KeptFile, Product, Verification
@@ -301,6 +301,14 @@ def test_what_does_not_fit_on_this_machine_may_go_elsewhere(
     manifest.write_text("\n".join(map(json.dumps, lines)), "utf-8")
     report = argosy.download(voyage.file)
     assert (report.counts.done, report.counts.failed) == (1, 1), "only what is in work has to fit"
+
+
+def test_a_place_that_was_not_reached_is_not_remembered(set_sail: Callable[..., Voyage]) -> None:
+    nobody = {"url": "s3://books", "options": {"endpoint_url": "http://127.0.0.1:9", "anon": True}}
+    voyage = set_sail(items=1, directory=nobody, max_retries=0, max_outage=0)
+    with pytest.raises(StorageError, match=r"cannot be reached"):
+        argosy.download(voyage.file)
+    assert recalled("s3://books").options == {}
 
 
 def test_a_login_needs_nothing_of_the_storage(set_sail: Callable[..., Voyage]) -> None:
