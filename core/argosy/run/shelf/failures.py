@@ -134,6 +134,13 @@ def broken(where: str, error: BaseException) -> Broken:
             host=where,
             hint="See whether the service is up, then start again: everything done so far is kept.",
         )
+    if "SFTPFailure" in names:
+        return Broken(
+            f"{where} failed, and the server does not say why: {said}.",
+            kind="storage",
+            retryable=True,
+            hint="Often its disk is full, or read-only. Everything done so far is kept: start again when that is mended.",
+        )
     return Broken(
         f"{where} failed: {said}.",
         kind="storage",

@@ -278,14 +278,26 @@ def _rename_over_ssh(fs: Any, old: str, new: str) -> None:
     import asyncssh
     from fsspec.asyn import sync
 
-    async def rename() -> None:
+    async def rename() -> bool:
+        """Return whether the name was free."""
         # SSH_FXP_RENAME does not replace a file; what sshfs calls mv does
         async with fs.client.start_sftp_client() as sftp:
-            await sftp.rename(old, new)
+            try:
+                await sftp.rename(old, new)
+            except asyncssh.SFTPError:
+                if await _is_there(sftp, new):  # a link to nowhere, too
+                    return False
+                raise
+            return True
 
-    try:
-        sync(fs.loop, rename)
-    except asyncssh.SFTPError:
-        if fs.exists(new):
-            raise FileExistsError(errno.EEXIST, "there is a file of that name", new) from None
-        raise
+    if not sync(fs.loop, rename):
+        raise FileExistsError(errno.EEXIST, "there is a file of that name", new)
+
+
+async def _is_there(sftp: Any, path: str) -> bool:
+    import asyncssh
+
+    with contextlib.suppress(asyncssh.SFTPNoSuchFile):
+        await sftp.lstat(path)
+        return True
+    return False
