@@ -123,6 +123,29 @@ def test_a_survey_is_a_list_of_what_is_there(shelf: Shelf, there: Path, tmp_path
     assert shelf.size("x") == 3
 
 
+def test_a_survey_passes_by_a_folder_that_nobody_may_read(
+    shelf: Shelf, there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from asyncssh import SFTPPermissionDenied
+    from fsspec.implementations.local import LocalFileSystem
+
+    for name in ("a", "lost+found"):
+        (there / name).mkdir()
+        (there / name / "b.txt").write_bytes(b"12345")
+    real = LocalFileSystem.ls
+
+    def ls(self: Any, path: str, detail: bool = False, **options: Any) -> Any:
+        if path.endswith("lost+found"):
+            raise SFTPPermissionDenied("Permission denied")
+        return real(self, path, detail=detail, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "ls", ls)
+    shelf.survey()
+    (there / "a" / "b.txt").unlink()
+    assert shelf.size("a/b.txt") == 5, "it was seen"
+    assert shelf.size("lost+found/b.txt") == 5, "it is asked for by itself"
+
+
 def test_a_damaged_file_is_not_taken(shelf: Shelf, there: Path, tmp_path: Path) -> None:
     _, kept = file(tmp_path, b"a book", "b.txt")
     (there / "b.txt").write_bytes(b"a bock")

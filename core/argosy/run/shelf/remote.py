@@ -86,14 +86,10 @@ class RemoteShelf:
         """Learn at once what stands there."""
 
         def find(fs: Any) -> dict[str, int]:
-            try:
-                found = fs.find(self._root or "/", detail=True)
-            except FileNotFoundError:
-                return {}
             start = len(self._root) + 1 if self._root else 0
             return {
                 str(info["name"])[start:]: int(info["size"])
-                for info in found.values()
+                for info in self._below(fs, self._root or "/")
                 if info.get("type") == "file"
             }
 
@@ -200,6 +196,30 @@ class RemoteShelf:
 
     def _info(self, name: str) -> Any:
         return self._tried(lambda fs: _info(fs, self._path(name)), name)
+
+    def _below(self, fs: Any, root: str) -> Iterable[Any]:
+        """Yield what is known of each file below a folder."""
+        if self._protocol in OBJECTS:  # in one list
+            with contextlib.suppress(FileNotFoundError):
+                yield from fs.find(root, detail=True).values()
+            return
+        folders = [root]
+        while folders:
+            self._patience.stop.check()
+            folder = folders.pop()
+            try:
+                listed = fs.ls(folder, detail=True)
+            except FileNotFoundError:
+                continue
+            except Exception as error:  # each library has its own
+                if broken(folder, error).kind != "denied":
+                    raise
+                continue  # such as lost+found; a name in it that matters is asked for by itself
+            for info in listed:
+                if info["type"] != "directory":
+                    yield info
+                elif info["name"].rstrip("/") != folder.rstrip("/"):
+                    folders.append(info["name"])
 
     def _standing(self, fs: Any, file: KeptFile, *, replace: bool) -> Standing:
         info = _info(fs, self._path(file.name))
