@@ -17,6 +17,9 @@ from argosy.errors import ConfigError, StorageError
 #: What a URL begins with; a folder's path does not.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")
 
+#: A URL with a slash too few, as a path is written anew that was one.
+_ONE_SLASH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)")
+
 #: A URL with a user name or a password in it, perhaps within other text.
 _USERINFO = re.compile(r"://[^/\s]*@")
 
@@ -99,19 +102,35 @@ def is_url(value: object) -> bool:
     return isinstance(value, str) and _URL.match(value) is not None
 
 
+def refuse_one_slash(path: str) -> None:
+    """Raise where a folder is a URL that has lost a slash, as `pathlib` takes it for one too many.
+
+    Raises
+    ------
+    ConfigError
+        If it is; nothing of it is repeated.
+    """
+    if _ONE_SLASH.match(path):
+        raise ConfigError(
+            "The directory looks like a URL with one slash where there should be two.",
+            hint="Write s3://bucket/folder, as a text and not as a path; or ./ in front if that is the folder's name.",
+        )
+
+
 def remote_of(value: str | Mapping[str, Any], base: Path) -> Remote | None:
     """Return the remote directory that a valid ``directory`` of a configuration means; None for a local one.
 
     Raises
     ------
     ConfigError
-        If the URL cannot be that of a directory. The message does not show a password in it.
+        If the URL cannot be that of a directory, or a folder is one with a slash too few. The message does not show a password in it.
     """
     if isinstance(value, Mapping):
         url, options = str(value["url"]), dict(value.get("options", {}))
     elif is_url(value):
         url, options = value, {}
     else:
+        refuse_one_slash(value)
         return None
     scheme, _, rest = url.partition("://")
     scheme = scheme.lower()

@@ -135,6 +135,14 @@ def test_two_services_with_one_bucket_have_two_ledgers() -> None:
     assert with_key.folder == Remote("s3://books", {}).folder, "a new key makes no other place of it"
 
 
+def test_a_url_that_has_lost_a_slash_is_no_folder(registry: Registry) -> None:
+    lost = Path("s3://books/library")
+    for config, override in (({}, lost), ({}, str(lost)), ({"directory": str(lost)}, None)):
+        with pytest.raises(ConfigError, match=r"with one slash"):
+            load(config, registry, {} if override is None else {"directory": override})
+    assert load({"directory": f"./{lost}"}, registry).remote is None
+
+
 def test_a_slash_at_the_end_makes_no_other_service() -> None:
     for place in ({"endpoint_url": "https://one"}, {"client_kwargs": {"endpoint_url": "https://one"}}):
         with_slash = json.loads(json.dumps(place).replace("one", "one/"))
