@@ -189,6 +189,13 @@ class Bucket:
         content: bytes = self._client.get_object(Bucket=self.name, Key=name)["Body"].read()
         return content
 
+    def find(self, name: str) -> bytes | None:
+        """Return an object, also one that the list does not have: Swift writes there after the object, or dies before."""
+        try:
+            return self.read(name)
+        except self._client.exceptions.NoSuchKey:
+            return None
+
     def write(self, name: str, content: bytes, mark: str = "") -> None:
         self._client.put_object(
             Bucket=self.name, Key=name, Body=content, Metadata={"mark": mark} if mark else {}

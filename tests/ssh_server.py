@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -98,6 +100,13 @@ class SshServer:
             self._process = None
             for pid in below:
                 kill(pid)
+
+    def freeze(self) -> None:
+        """Have the connections that are open hang; new ones are served."""
+        assert self._process is not None
+        for pid in descendants(self._process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
 
     def log(self) -> str:
         return (self.folder / "log").read_text("utf-8", "replace")

@@ -45,6 +45,9 @@ class Stored:
         """Return what is not as it must be in the bucket; what is not there yet is right where it is half done."""
         found = self.bucket.contents("library/")
         wanted = {e.name: e.sha256 for e in self.voyage.expected}
+        for name in wanted.keys() - found.keys():
+            content = self.bucket.find(f"library/{name}")
+            found |= {} if content is None else {name: content}
         damaged = [n for n in wanted if n in found and hashlib.sha256(found[n]).hexdigest() != wanted[n]]
         missing = [] if half_done else [name for name in wanted if name not in found]
         return [*damaged, *missing, *(name for name in found if name not in wanted)]

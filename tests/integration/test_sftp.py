@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 import argosy
+from argosy.config.remote import remote_of
 from argosy.run.report import Report
+from argosy.run.shelf import storages
+from argosy.run.shelf.storages import Uploader
 from missing import need
 from ssh_server import SshServer, ssh_server
 from voyage import Voyage, after
@@ -141,6 +144,16 @@ def test_a_server_that_goes_away_and_comes_back_is_waited_for(send: Send, server
     assert notices
 
 
+@pytest.mark.torture(68)
+def test_connections_that_hang_are_given_up(
+    send: Send, server: SshServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storages, "KEEPALIVE", 0.2)
+    sent = send(items=8, max_workers=2)
+    report = argosy.download(sent.voyage.file, after(3, server.freeze))
+    assert (report.counts.done, report.counts.failed, sent.wrong(half_done=True)) == (8, 0, [])
+
+
 @pytest.mark.torture(71)
 def test_what_is_not_ours_stays_unless_it_is_forced(send: Send) -> None:
     sent = send()
@@ -163,6 +176,29 @@ def test_a_folder_in_the_way_and_a_file_where_a_folder_should_be(send: Send) -> 
         "item-00002": "exists",
     }
     assert "a file stands where a folder should be" in failures["item-00002"].message
+
+
+def test_a_link_to_nowhere_costs_its_item_and_no_other(send: Send) -> None:
+    sent = send()
+    path = sent.folder / sent.voyage.expected[1].name
+    path.parent.mkdir(parents=True)
+    path.symlink_to("/nowhere/at/all")
+    report = sent.download()
+    assert (report.counts.done, [failure.kind for _, _, failure in report.failures]) == (3, ["exists"])
+    assert path.is_symlink()
+
+
+def test_a_server_that_has_no_words_for_a_full_disk(send: Send) -> None:
+    sent = send(items=1, max_retries=0)
+    path = sent.folder / sent.voyage.expected[0].name
+    path.parent.mkdir(parents=True)
+    remote = remote_of(sent.voyage.config["directory"], Path("/"))
+    assert remote is not None
+    short = Uploader("sftp", str(remote.folder))._short(str(path))
+    (path.parent / f".argosy-{short}.part").symlink_to("/dev/full")
+    with pytest.raises(argosy.ArgosyError, match=r"does not say why") as caught:
+        sent.download()
+    assert "disk is full" in str(caught.value.hint)
 
 
 @pytest.mark.torture(70)

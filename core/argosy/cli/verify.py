@@ -31,7 +31,7 @@ def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: t
     from argosy.cli.download import ask
     from argosy.contracts import PluginContext
     from argosy.run.ledger import Collected, Ledger, need_ledger
-    from argosy.run.shelf import open_shelf
+    from argosy.run.shelf import Patience, open_shelf
     from argosy.run.shelf.reading import LOCAL, REMOTE, problems
 
     scrub = redactor().scrub  # an id may be a URL, with a token in it
@@ -39,7 +39,8 @@ def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: t
     need_ledger(found.directory, found.where)
     base = Path.cwd() if found.settings is None else found.settings.base
     context = PluginContext(base, found.directory, ask(), redactor().add)
-    shelf = open_shelf(found.directory, found.remote, context, scrub)
+    patience = Patience(notice=lambda message: click.echo(message, err=True))
+    shelf = open_shelf(found.directory, found.remote, context, scrub, patience)
     shelf.prepare()
     ledger = Ledger(found.directory, read_only=not requeue)
     at_once = LOCAL if found.remote is None else REMOTE

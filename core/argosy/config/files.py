@@ -14,6 +14,9 @@ from argosy.errors import ConfigError
 #: Keys of a hundred parts: tomllib's time for them grows with the square of their number.
 _DEEP = re.compile(r"""(?:[\w"'-]+[ \t]*\.[ \t]*){100}""")
 
+#: What a URL becomes that is taken for a path.
+_URL = re.compile(r"(^|/)[A-Za-z][A-Za-z0-9+.-]+:/")
+
 
 def load_file(path: Path) -> dict[str, Any]:
     """Read a configuration file.
@@ -35,6 +38,11 @@ def load_file(path: Path) -> dict[str, Any]:
     """
     kind = path.suffix.lower()
     if kind not in (".json", ".toml"):
+        if _URL.search(str(path)):
+            raise ConfigError(
+                "A URL was given where a configuration file is needed (it is not shown, as it may have a password in it).",
+                hint="Give the path of the file; the URL of a target directory stands in it, or behind --directory.",
+            )
         raise ConfigError(
             f"{path} ends neither in .json nor in .toml, so its format is not known.",
             hint="Name the configuration something.toml or something.json.",

@@ -10,7 +10,7 @@ from typing import Any
 
 from argosy.config.check import check
 from argosy.config.files import load_file
-from argosy.config.remote import is_url
+from argosy.config.remote import is_url, refuse_one_slash
 from argosy.config.settings import Settings, absolute, build
 from argosy.errors import ConfigError
 from argosy.registry import Registry
@@ -54,6 +54,7 @@ def load(
         raise ConfigError(f"The {'configuration ' if path else ''}{name} is not valid.", tuple(problems))
     given = overrides.get("directory")
     if isinstance(given, str | os.PathLike) and not is_url(given):
+        refuse_one_slash(os.fspath(given))
         merged["directory"] = str(absolute(os.fspath(given), Path.cwd()))
     return build(merged, registry, base, path)
 

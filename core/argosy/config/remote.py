@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,12 @@ from argosy.errors import ConfigError, StorageError
 
 #: What a URL begins with; a folder's path does not.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")
+
+#: A URL with a slash too few, as a path is written anew that was one.
+_ONE_SLASH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)")
+
+#: A URL with a user name or a password in it, perhaps within other text.
+_USERINFO = re.compile(r"://[^/\s]*@")
 
 #: Where users of the place are named in its URL. What stands before an @ elsewhere is half of a secret.
 _WITH_USERS = frozenset({"sftp", "ssh", "ftp", "smb"})
@@ -63,8 +69,10 @@ class Remote:
             If nobody knows where this user's files lie.
         """
         client = self.options.get("client_kwargs")
-        where = [self.url, *(self.options.get(key) for key in _PLACES)]
-        where.append(client.get("endpoint_url") if isinstance(client, Mapping) else None)
+        places = [self.options.get(key) for key in _PLACES]
+        places.append(client.get("endpoint_url") if isinstance(client, Mapping) else None)
+        # one service has one ledger, with a slash at the end of its URL or without
+        where = [self.url, *(place.rstrip("/") if isinstance(place, str) else place for place in places)]
         mark = hashlib.blake2b(json.dumps(where, default=str).encode(), digest_size=8).hexdigest()
         name = re.sub(r"[^A-Za-z0-9]+", "-", self.url).strip("-")[:40]
         return _targets() / f"{name}-{mark}"
@@ -83,7 +91,7 @@ class Remote:
         """
         text = json.dumps({"url": self.url, "options": self.options, "base": str(self.base)}, indent=2)
         path = private / _NOTE
-        if not path.exists() or path.read_text("utf-8") != text:
+        if not path.exists() or path.read_bytes() != text.encode():  # a damaged one need not be text
             temporary = path.with_suffix(f".{os.getpid()}")  # another run may be starting at this very moment
             temporary.write_text(text, "utf-8")
             temporary.replace(path)
@@ -94,19 +102,35 @@ def is_url(value: object) -> bool:
     return isinstance(value, str) and _URL.match(value) is not None
 
 
+def refuse_one_slash(path: str) -> None:
+    """Raise where a folder is a URL that has lost a slash, as `pathlib` takes it for one too many.
+
+    Raises
+    ------
+    ConfigError
+        If it is; nothing of it is repeated.
+    """
+    if _ONE_SLASH.match(path):
+        raise ConfigError(
+            "The directory looks like a URL with one slash where there should be two.",
+            hint="Write s3://bucket/folder, as a text and not as a path; or ./ in front if that is the folder's name.",
+        )
+
+
 def remote_of(value: str | Mapping[str, Any], base: Path) -> Remote | None:
     """Return the remote directory that a valid ``directory`` of a configuration means; None for a local one.
 
     Raises
     ------
     ConfigError
-        If the URL cannot be that of a directory. The message does not show a password in it.
+        If the URL cannot be that of a directory, or a folder is one with a slash too few. The message does not show a password in it.
     """
     if isinstance(value, Mapping):
         url, options = str(value["url"]), dict(value.get("options", {}))
     elif is_url(value):
         url, options = value, {}
     else:
+        refuse_one_slash(value)
         return None
     scheme, _, rest = url.partition("://")
     scheme = scheme.lower()
@@ -114,6 +138,12 @@ def remote_of(value: str | Mapping[str, Any], base: Path) -> Remote | None:
     if wrong is not None:
         found, hint = wrong
         raise ConfigError(f"The URL of the directory {found}.", hint=hint)
+    secret = _with_password(options)
+    if secret is not None:
+        raise ConfigError(
+            f"The option {secret} of the directory is a URL with a user name or a password in it (it is not shown here).",
+            hint='Keep the whole URL elsewhere, and refer to it: {"env": NAME} or {"file": PATH}.',
+        )
     host, slash, path = rest.rstrip("/").partition("/")
     if scheme in _WITH_USERS:
         user, at, name = host.rpartition("@")
@@ -157,6 +187,19 @@ def _absolute(value: Any, base: Path) -> Any:
     return value
 
 
+def _with_password(value: Any, place: str = "") -> str | None:
+    """Return where in options there is a URL with a user name or a password in it."""
+    if isinstance(value, str):
+        return place if _USERINFO.search(value) else None
+    inner: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, Mapping):
+        inner = value.items()
+    elif isinstance(value, list | tuple):
+        inner = enumerate(value, 1)
+    found = (_with_password(v, f"{place}.{key}" if place else str(key)) for key, v in inner)
+    return next((where for where in found if where is not None), None)
+
+
 def _targets() -> Path:
     import platformdirs  # takes its time, and few results are remote
 
@@ -188,12 +231,25 @@ def _problem(scheme: str, rest: str) -> tuple[str, str] | None:
         urlsplit(f"{scheme}://{rest}").port  # noqa: B018 - it raises
     except ValueError:
         return "has a port that is none", example
+    if scheme in ("file", "local") and not rest.startswith("/"):
+        return "names a folder, but not from the root", "It looks like file:///srv/library."
     if scheme not in ("file", "local", "memory") and not host:
         return "has no host or bucket", example
     if scheme not in ("memory", *OBJECTS) and not rest.rstrip("/").partition("/")[2]:
         return "names no folder", example
+    return _problem_of_path(scheme, rest, example)
+
+
+def _problem_of_path(scheme: str, rest: str, example: str) -> tuple[str, str] | None:
     if re.search(r"[\x00-\x20\x7f]", rest):
         return "has a space or a control character", example
     if any(part in (".", "..") for part in rest.split("/")):
         return "has a part . or ..", example
+    if "//" in rest.rstrip("/"):
+        return "has an empty part (//)", example
+    if scheme not in ("memory", *OBJECTS) and rest.split("/")[1] == "~":
+        return (
+            "begins with ~, which is a home folder only for a shell",
+            "Give the path from the root: sftp://host/home/ada/library.",
+        )
     return None

@@ -185,8 +185,6 @@ class Run:
             if (directory / PRIVATE).is_symlink():
                 raise NotADirectoryError(errno.ENOTDIR, "it is a link, and nothing is written through one")
             StagingArea(directory).prepare()
-            if self.settings.remote is not None:
-                self.settings.remote.note(directory / PRIVATE)
         except OSError as error:
             raise disk_error(directory, error) from None
         ledger = Ledger(directory)
@@ -197,11 +195,20 @@ class Run:
             configured = [self.registry.observer(o, environment.context) for o in self.settings.observers]
             ledger.shelf = environment.shelf
             ledger.shelf.prepare()
+            self._note(directory)
         except BaseException:
             ledger.close()
             raise
         self._dispatcher = Dispatcher([*self._observers, *configured], self._redactor, self._on_event)
         return environment, ledger
+
+    def _note(self, directory: Path) -> None:
+        """Write down which remote directory this is, now that its storage has let us in."""
+        if self.settings.remote is not None:
+            try:
+                self.settings.remote.note(directory / PRIVATE)
+            except OSError as error:
+                raise disk_error(directory, error) from None
 
     def _emit(self, kind: EventKind, item: str | None = None, data: Any = None) -> None:
         self._dispatcher.emit(kind, item, data)

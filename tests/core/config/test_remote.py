@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,9 @@ def test_a_folder_is_no_url(name: str) -> None:
         ("sftp://host:ssh/books", "has a port that is none"),
         ("s3://books/../x", "has a part . or .."),
         ("s3://books/a b", "has a space"),
+        ("s3://books//a", "has an empty part"),
+        ("file://books/a", "not from the root"),
+        ("sftp://host/~/books", "begins with ~"),
     ],
 )
 @pytest.mark.parametrize("plain", [True, False])
@@ -76,6 +80,35 @@ def test_a_secret_does_not_stand_in_a_configuration(registry: Registry, options:
     assert "hush" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"endpoint_url": "https://ada:hush-hush@storage.example"}, "endpoint_url"),
+        (
+            {"config_kwargs": {"proxies": {"https": "http://u:hush-hush@proxy:1"}}},
+            "config_kwargs.proxies.https",
+        ),
+        ({"tunnels": ["https://ada:hush-hush@one"]}, "tunnels.1"),
+    ],
+)
+def test_a_url_among_the_options_has_no_password_in_it(
+    registry: Registry, options: dict[str, Any], where: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"The option {where} of the directory") as caught:
+        load({"directory": {"url": "s3://books", "options": options}}, registry)
+    assert "hush" not in str(caught.value)
+
+
+def test_a_damaged_note_is_written_anew(tmp_path: Path) -> None:
+    remote = Remote("s3://books", {"key": "ada"}, tmp_path)
+    private = remote.folder / ".argosy"
+    private.mkdir(parents=True)
+    (private / "target.json").write_bytes(b"\xff\xfe")
+    assert recalled("s3://books").options == {}
+    remote.note(private)
+    assert recalled("s3://books") == remote
+
+
 def test_options_of_all_kinds(registry: Registry) -> None:
     options = {
         "key": "ada",
@@ -100,6 +133,26 @@ def test_two_services_with_one_bucket_have_two_ledgers() -> None:
     assert len({Remote("s3://books", given).folder for given in options}) == 3
     with_key = Remote("s3://books", {"key": "ada", "secret": SECRET})
     assert with_key.folder == Remote("s3://books", {}).folder, "a new key makes no other place of it"
+
+
+def test_a_url_that_has_lost_a_slash_is_no_folder(registry: Registry) -> None:
+    lost = Path("s3://books/library")
+    for config, override in (({}, lost), ({}, str(lost)), ({"directory": str(lost)}, None)):
+        with pytest.raises(ConfigError, match=r"with one slash"):
+            load(config, registry, {} if override is None else {"directory": override})
+    assert load({"directory": f"./{lost}"}, registry).remote is None
+
+
+def test_a_slash_at_the_end_makes_no_other_service() -> None:
+    for place in ({"endpoint_url": "https://one"}, {"client_kwargs": {"endpoint_url": "https://one"}}):
+        with_slash = json.loads(json.dumps(place).replace("one", "one/"))
+        assert Remote("s3://books", place).folder == Remote("s3://books", with_slash).folder
+
+
+def test_a_url_in_the_place_of_a_configuration_is_not_repeated(registry: Registry) -> None:
+    with pytest.raises(ConfigError, match=r"A URL was given where a configuration") as caught:
+        load("sftp://ada:hush-hush@host/books", registry)
+    assert "hush" not in str(caught.value)
 
 
 def test_the_command_line_keeps_the_options_for_storage_of_one_kind(registry: Registry) -> None:

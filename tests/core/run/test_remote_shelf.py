@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import argosy
-from argosy.config.remote import Remote
+from argosy.config.remote import Remote, recalled
 from argosy.contracts import PluginContext
 from argosy.errors import ConfigError, StorageError, TransferError
 from argosy.model import KeptFile, Product, Verification
@@ -121,6 +121,29 @@ def test_a_survey_is_a_list_of_what_is_there(shelf: Shelf, there: Path, tmp_path
     assert shelf.size("a/b.txt") is None
     shelf.learn([KeptFile("x", 3, "", Verification.NONE)])
     assert shelf.size("x") == 3
+
+
+def test_a_survey_passes_by_a_folder_that_nobody_may_read(
+    shelf: Shelf, there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from asyncssh import SFTPPermissionDenied
+    from fsspec.implementations.local import LocalFileSystem
+
+    for name in ("a", "lost+found"):
+        (there / name).mkdir()
+        (there / name / "b.txt").write_bytes(b"12345")
+    real = LocalFileSystem.ls
+
+    def ls(self: Any, path: str, detail: bool = False, **options: Any) -> Any:
+        if path.endswith("lost+found"):
+            raise SFTPPermissionDenied("Permission denied")
+        return real(self, path, detail=detail, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "ls", ls)
+    shelf.survey()
+    (there / "a" / "b.txt").unlink()
+    assert shelf.size("a/b.txt") == 5, "it was seen"
+    assert shelf.size("lost+found/b.txt") == 5, "it is asked for by itself"
 
 
 def test_a_damaged_file_is_not_taken(shelf: Shelf, there: Path, tmp_path: Path) -> None:
@@ -234,6 +257,57 @@ def test_an_option_that_the_library_does_not_know(tmp_path: Path) -> None:
         shelf.prepare()
 
 
+@pytest.mark.parametrize(
+    ("url", "options", "words"),
+    [
+        ("s3://Bad_Name!/x", {"key": "a", "secret": "b"}, r"Invalid bucket name"),
+        ("s3://books", {"profile": "nobody"}, r"profile \(nobody\) could not be found"),
+        ("s3://books", {"client_kwargs": "x"}, r"has no attribute"),
+    ],
+)
+def test_a_first_call_that_fails_for_what_it_was_given(
+    tmp_path: Path, url: str, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"The options of {url} are not what .*{words}"):
+        open_at(tmp_path, Remote(url, options)).prepare()
+
+
+def test_a_file_that_options_name_is_not_taken_for_the_directory(tmp_path: Path) -> None:
+    key = "-----BEGIN KEY-----\nhush-hush\n"
+    for name, words in (("/no/such/key", r"No such file or directory\): /no/such/key"), (key, r"\.$")):
+        options = {"client_keys": [name], "known_hosts": None, "config": [], "agent_path": None}
+        with pytest.raises(ConfigError, match=r"name a file that cannot be read") as caught:
+            open_at(tmp_path, Remote("sftp://127.0.0.1:9/books", options)).prepare()
+        assert "hush" not in str(caught.value)
+        with pytest.raises(ConfigError, match=words):
+            raise ConfigError(caught.value.message)
+
+
+@pytest.mark.parametrize(("user", "port"), [("", ""), ("ada@", ""), ("", ":2222"), ("ada@", ":2222")])
+def test_a_host_in_brackets(user: str, port: str) -> None:
+    from argosy.run.shelf.opening import _of_url
+    from argosy.run.shelf.storages import file_system
+
+    found = _of_url(file_system("sftp"), f"sftp://{user}[::1]{port}/books")
+    wanted = {
+        "host": "::1",
+        **({"username": "ada"} if user else {}),
+        **({"port": 2222} if port else {}),
+    }
+    assert found == wanted
+
+
+def test_a_library_that_is_missed_no_sooner_than_it_is_used(tmp_path: Path) -> None:
+    from argosy.run.shelf.storages import made
+
+    def late(**options: Any) -> Any:
+        raise ModuleNotFoundError("No module named 'pyarrow'")
+
+    with pytest.raises(ConfigError, match=r"needs for it is not installed") as caught:
+        made("hdfs", late, {})
+    assert "pyarrow" in str(caught.value.hint)
+
+
 def test_a_remote_directory_is_pickled_without_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_SECRET", "hush-hush")
     remote = Remote("s3://books", {"secret": {"env": "STORAGE_SECRET"}})
@@ -250,6 +324,14 @@ def test_what_does_not_fit_on_this_machine_may_go_elsewhere(
     manifest.write_text("\n".join(map(json.dumps, lines)), "utf-8")
     report = argosy.download(voyage.file)
     assert (report.counts.done, report.counts.failed) == (1, 1), "only what is in work has to fit"
+
+
+def test_a_place_that_was_not_reached_is_not_remembered(set_sail: Callable[..., Voyage]) -> None:
+    nobody = {"url": "s3://books", "options": {"endpoint_url": "http://127.0.0.1:9", "anon": True}}
+    voyage = set_sail(items=1, directory=nobody, max_retries=0, max_outage=0)
+    with pytest.raises(StorageError, match=r"cannot be reached"):
+        argosy.download(voyage.file)
+    assert recalled("s3://books").options == {}
 
 
 def test_a_login_needs_nothing_of_the_storage(set_sail: Callable[..., Voyage]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+from argosy.config.remote import OBJECTS
 from argosy.errors import StorageError, TransferError
 
 #: The service, or the way to it, is down or overloaded: another try may get on.
@@ -44,6 +45,9 @@ _NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "C
 
 _FULL = frozenset({"SFTPNoSpaceOnFilesystem", "SFTPQuotaExceeded"})
 
+#: What the options, or the URL, are to blame for: classes of botocore.
+_OF_OPTIONS = frozenset({"ConfigNotFound", "ConfigParseError", "ParamValidationError", "ProfileNotFound"})
+
 #: Characters of a library's own text that are shown.
 _LONGEST = 200
 
@@ -60,6 +64,13 @@ class Broken(TransferError):
         return StorageError(self.message, hint=self.hint)
 
 
+def of_options(error: BaseException) -> bool:
+    """Return whether a failure of the first call to a storage is a matter of the options that it was given."""
+    if isinstance(error, TypeError | ValueError | AttributeError | LookupError):
+        return True
+    return bool({cls.__name__ for cls in type(error).__mro__} & _OF_OPTIONS)
+
+
 def broken(where: str, error: BaseException) -> Broken:
     """Return the cause of a failure.
 
@@ -72,7 +83,7 @@ def broken(where: str, error: BaseException) -> Broken:
     """
     names = {cls.__name__ for cls in type(error).__mro__}
     number = error.errno if isinstance(error, OSError) else None
-    said = _reason(error)
+    said = reason(error)
     if number in (errno.ENOTDIR, errno.EISDIR):
         return Broken(
             f"{where} cannot be written: {said}.", kind="exists", hint="Move it away, then start again."
@@ -101,7 +112,9 @@ def broken(where: str, error: BaseException) -> Broken:
         return Broken(
             f"{where} is not there: {said}.",
             kind="gone",
-            hint="Check the URL. A bucket is not made by argosy: make it first.",
+            hint="Check the URL. A bucket is not made by argosy: make it first."
+            if where.partition("://")[0] in OBJECTS
+            else "Check the URL, and whether there can be such a folder.",
         )
     if number in (errno.ENOSPC, errno.EDQUOT) or names & _FULL:
         return Broken(
@@ -121,6 +134,13 @@ def broken(where: str, error: BaseException) -> Broken:
             host=where,
             hint="See whether the service is up, then start again: everything done so far is kept.",
         )
+    if "SFTPFailure" in names:
+        return Broken(
+            f"{where} failed, and the server does not say why: {said}.",
+            kind="storage",
+            retryable=True,
+            hint="Often its disk is full, or read-only. Everything done so far is kept: start again when that is mended.",
+        )
     return Broken(
         f"{where} failed: {said}.",
         kind="storage",
@@ -129,7 +149,10 @@ def broken(where: str, error: BaseException) -> Broken:
     )
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """Return what an error says, in one line."""
     text = str(getattr(error, "strerror", None) or getattr(error, "reason", None) or error)
-    line = text.strip().partition("\n")[0][:_LONGEST].rstrip(". ")
-    return line or type(error).__name__
+    line, _, more = text.strip().partition("\n")
+    if line.endswith(":"):  # what is wrong stands in the next line
+        line = f"{line} {more.partition(chr(10))[0].strip()}"
+    return line[:_LONGEST].rstrip(". ") or type(error).__name__

@@ -52,13 +52,13 @@ def open_shelf(
 
     def connect() -> tuple[Any, str]:
         # not before it is needed: a login, say, needs neither the library nor the secrets
-        from argosy.run.shelf.storages import defaults, file_system
+        from argosy.run.shelf.storages import defaults, file_system, made
 
         cls = file_system(remote.protocol)
         resolved = _resolved(remote.options, replace(context, base=remote.base).secret)
         options = {**_of_url(cls, remote.url), **defaults(remote.protocol, resolved)}
         # neither instances nor listings are shared with anybody: what others did meanwhile is to be seen
-        fs = cls(**options, skip_instance_cache=True)
+        fs = made(remote.protocol, cls, {**options, "skip_instance_cache": True})
         fs.dircache.use_listings_cache = False
         return fs, str(cls._strip_protocol(remote.url))
 
@@ -67,7 +67,11 @@ def open_shelf(
 
 def _of_url(cls: Any, url: str) -> dict[str, Any]:
     """Return the options that a URL has in it: a host, a port, a user."""
-    return {key: value for key, value in cls._get_kwargs_from_urls(url).items() if key != "path"}
+    found = {key: value for key, value in cls._get_kwargs_from_urls(url).items() if key != "path"}
+    host = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    if "host" in found and host.startswith("["):  # fsspec leaves the brackets, or cuts at the first colon
+        found["host"] = host[1:].partition("]")[0]
+    return found
 
 
 def _resolved(value: Any, secret: Callable[[Mapping[str, Any]], Secret]) -> Any:

@@ -19,7 +19,7 @@ from argosy.errors import ArgosyError, ConfigError, TransferError
 from argosy.model import KeptFile, Product
 from argosy.run.retrying import Retries
 from argosy.run.shelf.contract import Patience, Standing, digest_of, foreign
-from argosy.run.shelf.failures import Broken, broken
+from argosy.run.shelf.failures import Broken, broken, of_options, reason
 from argosy.run.shelf.storages import LookAgain, Uploader
 
 T = TypeVar("T")
@@ -86,14 +86,10 @@ class RemoteShelf:
         """Learn at once what stands there."""
 
         def find(fs: Any) -> dict[str, int]:
-            try:
-                found = fs.find(self._root or "/", detail=True)
-            except FileNotFoundError:
-                return {}
             start = len(self._root) + 1 if self._root else 0
             return {
                 str(info["name"])[start:]: int(info["size"])
-                for info in found.values()
+                for info in self._below(fs, self._root or "/")
                 if info.get("type") == "file"
             }
 
@@ -201,6 +197,30 @@ class RemoteShelf:
     def _info(self, name: str) -> Any:
         return self._tried(lambda fs: _info(fs, self._path(name)), name)
 
+    def _below(self, fs: Any, root: str) -> Iterable[Any]:
+        """Yield what is known of each file below a folder."""
+        if self._protocol in OBJECTS:  # in one list
+            with contextlib.suppress(FileNotFoundError):
+                yield from fs.find(root, detail=True).values()
+            return
+        folders = [root]
+        while folders:
+            self._patience.stop.check()
+            folder = folders.pop()
+            try:
+                listed = fs.ls(folder, detail=True)
+            except FileNotFoundError:
+                continue
+            except Exception as error:  # each library has its own
+                if broken(folder, error).kind != "denied":
+                    raise
+                continue  # such as lost+found; a name in it that matters is asked for by itself
+            for info in listed:
+                if info["type"] != "directory":
+                    yield info
+                elif info["name"].rstrip("/") != folder.rstrip("/"):
+                    folders.append(info["name"])
+
     def _standing(self, fs: Any, file: KeptFile, *, replace: bool) -> Standing:
         info = _info(fs, self._path(file.name))
         if info is None:
@@ -247,7 +267,7 @@ class RemoteShelf:
             except ArgosyError:
                 raise
             except Exception as error:  # of a library that may raise anything
-                if not self._reached and isinstance(error, TypeError | ValueError):
+                if not self._reached and of_options(error):
                     raise self._misconfigured(error) from None
                 cause = broken(where, error)
                 self._drop(fs)
@@ -258,7 +278,7 @@ class RemoteShelf:
             self._wait(retries, cause)
 
     def _misconfigured(self, error: Exception) -> ConfigError:
-        said = self._scrub(str(error)).rstrip(". ")
+        said = self._scrub(reason(error))
         return ConfigError(
             f"The options of {self._shown} are not what the library for {self._protocol} takes: {said}.",
             hint="They stand under its own names in directory.options of the configuration.",

@@ -32,6 +32,13 @@ PART = 16 * 1024 * 1024
 PARTS_AT_ONCE = 2
 MOST_PARTS = 10_000
 
+#: Seconds after which an SSH server that is silent is asked whether it is there; three times without an answer, and
+#: the connection is given up. Without, nobody would ever hear of a network that has gone.
+KEEPALIVE = 30
+
+#: Characters of a name that is shown: a key that stands where its file's name should is longer.
+_LONGEST_NAME = 200
+
 
 def file_system(protocol: str) -> Any:
     """Return the class of the file systems of a protocol.
@@ -67,10 +74,37 @@ def file_system(protocol: str) -> Any:
             hint="It looks like s3://bucket/folder or sftp://host/folder.",
         ) from None
     except ImportError as error:
+        raise _not_installed(protocol, error) from None
+
+
+def made(protocol: str, cls: Any, options: Mapping[str, Any]) -> Any:
+    """Return a file system.
+
+    Raises
+    ------
+    ConfigError
+        If what it needs is not installed, or its options name a file that cannot be read.
+    """
+    try:
+        return cls(**options)
+    except ImportError as error:  # some look for their library no sooner
+        raise _not_installed(protocol, error) from None
+    except OSError as error:
+        if not isinstance(error.filename, str | Path):
+            raise  # of the network
+        name = str(error.filename)
+        shown = f": {name}" if name.isprintable() and len(name) < _LONGEST_NAME else ""  # a key is no name
         raise ConfigError(
-            f"The directory is a URL of {protocol}, and what fsspec needs for it is not installed.",
-            hint=f"fsspec says: {error}.",
+            f"The options of the directory name a file that cannot be read ({error.strerror}){shown}.",
+            hint="Where such a path is relative, it is so to the folder in which argosy is started.",
         ) from None
+
+
+def _not_installed(protocol: str, error: ImportError) -> ConfigError:
+    return ConfigError(
+        f"The directory is a URL of {protocol}, and what fsspec needs for it is not installed.",
+        hint=f"fsspec says: {error}.",
+    )
 
 
 def defaults(protocol: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,9 +121,9 @@ def defaults(protocol: str, options: Mapping[str, Any]) -> dict[str, Any]:
             config["response_checksum_validation"] = "when_required"
         filled["config_kwargs"] = {**config, **filled.get("config_kwargs", {})}
     if protocol in ("sftp", "ssh"):
-        filled.setdefault(
-            "known_hosts", ()
-        )  # asyncssh's default, and not that of sshfs: the host's key is checked
+        # asyncssh's default, and not that of sshfs: the host's key is checked
+        filled.setdefault("known_hosts", ())
+        filled.setdefault("keepalive_interval", KEEPALIVE)
     return filled
 
 
@@ -244,14 +278,26 @@ def _rename_over_ssh(fs: Any, old: str, new: str) -> None:
     import asyncssh
     from fsspec.asyn import sync
 
-    async def rename() -> None:
+    async def rename() -> bool:
+        """Return whether the name was free."""
         # SSH_FXP_RENAME does not replace a file; what sshfs calls mv does
         async with fs.client.start_sftp_client() as sftp:
-            await sftp.rename(old, new)
+            try:
+                await sftp.rename(old, new)
+            except asyncssh.SFTPError:
+                if await _is_there(sftp, new):  # a link to nowhere, too
+                    return False
+                raise
+            return True
 
-    try:
-        sync(fs.loop, rename)
-    except asyncssh.SFTPError:
-        if fs.exists(new):
-            raise FileExistsError(errno.EEXIST, "there is a file of that name", new) from None
-        raise
+    if not sync(fs.loop, rename):
+        raise FileExistsError(errno.EEXIST, "there is a file of that name", new)
+
+
+async def _is_there(sftp: Any, path: str) -> bool:
+    import asyncssh
+
+    with contextlib.suppress(asyncssh.SFTPNoSuchFile):
+        await sftp.lstat(path)
+        return True
+    return False
