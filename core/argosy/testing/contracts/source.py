@@ -36,7 +36,7 @@ from argosy.errors import ConfigError, SourceError
 from argosy.model import DIGESTS, Item
 from argosy.names import problem_of
 from argosy.run.planning import preview
-from argosy.testing.contracts.plugin_suite import PluginRules, open_files, registry_with
+from argosy.testing.contracts.plugin_suite import PluginRules, no_more_files, open_files, registry_with
 from argosy.testing.contracts.promises import documented_at
 from argosy.testing.contracts.waiting import Thread
 from argosy.urls import check_url
@@ -150,7 +150,7 @@ class SourceContract(PluginRules):
         self._take_one(given, context)  # what it imports, and what that keeps, is not counted
         files = open_files()
         self._take_one(given, context)
-        assert open_files() <= files, "files stay open where the items are not taken to the end"
+        assert no_more_files(files), "files stay open where the items are not taken to the end"
 
     def test_it_leaves_the_target_directory_alone(self, items: list[Item], context: PluginContext) -> None:
         """Items are read before anything is done, also for --dry-run: nothing is written."""
