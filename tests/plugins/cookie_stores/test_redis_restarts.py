@@ -227,8 +227,9 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(
     store.write(RECORD, 0)
     server.kill()
     reading = Thread(lambda: store.read("default"))
-    time.sleep(1.5)
-    assert reading.is_alive()
+    while not store.told:
+        assert reading.is_alive()
+        time.sleep(0.01)
     server.start()
     assert reading.result() == RECORD
     assert len(store.told) == 1

@@ -36,7 +36,7 @@ from argosy.errors import ConfigError, SourceError
 from argosy.model import DIGESTS, Item
 from argosy.names import problem_of
 from argosy.run.planning import preview
-from argosy.testing.contracts.plugin_suite import PluginRules, no_more_files, open_files, registry_with
+from argosy.testing.contracts.plugin_suite import PluginRules, no_more_files, registry_with, settled_files
 from argosy.testing.contracts.promises import documented_at
 from argosy.testing.contracts.waiting import Thread
 from argosy.urls import check_url
@@ -148,7 +148,7 @@ class SourceContract(PluginRules):
     def test_it_can_be_given_up(self, given: Mapping[str, Any], context: PluginContext) -> None:
         """A run that is stopped takes no more items, and closes the iterator in another thread: no file stays open."""
         self._take_one(given, context)  # what it imports, and what that keeps, is not counted
-        files = open_files()
+        files = settled_files()
         self._take_one(given, context)
         assert no_more_files(files), "files stay open where the items are not taken to the end"
 

@@ -13,7 +13,7 @@ from argosy.cookies.cookie import Cookie
 from argosy.errors import GenerationMoved
 from argosy.session.header_token import HeaderToken
 from argosy.session.record import Holder, SessionRecord, Status
-from argosy.testing.contracts.plugin_suite import no_more_files, open_files
+from argosy.testing.contracts.plugin_suite import no_more_files, settled_files
 from argosy.testing.contracts.store_processes import SESSION, StoreRecipe
 from argosy.testing.contracts.store_suite import StoreSuite
 from argosy.testing.contracts.waiting import Thread
@@ -70,7 +70,7 @@ class RecordRules(StoreSuite):
             return store
 
         first = use()  # what it imports, and what that keeps, is not counted
-        files = open_files()
+        files = settled_files()
         second = use()
         assert no_more_files(files), (
             "close() must close the files and connections that were opened in its use"
