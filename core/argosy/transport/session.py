@@ -34,8 +34,9 @@ PEEK = 64 * 1024
 #: What a plain request says, if anything.
 _PLAIN = frozenset({"allow_redirects", "params", "stream", "timeout"})
 
-#: New sessions in a row that end when a request is sent on them, after which it is taken for the cause, and refused.
-MOST_ENDED = 2
+#: A request is taken for the cause, and refused, once the new sessions that ended when it was sent on them weigh so
+#: much: one that nothing else was accepted on, and one that others used meanwhile, who may have been the cause.
+MOST_ENDED, ALONE, AMONG_OTHERS = 6, 3, 1
 
 #: Redirects that one request follows at most, each under a lease of its own.
 MAX_REDIRECTS = 10
@@ -159,6 +160,7 @@ class AuthorizedSession(PlainSession):
         connect, headers, read = timeout
         self._timeout = (connect, max(headers, read))  # the adapter's own deadline cuts late headers
         self._proof: str | None = None
+        self._accepted_issue: tuple[int, int] | None = None
         self._doubts = doubts or LoginDoubts()
         self._on_accepted = on_accepted
         adapter = LeasedAdapter(keeper, deadline=headers, pacer=pacer, load=load)
@@ -190,6 +192,7 @@ class AuthorizedSession(PlainSession):
                 last: Stamp = response.argosy_stamp  # type: ignore[attr-defined]  # as above
                 self._on_accepted(response.argosy_sent_at, last.logins)  # type: ignore[attr-defined]  # as above
                 self._proof = response.url if response.ok else self._proof
+                self._accepted_issue = last.issue
                 if not stream:
                     response.content  # noqa: B018 - reads the body, as requests does
                 return response
@@ -204,7 +207,9 @@ class AuthorizedSession(PlainSession):
                 verdict = self._verdict(stamp, but=response.url)
                 if renewed and verdict is not _Verdict.OVERTAKEN:
                     self.keeper.fruitless()
-                    ended += 1 if verdict is _Verdict.ENDED else MOST_ENDED
+                    among_others = self._accepted_issue == stamp.issue
+                    weight = AMONG_OTHERS if among_others else ALONE
+                    ended += weight if verdict is _Verdict.ENDED else MOST_ENDED
                 if verdict is _Verdict.GOOD or ended >= MOST_ENDED:
                     raise self._refused(response)
             self.keeper.refused(stamp, again=refused_issue == stamp.issue)
