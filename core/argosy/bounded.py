@@ -50,8 +50,8 @@ def bounded(function: Callable[[], T], seconds: float) -> T:
     try:
         return future.result(seconds)
     except TimeoutError:
-        if future.done():
-            raise  # it is what the function itself has raised
+        if future.done():  # it came at the last moment, or the function itself has raised this
+            return future.result()
         raise TooLong from None
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
@@ -37,6 +39,19 @@ def test_what_does_not_return_is_left() -> None:
         bounded(hang, 0.05)
     go_on.set()
     assert over.wait(60), "it goes on in a thread of its own"
+
+
+def test_what_comes_at_the_last_moment_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = Future.result
+
+    def late(future: Any, seconds: float | None = None) -> Any:
+        found = waits(future)  # it has come after all, between the end of the time and the look at it
+        if seconds is not None:
+            raise TimeoutError
+        return found
+
+    monkeypatch.setattr(Future, "result", late)
+    assert bounded(lambda: "made", 60.0) == "made"
 
 
 def test_no_time_is_no_thread() -> None:
