@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
-import random
 import shutil
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -21,6 +19,8 @@ from typing import Any
 
 import botocore.session
 from botocore.config import Config
+
+from ports import free_port
 
 #: The Python that Debian's packages are for.
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -218,11 +218,3 @@ def object_storage() -> Iterator[ObjectStorage]:
         yield storage
     finally:
         storage.close()
-
-
-def free_port() -> int:
-    """Return a port below those that the system gives to connections: nobody else has it while the server is down."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port

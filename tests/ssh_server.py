@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from object_storage import free_port
+from ports import free_port
 from processes import descendants, kill
 
 #: Where Debian puts it; it wants to be started by its whole path.

@@ -19,7 +19,8 @@ from argosy.errors import ConfigError, StoreDamaged, StoreError
 from argosy.session.record import SessionRecord
 from argosy_plugins.cookie_stores._redis_options import Options
 from argosy_plugins.cookie_stores.redis import RedisStore
-from redis_process import EVERYTHING, free_port
+from ports import free_port
+from redis_process import EVERYTHING
 
 from .conftest import OpenStore, StartRedis
 
