@@ -259,6 +259,7 @@ class Run:
             "login": allowance.ask,
             "login-failed": allowance.failed,
             "login-unsent": allowance.unsent,
+            "login-progressed": allowance.progressed,
         }
         hub = Hub(self._emit, self.stop, answers)
         worker = Worker(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -15,6 +16,9 @@ MOST_FAILED = 3
 
 #: Why a session whose login failed is not logged in again.
 FAILED_BEFORE = "the service did not accept its login earlier in this run"
+
+#: Why a run makes no more logins where none of them helped.
+NO_PROGRESS = "no request was accepted after {} logins in a row"
 
 
 class Allowance(Protocol):
@@ -31,6 +35,9 @@ class Allowance(Protocol):
 
     def unsent(self, session: str) -> None:
         """Say that a login did not reach the service: nobody was asked for a session."""
+
+    def progressed(self, session: str) -> None:
+        """Say that a request was accepted after a login of this session."""
 
 
 @contextlib.contextmanager
@@ -50,16 +57,19 @@ def told(allowance: Allowance, session: str) -> Iterator[None]:
 class LoginAllowance:
     """The allowance of one run, over all its sessions.
 
+    Logins count until a request is accepted on their session. A service whose sessions are short-lived may need many
+    logins; one that refuses each new session gets only a few.
+
     Parameters
     ----------
     most
-        Logins at most, whether they succeed or not.
+        The limit on logins without progress, whether they succeed or not.
     """
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.turn = threading.Lock()
-        self._made = 0
+        self._made: Counter[str] = Counter()  # logins without progress, by session
         self._failed: set[str] = set()
         self._mutex = threading.Lock()
 
@@ -70,9 +80,9 @@ class LoginAllowance:
                 return FAILED_BEFORE
             if len(self._failed) >= MOST_FAILED:
                 return f"the service did not accept {MOST_FAILED} logins in this run"
-            if self._made >= self.most:
-                return f"argosy has logged in {self.most} times in this run, which is the limit (max_logins)"
-            self._made += 1
+            if self._made.total() >= self.most:
+                return NO_PROGRESS.format(self.most)
+            self._made[session] += 1
             return None
 
     def failed(self, session: str) -> None:
@@ -83,7 +93,12 @@ class LoginAllowance:
     def unsent(self, session: str) -> None:
         """Say that a login did not reach the service: it does not count."""
         with self._mutex:
-            self._made -= 1
+            self._made[session] = max(self._made[session] - 1, 0)
+
+    def progressed(self, session: str) -> None:
+        """Say that a request was accepted after a login of this session: its logins so far were worth it."""
+        with self._mutex:
+            del self._made[session]
 
 
 class RemoteAllowance:
@@ -110,3 +125,7 @@ class RemoteAllowance:
     def unsent(self, session: str) -> None:
         """Say that a login did not reach the service: it does not count."""
         self._ask("login-unsent", session)
+
+    def progressed(self, session: str) -> None:
+        """Say that a request was accepted after a login of this session."""
+        self._ask("login-progressed", session)

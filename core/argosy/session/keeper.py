@@ -63,6 +63,7 @@ class SessionKeeper(Renewal):
         self._lessons = Lessons(store, session, policy, renewable=self._can_renew, notice=watch.notice)
         self._mutex = threading.Lock()
         self._fruitless = 0
+        self._proved = 0  # the newest login that a request was accepted after, as far as this process knows
 
     def lease(self, url: str, admit: Callable[[], float] = lambda: 0.0) -> Lease:
         """Return a lease for one request, once it is this sender's turn.
@@ -174,6 +175,9 @@ class SessionKeeper(Renewal):
         if self._fruitless:
             with self._mutex:
                 self._fruitless = 0
+        if stamp.logins > self._proved:
+            self._proved = stamp.logins
+            self._allowance.progressed(self.session)
         if stamp.taught is not None:
             self._lessons.accepted(stamp)
 

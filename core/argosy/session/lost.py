@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 
 from argosy.errors import SessionInDoubt, SessionLost, StoreError
-from argosy.session.allowance import FAILED_BEFORE
+from argosy.session.allowance import FAILED_BEFORE, NO_PROGRESS
 from argosy.session.doubt import is_moving
 from argosy.session.record import SessionRecord
 
@@ -87,9 +87,12 @@ def nobody(session: str) -> SessionLost:
 
 def not_allowed(session: str, why: str) -> SessionLost:
     """Return the error of a session that is not to be logged in once more."""
+    hint = "Check with a browser that this account can log in, and stays logged in."
+    if why.startswith(NO_PROGRESS.partition("{")[0]):
+        hint += ' To allow more logins in a row, raise "max_logins".'
     return SessionLost(
         f"The session {session!r} cannot be renewed: {why}. {_KEPT}",
-        hint="Check with a browser that this account can log in, and stays logged in.",
+        hint=hint,
         **({"told": True} if why == FAILED_BEFORE else {}),
     )
 

@@ -32,7 +32,7 @@ class Policy:
     doubt_wait
         Seconds to wait after a lost answer before the token is tried once more, for ``wait``.
     max_logins
-        Logins at most, where the keeper is given no allowance that it shares with others.
+        The limit on logins without an accepted request, if the keeper is given no allowance that it shares with others.
     renewable
         Whether a login makes a new session; false for an imported jar, which can be imported only once.
     tokens

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from argosy.errors import LoginFailed, SessionLost
-from argosy.session.allowance import FAILED_BEFORE, MOST_FAILED, LoginAllowance, RemoteAllowance
+from argosy.session.allowance import (
+    FAILED_BEFORE,
+    MOST_FAILED,
+    NO_PROGRESS,
+    LoginAllowance,
+    RemoteAllowance,
+)
 from argosy.session.keeper import SessionKeeper
 from argosy.testing.contracts.waiting import Thread
 
@@ -15,7 +21,29 @@ from argosy.testing.contracts.waiting import Thread
 def test_logins_are_counted_over_all_sessions() -> None:
     allowance = LoginAllowance(2)
     assert [allowance.ask(name) for name in ("a", "b")] == [None, None]
-    assert "2 times in this run" in (allowance.ask("c") or "")
+    assert allowance.ask("c") == NO_PROGRESS.format(2)
+
+
+def test_logins_that_helped_do_not_count(desk: Any) -> None:
+    """A session that only lives for a while is logged in as often as it takes; the others' logins still count."""
+    allowance = LoginAllowance(3)
+    assert [allowance.ask(name) for name in ("a", "b", "a")] == [None, None, None]
+    allowance.progressed("a")
+    assert [allowance.ask(name) for name in ("b", "b", "b")] == [None, None, NO_PROGRESS.format(3)]
+
+
+def test_a_request_that_is_accepted_after_a_login_is_progress(desk: Any) -> None:
+    keeper = SessionKeeper(desk.store, "default", login=desk.log_in, allowance=LoginAllowance(1))
+    for _ in range(3):
+        lease = keeper.lease("https://library.example/")
+        lease.settle([], "https://library.example/", None)
+        lease.end()
+        keeper.accepted(lease.stamp)
+        keeper.refused(lease.stamp)
+    assert desk.logins == 4
+    with pytest.raises(SessionLost, match="no request was accepted after 1 logins in a row") as raised:
+        keeper.login()
+    assert '"max_logins"' in (raised.value.hint or "")
 
 
 def test_a_login_that_failed_is_not_tried_again_and_others_only_so_often() -> None:
@@ -38,7 +66,8 @@ def test_a_worker_process_asks_the_run() -> None:
     allowance = RemoteAllowance(ask)
     assert (allowance.ask("a"), allowance.ask("b")) == (None, "no")
     allowance.failed("b")
-    assert asked == [("login", "a"), ("login", "b"), ("login-failed", "b")]
+    allowance.progressed("a")
+    assert asked == [("login", "a"), ("login", "b"), ("login-failed", "b"), ("login-progressed", "a")]
 
 
 def test_keepers_of_several_sessions_try_a_wrong_password_a_few_times_together(desk: Any) -> None:

@@ -172,7 +172,7 @@ def test_logins_of_one_run_are_bounded(desk: Any) -> None:
     keeper = desk.keeper(max_logins=3)
     for _ in range(2):
         keeper.refused(_send(keeper))
-    with pytest.raises(SessionLost, match="3 times in this run"):
+    with pytest.raises(SessionLost, match="after 3 logins in a row"):
         keeper.refused(_send(keeper))
     with pytest.raises(SessionLost):
         keeper.lease(URL)

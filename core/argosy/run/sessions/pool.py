@@ -104,7 +104,7 @@ class SessionPool:
         self._queues = Queues(store, waits=settings.on_doubt == "wait")
         asked = session_names(settings, auth)
         self._since = share.since if share else time.time()
-        # each session needs a login to begin with; `max_logins` is about what comes on top of that
+        # each session needs a first login; `max_logins` limits what comes on top of that without progress
         self.allowance = allowance or LoginAllowance(settings.max_logins + len(asked) - 1)
         self._rivals = Rivals(store, asked, self._since)
         signer = signer_of(auth)

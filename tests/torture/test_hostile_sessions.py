@@ -1,0 +1,49 @@
+"""The torture table: services that end sessions early, refuse new ones, or close connections without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import argosy
+from argosy.errors import SessionLost
+from hazards import fault
+from voyage import Voyage
+
+SetSail = Callable[..., Voyage]
+
+
+@pytest.mark.torture(111)
+@pytest.mark.parametrize("strategy", ["threads", "multiprocess"])
+def test_short_sessions_do_not_end_a_run_that_makes_progress(set_sail: SetSail, strategy: str) -> None:
+    voyage = set_sail(items=20, discipline="revoke", max_workers=2, max_logins=2, strategy=strategy)
+    done: list[str] = []
+
+    def on_event(event: Any) -> None:
+        if event.kind == "item.finished" and event.data["state"] == "done":
+            done.append(event.item)
+            if len(done) % 4 == 0:
+                voyage.server.expire_sessions()
+
+    report = argosy.download(voyage.file, on_event)
+    stats = voyage.server.stats()
+    assert (report.counts.done, voyage.wrong(), stats.replaced_tokens_sent) == (20, [], 0)
+    assert stats.logins > 3, "the sessions were not ended"
+
+
+@pytest.mark.torture(111)
+def test_a_service_that_refuses_each_new_session_gets_few_logins(set_sail: SetSail) -> None:
+    """The answer to the login is fine, and then nothing is: that is no progress."""
+    voyage = set_sail(
+        items=20,
+        discipline="revoke",
+        max_workers=2,
+        max_logins=2,
+        faults=[fault("login_page", path="/files/")],
+    )
+    with pytest.raises(SessionLost, match="no request was accepted after 2 logins in a row") as raised:
+        argosy.download(voyage.file)
+    assert '"max_logins"' in (raised.value.hint or "")
+    assert voyage.server.stats().logins == 2
