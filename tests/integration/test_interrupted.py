@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+import processes
 from argosy.run.ledger import Ledger
 from argosy.testing import Fault
 from voyage import Voyage
@@ -100,6 +101,37 @@ def test_sigterm_is_clean(set_sail: SetSail) -> None:
     assert (process.returncode, voyage.damaged()) == (143, []), text
     assert voyage.run().returncode == 0
     assert (voyage.wrong(), voyage.server.stats().logins) == ([], 1)
+
+
+@pytest.mark.torture(121)
+@pytest.mark.parametrize(
+    ("strategy", "number"),
+    [
+        ("threads", signal.SIGINT),
+        ("threads", signal.SIGTERM),
+        ("multiprocess", signal.SIGTERM),
+        ("multiprocess", signal.SIGKILL),
+    ],
+)
+def test_workers_that_wait_for_their_turn_send_nothing_after_the_end(
+    set_sail: SetSail, strategy: str, number: signal.Signals
+) -> None:
+    """One request holds the session for seconds, and seven wait for it."""
+    voyage = set_sail(items=20, discipline="revoke", max_workers=8, strategy=strategy, size=300)
+    server = voyage.server
+    server.change(faults=[Fault("late", seconds=3, path="/files/")])
+    process = voyage.start("--quiet")
+    while process.poll() is None and server.stats().accepted < 2:  # the page behind the login, and a file
+        time.sleep(0.02)
+    below = processes.descendants(process.pid)
+    process.send_signal(number)
+    before = server.stats().requests
+    end(process)
+    assert processes.gone(below)
+    assert server.stats().requests == before, "a worker that was waiting sent its request all the same"
+    server.change(faults=[])
+    again = voyage.run("--quiet")
+    assert (again.returncode, voyage.wrong(), server.stats().replaced_tokens_sent) == (0, [], 0), again.stderr
 
 
 @pytest.mark.torture(62)

@@ -98,7 +98,13 @@ class Environment:
             self.store,
             is_refusal=self._is_refusal,
             watch=Watch(
-                self._waiting, self._logged_in, self._refreshed, self.notice, redactor.add, self._sleep
+                self._waiting,
+                self._logged_in,
+                self._refreshed,
+                self.notice,
+                redactor.add,
+                self._sleep,
+                lambda: stop.check(between=True),
             ),
             pacer=self.pacer,
             network=self._network(),

@@ -11,8 +11,8 @@ from argosy.errors import Interrupted
 class Stop:
     """Says to all workers of a process whether to go on.
 
-    Draining, no new item and no new resource is started, and nobody sleeps on; what is being transferred is
-    finished. Aborted, transfers end at the next piece of their body.
+    When it drains, no worker starts an item, sends a request or sleeps any longer; transfers under way are
+    finished. When it is aborted, transfers end at the next piece of their body.
     """
 
     def __init__(self) -> None:

@@ -105,6 +105,16 @@ class SessionKeeper(Renewal):
             if delay > 0:
                 self.pause(delay)
 
+    def check(self) -> None:
+        """Return if something may be sent now.
+
+        Raises
+        ------
+        Interrupted
+            If the run is being stopped.
+        """
+        self._watch.check()
+
     def ensure(self) -> None:
         """Log in where there is no session yet, so that a wrong password is found before the first request."""
         self._holding(self._make_sure)
@@ -315,6 +325,7 @@ class SessionKeeper(Renewal):
 
     def _ready(self, admit: Callable[[], float]) -> float:
         """Make the held session usable; return the seconds to wait first, if any."""
+        self.check()
         self._raise_if_lost()
         record = self._read()
         if (delay := self._doubt_left(record)) > 0:

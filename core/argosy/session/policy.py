@@ -75,6 +75,8 @@ class Watch:
         Called with every new token, so that it can be redacted.
     sleep
         Waits so many seconds, or less where the run is stopped.
+    check
+        Called right before anything is sent; raises `Interrupted` if the run is being stopped.
     """
 
     waiting: Callable[[str], None] = _nothing
@@ -83,6 +85,7 @@ class Watch:
     notice: Callable[[str], None] = _nothing
     secret: Callable[[str], None] = _nothing
     sleep: Callable[[float], None] = time.sleep
+    check: Callable[[], None] = _nothing
 
     def pause(self, seconds: float) -> None:
         """Wait for politeness; never with the session held."""

@@ -184,6 +184,7 @@ class Renewal:
             raise self._lose(lost.nobody(self.session))
         self._watch.waiting("login")
         with self._allowance.turn:
+            self._watch.check()
             if (why_not := self._allowance.ask(self.session)) is not None:
                 raise self._lose(lost.not_allowed(self.session, why_not))
             try:
@@ -213,6 +214,7 @@ class Renewal:
         assert self._login is not None  # noqa: S101 - `_can_refresh` was asked
         self._raise_if_lost()
         self._watch.waiting("login")
+        self._watch.check()
         marked = self._mark(record)
         try:
             granted = self._login.refresh(marked, partial(self._answered, marked))

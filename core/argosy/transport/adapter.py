@@ -121,6 +121,7 @@ class LeasedAdapter(Adapter):
             self._watchdog,
             url,
             lambda: MeasuredLease(self.keeper.lease(url, turn.admit), self.load),
+            self.keeper.check,
         )
         token = current.set(sending)
         request.headers.pop("Cookie", None)  # what the requests session may have put there is older

@@ -53,9 +53,18 @@ class Sending:
         Where it goes.
     lend
         Returns the lease of the request once it is its turn.
+    check
+        Raises if the request must not be sent any more; called right before its first byte.
     """
 
-    def __init__(self, seconds: float, watchdog: Watchdog, url: str, lend: Callable[[], Lease]) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        watchdog: Watchdog,
+        url: str,
+        lend: Callable[[], Lease],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self.url = url
         self.sent_at = 0.0  # seconds since the epoch
         self.deadline = float("inf")
@@ -65,6 +74,7 @@ class Sending:
         self._seconds = seconds
         self._watchdog = watchdog
         self._lend = lend
+        self._check = check
         self._sock: socket.socket | None = None
         self._mutex = threading.Lock()
 
@@ -87,6 +97,19 @@ class Sending:
             self.sent_at = time.time()
             self.deadline = time.monotonic() + self._seconds
         return self.lease
+
+    def check(self) -> None:
+        """Return if the request may still be sent: the run may have been stopped while it waited for the lease.
+
+        Raises
+        ------
+        NotSent
+            If it may not.
+        """
+        try:
+            self._check()
+        except Exception as error:
+            raise NotSent(error) from None
 
     def begin(self, sock: socket.socket) -> None:
         """Put the socket that the request goes through under the deadline.
@@ -260,6 +283,7 @@ def _bound(connection: HTTPConnection, headers: Mapping[str, str] | None) -> Map
     lease = sending.bind()
     if _is_old(connection):  # it waited long for its turn
         _renew(connection)
+    sending.check()
     credentials = lease.credentials(sending.url)
     ours = {name.lower() for name in credentials}  # what the request brought along under such a name is older
     return {

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from argosy.contracts import Scope
-from argosy.errors import LoginFailed, SessionError, SessionInDoubt, SessionLost, StoreError, TransferError
+from argosy.errors import (
+    Interrupted,
+    LoginFailed,
+    SessionError,
+    SessionInDoubt,
+    SessionLost,
+    StoreError,
+    TransferError,
+)
 from argosy.session.lost import FRUITLESS
 from argosy.session.policy import Discipline
 from argosy.session.record import Status
@@ -339,3 +347,16 @@ def test_a_record_that_is_on_stable_storage_is_outlived_there_before_anything_is
     lease.end()
     _send(keeper)
     assert synced == [Status.IN_FLIGHT], "the record no longer says that it is on stable storage"
+
+
+def test_a_run_that_is_being_stopped_logs_nobody_in(desk: Any) -> None:
+    keeper = desk.keeper()
+
+    def check() -> None:
+        raise Interrupted("stopped")
+
+    keeper._watch = replace(keeper._watch, check=check)
+    for step in (keeper.ensure, lambda: keeper.lease(URL)):
+        with pytest.raises(Interrupted):
+            step()
+    assert (desk.logins, desk.is_free()) == (0, True)

@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 import requests
 
-from argosy.errors import SessionInDoubt, StoreError
+from argosy.errors import Interrupted, SessionInDoubt, StoreError
+from argosy.session.keeper import SessionKeeper
+from argosy.session.lease import Lease
+from argosy.session.policy import Discipline, Policy, Watch
 from argosy.session.record import SessionRecord, Status
 from argosy.testing.contracts.waiting import Thread, wait_until
+from argosy.transport.adapter import LeasedAdapter
 
 NEW = "Set-Cookie: token=second; Path=/"
 
@@ -303,3 +307,33 @@ def test_a_connection_that_was_closed_while_it_waited_for_the_session_costs_noth
     release()
     assert request.result().content == b"fine"
     assert (one.record.status, len(server._open)) == (Status.IDLE, 2)
+
+
+@pytest.mark.parametrize("discipline", ["exclusive", "shared"])
+def test_a_stop_in_the_last_moment_sends_nothing_and_leaves_the_token_good(
+    raw_server: Any, reader: Any, monkeypatch: pytest.MonkeyPatch, discipline: str
+) -> None:
+    """The run is told to end after the lease was granted (an exclusive one is marked by then)."""
+    server, one = raw_server(_answer(NEW)), reader()
+    granted: list[Lease] = []
+
+    def check() -> None:
+        if granted:
+            raise Interrupted("stopped")
+
+    keeper = SessionKeeper(
+        one.store, "default", Policy(discipline=Discipline(discipline)), watch=Watch(check=check)
+    )
+    lend = keeper.lease
+
+    def lease(*given: Any) -> Lease:
+        granted.append(lend(*given))
+        return granted[0]
+
+    monkeypatch.setattr(keeper, "lease", lease)
+    one.http.mount("http://", LeasedAdapter(keeper))
+    with pytest.raises(Interrupted):
+        one.get(server.url)
+    assert len(granted) == 1
+    assert (server.heads, one.record.status, one.is_free()) == ([], Status.IDLE, True)
+    assert one.tokens() == {"token": "first"}
