@@ -88,8 +88,9 @@ def safe_part(text: str, *, limit: int = MAX_PART, keep_suffix: bool = False) ->
     """Return one part of a name, made out of any text by a fixed rule.
 
     1. The text is brought to Unicode form NFC.
-    2. Each character that `problem_of` refuses, and ``/``, becomes ``_``; dots and spaces at the end go; what is
-       then empty becomes ``_``; a device name and ``.argosy`` get ``_`` before them.
+    2. A URL in it loses its password and the values of parameters that look like secrets. Each character that
+       `problem_of` refuses, and ``/``, becomes ``_``; dots and spaces at the end go; what is then empty becomes
+       ``_``; a device name and ``.argosy`` get ``_`` before them.
     3. If the result of step 2 is not the text of step 1, or is longer than `limit`, then ``-`` and the first 8
        hex digits of the SHA-256 of the text of step 1 are appended, after a cut to make room for them.
 
@@ -120,8 +121,10 @@ def safe_part(text: str, *, limit: int = MAX_PART, keep_suffix: bool = False) ->
         raise ValueError(f"limit is {limit}; it is at least {_SHORTEST_LIMIT}")
     if len(text) <= limit and "/" not in text and _PLAIN.match(text):
         return text
+    from argosy.urls import redact_urls  # here, as argosy.urls names files, too
+
     normal = unicodedata.normalize("NFC", text)
-    clean = _clean(normal)
+    clean = _clean(redact_urls(normal))
     if clean == normal and _length(clean) <= limit:
         return clean
     digest = hashlib.sha256(normal.encode("utf-8", "surrogatepass")).hexdigest()[:8]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -11,16 +10,14 @@ from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus
 
 from argosy.errors import ArgosyError, Problem
-from argosy.urls import redact_url
+from argosy.text import escape_controls
+from argosy.urls import redact_urls
 
 #: Tokens that are remembered, newest last; an old token is worth nothing any more.
 REMEMBERED = 2048
 
 #: Shorter values would blot out innocent text. It is also how many characters a secret is found by.
 SHORTEST = 4
-
-# an apostrophe may stand in a URL (RFC 3986 section 2.2), and behind one that is quoted
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s\"<>]+?)(['),.;:\]}]*)(?=[\s\"<>]|\Z)")
 
 #: How a secret may look in somebody else's message: in a URL, in a form, in JSON, in a program's text.
 _FORMS: tuple[Callable[[str], str], ...] = (
@@ -47,7 +44,7 @@ class Redactor:
         self._mutex = threading.Lock()
         self._secrets: OrderedDict[str, frozenset[str]] = OrderedDict()
         # the forms of all secrets by their first characters: thousands of secrets cost no more than one
-        self._forms: dict[str, list[str]] = {}
+        self._forms: dict[tuple[str, ...], list[str]] = {}
 
     def add(self, secret: str) -> None:
         """Remember a secret."""
@@ -61,31 +58,37 @@ class Redactor:
             self._secrets[secret] = forms
             for form in forms:
                 # a new list each time: `scrub` may be reading the old one
-                known = self._forms.get(form[:SHORTEST], [])
-                self._forms[form[:SHORTEST]] = sorted([*known, form], key=len, reverse=True)
+                known = self._forms.get(_key(form), [])
+                self._forms[_key(form)] = sorted([*known, form], key=len, reverse=True)
             if len(self._secrets) > REMEMBERED:
                 self._forget(self._secrets.popitem(last=False)[1])
 
     def _forget(self, forms: frozenset[str]) -> None:
         for form in forms:
-            left = list(self._forms[form[:SHORTEST]])
+            left = list(self._forms[_key(form)])
             left.remove(form)  # one of them: another secret may have the same form
             if left:
-                self._forms[form[:SHORTEST]] = left
+                self._forms[_key(form)] = left
             else:
-                del self._forms[form[:SHORTEST]]
+                del self._forms[_key(form)]
 
     def scrub(self, text: str) -> str:
-        """Return the text without the secrets."""
+        """Return the text as it may be shown: without the secrets, and without anything that steers a terminal."""
+        return escape_controls(self.redact(text))
+
+    def redact(self, text: str) -> str:
+        """Return the text without the secrets, for what is kept and not shown."""
         if self._forms:
             text = self._without_secrets(text)
-        return _URL.sub(lambda match: redact_url(match[1]) + match[2], text) if "://" in text else text
+        return redact_urls(text)
 
     def _without_secrets(self, text: str) -> str:
         forms, pieces, kept, at = self._forms, [], 0, 0
+        if forms.keys().isdisjoint(zip(text, text[1:], text[2:], text[3:], strict=False)):
+            return text  # nearly all text, and this loop is in C
         last = len(text) - SHORTEST
         while at <= last:
-            for form in forms.get(text[at : at + SHORTEST], ()):
+            for form in forms.get(_key(text[at : at + SHORTEST]), ()):
                 if text.startswith(form, at):
                     pieces += [text[kept:at], "***"]
                     at = kept = at + len(form)
@@ -95,15 +98,16 @@ class Redactor:
         return "".join([*pieces, text[kept:]]) if pieces else text
 
     def scrub_all(self, value: _Value) -> _Value:
+        """Return JSON values with each of their texts as it may be shown."""
+        return _mapped(self.scrub, value)
+
+    def redact_all(self, value: _Value) -> _Value:
         """Return JSON values without the secrets in any of their texts."""
-        scrubbed: Any = value
-        if isinstance(value, str):
-            scrubbed = self.scrub(value)
-        elif isinstance(value, Mapping):
-            scrubbed = {key: self.scrub_all(inner) for key, inner in value.items()}
-        elif isinstance(value, (list, tuple)):
-            scrubbed = (list if isinstance(value, list) else tuple)(map(self.scrub_all, value))
-        return scrubbed  # type: ignore[no-any-return]  # of the type it came in
+        return _mapped(self.redact, value)
+
+    def json(self, value: Any, *, indent: int | None = None) -> str:
+        """Return a value as the JSON of a file: without secrets, and a terminal may show it."""
+        return escape_controls(json.dumps(self.redact_all(value), ensure_ascii=False, indent=indent))
 
     def scrub_error(self, error: _Error) -> _Error:
         """Take the secrets out of an error, in place, and what is chained behind it off.
@@ -125,3 +129,19 @@ class Redactor:
         error.args = (error.message,)
         error.__cause__ = error.__context__ = None
         return error
+
+
+def _key(form: str) -> tuple[str, ...]:
+    return tuple(form[:SHORTEST])
+
+
+def _mapped(function: Callable[[str], str], value: _Value) -> _Value:
+    """Return JSON values with a function applied to each text."""
+    mapped: Any = value
+    if isinstance(value, str):
+        mapped = function(value)
+    elif isinstance(value, Mapping):
+        mapped = {key: _mapped(function, inner) for key, inner in value.items()}
+    elif isinstance(value, (list, tuple)):
+        mapped = (list if isinstance(value, list) else tuple)(_mapped(function, inner) for inner in value)
+    return mapped  # type: ignore[no-any-return]  # of the type it came in

@@ -1,7 +1,7 @@
 """Standard output and standard error of a command, or of a worker process: no secret goes out through them.
 
-argosy scrubs what it shows itself. A plugin may print, log or warn whatever it likes, and Python writes
-the tracebacks of threads; all that comes by here.
+Nor does a control character, but for colors and what a live display needs. argosy scrubs what it shows itself. A
+plugin may print, log or warn whatever it likes, and Python writes the tracebacks of threads; all that comes by here.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from argosy.text import escape_printed
 
 if TYPE_CHECKING:
     from argosy.redaction import Redactor
@@ -38,10 +40,10 @@ class Streams:
         return self._redactor
 
     def scrub(self, text: str) -> str:
-        """Return the text without the secrets."""
-        if self._redactor is None and "://" not in text:
-            return text
-        return self.redactor.scrub(text)
+        """Return the text without the secrets, and without what steers a terminal in other ways than a display does."""
+        if self._redactor is not None or "://" in text:
+            text = self.redactor.redact(text)
+        return escape_printed(text)
 
     def __enter__(self) -> Self:
         self._before = sys.stdout, sys.stderr

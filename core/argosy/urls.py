@@ -20,6 +20,8 @@ _NAME = re.compile(r"\w[\w.-]*\Z")
 _USERINFO = re.compile(r"//[^/?#]*@")
 _PARAMETER = re.compile(r"(?<=[?&#;])([^=&#;]*)=([^&#;]*)")
 _PATH_PARAMETER = re.compile(r"(;[^=/;?#]*)=([^/;?#]*)")
+# an apostrophe may stand in a URL (RFC 3986 section 2.2), and behind one that is quoted
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s\"<>]+?)(['),.;:\]}]*)(?=[\s\"<>]|\Z)")
 _WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 _SECRET_WORDS = frozenset(
     {
@@ -130,6 +132,11 @@ def redact_url(url: str) -> str:
     shown = _USERINFO.sub("//***@", url, count=1)
     end = min((at for at in (shown.find("?"), shown.find("#")) if at >= 0), default=len(shown))
     return _PATH_PARAMETER.sub(_hide, shown[:end]) + _PARAMETER.sub(_hide, shown[end:])
+
+
+def redact_urls(text: str) -> str:
+    """Return a text with each URL in it as `redact_url` shows it."""
+    return _URL.sub(lambda found: redact_url(found[1]) + found[2], text) if "://" in text else text
 
 
 def _hide(found: re.Match[str]) -> str:

@@ -155,3 +155,17 @@ def test_a_key_is_the_same_in_every_unicode_form_and_case(text: str) -> None:
 
 def test_the_examples_in_the_documentation_are_right() -> None:
     assert doctest.testmod(names).failed == 0
+
+
+@pytest.mark.parametrize("keep_suffix", [False, True])
+def test_a_secret_in_a_url_comes_into_no_name(keep_suffix: bool) -> None:
+    names = {
+        safe_part(
+            f"https://ada:hushhush@h/a;jsessionid={secret}/b.pdf?api_key={secret}&n=1",
+            keep_suffix=keep_suffix,
+        )
+        for secret in ("hushhush", "hushhush2")
+    }
+    assert len(names) == 2, "and yet they stay apart"
+    assert not any("hush" in name for name in names)
+    assert all(safe_part(name, keep_suffix=keep_suffix) == name for name in names)

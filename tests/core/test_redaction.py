@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import traceback
 
@@ -115,3 +116,11 @@ def test_an_error_is_scrubbed_with_its_fields_and_without_its_chain(redactor: Re
 )
 def test_an_apostrophe_ends_no_url(text: str, shown: str) -> None:
     assert Redactor().scrub(text) == shown
+
+
+def test_what_is_shown_steers_no_terminal_and_what_is_kept_stays(redactor: Redactor) -> None:
+    text = "difference engine\x1b]52;c;cm0=\x07\x9b\u202e"
+    assert redactor.redact(text) == "***\x1b]52;c;cm0=\x07\x9b\u202e"
+    assert redactor.scrub(text) == "***\\u001b]52;c;cm0=\\u0007\\u009b\\u202e"
+    assert json.loads(redactor.json({"a": [text]})) == {"a": [redactor.redact(text)]}
+    assert redactor.json({"a": [text]}).isprintable()

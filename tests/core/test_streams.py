@@ -55,3 +55,12 @@ def test_a_command_has_the_redactor_of_its_streams() -> None:
     with click.Context(click.Command("x"), obj=streams):
         assert redactor() is streams.redactor
     assert redactor() is not redactor()
+
+
+def test_nothing_that_is_printed_steers_the_terminal_but_a_display(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Streams():
+        print("\x1b]52;c;cm0=\x07\u202e")
+        print("\x1b[31mred\x1b[0m")
+    assert capsys.readouterr().out == "\\u001b]52;c;cm0=\\u0007\\u202e\n\x1b[31mred\x1b[0m\n"

@@ -61,7 +61,7 @@ class RawServer:
             self._answer(connection)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def raw_server() -> Iterator[Callable[[Callable[[RawServer, socket.socket], None]], RawServer]]:
     """Start servers that do what a function ``(server, connection)`` says."""
     servers: list[RawServer] = []

@@ -132,6 +132,7 @@ def show_preview(settings: Settings, registry: Registry, *, remake: bool = False
     """Show what a run would do, and return the exit code."""
     from argosy.run.planning import Preview, preview
     from argosy.run.text import size_text
+    from argosy.text import one_line
 
     scrub = redactor().scrub
 
@@ -141,9 +142,11 @@ def show_preview(settings: Settings, registry: Registry, *, remake: bool = False
         size = f", {size_text(sum(known))}" if known and len(known) == len(item.resources) else ""
         count = len(item.resources)
         there = ", there already" if planned.remade else ""
-        click.echo(f"{scrub(item.id)}  {item.title}  ({count} file{'s'[: count != 1]}{size}{there})")
+        click.echo(
+            f"{one_line(scrub(item.id))}  {one_line(scrub(item.title))}  ({count} file{'s'[: count != 1]}{size}{there})"
+        )
         for output, names in planned.names.items():
-            click.echo(f"    {output}: {scrub(_named(names))}")
+            click.echo(f"    {output}: {one_line(scrub(_named(names)))}")
 
     planned = preview(settings, registry, show, remake=remake)
     download = planned.to_do - planned.remade

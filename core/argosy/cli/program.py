@@ -17,6 +17,7 @@ from argosy.cli.table import COMMANDS
 from argosy.errors import ArgosyError, StorageError
 from argosy.reasons import hint_of
 from argosy.streams import Streams
+from argosy.text import escape_controls
 
 #: An error in argosy itself (EX_SOFTWARE of sysexits.h).
 EXIT_BUG = 70
@@ -91,14 +92,7 @@ def print_error(error: ArgosyError) -> None:
     lines += [f"  {problem}" for problem in getattr(error, "problems", ())]
     if error.hint:
         lines.append(f"  {error.hint}")
-    print("\n".join(map(_safe, lines)), file=sys.stderr)
-
-
-def _safe(line: str) -> str:
-    """Escape what a terminal might obey (ESC, U+202E, ...): parts of messages come from files and servers."""
-    return "".join(
-        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in line
-    )
+    print(escape_controls("\n".join(lines)), file=sys.stderr)  # parts of messages come from files and servers
 
 
 def _debug() -> None:

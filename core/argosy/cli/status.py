@@ -14,6 +14,7 @@ from argosy.cli.download import ask
 from argosy.cli.options import no_plugin, plugin_file, redactor
 from argosy.cli.target import Target, target
 from argosy.run.text import size_text, time_text
+from argosy.text import one_line
 
 if TYPE_CHECKING:
     from argosy.account import SessionInfo
@@ -75,9 +76,8 @@ def _show_items(ledger: Ledger, most: int | None) -> None:
         if row.state == "failed" or (row.state == "done" and row.failure is not None):
             failed += 1
             if most is None or len(failures) < most:
-                failures.append(
-                    f"failed {scrub(row.id)}: {row.failure.message if row.failure else 'cause unknown'}"
-                )
+                what = row.failure.message if row.failure else "cause unknown"
+                failures.append(one_line(f"failed {scrub(row.id)}: {scrub(what)}"))
     counts = ledger.counts()
     click.echo(f"done       {counts.get('done', 0)} items, {size_text(size)}")
     if checked:

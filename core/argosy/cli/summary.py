@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from argosy.run.text import size_text, time_text
+from argosy.text import one_line
 
 if TYPE_CHECKING:
     from argosy.run.report import Report
@@ -47,7 +48,7 @@ def print_summary(report: Report) -> None:
     console.print()
     console.print(table)
     for id_, _, failure in report.failures[:LISTED]:
-        console.print(f"[red]failed[/red] {escape(id_)}: {escape(failure.message)}")
+        console.print(f"[red]failed[/red] {escape(one_line(id_))}: {escape(one_line(failure.message))}")
     if counts.failed > LISTED:
         console.print(f"... and {counts.failed - LISTED} more: argosy status {escape(report.where)}")
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from argosy.text import escape_controls
+
 _LONGEST = 60
 _MOST = 12
 _TYPES = {
@@ -24,7 +26,7 @@ def printable(text: str, longest: int = _LONGEST) -> str:
     """Return text that is safe to print: control characters are escaped, and what is too long is cut."""
     if len(text) > longest:
         text = text[: longest - 1] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return escape_controls(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def shown(value: Any, *, content: bool = True) -> str:

@@ -15,6 +15,7 @@ import requests
 from argosy.errors import TransferError, VerificationError
 from argosy.heads import ResponseRecord
 from argosy.model import Resource, StagedFile
+from argosy.names import safe_part
 from argosy.run.causes import causes, disk
 from argosy.run.checking import Digests, checked
 from argosy.run.digest_fields import content_digest, content_md5, representation_digest
@@ -79,7 +80,7 @@ class Attempt:
         Called at the headers, with the whole length where it is known, and the bytes that are there already.
     received
         Called with the size of each piece.
-    scrub
+    redact
         Takes secrets out of what is kept of a response.
     note
         Writes down the name and the head that came with the whole, before it is called whole.
@@ -92,7 +93,7 @@ class Attempt:
     stop: Stop
     started: Callable[[int | None, int], None]
     received: Callable[[int], None]
-    scrub: Callable[[str], str]
+    redact: Callable[[str], str]
     note: Note
 
     def run(self, whole: Path) -> StagedFile:
@@ -177,14 +178,14 @@ class Attempt:
         self.limits.cap(size, length)
         self.limits.check_room((length or 0) - self.partial.size)
         if not plain:  # what is written is not what is on the wire: neither ranges nor digests speak of it
-            known = Known(name=self._name(response), response=record_of(response, self.scrub))
+            known = Known(name=self._name(response), response=record_of(response, self.redact))
             self.partial.begin(known, worth=False)
             return _Expected()
         known = _known(response, length)
         if not known.digests:  # the content is the whole
             whole = content_digest(response.headers) or content_md5(response.headers)
             known = replace(known, digests=whole)
-        known = replace(known, name=self._name(response), response=record_of(response, self.scrub))
+        known = replace(known, name=self._name(response), response=record_of(response, self.redact))
         provable = bool(self.resource.digests or known.digests)
         self.partial.begin(known, worth=provable or known.validator is not None)
         return _Expected(length, length)
@@ -283,7 +284,10 @@ class Attempt:
         return staged
 
     def _name(self, response: requests.Response) -> str | None:
-        return served_name(response.headers) if self.resource.content_disposition else None
+        if not self.resource.content_disposition:
+            return None
+        name = served_name(response.headers)
+        return name and safe_part(self.redact(name), keep_suffix=True)
 
     @property
     def _promises(self) -> Mapping[str, str]:

@@ -56,7 +56,7 @@ class Fetcher:
         Further attempts in a row that bring nothing worth speaking of, for each resource.
     retry_delay
         Seconds; the pause before attempt n is random between 0 and ``retry_delay * 2**n`` (full jitter).
-    scrub
+    redact
         Takes secrets out of what is kept of a response.
     """
 
@@ -66,7 +66,7 @@ class Fetcher:
     limits: Limits
     max_retries: int
     retry_delay: float
-    scrub: Callable[[str], str]
+    redact: Callable[[str], str]
 
     def fetch(
         self, resource: Resource, number: int, staging: Staging, progress: Progress, *, last: bool = False
@@ -134,7 +134,7 @@ class Fetcher:
                 self.stop,
                 lambda size, there: progress.started(resource, size, there),
                 progress.received,
-                self.scrub,
+                self.redact,
                 note,
             )
             return attempt.run(whole)

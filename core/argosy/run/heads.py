@@ -31,61 +31,33 @@ _SECRET = frozenset(
     }
 )
 
-#: Response fields that never hold a secret: the rest is looked through, which takes longer.
-_INNOCENT = frozenset(
-    {
-        "accept-ranges",
-        "age",
-        "cache-control",
-        "connection",
-        "content-digest",
-        "content-encoding",
-        "content-language",
-        "content-length",
-        "content-md5",
-        "content-type",
-        "date",
-        "etag",
-        "expires",
-        "keep-alive",
-        "last-modified",
-        "repr-digest",
-        "server",
-        "transfer-encoding",
-        "vary",
-    }
-)
-
 #: Request fields that say nothing of who asks; no others are kept.
 _ASKED = frozenset({"accept", "accept-encoding", "accept-language", "connection", "user-agent"})
 
 
-def record_of(response: requests.Response, scrub: Callable[[str], str]) -> ResponseRecord:
+def record_of(response: requests.Response, redact: Callable[[str], str]) -> ResponseRecord:
     """Return what is kept of a response whose headers are in.
 
     Parameters
     ----------
     response
         The response, after redirects.
-    scrub
+    redact
         Takes the secrets out of a text.
     """
     raw = response.raw
     headers, room = [], MOST
     for name, value in raw.headers.iteritems():
-        known = name.lower()
-        if known in _SECRET or is_secret(name):
+        if name.lower() in _SECRET or is_secret(name):
             continue
         room -= len(name) + len(value) + 4
         if room < 0:
             break
-        headers.append((name, value if known in _INNOCENT else scrub(value)))
+        headers.append((name, redact(value)))
     asked = tuple((name, value) for name, value in response.request.headers.items() if name.lower() in _ASKED)
     version = f"HTTP/{raw.version // 10}.{raw.version % 10}"
-    reason = response.reason or ""
-    return ResponseRecord(
-        scrub(response.url), response.status_code, reason, version, tuple(headers), asked, time.time()
-    )
+    url, reason = redact(response.url), redact(response.reason or "")
+    return ResponseRecord(url, response.status_code, reason, version, tuple(headers), asked, time.time())
 
 
 class Notes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -147,7 +146,7 @@ class Report:
             "failures_total": self.counts.failed,
         }
 
-    def write(self, path: Path, items: Iterable[tuple[Row, bool]], scrub: Callable[[Any], Any]) -> None:
+    def write(self, path: Path, items: Iterable[tuple[Row, bool]], as_json: Callable[..., str]) -> None:
         """Write it with all its items; they are written one by one, and the file appears only whole.
 
         Parameters
@@ -156,20 +155,21 @@ class Report:
             The file; what was there is replaced.
         items
             What the ledger says of each item of the plan, and whether it was to be done.
-        scrub
-            Takes secrets out of JSON values: an id may be a URL, and a title or a name what a server says.
+        as_json
+            Returns a value as JSON without secrets (`argosy.redaction.Redactor.json`): an id may be a URL, and a title
+            or a name what a server says.
 
         Raises
         ------
         StorageError
             If it cannot be written.
         """
-        head = json.dumps(scrub(self.to_dict()), ensure_ascii=False, indent=2).removesuffix("\n}")
+        head = as_json(self.to_dict(), indent=2).removesuffix("\n}")
         temporary = path.with_name(f".{path.name}.{self.run[:8]}.tmp")
         try:
             with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(f'{head},\n  "items": [')
-                file.writelines(_lines(items, scrub))
+                file.writelines(_lines(items, as_json))
                 file.write("\n  ]\n}\n")
             temporary.replace(path)
         except OSError as error:
@@ -177,7 +177,7 @@ class Report:
             raise disk_error(path, error) from None
 
 
-def _lines(items: Iterable[tuple[Row, bool]], scrub: Callable[[Any], Any]) -> Iterator[str]:
+def _lines(items: Iterable[tuple[Row, bool]], as_json: Callable[..., str]) -> Iterator[str]:
     comma = ""
     for row, was_to_do in items:
         done = "done" if was_to_do else "skipped"
@@ -191,5 +191,5 @@ def _lines(items: Iterable[tuple[Row, bool]], scrub: Callable[[Any], Any]) -> It
             "bytes": row.bytes,
             "error": row.failure.message if row.failure else None,
         }
-        yield f"{comma}\n    {json.dumps(scrub(value), ensure_ascii=False)}"
+        yield f"{comma}\n    {as_json(value)}"
         comma = ","

@@ -363,7 +363,7 @@ class Run:
         )
         self._emit(EventKind.RUN_FINISHED, None, report.to_dict())
         if self._report_file is not None:
-            report.write(self._report_file, plan.rows(), self._redactor.scrub_all)
+            report.write(self._report_file, plan.rows(), self._redactor.json)
         return report
 
     def _close(self, environment: Environment, ledger: Ledger) -> None:

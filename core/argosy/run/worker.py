@@ -80,7 +80,7 @@ class Worker:
             Limits.of(settings),
             settings.max_retries,
             settings.retry_delay,
-            environment.redactor.scrub,
+            environment.redactor.redact,
         )
 
     def __reduce__(self) -> tuple[Callable[[Recipe], Work], tuple[Recipe]]:

@@ -11,7 +11,7 @@ from typing import Any
 from argosy.events import Event, EventKind
 from argosy.model import State
 from argosy.run.text import size_text, time_text
-from argosy_plugins.observers._text import safe_text
+from argosy.text import one_line
 
 #: Items that are followed at once; above it the oldest is forgotten, so that memory stays flat even where
 #: the end of an item never comes.
@@ -173,7 +173,7 @@ class Board:
         self._active.pop(id_, None)
         if len(self._active) >= MOST_ACTIVE:
             self._active.pop(next(iter(self._active)))
-        title = safe_text(str(data.get("title") or id_), LONGEST_TITLE)
+        title = one_line(str(data.get("title") or id_), LONGEST_TITLE)
         self._active[id_] = _Active(title, data.get("resources") or 0)
 
     def _finish(self, id_: str, data: Mapping[str, Any]) -> None:
@@ -208,12 +208,12 @@ def _follow(item: _Active, kind: EventKind, data: Mapping[str, Any], now: float)
         item.bytes = 0  # it begins anew
         seconds = data.get("seconds")
         item.until = None if seconds is None else now + seconds
-        item.waits = f"retry {data.get('attempt')}, {safe_text(str(data.get('cause')), LONGEST_TITLE)}"
+        item.waits = f"retry {data.get('attempt')}, {one_line(str(data.get('cause')), LONGEST_TITLE)}"
     elif kind is EventKind.RESOURCE_WAITING:
         reason = str(data.get("for"))
         seconds = data.get("seconds")
         item.until = None if seconds is None else now + seconds
-        item.waits = _WAITS.get(reason) or safe_text(f"waiting ({reason})", LONGEST_TITLE)
+        item.waits = _WAITS.get(reason) or one_line(f"waiting ({reason})", LONGEST_TITLE)
 
 
 def _row(item: _Active, now: float) -> Row:

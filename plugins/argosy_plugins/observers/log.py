@@ -10,7 +10,7 @@ from argosy.contracts import Observer
 from argosy.events import Event, EventKind
 from argosy.model import State
 from argosy.run.text import size_text, time_text
-from argosy_plugins.observers._text import safe_text
+from argosy.text import one_line
 
 #: Seconds between two lines that say how far the run is.
 PROGRESS_EVERY = 10.0
@@ -92,7 +92,7 @@ class LogObserver(Observer):
 
     def _write(self, at: float, line: str) -> None:
         clock = time.strftime("%H:%M:%S", time.localtime(at))
-        sys.stderr.write(f"{clock} {safe_text(line)}\n")
+        sys.stderr.write(f"{clock} {one_line(line)}\n")
         sys.stderr.flush()
 
 

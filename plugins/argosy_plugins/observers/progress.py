@@ -13,8 +13,8 @@ from argosy.contracts import Observer, PluginContext
 from argosy.events import Event, EventKind
 from argosy.model import State
 from argosy.run.text import size_text
+from argosy.text import one_line
 from argosy_plugins.observers._board import Board
-from argosy_plugins.observers._text import safe_text
 
 #: Seconds between two refreshes of the display.
 REFRESH = 0.125
@@ -107,13 +107,13 @@ def _message(event: Event) -> tuple[str, str] | None:
             )
             return "bold", f"{data.get('to_do')} of {data.get('items')} items {what}{promised}{done}"
         case EventKind.RUN_NOTICE:
-            return "yellow", safe_text(f"notice: {data.get('message')}")
+            return "yellow", one_line(f"notice: {data.get('message')}")
         case EventKind.RUN_STOPPING:
-            return "yellow", safe_text(f"stopping: {data.get('message')}")
+            return "yellow", one_line(f"stopping: {data.get('message')}")
         case EventKind.LOGIN:
-            return "cyan", safe_text(f"login {data.get('number')}: {data.get('reason')}")
+            return "cyan", one_line(f"login {data.get('number')}: {data.get('reason')}")
         case EventKind.ITEM_FINISHED if data.get("state") == State.FAILED:
-            return "red", safe_text(f"failed {event.item}: {data.get('failure')}")
+            return "red", one_line(f"failed {event.item}: {data.get('failure')}")
         case _:
             return None
 

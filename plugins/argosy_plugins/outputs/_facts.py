@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from argosy.model import StagedItem
+from argosy.redaction import Redactor
 
 
 def facts(item: StagedItem) -> dict[str, Any]:
@@ -22,5 +22,5 @@ def facts(item: StagedItem) -> dict[str, Any]:
 
 
 def facts_text(item: StagedItem) -> str:
-    """Return it as a JSON text for people."""
-    return json.dumps(facts(item), ensure_ascii=False, indent=2) + "\n"
+    """Return it as a JSON text for people, without the secrets of an id that is a URL."""
+    return Redactor().json(facts(item), indent=2) + "\n"

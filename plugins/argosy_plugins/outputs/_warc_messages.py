@@ -95,11 +95,11 @@ def _fitting(response: ResponseRecord, size: int) -> Iterator[tuple[str, str]]:
 
 def _harmless(fields: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Yield the fields that carry no credential. None should: who staged the item saw to it, too."""
-    scrub = Redactor().scrub
+    redact = Redactor().redact
     for name, value in fields:
         known = name.lower()
         if _TOKEN.match(name) and not (known in _NEVER or known.startswith("proxy-") or is_secret(name)):
-            yield name, scrub(value)
+            yield name, redact(value)
 
 
 def asked_url(url: str) -> str:

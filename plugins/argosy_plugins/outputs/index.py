@@ -49,16 +49,16 @@ class IndexOutput(CollectingOutput):
 
     def collect(self, items: Iterable[FinishedItem], scratch: Path) -> Iterator[Product]:
         """Write the file anew."""
-        scrub = Redactor().scrub_all  # an id may be a URL, with a secret in it
-        lines = (scrub(_line(item)) for item in items)
+        redactor = Redactor()  # an id may be a URL, with a secret in it
+        lines = map(_line, items)
         path = scratch / "index"
         with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             if self._format == "csv":
                 table = csv.writer(file)
                 table.writerow(COLUMNS)
-                table.writerows(map(_cells, lines))
+                table.writerows(map(_cells, map(redactor.scrub_all, lines)))
             else:
-                file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+                file.writelines(redactor.json(line) + "\n" for line in lines)
         yield Product(self._name, path)
 
 

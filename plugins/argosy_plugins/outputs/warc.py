@@ -157,17 +157,17 @@ class WarcOutput(Output):
             uri = without_user(asked)
         seconds = response.received if response is not None else file.path.stat().st_mtime
         digest = "sha256:" + base64.b32encode(bytes.fromhex(file.sha256)).decode()
-        mark = f"{Redactor().scrub(item.id)}\n{number}"
+        mark = f"{Redactor().redact(item.id)}\n{number}"
         return _Entry(file, line_of(uri), _date(seconds), digest, mark)
 
     def _write_info(self, writer: Any, item: Item, name: str, entries: Sequence[_Entry]) -> str:
         """Write what the archive is, and return the id of that record."""
-        scrub = Redactor().scrub
+        redact = Redactor().redact
         fields = {
             "software": f"argosy/{argosy.__version__}",
             "format": "WARC File Format 1.1",
             "conformsTo": "https://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/",
-            "description": f"{scrub(item.title)} ({scrub(item.id)})",
+            "description": f"{redact(item.title)} ({redact(item.id)})",
             "credentials": _SECRETS[self.options["urls"]],
             "notes": _NOTES,
         }

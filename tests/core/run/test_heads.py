@@ -17,7 +17,7 @@ def head(
     server: LibraryServer, path: str = "/files/a?size=5", redactor: Redactor | None = None, **asked: str
 ) -> ResponseRecord:
     with requests.get(server.url_for(path), headers=asked, stream=True, timeout=10) as response:
-        return record_of(response, (redactor or Redactor()).scrub)
+        return record_of(response, (redactor or Redactor()).redact)
 
 
 def test_it_is_what_the_server_said(library_server: ServerFactory) -> None:
@@ -41,6 +41,8 @@ def test_no_credential_is_in_it(library_server: ServerFactory) -> None:
             ("WWW-Authenticate", 'Basic realm="x"'),
             ("Link", "<https://h/?access_token=abc>"),
             ("X-Note", "with s3cret-token in it"),
+            ("Server", "echo s3cret-token"),
+            ("ETag", '"s3cret-token"'),
         ],
     )
     record = head(
@@ -54,6 +56,7 @@ def test_no_credential_is_in_it(library_server: ServerFactory) -> None:
     for secret in ("s3cret-token", "plain", "xyz", "abc", "realm"):
         assert secret not in text
     assert (record.get("X-Note"), record.get("Link")) == ("with *** in it", "<https://h/?access_token=***>")
+    assert (record.get("Server"), record.get("ETag")) == ("echo ***", '"***"')
     assert {name for name, _ in record.asked} <= {"User-Agent", "Accept", "Accept-Encoding", "Connection"}
 
 

@@ -114,7 +114,7 @@ def test_a_title_is_shown_as_text_and_an_empty_one_by_the_id(event: MakeEvent) -
     board = Board()
     board.take(event("item.started", "b1", title="a\x1b[2J\u202e[b]", resources=1), 0)
     board.take(event("item.started", "b2", title="", resources=1), 0)
-    assert [row.title for row in board.view(0, 5).rows] == ["a\\x1b[2J[b]", "b2"]
+    assert [row.title for row in board.view(0, 5).rows] == ["a\\u001b[2J\\u202e[b]", "b2"]
 
 
 def test_a_speed_is_that_of_the_last_seconds() -> None:

@@ -88,4 +88,4 @@ def test_nobody_forges_a_line(
     log: LogObserver, event: Callable[..., Event], capsys: pytest.CaptureFixture[str]
 ) -> None:
     log.on_event(event("item.finished", "b\n1", state="failed", failure="\x1b[2Jno\r\n12:00:00 done b2"))
-    assert lines(capsys) == ["failed b 1: \\x1b[2Jno 12:00:00 done b2"]
+    assert lines(capsys) == ["failed b 1: \\u001b[2Jno 12:00:00 done b2"]

@@ -102,7 +102,7 @@ def test_messages_stay_and_the_display_goes(attach: Callable[[], Terminal], even
     for text in (
         "2 of 2 items to download",
         "a stray line",
-        "failed b1: \\x1b[2J[i]gone[/i]",
+        "failed b1: \\u001b[2J[i]gone[/i]",
         "login 1: none yet",
         "notice: Look.",
         "stopping: Enough.",

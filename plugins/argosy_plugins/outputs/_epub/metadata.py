@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from argosy.model import Item
+from argosy.redaction import Redactor
 from argosy_plugins.outputs._epub.attributes import LANGUAGE
 from argosy_plugins.outputs._epub.tree import line
 
@@ -71,12 +72,13 @@ def metadata_of(item: Item) -> Metadata:
     item
         The item; what its metadata has in a form that is not expected is passed over.
     """
-    known = item.metadata
+    redact = Redactor().redact_all  # a book is given away, and URLs may have secrets in them
+    known = redact(item.metadata)
     language = _first(known, "language", "lang").replace("_", "-")
     date = _DATE.match(_first(known, "date", "published", "issued", "year"))
     return Metadata(
-        identifier=_identifier(item),
-        title=line(item.title) or line(item.id) or "-",
+        identifier=_identifier(item, known),
+        title=line(redact(item.title)) or line(redact(item.id)) or "-",
         language=language if LANGUAGE.match(language) else "",
         authors=_names(known, "authors", "author", "creators", "creator"),
         contributors=_names(known, "contributors", "contributor", "editors", "editor", "translator"),
@@ -101,9 +103,9 @@ def metadata_of(item: Item) -> Metadata:
     )
 
 
-def _identifier(item: Item) -> str:
+def _identifier(item: Item, known: Mapping[str, Any]) -> str:
     """Return an ISBN where there is one, else a UUID made of the item's id and its first resource's host."""
-    for text in _names(item.metadata, "isbn", "identifier"):
+    for text in _names(known, "isbn", "identifier"):
         digits = re.sub(r"[\s-]|^(?:urn:)?isbn:", "", text, flags=re.I)
         if _ISBN.match(digits):
             return f"urn:isbn:{digits.upper()}"
