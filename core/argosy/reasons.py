@@ -32,8 +32,16 @@ def never_sent(error: BaseException) -> bool:
     )
 
 
+def is_unknown_name(error: BaseException) -> bool:
+    """Return whether the resolver says that there is no such host; not that it cannot tell now (EAI_AGAIN)."""
+    seen = _innermost(error)
+    return isinstance(seen, socket.gaierror) and seen.errno != socket.EAI_AGAIN
+
+
 def reason_of(error: BaseException) -> str:
     """Return the innermost cause, in words: the texts around it name objects and addresses."""
+    if is_unknown_name(error):
+        return "its name does not resolve"
     seen = _innermost(error)
     if isinstance(seen, OSError) and seen.strerror:
         return seen.strerror

@@ -25,7 +25,7 @@ SetSail = Callable[..., Voyage]
 class Outage:
     """Takes a service away once some items are finished, and brings it back when the run says that it is down."""
 
-    def __init__(self, voyage: Voyage, away: Callable[[], None], back: Callable[[], object] | None) -> None:
+    def __init__(self, voyage: Voyage, away: Callable[[], object], back: Callable[[], object] | None) -> None:
         self.notices: list[str] = []
         self._finished = 0
         self._voyage = voyage
@@ -143,6 +143,83 @@ def test_a_host_that_was_never_there_fails_its_items_and_holds_nobody_up(
     assert (report.error, report.counts.done, report.counts.failed) == (None, 20, 60)
     assert set(failures(report).values()) <= {"refused", "down"}
     assert report.retries < 60, "each of them was tried again and again"
+
+
+@pytest.mark.torture(31)
+def test_a_host_that_another_run_missed_is_not_called_down_before_it_is_asked(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    urls = [f"http://127.0.0.1:{port}/{number}" for number in range(8)]
+    config = {"source": {"use": "urls", "urls": urls}, "directory": str(tmp_path), "retry_delay": 0.01}
+    assert argosy.download(config).counts.failed == 8
+    again = argosy.download(config)
+    assert (again.notices, again.counts.failed) == ((), 8), "nobody waits 300 seconds for it"
+
+
+def resolver_that_fails(
+    monkeypatch: pytest.MonkeyPatch, number: int, host: str, times: int = 10**6
+) -> list[str]:
+    """Let the resolver fail so often for a name; return the list of the times it was asked for it."""
+    asked: list[str] = []
+    resolve = socket.getaddrinfo
+
+    def fail(name: Any, *rest: Any, **options: Any) -> Any:
+        if name == host:
+            asked.append(name)
+            if len(asked) <= times:
+                raise socket.gaierror(number, "the resolver's own words")
+        return resolve(name, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    return asked
+
+
+@pytest.mark.torture(122)
+def test_a_name_that_does_not_resolve_fails_its_items_at_once(
+    library_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = library_server(discipline="open")
+    resolver_that_fails(monkeypatch, socket.EAI_NONAME, "no-such-host.invalid")  # as any with a network
+    dead = [f"http://no-such-host.invalid/{number}" for number in range(30)]
+    good = [server.url_for(f"/files/good-{number}?size=5") for number in range(10)]
+    config = {"source": {"use": "urls", "urls": dead + good}, "directory": str(tmp_path)}
+    report = argosy.download(config)
+    assert (report.error, report.counts.done, report.counts.failed) == (None, 10, 30)
+    again = argosy.download(config)  # what the first run wrote down of the host must not delay this one
+    for run in (report, again):
+        assert (set(failures(run).values()), run.retries, run.notices) == ({"dns"}, 0, ())
+        messages = {failure.message for _, _, failure in run.failures}
+        assert messages == {"no-such-host.invalid cannot be reached: its name does not resolve."}
+
+
+@pytest.mark.torture(122)
+def test_a_resolver_that_fails_for_a_moment_is_asked_again(
+    set_sail: SetSail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voyage = set_sail(items=1, discipline="open", auth="none")
+    asked = resolver_that_fails(monkeypatch, socket.EAI_AGAIN, "127.0.0.1", 2)
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, report.retries, len(asked)) == (1, 2, 3)
+
+
+@pytest.mark.torture(122)
+@pytest.mark.parametrize("number", [socket.EAI_NONAME, socket.EAI_AGAIN])
+def test_a_host_that_was_there_and_whose_name_is_gone_is_waited_for(
+    set_sail: SetSail, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A laptop that changes its network loses its resolver for a while: the names are no mistake."""
+    voyage = set_sail(
+        items=12,
+        max_workers=2,
+        max_retries=0,
+        discipline="open",
+        auth="none",
+        headers=[("Connection", "close")],
+    )
+    outage = Outage(voyage, lambda: resolver_that_fails(monkeypatch, number, "127.0.0.1"), monkeypatch.undo)
+    report = argosy.download(voyage.file, outage)
+    assert (report.error, failures(report), report.counts.done, voyage.wrong()) == (None, {}, 12, [])
+    assert "is down" in outage.notices[0]
 
 
 @pytest.mark.torture(31)

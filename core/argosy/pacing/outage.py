@@ -99,7 +99,9 @@ class Outages:
                 raise TransferError(
                     f"{place} is down, so it was not asked again: {outage.cause}.", kind="down", host=place
                 )
-            first, outage.told = not outage.told, True
+            # one that only another run missed, and that this one does not know, is asked once before it is called down
+            first = not outage.told and self.heard(place)
+            outage.told |= first
         if waited >= self.limit:
             raise ServiceDown(
                 f"{place} has been down for {waited:.0f} seconds: {outage.cause}. "

@@ -155,12 +155,14 @@ class Pacer:
             self._update(turn.place, take_in)
             self.outages.answered(turn.place, cause)
 
-    def failed(self, turn: Turn, cause: str, *, sent: bool) -> None:
+    def failed(self, turn: Turn, cause: str, *, sent: bool, named: bool) -> None:
         """Take in that a request came to nothing: no connection, or no answer."""
         self.outages.failed(turn.place, cause, sent=sent)
 
         def take_in(state: HostState, now: float) -> bool:
             heard = self.outages.heard(turn.place) or state.was_there(now)
+            if not (named or heard or state.down(now)):
+                return False  # a misspelt URL: there is no host that could come back
             state.failed(now, sent=sent, heard=heard, probing=turn.probing)
             return heard
 
@@ -199,6 +201,8 @@ class Pacer:
         if not self.outages.limit or turn.probing or not state.down(now):
             return 0.0
         if now < state.probe:
+            if state.was_there(now):
+                self.outages.learn(turn.place)
             return min(state.probe - now, _LOOK * (1 + self._rank(line, turn) / 8))
         state.probe = now + self._probe_time
         turn.probing = True
@@ -331,10 +335,21 @@ class Turn:
         self.told = True
         self._pacer.answered(self, status, hold)
 
-    def failed(self, cause: str, *, sent: bool) -> None:
-        """Say that there was no connection or no answer, why, and whether the request went out."""
+    def failed(self, cause: str, *, sent: bool, named: bool = True) -> None:
+        """Say that there was no connection or no answer.
+
+        Parameters
+        ----------
+        cause
+            Why, in words.
+        sent
+            Whether the request went out.
+        named
+            Whether there is a host of that name, as far as is known; else it is an outage only of one that was
+            there before.
+        """
         self.told = True
-        self._pacer.failed(self, cause, sent=sent)
+        self._pacer.failed(self, cause, sent=sent, named=named)
 
 
 def _state_folder() -> Path:

@@ -15,7 +15,7 @@ import urllib3.exceptions
 from argosy.errors import StorageError, TransferError
 from argosy.model import Resource
 from argosy.pacing import place_of
-from argosy.reasons import hint_of, kind_of, reason_of
+from argosy.reasons import hint_of, is_unknown_name, kind_of, reason_of
 
 #: What a disk says when nothing more can be written to it, whoever tries; else a plugin's OSError is its own.
 DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
@@ -50,8 +50,9 @@ def causes(resource: Resource) -> Iterator[None]:
                 "No answer came in time.", kind="deadline", retryable=True, host=host
             ) from None
         if not sent:
+            retryable = not is_unknown_name(error)  # a host that was there before is waited for all the same
             raise TransferError(
-                f"{where} cannot be reached: {reason_of(error)}.", kind=kind, retryable=True, host=host
+                f"{where} cannot be reached: {reason_of(error)}.", kind=kind, retryable=retryable, host=host
             ) from None
         raise TransferError(
             f"The answer was lost: {reason_of(error)}.", kind=kind, retryable=True, host=host

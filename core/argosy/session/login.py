@@ -18,6 +18,7 @@ from argosy.cookies.cookie import Cookie
 from argosy.cookies.jar import Jar
 from argosy.errors import ArgosyError, LoginFailed, TransferError
 from argosy.mistakes import mistake
+from argosy.pacing import place_of
 from argosy.reasons import kind_of, never_sent, reason_of
 from argosy.session.header_token import HeaderToken, origin_of
 from argosy.session.record import SessionRecord
@@ -169,6 +170,13 @@ class NewSession:
         )
 
 
+def _to(error: requests.RequestException) -> str:
+    """Return where a request was to go, for a sentence; nothing where that is not known."""
+    through_proxy = isinstance(error, requests.exceptions.ProxyError)
+    url = None if error.request is None or through_proxy else error.request.url
+    return f" to {place_of(url)}" if url else ""
+
+
 class PluginLogin:
     """What an auth plugin does for a session, with its failures in one form.
 
@@ -239,7 +247,7 @@ class PluginLogin:
             # the service is out of reach: that is no answer to the login, and may be different later
             # (what went out of it is not known; only where plainly nothing did, its kind says so)
             raise TransferError(
-                f"The {what} could not be sent: {reason_of(error)}.",
+                f"The {what} could not be sent{_to(error)}: {reason_of(error)}.",
                 kind=kind_of(error, sent=not isinstance(error, requests.ConnectTimeout)),
                 retryable=True,
                 unsent=never_sent(error)

@@ -16,7 +16,7 @@ from argosy.contracts.cookie_store import CookieStore
 from argosy.errors import TransferError
 from argosy.pacing import Pacer, Turn
 from argosy.pacing.retry_after import retry_after
-from argosy.reasons import reason_of
+from argosy.reasons import is_unknown_name, reason_of
 from argosy.session.keeper import SessionKeeper
 from argosy.session.policy import Discipline, Policy
 from argosy.session.tokens import Tokens
@@ -158,10 +158,11 @@ class LeasedAdapter(Adapter):
         """Tell the pacer of a request that came to nothing, or of a login before it that did."""
         if isinstance(error, TransferError):
             if error.kind != "down":  # the pacer's own word; the rest is of a login, which is no URL's fault
-                turn.failed(error.message.rstrip("."), sent=False)
+                turn.failed(error.message.rstrip("."), sent=False, named=error.kind != "dns")
         elif not isinstance(error, requests.exceptions.SSLError):  # TLS is there to refuse the wrong host
             sending: Sending | None = getattr(error, "argosy_sending", None)
-            turn.failed(reason_of(error), sent=sending is not None and sending.bytes_out > 0)
+            sent = sending is not None and sending.bytes_out > 0
+            turn.failed(reason_of(error), sent=sent, named=not is_unknown_name(error))
 
     @staticmethod
     def _give_up(sending: Sending) -> None:
