@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import requests
 
 from argosy.heads import ResponseRecord
+from argosy.model import KeptFile, Verification
 from argosy.names import safe_part
 from argosy.urls import is_secret
 
@@ -111,15 +113,35 @@ class Notes:
                     os.fsync(file.fileno())
             self._later.clear()
 
+    def publishing(self, files: Iterable[KeptFile]) -> None:
+        """Write down which files outputs are about to publish: a run killed before the ledger knows them left its own.
+
+        Nothing is synced: a kill loses nothing that was written.
+        """
+        lines = [json.dumps({"put": file.name, "size": file.size, "sha256": file.sha256}) for file in files]
+        if lines:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write("".join(f"\n{line}\n" for line in lines))
+
+    def published(self, name: str) -> Iterator[KeptFile]:
+        """Yield what was about to be published under a name."""
+        for line in self._lines():
+            with contextlib.suppress(ValueError, TypeError, LookupError, RecursionError):
+                value = json.loads(line)
+                if value["put"] == name:
+                    yield KeptFile(name, int(value["size"]), str(value["sha256"]), Verification.DIGEST)
+
     def read(self, whole: Path) -> tuple[str | None, ResponseRecord | None]:
         """Return the name and the head that were written down for a file; None for what was not."""
         if self._found is None:
-            try:
-                text = self._path.read_text("utf-8", errors="replace")
-            except FileNotFoundError:
-                text = ""
-            self._found = dict(filter(None, map(_parsed, text.splitlines())))
+            self._found = dict(filter(None, map(_parsed, self._lines())))
         return self._found.get(whole.name, (None, None))
+
+    def _lines(self) -> list[str]:
+        try:
+            return self._path.read_text("utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
 
 
 def _parsed(line: str) -> tuple[str, tuple[str | None, ResponseRecord | None]] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,11 +45,21 @@ class Placer:
         The job, which says what may be replaced.
     staged
         The item's checked resources: a product that is one of them needs no second digest.
+    left
+        Yields what a killed run of the same item may have published under a name, given the size of what is there.
     """
 
-    def __init__(self, shelf: Shelf, job: Job, staged: StagedItem) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        job: Job,
+        staged: StagedItem,
+        left: Callable[[str, int | None], Iterable[KeptFile]] = lambda name, size: (),
+    ) -> None:
         self._shelf = shelf
         self._job = job
+        self._left = left
+        self._own = set(job.replaces)
         self._staged = {file.path: file for file in staged.files}
         self._asked: dict[str, tuple[KeptFile, str]] = {}
 
@@ -95,7 +105,17 @@ class Placer:
         return kept
 
     def _may_replace(self, name: str) -> bool:
-        return self._job.force or name in self._job.replaces
+        return self._job.force or name in self._own
+
+    def _standing(self, file: KeptFile) -> Standing:
+        try:
+            return self._shelf.standing(file, replace=self._may_replace(file.name))
+        except TransferError:
+            left = self._left(file.name, self._shelf.size(file.name))
+            if not any(self._shelf.problem(one) is None for one in left):
+                raise
+            self._own.add(file.name)  # a run was killed before the ledger knew of it
+            return Standing.OLD
 
     def _check(self, product: Product, output: str, label: str) -> Checked:
         if not isinstance(product, Product):
@@ -119,8 +139,7 @@ class Placer:
             raise PluginError(f"The output {output!r} names {product.file.name!r}, which is no regular file.")
         file = self._described(product, label)
         self._claim(file, output)
-        standing = self._shelf.standing(file, replace=self._may_replace(file.name))
-        return Checked(product, file, standing)
+        return Checked(product, file, self._standing(file))
 
     def _described(self, product: Product, label: str) -> KeptFile:
         staged = self._staged.get(product.file)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -231,7 +232,12 @@ class Run:
                 )
 
     def _compare(self, environment: Environment, plan: Plan) -> Planned:
+        left = (
+            environment.staging.dead()
+        )  # looked for first: a run that dies meanwhile is the next run's affair
         plan.ledger.take_over(environment.staging.tidy)
+        for folder in left:
+            shutil.rmtree(folder, ignore_errors=True)
         planned = plan.compare()
         data = {
             "items": planned.items,
@@ -299,7 +305,9 @@ class Run:
 
     def _record(self, outcome: Outcome, ledger: Ledger, environment: Environment) -> None:
         ledger.shelf.learn(outcome.files)
-        ledger.record(outcome)
+        done = outcome.state is State.DONE
+        with environment.staging.finishing(outcome.item) if done else nullcontext():
+            ledger.record(outcome)
         self._bytes += outcome.bytes
         if outcome.state is State.DONE:
             self._done += 1

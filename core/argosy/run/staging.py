@@ -14,15 +14,21 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from argosy.model import Item, Resource
+from argosy.model import Item, KeptFile, Resource, Verification
 from argosy.run.heads import Notes
 from argosy.run.ledger import PRIVATE
+from argosy.run.shelf import digest_of
+from argosy.run.shelf.local import has_size
 from argosy.session.identity import process_lives
 
 #: What the names of spare folders begin with; those of items are hexadecimal.
 _SPARE = "spare-"
+
+#: Spare folders to keep at most.
+_MOST_SPARE = 64
 
 #: What the scratch folders of outputs begin with, and what ends the further name of a file that stands already.
 _SCRATCH, _KEPT = "output-", ".kept"
@@ -46,7 +52,7 @@ class StagingArea:
         self._spare: list[tuple[Path, str]] = []  # used by all threads: append and pop are atomic
 
     def prepare(self) -> None:
-        """Make the folder, remove the spare folders of processes that died, and see that it can be written to.
+        """Make the folder, and see that it can be written to.
 
         Raises
         ------
@@ -54,7 +60,6 @@ class StagingArea:
             If it cannot.
         """
         self.path.mkdir(exist_ok=True)
-        self._tidy()
         # a file without a name: another run may be starting at this very moment
         tempfile.TemporaryFile(dir=self.path).close()
 
@@ -75,11 +80,35 @@ class StagingArea:
             return False
         return True
 
-    def give(self, root: Path, name: str) -> None:
-        """Keep an item's folder, which has nothing but empty folders in it, for another item."""
-        spare = self.path / f"{_SPARE}{os.getpid()}-{next(self._numbers)}"
-        root.rename(spare)
-        self._spare.append((spare, name))
+    @contextlib.contextmanager
+    def finishing(self, id_: str) -> Iterator[None]:
+        """Remove everything staged for an item at the end of the block; keep its empty folders for another one.
+
+        The block records in the ledger that the item is done. Until then, what is staged is the only proof that what
+        has its final name already is the item's own. So it is set aside: after a kill, `tidy` finds it where the
+        ledger does not have the item, and the next run removes it otherwise.
+        """
+        root = self.path / _folder_of(id_)
+        aside = self.path / f"{_SPARE}{os.getpid()}-{next(self._numbers)}-{root.name}"
+        try:
+            root.rename(aside)
+        except FileNotFoundError:
+            yield
+            return
+        try:
+            yield
+        except BaseException:
+            aside.rename(root)
+            raise
+        try:
+            (folder,) = aside.iterdir()  # more than one: there is something of an earlier version of the item
+            _remove_files(folder)
+            if len(self._spare) >= _MOST_SPARE:  # worker processes have spare folders of their own
+                raise FileExistsError(aside)
+        except (OSError, ValueError):
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            self._spare.append((aside, folder.name))
 
     def spare(self) -> Path:
         """Return an empty folder of its own, which the caller removes; one of a process that died is removed here."""
@@ -92,7 +121,14 @@ class StagingArea:
 
         What it had fetched stays; and where the item turns out to be done, nobody would look here again.
         """
-        for path in (self.path / _folder_of(id_)).glob("*/*"):
+        root = self.path / _folder_of(id_)
+        for aside in self.path.glob(f"{_SPARE}*-{root.name}"):
+            if any(
+                path.is_file() for path in aside.glob("*/*")
+            ):  # set aside, but the ledger did not get to know it
+                with contextlib.suppress(OSError):
+                    aside.rename(root)
+        for path in root.glob("*/*"):
             if path.name.startswith(_SCRATCH):
                 shutil.rmtree(path, ignore_errors=True)
             elif path.suffix == _KEPT:
@@ -103,11 +139,14 @@ class StagingArea:
         while self._spare:
             shutil.rmtree(self._spare.pop()[0], ignore_errors=True)
 
-    def _tidy(self) -> None:
+    def dead(self) -> list[Path]:
+        """Return the spare folders of processes that died, and what they had set aside."""
+        found = []
         for path in self.path.glob(f"{_SPARE}*-*"):
             pid = path.name.removeprefix(_SPARE).partition("-")[0]
             if pid.isdecimal() and not process_lives(int(pid)):
-                shutil.rmtree(path, ignore_errors=True)
+                found.append(path)
+        return found
 
 
 class Staging:
@@ -123,13 +162,16 @@ class Staging:
 
     def __init__(self, area: StagingArea, item: Item) -> None:
         self._area = area
+        self._id = item.id
         self._root = area.path / _folder_of(item.id)
         self.folder = self._root / item.fingerprint()
         self.notes = Notes(self.folder)
         self._spare = False  # whether it was a spare one: then there is nothing in it but empty folders
 
-    def prepare(self) -> None:
-        """Make the folder; what an earlier try finished in it is kept."""
+    def prepare(self, *, anew: bool = False) -> None:
+        """Make the folder; what an earlier try left in it is kept, unless everything is to be fetched anew."""
+        if anew:
+            shutil.rmtree(self._root, ignore_errors=True)
         self._spare = self._area.take(self._root, self.folder.name)
         if not self._spare:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -151,7 +193,8 @@ class Staging:
         for path in self.folder.glob(f"*{_KEPT}"):
             path.unlink(missing_ok=True)
         if not any(path.is_file() for path in self.folder.iterdir()):
-            self.discard()
+            with self._area.finishing(self._id):
+                pass
 
     def scratch(self, number: int) -> Path:
         """Return an empty folder for an output."""
@@ -165,15 +208,24 @@ class Staging:
                 raise
         return path
 
-    def discard(self) -> None:
-        """Remove everything that is staged for the item."""
-        try:
-            _remove_files(self.folder)
-            if not self._spare and [path.name for path in self._root.iterdir()] != [self.folder.name]:
-                raise FileExistsError(self._root)  # something of an earlier version of the item
-            self._area.give(self._root, self.folder.name)
-        except OSError:
-            shutil.rmtree(self._root, ignore_errors=True)
+    def left(self, name: str, size: int | None) -> Iterator[KeptFile]:
+        """Yield what an earlier attempt may have published under a name before its run was killed.
+
+        The ledger does not know those files, but what is staged does: their resources, and the digests of what
+        outputs were about to publish.
+
+        Parameters
+        ----------
+        name
+            The final name.
+        size
+            The size of the file that has it.
+        """
+        for folder in self._root.iterdir():
+            yield from Notes(folder).published(name)
+        for path in self._root.glob("*/*"):
+            if size is not None and has_size(path, size):
+                yield KeptFile(name, size, digest_of(path), Verification.NONE)
 
 
 def _folder_of(id_: str) -> str:

@@ -144,7 +144,7 @@ class Worker:
 
     def _do(self, job: Job, shown: str, received: _Counter) -> _Result:
         staging = Staging(self._environment.staging, job.item)
-        staging.prepare()
+        staging.prepare(anew=job.force)
         there = self._there(job, staging)
         try:
             item, there = self._what_is_lacking(job, there)
@@ -160,7 +160,6 @@ class Worker:
                 if job.known is not None:
                     staging.let_go()
             raise
-        staging.discard()
         known = Remembered.of(staged).pack() if fresh else None
         return _Result(kept, outputs, known, fresh)
 
@@ -255,7 +254,7 @@ class Worker:
         if job.known is not None and Remembered.of(staged).digests() == job.known.digests():
             # what other outputs made of the very same files stays, and is not to be replaced
             job = replace(job, replaces=outputs.replaceable(job.kept, wanted))
-        placer = Placer(self._environment.shelf, job, staged)
+        placer = Placer(self._environment.shelf, job, staged, staging.left)
         checked: list[Checked] = []
         made: list[str] = []
         for number, (label, output) in enumerate(outputs.of_items):
@@ -271,6 +270,8 @@ class Worker:
             except TransferError as error:
                 raise _Failed(self._failure(error.kind, str(error), plugin=output.name)) from None
             made.append(label)
+        # a resource can be told by what is staged; what an output made, only by its digest
+        staging.notes.publishing(one.file for one in checked if one.product.file.parent != staging.folder)
         try:
             return tuple(placer.put(checked)), tuple(made)
         except TransferError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -30,6 +29,11 @@ def _prepared(area: StagingArea, id_: str, title: str = "") -> Staging:
     return staging
 
 
+def _finish(area: StagingArea, id_: str) -> None:
+    with area.finishing(id_):
+        pass
+
+
 def _left(area: StagingArea) -> list[str]:
     return sorted(str(path.relative_to(area.path)) for path in area.path.rglob("*") if path.is_file())
 
@@ -41,23 +45,24 @@ def test_a_finished_item_leaves_nothing_and_its_folder_serves_the_next(area: Sta
     first.partial(1, PART).write_text("part")
     (first.scratch(0) / "deep").mkdir()
     (first.scratch(1) / "made").write_text("made")
-    first.discard()
+    _finish(area, "first")
     assert _left(area) == []
     assert not first.folder.exists()
     second = _prepared(area, "second")
     assert second.folder.stat().st_ino == folder
     assert list(second.scratch(0).iterdir()) == list(second.scratch(1).iterdir()) == []
-    second.discard()
+    _finish(area, "second")
     area.close()
     assert list(area.path.iterdir()) == []
 
 
 def test_what_an_earlier_try_finished_is_kept_although_there_is_a_spare_folder(area: StagingArea) -> None:
     _prepared(area, "tried").whole(0, PART).write_text("whole")
-    _prepared(area, "done").discard()
+    _prepared(area, "done")
+    _finish(area, "done")
     again = _prepared(area, "tried")
     assert again.whole(0, PART).read_text() == "whole"
-    again.discard()
+    _finish(area, "tried")
     assert _left(area) == []
 
 
@@ -71,25 +76,39 @@ def test_an_item_that_changed_starts_over_and_takes_the_old_one_with_it(area: St
     _prepared(area, "item", "old").whole(0, PART).write_text("old")
     changed = _prepared(area, "item", "new")
     assert not changed.whole(0, PART).exists()
-    changed.discard()
+    _finish(area, "item")
     assert _left(area) == []
 
 
-def test_spare_folders_of_a_run_that_died_are_removed_and_no_others(area: StagingArea) -> None:
+def test_spare_folders_of_a_run_that_died_are_found_and_no_others(area: StagingArea) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    (area.path / f"spare-{dead.pid}-0" / "inner" / "output-0").mkdir(parents=True)
-    spare = _prepared(area, "done")
-    kept = _prepared(area, "tried")
-    kept.whole(0, PART).write_text("whole")
-    spare.discard()
-    StagingArea(area.path.parents[1]).prepare()
-    assert [path.name for path in area.path.glob("spare-*")] == [f"spare-{os.getpid()}-0"]
-    assert _left(area) == [str(kept.whole(0, PART).relative_to(area.path))]
+    left = area.path / f"spare-{dead.pid}-0"
+    (left / "inner" / "output-0").mkdir(parents=True)
+    _prepared(area, "done")
+    _finish(area, "done")
+    assert area.dead() == [left]
+
+
+def test_what_is_set_aside_comes_back_if_the_ledger_does_not_get_to_know_it(area: StagingArea) -> None:
+    staging = _prepared(area, "item")
+    staging.whole(0, PART).write_text("whole")
+    with pytest.raises(OSError, match="full"), area.finishing("item"):
+        raise OSError("full")
+    assert staging.whole(0, PART).read_text() == "whole"
+    code = (
+        "import os, pathlib, sys; from argosy.run.staging import StagingArea\n"
+        "with StagingArea(pathlib.Path(sys.argv[1])).finishing('item'): os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(area.path.parents[1])], check=False)
+    assert (killed.returncode, staging.folder.exists(), len(area.dead())) == (-9, False, 1)
+    area.tidy("item")
+    assert (staging.whole(0, PART).read_text(), area.dead()) == ("whole", [])
 
 
 def test_a_spare_folder_that_is_gone_is_made_anew(area: StagingArea) -> None:
-    _prepared(area, "done").discard()
+    _prepared(area, "done")
+    _finish(area, "done")
     for path in area.path.glob("spare-*"):
         shutil.rmtree(path)
     assert _prepared(area, "next").folder.is_dir()
