@@ -239,6 +239,56 @@ def test_416_on_what_is_whole_but_damaged(raw_server: Any, tmp_path: Path) -> No
     assert (tmp_path / "d" / "a").read_bytes() == body
 
 
+@pytest.mark.torture(132)
+@pytest.mark.parametrize("status", [400, 403, 431, 501])
+def test_a_refused_range_is_followed_by_a_request_for_the_whole(
+    raw_server: Any, tmp_path: Path, status: int
+) -> None:
+    body = body_of("a", 100_000)
+    first = answer(200, body[:60_000], f"Content-Length: {len(body)}", 'ETag: "1"')
+    refused, again = answer(status, b"no"), answer(200, body, 'ETag: "1"')
+    report, requests = served(raw_server, tmp_path, [first, refused, again])
+    assert (report.counts.done, report.retries, len(requests)) == (1, 1, 3), report.failures
+    assert [b"range" in request.lower() for request in requests] == [False, True, False]
+    assert (tmp_path / "d" / "a").read_bytes() == body
+
+
+@pytest.mark.torture(132)
+def test_what_came_is_kept_if_the_whole_is_refused_as_well(raw_server: Any, tmp_path: Path) -> None:
+    body = body_of("a", 100_000)
+
+    def rest(head: bytes) -> bytes:
+        start = range_of(head)
+        return answer(206, body[start:], f"Content-Range: bytes {start}-99999/100000", 'ETag: "1"')
+
+    first = answer(200, body[:60_000], f"Content-Length: {len(body)}", 'ETag: "1"')
+    refused = answer(403, b"no")
+    report, requests = served(raw_server, tmp_path, [first, refused, refused, rest])
+    assert (set(failures(report).values()), len(requests)) == ({"status"}, 3)
+    source = {"use": "manifest", "path": str(tmp_path / "m.jsonl")}
+    report = argosy.download({"source": source, "directory": str(tmp_path / "d")})
+    assert (report.counts.done, report.bytes) == (1, 40_000)
+    assert (tmp_path / "d" / "a").read_bytes() == body
+
+
+@pytest.mark.torture(132)
+def test_a_refused_range_behind_a_login(set_sail: SetSail) -> None:
+    voyage = set_out(set_sail, fault("status", status=403, times=2), digests=True)
+    assert download(voyage, requests=4).bytes == ANEW
+    assert voyage.server.stats().logins == 2
+
+
+@pytest.mark.torture(132)
+def test_force_does_not_resume(set_sail: SetSail) -> None:
+    voyage = set_out(set_sail, max_retries=0)
+    assert voyage.run().returncode == 1
+    assert len(staged(voyage)) == 2
+    forced = voyage.run("--force", "--report", str(voyage.root / "report.json"))
+    assert forced.returncode == 0, forced.stderr
+    assert json.loads((voyage.root / "report.json").read_text("utf-8"))["bytes"] == SIZE
+    assert voyage.wrong() == []
+
+
 @pytest.mark.torture(18)
 @pytest.mark.parametrize("headers", [[], [("ETag", "")]], ids=["ETag", "Last-Modified"])
 def test_content_that_changed_starts_again(set_sail: SetSail, headers: Any) -> None:

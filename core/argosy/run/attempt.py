@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from argosy.errors import TransferError, VerificationError
+from argosy.errors import Refused, TransferError, VerificationError
 from argosy.heads import ResponseRecord
 from argosy.model import Resource, StagedFile
 from argosy.names import safe_part
@@ -117,9 +117,9 @@ class Attempt:
             with disk(self.partial.path):
                 if self.partial.is_whole:  # a kill came between its last byte and its check
                     return self._finished(self._digests(), whole, length_known=True)
-                # None means that what was there has proved useless and is gone: so there is no second None
-                while (staged := self._ask(whole)) is None:
-                    pass
+                conditions = self.partial.conditions(provable=bool(self._promises))
+                while (staged := self._ask(whole, conditions)) is None:
+                    conditions = {}  # the rest cannot be had, so ask for all of it
                 return staged
         except VerificationError:
             with disk(self.partial.path):
@@ -129,12 +129,16 @@ class Attempt:
             self.partial.keep()
             raise
 
-    def _ask(self, whole: Path) -> StagedFile | None:
-        """Send one request and take its answer; None where it shows that what is there is of no use."""
+    def _ask(self, whole: Path, conditions: Mapping[str, str]) -> StagedFile | None:
+        """Send one request and take its answer; None if it was conditional and did not get the rest."""
         partial, resource = self.partial, self.resource
-        conditions = partial.conditions(provable=bool(self._promises))
-        with causes(resource):
-            response = self.get(resource.url, headers=conditions)
+        try:
+            with causes(resource):
+                response = self.get(resource.url, headers=conditions)
+        except Refused:
+            if not conditions:
+                raise
+            return None
         with contextlib.closing(response):
             try:
                 if conditions and response.status_code == 416:
@@ -144,8 +148,10 @@ class Attempt:
                     expected = self._rest(response)
                 else:
                     expected = self._all(response)
-            except TransferError:
+            except TransferError as error:
                 discard(response)
+                if conditions and _refuses_range(error):
+                    return None  # what is there is kept until the whole comes
                 raise
             if expected is None:
                 discard(response)
@@ -299,6 +305,15 @@ class Attempt:
     def _digests(self) -> Digests:
         """Return the digests of what is there: of nothing, at the start."""
         return Digests({"sha256", *self._promises}).take(self.partial.pieces())
+
+
+def _refuses_range(error: TransferError) -> bool:
+    """Return whether a status may be the answer to the range or its condition, rather than to the request.
+
+    Known cases: 403 by services that allow no ranges, 431 for a long entity tag in ``If-Range``.
+    """
+    passing = error.retryable or error.retry_after is not None
+    return error.kind == "status" and not passing and getattr(error, "status", None) not in (404, 410)
 
 
 def _known(response: requests.Response, length: int | None) -> Known:
