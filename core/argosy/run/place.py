@@ -111,6 +111,8 @@ class Placer:
         try:
             return self._shelf.standing(file, replace=self._may_replace(file.name))
         except TransferError:
+            if any(kept.name == file.name for kept in self._job.kept):
+                raise  # the ledger knows it: another output made it
             left = self._left(file.name, self._shelf.size(file.name))
             if not any(self._shelf.problem(one) is None for one in left):
                 raise
