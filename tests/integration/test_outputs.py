@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import re
 import shutil
 import sqlite3
 import zipfile
@@ -250,6 +251,77 @@ def test_old_names_may_be_removed(set_sail: SetSail) -> None:
         path: n for path, n in voyage.server.stats().requests_by_path.items() if path.startswith("/files/")
     }
     assert list(files.values()) == [1, 1], "nothing was fetched again"
+
+
+@pytest.mark.torture(133)
+@pytest.mark.parametrize("in_place", [False, True], ids=["a copy", "with the download"])
+def test_what_another_configuration_made_is_repaired(set_sail: SetSail, in_place: bool) -> None:
+    """Files of another layout are further names of the downloaded ones: written in place, both are damaged."""
+    voyage = set_sail(items=2, size=3000, output=["files"])
+    assert voyage.run("--quiet").returncode == 0
+    other = voyage.root / "b.json"
+    layout = {"use": "files", "layout": "b/{title}/{path}"}
+    other.write_text(json.dumps({**voyage.config, "output": [layout, "zip"]}), "utf-8")
+    assert voyage.argosy("output", str(other), "--quiet").returncode == 0
+    for path in (voyage.library / "b" / "Item 1" / "part-01.bin", voyage.library / "item-00001.zip"):
+        if not in_place:
+            path.unlink()
+        path.write_bytes(b"x" * 3000)
+    (voyage.library / "b" / "Item 2" / "part-01.bin").unlink()
+    found = voyage.argosy("verify", str(voyage.file), "--requeue")
+    assert (found.returncode, len(found.stdout.splitlines())) == (1, 4 if in_place else 3)
+    said = " ".join(found.stderr.split())
+    assert ("The next run repairs them." in said) == in_place
+    assert re.search(r"does not make the outputs files#\w+, zip\. To repair .* run `argosy output`", said)
+    shown = voyage.argosy("status", str(voyage.library)).stdout
+    assert "failed     2" in shown
+    voyage.server.reset_stats()
+    assert voyage.run("--quiet").returncode == 0
+    requests = voyage.server.stats().requests_by_path
+    assert [path for path in requests if path.startswith("/files/")] == [voyage.expected[0].path] * in_place
+    repaired = voyage.argosy("output", str(other), "--quiet")
+    assert (repaired.returncode, repaired.stderr) == (0, "")
+    sound = voyage.argosy("verify", str(voyage.file))
+    assert (sound.returncode, sound.stdout) == (0, "")
+    assert voyage.library.joinpath("b", "Item 2", "part-01.bin").exists()
+    assert right(voyage.library / "item-00001.zip", voyage, "item-00001")
+    assert "failed" not in voyage.argosy("status", str(voyage.library)).stdout
+
+
+@pytest.mark.torture(133)
+def test_force_keeps_what_other_outputs_made(set_sail: SetSail) -> None:
+    voyage = set_sail(items=2, size=3000, output=["files"])
+    assert voyage.run("--quiet").returncode == 0
+    voyage.config["output"] = ["zip", "cbz", {"use": "files", "layout": "b/{title}/{path}"}]
+    assert voyage.argosy("output", str(voyage.file), "--quiet").returncode == 0
+    voyage.config["output"] = ["files"]
+
+    def outputs() -> list[str]:
+        shown = voyage.argosy("status", str(voyage.library)).stdout
+        return [line for line in shown.splitlines() if line.startswith(("outputs", "files"))]
+
+    before = outputs()
+    assert re.fullmatch(r"outputs +cbz 2, files 2, files#\w+ 2, zip 2", before[-1])
+    voyage.server.reset_stats()
+    assert voyage.run("--quiet", "--force").returncode == 0
+    fetched = [p for p in voyage.server.stats().requests_by_path if p.startswith("/files/")]
+    assert (outputs(), len(fetched)) == (before, 2)
+    assert voyage.argosy("verify", str(voyage.library)).returncode == 0
+
+
+@pytest.mark.torture(133)
+def test_what_another_output_made_of_an_older_version_may_be_replaced(set_sail: SetSail) -> None:
+    voyage = set_sail(items=1, size=3000, output=["files", {"use": "zip", "sidecar": True}])
+    assert voyage.run("--quiet").returncode == 0
+    both, voyage.config["output"] = voyage.config["output"], ["files"]
+    manifest = voyage.root / "books.jsonl"
+    manifest.write_text(manifest.read_text("utf-8").replace("Item 1", "Another title"), "utf-8")
+    assert voyage.run("--quiet").returncode == 0
+    voyage.config["output"] = both
+    again = voyage.argosy("output", str(voyage.file), "--quiet")
+    assert (again.returncode, again.stderr) == (0, "")
+    with zipfile.ZipFile(voyage.library / "item-00001.zip") as archive:
+        assert b"Another title" in archive.read("metadata.json")
 
 
 def test_other_options_are_another_output(set_sail: SetSail) -> None:

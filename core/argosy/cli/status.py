@@ -86,9 +86,9 @@ def _show_items(ledger: Ledger, most: int | None) -> None:
         click.echo(f"outputs    {', '.join(f'{name} {number}' for name, number in sorted(made.items()))}")
     for owner in ledger.owners():
         click.echo(_at_work(owner, scrub))
-    for name in ("pending", "failed"):
-        if counts.get(name):
-            click.echo(f"{name:<10} {counts[name]}")
+    for name, number in (("pending", counts.get("pending", 0)), ("failed", failed)):
+        if number:
+            click.echo(f"{name:<10} {number}")
     for line in failures:
         click.echo(line)
     if failed > len(failures):

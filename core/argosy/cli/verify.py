@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from argosy.cli.options import no_plugin, plugin_file, redactor
-from argosy.cli.target import target
+from argosy.cli.target import Target, target
 from argosy.run.text import size_text
 
 if TYPE_CHECKING:
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("what", metavar="CONFIG|DIR|URL")
-@click.option("--requeue", is_flag=True, help="Let the next run download again what is damaged or missing.")
+@click.option("--requeue", is_flag=True, help="Let the next run that makes them repair damaged files.")
 @plugin_file
 @no_plugin
 def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> int:
     """Read every finished file again and compare it with what was downloaded.
 
-    Exit code 1 where something is damaged or missing.
+    Exit code 1 if something is damaged or missing. Files that other outputs made are repaired from the downloaded
+    files, if those are intact: run "argosy output" with the configuration that has these outputs.
     """
     from argosy.cli.download import ask
     from argosy.contracts import PluginContext
@@ -43,26 +44,30 @@ def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: t
     shelf = open_shelf(found.directory, found.remote, context, scrub, patience)
     shelf.prepare()
     ledger = Ledger(found.directory, read_only=not requeue)
+    ledger.shelf = shelf
     at_once = LOCAL if found.remote is None else REMOTE
     files = size = 0
     over_all: list[str] = []
-    damaged: dict[str, str] = {}
+    damaged: dict[str, dict[str, str]] = {}
+    outputs: set[str] = set()
     lines: list[tuple[str, str, str]] = []
     try:
         kept = ((row, file) for row in ledger.all_rows() if row.state == "done" for file in row.files)
         for row, file, problem in problems(shelf, kept, at_once):
             files, size = files + 1, size + file.size
             if problem:
-                damaged[row.id] = f"{file.name} {problem}"
+                damaged.setdefault(row.id, {})[file.name] = problem
+                outputs.add(file.output)
                 lines.append((scrub(row.id), file.name, problem))
         for _, file, problem in problems(shelf, ((None, file) for file in _collected(ledger)), at_once):
             files, size = files + 1, size + file.size
             if problem and file in _collected(ledger):  # else a run has just made it anew
                 lines.append((f"({file.output})", file.name, problem))
                 over_all.append(file.name)
+                outputs.add(file.output)
         if requeue:
-            for item, message in damaged.items():
-                ledger.mark_damaged(item, message)
+            for item, wrong in damaged.items():
+                ledger.mark_damaged(item, wrong)
             Collected(ledger).mark_damaged(over_all)
     finally:
         ledger.close()
@@ -73,13 +78,42 @@ def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: t
     if over_all:
         click.echo(f"{len(over_all)} files over all items damaged.", err=True)
     if lines:
-        what = (
-            "The next run downloads them again."
-            if requeue
-            else "With --requeue, the next run downloads them again."
-        )
-        click.echo(what, err=True)
+        for line in _advice(outputs, found, requeued=requeue):
+            click.echo(line, err=True)
     return 1 if lines else 0
+
+
+def _advice(outputs: set[str], found: Target, *, requeued: bool) -> Iterator[str]:
+    """Yield what repairs the files of some outputs."""
+    if not requeued:
+        yield "With --requeue, the next run that makes them repairs them."
+        return
+    own = _outputs_of(found)
+    if own is None:
+        named = ", ".join(sorted(filter(None, outputs))) or "files"
+        yield f"The next run with a configuration that makes them repairs them. Outputs: {named}."
+        return
+    if outputs & {*own, ""}:
+        yield "The next run repairs them."
+    if others := sorted(outputs - {*own, ""}):
+        yield (
+            f"This configuration does not make the outputs {', '.join(others)}. To repair their files, run "
+            "`argosy output` with the configuration that does. Files you removed are no longer missed."
+        )
+
+
+def _outputs_of(found: Target) -> set[str] | None:
+    """Return the outputs of a configuration, as the ledger calls them; None for a directory."""
+    from argosy.registry import Kind
+    from argosy.run.outputs import label_of
+
+    if found.settings is None or found.registry is None:
+        return None
+    registry = found.registry
+    return {
+        label_of(given, registry.find(Kind.OUTPUT, given["use"]).options_schema)
+        for given in found.settings.output
+    }
 
 
 def _collected(ledger: Ledger) -> list[KeptFile]:

@@ -81,7 +81,7 @@ class Outputs:
             The final names.
         """
         gone = {file.output for file in row.files if shelf.size(file.name) is None}
-        if not row.outputs:  # of an older argosy
+        if row.is_old:
             kept = {label for label in self.labels if _plugin(label) == FIRST}
             return self.labels if gone else self.labels - kept
         return frozenset(label for label in self.labels if label in gone or label not in row.outputs)

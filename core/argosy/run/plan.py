@@ -159,10 +159,7 @@ class Plan:
                 "UPDATE plan SET todo = ? WHERE n = ?", [(kind, n) for n, kind in kinds.items() if kind]
             )
             if not dry and fresh:
-                self.ledger.requeue(
-                    [(id_, print_, title, item) for _, id_, _, print_, title, item in fresh],
-                    forget=self.force,
-                )
+                self.ledger.requeue([(id_, print_, title, item) for _, id_, _, print_, title, item in fresh])
         total, download, remade, size = self._db.execute(
             "SELECT count(*), total(todo = 1), total(todo = 2), total(bytes * (todo = 1)) FROM plan"
         ).fetchone()
@@ -274,7 +271,7 @@ class Plan:
         if self.force or known is None or known.state != "done" or known.fingerprint != row[3]:
             return DOWNLOAD
         adopted = None
-        if not known.outputs:  # an older argosy has done it
+        if known.is_old:
             if any(self.ledger.shelf.size(file.name) is None for file in known.files):
                 return DOWNLOAD
             adopted = self._adopted(row, known, dry=dry)

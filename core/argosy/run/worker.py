@@ -145,7 +145,7 @@ class Worker:
     def _do(self, job: Job, shown: str, received: _Counter) -> _Result:
         staging = Staging(self._environment.staging, job.item)
         staging.prepare(anew=job.force)
-        there = self._there(job, staging)
+        there = {} if job.force and job.fetch else self._there(job, staging)
         try:
             item, there = self._what_is_lacking(job, there)
             files = self._fetched(item, there, staging, self._progress(shown, received))

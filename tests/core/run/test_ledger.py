@@ -203,7 +203,8 @@ def test_more_outputs_are_added_and_fresh_ones_take_the_place_of_all(tmp_path: P
     assert claimed[2] == KNOWN, "it is the same item"
     ledger.record(Outcome("a", State.DONE, (archive,), 5, outputs=("zip",), known=KNOWN.pack()))
     row = ledger.rows(["a"])["a"]
-    assert (row.outputs, row.files, row.bytes) == (("zip",), (archive,), 5)
+    assert (row.outputs, row.bytes) == (("zip",), 5)
+    assert row.files == (FILE, archive), "the other file is out of date, but may be replaced later"
     ledger.close()
 
 
@@ -236,7 +237,7 @@ def test_what_is_done_has_a_number_that_changes_with_it(tmp_path: Path) -> None:
     ledger.claim_done("a")
     ledger.record(Outcome("a", State.FAILED, failure=Failure("plugin", "no"), fresh=False))
     assert ledger.changes() == numbers[-1]
-    ledger.mark_damaged("a", "gone")
+    ledger.mark_damaged("a", {"a.bin": "is missing"})
     numbers.append(ledger.changes())
     assert len(set(numbers)) == 3
     ledger.close()

@@ -14,7 +14,7 @@ import socket
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,8 @@ class Ledger:
         #: Where the files stand that it speaks of.
         self.shelf: Shelf = LocalShelf(directory)
         self._alive: FileLock | None = None
+        #: Items this run claimed that have files already: those of other outputs are kept.
+        self._had_files: set[str] = set()
         with self.guard():
             if read_only:
                 uri = f"{self.path.absolute().as_uri()}?mode=ro" if self.path.exists() else "file::memory:"
@@ -140,22 +142,17 @@ class Ledger:
         with self.guard():
             return dict(self.db.execute("SELECT state, count(*) FROM items GROUP BY state").fetchall())
 
-    def requeue(self, items: list[tuple[str, str, str, str]], *, forget: bool = False) -> None:
+    def requeue(self, items: list[tuple[str, str, str, str]]) -> None:
         """Put items in the queue: (id, fingerprint, title, item as JSON) each.
 
-        Parameters
-        ----------
-        items
-            The items. What is remembered of one that is another now is forgotten.
-        forget
-            Forget it in any case.
+        What is remembered of one that is another now is forgotten.
         """
         now = time.time()
         with self.guard(), self.transaction():
             self.db.executemany(
-                "DELETE FROM remembered WHERE id = ? AND (? OR NOT EXISTS"
-                " (SELECT * FROM items WHERE items.id = remembered.id AND fingerprint = ?))",
-                [(id_, forget, print_) for id_, print_, _, _ in items],
+                "DELETE FROM remembered WHERE id = ? AND NOT EXISTS"
+                " (SELECT * FROM items WHERE items.id = remembered.id AND fingerprint = ?)",
+                [(id_, print_) for id_, print_, _, _ in items],
             )
             self.db.executemany(
                 "INSERT INTO items (id, fingerprint, title, state, item, updated) VALUES (?, ?, ?, 'pending', ?, ?) "
@@ -176,7 +173,9 @@ class Ledger:
             if taken is None:
                 return None
             row = Row.of(taken[1:])
-            return Item.from_json(taken[0]), row, self.remembered(id_) if row.outputs else None
+            if row.files:
+                self._had_files.add(id_)
+            return Item.from_json(taken[0]), row, self.remembered(id_) if row.files else None
 
     def claim_done(self, id_: str) -> tuple[Row, Remembered | None] | None:
         """Take an item that is done, to make more of it; whatever becomes of this run, it is done after it."""
@@ -186,7 +185,10 @@ class Ledger:
                 f"RETURNING {self._columns}",
                 (self.run, id_),
             ).fetchone()
-            return None if taken is None else (Row.of(taken), self.remembered(id_))
+            if taken is None:
+                return None
+            self._had_files.add(id_)
+            return Row.of(taken), self.remembered(id_)
 
     def remembered(self, id_: str) -> Remembered | None:
         """Return what is remembered of an item's resources; None where an older argosy fetched them."""
@@ -217,8 +219,9 @@ class Ledger:
         done = outcome.state is State.DONE
         with self.guard(), self.transaction():
             files, outputs = outcome.files, outcome.outputs
-            if not (done and outcome.fresh):
+            if not done or outcome.item in self._had_files:
                 files, outputs = self._merged(outcome)
+                self._had_files.discard(outcome.item)
             changed = self.db.execute(
                 f"UPDATE items SET state = {state}, owner = NULL, failure = ?, bytes = iif(?, ?, bytes), updated = ?, "
                 "files = ?, outputs = ?, item = iif(?, NULL, item) WHERE id = ? AND owner = ?",
@@ -245,11 +248,16 @@ class Ledger:
         files, outputs = parse_files(found[0]), tuple(json.loads(found[1]))
         if outcome.state is not State.DONE:
             return files, outputs
-        # of other outputs, what still stands there; what somebody removed is not missed any more
-        gone = {f.output for f in files if self.shelf.size(f.name) is None}
-        others = tuple(o for o in outputs if o not in gone and o not in outcome.outputs)
+        # what somebody removed is not missed any more; new ones may take the place of the rest
         names = {file.name for file in outcome.files}
-        left = tuple(f for f in files if f.output in others and f.name not in names)
+        there = {file.name for file in files if self.shelf.size(file.name) is not None}
+        gone = {file.output for file in files if file.name not in there}
+        if outcome.fresh:  # what the others made is of what the resources were before
+            gone |= {*outputs}
+        others = tuple(o for o in outputs if o not in gone and o not in outcome.outputs)
+        left = tuple(
+            f for f in files if f.output not in outcome.outputs and f.name in there and f.name not in names
+        )
         return (*left, *outcome.files), (*others, *outcome.outputs)
 
     def _remember(self, id_: str, known: Packed) -> None:
@@ -273,13 +281,33 @@ class Ledger:
                 item = Remembered.unpack(data).item if data else Item(id_, title)
                 yield FinishedItem(item, parse_files(files), updated)
 
-    def mark_damaged(self, id_: str, message: str) -> None:
-        """Say that a finished item is not what it was, so that the next run does it again."""
-        failure = json.dumps(asdict(Failure("damaged", message)))
+    def mark_damaged(self, id_: str, problems: Mapping[str, str]) -> None:
+        """Say that files of a finished item are not what they were: a run with their outputs makes them again.
+
+        Parameters
+        ----------
+        id_
+            The item.
+        problems
+            What is wrong, by the name of the file. A file that is gone is forgotten; one that is damaged may be replaced.
+        """
+        said = "; ".join(f"{name} {problem}" for name, problem in problems.items())
+        failure = json.dumps(asdict(Failure("damaged", said)))
         with self.guard(), self.transaction():
+            found = self.db.execute(
+                "SELECT files, outputs FROM items WHERE id = ? AND state = 'done'", (id_,)
+            ).fetchone()
+            if found is None:  # a run is at it
+                return
+            files = parse_files(found[0])
+            broken = {file.output for file in files if file.name in problems}
+            left = tuple(f for f in files if f.name not in problems or self.shelf.size(f.name) is not None)
+            outputs = [output for output in json.loads(found[1]) if output not in broken]
+            # of an older argosy's files nobody knows which output makes them: the item is downloaded again
+            state = "failed" if "" in broken else "done"
             self.db.execute(
-                "UPDATE items SET state = 'failed', failure = ?, updated = ? WHERE id = ? AND state = 'done'",
-                (failure, time.time(), id_),
+                "UPDATE items SET state = ?, files = ?, outputs = ?, failure = ?, updated = ? WHERE id = ?",
+                (state, files_text(left), json.dumps(outputs), failure, time.time(), id_),
             )
             self._changed()
 

@@ -56,11 +56,13 @@ class Collected:
             )
 
     def mark_damaged(self, names: list[str]) -> None:
-        """Say that files are not what they were, so that the next run makes them anew."""
-        with self._ledger.guard():
+        """Say that files are not what they were, so that the next run makes them anew; those that are gone are forgotten."""
+        gone = [(name,) for name in names if self._ledger.shelf.size(name) is None]
+        with self._ledger.guard(), self._ledger.transaction():
             self._ledger.db.executemany(
                 "UPDATE collected SET changes = 0 WHERE name = ?", [(name,) for name in names]
             )
+            self._ledger.db.executemany("DELETE FROM collected WHERE name = ?", gone)
 
     def record(self, output: str, files: list[KeptFile], changes: int) -> None:
         """Write down what an output has put into place, and the change that it speaks of."""

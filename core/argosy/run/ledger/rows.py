@@ -21,7 +21,7 @@ class Row:
     files
         What stands under final names.
     outputs
-        The outputs that were made of it; none where an argosy whose ledger did not know them made it.
+        The outputs that were made of it.
     """
 
     id: str
@@ -33,6 +33,11 @@ class Row:
     failure: Failure | None
     owner: str | None
     outputs: tuple[str, ...] = ()
+
+    @property
+    def is_old(self) -> bool:
+        """Whether an older argosy made its files, whose ledger did not know the outputs."""
+        return any(not file.output for file in self.files)
 
     @classmethod
     def of(cls, columns: tuple[Any, ...]) -> Row:
