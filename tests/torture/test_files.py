@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +25,7 @@ from argosy.run.planning import Preview, preview
 from argosy.run.staging import Staging, StagingArea
 from hazards import fault
 from missing import need
-from voyage import Voyage
+from voyage import Voyage, run_urls
 
 SetSail = Callable[..., Voyage]
 
@@ -47,6 +51,49 @@ def fill(disk: Path, *, leave: int) -> Path:
     with stone.open("wb") as file:
         file.write(b"x" * max(free.f_bavail * free.f_frsize - leave, 0))
     return stone
+
+
+class Filler:
+    """Somebody else, who fills a disk, and fills it again as soon as there is room."""
+
+    def __init__(self, disk: Path) -> None:
+        self._disk = disk
+        self._stones: list[Path] = []
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, *, again: bool) -> None:
+        self._fill()
+        if again:
+            self._stopped.clear()
+            self._thread = threading.Thread(target=self._go_on)
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+        for stone in self._stones:
+            stone.unlink()
+        self._stones.clear()
+
+    def _go_on(self) -> None:
+        while not self._stopped.wait(0.0005):
+            self._fill()
+
+    def _fill(self) -> None:
+        free = os.statvfs(self._disk)
+        if free.f_bavail or not self._stones:
+            self._stones.append(self._disk / f"stone{len(self._stones)}")
+            with contextlib.suppress(OSError), self._stones[-1].open("wb") as stone:
+                stone.write(b"x" * min(free.f_bavail * free.f_frsize, 2_000_000))
+
+
+@pytest.fixture
+def filler(small_disk: Path) -> Iterator[Filler]:
+    filler = Filler(small_disk)
+    yield filler
+    filler.stop()
 
 
 def ended(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
@@ -193,6 +240,46 @@ def test_the_disk_of_the_cookie_store_is_full(set_sail: SetSail, small_disk: Pat
     stone.unlink()
     ended(voyage.run("--force"), 0)
     assert (voyage.wrong(), voyage.server.stats().replaced_tokens_sent) == ([], 0)
+
+
+@pytest.mark.torture(171)
+@pytest.mark.parametrize("store", ["json-file", "sqlite", "netscape"])
+def test_the_disk_of_the_cookie_store_fills_up_while_a_request_is_under_way(
+    tmp_path: Path, small_disk: Path, filler: Filler, raw_server: Callable[..., Any], store: str
+) -> None:
+    """An imported session cannot be had again, so its newest token must find room."""
+    good, refused, fill_at = ["1"], list[bytes](), 0
+
+    def answer(server: Any, connection: socket.socket) -> None:
+        while head := server.request(connection):
+            if not head.rstrip().endswith(f"token={good[-1]}".encode()):
+                refused.append(head)
+            if len(good) == fill_at:
+                filler.start(again=store != "sqlite")  # SQLite gets room only by having it freed
+            good.append(f"{len(good) + 1}")
+            body = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nSet-Cookie: token={}; Path=/\r\n\r\nbook"
+            connection.sendall(body.format(good[-1]).encode())
+
+    server = raw_server(answer)
+    (tmp_path / "mine.json").write_text(
+        json.dumps([{"name": "token", "value": "1", "domain": "127.0.0.1"}]), "utf-8"
+    )
+    cookies = small_disk / "cookies"
+    voyage = run_urls(
+        tmp_path,
+        *(f"{server.url}/{number}" for number in range(1, 13)),
+        auth={"use": "cookies", "path": "mine.json"},
+        cookie_store={"use": store, "path": str(cookies)},
+        max_workers=1,
+    )
+    for options in ([], ["--force"]):  # after the first time, the reserve is made again
+        fill_at = len(good) + 1
+        ended(voyage.run(*options), 5, str(cookies))
+        assert len(good) > fill_at
+        assert refused == []
+        filler.stop()
+        ended(voyage.run(*options), 0)
+        assert refused == []
 
 
 @pytest.mark.torture(38)

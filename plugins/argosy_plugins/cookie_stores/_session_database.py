@@ -14,6 +14,7 @@ from typing import Any
 from argosy.errors import StoreDamaged, StoreError
 from argosy.reasons import hint_of
 from argosy_plugins.cookie_stores._private import made_private
+from argosy_plugins.cookie_stores._reserve import Reserve
 
 #: Stands in the file's header (``PRAGMA application_id``): "argo".
 APPLICATION = 0x6172676F
@@ -56,6 +57,7 @@ class SessionDatabase:
     def __init__(self, path: Path, notice: Callable[[str], None] = lambda message: None) -> None:
         self.path = path
         self._notice = notice
+        self._reserve = Reserve(path)
         self._pid = os.getpid()
         self._mutex = threading.Lock()
         self._db: sqlite3.Connection | None = None
@@ -78,8 +80,15 @@ class SessionDatabase:
         with self._connection() as db:
             return None if db is None else db.execute(sql, values).fetchall()
 
-    def change(self, sql: str, values: tuple[Any, ...]) -> int:
+    def change(self, sql: str, values: tuple[Any, ...], *, keep: int = 0) -> int:
         """Make one change, whole or not at all; return how many rows it concerned (0 where there is no file).
+
+        Parameters
+        ----------
+        sql, values
+            The change.
+        keep
+            Bytes of room to keep for what comes after a mark; 0 for a change that may use that room.
 
         Raises
         ------
@@ -89,7 +98,18 @@ class SessionDatabase:
             If it cannot be written; the old state stands.
         """
         with self._connection() as db:
-            return 0 if db is None else db.execute(sql, values).rowcount
+            if db is None:
+                return 0
+            if keep:
+                self._reserve.keep(keep)
+            try:
+                return db.execute(sql, values).rowcount
+            except sqlite3.OperationalError as error:
+                # where a quota is used up, SQLite speaks of an error of input or output
+                full = (error.sqlite_errorcode & 0xFF) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+                if keep or not full or not self._reserve.give_up():
+                    raise
+                return db.execute(sql, values).rowcount
 
     def make(self) -> None:
         """Make the file where there is none. The caller keeps others from doing the same.

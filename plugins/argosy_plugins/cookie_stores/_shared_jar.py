@@ -132,8 +132,15 @@ class SharedJar:
             self._notice(message.format(self.path))
         return known
 
-    def commit(self, known: Beside) -> Beside:
+    def commit(self, known: Beside, *, mark: bool = False) -> Beside:
         """Replace the record, and the ``cookies.txt`` where it says something else now; return what was written.
+
+        Parameters
+        ----------
+        known
+            What is to be known.
+        mark
+            Whether a request is about to go out, so that both files need room for what it brings.
 
         Raises
         ------
@@ -152,25 +159,27 @@ class SharedJar:
             and found.fingerprint == there
             and self._settled.content.marked == found.marked
         ):
-            self._put(known)
+            self._put(known, mark=mark, jar=len(data))
             return known
         try:  # both are on the disk before one of them is renamed: a full disk changes nothing
-            written, temporary = self._write(self._temporaries[1], data, found)
+            written, temporary = self._temporaries[1].write(data, found, mark=mark)
         except OSError as error:
             raise self._failed(self.path, "be written", error) from None
         try:
-            self._put(known)
+            self._put(known, mark=mark)
         except BaseException:
             _remove(temporary)
             raise
         self._rename_jar(written, temporary)
         return known
 
-    def _put(self, known: Beside) -> None:
+    def _put(self, known: Beside, *, mark: bool, jar: int = 0) -> None:
         text = _beside.dump(known, self._session)
         temporary = None
         try:
-            written, temporary = self._write(self._temporaries[0], text, known)
+            if mark and jar:
+                self._temporaries[1].keep(jar)
+            written, temporary = self._temporaries[0].write(text, known, mark=mark)
             if not self._is_settled():
                 raise _moved(self.path)
             os.replace(temporary, self.beside)  # noqa: PTH105 - twice for each request: a Path costs time
@@ -201,7 +210,7 @@ class SharedJar:
     def _write_jar(self, known: Beside) -> None:
         """Put the file right that is behind its record; where that fails now, the next write tries again."""
         try:
-            written = self._write(self._temporaries[1], *self._text(known))
+            written = self._temporaries[1].write(*self._text(known), mark=False)
         except OSError as error:
             self._behind(error)
         else:
@@ -361,20 +370,6 @@ class SharedJar:
         with contextlib.suppress(FileNotFoundError):
             return identity_of(self.path.stat())
         return None
-
-    def _write(
-        self, temporaries: Temporaries, data: bytes, content: _Content
-    ) -> tuple[Snapshot[_Content], str]:
-        for take in (temporaries.take, temporaries.make):
-            fd, temporary = take()
-            try:
-                written = Snapshot.written(fd, data, content)
-                if Path(temporary).exists():
-                    return written, temporary
-            except BaseException:
-                _remove(temporary)
-                raise
-        raise FileNotFoundError(2, os.strerror(2))
 
     def _failed(self, path: Path, what: str, error: OSError) -> StoreError:
         return StoreError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -34,12 +35,21 @@ class Snapshot(Generic[Content]):
 
     @classmethod
     def written(cls, fd: int, data: bytes, content: Content) -> Snapshot[Content]:
-        """Write a new file's bytes."""
+        """Write a new file's bytes.
+
+        Raises
+        ------
+        OSError
+            If they cannot be written; a `FileNotFoundError` where somebody has removed the file.
+        """
         snapshot = cls(fd)  # from here on it is closed with the snapshot
         view = memoryview(data)
         while view:
             view = view[os.write(fd, view) :]
-        snapshot.identity = identity_of(os.fstat(fd))
+        found = os.fstat(fd)
+        if not found.st_nlink:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        snapshot.identity = identity_of(found)
         snapshot.content = content
         return snapshot
 

@@ -13,8 +13,13 @@ import os
 import weakref
 from collections import deque
 from pathlib import Path
+from typing import TypeVar
 
 from argosy.session.identity import process_lives
+from argosy_plugins.cookie_stores._reserve import NO_ROOM, Reserve
+from argosy_plugins.cookie_stores._snapshot import Snapshot
+
+_Content = TypeVar("_Content")
 
 #: Files made ahead: a lease writes twice.
 AHEAD = 2
@@ -37,7 +42,43 @@ class Temporaries:
         self._numbers = itertools.count()
         self._ready: deque[tuple[int, str]] = deque()  # used by all threads: append and pop are atomic
         self._tidied = False
+        self._reserve = Reserve(path)
         weakref.finalize(self, _remove, self._ready)
+
+    def write(self, data: bytes, content: _Content, *, mark: bool) -> tuple[Snapshot[_Content], str]:
+        """Write one; return it and its path.
+
+        Parameters
+        ----------
+        data, content
+            The bytes, and what they say.
+        mark
+            Whether it comes before a request, and so needs room for the response as well; otherwise it may use that room.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        if mark:
+            self.keep(len(data))
+        try:
+            try:
+                return _written(*self.take(), data, content)
+            except FileNotFoundError:  # somebody has removed it: it was made a while ago
+                return _written(*self.make(), data, content)
+        except OSError as error:
+            if mark or error.errno not in NO_ROOM:
+                raise
+            try:
+                spare = self._reserve.take(len(data))
+            except FileNotFoundError:
+                raise error from None
+            return _written(*spare, data, content)
+
+    def keep(self, size: int) -> None:
+        """Make sure that there is room for what comes after a mark; see `Reserve.keep`."""
+        self._reserve.keep(size)
 
     def take(self) -> tuple[int, str]:
         """Return the descriptor and the path of one."""
@@ -73,6 +114,15 @@ class Temporaries:
             pid = path.name.removeprefix(self._prefix).partition("-")[0]
             if pid.isdecimal() and not process_lives(int(pid)):
                 path.unlink(missing_ok=True)
+
+
+def _written(fd: int, path: str, data: bytes, content: _Content) -> tuple[Snapshot[_Content], str]:
+    try:
+        return Snapshot.written(fd, data, content), path
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(path).unlink(missing_ok=True)
+        raise
 
 
 def _remove(ready: deque[tuple[int, str]]) -> None:

@@ -18,6 +18,7 @@ from argosy.session import document
 from argosy.session.record import SessionRecord
 from argosy.session.sealing import ENCRYPT, Sealing
 from argosy.session.store_locks import StoreLocks
+from argosy_plugins.cookie_stores._reserve import is_mark
 from argosy_plugins.cookie_stores._snapshot import Snapshot
 from argosy_plugins.cookie_stores._temporaries import Temporaries
 
@@ -75,7 +76,7 @@ class JsonFileStore(CookieStore):
             if (current.generation if current else 0) != expected:
                 raise GenerationMoved(f"The session {record.session!r} was changed by somebody else first.")
             records[record.session] = record
-            self._replace(records)
+            self._replace(records, mark=is_mark(record, current))
         finally:
             release()
 
@@ -144,28 +145,21 @@ class JsonFileStore(CookieStore):
         self._snapshot = fresh
         return records
 
-    def _replace(self, records: dict[str, SessionRecord]) -> None:
+    def _replace(self, records: dict[str, SessionRecord], *, mark: bool = False) -> None:
         data = document.dump(records, self._texts, self._sealing)
         try:
+            snapshot, temporary = self._temporaries.write(data, records, mark=mark)
             try:
-                snapshot = self._put(*self._temporaries.take(), data, records)
-            except FileNotFoundError:  # somebody has tidied up: it was made a while ago
-                snapshot = self._put(*self._temporaries.make(), data, records)
+                os.replace(temporary, self.path)  # noqa: PTH105 - twice for each request: a Path costs time
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    Path(temporary).unlink(missing_ok=True)
+                raise
         except OSError as error:
             raise self._failed("be written", error) from None
         if self._snapshot is not None:
             self._outdated.append(self._snapshot)
         self._snapshot = snapshot
-
-    def _put(self, fd: int, temporary: str, data: bytes, records: dict[str, SessionRecord]) -> _Version:
-        try:
-            snapshot = Snapshot.written(fd, data, records)
-            os.replace(temporary, self.path)  # noqa: PTH105 - twice for each request: a Path costs time
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink(missing_ok=True)
-            raise
-        return snapshot
 
     def _end(self, release: Release) -> None:
         """Give a session back, and then do what need not be done while one has it."""

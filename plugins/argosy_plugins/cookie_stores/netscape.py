@@ -17,6 +17,7 @@ from argosy.errors import GenerationMoved, StoreDamaged, StoreError
 from argosy.session.record import SessionRecord
 from argosy.session.store_locks import StoreLocks
 from argosy_plugins.cookie_stores._cookies_txt import DIALECTS
+from argosy_plugins.cookie_stores._reserve import is_mark
 from argosy_plugins.cookie_stores._shared_jar import SUFFIX, SharedJar
 
 #: The session that is in the file itself. Each other one is in a file whose name has the session's name in it.
@@ -80,7 +81,7 @@ class NetscapeStore(CookieStore):
             known = jar.settle()
             if (known.record.generation if known.record else 0) != expected:
                 raise GenerationMoved(f"The session {record.session!r} was changed by somebody else first.")
-            jar.commit(known.after(record))
+            jar.commit(known.after(record), mark=is_mark(record, known.record))
         finally:
             release()
 

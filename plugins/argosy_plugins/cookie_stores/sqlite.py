@@ -16,6 +16,7 @@ from argosy.errors import GenerationMoved, StoreDamaged
 from argosy.session.record import SessionRecord
 from argosy.session.sealing import ENCRYPT, Sealing
 from argosy.session.store_locks import StoreLocks
+from argosy_plugins.cookie_stores._reserve import is_mark
 from argosy_plugins.cookie_stores._session_database import SessionDatabase
 
 _READ = "SELECT generation, record, checksum FROM sessions WHERE session = ?"
@@ -78,7 +79,8 @@ class SqliteStore(CookieStore):
                 self._database.make()
                 done = self._database.change(_CREATE, (*row, record.session))
             else:
-                done = self._database.change(_REPLACE, (*row, record.session, expected))
+                keep = len(row[1]) if is_mark(record, current) else 0
+                done = self._database.change(_REPLACE, (*row, record.session, expected), keep=keep)
         finally:
             release()
         if done != 1:  # somebody wrote past the lock, whose file was removed
