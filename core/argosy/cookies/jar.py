@@ -6,7 +6,8 @@ carries it, and the record changes by compare-and-set.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Container, Iterable
 from dataclasses import replace
 
 from argosy.cookies.cookie import Cookie
@@ -21,6 +22,9 @@ from argosy.cookies.matching import (
 from argosy.cookies.set_cookie import MAX_AGE, SetCookie, parse_cookie_date, parse_set_cookie
 
 Jar = tuple[Cookie, ...]
+
+#: The most cookies of one domain, and of all (RFC 6265bis section 6.1).
+MAX_OF_DOMAIN, MAX_COOKIES = 50, 3000
 
 
 def settle(jar: Jar, headers: Iterable[str], url: str, now: float, date: str | None = None) -> Jar:
@@ -65,6 +69,40 @@ def put(jar: Jar, cookie: Cookie, now: float) -> Jar:
     if not cookie.expired(now):
         rest.insert(place, cookie)
     return tuple(rest)
+
+
+def within_bounds(jar: Jar, tokens: Container[str], now: float) -> Jar:
+    """Return the jar without the cookies that are too many (RFC 6265bis section 5.7).
+
+    Expired cookies go first, then those that scripts may read and plain http may carry, the oldest of each first.
+
+    Parameters
+    ----------
+    jar
+        The cookies, the oldest first.
+    tokens
+        Names of cookies that stay, however many there are. Imported cookies stay as well: nobody can get them again.
+    now
+        Seconds since the epoch.
+    """
+    if len(jar) <= MAX_OF_DOMAIN:
+        return jar
+    of_domain, left, evicted = Counter(cookie.domain for cookie in jar), len(jar), set[int]()
+    order = sorted(
+        (
+            number
+            for number, cookie in enumerate(jar)
+            if cookie.scheme is not None and cookie.name not in tokens
+        ),
+        key=lambda number: (not jar[number].expired(now), jar[number].secure, jar[number].http_only),
+    )
+    for number in order:
+        domain = jar[number].domain
+        if of_domain[domain] > MAX_OF_DOMAIN or left > MAX_COOKIES:
+            of_domain[domain] -= 1
+            left -= 1
+            evicted.add(number)
+    return tuple(cookie for number, cookie in enumerate(jar) if number not in evicted) if evicted else jar
 
 
 def _accept(parsed: SetCookie, target: Target, kept: Jar, now: float, date: str | None) -> Cookie | None:

@@ -11,6 +11,9 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+#: RFC 6265bis 5.6: a cookie whose name and value have more than this many octets is ignored.
+MAX_PAIR = 4096
+
 #: RFC 6265bis 5.6: attribute values above this many octets are ignored.
 MAX_ATTRIBUTE = 1024
 
@@ -76,7 +79,7 @@ def parse_set_cookie(header: str) -> SetCookie | None:
     if not equals:  # section 5.6 step 3: a pair without "=" is a value without a name
         name, value = "", pair
     name, value = name.strip(" \t"), value.strip(" \t")
-    if not name and not value:
+    if (not name and not value) or len(name) + len(value) > MAX_PAIR:
         return None
     found: dict[str, str] = {}
     for attribute in attributes:

@@ -122,6 +122,11 @@ def _tell(on_token: Callable[[str], None], cookies: jar.Jar, known: jar.Jar = ()
             on_token(cookie.value)
 
 
+def _bounded(cookies: jar.Jar, record: SessionRecord, learner: Learner) -> jar.Jar:
+    """Return cookies without those that are too many; what an answer teaches is seen before."""
+    return jar.within_bounds(cookies, learner.tokens.names.union(record.login_cookies), time.time())
+
+
 def _stamp(record: SessionRecord, *, exclusive: bool) -> Stamp:
     return Stamp(record.logins, record.cookies, exclusive, refreshes=record.refreshes)
 
@@ -200,10 +205,11 @@ class ExclusiveLease:
             learned = self._learner.after(record, cookies, url)
             if learned is not record.learned:
                 self.stamp = replace(self.stamp, taught=_taught(learned))
+            over = self._learner.tokens.over(record.cookies, cookies)
+            cookies = _bounded(cookies, record, self._learner)
             news: dict[str, object] = {"cookies": cookies, "learned": learned}
             if self.to_end:
                 return news
-            over = self._learner.tokens.over(record.cookies, cookies)
             return {**news, "status": Status.DEAD if over else Status.IDLE, "holder": None}
 
         self._commit(changes)
@@ -301,7 +307,7 @@ class SharedLease:
         newest = sent
         while True:
             changes: dict[str, object] = {}
-            cookies = tokens.merge(newest.cookies, sent.cookies, brought)
+            cookies = _bounded(tokens.merge(newest.cookies, sent.cookies, brought), newest, self._learner)
             if not slight(newest.cookies, cookies, time.time()):
                 changes["cookies"] = cookies
             if learned is not sent.learned and not is_exclusive(newest.learned):

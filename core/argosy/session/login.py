@@ -102,6 +102,7 @@ class NewSession:
         self.http = http
         self.number = number
         self.on_token: Callable[[str], None] = lambda value: None
+        self.login_cookies: tuple[str, ...] = ()
         self._cookies: Jar = ()
         self._headers: dict[str, HeaderToken] = {}
         self._credentials: dict[str, str] = {}
@@ -128,6 +129,7 @@ class NewSession:
     def begin_with(self, record: SessionRecord) -> None:
         """Begin with what a session has."""
         self._cookies, self._credentials = record.cookies, dict(record.credentials)
+        self.login_cookies = record.login_cookies
         self._headers = {token.name.lower(): token for token in record.headers}
 
     def replace(self, record: SessionRecord) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from argosy.cookies import jar
 from argosy.cookies.cookie import Cookie
 from argosy.session.header_token import HeaderToken
 
@@ -86,6 +88,8 @@ class SessionRecord:
     synced
         Whether it was on stable storage then. One that was not, and is from another boot, outlived a power
         loss: a newer one may have been lost.
+    login_cookies
+        The names of those that the last login brought. They are taken for tokens when there are too many cookies.
     """
 
     session: str
@@ -105,6 +109,7 @@ class SessionRecord:
     saved: float = 0.0
     boot: str = ""
     synced: bool = False
+    login_cookies: tuple[str, ...] = ()
 
     @property
     def is_usable(self) -> bool:
@@ -133,6 +138,7 @@ class SessionRecord:
             "boot": self.boot,
             "synced": self.synced,
             "cookies": [cookie.to_dict() for cookie in self.cookies],
+            "login_cookies": list(self.login_cookies),
         }
         if self.holder is not None:
             value["holder"] = {name: getattr(self.holder, name) for name in Holder.__slots__}
@@ -158,10 +164,16 @@ class SessionRecord:
             If it is not one; a store turns these into `StoreDamaged`.
         """
         holder = value.get("holder")
+        cookies = tuple(Cookie.from_dict(cookie) for cookie in value["cookies"])
+        login_cookies = value.get("login_cookies")
+        if login_cookies is None:  # written before there were bounds: those of the login are the oldest
+            login_cookies = {cookie.name: None for cookie in cookies[: jar.MAX_OF_DOMAIN]}
+            cookies = jar.within_bounds(cookies, login_cookies, time.time())
         return cls(
             session=value["session"],
             generation=int(value["generation"]),
-            cookies=tuple(Cookie.from_dict(cookie) for cookie in value["cookies"]),
+            cookies=cookies,
+            login_cookies=tuple(map(str, login_cookies)),
             status=Status(value["status"]),
             holder=Holder(**holder) if holder is not None else None,
             logins=int(value["logins"]),

@@ -196,6 +196,7 @@ class Renewal:
             record,
             granted,
             auto.nothing if forget else auto.after_login,
+            login_cookies=tuple(sorted({cookie.name for cookie in granted.cookies})),
             logins=record.logins + 1,
             logged_in=time.time(),
         )

@@ -44,10 +44,9 @@ class _ScratchAdapter(Adapter):
 
     def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
         """Take the cookies of each hop."""
-        target, headers = self.target, resp.headers.getlist("Set-Cookie")
-        target.cookies = jar.settle(
-            target.cookies, headers, req.url or "", time.time(), resp.headers.get("Date")
-        )
+        target, headers, now = self.target, resp.headers.getlist("Set-Cookie"), time.time()
+        cookies = jar.settle(target.cookies, headers, req.url or "", now, resp.headers.get("Date"))
+        target.cookies = jar.within_bounds(cookies, target.login_cookies, now)
         return super().build_response(req, resp)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from email.utils import formatdate
 
 import pytest
@@ -9,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy.cookies.cookie import Cookie
-from argosy.cookies.jar import Jar, concerns, cookie_header, matching, settle
+from argosy.cookies.jar import (
+    MAX_COOKIES,
+    MAX_OF_DOMAIN,
+    Jar,
+    concerns,
+    cookie_header,
+    matching,
+    settle,
+    within_bounds,
+)
 from argosy.cookies.matching import default_path, domain_match, is_public_suffix, path_match
 from argosy.cookies.set_cookie import MAX_AGE
 
@@ -266,3 +276,51 @@ def test_a_sane_cookie_stays_whatever_its_attributes(pairs: list[tuple[str, str]
 def test_nothing_raises(headers: list[str], url: str) -> None:
     jar = settle((), [f"{text}; Domain={text}" for text in headers], url, NOW)
     cookie_header(jar, url, NOW)
+
+
+# -- how many
+
+
+NOISE = Cookie("", "1", "www.library.example", scheme="https", port=443)
+
+
+def _many(count: int, first: int = 0, like: Cookie = NOISE) -> Jar:
+    return tuple(replace(like, name=f"noise{number}") for number in range(first, first + count))
+
+
+def test_the_oldest_cookies_of_a_domain_go_when_there_are_too_many() -> None:
+    token, other = _many(1, like=replace(NOISE, domain="other.example")), _many(1, first=900)
+    jar = within_bounds((*token, *other, *_many(MAX_OF_DOMAIN + 20)), (), NOW)
+    assert jar == (*token, *_many(MAX_OF_DOMAIN, first=20))
+
+
+def test_what_is_a_token_does_not_go() -> None:
+    login = _many(2, first=900)
+    jar = within_bounds((*login, *_many(95)), {"noise900"}, NOW)
+    assert len(jar) == MAX_OF_DOMAIN
+    assert jar[0] == login[0]
+    assert login[1] not in jar
+    imported = _many(MAX_OF_DOMAIN + 10, 200, replace(NOISE, scheme=None, port=None))
+    assert within_bounds((*imported, *_many(95)), (), NOW) == imported
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (replace(NOISE, http_only=True), NOISE),
+        (replace(NOISE, secure=True), NOISE),
+        (NOISE, replace(NOISE, expires=NOW - 1, http_only=True)),
+    ],
+)
+def test_expired_cookies_go_first_and_those_that_look_like_tokens_last(old: Cookie, new: Cookie) -> None:
+    jar = within_bounds((old, *_many(MAX_OF_DOMAIN, like=new)), (), NOW)
+    assert jar == (old, *_many(MAX_OF_DOMAIN - 1, first=1, like=new))
+
+
+def test_all_domains_together_have_a_bound() -> None:
+    cookies = tuple(
+        cookie
+        for number in range(80)
+        for cookie in _many(MAX_OF_DOMAIN, like=replace(NOISE, domain=f"{number}.library.example"))
+    )
+    assert within_bounds(cookies, (), NOW) == cookies[-MAX_COOKIES:]
