@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from argosy.config import load
 from argosy.config.stores import store_options
@@ -19,9 +19,6 @@ from argosy.run.remaking import Remaking
 from argosy.run.report import Report
 from argosy.run.runner import Run
 from argosy.session.moving import move_sessions
-
-if TYPE_CHECKING:
-    from argosy.run.stop import Stop
 
 #: Seconds that transfers have to end in when a run is to end at once.
 LAST_SECONDS = 3.0
@@ -134,21 +131,25 @@ def execute(run: Run) -> Report:
             over.set()
 
     threading.Thread(target=target, name="argosy-run", daemon=True).start()
-    _wait(over, run.stop)
+    _wait(over, run)
     if raised:
         raise raised[0]
     return result[0]
 
 
-def _wait(over: threading.Event, stop: Stop) -> None:
+def _wait(over: threading.Event, run: Run) -> None:
     """Wait for the end of a run, and pass on what the person interrupts.
 
     `Thread.join` will not do: in CPython 3.11 a thread whose join was interrupted counts as ended. And a signal that
     the system delivers to another thread wakes nobody here, on Windows none does: so this looks up now and then.
     """
-    last = math.inf
+    stop, last, told = run.stop, math.inf, 0
     while not over.is_set():
         try:
+            if (level := stop.draining + stop.aborted) > told:
+                told = level
+                # not here: an observer that hangs must not keep a run from ending
+                threading.Thread(target=run.tell_stopping, name="argosy-stopping", daemon=True).start()
             over.wait(LOOK_UP)
             if stop.aborted:
                 last = min(last, time.monotonic() + LAST_SECONDS)

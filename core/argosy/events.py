@@ -14,7 +14,7 @@ class EventKind(StrEnum):
     RUN_STARTED = "run.started"  # directory, strategy, max_workers, lease, sessions
     RUN_PLANNED = "run.planned"  # items, to_do, done (done already), bytes (promised by the manifest, or 0), remade (of to_do, there already)
     RUN_NOTICE = "run.notice"  # message: something the person should know, said once
-    RUN_STOPPING = "run.stopping"  # message: why no new item is started
+    RUN_STOPPING = "run.stopping"  # message: why no new item is started, or what is still being finished
     RUN_FINISHED = "run.finished"  # the report's summary
     LOGIN = "session.login"  # number: how many logins this run has made, reason
     REFRESH = "session.refresh"  # number: how many times this run renewed a session without a login, reason

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
 import subprocess
 import time
@@ -58,12 +60,22 @@ def _assert_not_fetched_again(voyage: Voyage, done: set[str]) -> None:
 @pytest.mark.torture(45)
 def test_ctrl_c_once_drains_and_saves(set_sail: SetSail) -> None:
     voyage = set_sail(items=60, discipline="revoke", max_workers=4, ttfb=0.02)
-    process = voyage.start()
+    events = voyage.root / "events.jsonl"
+    process = voyage.start("--events", str(events))
     wait_for_done(voyage, process, 5)
     process.send_signal(signal.SIGINT)
     text = end(process)
     assert process.returncode == 130, text
     assert "saved" in text
+    (stopping,) = [
+        event["data"]["message"]
+        for event in map(json.loads, events.read_text("utf-8").splitlines())
+        if event["kind"] == "run.stopping"
+    ]
+    assert re.fullmatch(
+        r"Finishing (\d+ files?|what is under way); press Ctrl-C again to stop at once\.", stopping
+    )
+    assert f"stopping: {stopping}" in text
     assert voyage.damaged() == []
     done = len(voyage.done())
     assert 5 <= done < 60
@@ -79,7 +91,11 @@ def test_ctrl_c_twice_ends_at_once(set_sail: SetSail) -> None:
     while voyage.server.stats().accepted < 4:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "stopping" in line:
+            break
+    assert re.search(r"stopping: Finishing \d files?; press Ctrl-C again to stop at once\.", line)
     assert process.poll() is None, "the first Ctrl-C lets transfers end"
     process.send_signal(signal.SIGINT)
     text = end(process)
@@ -89,6 +105,17 @@ def test_ctrl_c_twice_ends_at_once(set_sail: SetSail) -> None:
     voyage.server.change(rate=0)
     assert voyage.run().returncode == 0
     assert (voyage.wrong(), voyage.server.stats().replaced_tokens_sent) == ([], 0)
+
+
+@pytest.mark.torture(45)
+def test_a_run_that_finished_in_spite_of_ctrl_c_has_succeeded(set_sail: SetSail) -> None:
+    voyage = set_sail(items=2, discipline="revoke", max_workers=2, size=100_000, rate=40_000)
+    process = voyage.start("--quiet")
+    while process.poll() is None and voyage.server.stats().active < 2:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    text = end(process)
+    assert (process.returncode, text, voyage.wrong()) == (0, "", [])
 
 
 @pytest.mark.torture(46)

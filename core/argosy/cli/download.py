@@ -188,7 +188,7 @@ def execute_shown(run: Run, quiet: bool) -> int:
         print_summary(report)
     if report.error is not None:
         print_error(report.error)
-    return 128 + ended_by[0] if ended_by else report.exit_code
+    return 128 + ended_by[0] if ended_by and report.error is not None else report.exit_code
 
 
 def _end_on_signals(stop: Stop) -> list[int]:

@@ -15,6 +15,9 @@ from argosy.redaction import Redactor
 #: Notices that are kept for the report; more would be noise.
 MOST_NOTICES = 100
 
+#: Events after which the file of an item is not being transferred any more.
+_TRANSFER_OVER = frozenset({EventKind.RESOURCE_RETRY, EventKind.RESOURCE_FINISHED, EventKind.ITEM_FINISHED})
+
 
 class Dispatcher:
     """Gives every event to every observer, one at a time; an observer that fails is left out from then on.
@@ -37,6 +40,8 @@ class Dispatcher:
     ) -> None:
         self.notices: list[str] = []
         self.retries = 0
+        #: The items of which a file is being transferred.
+        self.transferring: set[str] = set()
         self._redactor = redactor
         self._observers = list(observers)
         self._targets: list[tuple[str, object, Callable[[Event], None]]] = [
@@ -56,8 +61,11 @@ class Dispatcher:
                     return  # every worker process finds out by itself, and a person is told once
                 if len(self.notices) < MOST_NOTICES:
                     self.notices.append(message)
-            elif kind is EventKind.RESOURCE_RETRY:
-                self.retries += 1
+            elif kind is EventKind.RESOURCE_STARTED:
+                self.transferring.add(item or "")
+            elif kind in _TRANSFER_OVER:
+                self.transferring.discard(item or "")
+                self.retries += kind is EventKind.RESOURCE_RETRY
             for target in list(self._targets):
                 try:
                     target[2](event)

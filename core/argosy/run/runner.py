@@ -86,7 +86,9 @@ class Run:
         self._on_event = on_event
         self._ask = asked_once(ask) if ask is not None else None
         self._report_file = report_file
+        self._observed = False
         self._error: ArgosyError | None = None
+        self._uncollected = False
         self._done = self._failed = self._bytes = 0
         self._elsewhere: Counter[str] = Counter()
         self._failures: list[tuple[str, str, Failure]] = []
@@ -130,6 +132,17 @@ class Run:
         finally:
             self._close(environment, ledger)
 
+    def tell_stopping(self) -> None:
+        """Tell the observers that somebody stops the run, and what it still does; may be called from any thread."""
+        if not self._observed or self._error is not None:
+            return  # the run has not begun, or it stops by itself and has said why
+        number = len(self._dispatcher.transferring)
+        files = f"{number} file{'s'[: number != 1]}" if number else "what is under way"
+        message = f"Finishing {files}; press Ctrl-C again to stop at once."
+        if self.stop.aborted:
+            message = "Ending all transfers now; partial downloads resume in the next run."
+        self._emit(EventKind.RUN_STOPPING, None, {"message": message})
+
     # -- the parts of a run
 
     def _look_first(self) -> None:
@@ -165,7 +178,8 @@ class Run:
             self._work(environment, plan, planned, choice)
         except ArgosyError as error:
             self._error = error
-        if not self.stop.aborted:
+        self._uncollected = self.stop.aborted
+        if not self._uncollected:
             self._collect(environment)
 
     def _collect(self, environment: Environment) -> None:
@@ -201,6 +215,7 @@ class Run:
             ledger.close()
             raise
         self._dispatcher = Dispatcher([*self._observers, *configured], self._redactor, self._on_event)
+        self._observed = True
         return environment, ledger
 
     def _note(self, directory: Path) -> None:
@@ -330,14 +345,14 @@ class Run:
             environment.pool.sync()
         except ArgosyError as error:
             self._error = self._error or error
-        if self._error is None and self.stop.draining:
+        left = sum(plan.unfinished().values())
+        if self._error is None and self.stop.draining and (left or self._uncollected):
             self._error = Interrupted(
                 "The run was stopped; the session and everything done so far are saved.",
                 hint="Start it again to go on.",
             )
         if self._error is not None:
             self._redactor.scrub_error(self._error)
-        left = sum(plan.unfinished().values())
         skipped = planned.items - self._done - self._failed - left
         started, begun = self._clock
         pool = environment.pool

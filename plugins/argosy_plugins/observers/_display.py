@@ -19,6 +19,10 @@ WIDE = 84
 #: Lines of the screen that are left to messages, and to the bar.
 KEPT_FREE = 4
 
+#: Columns that are left free: a terminal may think a character wider than rich does, and shows Ctrl-C as ^C behind the
+#: last line. A line that it breaks stays behind when the display is drawn again.
+KEPT_FREE_COLUMNS = 3
+
 
 class Display:
     """Writes to standard error; used by one thread."""
@@ -41,8 +45,7 @@ class Display:
         from rich.text import Text
 
         if view is not None and self._living:
-            # a column is left free: a terminal may think a character wider than rich does, and break the line
-            drawn = draw(view, max(self._console.size.width - 1, 1))
+            drawn = draw(view, max(self._console.size.width - KEPT_FREE_COLUMNS, 1))
             if self._live is None:
                 self._live = self._start(drawn)
             else:
