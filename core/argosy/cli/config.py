@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from argosy.cli.options import no_plugin, plugin_file
+from argosy.cli.options import no_plugin, plugin_file, redactor
 from argosy.errors import ConfigError, StorageError
 
 
@@ -23,14 +23,20 @@ def config() -> None:
 def check_file(file: Path, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
     """Say whether FILE is a valid configuration, and everything that is wrong with it.
 
-    Nothing is downloaded, nobody is logged in, and no secret is looked up.
+    The options of its plugins are checked too, and the manifest, the variables and the files that it names have to
+    exist. Nothing is downloaded, nobody is logged in, and you are asked nothing.
     """
-    from argosy.config import load
+    from argosy.config import check, load_file
     from argosy.registry import Registry
+    from argosy.run.trial import trial
 
-    settings = load(file, Registry.load(excluded, plugin_files))
+    registry = Registry.load(excluded, plugin_files)
+    document = load_file(file)
+    problems = [*check(document, registry, str(file)), *trial(document, registry, file, redactor().add)]
+    if problems:
+        raise ConfigError(f"The configuration {file} is not valid.", tuple(problems))
     click.echo(f"{file}: valid")
-    if settings.source is None:
+    if "source" not in document:
         click.echo("It has no source, so the URLs to download are to be given on the command line.")
 
 

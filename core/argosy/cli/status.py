@@ -76,8 +76,8 @@ def _show_items(ledger: Ledger, most: int | None) -> None:
         if row.state == "failed" or (row.state == "done" and row.failure is not None):
             failed += 1
             if most is None or len(failures) < most:
-                what = row.failure.message if row.failure else "cause unknown"
-                failures.append(one_line(f"failed {scrub(row.id)}: {scrub(what)}"))
+                what = f" ({row.failure.kind}): {row.failure.message}" if row.failure else ": cause unknown"
+                failures.append(one_line(scrub(f"failed {row.id}{what}")))
     counts = ledger.counts()
     click.echo(f"done       {counts.get('done', 0)} items, {size_text(size)}")
     if checked:

@@ -91,5 +91,18 @@ class Plugin(ABC):
         self.options = options
         self.context = context
 
+    def check(self) -> None:  # noqa: B027 - most options are checked when the plugin is made
+        """Raise what can be seen to be wrong before a run begins, such as a file that does not exist.
+
+        ``argosy config check`` calls it, after the plugin was made. It asks nobody, and changes nothing.
+
+        .. versionadded:: 0.1
+
+        Raises
+        ------
+        ArgosyError
+            With what is wrong, and a hint what to do.
+        """
+
     def close(self) -> None:  # noqa: B027 - a plugin that holds nothing needs no close
         """Give back what the plugin holds; called once, at the end, in the process that made it."""

@@ -41,6 +41,10 @@ class GuardedStore(CookieStore):
             raise AttributeError(name)
         return getattr(self._store, name)
 
+    def check(self) -> None:
+        """Let the store look at its options."""
+        self._call("check", self._store.check)
+
     def read(self, session: str) -> SessionRecord | None:
         """Return the newest record."""
         found: object = self._call("read", lambda: self._store.read(session))

@@ -90,19 +90,21 @@ class FormLogin(Auth):
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         super().__init__(options, context)
-        if (problem := check_url(options["url"])) is not None:
-            raise ConfigError(
-                f"The option url of the auth form-login {problem}.", hint="Name the login page: https://..."
-            )
         logout = options.get("logout")
         self._logout: Mapping[str, Any] | None = (
             {"url": logout, "form": None} if isinstance(logout, str) else logout
         )
-        if self._logout is not None and (problem := check_url(self._logout["url"])) is not None:
-            raise ConfigError(f"The option logout of the auth form-login {problem}.")
         # asked for here, and not in login, where everybody waits
         self._fields = {name: self._field(name, value) for name, value in options["fields"].items()}
         self._rules = RefusalRules.from_options(options)
+        pages = {"url": options["url"], **({"logout": self._logout["url"]} if self._logout else {})}
+        if wrong := [
+            f"the option {key} {problem}" for key, url in pages.items() if (problem := check_url(url))
+        ]:
+            raise ConfigError(
+                f"In the auth form-login, {' and '.join(wrong)}.",
+                hint="Write a whole URL: https://HOST/PATH.",
+            )
 
     def _field(self, name: str, value: str | Mapping[str, Any]) -> Field:
         if isinstance(value, str):

@@ -58,7 +58,7 @@ class RedisStore(CookieStore):
     """
 
     name = "redis"
-    summary = "Sessions on a Redis server, shared by programs on any number of machines"
+    summary = "Sessions on a Redis server, shared by programs on any number of machines (needs argosy[redis])"
     scope = Scope.CLUSTER
     options_schema = SCHEMA
 

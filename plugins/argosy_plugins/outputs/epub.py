@@ -19,7 +19,7 @@ class EpubOutput(Output):
     """Makes one EPUB 3 of each item: its chapters in their order, with what they show, and a table of contents."""
 
     name = "epub"
-    summary = "One EPUB of each item's chapters, images and styles"
+    summary = "One EPUB of each item's chapters, images and styles (needs argosy[epub])"
     options_schema = {
         "type": "object",
         "properties": {

@@ -12,7 +12,7 @@ from argosy.hookspecs import hookimpl
 from argosy.model import Item
 from argosy_plugins.sources.manifest_entry import entry_to_item
 from argosy_plugins.sources.manifest_readers import Entry, csv_rows, json_array, json_lines
-from argosy_plugins.sources.reading import CONTENT_DISPOSITION, Problems, opened, shown_path
+from argosy_plugins.sources.reading import CONTENT_DISPOSITION, Problems, can_be_opened, opened, shown_path
 
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv"}
 
@@ -38,6 +38,12 @@ class Manifest(Source):
         },
         "required": ["path"],
     }
+
+    def check(self) -> None:
+        """Look whether the file can be opened, and its form is known."""
+        path: str = self.options["path"]
+        self._reader(path)
+        can_be_opened(path, self.context, "manifest")
 
     def items(self) -> Iterator[Item]:
         """Yield the items of the valid entries.

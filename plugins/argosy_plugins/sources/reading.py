@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import stat
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from argosy.contracts import PluginContext
@@ -98,6 +100,28 @@ def opened(path: str, context: PluginContext, kind: str) -> Iterator[BinaryIO]:
             f"The {kind} {shown_path(path)} cannot be read: {error.strerror or type(error).__name__}.",
             hint="Check its path (a relative one starts at the configuration file) and its permissions.",
         ) from None
+
+
+def can_be_opened(path: str, context: PluginContext, kind: str) -> None:
+    """Raise where a file of the configuration is seen not to be one that can be read; nothing is read.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read.
+    """
+    if path != "-" and not stat.S_ISFIFO(
+        _mode(context.path(path))
+    ):  # to open a FIFO is to wait for its writer
+        with opened(path, context, kind):
+            pass
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0
 
 
 def shown_path(path: str) -> str:

@@ -14,7 +14,14 @@ from argosy.hookspecs import hookimpl
 from argosy.model import Item, Resource
 from argosy.names import marked, problem_of, safe_part
 from argosy.urls import check_url, file_name, safe_segment, strip_fragment
-from argosy_plugins.sources.reading import CONTENT_DISPOSITION, Problems, lines, opened, shown_path
+from argosy_plugins.sources.reading import (
+    CONTENT_DISPOSITION,
+    Problems,
+    can_be_opened,
+    lines,
+    opened,
+    shown_path,
+)
 
 _EXPECTED = "one http or https URL a line, without a password in it"
 
@@ -45,6 +52,16 @@ class Urls(Source):
         },
         "anyOf": [{"required": ["urls"]}, {"required": ["file"]}],
     }
+
+    def check(self) -> None:
+        """Look at the URLs of the configuration, and whether the file can be opened."""
+        problems = Problems("urls", "list of URLs")
+        for number, url in enumerate(self.options.get("urls", ()), 1):
+            if (problem := check_url(url)) is not None:
+                problems.add(f"entry {number}", f"the URL {problem}", _EXPECTED)
+        problems.raise_if_any()
+        if path := self.options.get("file"):
+            can_be_opened(path, self.context, "list of URLs")
 
     def items(self) -> Iterator[Item]:
         """Yield the items, those of `urls` first.

@@ -52,17 +52,32 @@ def open_shelf(
 
     def connect() -> tuple[Any, str]:
         # not before it is needed: a login, say, needs neither the library nor the secrets
-        from argosy.run.shelf.storages import defaults, file_system, made
+        from argosy.run.shelf.storages import made
 
-        cls = file_system(remote.protocol)
-        resolved = _resolved(remote.options, replace(context, base=remote.base).secret)
-        options = {**_of_url(cls, remote.url), **defaults(remote.protocol, resolved)}
+        cls, options = storage_options(remote, replace(context, base=remote.base))
         # neither instances nor listings are shared with anybody: what others did meanwhile is to be seen
         fs = made(remote.protocol, cls, {**options, "skip_instance_cache": True})
         fs.dircache.use_listings_cache = False
         return fs, str(cls._strip_protocol(remote.url))
 
     return RemoteShelf(remote.url, remote.protocol, connect, str(directory), patience or Patience(), scrub)
+
+
+def storage_options(remote: Remote, context: PluginContext) -> tuple[Any, dict[str, Any]]:
+    """Return the class of a storage's file system and the options it is made with, secrets among them.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such storage, its library is not installed, or a secret is not there.
+    """
+    from argosy.run.shelf.storages import defaults, file_system
+
+    cls = file_system(remote.protocol)
+    return cls, {
+        **_of_url(cls, remote.url),
+        **defaults(remote.protocol, _resolved(remote.options, context.secret)),
+    }
 
 
 def _of_url(cls: Any, url: str) -> dict[str, Any]:
