@@ -73,6 +73,7 @@ class ExampleCookieStore(argosy.CookieStore):
                 self._replace(records)
         finally:
             release()
+        self._locks.forget(session)
 
     def sync(self) -> None:
         """Return when the file and its folder are on stable storage."""
@@ -87,6 +88,10 @@ class ExampleCookieStore(argosy.CookieStore):
                 raise self._failed("be put on stable storage", error) from None
             finally:
                 os.close(descriptor)
+
+    def close(self) -> None:
+        """Close the lock files."""
+        self._locks.close()
 
     def _load(self) -> dict[str, SessionRecord]:
         try:
