@@ -50,6 +50,7 @@ class Attributes:
         self.references = references
         #: The ids that there are.
         self.ids: set[str] = set()
+        self._styles: dict[str, str] = {}  # the same ones stand in many elements
 
     def of(self, was: str, name: str, attributes: Mapping[str, str | None]) -> dict[str, str]:
         """Return the attributes of an element of HTML.
@@ -95,7 +96,9 @@ class Attributes:
 
     def style(self, declarations: str) -> str:
         """Return the value of a ``style`` attribute."""
-        return clean_declarations(declarations, self.references.style_address) if declarations.strip() else ""
+        if declarations not in self._styles:
+            self._styles[declarations] = clean_declarations(declarations, self.references.style_address)
+        return self._styles[declarations]
 
     def drawn(self, declarations: str) -> str:
         """Return the value of a ``style`` attribute in a drawing, which may paint with a part of it."""

@@ -13,14 +13,15 @@ from argosy.errors import TransferError
 from argosy.model import StagedItem
 from argosy_plugins.outputs._epub import package
 from argosy_plugins.outputs._epub.archive import Archive
+from argosy_plugins.outputs._epub.bounds import TooComplex
 from argosy_plugins.outputs._epub.chapters import Chapter, drawing, finished, read_chapter
 from argosy_plugins.outputs._epub.kinds import HEAD, Kind, Role, sniffed
 from argosy_plugins.outputs._epub.members import AS_IT_IS, Member, Members, References
 from argosy_plugins.outputs._epub.metadata import Metadata, metadata_of
 from argosy_plugins.outputs._epub.pages import READING, READING_STYLE
-from argosy_plugins.outputs._epub.styles import clean_sheet
+from argosy_plugins.outputs._epub.styles import LARGEST_SHEET, clean_sheet
 
-#: Bytes of a file that is read as a whole, at the most: a chapter takes some fifty times its size in memory.
+#: Bytes of a chapter or a drawing, at the most. What becomes of them has a bound of its own: `bounds.MOST_ELEMENTS`.
 LARGEST_TEXT = 16 << 20
 _COVER = re.compile(r"(?:front[-_ ]?)?cover(?![a-z])", re.I)
 _NOT_MISSED = frozenset({"text/javascript"})
@@ -83,7 +84,7 @@ def write_book(
     Raises
     ------
     TransferError
-        If a chapter is too large.
+        If a chapter is too large, or too complex.
     """
     known = metadata_of(item.item)
     made = Made()
@@ -91,6 +92,8 @@ def write_book(
     chapters = []
     for member in members.of(Role.CHAPTER):
         chapters.append(read_chapter(member, members, scratch, known.titles or {}, known.language))
+        if chapters[-1].unstyled:
+            made.left_out.append(f"a style sheet in {member.path} (more than {LARGEST_SHEET >> 20} MiB)")
         if not headings:
             chapters[-1].headings = []
     made.empty = [chapter.member.path for chapter in chapters if chapter.empty]
@@ -114,11 +117,15 @@ def _members(item: StagedItem, scratch: Path, made: Made) -> Members:
         if kind.role is Role.OTHER:
             if kind.media_type not in _NOT_MISSED:
                 made.left_out.append(f"{file.resource.path} ({kind.media_type} has no place in an EPUB)")
-        elif file.size > LARGEST_TEXT and kind.role not in AS_IT_IS:
+        elif file.size > _largest(kind) and kind.role not in AS_IT_IS:
             _too_large(file.resource.path, kind, made)
         else:
             members.add(file, kind)
     return members
+
+
+def _largest(kind: Kind) -> int:
+    return LARGEST_SHEET if kind.role is Role.STYLE else LARGEST_TEXT
 
 
 def _too_large(path: str, kind: Kind, made: Made) -> None:
@@ -128,7 +135,7 @@ def _too_large(path: str, kind: Kind, made: Made) -> None:
             kind="content",
             hint="Use another output for this item.",
         )
-    made.left_out.append(f"{path} (more than {LARGEST_TEXT >> 20} MiB of {kind.media_type})")
+    made.left_out.append(f"{path} (more than {_largest(kind) >> 20} MiB of {kind.media_type})")
 
 
 def _write_others(archive: Archive, members: Members, made: Made) -> list[Member]:
@@ -145,15 +152,23 @@ def _write_others(archive: Archive, members: Members, made: Made) -> list[Member
             resolve = References(members, member).style_address
             archive.write(f"EPUB/{member.name}", clean_sheet(member.file.read_bytes(), resolve))
         elif role is Role.DRAWING:
-            content = drawing(member, members)
-            if content is None:  # something refers to it: so there is one, with nothing in it
-                content = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>\n'
-                made.left_out.append(f"{member.path or member.name} (no drawing is in it)")
-            archive.write(f"EPUB/{member.name}", content)
+            archive.write(f"EPUB/{member.name}", _drawing(member, members, made))
         else:
             continue
         written.append(member)
     return written
+
+
+def _drawing(member: Member, members: Members, made: Made) -> bytes:
+    """Return a clean drawing; an empty one where there is none in it, as something refers to it."""
+    why = "no drawing is in it"
+    try:
+        content = drawing(member, members)
+    except TooComplex as error:
+        content, why = None, str(error)
+    if content is None:
+        made.left_out.append(f"{member.path or member.name} ({why})")
+    return content or b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>\n'
 
 
 def _write_package(

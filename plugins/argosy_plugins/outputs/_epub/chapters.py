@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from justhtml import JustHTML
-
+from argosy.errors import TransferError
 from argosy_plugins.outputs._epub.attributes import ANCHOR, LANGUAGE, Attributes
+from argosy_plugins.outputs._epub.bounds import TooComplex, tree_of
 from argosy_plugins.outputs._epub.cleaning import Cleaner
 from argosy_plugins.outputs._epub.content import adopted
 from argosy_plugins.outputs._epub.decoding import decoded
@@ -19,7 +19,7 @@ from argosy_plugins.outputs._epub.foreign import settled
 from argosy_plugins.outputs._epub.kinds import Role
 from argosy_plugins.outputs._epub.members import Member, Members, References
 from argosy_plugins.outputs._epub.pages import page
-from argosy_plugins.outputs._epub.styles import clean_sheet, media_wanted
+from argosy_plugins.outputs._epub.styles import LARGEST_SHEET, clean_sheet, media_wanted
 from argosy_plugins.outputs._epub.tree import MATHML, SVG, XHTML, XLINK, Element, escaped, line, written
 
 # an end tag of its own for what XHTML may close in its start tag: an HTML parser would go on in it
@@ -55,6 +55,8 @@ class Chapter:
         What the package document says of it (EPUB 3.3 section 5.6.2).
     empty
         Whether there is nothing in it to see.
+    unstyled
+        Whether it has a style sheet that is too large.
     """
 
     member: Member
@@ -65,6 +67,7 @@ class Chapter:
     headings: list[tuple[str, str]] = field(default_factory=list)
     properties: tuple[str, ...] = ()
     empty: bool = False
+    unstyled: bool = False
 
 
 def read_chapter(
@@ -84,8 +87,20 @@ def read_chapter(
         Titles that are known already, by path.
     language
         The language of the book, where it is known.
+
+    Raises
+    ------
+    TransferError
+        If its markup is too complex.
     """
-    document: Any = parsed(decoded(member.file.read_bytes())).root  # untyped where the extra is not installed
+    try:
+        document = parsed(decoded(member.file.read_bytes()))
+    except TooComplex as error:
+        raise TransferError(
+            f"No EPUB can be made with the chapter {member.path!r}: {error}.",
+            kind="content",
+            hint="Use another output for this item.",
+        ) from None
     references = References(members, member)
     html = next((node for node in document.children if node.name == "html"), document)
     head = _Head(html, references)
@@ -111,6 +126,7 @@ def read_chapter(
         tuple(name for name, space in _TO_DECLARE if any(e.namespace == space for e in body.elements())),
         empty=not body.text().strip()
         and not any(e.name in {"img", "svg", "audio", "video"} for e in body.elements()),
+        unstyled=head.unstyled,
     )
 
 
@@ -136,8 +152,14 @@ def finished(chapter: Chapter, chapters: Mapping[int, Chapter]) -> bytes:
 
 
 def drawing(member: Member, members: Members) -> bytes | None:
-    """Return a clean SVG file; None where there is no drawing in it."""
-    document = parsed(decoded(member.file.read_bytes())).root
+    """Return a clean SVG file; None where there is no drawing in it.
+
+    Raises
+    ------
+    TooComplex
+        If its markup is too complex.
+    """
+    document = parsed(decoded(member.file.read_bytes()))
     found = next((node for node in _nodes(document) if node.name == "svg" and node.namespace == "svg"), None)
     if found is None:
         return None
@@ -152,14 +174,20 @@ def drawing(member: Member, members: Members) -> bytes | None:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{written(made[0], SVG)}\n'.encode()
 
 
-def parsed(text: str) -> JustHTML:
-    """Return the document that a browser would make of a text, XHTML or not."""
+def parsed(text: str) -> Any:  # untyped where the extra is not installed
+    """Return the document that a browser would make of a text, XHTML or not.
+
+    Raises
+    ------
+    TooComplex
+        If its markup is too complex.
+    """
     if _XHTML.match(text[:4096]):
         text = _without_cdata(text)
         text = _CLOSED.sub(
             lambda found: found[0] if _VOID.match(found[1]) else f"<{found[1]}{found[2]}></{found[1]}>", text
         )
-    return JustHTML(text, sanitize=False, scripting_enabled=False)
+    return tree_of(text)
 
 
 def _without_cdata(text: str) -> str:
@@ -176,6 +204,7 @@ class _Head:
 
     def __init__(self, html: Any, references: References) -> None:
         self.title = ""
+        self.unstyled = False
         self.sheets: list[str] = []
         styles: list[str] = []
         nodes = [
@@ -190,6 +219,7 @@ class _Head:
                 self.title = self.title or line(node.to_text())
             elif node.name == "style" and media_wanted(node.attrs.get("media") or ""):
                 text = "".join(child.data or "" for child in node.children if child.name == "#text")
+                self.unstyled = self.unstyled or len(text) > LARGEST_SHEET
                 styles.append(clean_sheet(text, references.style_address))
             elif node.name == "link" and _is_sheet(node.attrs):
                 found = references.file(node.attrs.get("href") or "", {Role.STYLE})
@@ -215,10 +245,11 @@ def _nodes(root: Any) -> Iterator[Any]:
 def _headings(body: Element, ids: set[str]) -> list[tuple[int, str, str]]:
     """Return level, id and text of all headings; those without an id get one."""
     found: list[tuple[int, str, str]] = []
+    number = 1
     for element in body.elements():
         if element.name in HEADINGS and element.namespace == XHTML and (text := line(element.text())):
             own = element.attributes.get("id")
-            number = len(found) + 1
+            number = max(number, len(found) + 1)  # what was taken before is not tried again
             while own is None:
                 own = f"heading-{number}"
                 if own in ids:

@@ -28,6 +28,7 @@ class Cleaner:
 
     def __init__(self, attributes: Attributes) -> None:
         self.attributes = attributes
+        self._depth = 0  # also of elements that only the children are kept of
 
     def children(self, nodes: Iterable[Any], inside: tuple[str, ...]) -> list[Child]:
         """Return nodes of a parser as clean ones.
@@ -39,16 +40,23 @@ class Cleaner:
         inside
             The names of the elements they stand in, the outermost first.
         """
-        if len(inside) >= DEEPEST:
-            nodes = _flat(nodes)
+        self._depth += 1
+        try:
+            return self._children(_flat(nodes) if self._depth >= DEEPEST else nodes, inside)
+        finally:
+            self._depth -= 1
+
+    def _children(self, nodes: Iterable[Any], inside: tuple[str, ...]) -> list[Child]:
         made: list[Child] = []
+        texts: list[str] = []  # joined at once: there may be very many
         for node in nodes:
             for child in self._node(node, inside):
-                if isinstance(child, str) and made and isinstance(made[-1], str):
-                    made[-1] += child
-                elif child != "":
-                    made.append(child)
-        return made
+                if isinstance(child, str):
+                    texts.append(child)
+                    continue
+                made += _joined(texts)
+                made.append(child)
+        return [*made, *_joined(texts)]
 
     def _node(self, node: Any, inside: tuple[str, ...]) -> list[Child]:
         if node.name == "#text":
@@ -123,6 +131,13 @@ class Cleaner:
         inner = self.children(node.children, (*inside, f"math:{name}"))
         element.children = [c if isinstance(c, str) or c.namespace == MATHML else c.text() for c in inner]
         return foreign.mathematics(element, within)
+
+
+def _joined(texts: list[str]) -> list[str]:
+    """Return texts as one, or none where there is nothing in them; take them out of the list."""
+    text = "".join(texts)
+    texts.clear()
+    return [text] if text else []
 
 
 def _flat(nodes: Iterable[Any]) -> list[Any]:

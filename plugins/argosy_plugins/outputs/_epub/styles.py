@@ -31,7 +31,11 @@ _WHOLE = frozenset({":root", "html", "body", "*"})
 _WHOLE_FONTS = frozenset(
     {"inherit", "initial", "unset", "caption", "icon", "menu", "message-box", "small-caption", "status-bar"}
 )
+#: Bytes of a style sheet, at the most: it takes more than a hundred times its size in memory.
+LARGEST_SHEET = 2 << 20
 _LONGEST = 1000
+#: Characters that all custom properties of a sheet may add to it.
+_MOST_ADDED = 1 << 20
 # no custom properties, and none that would have to be escaped
 _NAME = re.compile(r"-?[A-Za-z][\w-]*\Z", re.ASCII)
 _BRACKETS = re.compile(r"[(\[{)\]}]")
@@ -46,7 +50,7 @@ def clean_sheet(sheet: str | bytes, resolve: Resolve) -> str:
 
     What is not CSS is left out, as a browser would (CSS Syntax Level 3, section 2.2), and with it every declaration
     that asks for something that is not there. Custom properties of the whole document (``:root``) are put in where
-    they are used: many readers do not know them.
+    they are used: many readers do not know them. Nothing is left of one that is larger than `LARGEST_SHEET`.
 
     Parameters
     ----------
@@ -55,7 +59,7 @@ def clean_sheet(sheet: str | bytes, resolve: Resolve) -> str:
     resolve
         Finds the files.
     """
-    if _is_deep(sheet if isinstance(sheet, str) else sheet.decode("latin-1")):
+    if len(sheet) > LARGEST_SHEET or _is_deep(sheet if isinstance(sheet, str) else sheet.decode("latin-1")):
         return ""
     if isinstance(sheet, bytes):
         rules, _ = tinycss2.parse_stylesheet_bytes(sheet, skip_comments=True, skip_whitespace=True)
@@ -66,7 +70,7 @@ def clean_sheet(sheet: str | bytes, resolve: Resolve) -> str:
 
 def clean_declarations(style: str, resolve: Resolve) -> str:
     """Return the value of a ``style`` attribute in the same way; empty where nothing is left."""
-    if _is_deep(style):
+    if len(style) > LARGEST_SHEET or _is_deep(style):
         return ""
     return "; ".join(
         _declarations(tinycss2.parse_blocks_contents(style, skip_comments=True), _Scope(resolve, ()))
@@ -88,6 +92,7 @@ class _Scope:
 
     def __init__(self, resolve: Resolve, rules: Iterable[Any]) -> None:
         self.resolve = resolve
+        self._left = _MOST_ADDED
         self._tokens: dict[str, list[Any]] = {}
         self._values: dict[str, str | None] = {}
         for rule in rules:
@@ -108,7 +113,8 @@ class _Scope:
         comma = next((at for at, t in enumerate(arguments) if t.type == "literal" and t.value == ","), None)
         if found is None and comma is not None:
             return _value(arguments[comma + 1 :], self)
-        return found
+        self._left -= len(found or "")
+        return found if self._left >= 0 else None
 
 
 def media_wanted(query: str) -> bool:
@@ -217,14 +223,17 @@ def _value(tokens: Iterable[Any], scope: _Scope) -> str | None:
             if target is None:
                 return None
             parts.append(f'url("{target}")')
+        elif token.type == "function" and token.lower_name == "var":
+            variable = scope.variable(token.arguments)
+            if variable is None:
+                return None
+            parts.append(variable)
         elif token.type == "function":
             wanted = token.lower_name not in _NO_FUNCTION and _NAME.match(token.name)
-            inner = None if not wanted else _value(token.arguments, scope)
-            if token.lower_name == "var":
-                inner = scope.variable(token.arguments)
+            inner = _value(token.arguments, scope) if wanted else None
             if inner is None:
                 return None
-            parts.append(inner if token.lower_name == "var" else f"{token.name}({inner})")
+            parts.append(f"{token.name}({inner})")
         elif token.type in {"() block", "[] block", "{} block"}:
             if token.type == "{} block" or _has_error(token.content):
                 return None
