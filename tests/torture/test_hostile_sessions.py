@@ -9,8 +9,9 @@ import pytest
 
 import argosy
 from argosy.errors import SessionLost
+from argosy.testing import Fault
 from hazards import fault
-from voyage import Voyage
+from voyage import Voyage, after
 
 SetSail = Callable[..., Voyage]
 
@@ -47,3 +48,29 @@ def test_a_service_that_refuses_each_new_session_gets_few_logins(set_sail: SetSa
         argosy.download(voyage.file)
     assert '"max_logins"' in (raised.value.hint or "")
     assert voyage.server.stats().logins == 2
+
+
+@pytest.mark.torture(112)
+@pytest.mark.parametrize("discipline", ["revoke", "static", "soft"])
+def test_every_refused_request_counts_and_few_carry_a_refused_token(
+    set_sail: SetSail, discipline: str
+) -> None:
+    """The account may log in, but gets nothing any more: eight workers find out, with one extra request for each login."""
+    voyage = set_sail(items=24, discipline=discipline, max_workers=8, ttfb=0.005)
+    before: list[int] = []
+
+    def close_the_account() -> None:
+        voyage.server.change(faults=(Fault("login_page", path="/files/"),))
+        voyage.server.expire_sessions()
+        before.append(voyage.server.stats().logins)
+
+    with pytest.raises(SessionLost) as raised:
+        argosy.download(voyage.file, after(8, close_the_account))
+    report, stats = raised.value.report, voyage.server.stats()  # type: ignore[attr-defined]  # a note for the caller
+    assert report.refusals == stats.refused > 0
+    again = sum(
+        stats.requests_by_path[f"/files/{item}/part-01.bin"]
+        - stats.bodies_completed[f"/files/{item}/part-01.bin"]
+        for item in voyage.done()
+    )
+    assert again <= stats.logins - before[0], "what was accepted before was asked for again and again"

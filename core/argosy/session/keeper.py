@@ -63,6 +63,7 @@ class SessionKeeper(Renewal):
         self._lessons = Lessons(store, session, policy, renewable=self._can_renew, notice=watch.notice)
         self._mutex = threading.Lock()
         self._fruitless = 0
+        self._renewal: Callable[[SessionRecord], None] | None = None  # what a refusal has called for
         self._proved = 0  # the newest login that a request was accepted after, as far as this process knows
 
     def lease(self, url: str, admit: Callable[[], float] = lambda: 0.0) -> Lease:
@@ -212,8 +213,6 @@ class SessionKeeper(Renewal):
         LoginFailed
             If the login was not accepted.
         """
-        with self._mutex:
-            self.refusals += 1
         if not again:
             self._lessons.wait(stamp)
 
@@ -231,7 +230,17 @@ class SessionKeeper(Renewal):
             else:
                 self._renew(record, reason)
 
-        self._holding(renew)
+        self._renewal = renew  # threads that have queued for the session renew it instead of sending a refused token
+        try:
+            self._holding(renew)
+        finally:
+            if self._renewal is renew:
+                self._renewal = None
+
+    def count_refusal(self) -> None:
+        """Count a response that was a refusal, whatever its request was for."""
+        with self._mutex:
+            self.refusals += 1
 
     def fruitless(self) -> None:
         """Say that a request was refused right after a login.
@@ -304,7 +313,7 @@ class SessionKeeper(Renewal):
     def _overlaps(self, url: str, record: SessionRecord | None = None) -> bool:
         """Return whether a request may overlap others: its lease is shared, or no token goes with it."""
         record = record or self._read()
-        if self._needs_login(record) or record.is_due(time.time()):
+        if self._renewal is not None or self._needs_login(record) or record.is_due(time.time()):
             return False
         if self._goes_by_header(record):
             return record.status is not Status.IN_FLIGHT and not self._in_doubt(record)
@@ -327,13 +336,16 @@ class SessionKeeper(Renewal):
         """Make the held session usable; return the seconds to wait first, if any."""
         self.check()
         self._raise_if_lost()
-        record = self._read()
+        record, renewal = self._read(), self._renewal
         if (delay := self._doubt_left(record)) > 0:
             self._watch.waiting("doubt")
-        elif self._asks_the_service(record):
+        elif renewal is not None or self._asks_the_service(record):
             delay = admit()
         if delay > 0:
             return delay
+        if renewal is not None:
+            renewal(record)
+            record = self._read()
         self._usable(record)
         return admit()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -161,6 +162,8 @@ class AuthorizedSession(PlainSession):
         self._timeout = (connect, max(headers, read))  # the adapter's own deadline cuts late headers
         self._proof: str | None = None
         self._accepted_issue: tuple[int, int] | None = None
+        self._ended_issue: tuple[int, int] | None = None  # found out by asking for something accepted before
+        self._asking = threading.Lock()
         self._doubts = doubts or LoginDoubts()
         self._on_accepted = on_accepted
         adapter = LeasedAdapter(keeper, deadline=headers, pacer=pacer, load=load)
@@ -239,6 +242,7 @@ class AuthorizedSession(PlainSession):
         )
 
     def _refuses(self, response: requests.Response) -> bool:
+        """Judge a response, and count it if it is a refusal."""
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         start = b""
         whole = (
@@ -249,9 +253,11 @@ class AuthorizedSession(PlainSession):
         first = response.history[0] if response.history else response
         asked = urldefrag(first.request.url or "").url
         accept = str(first.request.headers.get("Accept", "*/*"))
-        return self._is_refusal(
-            ResponseHead(asked, response.url, response.status_code, response.headers, start, accept)
-        )
+        head = ResponseHead(asked, response.url, response.status_code, response.headers, start, accept)
+        refused = self._is_refusal(head)
+        if refused:
+            self.keeper.count_refusal()
+        return refused
 
     def _verdict(self, stamp: Stamp, but: str) -> _Verdict:
         """Return what becomes of something that was accepted before: where it still is, it is not the session.
@@ -264,10 +270,14 @@ class AuthorizedSession(PlainSession):
         proof = self._proof
         if proof is None or proof == but:
             return _Verdict.UNKNOWN
-        good = self._is_good(proof)
-        if self._is_overtaken(stamp):
-            return _Verdict.OVERTAKEN
-        return _Verdict.GOOD if good else _Verdict.ENDED
+        with self._asking:  # one thread asks for all: where the session has ended, its token is sent no more
+            good = self._ended_issue != stamp.issue and self._is_good(proof)
+            if self._is_overtaken(stamp):
+                return _Verdict.OVERTAKEN
+            if good:
+                return _Verdict.GOOD
+            self._ended_issue = stamp.issue
+            return _Verdict.ENDED
 
     def _is_overtaken(self, stamp: Stamp) -> bool:
         """Return whether somebody has logged in since: then a refusal speaks of a session that is no more."""
