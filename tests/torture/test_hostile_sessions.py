@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import argosy
 from argosy.errors import SessionLost
 from argosy.testing import Fault
+from argosy.transport.sending import Reuse
 from hazards import fault
 from voyage import Voyage, after
 
@@ -74,3 +76,32 @@ def test_every_refused_request_counts_and_few_carry_a_refused_token(
         for item in voyage.done()
     )
     assert again <= stats.logins - before[0], "what was accepted before was asked for again and again"
+
+
+@pytest.mark.torture(113)
+def test_connections_that_close_after_each_answer_cost_two_logins_at_most(set_sail: SetSail) -> None:
+    """A second request on such a connection goes out and is never answered: at the login, too."""
+    closes = {"seconds": 0.5}
+    voyage = set_sail(
+        items=16,
+        discipline="revoke",
+        max_workers=2,
+        faults=[fault("close_after", path="/login", **closes), fault("close_after", **closes)],
+    )
+    report = argosy.download(voyage.file)
+    stats = voyage.server.stats()
+    assert (report.counts.done, voyage.wrong()) == (16, [])
+    assert (stats.replaced_tokens_sent, stats.refused, stats.logins) == (0, 0, 3)
+    assert max(stats.requests_by_path[path] for path in stats.bodies_completed) <= 3
+
+
+@pytest.mark.torture(113)
+def test_requests_that_a_restart_loses_together_are_one_loss() -> None:
+    reuse, server = Reuse(), ("library.example", 443)
+    now = time.monotonic()
+    for _ in range(8):
+        reuse.lost(server, now)
+    assert reuse.allows(server)
+    reuse.lost(server, time.monotonic())
+    assert not reuse.allows(server)
+    assert reuse.allows(("library.example", 80))

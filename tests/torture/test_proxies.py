@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 
 import argosy
 from argosy.testing.contracts.waiting import wait_until, wait_until_still
-from argosy.transport.sending import Adapter
+from argosy.transport.sending import Adapter, Reuse
 from hazards import Authority, files_with
 from proxy import Proxy
 from voyage import Voyage, run_urls
@@ -146,4 +146,4 @@ def test_what_is_no_http_proxy_is_refused_and_not_gone_past(monkeypatch: pytest.
     # what requests makes of a SOCKS proxy, where PySocks is installed: no manager for HTTP proxies
     monkeypatch.setattr(HTTPAdapter, "proxy_manager_for", lambda *_, **__: urllib3.PoolManager())
     with pytest.raises(requests.exceptions.InvalidProxyURL, match="SOCKS"):
-        Adapter().proxy_manager_for("socks5://127.0.0.1:9")
+        Adapter(Reuse()).proxy_manager_for("socks5://127.0.0.1:9")

@@ -230,7 +230,8 @@ class SessionKeeper(Renewal):
             else:
                 self._renew(record, reason)
 
-        self._renewal = renew  # threads that have queued for the session renew it instead of sending a refused token
+        # threads that have queued for the session renew it, instead of sending the refused token once more
+        self._renewal = renew
         try:
             self._holding(renew)
         finally:

@@ -13,7 +13,7 @@ FAULT_KINDS = (
     "lost",  # accepted, the token replaced, and closed without an answer
     "reset",  # as lost, but by a reset; with a fraction: in the middle of the body
     "hang",  # accepted, and nothing ever comes
-    "close_after",  # a whole answer, then the connection is closed without a word
+    "close_after",  # a whole answer, then the connection is closed without a word (after so many seconds)
     "drip_headers",  # the headers come byte by byte
     "slow_drip",  # the body comes at a few bytes a second
     "wrong_range",  # 206 with another range than asked for
@@ -74,7 +74,7 @@ class Fault:
     hops
         How many redirects before the content comes; 0 for a loop.
     seconds
-        How long ``hang`` lasts; how much later the headers come (``late``); or the pause between two of their bytes
+        How long ``hang`` lasts, or ``close_after`` keeps the connection open, reading nothing; how much later the headers come (``late``); or the pause between two of their bytes
         (``drip_headers``).
     rate
         Bytes per second (``slow_drip``).

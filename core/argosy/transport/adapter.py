@@ -22,7 +22,7 @@ from argosy.session.policy import Discipline, Policy
 from argosy.session.tokens import Tokens
 from argosy.transport.body import Body
 from argosy.transport.load import Load, MeasuredLease
-from argosy.transport.sending import Adapter, NotSent, Sending, Watchdog, current
+from argosy.transport.sending import Adapter, NotSent, Reuse, Sending, Watchdog, current
 
 #: Connections kept for each host; more workers than that would make new ones all the time.
 POOL_SIZE = 256
@@ -50,6 +50,8 @@ class LeasedAdapter(Adapter):
         Spaces requests to a host.
     load
         Told how long each request holds the session.
+    reuse
+        Says which connections may serve more than one request, where several adapters find that out together.
 
     Notes
     -----
@@ -66,6 +68,7 @@ class LeasedAdapter(Adapter):
         deadline: float = 60.0,
         pacer: Pacer | None = None,
         load: Load | None = None,
+        reuse: Reuse | None = None,
     ) -> None:
         if isinstance(store, SessionKeeper):
             self.keeper = store
@@ -76,7 +79,7 @@ class LeasedAdapter(Adapter):
         self.pacer = pacer or Pacer()
         self.load = load or Load()
         self._watchdog = Watchdog()
-        super().__init__(pool_maxsize=POOL_SIZE, max_retries=0)
+        super().__init__(reuse or Reuse(), pool_maxsize=POOL_SIZE, max_retries=0)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a LeasedAdapter is not pickled: each process makes its own on the same store")

@@ -12,7 +12,7 @@ from urllib3.response import BaseHTTPResponse
 from argosy.cookies import jar
 from argosy.session.login import NewSession
 from argosy.transport.network import Network
-from argosy.transport.sending import Adapter
+from argosy.transport.sending import Adapter, Reuse
 from argosy.transport.session import PlainSession
 
 
@@ -23,7 +23,7 @@ class _ScratchAdapter(Adapter):
 
     def __init__(self, timeout: tuple[float, float]) -> None:
         self._timeout = timeout
-        super().__init__(max_retries=0)
+        super().__init__(Reuse(allowed=False), max_retries=0)
 
     def send(
         self,

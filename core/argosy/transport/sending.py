@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -28,6 +29,9 @@ from argosy.session.lease import Lease
 #: Seconds a connection may lie idle before it is made anew. Servers close idle connections after 5 s (Node's
 #: default) or later; a request sent into a connection that is just being closed is in doubt.
 MAX_IDLE = 4.0
+
+#: Answers lost on a connection that had served before, after which a server's connections serve one request each.
+MOST_LOST = 2
 
 #: Seconds after which the thread that watches deadlines ends where there are none.
 IDLE = 60.0
@@ -189,6 +193,42 @@ class Watchdog:
                 sending.expire()
 
 
+class Reuse:
+    """Which servers' connections may serve more than one request.
+
+    Some servers close each connection a moment after an answer that does not say ``Connection: close``. A request that
+    goes out just then gets no answer, and nobody knows which token is good.
+
+    Parameters
+    ----------
+    allowed
+        Whether any connection may; for a login, none does, as a form that was lost may have been taken.
+    """
+
+    def __init__(self, *, allowed: bool = True) -> None:
+        self._allowed = allowed
+        self._lost: dict[tuple[str, int], list[float]] = {}
+
+    def allows(self, server: tuple[str, int]) -> bool:
+        """Return whether a connection to a server may serve another request."""
+        return self._allowed and len(self._lost.get(server, ())) < MOST_LOST
+
+    def lost(self, server: tuple[str, int], sent: float) -> None:
+        """Say that a request got no answer on a connection that had served before.
+
+        Parameters
+        ----------
+        server
+            Its host and port.
+        sent
+            When the request was sent, on the monotonic clock. What was under way at an earlier loss was lost with it:
+            a server that restarts loses all requests at once.
+        """
+        times = self._lost.setdefault(server, [])
+        if not times or sent > times[-1]:
+            times.append(time.monotonic())
+
+
 #: The request that the current thread is sending, if it goes through an adapter of ours.
 current: ContextVar[Sending | None] = ContextVar("argosy_sending", default=None)
 
@@ -312,7 +352,9 @@ def _is_old(connection: Any) -> bool:
     What can be read from a new one is no sign of that: TLS sends tickets when it likes.
     """
     age = time.monotonic() - connection.used
-    return age > MAX_IDLE or (connection.reused and not connection.is_connected)
+    return age > MAX_IDLE or (
+        connection.reused and not (connection.is_connected and connection.reuse.allows(connection.server))
+    )
 
 
 def _send(connection: HTTPConnection, data: Any, send: Callable[[Any], None]) -> None:
@@ -337,13 +379,32 @@ class _PlainConnection(HTTPConnection):
     #: When it was made or last used, on the monotonic clock.
     used = 0.0
     reused = False
+    #: When its last request was sent, on the monotonic clock.
+    sent = 0.0
+    reuse = Reuse()
+
+    @property
+    def server(self) -> tuple[str, int]:
+        """The host and port that it leads to, through a tunnel or not."""
+        return self._tunnel_host or self.host, self._tunnel_port or self.port
 
     def connect(self) -> None:
         super().connect()
         self.used, self.reused = time.monotonic(), False
 
     def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
-        super().request(method, url, body, _bound(self, headers), **options)
+        fields = _bound(self, headers)
+        self.sent = time.monotonic()
+        super().request(method, url, body, fields, **options)
+
+    def getresponse(self):  # type: ignore[no-untyped-def]  # its type is neither http.client's nor public
+        try:
+            return super().getresponse()
+        except ConnectionError:
+            sending = current.get()
+            if self.reused and not (sending is not None and sending.expired):
+                self.reuse.lost(self.server, self.sent)
+            raise
 
     def send(self, data: Any) -> None:
         _send(self, data, super().send)
@@ -354,13 +415,22 @@ class _TlsConnection(_PlainConnection, HTTPSConnection):
 
 
 class _FreshPool(HTTPConnectionPool):
-    """Does not reuse a connection that has been idle for long."""
+    """Does not reuse a connection that has been idle for long, or that a server is about to close."""
 
     ConnectionCls: Any = _PlainConnection
 
+    def __init__(self, *args: Any, reuse: Reuse, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._reuse = reuse
+
+    def _new_conn(self):  # type: ignore[no-untyped-def]  # urllib3's own type is private
+        connection: Any = super()._new_conn()
+        connection.reuse = self._reuse
+        return connection
+
     def _get_conn(self, timeout: float | None = None):  # type: ignore[no-untyped-def]  # urllib3's own type is private
         connection: Any = super()._get_conn(timeout)
-        if connection.reused and time.monotonic() - connection.used > MAX_IDLE:
+        if connection.reused and _is_old(connection):
             connection.close()
         return connection
 
@@ -375,9 +445,22 @@ class _FreshTlsPool(_FreshPool, HTTPSConnectionPool):
 
 
 class Adapter(HTTPAdapter):
-    """A Transport Adapter whose connections know the request that is sent on them."""
+    """A Transport Adapter whose connections know the request that is sent on them.
 
-    _pool_classes = {"http": _FreshPool, "https": _FreshTlsPool}
+    Parameters
+    ----------
+    reuse
+        Says which connections may serve more than one request.
+    options
+        As for `requests.adapters.HTTPAdapter`.
+    """
+
+    def __init__(self, reuse: Reuse, **options: Any) -> None:
+        self._pool_classes: dict[str, Any] = {
+            "http": partial(_FreshPool, reuse=reuse),
+            "https": partial(_FreshTlsPool, reuse=reuse),
+        }
+        super().__init__(**options)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pools of connections."""

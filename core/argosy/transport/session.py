@@ -28,6 +28,7 @@ from argosy.transport.adapter import LeasedAdapter
 from argosy.transport.body import discard, exhaust, peek
 from argosy.transport.load import Load
 from argosy.transport.network import Network
+from argosy.transport.sending import Reuse
 
 #: Bytes of an HTML body that a refusal is looked for in.
 PEEK = 64 * 1024
@@ -139,6 +140,8 @@ class AuthorizedSession(PlainSession):
         How it reaches the service.
     signer
         Adds something to each request that is computed of it.
+    reuse
+        Says which connections may serve more than one request; shared by the sessions of one process.
     """
 
     def __init__(
@@ -153,6 +156,7 @@ class AuthorizedSession(PlainSession):
         on_accepted: Callable[[float, int], None] = lambda sent_at, logins: None,
         network: Network = Network(),
         signer: AuthBase | None = None,
+        reuse: Reuse | None = None,
     ) -> None:
         super().__init__(network)
         self.keeper = keeper
@@ -166,7 +170,7 @@ class AuthorizedSession(PlainSession):
         self._asking = threading.Lock()
         self._doubts = doubts or LoginDoubts()
         self._on_accepted = on_accepted
-        adapter = LeasedAdapter(keeper, deadline=headers, pacer=pacer, load=load)
+        adapter = LeasedAdapter(keeper, deadline=headers, pacer=pacer, load=load, reuse=reuse)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 

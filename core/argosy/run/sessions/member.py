@@ -19,6 +19,7 @@ from argosy.session.record import SessionRecord
 from argosy.transport.load import Load
 from argosy.transport.network import Network
 from argosy.transport.scratch import open_session
+from argosy.transport.sending import Reuse
 from argosy.transport.session import AuthorizedSession, LoginDoubts
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class Recruiter:
         self._may_renew = may_renew
         self._on_accepted = on_accepted
         self._doubts = LoginDoubts()
+        self._reuse = Reuse()
 
     def member(self, name: str, number: int) -> Member:
         """Return the session of this name, the so manieth of its pool (from 1)."""
@@ -148,6 +150,7 @@ class Recruiter:
             on_accepted=accepted,
             network=network,
             signer=self._signer,
+            reuse=self._reuse,
         )
         member = Member(keeper, session, load)
         return member

@@ -63,7 +63,7 @@ class Answer:
     ending
         What happens to the connection then.
     hang_seconds
-        How long it hangs; None for as long as the client does.
+        How long it hangs (None for as long as the client does), or stays open before it is closed.
     library
         Whether the body is what was asked for, and no page about it.
     """

@@ -99,6 +99,8 @@ class Library:
         whole = await send(connection, answer, self._counters, self._now(), commit)
         if whole and answer.body and answer.library:
             self._counters.bodies_completed[request.path] += 1
+        if answer.ending is Ending.CLOSE and answer.hang_seconds:
+            await asyncio.sleep(answer.hang_seconds)
         return answer.ending
 
     def _now(self) -> float:

@@ -43,7 +43,7 @@ def _hang(fault: Fault, answer: Answer, request: Request) -> None:
 
 
 def _close_after(fault: Fault, answer: Answer, request: Request) -> None:
-    answer.ending = Ending.CLOSE
+    answer.ending, answer.hang_seconds = Ending.CLOSE, fault.seconds
 
 
 def _status(fault: Fault, answer: Answer, request: Request) -> None:
