@@ -42,6 +42,10 @@ def files_with(root: Path, *secrets: bytes, but: str = "cookies.json") -> list[s
     return found
 
 
+#: An answer that is fine.
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+
+
 class Authority:
     """A certificate authority of a test, and a TLS server with a certificate of its."""
 
@@ -51,14 +55,19 @@ class Authority:
         self.ca.cert_pem.write_to_path(str(self.bundle))
         self.received = b""
 
-    def serve(self, certificate: trustme.LeafCert) -> tuple[socket.socket, str]:
+    def serve(
+        self, certificate: trustme.LeafCert, answer: Callable[[bytes], bytes] = lambda head: OK
+    ) -> tuple[socket.socket, str]:
+        """Answer each request by its head, on a connection of its own."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         certificate.configure_cert(context)
         listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self._accept, args=(listener, context), daemon=True).start()
+        threading.Thread(target=self._accept, args=(listener, context, answer), daemon=True).start()
         return listener, f"https://127.0.0.1:{listener.getsockname()[1]}"
 
-    def _accept(self, listener: socket.socket, context: ssl.SSLContext) -> None:
+    def _accept(
+        self, listener: socket.socket, context: ssl.SSLContext, answer: Callable[[bytes], bytes]
+    ) -> None:
         with contextlib.suppress(OSError):
             while True:
                 plain, _ = listener.accept()
@@ -67,8 +76,11 @@ class Authority:
                     plain,
                     context.wrap_socket(plain, server_side=True) as secure,
                 ):
-                    self.received += secure.recv(65536)
-                    secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+                    head = secure.recv(65536)
+                    if head.startswith(b"POST") and head.endswith(b"\r\n\r\n"):
+                        head += secure.recv(65536)  # the form: what is left unread would reset the connection
+                    self.received += head
+                    secure.sendall(answer(head))
 
 
 def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:

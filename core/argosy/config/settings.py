@@ -79,6 +79,8 @@ class Settings:
         Bytes; None where they are left to the defaults of `argosy.run.limits`.
     ca_bundle
         The certificate authorities to trust, absolute; None for the usual ones.
+    allow_downgrade
+        Whether a redirect may lead from https to http.
     proxy
         The URL of a proxy, or where that is kept; None for no proxy.
     tags
@@ -116,6 +118,7 @@ class Settings:
     max_size: int | None
     disk_reserve: int | None
     ca_bundle: Path | None
+    allow_downgrade: bool
     proxy: str | Mapping[str, Any] | None
     force_redownload: bool
     tags: tuple[str, ...]
@@ -189,6 +192,7 @@ def build(document: Mapping[str, Any], registry: Registry, base: Path, path: Pat
         max_size=_whole(keys.get("max_size")),
         disk_reserve=_whole(keys.get("disk_reserve")),
         ca_bundle=_authorities(absolute(keys["ca_bundle"], base)) if "ca_bundle" in keys else None,
+        allow_downgrade=keys["allow_downgrade"],
         proxy=keys.get("proxy"),
         force_redownload=keys["force_redownload"],
         tags=_tags(keys["tags"]),

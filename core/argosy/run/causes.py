@@ -12,6 +12,7 @@ from pathlib import Path
 import requests
 import urllib3.exceptions
 
+from argosy.downgrade import DOWNGRADE_HINT, Downgraded
 from argosy.errors import StorageError, TransferError
 from argosy.model import Resource
 from argosy.pacing import place_of
@@ -35,6 +36,13 @@ def causes(resource: Resource) -> Iterator[None]:
     ):
         raise TransferError(
             "The URL, or one it redirects to, is not a plain http or https URL.", kind="url"
+        ) from None
+    except Downgraded as error:
+        raise TransferError(
+            f"The server redirects to {place_of((error.request and error.request.url) or resource.url)} without"
+            " encryption; nothing was sent there.",
+            kind="downgrade",
+            hint=DOWNGRADE_HINT,
         ) from None
     except requests.exceptions.SSLError as error:
         raise TransferError(f"TLS failed: {reason_of(error)}.", kind="tls") from None

@@ -115,7 +115,7 @@ class Environment:
     def _network(self) -> Network:
         given = self.settings.proxy  # where it is kept, until here: settings are pickled
         proxy = None if given is None else proxy_of(given, self.context.secret, self.redactor.add)
-        return Network(self.settings.ca_bundle, proxy)
+        return Network(self.settings.ca_bundle, proxy, self.settings.allow_downgrade)
 
     def plugins(self) -> tuple[Plugin, ...]:
         """Return the plugins that were made."""

@@ -14,6 +14,7 @@ import requests
 
 from argosy.bounded import TooLong, bounded, never_returned
 from argosy.contracts import Plugin, Work
+from argosy.downgrade import DOWNGRADE_HINT, Downgraded
 from argosy.errors import (
     ArgosyError,
     Interrupted,
@@ -286,6 +287,11 @@ class Worker:
             raise self._broken(plugin, never_returned(seconds)) from None
         except TransferError as error:
             raise _Failed(self._failure(error.kind, str(error), plugin=plugin)) from None
+        except Downgraded:
+            message = (
+                f"A request of the plugin {plugin!r} was redirected from https to http. {DOWNGRADE_HINT}"
+            )
+            raise _Failed(self._failure("downgrade", message, plugin=plugin)) from None
         except requests.RequestException as error:  # an OSError too, but not the disk's
             message = f"The plugin {plugin!r} could not reach the service: {reason_of(error)}."
             raise _Failed(self._failure("lost", message, plugin=plugin)) from None

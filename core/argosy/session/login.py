@@ -16,6 +16,7 @@ from argosy.contracts.auth import Auth
 from argosy.cookies import jar
 from argosy.cookies.cookie import Cookie
 from argosy.cookies.jar import Jar
+from argosy.downgrade import DOWNGRADE_HINT, Downgraded
 from argosy.errors import ArgosyError, LoginFailed, TransferError
 from argosy.mistakes import mistake
 from argosy.pacing import place_of
@@ -245,6 +246,10 @@ class PluginLogin:
             raise
         except ArgosyError:
             raise
+        except Downgraded:
+            raise LoginFailed(
+                f"The {what} was broken off: a redirect leads from https to http.", hint=DOWNGRADE_HINT
+            ) from None
         except requests.RequestException as error:
             # the service is out of reach: that is no answer to the login, and may be different later
             # (what went out of it is not known; only where plainly nothing did, its kind says so)

@@ -13,6 +13,7 @@ import requests
 from urllib3.response import BaseHTTPResponse
 
 from argosy.contracts.cookie_store import CookieStore
+from argosy.downgrade import is_downgraded
 from argosy.errors import TransferError
 from argosy.pacing import Pacer, Turn
 from argosy.pacing.retry_after import retry_after
@@ -126,6 +127,7 @@ class LeasedAdapter(Adapter):
             lambda: MeasuredLease(self.keeper.lease(url, turn.admit), self.load),
             self.keeper.check,
         )
+        sending.bare = is_downgraded(request)
         token = current.set(sending)
         request.headers.pop("Cookie", None)  # what the requests session may have put there is older
         try:
@@ -146,7 +148,8 @@ class LeasedAdapter(Adapter):
         sending = current.get()
         assert sending is not None and sending.lease is not None  # noqa: S101, PT018 - `send` is under way
         lease = sending.lease
-        lease.settle(resp.headers.getlist("Set-Cookie"), sending.url, resp.headers.get("Date"))
+        cookies = () if sending.bare else resp.headers.getlist("Set-Cookie")
+        lease.settle(cookies, sending.url, resp.headers.get("Date"))
         if not lease.to_end:
             lease.end()
         response = super().build_response(req, resp)

@@ -22,10 +22,13 @@ class Network:
         The certificate authorities to trust; None for the usual ones.
     proxy
         The URL of an HTTP proxy, perhaps with a password in it; None to ask the service itself.
+    allow_downgrade
+        Whether a redirect may lead from https to http.
     """
 
     ca_bundle: Path | None = None
     proxy: Secret | None = None
+    allow_downgrade: bool = False
 
 
 def proxy_of(

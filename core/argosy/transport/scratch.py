@@ -10,6 +10,7 @@ import requests
 from urllib3.response import BaseHTTPResponse
 
 from argosy.cookies import jar
+from argosy.downgrade import is_downgraded
 from argosy.session.login import NewSession
 from argosy.transport.network import Network
 from argosy.transport.sending import Adapter, Reuse
@@ -35,7 +36,9 @@ class _ScratchAdapter(Adapter):
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """Send one request."""
-        header = jar.cookie_header(self.target.cookies, request.url or "", time.time())
+        header = None
+        if not is_downgraded(request):
+            header = jar.cookie_header(self.target.cookies, request.url or "", time.time())
         if header is None:
             request.headers.pop("Cookie", None)
         else:
@@ -44,7 +47,8 @@ class _ScratchAdapter(Adapter):
 
     def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
         """Take the cookies of each hop."""
-        target, headers, now = self.target, resp.headers.getlist("Set-Cookie"), time.time()
+        target, now = self.target, time.time()
+        headers = () if is_downgraded(req) else resp.headers.getlist("Set-Cookie")
         cookies = jar.settle(target.cookies, headers, req.url or "", now, resp.headers.get("Date"))
         target.cookies = jar.within_bounds(cookies, target.login_cookies, now)
         return super().build_response(req, resp)

@@ -70,6 +70,7 @@ class Sending:
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self.url = url
+        self.bare = False  # whether it carries no credentials, whatever the session has for its URL
         self.sent_at = 0.0  # seconds since the epoch
         self.deadline = float("inf")
         self.expired = False
@@ -324,7 +325,7 @@ def _bound(connection: HTTPConnection, headers: Mapping[str, str] | None) -> Map
     if _is_old(connection):  # it waited long for its turn
         _renew(connection)
     sending.check()
-    credentials = lease.credentials(sending.url)
+    credentials = {} if sending.bare else lease.credentials(sending.url)
     ours = {name.lower() for name in credentials}  # what the request brought along under such a name is older
     return {
         **{name: value for name, value in (headers or {}).items() if name.lower() not in ours},

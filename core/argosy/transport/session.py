@@ -18,6 +18,7 @@ from argosy._version import __version__
 from argosy.contracts.auth import ResponseHead
 from argosy.cookies import jar
 from argosy.cookies.matching import Target
+from argosy.downgrade import Downgraded, is_downgraded
 from argosy.errors import Refused
 from argosy.pacing import Pacer
 from argosy.session.header_token import origin_of
@@ -73,6 +74,7 @@ class PlainSession(requests.Session):
         super().__init__()
         self.trust_env = False
         self.verify = True if network.ca_bundle is None else str(network.ca_bundle)
+        self.allow_downgrade = network.allow_downgrade
         if network.proxy is not None:
             self.proxies = dict.fromkeys(("http", "https"), network.proxy.reveal())
         self.max_redirects = MAX_REDIRECTS
@@ -92,12 +94,30 @@ class PlainSession(requests.Session):
         """
         super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]  # the stubs leave it out
         old, new = (Target.of(url or "") for url in (response.request.url, prepared_request.url))
+        if new.scheme == "http" and (old.scheme == "https" or is_downgraded(response.request)):
+            prepared_request.argosy_redirected_by = response  # type: ignore[attr-defined]  # a note for `send`
         if (old.scheme, old.host, old.port) == (new.scheme, new.host, new.port):
             return
         if prepared_request.body is not None:
             raise requests.RequestException("a redirect would have sent the form to another origin")
         for name in [name for name in prepared_request.headers if name.lower() not in _HARMLESS]:
             del prepared_request.headers[name]
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send a request as `requests.Session.send` does.
+
+        Raises
+        ------
+        Downgraded
+            If a redirect led from https to http, and that is not allowed; nothing was sent there.
+        """
+        if is_downgraded(request) and not self.allow_downgrade:
+            raise Downgraded(
+                "a redirect leads from https to http",
+                request=request,
+                response=request.argosy_redirected_by,  # type: ignore[attr-defined]  # the note of `rebuild_auth`
+            )
+        return super().send(request, **kwargs)
 
 
 class _Verdict(Enum):
@@ -194,6 +214,8 @@ class AuthorizedSession(PlainSession):
             # somebody may have logged in between two hops: it is the first one's token that was refused
             stamp: Stamp = first.argosy_stamp  # type: ignore[attr-defined]  # the adapter's note
             if not self._refuses(response):
+                if (downgraded := getattr(response, "argosy_downgraded", None)) is not None:
+                    raise downgraded
                 for hop in (*response.history, response):  # each had a lease of its own
                     self.keeper.accepted(hop.argosy_stamp)  # type: ignore[attr-defined]  # the adapter's note
                 last: Stamp = response.argosy_stamp  # type: ignore[attr-defined]  # as above
@@ -225,6 +247,17 @@ class AuthorizedSession(PlainSession):
     def _send_once(
         self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any
     ) -> requests.Response:
+        """Send, but stop at a redirect from https to http: it is a refusal if it leads to a login page."""
+        try:
+            return self._sent(method, url, *args, **kwargs)
+        except Downgraded as error:
+            response = error.response
+            assert response is not None  # noqa: S101 - the redirect
+            response.url = (error.request and error.request.url) or response.url
+            response.argosy_downgraded = error  # type: ignore[attr-defined]  # a note for `request`
+            return response
+
+    def _sent(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
         """Send as `requests.Session.request` does, without merging settings that are not there."""
         plain = not args and kwargs.keys() <= _PLAIN and not kwargs.get("params") and method == "GET"
         if not plain or self.params or self.auth or "@" in str(url):
@@ -290,7 +323,7 @@ class AuthorizedSession(PlainSession):
 
     def _is_good(self, proof: str) -> bool:
         # no HEAD: a login page with status 200 is known by its body alone
-        response = super().request("GET", proof, stream=True, timeout=self._timeout)
+        response = self._send_once("GET", proof, stream=True, timeout=self._timeout)
         try:
             return not self._refuses(response)
         finally:

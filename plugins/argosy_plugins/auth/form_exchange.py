@@ -10,6 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
+from argosy.downgrade import DOWNGRADE_HINT
 from argosy.errors import LoginFailed
 from argosy.html_forms import Form, Page, parse_page
 from argosy.urls import check_url, strip_fragment
@@ -215,6 +216,7 @@ class FormExchange:
                     return _Answer(response.status_code, response.url, _text(response), frozenset(names))
                 status = response.status_code
                 url = strip_fragment(urljoin(response.url, target))
+            self._check_downgrade(response.url, url)
             if secret and status in _REPEATING:
                 self._check_target(url, "The login form is redirected to")
             elif check_url(url) is not None:
@@ -222,6 +224,15 @@ class FormExchange:
             else:
                 method, arguments, secret = "GET", {}, False
         raise LoginFailed(f"The login at {_place(self.url)} is redirected more than {_MAX_REDIRECTS} times.")
+
+    def _check_downgrade(self, url: str, onward: str) -> None:
+        """Refuse to follow a redirect from https to http, unless the configuration allows it."""
+        allowed = getattr(self.http, "allow_downgrade", False)
+        if not allowed and urlsplit(url).scheme == "https" and urlsplit(onward).scheme == "http":
+            raise LoginFailed(
+                f"The login is redirected from https to {_place(onward)}, which is not encrypted; nothing was sent there.",
+                hint=DOWNGRADE_HINT,
+            )
 
     def _judge(self, answer: _Answer, sent: _Sent) -> None:
         wish, missing = self.success, ""
