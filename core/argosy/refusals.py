@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
 from argosy.contracts import ResponseHead
 from argosy.html_forms import Page, parse_start
@@ -90,6 +90,8 @@ _FILE = re.compile(
     re.I,
 )
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
+# a tag, a comment or a declaration, behind a byte order mark and white space
+_MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[a-z!?]", re.I)
 # RFC 6750 section 3.1: about the token itself, or only about what it may have
 _BAD_TOKEN = re.compile(r"\berror\s*=\s*\"?invalid_token\b", re.I)
 _NARROW_TOKEN = re.compile(r"\berror\s*=\s*\"?insufficient_scope\b", re.I)
@@ -157,7 +159,7 @@ class RefusalRules:
         if not 200 <= response.status < 300:  # the page of an error may carry a login form in its header
             return False
         return self._is_login_page(response, parse_start(start)) or (
-            self.html_for_files and _is_html(response) and _wants_no_html(response)
+            self.html_for_files and is_html(response.headers) and _wants_no_html(response)
         )
 
     def _is_login_page(self, response: ResponseHead, page: Page) -> bool:
@@ -182,8 +184,33 @@ class RefusalRules:
         return _LOGIN_PATH.search(parts.path) is not None or _SAML in names or names >= _OPENID
 
 
-def _is_html(response: ResponseHead) -> bool:
-    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower() in _HTML
+def takes_pages(options: Mapping[str, Any]) -> bool:
+    """Return whether the options of an auth plugin say that the service shows files in HTML pages."""
+    refusal = options.get("refusal")
+    return isinstance(refusal, Mapping) and refusal.get("html_for_files") is False
+
+
+def is_html(headers: Mapping[str, str]) -> bool:
+    """Return whether a response says that it brings an HTML page."""
+    return headers.get("Content-Type", "").partition(";")[0].strip().lower() in _HTML
+
+
+def is_page_for_file(url: str, path: str, start: bytes) -> bool:
+    """Return whether an HTML page came for what is to be another kind of file.
+
+    Many services call whatever they send ``text/html``, so the body is looked at as well.
+
+    Parameters
+    ----------
+    url
+        What was asked for. If the last part of its path has a colon, it names a page about a file.
+    path
+        What the file is to be called.
+    start
+        How the body starts.
+    """
+    about = ":" in unquote(urlsplit(url).path).rpartition("/")[2]
+    return not about and _FILE.search(f"/{path}") is not None and _MARKUP.match(start) is not None
 
 
 def _wants_no_html(response: ResponseHead) -> bool:

@@ -16,6 +16,7 @@ from argosy.errors import Refused, TransferError, VerificationError
 from argosy.heads import ResponseRecord
 from argosy.model import Resource, StagedFile
 from argosy.names import safe_part
+from argosy.refusals import is_html, is_page_for_file
 from argosy.run.causes import causes, disk
 from argosy.run.checking import Digests, checked
 from argosy.run.digest_fields import content_digest, content_md5, representation_digest
@@ -27,7 +28,10 @@ from argosy.run.ranges import content_range, strong_date, strong_etag, unsatisfi
 from argosy.run.response import content_length, judge_status
 from argosy.run.served_name import renamed, served_name
 from argosy.run.stop import Stop
-from argosy.transport.body import discard, left_over
+from argosy.transport.body import discard, left_over, peek
+
+#: Bytes of a body that tell whether it is a page.
+START = 512
 
 
 class Get(Protocol):
@@ -175,6 +179,7 @@ class Attempt:
     def _all(self, response: requests.Response) -> _Expected:
         """Make ready for the whole file: at first, and where the server or the file is not what it was."""
         judge_status(response)
+        self._refuse_page(response)
         length, size = content_length(response), self.resource.size
         plain = is_plain(response)
         if plain and length is not None and size is not None and length != size:
@@ -195,6 +200,27 @@ class Attempt:
         provable = bool(self.resource.digests or known.digests)
         self.partial.begin(known, worth=provable or known.validator is not None)
         return _Expected(length, length)
+
+    def _refuse_page(self, response: requests.Response) -> None:
+        """Raise if an HTML page came for a file that is none by its name; a promised size or digest decides instead."""
+        resource = self.resource
+        if (
+            self.limits.pages
+            or resource.digests
+            or resource.size is not None
+            or not is_html(response.headers)
+        ):
+            return
+        path = renamed(resource, self._name(response)).path
+        with causes(resource):
+            start = peek(response, START)
+        if is_page_for_file(resource.url, path, start):
+            raise TransferError(
+                f"An HTML page came instead of the file {path.rpartition('/')[2]!r}.",
+                kind="page",
+                hint="Look at it with a browser: it may ask for a login. If the page is what you want, give the"
+                " resource a path that ends in .html.",
+            )
 
     def _rest(self, response: requests.Response) -> _Expected | None:
         """Make ready for the rest; None where it is not the rest of what is there (RFC 9110 section 15.3.7)."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from argosy.errors import StorageError, TransferError
+from argosy.refusals import takes_pages
 from argosy.run.staging import staged_bytes
 from argosy.run.text import size_text
 
@@ -46,6 +47,8 @@ class Limits:
         The seconds that this average is taken over.
     total
         Seconds in which a body must be whole.
+    pages
+        Whether an HTML page may have the name of another kind of file.
     """
 
     directory: Path
@@ -54,6 +57,7 @@ class Limits:
     low_speed: float = 0.0
     low_speed_time: float = 60.0
     total: float = math.inf
+    pages: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -65,6 +69,7 @@ class Limits:
             settings.low_speed_limit,
             settings.timeout.read,
             settings.timeout.total,
+            pages=takes_pages(settings.auth),
         )
 
     def cap(self, promised: int | None, announced: int | None) -> int:
