@@ -84,7 +84,7 @@ def configuration() -> str:
             "[Plugins](plugins.md) lists the names and the options.\n"
         ),
         (
-            "`argosy config new` prints a file to start from, `argosy config check FILE` says all that is wrong with one, "
+            "`argosy config new` prints a file to start from, `argosy config check FILE` says what is wrong with one, "
             "and `argosy config schema` prints a JSON Schema for an editor.\n"
         ),
         "| key | takes | default |\n|---|---|---|",

@@ -8,6 +8,7 @@ import tomllib
 
 from argosy import errors
 from argosy.events import EventKind
+from argosy.registry import Kind, Registry
 from documents import ROOT
 
 DOCS = ROOT / "docs"
@@ -44,6 +45,18 @@ def test_every_event_is_in_the_table() -> None:
         for kind in re.findall(r"`([a-z]+\.[a-z]+)`", cells[0])
     ]
     assert sorted(said) == sorted(kind.value for kind in EventKind)
+
+
+def test_every_built_in_plugin_is_in_the_tables() -> None:
+    registry = Registry.load()
+    seams = {
+        cells[0]: set(re.findall(r"`([a-z0-9-]+)`", cells[2])) for cells in rows("explanation/design.md")[:7]
+    }
+    assert {kind.words: set(registry.names(kind)) for kind in Kind}.items() <= seams.items()
+    outputs = {
+        name for cells in rows("how-to/choose-an-output.md") for name in re.findall(r"^`([a-z]+)`$", cells[0])
+    }
+    assert outputs == set(registry.names(Kind.OUTPUT))
 
 
 def test_every_extra_is_named_and_each_that_is_named_is_there() -> None:

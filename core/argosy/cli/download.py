@@ -36,7 +36,11 @@ if TYPE_CHECKING:
 @click.option(
     "--force", is_flag=True, help="Download again what is done, and replace files that are in the way."
 )
-@click.option("--strict", is_flag=True, help="Fail where the run would fall back to the serial strategy.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Fail if the run would fall back to the serial strategy or to fewer sessions.",
+)
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a report as JSON.")
 @click.option(
     "--events", metavar="FILE|-", help="Write every event as a line of JSON; - for standard output."
@@ -48,7 +52,7 @@ def download(what: tuple[str, ...], report: Path | None, dry_run: bool, quiet: b
     """Download the items of a configuration, of URLs, or of URLs from standard input (-).
 
     Exit codes: 0 all done; 1 some items failed; 2 usage or configuration; 3 the session is lost; 4 the
-    manifest; 5 local disk or store; 6 busy; 7 a plugin; 130 or 143 interrupted.
+    manifest; 5 local disk or store; 7 a plugin; 129, 130 or 143 interrupted.
     """
     from argosy.registry import Registry
     from argosy.run.runner import Run
