@@ -203,6 +203,8 @@ def opened(
     redactor: Redactor | None = None,
     ask: Callable[[str], str] | None = None,
     ask_now: Callable[[str], str] | None = None,
+    *,
+    attended: bool = False,
 ) -> Iterator[Environment]:
     """Open what a configuration needs to log in; its notices are told."""
 
@@ -210,7 +212,9 @@ def opened(
         if kind is EventKind.RUN_NOTICE:
             tell(str(data["message"]))
 
-    environment = Environment(settings, registry, emit, Stop(), redactor or Redactor(), ask, ask_now=ask_now)
+    environment = Environment(
+        settings, registry, emit, Stop(), redactor or Redactor(), ask, ask_now=ask_now, attended=attended
+    )
     try:
         yield environment
     finally:

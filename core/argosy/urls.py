@@ -147,6 +147,8 @@ def _hide(found: re.Match[str]) -> str:
 def is_secret(name: str) -> bool:
     """Return whether the name of a parameter, or of a header field, looks like a credential's."""
     words = [word.lower() for word in _WORDS.findall(unquote(name))]
+    if words == ["user", "code"]:
+        return False  # a device's (RFC 8628 section 3.3.1): it is there to be shown
     return any(word in _SECRET_WORDS or word.endswith(_SECRET_ENDINGS) for word in words)
 
 

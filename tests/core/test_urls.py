@@ -72,6 +72,7 @@ def test_a_url_that_cannot_be_downloaded_is_refused(url: str, problem: str) -> N
             "https://h/?X-Amz-Signature=***&keyword=k&apiKey=***&zip=4",
         ),
         ("https://h/?%74oken=5;code=6", "https://h/?%74oken=***;code=***"),
+        ("https://h/device?user_code=WDJB-MJHT&code=6", "https://h/device?user_code=WDJB-MJHT&code=***"),
         ("https://h/@user/x=1?id=7", "https://h/@user/x=1?id=7"),
     ],
 )

@@ -31,7 +31,7 @@ def login(config: str, forget: bool, plugin_files: tuple[Path, ...], excluded: t
 
     registry = Registry.load(excluded, plugin_files)
     settings = load(config, registry)
-    with opened(settings, registry, tell, redactor(), ask(), _ask_now()) as environment:
+    with opened(settings, registry, tell, redactor(), ask(), _ask_now(), attended=True) as environment:
         problems = []
         for name, problem in log_in(environment, forget=forget):
             if problem is None:

@@ -32,6 +32,9 @@ class PluginContext:
         Told every secret that is resolved, so that it can be redacted.
     notice
         Tells the person something.
+    attended
+        Whether a person is logging in right now and reads what `notice` says, even if there is no terminal to
+        answer questions on: in ``argosy login``.
     """
 
     base: Path = field(default_factory=Path.cwd)
@@ -40,6 +43,7 @@ class PluginContext:
     on_secret: Callable[[str], None] = lambda value: None
     notice: Callable[[str], None] = lambda message: None
     ask_now: Callable[[str], str] | None = None
+    attended: bool = False
 
     def path(self, value: str) -> Path:
         """Return a path of the configuration, absolute, with ``~`` expanded."""

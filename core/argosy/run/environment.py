@@ -49,6 +49,8 @@ class Environment:
         In a worker process, what the run's own has found out about the sessions, and what asks it before a login.
     ask_now
         Asks the person while a login waits for the answer, or None.
+    attended
+        Whether a person is logging in right now.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Environment:
         share: Share | None = None,
         allowance: Allowance | None = None,
         ask_now: Callable[[str], str] | None = None,
+        attended: bool = False,
     ) -> None:
         self.settings = settings
         self.stop = stop
@@ -76,7 +79,7 @@ class Environment:
         self._emit = emit
         self._local = threading.local()
         self.context = PluginContext(
-            settings.base, settings.directory, ask, redactor.add, self.notice, ask_now
+            settings.base, settings.directory, ask, redactor.add, self.notice, ask_now, attended
         )
         self.shelf = shelf_of(
             settings,

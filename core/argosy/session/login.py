@@ -197,7 +197,7 @@ class PluginLogin:
     def __init__(self, auth: Auth, open_session: Callable[[], NewSession], timeout: float = 0.0) -> None:
         self._auth = auth
         self._open = open_session
-        self._timeout = timeout if auth.context.ask_now is None else 0.0
+        self._timeout = 0.0 if auth.context.attended else timeout
 
     def log_in(self, record: SessionRecord) -> Granted:
         """Log in."""

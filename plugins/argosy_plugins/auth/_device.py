@@ -11,7 +11,7 @@ import requests
 from requests.auth import AuthBase
 
 from argosy.errors import LoginFailed
-from argosy.urls import check_url
+from argosy.urls import check_url, redact_url
 from argosy_plugins.auth._expiry import lifetime
 from argosy_plugins.auth._token_endpoint import post, refusal_of, token_of
 
@@ -31,13 +31,15 @@ class DeviceCode:
     url: str
     expires_in: float
     interval: float
+    complete_url: str | None = None  # with the code in it (RFC 8628 section 3.3.1)
 
     @property
     def invitation(self) -> str:
-        """What the person is told."""
-        return (
-            f"To log in, open {self.url} in a browser and enter the code {self.user_code} (waiting for that)."
-        )
+        """What the person is told; the code in any case, to compare it with what the browser shows."""
+        enter = f"open {self.url} in a browser and enter the code {self.user_code} (waiting for that)."
+        if self.complete_url is None:
+            return f"To log in, {enter}"
+        return f"To log in, open {self.complete_url} in a browser and confirm the code {self.user_code}; or {enter}"
 
 
 def begin(http: requests.Session, url: str, form: Mapping[str, str], auth: AuthBase | None) -> DeviceCode:
@@ -60,12 +62,18 @@ def begin(http: requests.Session, url: str, form: Mapping[str, str], auth: AuthB
             str(found.get("verification_uri") or found["verification_url"]),
             lifetime(found.get("expires_in")) or LIFETIME,
             lifetime(found.get("interval")) or INTERVAL,
+            _shown(found.get("verification_uri_complete")),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise LoginFailed("The authorization server gave no device code that can be read.") from None
     if not code.user_code.isprintable() or check_url(code.url) is not None:
         raise LoginFailed("The authorization server gave a device code that cannot be shown.")
     return code
+
+
+def _shown(url: object) -> str | None:
+    """Return a URL that a person can open; None if it is none, or if what it says would be hidden when it is shown."""
+    return url if isinstance(url, str) and check_url(url) is None and redact_url(url) == url else None
 
 
 def wait(

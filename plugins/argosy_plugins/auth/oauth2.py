@@ -126,7 +126,7 @@ class OAuth2Auth(Auth):
     def can_login(self) -> bool:
         """Whether a new session can be had: not with a refresh token, and with a code only where somebody enters it."""
         if self._grant == "device_code":
-            return self.context.ask is not None
+            return self._somebody_reads
         return self._grant == "client_credentials"
 
     def login(self, session: LoginSession) -> None:
@@ -205,6 +205,11 @@ class OAuth2Auth(Auth):
     # -- how it is done
 
     @property
+    def _somebody_reads(self) -> bool:
+        """Whether somebody reads which code to enter; no terminal is needed for that, as nothing is typed here."""
+        return self.context.attended or self.context.ask is not None
+
+    @property
     def _scope(self) -> str | None:
         scope: str | None = self.options.get("scope")
         return scope
@@ -240,10 +245,10 @@ class OAuth2Auth(Auth):
                 "The authorization server offers no device code.",
                 hint="Choose another grant for the auth oauth2.",
             )
-        if self.context.ask is None:
+        if not self._somebody_reads:
             raise LoginFailed(
-                "A code is to be entered in a browser, but nobody can be asked here.",
-                hint="Log in in a terminal: argosy login CONFIG",
+                "A code must be entered in a browser, and nobody may be here to do that.",
+                hint="Log in first: argosy login CONFIG",
             )
         form = {**self._extra, **self._client.form, "client_id": self._client.id}
         if self._scope is not None:
