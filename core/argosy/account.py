@@ -20,8 +20,9 @@ from argosy.registry import Registry
 from argosy.run.environment import Environment
 from argosy.run.stop import Stop
 from argosy.session.auto import in_force
-from argosy.session.policy import Discipline
+from argosy.session.policy import Discipline, Policy
 from argosy.session.record import SessionRecord, Status
+from argosy.session.tokens import Tokens
 
 if TYPE_CHECKING:
     from argosy.config import Settings
@@ -280,9 +281,13 @@ def stored(
 def _info(record: SessionRecord, settings: Settings) -> SessionInfo:
     holder = record.holder if record.status is Status.IN_FLIGHT else None
     lease, reason = in_force(
-        Discipline(settings.lease),
-        record.learned,
-        by_header=bool(record.headers) and not settings.token_cookies,
+        Policy(
+            Discipline(settings.lease),
+            renewable=record.renewable,
+            tokens=Tokens.named(settings.token_cookies),
+            signer=record.signer,
+        ),
+        record,
     )
     return SessionInfo(
         name=record.session,

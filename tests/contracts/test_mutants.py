@@ -119,6 +119,11 @@ LEASES = {
         ("keepers.WipesAfterAFailedLogin", "login_that_fails", "must keep the old record"),
         ("keepers.LogsInForEver", "bounded", "DID NOT RAISE.*SessionLost"),
     ],
+    "what says who asks": [
+        ("keepers.TrustsAHeader", "header_beside", "must be sent under a lease of its own"),
+        ("keepers.DoesNotWaitForTheFirstAnswer", "one_by_one", "the second request to wait"),
+        ("keepers.SendsWhatHasExpired", "has_expired", "a request without a token"),
+    ],
     "deadline": [("adapters.HasNoDeadline", "headers_that_are_late", "DID NOT RAISE.*RequestException")],
     "compare generations": [("keepers.IsNotFenced", "holder_that_lapsed", "must leave the winner's token")],
     "bind the token last": [

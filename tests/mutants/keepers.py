@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -197,7 +198,7 @@ class DoesNotWait(SessionKeeper):
 class LogsInWithoutAsking(SessionKeeper):
     """Logs in where the person wants to be asked."""
 
-    def _on_doubt(self) -> str:
+    def _on_doubt(self, record: SessionRecord) -> str:
         return "login"
 
 
@@ -339,3 +340,27 @@ class LeavesTheFirstChangeUnsynced(SessionKeeper):
             return super()._exclusive(release)
         finally:
             self.store = real
+
+
+# -- what says who asks
+
+
+class TrustsAHeader(SessionKeeper):
+    """Lets requests overlap as soon as a header field goes along, whatever the cookies beside it."""
+
+    def _overlaps(self, url: str, record: SessionRecord | None = None) -> bool:
+        return bool((record or self._read()).headers) or super()._overlaps(url, record)
+
+
+class DoesNotWaitForTheFirstAnswer(SessionKeeper):
+    """Lets everybody send what the service may not accept."""
+
+    def first_in_turn(self) -> Any:
+        return nullcontext()
+
+
+class SendsWhatHasExpired(SessionKeeper):
+    """Looks at no expiry of a cookie."""
+
+    def _is_due(self, record: SessionRecord) -> bool:
+        return record.is_due(time.time())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+import uuid
 from collections import Counter
 from typing import Any
 
@@ -19,12 +21,18 @@ class HttpAuthServer(InThread):
 
     ``/away/SCHEME/N`` leads to the same under another name of this machine, which is another origin. `seen` counts
     ``accepted`` and ``refused`` requests, and those with credentials at the wrong origin (``leaked``); `tokens` are
-    the bearer tokens that are good.
+    the bearer tokens that are good. With `sets_cookie` each answer, a refusal as well, brings another cookie.
+
+    ``/nonce/N`` wants the number of requests that were accepted there before (field ``X-Nonce``), and brings the next
+    one; ``/nonce/away/N`` redirects there, and wants one as well. Old ones count as ``replaced``.
     """
 
     def __init__(self) -> None:
         self.seen: Counter[str] = Counter()
         self.tokens = {TOKEN}
+        self.sets_cookie = False
+        self.nonce = 0
+        self.mutex = threading.Lock()
         super().__init__(_app(self))
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -51,6 +59,18 @@ def _app(server: HttpAuthServer) -> Flask:
     for scheme, auth in {"basic": basic, "digest": digest, "bearer": bearer, "key": key}.items():
         app.add_url_rule(f"/{scheme}/<int:number>", scheme, auth.login_required(answer))
 
+    @app.get("/nonce/<int:number>")
+    @app.get("/nonce/<away>/<int:number>")
+    def nonce(number: int, away: str = "") -> Any:
+        with server.mutex:
+            if request.headers.get("X-Nonce") != str(server.nonce):
+                server.seen["replaced"] += 1
+                return Response(status=401)
+            server.nonce += 1
+            response: Any = redirect(f"/nonce/{number}") if away else answer(number)
+            response.headers["X-Next-Nonce"] = str(server.nonce)
+            return response
+
     @app.get("/away/<scheme>/<int:number>")
     def away(scheme: str, number: int) -> Any:
         return redirect(f"http://localhost:{server.port}/{scheme}/{number}")
@@ -58,6 +78,8 @@ def _app(server: HttpAuthServer) -> Flask:
     @app.after_request
     def count(response: Response) -> Response:
         server.seen["accepted" if response.status_code == 200 else "refused"] += 1
+        if server.sets_cookie:
+            response.set_cookie("visit", str(uuid.uuid4()))
         elsewhere = request.host.startswith("localhost")
         server.seen["leaked"] += elsewhere and bool(
             {"Authorization", "X-Api-Key"} & set(dict(request.headers))

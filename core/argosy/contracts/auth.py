@@ -94,6 +94,10 @@ class Auth(Plugin):
     #: What a person can do where a session cannot be renewed.
     remedy: ClassVar[str] = "Log in again: argosy login CONFIG"
 
+    #: Whether what `signer` adds to a request depends on that request and fixed secrets alone (Basic, an HMAC). Such
+    #: requests may overlap. Otherwise they take turns, as an answer may replace what the next one is signed with.
+    stateless_signer: ClassVar[bool] = False
+
     @property
     def can_login(self) -> bool:
         """Whether `login` can make a *new* session at the service (an imported jar cannot)."""
@@ -158,7 +162,9 @@ class Auth(Plugin):
         """Return what adds to each request something computed of it (Basic, Digest), or None.
 
         It is asked once in each process, and what it returns is used by all threads. What it adds must go to the
-        service's own origins alone: it is called for the URL that was asked for, and not for redirects.
+        service's own origins alone. It is called for each request and for each redirect that stays at its origin,
+        with the session's cookies and header fields on the request. The session is held meanwhile: compute, and send
+        or wait for nothing.
 
         .. versionadded:: 0.1
         """

@@ -27,9 +27,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from argosy.cookies import jar
-from argosy.session.policy import Discipline
+from argosy.session.policy import Discipline, Policy, Signer
 from argosy.session.record import SessionRecord
-from argosy.session.tokens import ALL, NO_COOKIE, Tokens
+from argosy.session.tokens import Tokens
 
 #: Answers in a row without a new token that make a session shared. No number is safe: a service may replace the
 #: token every hour. The switch back is what keeps the session safe; this number only says how often it is needed.
@@ -56,15 +56,21 @@ class Learner:
 
     Parameters
     ----------
-    tokens
-        Which cookies are tokens.
-    counts
-        Whether answers without a new token count. They do where the lease is chosen by watching, and somebody
-        can log in if the choice was wrong.
+    policy
+        Says which cookies are tokens. Answers without a new token count only if the lease is chosen by watching, and
+        the session can begin anew if the choice was wrong.
     """
 
-    tokens: Tokens = ALL
-    counts: bool = False
+    policy: Policy = Policy()
+
+    @property
+    def tokens(self) -> Tokens:
+        """Which cookies are tokens."""
+        return self.policy.tokens
+
+    def over(self, record: SessionRecord, cookies: jar.Jar) -> bool:
+        """Return whether a session has ended because an answer left it without its tokens."""
+        return self.tokens.over(record.cookies, cookies) and self.policy.needs_cookies(record)
 
     def after(self, record: SessionRecord, cookies: jar.Jar, url: str) -> dict[str, Any]:
         """Return what is known after an answer; the same object where that is nothing new.
@@ -79,32 +85,25 @@ class Learner:
             Where the request went: an answer to one that carried no token says nothing.
         """
         learned = record.learned
-        if learned.get("proved") or (cookies is record.cookies and not self._is_counting(learned)):
+        if learned.get("proved") or (cookies is record.cookies and not self._is_counting(record)):
             return learned
         sent = tuple(jar.matching(record.cookies, url, time.time()))
         if not self.tokens.of(sent):
             return learned
         if self.tokens.replaced(sent, record.cookies, cookies):
             return replaces(learned)
-        if not self._is_counting(learned):
+        if not self._is_counting(record):
             return learned
         quiet = _number(learned.get("quiet")) + 1
         known = {"lease": Discipline.SHARED.value, "since": time.time()} if quiet >= QUIET else {}
         return {"quiet": int(quiet), **known}
 
-    def _is_counting(self, learned: Learned) -> bool:
-        return self.counts and "lease" not in learned
+    def _is_counting(self, record: SessionRecord) -> bool:
+        return "lease" not in record.learned and _may_share(self.policy, record)
 
 
 #: Learns of replaced tokens alone.
 UNTAUGHT = Learner()
-
-
-#: Learns nothing: for a session whose tokens stand in header fields, and whose cookies are none.
-BY_HEADER = Learner(NO_COOKIE)
-
-#: Why such a session is shared.
-IN_HEADERS = "its tokens stand in header fields, which no answer replaces"
 
 
 def is_shared(learned: Learned) -> bool:
@@ -134,24 +133,33 @@ def nothing(learned: Learned) -> dict[str, Any]:
     return {}
 
 
-def in_force(
-    asked: Discipline, learned: Learned, *, renewable: bool = True, by_header: bool = False
-) -> tuple[Discipline, str]:
-    """Return the lease that is in force, and why, in words for people.
+def _may_share(policy: Policy, record: SessionRecord) -> bool:
+    """Return whether requests may overlap by what was learned: if that was wrong, the session must not be lost."""
+    return (
+        policy.discipline is Discipline.AUTO
+        and policy.signer is not Signer.STATEFUL
+        and (policy.renewable or not policy.needs_cookies(record))
+    )
 
-    Parameters
-    ----------
-    asked
-        The lease of the configuration.
-    learned
-        What is known of the session's service.
-    renewable
-        Whether somebody can log in again.
-    by_header
-        Whether its tokens stand in header fields alone.
-    """
-    if by_header and asked is Discipline.AUTO:
-        return Discipline.SHARED, IN_HEADERS
+
+def _only_headers(policy: Policy, record: SessionRecord) -> bool:
+    """Return whether nothing that says who asks can be replaced by an answer."""
+    return not (policy.tokens.names or record.cookies or policy.needs_cookies(record))
+
+
+def shares(policy: Policy, record: SessionRecord) -> bool:
+    """Return whether requests on a session may overlap, as configured or as learned."""
+    if policy.discipline is not Discipline.AUTO:
+        return policy.discipline is Discipline.SHARED
+    learned = record.learned
+    if is_exclusive(learned) or not _may_share(policy, record):
+        return False
+    return is_shared(learned) or _only_headers(policy, record)
+
+
+def in_force(policy: Policy, record: SessionRecord) -> tuple[Discipline, str]:
+    """Return the lease that is in force, and why, in words for people."""
+    asked, learned = policy.discipline, record.learned
     seen = time.strftime("%Y-%m-%d %H:%M", time.localtime(_number(learned.get("since"))))
     replacing = f"the service replaces tokens, seen on {seen}"
     if asked is not Discipline.AUTO:
@@ -159,11 +167,15 @@ def in_force(
         return asked, f"as configured, but {replacing}" if but else "as configured"
     if is_exclusive(learned):
         return Discipline.EXCLUSIVE, f"learned: {replacing}"
-    if not renewable:
+    if policy.signer is Signer.STATEFUL:
+        return Discipline.EXCLUSIVE, "what signs the requests may depend on the previous answer"
+    if not _may_share(policy, record):
         return Discipline.EXCLUSIVE, "nobody can log in again from here"
     quiet = int(_number(learned.get("quiet")))
     if is_shared(learned):
         return Discipline.SHARED, f"learned: {quiet} answers in a row replaced no token"
+    if _only_headers(policy, record):
+        return Discipline.SHARED, "its credentials are in header fields, which no answer replaces"
     if quiet:
         return (
             Discipline.EXCLUSIVE,

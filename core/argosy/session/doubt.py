@@ -8,6 +8,9 @@ from argosy.contracts.cookie_store import Scope
 from argosy.session.identity import boot_id
 from argosy.session.record import SessionRecord, Status
 
+#: What the mark of a refresh or a logout has before the thread's name: what was sent may be more than cookies.
+RENEWAL = "argosy renewal: "
+
 #: What the mark of a move to another store has in place of a thread's name, followed by the status before.
 MOVE = "argosy session copy: "
 
@@ -15,6 +18,11 @@ MOVE = "argosy session copy: "
 def is_moving(record: SessionRecord) -> bool:
     """Return whether a move to another store was under way; that sends nothing, so the token is as good as before."""
     return record.holder is not None and record.holder.thread.startswith(MOVE)
+
+
+def is_about_a_request(record: SessionRecord) -> bool:
+    """Return whether only a request can have been under way: no refresh, no logout, no move to another store."""
+    return record.holder is None or not record.holder.thread.startswith((RENEWAL, MOVE))
 
 
 def in_doubt(record: SessionRecord, scope: Scope) -> bool:

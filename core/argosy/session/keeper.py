@@ -6,19 +6,20 @@ whichever cookie store is used. One keeper serves all threads of a process; keep
 
 from __future__ import annotations
 
+import contextlib
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from argosy.contracts.cookie_store import CookieStore, Release
 from argosy.cookies import jar
 from argosy.errors import GenerationMoved
 from argosy.session import auto, lost
 from argosy.session.allowance import Allowance
+from argosy.session.header_token import header_fields
 from argosy.session.lease import ExclusiveLease, Lease, SharedLease, Stamp
 from argosy.session.lessons import Lessons
 from argosy.session.login import Authority, LogIn
-from argosy.session.policy import Discipline, Policy, Watch
+from argosy.session.policy import Discipline, Policy, Signer, Watch
 from argosy.session.record import SessionRecord, Status
 from argosy.session.renewal import Renewal
 
@@ -60,11 +61,14 @@ class SessionKeeper(Renewal):
         super().__init__(store, session, policy, login, watch, allowance, may_renew)
         self.refusals = 0
         self.pause: Callable[[float], None] = lambda seconds: self._watch.pause(seconds)
-        self._lessons = Lessons(store, session, policy, renewable=self._can_renew, notice=watch.notice)
+        self._lessons = Lessons(store, session, self.policy, notice=watch.notice)
         self._mutex = threading.Lock()
         self._fruitless = 0
         self._renewal: Callable[[SessionRecord], None] | None = None  # what a refusal has called for
-        self._proved = 0  # the newest login that a request was accepted after, as far as this process knows
+        self._progressed = (
+            0  # the newest login that a request was accepted after, as far as this process knows
+        )
+        self._first = threading.RLock()
 
     def lease(self, url: str, admit: Callable[[], float] = lambda: 0.0) -> Lease:
         """Return a lease for one request, once it is this sender's turn.
@@ -116,6 +120,22 @@ class SessionKeeper(Renewal):
         """
         self._watch.check()
 
+    @contextlib.contextmanager
+    def first_in_turn(self) -> Iterator[None]:
+        """Let one request at a time go, up to the verdict on its answer, until the service has accepted one.
+
+        A wrong password or a dead session is then sent once, and not by every worker.
+        """
+        with contextlib.ExitStack() as turn:
+            if not self._proved:
+                if not self._first.acquire(blocking=False):
+                    self._watch.waiting("lease")
+                    self._first.acquire()
+                turn.callback(self._first.release)
+                if self._proved:
+                    turn.close()
+            yield
+
     def ensure(self) -> None:
         """Log in where there is no session yet, so that a wrong password is found before the first request."""
         self._holding(self._make_sure)
@@ -125,6 +145,10 @@ class SessionKeeper(Renewal):
             self._watch.secret(cookie.value)  # a run that sends nothing may have plugins that read it
         for value in record.credentials.values():
             self._watch.secret(value)
+        policy = self.policy
+        if record.is_usable and (record.renewable, record.signer) != (policy.renewable, policy.signer):
+            self._write(record, renewable=policy.renewable, signer=policy.signer)
+            record = self._read()
         if self._doubt_left(record) <= 0:
             self._usable(record)
         # else the first lease waits, and the session is not held meanwhile
@@ -144,7 +168,7 @@ class SessionKeeper(Renewal):
             self._lost = None
             self._log_in(record, reason, forget=forget)
             record = self._read()
-            if record.is_due(time.time()):  # what was imported is to be exchanged before it is used
+            if self._is_due(record):  # what was imported is to be exchanged before it is used
                 self._before_it_expires(record)
 
         self._holding(again)
@@ -186,9 +210,11 @@ class SessionKeeper(Renewal):
         if self._fruitless:
             with self._mutex:
                 self._fruitless = 0
-        if stamp.logins > self._proved:
-            self._proved = stamp.logins
+        if stamp.logins > self._progressed:
+            self._progressed = stamp.logins
             self._allowance.progressed(self.session)
+        if not self._proved:
+            self._prove(stamp.issue, proved=True)
         if stamp.taught is not None:
             self._lessons.accepted(stamp)
 
@@ -213,13 +239,14 @@ class SessionKeeper(Renewal):
         LoginFailed
             If the login was not accepted.
         """
+        self._prove(stamp.issue, proved=False)
         if not again:
             self._lessons.wait(stamp)
 
         def renew(record: SessionRecord) -> None:
             if record.issue != stamp.issue:
                 return
-            if not again and not self._goes_by_header(record) and self._lessons.moved(stamp, record):
+            if not again and self._lessons.moved(stamp, record):
                 return
             reason = "the service refused the session"
             if record.is_usable and self._can_refresh(record):
@@ -287,13 +314,7 @@ class SessionKeeper(Renewal):
 
     def in_force(self) -> tuple[Discipline, str]:
         """Return the lease that is in force now, and why, in words for people."""
-        record = self._read()
-        return auto.in_force(
-            self.policy.discipline,
-            record.learned,
-            renewable=self._can_renew,
-            by_header=self._goes_by_header(record),
-        )
+        return auto.in_force(self.policy, self._read())
 
     def sync(self) -> None:
         """Put the session on stable storage at the end of a run, and say so in its record.
@@ -314,24 +335,19 @@ class SessionKeeper(Renewal):
     def _overlaps(self, url: str, record: SessionRecord | None = None) -> bool:
         """Return whether a request may overlap others: its lease is shared, or no token goes with it."""
         record = record or self._read()
-        if self._renewal is not None or self._needs_login(record) or record.is_due(time.time()):
+        if self._renewal is not None or self._needs_login(record) or self._is_due(record):
             return False
-        if self._goes_by_header(record):
-            return record.status is not Status.IN_FLIGHT and not self._in_doubt(record)
-        if self._is_shared(record):
+        if auto.shares(self.policy, record):
             told = self.policy.discipline is Discipline.SHARED
             return not (record.status is Status.IN_FLIGHT if told else self._in_doubt(record))
         tokens = self.policy.tokens.of(record.cookies)
-        return bool(tokens) and not jar.concerns(tokens, url)
+        if self.policy.signer is Signer.STATEFUL or not tokens or jar.concerns(tokens, url):
+            return False
+        # a header token may be under renewal just now
+        return not header_fields(record.headers, url) or not self._in_doubt(record)
 
     def _share(self, record: SessionRecord) -> SharedLease:
-        if self._goes_by_header(record):
-            return SharedLease(self.store, record, on_token=self._watch.secret, learner=auto.BY_HEADER)
         return self._lessons.share(record, self._watch.secret)
-
-    def _is_shared(self, record: SessionRecord) -> bool:
-        told = self.policy.discipline is Discipline.SHARED
-        return told or (self._lessons.chosen and auto.is_shared(record.learned))
 
     def _ready(self, admit: Callable[[], float]) -> float:
         """Make the held session usable; return the seconds to wait first, if any."""
@@ -352,7 +368,7 @@ class SessionKeeper(Renewal):
 
     def _exclusive(self, release: Release) -> Lease:
         record = self._read()
-        if self._goes_by_header(record) or self._is_shared(record):
+        if auto.shares(self.policy, record):
             # it was in doubt, had to be logged in or renewed, or was exclusive when we queued
             release()
             return self._share(record)

@@ -205,7 +205,7 @@ class ExclusiveLease:
             learned = self._learner.after(record, cookies, url)
             if learned is not record.learned:
                 self.stamp = replace(self.stamp, taught=_taught(learned))
-            over = self._learner.tokens.over(record.cookies, cookies)
+            over = self._learner.over(record, cookies)
             cookies = _bounded(cookies, record, self._learner)
             news: dict[str, object] = {"cookies": cookies, "learned": learned}
             if self.to_end:
@@ -312,7 +312,7 @@ class SharedLease:
                 changes["cookies"] = cookies
             if learned is not sent.learned and not is_exclusive(newest.learned):
                 changes["learned"] = learned
-            if newest.status is Status.IDLE and tokens.over(newest.cookies, cookies):
+            if newest.status is Status.IDLE and self._learner.over(newest, cookies):
                 changes["status"] = Status.DEAD
             if not changes:
                 break

@@ -22,8 +22,6 @@ class Lessons:
         Where they are kept.
     policy
         Which lease was asked for, and which cookies are tokens.
-    renewable
-        Whether somebody can log in again.
     notice
         Called with a message for the person where the lease has changed.
     """
@@ -34,12 +32,10 @@ class Lessons:
         session: str,
         policy: Policy,
         *,
-        renewable: bool,
         notice: Callable[[str], None],
     ) -> None:
-        #: Whether the lease is chosen by what was learned.
-        self.chosen = renewable and policy.discipline is Discipline.AUTO
-        self.learner = auto.Learner(policy.tokens, counts=self.chosen)
+        self._chosen = policy.discipline is Discipline.AUTO
+        self.learner = auto.Learner(policy)
         self.overlap = Overlap()
         self._store = store
         self._session = session
@@ -49,7 +45,7 @@ class Lessons:
     def share(self, record: SessionRecord, on_token: Callable[[str], None]) -> SharedLease:
         """Return a lease that others overlap."""
         lease = SharedLease(self._store, record, on_token=on_token, learner=self.learner)
-        return self.overlap.begin(lease) if self.chosen and auto.is_shared(record.learned) else lease
+        return self.overlap.begin(lease) if self._chosen and auto.is_shared(record.learned) else lease
 
     def accepted(self, stamp: Stamp) -> None:
         """Take what an answer taught for true: the service accepted its request."""
@@ -59,17 +55,19 @@ class Lessons:
             proved = self._teach(
                 lambda known: known.get("proved"), lambda known: auto.replaces(known, proved=True)
             )
-            if proved and self.chosen and not stamp.exclusive:
+            if proved and self._chosen and not stamp.exclusive:
                 self._notice(auto.EXCLUSIVE_NOW.format(self._session))
 
     def wait(self, stamp: Stamp) -> None:
         """Wait, after a refusal, for the answers under way that may bring a newer token than this request had."""
-        if self.chosen and not stamp.exclusive:
+        if self._chosen and not stamp.exclusive:
             self.overlap.wait(lambda lease: self._tokens.same(lease.stamp.cookies, stamp.cookies))
 
     def moved(self, stamp: Stamp, record: SessionRecord) -> bool:
         """Return whether there is a newer token than the one that was refused, and learn from that."""
         if stamp.exclusive or self._tokens.same(record.cookies, stamp.cookies):
+            return False
+        if not self._tokens.of(stamp.cookies):  # a cookie that a refusal brings is no newer token
             return False
         if self._tokens.replaced(stamp.cookies, stamp.cookies, record.cookies):
             self._teach(auto.is_exclusive, auto.replaces)

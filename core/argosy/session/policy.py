@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from argosy.session.tokens import ALL, Tokens
+
+if TYPE_CHECKING:
+    from argosy.session.record import SessionRecord
+
+#: Names of cookies that protect forms: csrftoken (Django), XSRF-TOKEN (Laravel, Angular), _csrf (Express).
+_FORGERY = re.compile("csrf|xsrf", re.I)
+
+
+class Signer(StrEnum):
+    """What computes credentials for each request, beside the session's record."""
+
+    NONE = "none"
+    STATELESS = "stateless"  # no answer replaces what it signs with, so signed requests may overlap
+    STATEFUL = "stateful"  # it may depend on the previous answer, so signed requests take turns
 
 
 class Discipline(StrEnum):
@@ -37,8 +53,8 @@ class Policy:
         Whether a login makes a new session; false for an imported jar, which can be imported only once.
     tokens
         Which cookies are tokens.
-    signed
-        Whether something computed of each request says who asks (Basic, Digest), so that cookies are no tokens.
+    signer
+        What else says who asks.
     remedy
         What a person can do where the session cannot be renewed.
     """
@@ -49,8 +65,27 @@ class Policy:
     max_logins: int = 20
     renewable: bool = True
     tokens: Tokens = ALL
-    signed: bool = False
+    signer: Signer = Signer.NONE
     remedy: str = "Log in again: argosy login CONFIG"
+
+    def needs_cookies(self, record: SessionRecord) -> bool:
+        """Return whether the session ends with its cookies.
+
+        It does not if the credentials travel with every request anyway: a stateless signer, or a header or signer
+        of a login that set no cookies. Cookies that the service sets later can then be dropped at any time.
+        """
+        if self.signer is Signer.STATELESS:
+            return False
+        return bool(record.login_cookies) or not (record.headers or self.signer is Signer.STATEFUL)
+
+    def is_over(self, record: SessionRecord, now: float) -> bool:
+        """Return whether the session has expired because its cookies have (`now`: seconds since the epoch).
+
+        Cookies against request forgery do not count: they often outlive the session, and say nothing about who asks.
+        """
+        tokens = self.tokens.of(record.cookies)
+        tokens = tuple(cookie for cookie in tokens if not _FORGERY.search(cookie.name)) or tokens
+        return bool(tokens) and all(cookie.expired(now) for cookie in tokens) and self.needs_cookies(record)
 
 
 def _nothing(*_: object) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from argosy.cookies import jar
 from argosy.cookies.cookie import Cookie
 from argosy.session.header_token import HeaderToken
+from argosy.session.policy import Signer
 
 
 class Status(StrEnum):
@@ -81,6 +82,8 @@ class SessionRecord:
         When it was last known to be good at once with all other sessions of its pool, seconds since the epoch.
     learned
         What was learned about the service, for the lease that is chosen by watching.
+    renewable, signer
+        As in the `Policy` of the program that used it last; for whoever has no auth plugin and shows the lease.
     saved
         When it was written, seconds since the epoch.
     boot
@@ -106,6 +109,8 @@ class SessionRecord:
     due: float = 0.0
     together: float = 0.0
     learned: dict[str, Any] = field(default_factory=dict)
+    renewable: bool = True
+    signer: Signer = Signer.NONE
     saved: float = 0.0
     boot: str = ""
     synced: bool = False
@@ -150,6 +155,10 @@ class SessionRecord:
             value["credentials"] = dict(self.credentials)
         if self.refreshes:
             value["refreshes"] = self.refreshes
+        if not self.renewable:
+            value["renewable"] = False
+        if self.signer is not Signer.NONE:
+            value["signer"] = self.signer.value
         if self.expires or self.due:
             value |= {"expires": self.expires, "due": self.due}
         return value
@@ -185,6 +194,8 @@ class SessionRecord:
             due=float(value.get("due", 0.0)),
             together=float(value.get("together", 0.0)),
             learned=dict(value.get("learned", {})),
+            renewable=bool(value.get("renewable", True)),
+            signer=Signer(value.get("signer", "none")),
             saved=float(value["saved"]),
             boot=str(value["boot"]),
             synced=bool(value["synced"]),

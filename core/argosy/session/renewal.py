@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from argosy.contracts.cookie_store import CookieStore, Release
@@ -22,17 +23,8 @@ from argosy.session.allowance import Allowance, LoginAllowance, told
 from argosy.session.identity import this_holder
 from argosy.session.lease import changed, put
 from argosy.session.login import Authority, Granted, LogIn, Simple
-from argosy.session.policy import Discipline, Policy, Watch
+from argosy.session.policy import Policy, Watch
 from argosy.session.record import SessionRecord, Status
-
-
-def goes_by_header(policy: Policy, record: SessionRecord) -> bool:
-    """Return whether a session's tokens stand in header fields alone, where nobody said otherwise."""
-    return (
-        (bool(record.headers) or policy.signed)
-        and policy.discipline is Discipline.AUTO
-        and not policy.tokens.names
-    )
 
 
 class Renewal:
@@ -50,13 +42,17 @@ class Renewal:
     ) -> None:
         self.store = store
         self.session = session
-        self.policy = policy
+        #: What it may do; where there is nobody who logs in, no login makes a new session.
+        self.policy = policy if login is not None else replace(policy, renewable=False)
         self.logins = self.refreshes = 0
         self._login: Authority | None = Simple(login) if callable(login) else login
         self._watch = watch
         self._allowance = allowance or LoginAllowance(policy.max_logins)
         self._may_renew = may_renew
-        self._can_renew = login is not None and policy.renewable
+        self._can_renew = self.policy.renewable
+        #: Whether the service has accepted a request on the newest session (`_issue`) that this process knows.
+        self._proved = False
+        self._issue = (0, 0)
         self._lost: tuple[SessionLost | LoginFailed, tuple[int, int]] | None = None
 
     # -- the record
@@ -104,28 +100,31 @@ class Renewal:
     def _needs_login(self, record: SessionRecord) -> bool:
         return self._login is not None and not record.is_usable
 
-    def _goes_by_header(self, record: SessionRecord) -> bool:
-        """Return whether its tokens stand in header fields: no answer replaces those, and cookies are no tokens then."""
-        return goes_by_header(self.policy, record)
+    def _is_due(self, record: SessionRecord) -> bool:
+        """Return whether the session is to be renewed before it is used."""
+        now = time.time()
+        return record.is_due(now) or self.policy.is_over(record, now)
 
     def _in_doubt(self, record: SessionRecord) -> bool:
-        if self._goes_by_header(record):  # a power loss takes no credential back: see `_refresh`
-            return record.status is Status.IN_FLIGHT
         return doubt.in_doubt(record, self.store.scope)
 
-    def _on_doubt(self) -> str:
-        return self.policy.on_doubt or ("login" if self._can_renew else "ask")
+    def _on_doubt(self, record: SessionRecord) -> str:
+        if self.policy.on_doubt is not None:
+            return self.policy.on_doubt
+        if not self.policy.needs_cookies(record) and doubt.is_about_a_request(record):
+            return "drop"  # only cookies can be in doubt, and the session can do without them
+        return "login" if self._can_renew else "ask"
 
     def _doubt_left(self, record: SessionRecord) -> float:
         """Return the seconds until a session in doubt may be tried, where the policy is to wait."""
-        waits = self._on_doubt() == "wait" and self._in_doubt(record)
+        waits = self._on_doubt(record) == "wait" and self._in_doubt(record)
         return doubt.seconds_left(record, self.policy.doubt_wait) if waits else 0.0
 
     def _asks_the_service(self, record: SessionRecord) -> bool:
         """Return whether it takes a request to make the session usable."""
-        if self._needs_login(record) or record.is_due(time.time()):
+        if self._needs_login(record) or self._is_due(record):
             return True
-        return self._in_doubt(record) and self._on_doubt() == "login"
+        return self._in_doubt(record) and self._on_doubt(record) == "login"
 
     def _usable(self, record: SessionRecord) -> None:
         """Log in where there is no session, or where the policy for one in doubt is to; renew what is about to expire."""
@@ -137,7 +136,7 @@ class Renewal:
         elif self._in_doubt(record):
             self._resolve_doubt(record)
             record = self._read()
-        if record.is_due(time.time()):
+        if self._is_due(record):
             self._before_it_expires(record)
 
     def _come_by(self, record: SessionRecord) -> None:
@@ -150,8 +149,10 @@ class Renewal:
             self._renew(record, "the service ended the session")
 
     def _resolve_doubt(self, record: SessionRecord) -> None:
-        policy = self._on_doubt()
-        if policy == "login":
+        policy = self._on_doubt(record)
+        if policy == "drop":
+            self._write(record, cookies=(), status=Status.IDLE, holder=None)
+        elif policy == "login":
             self._log_in(record, "a request was sent and its answer never came")
         elif policy == "wait":
             self._write(record, status=Status.IDLE, holder=None)
@@ -160,12 +161,12 @@ class Renewal:
             raise lost.in_doubt(record)
 
     def _before_it_expires(self, record: SessionRecord) -> None:
-        reason = "the session expires"
+        reason = "the session expires" if record.due else "the session has expired"
         if self._can_refresh(record):
             self._refresh(record, reason)
         elif self._can_renew:
             self._log_in(record, reason)
-        elif record.expires <= time.time():
+        elif record.expires <= (now := time.time()) or self.policy.is_over(record, now):
             raise self._lose(lost.expired(self.session, self.policy.remedy))
 
     # -- what renews it
@@ -199,6 +200,8 @@ class Renewal:
             login_cookies=tuple(sorted({cookie.name for cookie in granted.cookies})),
             logins=record.logins + 1,
             logged_in=time.time(),
+            renewable=self.policy.renewable,
+            signer=self.policy.signer,
         )
         self.logins += 1
         self._watch.login(reason)
@@ -247,7 +250,9 @@ class Renewal:
 
     def _mark(self, record: SessionRecord) -> SessionRecord:
         """Mark the session, on stable storage: a power loss must not bring back a record without the mark."""
-        marked = changed(record, status=Status.IN_FLIGHT, holder=this_holder())
+        holder = this_holder()
+        holder = replace(holder, thread=doubt.RENEWAL + holder.thread)
+        marked = changed(record, status=Status.IN_FLIGHT, holder=holder)
         put(self.store, marked, record)
         self.store.sync()
         return marked
@@ -289,9 +294,15 @@ class Renewal:
             holder=None,
             **counts,
         )
+        self._prove(self._read().issue, proved=False)
         if granted.credentials:
             self.store.sync()  # what the record says, before it says that it is there
             self._write(self._read(), synced=True)
+
+    def _prove(self, issue: tuple[int, int], *, proved: bool) -> None:
+        """Remember whether the newest session is known to be good; what is said of an older one is ignored."""
+        if issue >= self._issue:
+            self._issue, self._proved = issue, proved
 
     # -- whether it is lost
 

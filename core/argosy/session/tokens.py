@@ -112,9 +112,6 @@ class Tokens:
 #: Nobody said which cookies are tokens.
 ALL = Tokens()
 
-#: No cookie is a token: a name that no cookie can have (RFC 6265bis section 5.6).
-NO_COOKIE = Tokens(frozenset({"\0"}))
-
 
 def slight(before: Jar, after: Jar, now: float) -> bool:
     """Return whether nothing changed but ends of cookies, and those by little (`now`: seconds since the epoch)."""

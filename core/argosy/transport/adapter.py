@@ -23,7 +23,8 @@ from argosy.session.policy import Discipline, Policy
 from argosy.session.tokens import Tokens
 from argosy.transport.body import Body
 from argosy.transport.load import Load, MeasuredLease
-from argosy.transport.sending import Adapter, NotSent, Reuse, Sending, Watchdog, current
+from argosy.transport.sending import Adapter, NotSent, Reuse, Sending, current
+from argosy.transport.watchdog import Watchdog
 
 #: Connections kept for each host; more workers than that would make new ones all the time.
 POOL_SIZE = 256
@@ -126,6 +127,7 @@ class LeasedAdapter(Adapter):
             url,
             lambda: MeasuredLease(self.keeper.lease(url, turn.admit), self.load),
             self.keeper.check,
+            request,
         )
         sending.bare = is_downgraded(request)
         token = current.set(sending)

@@ -18,13 +18,17 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
+import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidProxyURL
 from urllib3 import ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from argosy.errors import PluginError
 from argosy.session.lease import Lease
+from argosy.transport.signing import signing_of
+from argosy.transport.watchdog import Watchdog
 
 #: Seconds a connection may lie idle before it is made anew. Servers close idle connections after 5 s (Node's
 #: default) or later; a request sent into a connection that is just being closed is in doubt.
@@ -32,9 +36,6 @@ MAX_IDLE = 4.0
 
 #: Answers lost on a connection that had served before, after which a server's connections serve one request each.
 MOST_LOST = 2
-
-#: Seconds after which the thread that watches deadlines ends where there are none.
-IDLE = 60.0
 
 
 class NotSent(Exception):
@@ -59,6 +60,8 @@ class Sending:
         Returns the lease of the request once it is its turn.
     check
         Raises if the request must not be sent any more; called right before its first byte.
+    request
+        What is sent; it says whether an auth plugin signs it.
     """
 
     def __init__(
@@ -67,10 +70,13 @@ class Sending:
         watchdog: Watchdog,
         url: str,
         lend: Callable[[], Lease],
-        check: Callable[[], None] = lambda: None,
+        check: Callable[[], None],
+        request: requests.PreparedRequest,
     ) -> None:
         self.url = url
         self.bare = False  # whether it carries no credentials, whatever the session has for its URL
+        self.request = request
+        self._signing = False  # whether a plugin's signer is at work
         self.sent_at = 0.0  # seconds since the epoch
         self.deadline = float("inf")
         self.expired = False
@@ -116,6 +122,33 @@ class Sending:
         except Exception as error:
             raise NotSent(error) from None
 
+    def fields(self, lease: Lease) -> tuple[Mapping[str, str], requests.PreparedRequest | None]:
+        """Return the header fields that say who asks, and the signed request if there is a signer.
+
+        A signer works under the lease, and loses it if it has not returned by the deadline.
+
+        Raises
+        ------
+        NotSent
+            If the signer fails; nothing was sent.
+        """
+        credentials = {} if self.bare else lease.credentials(self.url)
+        signing = signing_of(self.request)
+        if signing is None or self.bare:
+            return credentials, None
+        self._signing = True
+        self._watchdog.watch(self)
+        try:
+            return signing.sign(self.request, dict(credentials))
+        except PluginError as error:
+            raise NotSent(error) from None
+        finally:
+            with self._mutex:
+                in_time, self._signing = self._signing, False
+            if not in_time:
+                raise NotSent(signing.signer.fault(f"did not return within {self._seconds:g} s"))
+            self._watchdog.forget(self)
+
     def begin(self, sock: socket.socket) -> None:
         """Put the socket that the request goes through under the deadline.
 
@@ -140,8 +173,13 @@ class Sending:
             self._watchdog.forget(self)
 
     def expire(self) -> None:
-        """Cut the connection; a thread that waits on it fails at once."""
+        """Cut the connection; a thread that waits on it fails at once. Or take the lease from a signer."""
         with self._mutex:
+            if self._signing and self.lease is not None:
+                self._signing = False
+                self.lease.unsent()
+                self.lease.end(complete=False)
+                return
             sock, self._sock = self._sock, None
             if sock is None:
                 return
@@ -149,49 +187,6 @@ class Sending:
             with contextlib.suppress(OSError):
                 # the base class's method: ssl's own would drop its state under the reading thread
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-
-class Watchdog:
-    """A thread that expires sendings at their deadline; started with the first."""
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._watched: dict[Sending, None] = {}  # in the order of their coming
-        self._wakes = 0.0  # when the thread looks again
-        self._thread: threading.Thread | None = None
-
-    def watch(self, sending: Sending) -> None:
-        """Expire a sending at its deadline unless it is forgotten by then."""
-        with self._condition:
-            self._watched[sending] = None
-            if self._thread is None:
-                self._wakes = sending.deadline
-                self._thread = threading.Thread(target=self._run, name="argosy-deadline", daemon=True)
-                self._thread.start()
-            elif sending.deadline < self._wakes:
-                self._condition.notify()
-
-    def forget(self, sending: Sending) -> None:
-        """Leave a sending alone."""
-        with self._condition:
-            self._watched.pop(sending, None)
-
-    def _run(self) -> None:
-        while True:
-            with self._condition:
-                now = time.monotonic()
-                late = [sending for sending in self._watched if sending.deadline <= now]
-                for sending in late:
-                    del self._watched[sending]
-                if not late:
-                    idle = not self._watched
-                    self._wakes = min((s.deadline for s in self._watched), default=now + IDLE)
-                    self._condition.wait(self._wakes - now)
-                    if idle and not self._watched:
-                        self._thread = None
-                        return
-            for sending in late:
-                sending.expire()
 
 
 class Reuse:
@@ -310,27 +305,31 @@ class _Response(http.client.HTTPResponse):
         super()._close_conn()  # type: ignore[misc]  # not in the stubs
 
 
-def _bound(connection: HTTPConnection, headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
-    """Return the headers of a request with the newest token: the last thing before it goes out.
+def _bound(
+    connection: HTTPConnection, url: str, body: Any, headers: Mapping[str, str] | None
+) -> tuple[str, Any, Mapping[str, str] | None]:
+    """Return target, body and headers of a request with the newest token: the last thing before it goes out.
 
     The connection is made before, so that nobody waits for a handshake, and for none of what requests and urllib3
     do with a request, while this one holds the session.
     """
     sending = current.get()
     if sending is None:
-        return headers
+        return url, body, headers
     if connection.sock is None:
         connection.connect()
     lease = sending.bind()
     if _is_old(connection):  # it waited long for its turn
         _renew(connection)
+    credentials, signed = sending.fields(lease)
     sending.check()
-    credentials = {} if sending.bare else lease.credentials(sending.url)
     ours = {name.lower() for name in credentials}  # what the request brought along under such a name is older
-    return {
-        **{name: value for name, value in (headers or {}).items() if name.lower() not in ours},
-        **credentials,
-    }
+    fields = {name: value for name, value in (headers or {}).items() if name.lower() not in ours}
+    if signed is not None:  # a signature may be in the query or in the body
+        before, after = sending.request.path_url, signed.path_url
+        url = f"{url.removesuffix(before)}{after}" if before != after else url
+        body = signed.body
+    return url, body, {**fields, **credentials}
 
 
 def _renew(connection: Any) -> None:
@@ -394,9 +393,9 @@ class _PlainConnection(HTTPConnection):
         self.used, self.reused = time.monotonic(), False
 
     def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
-        fields = _bound(self, headers)
+        url, body, headers = _bound(self, url, body, headers)
         self.sent = time.monotonic()
-        super().request(method, url, body, fields, **options)
+        super().request(method, url, body, headers, **options)
 
     def getresponse(self):  # type: ignore[no-untyped-def]  # its type is neither http.client's nor public
         try:

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urldefrag
 
 import requests
-from requests.auth import AuthBase
 from requests.cookies import RequestsCookieJar
 
 from argosy._version import __version__
@@ -30,6 +29,7 @@ from argosy.transport.body import discard, exhaust, peek
 from argosy.transport.load import Load
 from argosy.transport.network import Network
 from argosy.transport.sending import Reuse
+from argosy.transport.signing import PluginSigner, first_signing
 
 #: Bytes of an HTML body that a refusal is looked for in.
 PEEK = 64 * 1024
@@ -175,12 +175,12 @@ class AuthorizedSession(PlainSession):
         doubts: LoginDoubts | None = None,
         on_accepted: Callable[[float, int], None] = lambda sent_at, logins: None,
         network: Network = Network(),
-        signer: AuthBase | None = None,
+        signer: PluginSigner | None = None,
         reuse: Reuse | None = None,
     ) -> None:
         super().__init__(network)
         self.keeper = keeper
-        self.auth = signer
+        self._signer = signer
         self._is_refusal = is_refusal
         connect, headers, read = timeout
         self._timeout = (connect, max(headers, read))  # the adapter's own deadline cuts late headers
@@ -244,6 +244,20 @@ class AuthorizedSession(PlainSession):
             self.keeper.refused(stamp, again=refused_issue == stamp.issue)
             refused_issue = stamp.issue
 
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """Prepare a request as `requests.Session.prepare_request` does, to be signed when it has its lease."""
+        prepared = super().prepare_request(request)
+        if self._signer is not None and request.auth is None:
+            self._signer.attach(prepared)
+        return prepared
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Sign a redirect anew where it stays at the origin."""
+        super().rebuild_auth(prepared_request, response)
+        signing = first_signing(response)
+        if signing is not None and origin_of(prepared_request.url or "") == origin_of(response.url):
+            signing.attach(prepared_request)
+
     def _send_once(
         self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any
     ) -> requests.Response:
@@ -260,7 +274,7 @@ class AuthorizedSession(PlainSession):
     def _sent(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
         """Send as `requests.Session.request` does, without merging settings that are not there."""
         plain = not args and kwargs.keys() <= _PLAIN and not kwargs.get("params") and method == "GET"
-        if not plain or self.params or self.auth or "@" in str(url):
+        if not plain or self.params or "@" in str(url):
             return super().request(method, url, *args, **kwargs)
         request = requests.PreparedRequest()
         request.prepare_method("GET")
@@ -268,6 +282,8 @@ class AuthorizedSession(PlainSession):
         request.prepare_headers(self.headers)
         request._cookies = self.cookies  # type: ignore[attr-defined]  # keeps none; a redirect asks for it
         request.prepare_hooks(self.hooks)
+        if self._signer is not None:
+            self._signer.attach(request)
         return self.send(
             request,
             stream=kwargs["stream"],
@@ -334,7 +350,7 @@ class AuthorizedSession(PlainSession):
     def _nothing_for(self, response: requests.Response) -> Refused | None:
         """Return the error of a request that went where the session has nothing for, nor had its redirects."""
         record = self.keeper.store.read(self.keeper.session)
-        if self.auth is not None or record is None or record.headers or not record.cookies:
+        if self._signer is not None or record is None or record.headers or not record.cookies:
             return None
         # the others of a session that was imported came later: anybody gets those
         ours = tuple(cookie for cookie in record.cookies if cookie.scheme is None) or record.cookies

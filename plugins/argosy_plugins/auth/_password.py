@@ -54,6 +54,7 @@ class PasswordAuth(Auth):
     Nothing of it is kept in the cookie store.
     """
 
+    stateless_signer = True  # a Digest nonce is that of one thread
     options_schema = PASSWORD_SCHEMA
     remedy = "Check the user name and the password with a browser."
 

@@ -32,6 +32,7 @@ class BearerAuth(Auth):
     """
 
     name = "bearer"
+    stateless_signer = True
     summary = "A token from a secret or a command's output, in a header field"
     remedy = "Get a new token, and put it where the configuration says that it is kept."
     options_schema: ClassVar[Mapping[str, Any]] = {

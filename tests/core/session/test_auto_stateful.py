@@ -328,7 +328,7 @@ class TheLastOneWins(SessionKeeper):
 
     def __init__(self, store: CookieStore, session: str, policy: Policy, **options: Any) -> None:
         super().__init__(store, session, policy, **options)
-        self._lessons.learner = auto.Learner(_BlindTokens(), counts=True)
+        self._lessons.learner = auto.Learner(Policy(Discipline.AUTO, tokens=_BlindTokens()))
 
 
 class LogsInAtOnce(SessionKeeper):

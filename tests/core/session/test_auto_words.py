@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from argosy.session.auto import QUIET, in_force
-from argosy.session.policy import Discipline
+from argosy.session.policy import Discipline, Policy
 from argosy.session.record import SessionRecord
 
 URL = "https://library.example/books/1"
@@ -54,7 +54,7 @@ SEEN = 1_700_000_000.0
     ],
 )
 def test_the_lease_in_words(asked: Discipline, learned: dict[str, Any], words: str) -> None:
-    lease, reason = in_force(asked, learned)
+    lease, reason = in_force(Policy(asked), SessionRecord("default", learned=learned))
     assert f"{lease.value} ({reason})".startswith(words)
 
 

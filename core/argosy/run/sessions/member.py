@@ -21,6 +21,7 @@ from argosy.transport.network import Network
 from argosy.transport.scratch import open_session
 from argosy.transport.sending import Reuse
 from argosy.transport.session import AuthorizedSession, LoginDoubts
+from argosy.transport.signing import PluginSigner
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
@@ -100,7 +101,7 @@ class Recruiter:
         allowance: Allowance,
         may_renew: Callable[[SessionRecord], bool],
         on_accepted: Callable[[str, float, int], None],
-        signer: AuthBase | None,
+        signer: PluginSigner | None,
     ) -> None:
         self._signer = signer
         self._timeout = settings.timeout
@@ -156,7 +157,7 @@ class Recruiter:
         return member
 
 
-def signer_of(auth: Auth) -> AuthBase | None:
+def signer_of(auth: Auth) -> PluginSigner | None:
     """Return what an auth plugin adds to each request.
 
     Raises
@@ -172,8 +173,10 @@ def signer_of(auth: Auth) -> AuthBase | None:
             hint="Report it to the plugin's author.",
             plugin=auth.name,
         ) from None
-    if signer is None or isinstance(signer, AuthBase):
-        return signer
+    if signer is None:
+        return None
+    if isinstance(signer, AuthBase):
+        return PluginSigner(signer, auth.name)
     raise PluginError(
         f"The auth plugin {auth.name!r} gave a signer of type {type(signer).__name__}; it should be a "
         "requests.auth.AuthBase, or None.",

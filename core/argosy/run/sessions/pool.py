@@ -28,7 +28,7 @@ from argosy.run.sessions.queues import Queues
 from argosy.run.sessions.rivals import Rivals
 from argosy.session.allowance import Allowance, LoginAllowance
 from argosy.session.keeper import SessionKeeper
-from argosy.session.policy import Discipline, Policy, Watch
+from argosy.session.policy import Discipline, Policy, Signer, Watch
 from argosy.session.record import SessionRecord, Status
 from argosy.session.tokens import Tokens
 from argosy.transport.body import discard
@@ -52,6 +52,12 @@ class Share:
 
     names: tuple[str, ...]
     since: float
+
+
+def _kind_of(auth: Auth, signer: object) -> Signer:
+    if signer is None:
+        return Signer.NONE
+    return Signer.STATELESS if auth.stateless_signer else Signer.STATEFUL
 
 
 class SessionPool:
@@ -108,6 +114,13 @@ class SessionPool:
         self.allowance = allowance or LoginAllowance(settings.max_logins + len(asked) - 1)
         self._rivals = Rivals(store, asked, self._since)
         signer = signer_of(auth)
+        kind = _kind_of(auth, signer)
+        #: A signer whose state an answer may replace serves one request at a time, whatever its session.
+        self._signing: contextlib.AbstractContextManager[object] = (
+            threading.RLock()
+            if kind is Signer.STATEFUL and self.lease is not Discipline.SHARED
+            else contextlib.nullcontext()
+        )
         recruiter = Recruiter(
             settings,
             Policy(
@@ -117,7 +130,7 @@ class SessionPool:
                 settings.max_logins,
                 renewable=auth.can_login,
                 tokens=Tokens.named(settings.token_cookies),
-                signed=signer is not None,
+                signer=kind,
                 remedy=auth.remedy,
             ),
             auth,
@@ -251,7 +264,8 @@ class SessionPool:
         while True:
             member, ticket = self._take(aside)
             try:
-                response = member.session.request(method, url, *args, **kwargs)
+                with member.keeper.first_in_turn(), self._signing:
+                    response = member.session.request(method, url, *args, **kwargs)
             except SessionError as error:
                 aside[member] = error
                 if not self._go_on(aside):

@@ -9,12 +9,18 @@ import pytest
 
 from argosy.contracts.cookie_store import CookieStore, Scope
 from argosy.errors import LoginFailed, SessionInDoubt, SessionLost, StoreError
+from argosy.session.header_token import HeaderToken
 from argosy.session.policy import Discipline
 from argosy.session.record import Holder, Status
 from argosy.testing.contracts.desk import Desk
-from argosy.testing.contracts.service import ELSEWHERE, URL
+from argosy.testing.contracts.service import ELSEWHERE, HOST, URL
 from argosy.testing.contracts.store_suite import LEASE, StoreSuite
 from argosy.testing.contracts.waiting import Thread, wait_until
+
+
+def _pass(keeper: Any) -> bool:
+    with keeper.first_in_turn():
+        return True
 
 
 class LeaseRules(StoreSuite):
@@ -276,6 +282,47 @@ class LeaseRules(StoreSuite):
         desk.fetch(desk.keeper())
         desk.fetch(keeper)
         assert desk.service.logins == 2
+
+    # -- what says who asks
+
+    def test_a_header_beside_the_token_changes_nothing(self, desk: Desk) -> None:
+        """A header field that no answer replaces says nothing about the cookies beside it: they take turns."""
+        keeper = desk.keeper(discipline=Discipline.AUTO)
+        keeper.ensure()
+        header = HeaderToken("X-Requested-With", "XMLHttpRequest", (f"https://{HOST}",))
+        desk.change(headers=(header,))
+        lease = keeper.lease(URL)
+        assert (desk.record().status, desk.is_free()) == (Status.IN_FLIGHT, False), (
+            "a token beside a header field must be sent under a lease of its own"
+        )
+        lease.settle(desk.send(lease) or [], URL, None)
+        lease.end()
+        assert keeper.in_force()[0] is Discipline.EXCLUSIVE
+
+    def test_until_an_answer_was_accepted_requests_go_one_by_one(self, desk: Desk) -> None:
+        """What a service does not accept is sent once, and not by everybody."""
+        keeper = desk.keeper(discipline=Discipline.SHARED)
+        with keeper.first_in_turn():
+            stamp = desk.fetch(keeper)
+            second = Thread(lambda: _pass(keeper))
+            wait_until(
+                lambda: "waiting lease" in desk.told, "the second request to wait for the first answer"
+            )
+            assert second.is_alive(), "a request was sent before the first answer was judged"
+            keeper.accepted(stamp)
+            assert Thread(lambda: _pass(keeper)).result(), "after an accepted answer nobody waits"
+        assert second.result()
+
+    def test_a_session_that_has_expired_is_logged_in_first(self, desk: Desk) -> None:
+        """A session whose cookies have expired is over before anything is sent."""
+        keeper = desk.keeper()
+        desk.fetch(keeper)
+        past = tuple(replace(cookie, expires=1.0) for cookie in desk.record().cookies)
+        desk.change(cookies=past)
+        desk.service.reason = True
+        desk.fetch(keeper)
+        desk.fetch(desk.keeper())
+        assert desk.service.logins == 2, "an expired session must cost one login"
 
     # -- holders that lapsed, and waiting
 

@@ -12,6 +12,7 @@ from argosy.contracts.cookie_store import CookieStore
 from argosy.cookies.cookie import Cookie
 from argosy.errors import GenerationMoved
 from argosy.session.header_token import HeaderToken
+from argosy.session.policy import Signer
 from argosy.session.record import Holder, SessionRecord, Status
 from argosy.testing.contracts.plugin_suite import no_more_files, settled_files
 from argosy.testing.contracts.store_processes import SESSION, StoreRecipe
@@ -45,6 +46,8 @@ def _records() -> dict[str, SessionRecord]:
             refreshes=12,
             expires=1754000000.5,
             due=1753999940.25,
+            renewable=False,
+            signer=Signer.STATELESS,
         ),
         "what was learned": replace(plain, learned={"lease": "exclusive", "calm": 3, "names": ["a", "b"]}),
         "saved and synced": replace(plain, saved=1754000000.5, boot="b00t-id", synced=True),
