@@ -38,6 +38,8 @@ class Resource:
     content_disposition
         Whether the server's name for it takes the place of the last part of its path (RFC 6266); nobody asked
         for that part then.
+    ignore_query
+        Whether the URL's query says nothing of which file it is: a signature that is another one each time.
     """
 
     url: str
@@ -45,11 +47,25 @@ class Resource:
     size: int | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     content_disposition: bool = False
+    ignore_query: bool = False
+
+    @property
+    def identity(self) -> str:
+        """What tells it from another resource, whatever its URL is today: a promised digest, or else the URL."""
+        if self.digests:
+            return ":".join(min(self.digests.items()))
+        return self.url.partition("?")[0] if self.ignore_query else self.url
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON value, from which it can be made again by its keys."""
-        value = {"url": self.url, "path": self.path, "size": self.size, "digests": dict(self.digests)}
-        return {**value, "content_disposition": True} if self.content_disposition else value
+        value: dict[str, Any] = {
+            "url": self.url,
+            "path": self.path,
+            "size": self.size,
+            "digests": dict(self.digests),
+        }
+        value.update({name: True for name in ("content_disposition", "ignore_query") if getattr(self, name)})
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +104,11 @@ class Item:
 
     def to_json(self) -> str:
         """Return the item as one canonical JSON text (without its origin)."""
+        return self._text([resource.to_json() for resource in self.resources])
+
+    def _text(self, resources: list[dict[str, Any]]) -> str:
         value: dict[str, Any] = {"id": self.id, "title": self.title, "folder": self.folder}
-        value["resources"] = [resource.to_json() for resource in self.resources]
+        value["resources"] = resources
         value["tags"] = list(self.tags)
         value["metadata"] = dict(self.metadata)
         return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -105,11 +124,18 @@ class Item:
     def fingerprint(self, text: str | None = None) -> str:
         """Return a digest of all that defines the item, to see whether its manifest line changed.
 
+        Another URL is no change where a digest is promised, nor another query where the source says to ignore it.
+
         Parameters
         ----------
         text
             What `to_json` returned, where the caller has it already.
         """
+        if any(resource.identity != resource.url for resource in self.resources):
+            values = [{**resource.to_json(), "url": resource.identity} for resource in self.resources]
+            for value in values:
+                value.pop("ignore_query", None)
+            text = self._text(values)
         data = (self.to_json() if text is None else text).encode("utf-8", "surrogatepass")
         return hashlib.blake2b(data, digest_size=16).hexdigest()
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import argosy
 from argosy.testing import sha256_of
 from voyage import Voyage
 
@@ -200,6 +204,62 @@ def test_urls_that_are_refused(set_sail: SetSail) -> None:
     for text in (done.stdout, done.stderr, given.stdout, given.stderr):
         assert "hunter2" not in text
     assert untouched(voyage)
+
+
+def signed(voyage: Voyage, signature: str) -> None:
+    """Sign the URLs of a manifest, as a service does that gives them out for an hour."""
+    manifest = voyage.root / "books.jsonl"
+    text = re.sub(r"&v=\w+", "", manifest.read_text("utf-8"))
+    manifest.write_text(re.sub(r"(\?size=\d+)", rf"\1&v={signature}", text), "utf-8")
+
+
+def fetched(voyage: Voyage) -> int:
+    """Return how many files were asked for since the last look."""
+    paths = [path for path in voyage.server.stats().requests_by_path if path.startswith("/files/")]
+    voyage.server.reset_stats()
+    return len(paths)
+
+
+@pytest.mark.torture(134)
+@pytest.mark.parametrize(("digests", "ignore_query"), [(True, False), (False, True), (False, False)])
+def test_urls_that_are_signed_anew(set_sail: SetSail, digests: bool, ignore_query: bool) -> None:
+    voyage = set_sail(items=3, size=1000, digests=digests)
+    voyage.config["source"]["ignore_query"] = ignore_query
+    signed(voyage, "monday")
+    ended(voyage.run(), 0)
+    assert fetched(voyage) == 3
+    signed(voyage, "tuesday")
+    ended(voyage.run(), 0)
+    assert (fetched(voyage), voyage.wrong()) == (0 if digests or ignore_query else 3, [])
+    if digests:  # what is missing is fetched by the new URL, and a new digest is another file
+        (voyage.library / voyage.expected[0].name).unlink()
+        ended(voyage.run(), 0)
+        assert (fetched(voyage), voyage.wrong()) == (1, [])
+
+
+@pytest.mark.torture(134)
+def test_what_waits_in_the_queue_gets_the_new_signature(set_sail: SetSail) -> None:
+    voyage = set_sail(items=2, size=1000, digests=True)
+    signed(voyage, "monday")
+    ledger_of(voyage, "pending")
+    signed(voyage, "tuesday")
+    urls: list[str] = []
+    report = argosy.download(voyage.file, lambda e: urls.append(e.data.get("url", "")))
+    assert (report.counts.done, report.error) == (2, None)
+    shown = [url for url in urls if "/files/" in url]
+    assert shown
+    assert all("monday" not in url for url in shown)
+
+
+def ledger_of(voyage: Voyage, state: str) -> None:
+    """Leave the items in a state as a run that was stopped leaves them."""
+    config = {**voyage.config, "auth": {"use": "none"}, "max_retries": 0}
+    stopped = voyage.root / "stopped.json"
+    stopped.write_text(json.dumps(config), "utf-8")
+    voyage.argosy("download", str(stopped), "--quiet")
+    with contextlib.closing(sqlite3.connect(voyage.library / ".argosy" / "ledger.sqlite")) as db:
+        assert db.execute("UPDATE items SET state = ? WHERE item IS NOT NULL", (state,)).rowcount == 2
+        db.commit()
 
 
 @pytest.mark.torture(55)

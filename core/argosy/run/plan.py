@@ -168,11 +168,13 @@ class Plan:
 
     def jobs(self) -> Iterator[Job]:
         """Claim and yield what is to be done, one by one, in the order of the source."""
-        for batch in self._batches("SELECT n, id, item FROM plan WHERE todo IN (1, 2)"):
-            for n, id_, text in batch:
+        for batch in self._batches("SELECT n, id, item, fingerprint FROM plan WHERE todo IN (1, 2)"):
+            for n, id_, text, fingerprint in batch:
                 claimed = self.ledger.claim(id_) if self.fetch else None
                 if claimed is not None:
                     item, row, known = claimed
+                    if row.fingerprint == fingerprint:  # the same, but its URLs may be newer than the queue's
+                        item = Item.from_json(text)
                     yield self._job(item, row, known, None)
                 elif (job := self._more_of_it(n, id_, text)) is not None:
                     yield job

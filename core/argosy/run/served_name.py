@@ -92,10 +92,11 @@ class Names:
     def _settled(self, job: Job, item: Item, file: StagedFile) -> StagedFile:
         resource = file.resource
         owner = hashlib.blake2b(
-            f"{item.id}\n{resource.url}".encode("utf-8", "surrogatepass"), digest_size=16
+            f"{item.id}\n{resource.identity}".encode("utf-8", "surrogatepass"), digest_size=16
         ).hexdigest()
         folder, slash, last = resource.path.rpartition("/")
-        for part in (last, marked(last, resource.url)):
+        url = resource.url.partition("?")[0] if resource.ignore_query else resource.url
+        for part in (last, marked(last, url)):
             path = f"{folder}{slash}{part}"
             name = f"{item.folder}/{path}" if item.folder else path
             if self._claim(name, owner, job):

@@ -256,5 +256,5 @@ def staged_bytes(directory: Path) -> int:
 
 def _mark(resource: Resource) -> str:
     """Return what tells a resource from another: a source may expand its item to other ones the next time."""
-    what = json.dumps([dict(resource.digests) or resource.url, resource.size], sort_keys=True)
+    what = json.dumps([resource.identity, resource.size])
     return hashlib.blake2b(what.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()

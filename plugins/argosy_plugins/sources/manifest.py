@@ -12,7 +12,7 @@ from argosy.hookspecs import hookimpl
 from argosy.model import Item
 from argosy_plugins.sources.manifest_entry import entry_to_item
 from argosy_plugins.sources.manifest_readers import Entry, csv_rows, json_array, json_lines
-from argosy_plugins.sources.reading import CONTENT_DISPOSITION, Problems, can_be_opened, opened, shown_path
+from argosy_plugins.sources.reading import URL_OPTIONS, Problems, can_be_opened, opened, shown_path
 
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv"}
 
@@ -34,7 +34,7 @@ class Manifest(Source):
                 "enum": ["jsonl", "json", "csv"],
                 "description": "Its form; by the file's suffix where it is not said, JSON lines on standard input.",
             },
-            **CONTENT_DISPOSITION,
+            **URL_OPTIONS,
         },
         "required": ["path"],
     }
@@ -60,6 +60,7 @@ class Manifest(Source):
         name = shown_path(path)
         problems = Problems(name, "manifest")
         served: bool = self.options.get("content_disposition", False)
+        ignored: bool = self.options.get("ignore_query", False)
         with opened(path, self.context, "manifest") as stream:
             for where, entry in read(stream, problems):
                 origin = f"{name}:{where}" if isinstance(where, int) else f"{name}: {where}"
@@ -67,7 +68,7 @@ class Manifest(Source):
                 def report(found: str, expected: str, where: int | str = where) -> None:
                     problems.add(where, found, expected)
 
-                item = entry_to_item(entry, origin, report, served=served)
+                item = entry_to_item(entry, origin, report, served=served, ignore_query=ignored)
                 if item is not None:
                     yield item
         problems.raise_if_any()

@@ -32,7 +32,9 @@ _MAX_ID = 1024
 _MAX_SIZE = 2**63 - 1
 
 
-def entry_to_item(entry: object, origin: str, report: Report, *, served: bool = False) -> Item | None:
+def entry_to_item(
+    entry: object, origin: str, report: Report, *, served: bool = False, ignore_query: bool = False
+) -> Item | None:
     """Return the item that one decoded entry describes.
 
     Parameters
@@ -45,6 +47,8 @@ def entry_to_item(entry: object, origin: str, report: Report, *, served: bool = 
         Told each problem of the entry.
     served
         Whether a resource without a path has the name that its server gives it.
+    ignore_query
+        Whether URLs are compared without their queries.
 
     Returns
     -------
@@ -54,7 +58,7 @@ def entry_to_item(entry: object, origin: str, report: Report, *, served: bool = 
     if not isinstance(entry, dict):
         report(f"{_kind(entry)}", 'an object such as {"url": "https://..."}')
         return None
-    check = _Checker(report, served)
+    check = _Checker(report, served, ignore_query)
     if not entry.keys() <= ENTRY_KEYS:
         check.unknown_keys(entry, ENTRY_KEYS)
     resources, folder = _resources(entry, check)
@@ -63,7 +67,7 @@ def entry_to_item(entry: object, origin: str, report: Report, *, served: bool = 
     first = resources[0]
     identifier = entry.get("id")
     if identifier is None:
-        identifier = first.url
+        identifier = first.url.partition("?")[0] if ignore_query else first.url
         title = first.path.rpartition("/")[2]
     else:
         title = identifier
@@ -94,7 +98,7 @@ def _resources(entry: Mapping[str, Any], check: _Checker) -> tuple[tuple[Resourc
         found = "is empty" if listed == [] else f"is {_kind(listed)}"
         check.fault(f'"resources" {found}', 'an array of at least one object with a "url"')
         return (), ""
-    folder = safe_part(identifier or _first_url(listed))
+    folder = safe_part(identifier or _first_url(listed, check))
     made = []
     for number, value in enumerate(listed, 1):
         place = f"resource {number}: "
@@ -108,16 +112,19 @@ def _resources(entry: Mapping[str, Any], check: _Checker) -> tuple[tuple[Resourc
     return tuple(made), folder
 
 
-def _first_url(listed: list[Any]) -> str:
+def _first_url(listed: list[Any], check: _Checker) -> str:
     url = listed[0].get("url") if isinstance(listed[0], dict) else None
-    return strip_fragment(url) if isinstance(url, str) else ""
+    if not isinstance(url, str):
+        return ""
+    return strip_fragment(url).partition("?")[0] if check.ignore_query else strip_fragment(url)
 
 
 class _Checker:
     """Checks the values of one entry, and remembers whether one of them failed."""
 
-    def __init__(self, report: Report, served: bool) -> None:
+    def __init__(self, report: Report, served: bool, ignore_query: bool) -> None:
         self.served = served
+        self.ignore_query = ignore_query
         self._report = report
         self._failed = False
 
@@ -195,7 +202,7 @@ class _Checker:
             if (digest := value.get(key)) is not None:
                 digests[key] = self._digest(key, digest, place)
         served = self.served and value.get("path") is None
-        return Resource(url, path, size, digests, served) if path else None
+        return Resource(url, path, size, digests, served, self.ignore_query) if path else None
 
     def _path(self, value: Mapping[str, Any], url: str, folder: str, place: str) -> str:
         if value.get("path") is None:

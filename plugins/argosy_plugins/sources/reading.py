@@ -16,13 +16,20 @@ from argosy.errors import Problem, SourceError
 MAX_LINE = 10 * 1024 * 1024
 #: How many problems are named at once.
 MAX_PROBLEMS = 20
-#: The option of sources that make names out of URLs.
-CONTENT_DISPOSITION: Mapping[str, Any] = {
+#: The options of sources that are about their URLs.
+URL_OPTIONS: Mapping[str, Any] = {
     "content_disposition": {
         "type": "boolean",
         "default": False,
         "description": "Whether a file that has no name of its own is called what the server calls it, where it does.",
-    }
+    },
+    "ignore_query": {
+        "type": "boolean",
+        "default": False,
+        "description": "Whether to compare URLs without their queries: for signed URLs, whose signature is another one "
+        "each time. A finished file is then not downloaded again because of a new signature. Not needed where a digest "
+        "is promised.",
+    },
 }
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")

@@ -15,7 +15,7 @@ from argosy.model import Item, Resource
 from argosy.names import marked, problem_of, safe_part
 from argosy.urls import check_url, file_name, safe_segment, strip_fragment
 from argosy_plugins.sources.reading import (
-    CONTENT_DISPOSITION,
+    URL_OPTIONS,
     Problems,
     can_be_opened,
     lines,
@@ -27,7 +27,7 @@ _EXPECTED = "one http or https URL a line, without a password in it"
 
 
 class Urls(Source):
-    """Yields one item for each URL, with the URL as its id.
+    """Yields one item for each URL, with the URL (without its query, if that is ignored) as its id.
 
     A URL that stands there twice is kept once. Blank lines, and lines that begin with ``#``, are skipped.
     """
@@ -48,7 +48,7 @@ class Urls(Source):
                 "default": "name",
                 "description": "What a file is called: the last part of its URL's path, or host and full path.",
             },
-            **CONTENT_DISPOSITION,
+            **URL_OPTIONS,
         },
         "anyOf": [{"required": ["urls"]}, {"required": ["file"]}],
     }
@@ -97,11 +97,13 @@ class Urls(Source):
             return
         url = strip_fragment(url)
         if seen.add(url):
-            path = full_path(url) if self.options.get("paths") == "full" else file_name(url)
+            ignored: bool = self.options.get("ignore_query", False)
+            place = url.partition("?")[0] if ignored else url
+            path = full_path(place) if self.options.get("paths") == "full" else file_name(url)
             served: bool = self.options.get("content_disposition", False)
-            resource = Resource(url, path, content_disposition=served)
+            resource = Resource(url, path, content_disposition=served, ignore_query=ignored)
             origin = f"{problems.name}:{where}" if isinstance(where, int) else f"{problems.name}: {where}"
-            yield Item(id=url, title=path.rpartition("/")[2], resources=(resource,), origin=origin)
+            yield Item(id=place, title=path.rpartition("/")[2], resources=(resource,), origin=origin)
 
 
 class _Seen:
