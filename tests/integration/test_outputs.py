@@ -11,6 +11,7 @@ import sqlite3
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -195,11 +196,35 @@ def test_a_later_output_does_not_take_the_place_of_another_one_s_file(set_sail: 
     )
     assert voyage.run("--quiet").returncode == 0
     before = (voyage.library / "item-00001" / "all.zip").read_bytes()
-    for output in (["zip"], ["files", "zip"]):
-        voyage.config["output"] = [{"use": "zip", "layout": "{id}/all"} if o == "zip" else o for o in output]
+    packed = {"use": "zip", "layout": "{id}/all"}
+    outputs: tuple[tuple[list[Any], int, str], ...] = (
+        ([packed], 1, "all.zip exists already"),
+        (["files", packed], 4, "the outputs 'files' and 'zip' want the name 'item-00001/all.zip'"),
+    )
+    for output, code, words in outputs:
+        voyage.config["output"] = output
         for done in (voyage.argosy("output", str(voyage.file)), voyage.run()):
-            assert (done.returncode, "all.zip exists already" in " ".join(done.stderr.split())) == (1, True)
+            assert (done.returncode, words in " ".join(done.stderr.split())) == (code, True), done.stderr
             assert (voyage.library / "item-00001" / "all.zip").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("outputs", "words"),
+    [
+        (["files", {"use": "zip", "layout": "{id}/all"}], "the outputs 'files' and 'zip' want the name"),
+        (["zip", {"use": "zip", "compression": "store"}], "two outputs 'zip' want the name"),
+    ],
+)
+def test_two_outputs_that_want_one_name_are_found_before_the_first_request(
+    set_sail: SetSail, outputs: list[Any], words: str
+) -> None:
+    voyage = set_sail(items=2, size=3000, output=outputs)
+    manifest = voyage.root / "books.jsonl"
+    manifest.write_text(manifest.read_text("utf-8").replace("part-01.bin", "all.zip"), "utf-8")
+    for command in (["--dry-run"], ["--quiet"]):
+        done = voyage.run(*command)
+        assert (done.returncode, words in " ".join(done.stderr.split())) == (4, True), done.stderr
+    assert voyage.server.stats().requests == 0
 
 
 def test_several_outputs_may_want_a_file_under_one_name(set_sail: SetSail) -> None:

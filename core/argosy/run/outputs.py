@@ -109,8 +109,8 @@ class Outputs:
             or not file.output  # of an older argosy
         )
 
-    def names(self, item: Item, wanted: frozenset[str] | None = None) -> Iterator[tuple[str, list[str]]]:
-        """Yield the name of each output, and the names it will ask for, as far as it knows them.
+    def names(self, item: Item, wanted: frozenset[str] | None = None) -> Iterator[tuple[Output, list[str]]]:
+        """Yield each output, and the names it will ask for, as far as it knows them.
 
         Parameters
         ----------
@@ -137,7 +137,7 @@ class Outputs:
                 given: object = name  # a plugin may give anything
                 if not isinstance(given, str):
                     raise _failed(output, f"its names() returned {type(given).__name__} among the names")
-            yield output.name, names
+            yield output, names
 
 
 def _plugin(label: str) -> str:

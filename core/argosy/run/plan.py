@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from argosy.contracts import Output
 from argosy.errors import ConfigError, PluginError, Problem, SourceError
 from argosy.model import Item, Job, Remembered
 from argosy.names import collision_key, problem_of
@@ -246,11 +247,15 @@ class Plan:
         if unsafe:
             return unsafe
         problems: list[Problem] = []
-        asked: set[str] = set()  # by the outputs before: several may want one file under the same name
-        for _, names in self._outputs.names(item):
-            new = [name for name in names if name not in asked]
-            problems += [problem for name in new if (problem := self._add_name(name, where))]
-            asked |= {*new}
+        asked: dict[str, Output] = {}  # by the outputs before
+        for output, names in self._outputs.names(item):
+            for name in names:
+                other = asked.get(name)
+                problem = (
+                    self._add_name(name, where) if other is None else _conflict(name, where, other, output)
+                )
+                problems += [problem] if problem else []
+            asked |= {name: output for name in names if name not in asked}
         return problems
 
     def _add_name(self, name: str, where: str) -> Problem | None:
@@ -325,6 +330,23 @@ class Plan:
         while batch := self._db.execute(f"{query} {glue} n > ? ORDER BY n LIMIT {BATCH}", (last,)).fetchall():
             yield batch
             last = batch[-1][0]
+
+
+def _conflict(name: str, where: str, one: Output, other: Output) -> Problem | None:
+    """Return the problem of two outputs that want one name in one item.
+
+    Several of one plugin may name the same resource, but not if they pack resources: each makes an archive of its own.
+    """
+    if one.name == other.name and type(one).restore is Output.restore:
+        return None
+    who = (
+        f"the outputs {one.name!r} and {other.name!r}"
+        if one.name != other.name
+        else f"two outputs {one.name!r}"
+    )
+    return Problem(
+        where, f"{who} want the name {name!r}", "another layout for one of them, in the configuration"
+    )
 
 
 def _unsafe(name: str, where: str) -> Problem | None:

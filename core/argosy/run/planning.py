@@ -153,7 +153,8 @@ def preview(
         try:
             planned = plan.compare(dry=True)
             for item, lacking in plan.preview():
-                show(Preview(item, lacking is not None, dict(outputs.names(item, lacking))))
+                names = {output.name: names for output, names in outputs.names(item, lacking)}
+                show(Preview(item, lacking is not None, names))
             return planned
         finally:
             plan.close()
