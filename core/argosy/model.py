@@ -58,13 +58,11 @@ class Resource:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON value, from which it can be made again by its keys."""
-        value: dict[str, Any] = {
-            "url": self.url,
-            "path": self.path,
-            "size": self.size,
-            "digests": dict(self.digests),
-        }
-        value.update({name: True for name in ("content_disposition", "ignore_query") if getattr(self, name)})
+        value = {"url": self.url, "path": self.path, "size": self.size, "digests": dict(self.digests)}
+        if self.content_disposition:
+            value["content_disposition"] = True
+        if self.ignore_query:
+            value["ignore_query"] = True
         return value
 
 
@@ -104,11 +102,8 @@ class Item:
 
     def to_json(self) -> str:
         """Return the item as one canonical JSON text (without its origin)."""
-        return self._text([resource.to_json() for resource in self.resources])
-
-    def _text(self, resources: list[dict[str, Any]]) -> str:
         value: dict[str, Any] = {"id": self.id, "title": self.title, "folder": self.folder}
-        value["resources"] = resources
+        value["resources"] = [resource.to_json() for resource in self.resources]
         value["tags"] = list(self.tags)
         value["metadata"] = dict(self.metadata)
         return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -131,13 +126,17 @@ class Item:
         text
             What `to_json` returned, where the caller has it already.
         """
-        if any(resource.identity != resource.url for resource in self.resources):
-            values = [{**resource.to_json(), "url": resource.identity} for resource in self.resources]
-            for value in values:
-                value.pop("ignore_query", None)
-            text = self._text(values)
-        data = (self.to_json() if text is None else text).encode("utf-8", "surrogatepass")
+        text = self.to_json() if text is None else text
+        for resource in self.resources:
+            if resource.digests or resource.ignore_query:
+                # put in its place in the text: another one made of all values takes as long as the first
+                text = text.replace(_quoted(resource.url), _quoted(resource.identity))
+        data = text.encode("utf-8", "surrogatepass")
         return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 class Verification(StrEnum):
