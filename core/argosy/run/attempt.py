@@ -23,12 +23,12 @@ from argosy.run.digest_fields import content_digest, content_md5, representation
 from argosy.run.heads import record_of
 from argosy.run.limits import LOOK_EVERY, Limits
 from argosy.run.partial import Known, Partial
-from argosy.run.pieces import is_plain, pieces
+from argosy.run.pieces import pieces
 from argosy.run.ranges import content_range, strong_date, strong_etag, unsatisfied_length
 from argosy.run.response import content_length, judge_status
 from argosy.run.served_name import renamed, served_name
 from argosy.run.stop import Stop
-from argosy.transport.body import discard, left_over, peek
+from argosy.transport.body import discard, is_plain, left_over, peek
 
 #: Bytes of a body that tell whether it is a page.
 START = 512
@@ -271,7 +271,7 @@ class Attempt:
         cap = self.limits.cap(size, None) if expected.stop is None else expected.stop
         content = Digests(expected.content)
         look = partial.size + LOOK_EVERY
-        for piece in pieces(response, self.limits):
+        for piece in pieces(response, self.stop.check):
             self.stop.check()
             if partial.size + len(piece) > cap:
                 raise self._too_long(cap, announced=expected.stop is not None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,8 +73,6 @@ def causes(resource: Resource) -> Iterator[None]:
         raise TransferError(f"The body broke off: {reason_of(error)}.", kind=kind, retryable=True) from None
     except ValueError:  # urllib.parse, on a Location that is no URL
         raise TransferError("The URL, or one it redirects to, is not valid.", kind="url") from None
-    except zlib.error:
-        raise TransferError("The compressed body is damaged.", kind="cut", retryable=True) from None
 
 
 @contextlib.contextmanager

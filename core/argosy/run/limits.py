@@ -1,8 +1,7 @@
-"""What a run may take at most: bytes of one file, room on the disk, patience with a slow body."""
+"""What a run may take at most: bytes of one file, room on the disk."""
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,12 +40,6 @@ class Limits:
         where the server does not say either.
     disk_reserve
         Bytes that are kept free; None for a hundredth of the disk, at most `MOST_RESERVED`.
-    low_speed
-        Bytes per second that a body must bring on average; 0 for any.
-    low_speed_time
-        The seconds that this average is taken over.
-    total
-        Seconds in which a body must be whole.
     pages
         Whether an HTML page may have the name of another kind of file.
     """
@@ -54,22 +47,13 @@ class Limits:
     directory: Path
     max_size: int | None = None
     disk_reserve: int | None = None
-    low_speed: float = 0.0
-    low_speed_time: float = 60.0
-    total: float = math.inf
     pages: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Return the limits that a configuration sets."""
         return cls(
-            settings.directory,
-            settings.max_size,
-            settings.disk_reserve,
-            settings.low_speed_limit,
-            settings.timeout.read,
-            settings.timeout.total,
-            pages=takes_pages(settings.auth),
+            settings.directory, settings.max_size, settings.disk_reserve, pages=takes_pages(settings.auth)
         )
 
     def cap(self, promised: int | None, announced: int | None) -> int:

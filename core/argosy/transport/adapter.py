@@ -21,7 +21,8 @@ from argosy.reasons import is_unknown_name, reason_of
 from argosy.session.keeper import SessionKeeper
 from argosy.session.policy import Discipline, Policy
 from argosy.session.tokens import Tokens
-from argosy.transport.body import Body
+from argosy.transport.body import Body, drop
+from argosy.transport.bounds import BodyLimits
 from argosy.transport.load import Load, MeasuredLease
 from argosy.transport.sending import Adapter, NotSent, Reuse, Sending, current
 from argosy.transport.watchdog import Watchdog
@@ -54,6 +55,8 @@ class LeasedAdapter(Adapter):
         Told how long each request holds the session.
     reuse
         Says which connections may serve more than one request, where several adapters find that out together.
+    body_limits
+        How long each body may take.
 
     Notes
     -----
@@ -71,6 +74,7 @@ class LeasedAdapter(Adapter):
         pacer: Pacer | None = None,
         load: Load | None = None,
         reuse: Reuse | None = None,
+        body_limits: BodyLimits = BodyLimits(),
     ) -> None:
         if isinstance(store, SessionKeeper):
             self.keeper = store
@@ -80,6 +84,7 @@ class LeasedAdapter(Adapter):
         self.deadline = deadline
         self.pacer = pacer or Pacer()
         self.load = load or Load()
+        self.body_limits = body_limits
         self._watchdog = Watchdog()
         super().__init__(reuse or Reuse(), pool_maxsize=POOL_SIZE, max_retries=0)
 
@@ -116,7 +121,9 @@ class LeasedAdapter(Adapter):
                 self._failed(turn, error)
                 raise
             turn.answered(response.status_code, retry_after(response.status_code, response.headers))
-            return response
+        if response.is_redirect:
+            drop(response)
+        return response
 
     def _send_in(
         self, turn: Turn, url: str, request: requests.PreparedRequest, timeout: Any, *options: Any

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import requests
 import urllib3.exceptions
 
-#: Bytes of an unwanted body that are worth reading to keep the connection.
-SHORT = 64 * 1024
+from argosy.errors import TransferError
+from argosy.transport.bounds import LEASED_SECONDS, UNWANTED, UNWANTED_SECONDS, Expansion, wire_of
+
+#: Bytes that are read, or decompressed, at a time.
+CHUNK = 64 * 1024
+
+#: The content codings that are decoded within bounds.
+_CODINGS = frozenset({"gzip", "x-gzip", "deflate"})
+
+
+def is_plain(response: requests.Response) -> bool:
+    """Return whether the body is not compressed."""
+    return coding_of(response.headers) in ("", "identity")
+
+
+def coding_of(headers: Mapping[str, str]) -> str:
+    """Return the content coding that a response names, in lower case; empty where it names none."""
+    return headers.get("Content-Encoding", "").strip().lower()
 
 
 class Body:
@@ -66,8 +81,12 @@ class Body:
             self._ended(complete=True)
         return data
 
-    def stream(self, amt: int = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:
-        """Yield the body in pieces as `urllib3.HTTPResponse.stream` does."""
+    def stream(self, amt: int = CHUNK, decode_content: bool | None = None) -> Iterator[bytes]:
+        """Yield the body in pieces as `urllib3.HTTPResponse.stream` does; decode gzip and deflate within bounds."""
+        coding = coding_of(self._raw.headers)
+        if decode_content and coding in _CODINGS:
+            yield from inflated(self.stream(amt, False), coding)
+            return
         if self._start:
             start, self._start = self._start, b""
             yield start
@@ -106,19 +125,104 @@ def discard(response: requests.Response) -> None:
     A short body is read, so that its connection can be used again, and that a lease which reaches to the
     last byte ends well: an error that was answered in full leaves nothing in doubt.
     """
+    if (wire := wire_of(response.raw)) is not None:
+        wire.hurry(UNWANTED_SECONDS)
     try:
-        response.raw.read(SHORT, decode_content=False)
-    except (OSError, urllib3.exceptions.HTTPError):
+        response.raw.read(UNWANTED, decode_content=False)
+    except (OSError, urllib3.exceptions.HTTPError, TransferError):
         return  # it broke off, and what follows from that is decided at its close
     finally:
         response.close()
 
 
+def drop(response: requests.Response) -> None:
+    """Take a response's body away before requests reads all of it: nobody wants the body of a redirect."""
+    discard(response)
+    response._content = b""
+    response._content_consumed = True  # type: ignore[attr-defined]  # not in the stubs
+
+
 def exhaust(response: requests.Response) -> None:
-    """Read a body that nobody wants to its end, however long it is: its lease reaches to there."""
-    with contextlib.suppress(OSError, urllib3.exceptions.HTTPError):
-        while response.raw.read(SHORT, decode_content=False):
+    """Read a body that nobody wants to its end, if that comes in time: its lease reaches to there."""
+    if (wire := wire_of(response.raw)) is not None:
+        wire.hurry(LEASED_SECONDS)
+    try:
+        while response.raw.read(CHUNK, decode_content=False):
             pass
+    except (OSError, urllib3.exceptions.HTTPError, TransferError):
+        pass
+
+
+def content_of(response: requests.Response, most: int, *, whole: bool = False) -> bytes:
+    """Return the decoded content of a response that is not a file's.
+
+    Parameters
+    ----------
+    response
+        Made with ``stream=True``, its body unread.
+    most
+        How many bytes to read, at most.
+    whole
+        Whether a larger one is an error, and not cut off.
+
+    Raises
+    ------
+    TransferError
+        If it is too large, or breaks the bounds of a body.
+    requests.RequestException
+        If it breaks off.
+    """
+    content = bytearray()
+    for piece in response.iter_content(CHUNK):
+        content += piece
+        if len(content) > most:
+            if whole:
+                raise TransferError(f"The answer is larger than {most} bytes.", kind="too-large")
+            break
+    return bytes(content[:most])
+
+
+def inflated(raw: Iterable[bytes], coding: str) -> Iterator[bytes]:
+    """Yield the bytes of a compressed body, in pieces that are no larger than usual.
+
+    Parameters
+    ----------
+    raw
+        The compressed bytes.
+    coding
+        The content coding. With gzip, there may be several members one after the other (RFC 1952 section 2.2).
+
+    Raises
+    ------
+    TransferError
+        If the coding is unknown or broken, or the body has no measure.
+    """
+    if coding not in _CODINGS:
+        raise TransferError(f"The server sent the unknown content coding {coding!r}.", kind="coding")
+    many = coding != "deflate"
+    wbits = 47 if many else 15  # 47: gzip or zlib, by the header
+    inflate, bounds = zlib.decompressobj(wbits), Expansion()
+    try:
+        for piece in raw:
+            bounds.came(len(piece))
+            rest = piece
+            while rest:
+                if inflate.eof and many:
+                    inflate = zlib.decompressobj(wbits)
+                elif inflate.eof:
+                    raise TransferError("Something follows the end of the compressed body.", kind="coding")
+                data = inflate.decompress(rest, CHUNK)
+                rest = inflate.unconsumed_tail or inflate.unused_data
+                bounds.made(len(data))
+                if data:
+                    yield data
+        tail = inflate.flush()
+    except zlib.error:
+        raise TransferError("The compressed body is damaged.", kind="cut", retryable=True) from None
+    if tail:
+        yield tail
+    if not inflate.eof:
+        raise TransferError("The compressed body ended too early.", kind="cut", retryable=True)
 
 
 def left_over(response: requests.Response) -> bool:
@@ -141,6 +245,8 @@ def peek(response: requests.Response, size: int) -> bytes:
     bytes
         Decompressed where the server compressed them.
     """
+    if isinstance(response._content, bytes):  # it was read, or dropped
+        return response._content[:size]
     pieces: list[bytes] = []
     missing = size
     while missing > 0:
@@ -151,7 +257,7 @@ def peek(response: requests.Response, size: int) -> bytes:
         missing -= len(piece)
     start = b"".join(pieces)
     response.raw = Body(response.raw, start=start)
-    if response.headers.get("Content-Encoding", "").lower() in ("gzip", "x-gzip"):
+    if coding_of(response.headers) in ("gzip", "x-gzip"):
         try:
             return zlib.decompressobj(31).decompress(start, size)
         except zlib.error:

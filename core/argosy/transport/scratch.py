@@ -12,6 +12,8 @@ from urllib3.response import BaseHTTPResponse
 from argosy.cookies import jar
 from argosy.downgrade import is_downgraded
 from argosy.session.login import NewSession
+from argosy.transport.body import drop
+from argosy.transport.bounds import OF_A_LOGIN, BodyLimits
 from argosy.transport.network import Network
 from argosy.transport.sending import Adapter, Reuse
 from argosy.transport.session import PlainSession
@@ -24,6 +26,7 @@ class _ScratchAdapter(Adapter):
 
     def __init__(self, timeout: tuple[float, float]) -> None:
         self._timeout = timeout
+        self.body_limits = BodyLimits(total=timeout[1], size=OF_A_LOGIN)
         super().__init__(Reuse(allowed=False), max_retries=0)
 
     def send(
@@ -43,7 +46,10 @@ class _ScratchAdapter(Adapter):
             request.headers.pop("Cookie", None)
         else:
             request.headers["Cookie"] = header
-        return super().send(request, stream, timeout or self._timeout, verify, cert, proxies)
+        response = super().send(request, stream, timeout or self._timeout, verify, cert, proxies)
+        if response.is_redirect:
+            drop(response)
+        return response
 
     def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
         """Take the cookies of each hop."""
@@ -60,7 +66,7 @@ def open_session(timeout: tuple[float, float], number: int = 1, network: Network
     Parameters
     ----------
     timeout
-        Seconds to connect, and for each answer.
+        Seconds to connect, for the head of each answer, and for its body.
     number
         Which session it is for, from 1.
     network

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import re
 import socket
 import threading
 import time
@@ -24,9 +23,12 @@ from requests.exceptions import InvalidProxyURL
 from urllib3 import ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.response import BaseHTTPResponse
 
 from argosy.errors import PluginError
 from argosy.session.lease import Lease
+from argosy.transport.body import Body, is_plain
+from argosy.transport.bounds import INTERIM, BodyLimits, Stream, TooMuch, Wire, wire_of
 from argosy.transport.signing import signing_of
 from argosy.transport.watchdog import Watchdog
 
@@ -229,79 +231,44 @@ class Reuse:
 current: ContextVar[Sending | None] = ContextVar("argosy_sending", default=None)
 
 
-#: What `http.client`'s header parser takes for a header; it takes any other line for the end of the headers.
-_HEADER = re.compile(rb"([!-9;-~]+)[ \t]*:")
-
-
-class _HeaderLines:
-    """The stream of a response, whose header lines are made fit for `http.client` as they are read.
-
-    A line that is no header is left out, as it would hide what comes behind it: a token, or the length of the
-    body. And headers that end without their empty line are an error, not the end of the headers: the token
-    may have been in what is missing.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._kept = False  # whether the line before was a header, so that a folded one belongs to it
-        self._over = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def readline(self, limit: int = -1) -> bytes:
-        """Return the next line that is a header, or the empty line that ends them."""
-        while True:
-            line: bytes = self._stream.readline(limit)
-            if self._over or not line.endswith(b"\n"):
-                if not self._over and len(line) < limit:
-                    raise http.client.IncompleteRead(line)
-                return line
-            text = line.rstrip(b"\r\n").replace(b"\r", b" ")
-            if not text:
-                self._over = True
-                return line
-            header = _HEADER.match(text)
-            self._kept = header is not None or (self._kept and text[:1] in b" \t")
-            if header is not None:
-                return header[1] + b":" + text[header.end() :] + b"\r\n"
-            if self._kept:
-                return text + b"\r\n"
-
-
 class _Response(http.client.HTTPResponse):
     """Takes no interim response for the final one, and neither broken nor cut headers for the end of them."""
 
     #: Whether more bytes came than the response has: its length was wrong.
     left_over = False
 
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp: Any = Stream(Wire(self.fp.detach()))
+        self._interim = 0
+
     def _read_status(self) -> tuple[str, int, str]:
         while True:
+            self.fp.begin_headers(False)
             status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # not in the stubs
-            self.fp: Any = _HeaderLines(self.fp)
+            self.fp.begin_headers()
+            self._interim += 100 <= status[1] < 200
+            if self._interim > INTERIM:
+                raise TooMuch(f"the server sent more than {INTERIM} interim answers")
             if not 102 <= status[1] < 200:
                 return status
             http.client.parse_headers(self.fp)  # 103 Early Hints (RFC 8297): the answer is still to come
 
-    def begin(self) -> None:
-        stream = self.fp
-        super().begin()
-        if self.fp is not None:
-            self.fp = stream
-
     def _close_conn(self) -> None:
         """Look, at the body's end, whether that is all; if not, the connection is of no use any more."""
         if self.length == 0:
-            sock: socket.socket = self.fp.raw._sock
-            timeout = sock.gettimeout()
+            wire: Wire = self.fp.wire
+            wire.begin_body(BodyLimits())  # it is whole: nothing can be late any more
+            timeout = wire.sock.gettimeout()
             with contextlib.suppress(OSError):
-                sock.settimeout(0)  # what has not come yet is found when the connection is to be used again
+                # what has not come yet is found when the connection is to be used again
+                wire.sock.settimeout(0)
                 try:
                     self.left_over = bool(self.fp.peek(1))
                 finally:
-                    sock.settimeout(timeout)
+                    wire.sock.settimeout(timeout)
                 if self.left_over:
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+                    socket.socket.shutdown(wire.sock, socket.SHUT_RDWR)
         super()._close_conn()  # type: ignore[misc]  # not in the stubs
 
 
@@ -445,7 +412,7 @@ class _FreshTlsPool(_FreshPool, HTTPSConnectionPool):
 
 
 class Adapter(HTTPAdapter):
-    """A Transport Adapter whose connections know the request that is sent on them.
+    """A Transport Adapter whose connections know the request that is sent on them, and bound what is answered.
 
     Parameters
     ----------
@@ -455,12 +422,24 @@ class Adapter(HTTPAdapter):
         As for `requests.adapters.HTTPAdapter`.
     """
 
+    #: The limits of each body.
+    body_limits = BodyLimits()
+
     def __init__(self, reuse: Reuse, **options: Any) -> None:
         self._pool_classes: dict[str, Any] = {
             "http": partial(_FreshPool, reuse=reuse),
             "https": partial(_FreshTlsPool, reuse=reuse),
         }
         super().__init__(**options)
+
+    def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
+        """Make a response whose body is bounded, whoever reads it."""
+        if (wire := wire_of(resp)) is not None:
+            wire.begin_body(self.body_limits)
+        response = super().build_response(req, resp)
+        if not is_plain(response):
+            response.raw = Body(response.raw)
+        return response
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pools of connections."""

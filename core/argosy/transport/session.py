@@ -25,7 +25,8 @@ from argosy.session.keeper import SessionKeeper
 from argosy.session.lease import Stamp
 from argosy.session.policy import Discipline
 from argosy.transport.adapter import LeasedAdapter
-from argosy.transport.body import discard, exhaust, peek
+from argosy.transport.body import content_of, discard, exhaust, peek
+from argosy.transport.bounds import IN_MEMORY, BodyLimits
 from argosy.transport.load import Load
 from argosy.transport.network import Network
 from argosy.transport.sending import Reuse
@@ -162,6 +163,8 @@ class AuthorizedSession(PlainSession):
         Adds something to each request that is computed of it.
     reuse
         Says which connections may serve more than one request; shared by the sessions of one process.
+    body_limits
+        How long each body may take.
     """
 
     def __init__(
@@ -177,6 +180,7 @@ class AuthorizedSession(PlainSession):
         network: Network = Network(),
         signer: PluginSigner | None = None,
         reuse: Reuse | None = None,
+        body_limits: BodyLimits = BodyLimits(),
     ) -> None:
         super().__init__(network)
         self.keeper = keeper
@@ -190,7 +194,9 @@ class AuthorizedSession(PlainSession):
         self._asking = threading.Lock()
         self._doubts = doubts or LoginDoubts()
         self._on_accepted = on_accepted
-        adapter = LeasedAdapter(keeper, deadline=headers, pacer=pacer, load=load, reuse=reuse)
+        adapter = LeasedAdapter(
+            keeper, deadline=headers, pacer=pacer, load=load, reuse=reuse, body_limits=body_limits
+        )
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
@@ -223,7 +229,8 @@ class AuthorizedSession(PlainSession):
                 self._proof = response.url if response.ok else self._proof
                 self._accepted_issue = last.issue
                 if not stream:
-                    response.content  # noqa: B018 - reads the body, as requests does
+                    response._content = content_of(response, IN_MEMORY, whole=True)
+                    response._content_consumed = True  # type: ignore[attr-defined]  # not in the stubs
                 return response
             discard(response)
             if (error := self._nothing_for(response)) is not None:

@@ -13,6 +13,7 @@ from argosy.contracts import PluginContext
 from argosy.cookies.matching import Target
 from argosy.errors import ConfigError
 from argosy.session.header_token import origin_of
+from argosy.transport.body import drop
 from argosy.urls import check_url
 
 #: The JSON Schema of the option ``origins``.
@@ -102,5 +103,7 @@ class DigestSigner(HTTPDigestAuth):
         """Send the request again with the answer to its challenge."""
         if origin_of(r.request.url or "") not in self._origins:
             return r
+        if 400 <= r.status_code < 500 and "digest" in r.headers.get("WWW-Authenticate", "").lower():
+            drop(r)  # requests would read all of it
         answered: requests.Response = super().handle_401(r, **kwargs)  # type: ignore[no-untyped-call]  # as above
         return answered

@@ -14,6 +14,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from argosy.cookies.matching import Target
 from argosy.errors import ArgosyError, ConfigError, LoginFailed, RefreshRefused, TransferError
 from argosy.secrets import Secret
+from argosy.transport.body import content_of
 from argosy.urls import check_url
 
 #: An answer larger than this is none of an authorization server, in bytes.
@@ -130,8 +131,7 @@ def post(
         allow_redirects=False,
     )
     with response:
-        body = response.raw.read(MAX_ANSWER, decode_content=False)
-    response._content = body  # what `requests` does, but for the bound
+        response._content = content_of(response, MAX_ANSWER)
     return response
 
 
@@ -200,7 +200,7 @@ def _odd(response: requests.Response) -> TransferError:
 
 
 def _json(response: requests.Response) -> Mapping[str, Any] | None:
-    body = response._content if isinstance(response._content, bytes) else response.raw.read(MAX_ANSWER)
+    body = response._content if isinstance(response._content, bytes) else content_of(response, MAX_ANSWER)
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):

@@ -13,6 +13,7 @@ import requests
 from argosy.downgrade import DOWNGRADE_HINT
 from argosy.errors import LoginFailed
 from argosy.html_forms import Form, Page, parse_page
+from argosy.transport.body import content_of
 from argosy.urls import check_url, strip_fragment
 from argosy_plugins.auth._codes import Field
 
@@ -289,11 +290,7 @@ def _is_sent_on(form: Form) -> bool:
 
 
 def _text(response: requests.Response) -> str:
-    raw = b""
-    for chunk in response.iter_content(64 * 1024):
-        raw += chunk
-        if len(raw) >= MAX_PAGE:
-            break
+    raw = content_of(response, MAX_PAGE)
     try:
         return raw.decode(response.encoding or "utf-8", "replace")
     except LookupError:

@@ -9,6 +9,7 @@ import requests
 
 from argosy.errors import LoginFailed
 from argosy.html_forms import Form, parse_page
+from argosy.transport.body import content_of
 from argosy.urls import check_url, strip_fragment
 
 #: A page larger than this is read to here, in bytes.
@@ -33,7 +34,7 @@ def log_out(http: requests.Session, url: str, wanted: int | str | None) -> None:
         If there is no such form, or the service answers with an error.
     """
     with http.get(url, stream=True) as response:
-        text = response.raw.read(MAX_PAGE, decode_content=True).decode("utf-8", "replace")
+        text = content_of(response, MAX_PAGE).decode("utf-8", "replace")
     _check(response)
     if wanted is None:
         return

@@ -16,6 +16,7 @@ from argosy.session.keeper import SessionKeeper
 from argosy.session.login import PluginLogin
 from argosy.session.policy import Policy, Watch
 from argosy.session.record import SessionRecord
+from argosy.transport.bounds import BodyLimits
 from argosy.transport.load import Load
 from argosy.transport.network import Network
 from argosy.transport.scratch import open_session
@@ -106,6 +107,9 @@ class Recruiter:
         self._signer = signer
         self._timeout = settings.timeout
         self._plugin_timeout = settings.plugin_timeout
+        self._body_limits = BodyLimits(
+            settings.timeout.total, settings.low_speed_limit, settings.timeout.read
+        )
         self._network = network
         self._policy = policy
         self._auth = auth
@@ -152,6 +156,7 @@ class Recruiter:
             network=network,
             signer=self._signer,
             reuse=self._reuse,
+            body_limits=self._body_limits,
         )
         member = Member(keeper, session, load)
         return member
