@@ -18,10 +18,13 @@ _PARTS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?://(?P<authority>[^/
 _HOST = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]*))?\Z")
 _NAME = re.compile(r"\w[\w.-]*\Z")
 _USERINFO = re.compile(r"//[^/?#]*@")
-_PARAMETER = re.compile(r"(?<=[?&#;])([^=&#;]*)=([^&#;]*)")
+# a name has no question mark, or a row of them would be looked at again from each
+_PARAMETER = re.compile(r"(?<=[?&#;])([^=&#;?]*)=([^&#;]*)")
 _PATH_PARAMETER = re.compile(r"(;[^=/;?#]*)=([^/;?#]*)")
-# an apostrophe may stand in a URL (RFC 3986 section 2.2), and behind one that is quoted
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s\"<>]+?)(['),.;:\]}]*)(?=[\s\"<>]|\Z)")
+# without its scheme: to look for one takes time that is quadratic in the length of the text
+_URL = re.compile(r"://[^\s\"<>]+")
+# what may end a sentence; an apostrophe may be part of a URL (RFC 3986 section 2.2), or follow one that is quoted
+_BEHIND_URL = "'),.;:]}"
 _WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 _SECRET_WORDS = frozenset(
     {
@@ -57,6 +60,7 @@ _SECRET_WORDS = frozenset(
 )
 _SECRET_ENDINGS = ("token", "secret", "password", "passwd", "signature", "apikey", "sessionid", "credential")
 _LAST_PORT = 65535
+_LONGEST_NAME = 1000
 
 
 def check_url(url: str) -> str | None:
@@ -136,7 +140,12 @@ def redact_url(url: str) -> str:
 
 def redact_urls(text: str) -> str:
     """Return a text with each URL in it as `redact_url` shows it."""
-    return _URL.sub(lambda found: redact_url(found[1]) + found[2], text) if "://" in text else text
+    return _URL.sub(_redacted, text) if "://" in text else text
+
+
+def _redacted(found: re.Match[str]) -> str:
+    url = found[0].rstrip(_BEHIND_URL)
+    return redact_url(url) + found[0][len(url) :]
 
 
 def _hide(found: re.Match[str]) -> str:
@@ -146,6 +155,8 @@ def _hide(found: re.Match[str]) -> str:
 @lru_cache(maxsize=1024)
 def is_secret(name: str) -> bool:
     """Return whether the name of a parameter, or of a header field, looks like a credential's."""
+    if len(name) > _LONGEST_NAME:
+        return True  # it is nothing that a person would want to read
     words = [word.lower() for word in _WORDS.findall(unquote(name))]
     if words == ["user", "code"]:
         return False  # a device's (RFC 8628 section 3.3.1): it is there to be shown

@@ -12,7 +12,7 @@ from typing import Any
 from argosy.errors import ConfigError
 
 #: Keys of a hundred parts: tomllib's time for them grows with the square of their number.
-_DEEP = re.compile(r"""(?:[\w"'-]+[ \t]*\.[ \t]*){100}""")
+_DEEP = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){100}""")
 
 #: What a URL becomes that is taken for a path.
 _URL = re.compile(r"(^|/)[A-Za-z][A-Za-z0-9+.-]+:/")

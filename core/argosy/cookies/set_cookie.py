@@ -22,7 +22,7 @@ MAX_AGE = 400 * 24 * 3600
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _FOLD = re.compile(r"\r?\n[ \t]+")
-_MAX_AGE = re.compile(r"(-?)0*([0-9]+)\Z", re.ASCII)
+_MAX_AGE = re.compile(r"(-?)([0-9]+)\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def _read_attribute(found: dict[str, str], key: str, text: str) -> None:
     if key == "max-age":
         if (number := _MAX_AGE.match(text)) is not None:
             # int() refuses thousands of digits; the sign and the first ten say enough
-            found[key] = number[1] + number[2][:10]
+            found[key] = number[1] + (number[2].lstrip("0")[:10] or "0")
     elif key == "expires":
         when = parse_cookie_date(text)
         if when is not None:

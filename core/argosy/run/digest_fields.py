@@ -15,9 +15,9 @@ _ALGORITHMS = {"sha-256": "sha256", "sha-512": "sha512", "sha": "sha1", "md5": "
 _LENGTHS = {"sha256": 32, "sha512": 64, "sha1": 20, "md5": 16}
 
 #: A member of a dictionary whose value is a byte sequence (RFC 8941 sections 3.2 and 3.3.5), and its parameters.
-_MEMBER = re.compile(r"(?P<key>[a-z*][a-z0-9_.*-]*)=:(?P<value>[A-Za-z0-9+/=]*):(?:;[^,]*)?")
+_MEMBER = re.compile(r"\A(?P<key>[a-z*][a-z0-9_.*-]*)=:(?P<value>[A-Za-z0-9+/=]*):(?:;[^,]*)?")
 #: The older form (RFC 3230 section 4.3.2): ``SHA-256=<base64>``.
-_OLDER = re.compile(r"(?P<key>[A-Za-z0-9-]+)=(?P<value>[A-Za-z0-9+/]+={0,2})")
+_OLDER = re.compile(r"\A(?P<key>[A-Za-z0-9-]+)=(?P<value>[A-Za-z0-9+/]+={0,2})")
 
 
 def representation_digest(headers: Mapping[str, str]) -> dict[str, str]:

@@ -31,7 +31,7 @@ _VERSIONS = ("HTTP/1.0", "HTTP/1.1")
 
 _USERINFO = re.compile(r"//[^/?#]*@")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110 section 5.6.2
-_CONTROLS = re.compile(r"\s*[\x00-\x1f\x7f\x85\u2028\u2029]\s*")
+_BLANK = re.compile(r"[\s\x00-\x1f\x7f\x85\u2028\u2029]+")
 
 
 class Message:
@@ -124,7 +124,8 @@ def without_user(url: str) -> str:
 
 def line_of(text: str) -> str:
     """Return a text as one line, in which every character can be written."""
-    return _CONTROLS.sub(" ", text).encode("utf-8", "backslashreplace").decode().strip()
+    one_line = _BLANK.sub(lambda found: found[0] if not found[0].strip(" ") else " ", text)
+    return one_line.encode("utf-8", "backslashreplace").decode().strip()
 
 
 def _bytes(line: str) -> bytes:
