@@ -14,7 +14,6 @@ import pytest
 
 from documents import ROOT
 
-MOST_LINES = 400
 CORE = ROOT / "core"
 PLUGINS = ROOT / "plugins"
 #: Paths that exist on one machine only (the home of the examples' user does not); no file has them, this one neither.
@@ -82,16 +81,6 @@ def test_plugin_modules_and_entry_points_are_the_same() -> None:
 def test_no_source_root_can_be_imported(name: str, tmp_path: Path) -> None:
     code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({name!r}) is not None)"
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
-
-
-def test_no_file_is_too_long(tracked: list[Path]) -> None:
-    long = {}
-    for path in tracked:
-        text = path.read_bytes()
-        lines = len(text.splitlines())
-        if lines > MOST_LINES and b"Written by `python docs/generate.py`" not in text[:300]:
-            long[str(path.relative_to(ROOT))] = lines
-    assert long == {}
 
 
 def test_no_file_names_a_place_on_one_machine(tracked: list[Path]) -> None:
