@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from argosy.errors import ConfigError
+
+#: The largest secret that is read from a file.
+_MAX_BYTES = 1024 * 1024
 
 
 class Secret:
@@ -89,7 +93,11 @@ def _from_environment(name: str) -> Secret:
 
 def _from_file(path: Path) -> Secret:
     try:
-        return Secret(path.read_text("utf-8").removesuffix("\n").removesuffix("\r"))
+        with path.open("rb") as file:  # it may be a pipe: some password managers offer secrets in one
+            data = file.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise OSError(errno.EFBIG, f"it is larger than {_MAX_BYTES:,} bytes")
+        return Secret(data.decode().removesuffix("\n").removesuffix("\r"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(

@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from argosy.errors import ConfigError
+from argosy.files import read_file
+
+#: The largest configuration that is read.
+MAX_BYTES = 10 * 1024 * 1024
 
 #: Keys of a hundred parts: tomllib's time for them grows with the square of their number.
 _DEEP = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){100}""")
@@ -74,7 +78,7 @@ class _NotAllowed(ValueError):
 
 def _read(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return read_file(path, MAX_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(
             f"The configuration {path} does not exist.",

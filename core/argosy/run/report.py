@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from argosy._version import __version__
 from argosy.errors import ArgosyError
+from argosy.files import open_special
 from argosy.model import Failure
 from argosy.run.causes import disk_error
 from argosy.run.ledger import Row
@@ -147,12 +151,13 @@ class Report:
         }
 
     def write(self, path: Path, items: Iterable[tuple[Row, bool]], as_json: Callable[..., str]) -> None:
-        """Write it with all its items; they are written one by one, and the file appears only whole.
+        """Write it with all its items; they are written one by one, and a file appears only whole.
 
         Parameters
         ----------
         path
-            The file; what was there is replaced.
+            The file. One that exists is replaced and keeps its mode; a link is followed, and a pipe or a device is
+            written to.
         items
             What the ledger says of each item of the plan, and whether it was to be done.
         as_json
@@ -164,17 +169,33 @@ class Report:
         StorageError
             If it cannot be written.
         """
-        head = as_json(self.to_dict(), indent=2).removesuffix("\n}")
+        try:
+            special = open_special(path)
+            if special is None:
+                self._replace(Path(os.path.realpath(path)), items, as_json)
+                return
+            with os.fdopen(special, "w", encoding="utf-8", errors="backslashreplace") as file:
+                self._write_to(file, items, as_json)
+        except OSError as error:
+            raise disk_error(path, error) from None
+
+    def _replace(self, path: Path, items: Iterable[tuple[Row, bool]], as_json: Callable[..., str]) -> None:
         temporary = path.with_name(f".{path.name}.{self.run[:8]}.tmp")
         try:
-            with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(f'{head},\n  "items": [')
-                file.writelines(_lines(items, as_json))
-                file.write("\n  ]\n}\n")
+            with temporary.open("x", encoding="utf-8", errors="backslashreplace") as file:
+                with contextlib.suppress(FileNotFoundError):
+                    os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
+                self._write_to(file, items, as_json)
             temporary.replace(path)
-        except OSError as error:
+        except OSError:
             temporary.unlink(missing_ok=True)
-            raise disk_error(path, error) from None
+            raise
+
+    def _write_to(self, file: TextIO, items: Iterable[tuple[Row, bool]], as_json: Callable[..., str]) -> None:
+        head = as_json(self.to_dict(), indent=2).removesuffix("\n}")
+        file.write(f'{head},\n  "items": [')
+        file.writelines(_lines(items, as_json))
+        file.write("\n  ]\n}\n")
 
 
 def _lines(items: Iterable[tuple[Row, bool]], as_json: Callable[..., str]) -> Iterator[str]:

@@ -216,6 +216,8 @@ class Run:
             raise
         self._dispatcher = Dispatcher([*self._observers, *configured], self._redactor, self._on_event)
         self._observed = True
+        for notice in ledger.notices:
+            environment.notice(notice)
         return environment, ledger
 
     def _note(self, directory: Path) -> None:

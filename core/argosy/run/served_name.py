@@ -28,7 +28,7 @@ def served_name(headers: Mapping[str, str]) -> str | None:
     """Return what ``Content-Disposition`` calls a file, made safe; None where it does not say.
 
     ``filename*`` (RFC 8187) counts before ``filename``, whose bytes are taken for UTF-8 where they are. Folders in
-    it are left out (RFC 6266 section 4.3), and dots in front.
+    it are left out (RFC 6266 section 4.3), and in front dots and hyphens: a command would take ``-rf`` for an option.
     """
     value = headers.get("Content-Disposition", "")[:_MOST]
     if "filename" not in value.lower():
@@ -48,7 +48,7 @@ def served_name(headers: Mapping[str, str]) -> str | None:
     except (ValueError, LookupError, TypeError, AttributeError):  # the parser's own, on rubbish
         return None
     name = encoded or plain
-    last = name.replace("\\", "/").rpartition("/")[2].strip().lstrip(".")
+    last = name.replace("\\", "/").rpartition("/")[2].strip().lstrip(".-")
     return safe_part(last, limit=MAX_PART, keep_suffix=True) if last else None
 
 

@@ -17,6 +17,9 @@ from argosy.session.sealing import PLAIN, Sealing
 FORMAT = "argosy-sessions"
 VERSION = 1
 
+#: The largest document that is read: no store of sessions comes near it, and its values take many times the memory.
+MAX_BYTES = 64 * 1024 * 1024
+
 
 #: What a store that writes again and again need not make again: the texts of records, by session.
 Texts = dict[str, tuple[SessionRecord, str]]
@@ -80,6 +83,8 @@ def parse(data: bytes, where: str, sealing: Sealing = PLAIN) -> dict[str, Sessio
     StoreSealed
         If it is encrypted in another way than `sealing` says.
     """
+    if len(data) > MAX_BYTES:
+        raise _damaged(where, "it is larger than 64 MiB")
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):

@@ -13,13 +13,15 @@ from requests.auth import AuthBase
 from argosy.errors import LoginFailed
 from argosy.urls import check_url, redact_url
 from argosy_plugins.auth._expiry import lifetime
-from argosy_plugins.auth._token_endpoint import post, refusal_of, token_of
+from argosy_plugins.auth._token_endpoint import post, refusal_of, text_of, token_of
 
 #: Seconds between two questions where the server says nothing (RFC 8628 section 3.2), and what is added to them
 #: where it says that we ask too often (section 3.5).
 INTERVAL = SLOWER = 5.0
 #: Seconds for which a code is good where the server does not say so.
 LIFETIME = 600.0
+#: The most of both that a server is believed.
+MAX_INTERVAL, MAX_LIFETIME = 60.0, 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,12 @@ def begin(http: requests.Session, url: str, form: Mapping[str, str], auth: AuthB
     try:
         found = response.json()
         code = DeviceCode(
-            str(found["device_code"]),
-            str(found["user_code"]),
+            text_of(found, "device_code", response),
+            _text(found["user_code"]),
             # the name before the RFC, which some servers still use
-            str(found.get("verification_uri") or found["verification_url"]),
-            lifetime(found.get("expires_in")) or LIFETIME,
-            lifetime(found.get("interval")) or INTERVAL,
+            _text(found.get("verification_uri") or found["verification_url"]),
+            min(lifetime(found.get("expires_in")) or LIFETIME, MAX_LIFETIME),
+            min(lifetime(found.get("interval")) or INTERVAL, MAX_INTERVAL),
             _shown(found.get("verification_uri_complete")),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -74,6 +76,12 @@ def begin(http: requests.Session, url: str, form: Mapping[str, str], auth: AuthB
 def _shown(url: object) -> str | None:
     """Return a URL that a person can open; None if it is none, or if what it says would be hidden when it is shown."""
     return url if isinstance(url, str) and check_url(url) is None and redact_url(url) == url else None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
 def wait(

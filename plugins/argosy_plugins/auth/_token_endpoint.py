@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ from argosy.urls import check_url
 MAX_ANSWER = 1024 * 1024
 #: These say that nothing was done: the request may be sent again (RFC 6585 section 4, RFC 9110 section 15.6.4).
 NOT_DONE = frozenset({429, 503})
+_TOKEN = re.compile(r"[\x21-\x7e]+\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +161,25 @@ def token_of(response: requests.Response, parse: Any) -> Mapping[str, Any]:
             token: Mapping[str, Any] = parse(response.content.decode())
         except Exception:
             raise _odd(response) from None
+        for name, needed in (("access_token", True), ("refresh_token", False)):
+            if needed or token.get(name) is not None:
+                text_of(token, name, response)
         return token
     raise refusal_of(response)
+
+
+def text_of(answer: Mapping[str, Any], name: str, response: requests.Response) -> str:
+    """Return a field of an answer that is a token or a code: text without spaces (RFC 6749 appendix A).
+
+    Raises
+    ------
+    TransferError
+        If it is missing or something else.
+    """
+    value = answer.get(name)
+    if not isinstance(value, str) or not _TOKEN.match(value):
+        raise _odd(response, f"its {name} is {'missing' if value is None else 'not a token'}")
+    return value
 
 
 def refusal_of(response: requests.Response) -> ArgosyError:
@@ -190,9 +209,10 @@ _HINTS = {
 }
 
 
-def _odd(response: requests.Response) -> TransferError:
+def _odd(response: requests.Response, why: str = "") -> TransferError:
     return TransferError(
-        f"The authorization server gave no answer that can be read (status {response.status_code}).",
+        "The authorization server gave no answer that can be read "
+        f"({why or f'status {response.status_code}'}).",
         kind="lost",
         retryable=True,
         unsent=response.status_code in NOT_DONE,

@@ -13,6 +13,7 @@ from argosy.contracts import Auth, LoginSession, PluginContext, ResponseHead
 from argosy.cookies.cookie import Cookie
 from argosy.cookies.matching import site_of
 from argosy.errors import ConfigError, LoginFailed
+from argosy.files import open_file
 from argosy.hookspecs import hookimpl
 from argosy.refusals import REFUSAL_SCHEMA, RefusalRules
 from argosy.urls import check_url
@@ -230,7 +231,7 @@ def _sites(options: Mapping[str, Any]) -> list[Site]:
 
 def _read(path: Path, notice: Callable[[str], None]) -> str:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             mode = os.fstat(file.fileno()).st_mode
             raw = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
@@ -243,10 +244,15 @@ def _read(path: Path, notice: Callable[[str], None]) -> str:
             f"The cookie file {path} cannot be read: {error.strerror or type(error).__name__}.",
             hint="Check that it is a file, and that you may read it.",
         ) from None
+    if len(raw) > _MAX_BYTES:
+        raise LoginFailed(
+            f"The cookie file {path} is larger than 10 MiB, so it is not used.",
+            hint="Check that it is the file that was exported.",
+        )
     if os.name == "posix" and mode & 0o077:
         notice(f"The cookie file {path} can be read by other users; run: chmod 600 '{path}'")
     try:
-        return raw.decode() if len(raw) <= _MAX_BYTES else "?"
+        return raw.decode()
     except UnicodeDecodeError:
         return "?"  # no form of a jar: said as such
 

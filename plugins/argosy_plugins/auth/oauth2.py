@@ -272,10 +272,10 @@ class OAuth2Auth(Auth):
         return token_of(self._answer(session, url, body), client.parse_request_body_response)
 
     def _keep(self, session: LoginSession, token: Mapping[str, Any]) -> None:
-        access = str(token["access_token"])
+        access = token["access_token"]
         session.add_header("Authorization", f"Bearer {access}", self._origins)
         if (refresh := token.get("refresh_token")) is not None:
-            session.keep("refresh_token", str(refresh))
+            session.keep("refresh_token", refresh)
         elif "refresh_token" not in session.credentials:
             session.keep("access_token", access)
         if (seconds := lifetime(token.get("expires_in"))) is not None:

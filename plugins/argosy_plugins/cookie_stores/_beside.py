@@ -17,7 +17,7 @@ from argosy.cookies.cookie import Cookie
 from argosy.cookies.netscape import parse_line
 from argosy.errors import StoreDamaged, StoreError
 from argosy.session.record import SessionRecord
-from argosy_plugins.cookie_stores._cookies_txt import NOTHING, Place, plain_line
+from argosy_plugins.cookie_stores._cookies_txt import MOST_BYTES, NOTHING, Place, plain_line
 
 FORMAT = "argosy-jar-session"
 VERSION = 1
@@ -205,6 +205,8 @@ def parse(data: bytes, session: str, where: str) -> Beside:
     StoreError
         If it is another session's.
     """
+    if len(data) > MOST_BYTES:
+        raise _damaged(where, "it is larger than 10 MB")
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):

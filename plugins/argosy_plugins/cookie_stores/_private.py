@@ -9,6 +9,14 @@ from pathlib import Path
 from argosy.errors import StoreError
 
 
+def not_a_file(path: Path) -> StoreError:
+    """Return the error for a pipe, a folder or a device in the place of a store."""
+    return StoreError(
+        f"The cookie store {path} is not a file, so it is not used.",
+        hint="Give the cookie store another path.",
+    )
+
+
 def made_private(path: Path, mode: int, change: Callable[[int], None]) -> str | None:
     """Take a file back that others may use.
 

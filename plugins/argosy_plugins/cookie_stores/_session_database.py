@@ -13,7 +13,7 @@ from typing import Any
 
 from argosy.errors import StoreDamaged, StoreError
 from argosy.reasons import hint_of
-from argosy_plugins.cookie_stores._private import made_private
+from argosy_plugins.cookie_stores._private import made_private, not_a_file
 from argosy_plugins.cookie_stores._reserve import Reserve
 
 #: Stands in the file's header (``PRAGMA application_id``): "argo".
@@ -234,10 +234,7 @@ class SessionDatabase:
     def _make_private(self, found: os.stat_result) -> None:
         """Take a file back that others may read: a copy is often made with such a mode."""
         if not stat.S_ISREG(found.st_mode):
-            raise StoreError(
-                f"The cookie store {self.path} is not a file, so it is not used.",
-                hint="Give the cookie store another path.",
-            )
+            raise not_a_file(self.path)
         for path in (self.path, *(Path(f"{self.path}{suffix}") for suffix in SIDECARS)):
             try:
                 told = made_private(path, path.stat().st_mode, path.chmod)

@@ -22,8 +22,8 @@ from argosy.reasons import hint_of
 from argosy_plugins.cookie_stores import _beside, _cookies_txt
 from argosy_plugins.cookie_stores._adoption import adopt
 from argosy_plugins.cookie_stores._beside import Beside
-from argosy_plugins.cookie_stores._cookies_txt import DIALECTS, NOTHING, CookiesTxt
-from argosy_plugins.cookie_stores._private import made_private
+from argosy_plugins.cookie_stores._cookies_txt import DIALECTS, MOST_BYTES, NOTHING, CookiesTxt
+from argosy_plugins.cookie_stores._private import made_private, not_a_file
 from argosy_plugins.cookie_stores._snapshot import Snapshot, identity_of
 from argosy_plugins.cookie_stores._temporaries import Temporaries
 
@@ -321,15 +321,12 @@ class SharedJar:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             fresh: Snapshot[_Content] = Snapshot(fd, found := os.fstat(fd))
             if not stat.S_ISREG(found.st_mode):
-                raise StoreError(
-                    f"The cookie store {path} is not a file, so it is not used.",
-                    hint="Give the cookie store another path.",
-                )
+                raise not_a_file(path)
             if os.name == "posix":  # curl makes it with the mode that any file has
                 told = made_private(path, found.st_mode, partial(os.fchmod, fd))
                 if told is not None:
                     self._notice(told)
-            data = fresh.data()
+            data = fresh.data(MOST_BYTES)
         except FileNotFoundError:
             return None
         except OSError as error:

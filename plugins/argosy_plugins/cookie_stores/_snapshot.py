@@ -66,9 +66,9 @@ class Snapshot(Generic[Content]):
         """
         return identity_of(path.stat()) == self.identity
 
-    def data(self) -> bytes:
-        """Return the bytes of the file."""
-        return os.pread(self._fd, self.identity[2], 0)
+    def data(self, limit: int) -> bytes:
+        """Return the bytes of the file; of one that is larger than a limit, one more than that."""
+        return os.pread(self._fd, min(self.identity[2], limit + 1), 0)
 
 
 def identity_of(stat: os.stat_result) -> _Identity:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections import deque
 from collections.abc import Mapping
 from functools import partial
@@ -18,6 +19,7 @@ from argosy.session import document
 from argosy.session.record import SessionRecord
 from argosy.session.sealing import ENCRYPT, Sealing
 from argosy.session.store_locks import StoreLocks
+from argosy_plugins.cookie_stores._private import not_a_file
 from argosy_plugins.cookie_stores._reserve import is_mark
 from argosy_plugins.cookie_stores._snapshot import Snapshot
 from argosy_plugins.cookie_stores._temporaries import Temporaries
@@ -135,13 +137,18 @@ class JsonFileStore(CookieStore):
         try:
             if snapshot is not None and snapshot.is_current(self.path):
                 return snapshot.content
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            # what is no file must not make anybody wait for its other end
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise self._failed("be read", error) from None
-        fresh: _Version = Snapshot(fd, os.fstat(fd))
-        fresh.content = records = document.parse(fresh.data(), str(self.path), self._sealing)
+        fresh: _Version = Snapshot(fd, found := os.fstat(fd))
+        if not stat.S_ISREG(found.st_mode):
+            raise not_a_file(self.path)
+        fresh.content = records = document.parse(
+            fresh.data(document.MAX_BYTES), str(self.path), self._sealing
+        )
         self._snapshot = fresh
         return records
 

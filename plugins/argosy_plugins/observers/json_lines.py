@@ -14,6 +14,7 @@ import argosy
 from argosy.contracts import Observer, PluginContext
 from argosy.errors import StorageError
 from argosy.events import Event
+from argosy.files import open_special
 from argosy_plugins.observers._thinning import Thinning
 
 
@@ -41,7 +42,8 @@ class JsonLinesObserver(Observer):
                 "type": "string",
                 "minLength": 1,
                 "default": "-",
-                "description": "The file, which is replaced when a run starts; - for standard output.",
+                "description": "The file, which is emptied when a run starts; - for standard output. A link is followed, "
+                "and a pipe or a device is written to.",
             }
         },
     }
@@ -110,7 +112,9 @@ class JsonLinesObserver(Observer):
         if self._path is None:
             return sys.stdout
         # a lone surrogate becomes \udcXX, which is what JSON calls it too
-        return open(self._path, "w", encoding="utf-8", errors="backslashreplace")
+        special = open_special(self._path)
+        where = self._path if special is None else special
+        return open(where, "w", encoding="utf-8", errors="backslashreplace")
 
     def _end(self) -> None:
         stream, self._stream = self._stream, None

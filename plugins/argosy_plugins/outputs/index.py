@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +18,11 @@ from argosy.redaction import Redactor
 #: The columns of a line, in their order.
 COLUMNS = ("id", "title", "tags", "metadata", "files", "finished")
 
-#: What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection").
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection"), full-width forms among them, also
+#: behind white space and characters that are not seen.
+_FORMULA = re.compile(
+    r"[\s\x00-\x1f\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]|[\t\r\n]"
+)
 
 
 class IndexOutput(CollectingOutput):
@@ -84,7 +88,7 @@ def _cells(line: Mapping[str, Any]) -> list[str]:
 def _cell(value: Any) -> str:
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
-    return f"'{value}" if value.startswith(_FORMULA) else value
+    return f"'{value}" if _FORMULA.match(value) else value
 
 
 @argosy.hookimpl

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from argosy.contracts import PluginContext
 from argosy.errors import Problem, SourceError
+from argosy.files import open_file
 
 #: The longest line, or item of a JSON array, in bytes; what is longer is a mistake, and would fill the memory.
 MAX_LINE = 10 * 1024 * 1024
@@ -100,12 +101,13 @@ def opened(path: str, context: PluginContext, kind: str) -> Iterator[BinaryIO]:
         if path == "-":
             yield sys.stdin.buffer
         else:
-            with context.path(path).open("rb") as stream:
+            with open_file(context.path(path)) as stream:
                 yield stream
     except OSError as error:
         raise SourceError(
             f"The {kind} {shown_path(path)} cannot be read: {error.strerror or type(error).__name__}.",
-            hint="Check its path (a relative one starts at the configuration file) and its permissions.",
+            hint="Check its path (a relative one starts at the configuration file) and its permissions. To read from a "
+            "pipe, use standard input (-).",
         ) from None
 
 
@@ -136,6 +138,11 @@ def shown_path(path: str) -> str:
     return "standard input" if path == "-" else path
 
 
+def _skip_line(stream: BinaryIO) -> bool:
+    """Read to the end of a line; return whether that came, as a device may never bring it."""
+    return any((raw := stream.readline(MAX_LINE)).endswith(b"\n") or not raw for _ in range(100))
+
+
 def lines(stream: BinaryIO, problems: Problems) -> Iterator[tuple[int, str]]:
     """Yield the lines that can be read, each with its number (from 1) and its line end.
 
@@ -151,8 +158,8 @@ def lines(stream: BinaryIO, problems: Problems) -> Iterator[tuple[int, str]]:
             raw = raw.removeprefix(_BOM)
         if len(raw) > MAX_LINE:
             problems.add(number, "the line is longer than 10 MiB", "a line of at most 10 MiB")
-            while raw and not raw.endswith(b"\n"):
-                raw = stream.readline(MAX_LINE)
+            if not _skip_line(stream):
+                return
             continue
         try:
             text = raw.decode()

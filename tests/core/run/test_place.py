@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,3 +158,36 @@ def test_a_time_that_is_none_is_the_plugin_s_fault(tmp_path: Path, made: Path, t
 def test_a_time_that_no_file_can_have_is_left_out(tmp_path: Path, made: Path) -> None:
     placer(tmp_path).place([Product("c.txt", made, 1e300)], "files")
     assert (tmp_path / "c.txt").read_bytes() == b"new"
+
+
+@pytest.mark.torture(175)
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("call", ["link", "replace", "mkdir", "open"])
+def test_a_folder_that_is_swapped_for_a_link_leads_nowhere(
+    tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch, call: str, force: bool
+) -> None:
+    """Somebody swaps it right before one of the calls that put the file there, whichever."""
+    outside, real, left = tmp_path / "outside", getattr(os, call), 0
+    folder = tmp_path / "library" / "b"
+
+    def swapping(*arguments: Any, **options: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left == 0 and folder.is_dir():
+            folder.rename(tmp_path / "library" / f"away-{number}-{force}")
+            folder.symlink_to(outside)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(os, call, swapping)
+    for number in range(1, 9):
+        for path in (outside, folder):
+            path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
+            path.mkdir(parents=True)
+        (folder / "c.txt").write_bytes(b"old")
+        if not force:
+            (folder / "c.txt").unlink()
+        left = number
+        with contextlib.suppress(TransferError, OSError):
+            placer(tmp_path / "library", force=force).place([Product("b/c.txt", made)], "files")
+        left = 0
+        assert list(outside.iterdir()) == []

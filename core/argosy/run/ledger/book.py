@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import sqlite3
+import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -68,6 +69,8 @@ class Ledger:
         self.run = uuid.uuid4().hex
         #: Where the files stand that it speaks of.
         self.shelf: Shelf = LocalShelf(directory)
+        #: What the person should know.
+        self.notices: list[str] = []
         self._alive: FileLock | None = None
         #: Items this run claimed that have files already: those of other outputs are kept.
         self._had_files: set[str] = set()
@@ -100,9 +103,14 @@ class Ledger:
 
     def _make(self) -> None:
         """Make the file, for this user alone: it knows URLs, and they may carry secrets; never through a link."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_RDWR | os.O_CREAT
         try:
-            os.close(os.open(self.path, flags, 0o600))
+            for path, options in ((self.private, os.O_RDONLY | os.O_DIRECTORY), (self.path, flags)):
+                fd = os.open(path, options | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+                try:
+                    self._take_back(path, fd)
+                finally:
+                    os.close(fd)
         except OSError as error:
             raise LedgerError(
                 f"The ledger {self.path} cannot be opened: {error.strerror}.",
@@ -111,6 +119,26 @@ class Ledger:
                     "Check the permissions of the target directory; the ledger is a file, and no link to one.",
                 ),
             ) from None
+
+    def _take_back(self, path: Path, fd: int) -> None:
+        """Make sure that nobody else may change what is trusted here: a ledger says which files may be replaced."""
+        found = os.fstat(fd)
+        if not found.st_mode & 0o022:
+            return
+        try:
+            os.fchmod(fd, 0o700 if stat.S_ISDIR(found.st_mode) else 0o600)
+        except OSError:
+            if found.st_uid != os.geteuid():
+                raise LedgerError(
+                    f"Others may change {path} (mode {stat.S_IMODE(found.st_mode):03o}), so it is not trusted.",
+                    hint=f"Let its owner run: chmod go-w {path}",
+                ) from None
+            return  # a file system without modes
+        if not os.fstat(fd).st_mode & 0o022:
+            self.notices.append(
+                f"Others could change {path} (mode {stat.S_IMODE(found.st_mode):03o}); it is yours alone again. "
+                f"If somebody may have changed it, move {self.private} away."
+            )
 
     def close(self) -> None:
         """Give up what this run still claims, and close."""

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from argosy.errors import TransferError
 from argosy.model import KeptFile, Product
 from argosy.run.shelf.contract import Standing, digest_of, foreign
 from argosy.run.syncing import sync_file
+
+_FOLDER = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
 
 
 class LocalShelf:
@@ -50,42 +55,40 @@ class LocalShelf:
 
     def standing(self, file: KeptFile, *, replace: bool) -> Standing:
         """Return what stands under a name; refuse to replace what is not ours."""
-        for folder in self._folders(file.name):
-            if not _is_own_folder(folder):
-                return Standing.NOTHING
-        return _standing(self._directory / file.name, file, replace=replace)
+        try:
+            with self._place(file.name) as place:
+                return _standing(place, file, replace=replace)
+        except FileNotFoundError:
+            return Standing.NOTHING
 
     def put(self, product: Product, file: KeptFile, standing: Standing, *, replace: bool) -> None:
         """Give the product's file its name; the staged file stays until the item is done."""
-        target = self._directory / file.name
-        for folder in self._folders(file.name):
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                _is_own_folder(folder)
         if product.modified is not None:
             with contextlib.suppress(OSError, OverflowError):  # a time that the file system cannot hold
                 os.utime(product.file, (product.modified, product.modified))
-        if standing is Standing.NOTHING:
-            # a name of somebody else's may come at any moment, and is not to be replaced: so no rename over it
-            try:
-                _link(product.file, target)
-            except FileExistsError:
-                pass
-            else:
-                return
-        if _standing(target, file, replace=replace) is not Standing.IT:
-            _replace(product.file, target)
+        with self._place(file.name, make=True) as place:
+            if standing is Standing.NOTHING:
+                # a name of somebody else's may come at any moment, and is not to be replaced: so no rename over it
+                try:
+                    place.link(product.file)
+                except FileExistsError:
+                    pass
+                else:
+                    return
+            if _standing(place, file, replace=replace) is not Standing.IT:
+                place.replace(product.file)
 
     def settle(self, names: Sequence[str]) -> None:
         """Put the names on the disk."""
         try:
-            for folder in {(self._directory / name).parent for name in names}:
-                sync_file(folder)
+            for name in {name.rpartition("/")[0]: name for name in names}.values():
+                with self._place(name) as place:
+                    os.fsync(place.folder)
         except OSError:
             # the system may say from now on that the names are on the disk: so the next run must write them again
             for name in names:
-                (self._directory / name).unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError), self._place(name) as place:
+                    os.unlink(place.name, dir_fd=place.folder)
             raise
 
     def take(self, file: KeptFile, path: Path) -> bool:
@@ -111,12 +114,100 @@ class LocalShelf:
     def close(self) -> None:
         """Do nothing."""
 
-    def _folders(self, name: str) -> Iterator[Path]:
-        """Yield the folders of a name, from the top."""
-        folder = self._directory
-        for part in name.split("/")[:-1]:
-            folder = folder / part
-            yield folder
+    @contextlib.contextmanager
+    def _place(self, name: str, *, make: bool = False) -> Iterator[_Place]:
+        """Open the folder of a name, one part after the other, so that none of them can be swapped for a link later.
+
+        Raises
+        ------
+        TransferError
+            If one of them is not a folder.
+        FileNotFoundError
+            If one is missing and none is to be made.
+        """
+        *parts, last = name.split("/")
+        folder = os.open(self._directory, _FOLDER)
+        try:
+            for number, part in enumerate(parts, 1):
+                try:
+                    inner = _opened_folder(folder, part, make=make)
+                except OSError as error:
+                    if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                        raise
+                    raise _in_the_way(self._directory.joinpath(*parts[:number])) from None
+                os.close(folder)
+                folder = inner
+            yield _Place(folder, last, self._directory / name)
+        finally:
+            os.close(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A name in an open folder, and its whole path for messages."""
+
+    folder: int
+    name: str
+    path: Path
+
+    def link(self, file: Path) -> None:
+        """Give a file this name, too.
+
+        Raises
+        ------
+        FileExistsError
+            If there is a file of that name.
+        """
+        try:
+            os.link(file, self.name, dst_dir_fd=self.folder)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            temporary = file.with_name(f"{file.name}.copy")
+            shutil.copy2(file, temporary)
+            sync_file(temporary)
+            if self.state() is not None:
+                raise FileExistsError(self.path) from None
+            os.replace(temporary, self.name, dst_dir_fd=self.folder)
+
+    def replace(self, file: Path) -> None:
+        """Put a file in the place of the one of this name."""
+        temporary = file.with_name(f"{file.name}.placing")
+        temporary.unlink(missing_ok=True)  # of an earlier try
+        try:
+            os.link(file, temporary)
+        except OSError:  # a file system without hard links
+            shutil.copy2(file, temporary)
+            sync_file(temporary)
+        os.replace(temporary, self.name, dst_dir_fd=self.folder)
+
+    def state(self) -> os.stat_result | None:
+        """Return what has this name; None where nothing has."""
+        try:
+            return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the file of this name, in hex."""
+        fd = os.open(
+            self.name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self.folder
+        )
+        with os.fdopen(fd, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _opened_folder(folder: int, part: str, *, make: bool) -> int:
+    """Open a folder in an open one."""
+    flags = _FOLDER | os.O_NOFOLLOW
+    try:
+        return os.open(part, flags, dir_fd=folder)
+    except FileNotFoundError:
+        if not make:
+            raise
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(part, dir_fd=folder)
+    return os.open(part, flags, dir_fd=folder)
 
 
 def has_size(path: Path, size: int) -> bool:
@@ -145,57 +236,21 @@ def linked(path: Path, link: Path, size: int, digest: str) -> bool:
     return False
 
 
-def _standing(target: Path, file: KeptFile, *, replace: bool) -> Standing:
-    try:
-        found = target.lstat()
-    except FileNotFoundError:
+def _standing(place: _Place, file: KeptFile, *, replace: bool) -> Standing:
+    found = place.state()
+    if found is None:
         return Standing.NOTHING
     regular = stat.S_ISREG(found.st_mode)
-    if regular and found.st_size == file.size and digest_of(target) == file.sha256:
+    if regular and found.st_size == file.size and place.digest() == file.sha256:
         return Standing.IT
     if regular and replace:
         return Standing.OLD
-    raise foreign(str(target), is_file=regular)
+    raise foreign(str(place.path), is_file=regular)
 
 
-def _is_own_folder(folder: Path) -> bool:
-    """Return whether there is a folder; raise where there is something else."""
-    try:
-        mode = folder.lstat().st_mode
-    except FileNotFoundError:
-        return False
-    if not stat.S_ISDIR(mode):
-        raise TransferError(
-            f"{folder} is in the way: it is not a folder of its own, so nothing is written through it.",
-            kind="exists",
-            hint="Move it away, then start again.",
-        )
-    return True
-
-
-def _replace(file: Path, target: Path) -> None:
-    temporary = file.with_name(f"{file.name}.placing")
-    temporary.unlink(missing_ok=True)  # of an earlier try
-    _link(file, temporary)
-    temporary.replace(target)
-
-
-def _link(file: Path, name: Path) -> None:
-    """Give a file another name.
-
-    Raises
-    ------
-    FileExistsError
-        If there is a file of that name.
-    """
-    try:
-        os.link(file, name)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        temporary = file.with_name(f"{file.name}.copy")
-        shutil.copy2(file, temporary)
-        sync_file(temporary)
-        if os.path.lexists(name):
-            raise FileExistsError(name) from None
-        temporary.replace(name)
+def _in_the_way(folder: Path) -> TransferError:
+    return TransferError(
+        f"{folder} is in the way: it is not a folder of its own, so nothing is written through it.",
+        kind="exists",
+        hint="Move it away, then start again.",
+    )
