@@ -89,6 +89,36 @@ def test_a_redirect_from_https_to_http_is_followed_where_that_is_allowed(
     assert len(plain.requests) == 1
 
 
+SOURCE = """
+import argosy
+
+class Late(argosy.Source):
+    name = "late"
+    summary = "Looks its items up"
+
+    def items(self):
+        yield argosy.Item("a", "A")
+
+    def expand(self, item, session):
+        session.get("{url}/list")
+
+@argosy.hookimpl
+def argosy_source():
+    return Late
+"""
+
+
+@pytest.mark.torture(114)
+def test_a_request_of_a_plugin_is_not_redirected_to_http(tmp_path: Path, serve: Serve, plain: Any) -> None:
+    url = serve(lambda head: sends_to(f"{plain.url}/list"))
+    (tmp_path / "late.py").write_text(SOURCE.format(url=url), "utf-8")
+    voyage = run_urls(tmp_path, ca_bundle="ca.pem")
+    voyage.config["source"] = "late"
+    report = argosy.download(voyage.file, plugins=[tmp_path / "late.py"])
+    assert failures(report) == {"a": "downgrade"}
+    assert plain.requests == []
+
+
 def session(tmp_path: Path, tokens: list[str], *, allowed: bool) -> AuthorizedSession:
     """Return a session whose imported token fits any scheme and port, and which can log in once more."""
     store = MemoryStore({}, PluginContext(base=tmp_path, directory=tmp_path))

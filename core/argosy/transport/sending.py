@@ -318,10 +318,13 @@ def _is_old(connection: Any) -> bool:
 
     What can be read from a new one is no sign of that: TLS sends tickets when it likes.
     """
-    age = time.monotonic() - connection.used
-    return age > MAX_IDLE or (
-        connection.reused and not (connection.is_connected and connection.reuse.allows(connection.server))
-    )
+    return _is_spent(connection) or (connection.reused and not connection.is_connected)
+
+
+def _is_spent(connection: Any) -> bool:
+    """Return whether a connection serves no more requests, by what is known without a look at it."""
+    idle = time.monotonic() - connection.used > MAX_IDLE
+    return idle or (connection.reused and not connection.reuse.allows(connection.server))
 
 
 def _send(connection: HTTPConnection, data: Any, send: Callable[[Any], None]) -> None:
@@ -397,7 +400,7 @@ class _FreshPool(HTTPConnectionPool):
 
     def _get_conn(self, timeout: float | None = None):  # type: ignore[no-untyped-def]  # urllib3's own type is private
         connection: Any = super()._get_conn(timeout)
-        if connection.reused and _is_old(connection):
+        if connection.reused and _is_spent(connection):
             connection.close()
         return connection
 
