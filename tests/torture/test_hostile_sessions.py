@@ -62,9 +62,9 @@ def test_every_refused_request_counts_and_few_carry_a_refused_token(
     before: list[int] = []
 
     def close_the_account() -> None:
+        before.append(voyage.server.stats().logins)
         voyage.server.change(faults=(Fault("login_page", path="/files/"),))
         voyage.server.expire_sessions()
-        before.append(voyage.server.stats().logins)
 
     with pytest.raises(SessionLost) as raised:
         argosy.download(voyage.file, after(8, close_the_account))

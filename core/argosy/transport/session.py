@@ -331,13 +331,12 @@ class AuthorizedSession(PlainSession):
         if proof is None or proof == but:
             return _Verdict.UNKNOWN
         with self._asking:  # one thread asks for all: where the session has ended, its token is sent no more
+            if self._is_overtaken(stamp):
+                return _Verdict.OVERTAKEN
             good = self._ended_issue != stamp.issue and self._is_good(proof)
             if self._is_overtaken(stamp):
                 return _Verdict.OVERTAKEN
-            if good:
-                return _Verdict.GOOD
-            self._ended_issue = stamp.issue
-            return _Verdict.ENDED
+            return _Verdict.GOOD if good else _Verdict.ENDED
 
     def _is_overtaken(self, stamp: Stamp) -> bool:
         """Return whether somebody has logged in since: then a refusal speaks of a session that is no more."""
@@ -348,7 +347,10 @@ class AuthorizedSession(PlainSession):
         # no HEAD: a login page with status 200 is known by its body alone
         response = self._send_once("GET", proof, stream=True, timeout=self._timeout)
         try:
-            return not self._refuses(response)
+            if refused := self._refuses(response):
+                first = response.history[0] if response.history else response
+                self._ended_issue = first.argosy_stamp.issue  # type: ignore[attr-defined]  # the adapter's note
+            return not refused
         finally:
             if self.keeper.policy.discipline is Discipline.EXCLUSIVE_TO_END:
                 exhaust(response)  # or its lease would end in doubt
