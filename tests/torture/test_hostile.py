@@ -6,6 +6,7 @@ import gzip
 import itertools
 import signal
 import socket
+import threading
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ import argosy
 from argosy.errors import ArgosyError
 from argosy.testing.contracts.waiting import wait_until
 from argosy.transport import bounds
+from argosy_plugins.auth._command import Command, CommandFailed
 from hazards import failures
 from voyage import Voyage, run_urls
 
@@ -249,3 +251,47 @@ def test_trailers_without_an_end_are_given_up(raw_server: Any, tmp_path: Path) -
     server = raw_server(answer)
     report = argosy.download(run_urls(tmp_path, f"{server.url}/a", max_retries=0).file)
     assert list(failures(report).values()) == ["cut"]
+
+
+@pytest.mark.torture(165)
+@pytest.mark.parametrize("where", ["stdout", "stderr"])
+def test_a_command_for_a_token_that_prints_without_end(raw_server: Any, tmp_path: Path, where: str) -> None:
+    """Nor does what it has started outlive the run."""
+    script = tmp_path / "token.sh"
+    redirect = "" if where == "stdout" else ">&2"
+    script.write_text(f"#!/bin/sh\nsleep 1000 & echo $! > {tmp_path / 'child'}\nyes {redirect}\n", "utf-8")
+    server = raw_server(by_path())
+    auth = {"use": "bearer", "origins": [server.url], "command": ["sh", str(script)]}
+    with pytest.raises(ArgosyError, match="printed more than") as error:
+        argosy.download(run_urls(tmp_path, f"{server.url}/a", auth=auth, max_retries=0).file)
+    assert error.value.exit_code == 3
+    child = int((tmp_path / "child").read_text("utf-8"))
+    wait_until(lambda: is_gone(child), "what the command has started is gone")
+
+
+def is_gone(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.torture(165)
+def test_a_command_that_hangs_ends_with_its_plugin(tmp_path: Path) -> None:
+    command = Command(["sh", "-c", f"sleep 1000 & echo $! > {tmp_path / 'child'}; wait"], 600)
+    failed: list[str] = []
+
+    def run() -> None:
+        try:
+            command.output()
+        except CommandFailed as error:
+            failed.append(str(error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    child = tmp_path / "child"
+    wait_until(lambda: child.exists() and bool(child.read_text("utf-8")), "the command runs")
+    command.stop()
+    thread.join(60)
+    assert failed == ["ended with -9"]
+    wait_until(lambda: is_gone(int(child.read_text("utf-8"))), "what the command has started is gone")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -16,6 +15,7 @@ from argosy.errors import ConfigError, LoginFailed
 from argosy.hookspecs import hookimpl
 from argosy.refusals import RefusalRules, refusal_schema
 from argosy_plugins.auth import _expiry
+from argosy_plugins.auth._command import Command, CommandFailed
 from argosy_plugins.auth._origins import ORIGINS_SCHEMA, HeaderSigner, origins_of
 
 #: Seconds that a command may take.
@@ -78,6 +78,7 @@ class BearerAuth(Auth):
         self._scheme: str = options.get("scheme", "Bearer" if self._header == "Authorization" else "")
         # 403 says that this token may not have this one thing (RFC 6750 section 3.1)
         self._rules = RefusalRules.from_options(options, statuses=(401,))
+        self._command = Command(options["command"], COMMAND_TIMEOUT) if "command" in options else None
         self._signer: AuthBase | None = None
         if "token" in options:
             self._signer = self._sign(context.secret(options["token"]).reveal())
@@ -143,25 +144,20 @@ class BearerAuth(Auth):
             raise ConfigError(f"The token of the auth bearer has expired on {when}.", hint=self.remedy)
         return HeaderSigner(self._header, self._value(token), self._origins)
 
+    def close(self) -> None:
+        """End the command, if it runs."""
+        if self._command is not None:
+            self._command.stop()
+
     def _run(self) -> str:
-        command = self.options["command"]
+        assert self._command is not None  # noqa: S101 - there is a token or a command
         try:
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_TIMEOUT, check=False
-            )
-        except subprocess.TimeoutExpired:
-            why = f"did not end within {COMMAND_TIMEOUT} s"
-        except OSError as error:
-            why = f"cannot be run: {error.strerror}"
-        else:
-            if done.returncode == 0:
-                return done.stdout.decode("utf-8", "replace").strip()
-            lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            why = f"ended with {done.returncode}" + (f": {lines[-1][:200]}" if lines else "")
-        raise LoginFailed(
-            f"The command {command[0]!r} of the auth bearer, which is to print the token, {why}.",
-            hint="Run it in a terminal to see what is wrong.",
-        )
+            return self._command.output()
+        except CommandFailed as error:
+            raise LoginFailed(
+                f"The command {self.options['command'][0]!r} of the auth bearer, which is to print the token, {error}.",
+                hint="Run it in a terminal to see what is wrong.",
+            ) from None
 
 
 def _read(printed: str) -> tuple[str, float | None]:
