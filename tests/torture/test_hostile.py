@@ -295,3 +295,70 @@ def test_a_command_that_hangs_ends_with_its_plugin(tmp_path: Path) -> None:
     thread.join(60)
     assert failed == ["ended with -9"]
     wait_until(lambda: is_gone(int(child.read_text("utf-8"))), "what the command has started is gone")
+
+
+#: Places that a redirect can name and nobody can ask.
+NO_PLACES = (
+    "http://a..b/",
+    f"http://{'a' * 64}.example/",
+    "http://h.example:99999/",
+    "http://h.example:x/",
+    "http://[::1/",
+    "http://[fe80::1%25]:x/",
+    "http://\xff\xfe/",
+    "http://xn--a-\xe4.example/",
+)
+
+
+@pytest.mark.torture(167)
+def test_a_redirect_to_no_place(raw_server: Any, tmp_path: Path) -> None:
+    answers = {
+        str(number): f"HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode("latin-1")
+        for number, place in enumerate(NO_PLACES)
+    }
+    server = raw_server(by_path(**answers))
+    urls = [f"{server.url}/{number}" for number in answers]
+    found = failures(argosy.download(run_urls(tmp_path, *urls, max_retries=0).file))
+    assert found == dict.fromkeys(urls, "url")
+
+
+@pytest.mark.torture(167)
+@pytest.mark.parametrize("place", [*NO_PLACES[:3], "http://\xff/"])
+def test_a_login_that_is_redirected_to_no_place(raw_server: Any, tmp_path: Path, place: str) -> None:
+    page = f"HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode("latin-1")
+    server = raw_server(by_path(login=page))
+    voyage = run_urls(tmp_path, f"{server.url}/a", auth=form_login(server.url), max_retries=0)
+    with pytest.raises(ArgosyError) as error:
+        argosy.download(voyage.file)
+    assert (error.value.exit_code, "plugin" in str(error.value)) == (3, False)
+
+
+@pytest.mark.torture(167)
+@pytest.mark.parametrize(
+    "charset", ["idna", "punycode", "undefined", "rot13", "hex", "unicode_escape", "x\x00", "none"]
+)
+def test_a_page_in_a_character_set_that_is_none(raw_server: Any, tmp_path: Path, charset: str) -> None:
+    form = b"<form method=post action=/in><input name=user></form>"
+    page = (
+        head("200 OK", f"Content-Type: text/html; charset={charset}", f"Content-Length: {len(form)}") + form
+    )
+    server = raw_server(by_path(login=page))
+    voyage = run_urls(tmp_path, f"{server.url}/a", auth=form_login(server.url), max_retries=0)
+    assert failures(argosy.download(voyage.file)) == {}
+    assert any(b"POST /in" in asked for asked in server.requests)
+
+
+@pytest.mark.torture(167)
+@pytest.mark.parametrize(
+    "challenge",
+    ['realm="r"', 'nonce="n"', "", 'realm="r", nonce="n", algorithm=X', 'realm="r", nonce="n", qop="x"'],
+)
+def test_a_digest_challenge_that_cannot_be_answered(
+    raw_server: Any, tmp_path: Path, challenge: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PASSWORD", "open-sesame-1")
+    refusal = head("401 Unauthorized", f"WWW-Authenticate: Digest {challenge}", "Content-Length: 0")
+    server = raw_server(by_path(a=refusal))
+    auth = {"use": "digest", "origins": [server.url], "user": "ada", "password": {"env": "PASSWORD"}}
+    report = argosy.download(run_urls(tmp_path, f"{server.url}/a", auth=auth, max_retries=0).file)
+    assert failures(report) == {f"{server.url}/a": "answer"}

@@ -16,6 +16,7 @@ from argosy.errors import StorageError, TransferError
 from argosy.model import Resource
 from argosy.pacing import place_of
 from argosy.reasons import hint_of, is_unknown_name, kind_of, reason_of
+from argosy.transport.odd import OddAnswer
 
 #: What a disk says when nothing more can be written to it, whoever tries; else a plugin's OSError is its own.
 DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
@@ -36,6 +37,8 @@ def causes(resource: Resource) -> Iterator[None]:
         raise TransferError(
             "The URL, or one it redirects to, is not a plain http or https URL.", kind="url"
         ) from None
+    except OddAnswer as error:
+        raise TransferError(f"The answer makes no sense: {error}.", kind="answer") from None
     except Downgraded as error:
         raise TransferError(
             f"The server redirects to {place_of((error.request and error.request.url) or resource.url)} without"

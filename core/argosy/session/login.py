@@ -24,6 +24,14 @@ from argosy.reasons import kind_of, never_sent, reason_of
 from argosy.session.header_token import HeaderToken, origin_of
 from argosy.session.record import SessionRecord
 
+#: What requests raises for a redirect that leads nowhere.
+NOT_PLACES = (
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.MissingSchema,
+    requests.TooManyRedirects,
+)
+
 #: Seconds before the end of its tokens at which a session is renewed: a request that was under way may take a while.
 MARGIN = 60.0
 #: The share of a lifetime that this margin is at most, for tokens that live for a minute or two.
@@ -249,6 +257,11 @@ class PluginLogin:
         except Downgraded:
             raise LoginFailed(
                 f"The {what} was broken off: a redirect leads from https to http.", hint=DOWNGRADE_HINT
+            ) from None
+        except NOT_PLACES:
+            raise LoginFailed(
+                f"The {what} was broken off: the service redirects to a URL that is not valid, or in a circle.",
+                hint="Check the login in the browser.",
             ) from None
         except requests.RequestException as error:
             # the service is out of reach: that is no answer to the login, and may be different later

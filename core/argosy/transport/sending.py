@@ -29,6 +29,7 @@ from argosy.errors import PluginError
 from argosy.session.lease import Lease
 from argosy.transport.body import Body, is_plain
 from argosy.transport.bounds import INTERIM, BodyLimits, Stream, TooMuch, Wire, wire_of
+from argosy.transport.odd import charset_of
 from argosy.transport.signing import signing_of
 from argosy.transport.watchdog import Watchdog
 
@@ -440,6 +441,7 @@ class Adapter(HTTPAdapter):
         if (wire := wire_of(resp)) is not None:
             wire.begin_body(self.body_limits)
         response = super().build_response(req, resp)
+        response.encoding = charset_of(response.encoding)
         if not is_plain(response):
             response.raw = Body(response.raw)
         return response

@@ -29,6 +29,7 @@ from argosy.transport.body import content_of, discard, exhaust, peek
 from argosy.transport.bounds import IN_MEMORY, BodyLimits
 from argosy.transport.load import Load
 from argosy.transport.network import Network
+from argosy.transport.odd import odd_places
 from argosy.transport.sending import Reuse
 from argosy.transport.signing import PluginSigner, first_signing
 
@@ -118,7 +119,8 @@ class PlainSession(requests.Session):
                 request=request,
                 response=request.argosy_redirected_by,  # type: ignore[attr-defined]  # the note of `rebuild_auth`
             )
-        return super().send(request, **kwargs)
+        with odd_places():
+            return super().send(request, **kwargs)
 
 
 class _Verdict(Enum):

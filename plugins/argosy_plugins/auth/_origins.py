@@ -14,6 +14,7 @@ from argosy.cookies.matching import Target
 from argosy.errors import ConfigError
 from argosy.session.header_token import origin_of
 from argosy.transport.body import drop
+from argosy.transport.odd import OddAnswer
 from argosy.urls import check_url
 
 #: The JSON Schema of the option ``origins``.
@@ -98,6 +99,25 @@ class DigestSigner(HTTPDigestAuth):
             return request
         signed: requests.PreparedRequest = super().__call__(request)  # type: ignore[no-untyped-call]  # not in the stubs
         return signed
+
+    def build_digest_header(self, method: str, url: str) -> str | None:
+        """Return the answer to the last challenge.
+
+        Raises
+        ------
+        requests.RequestException
+            If the challenge cannot be answered.
+        """
+        challenge: Mapping[str, str] = self._thread_local.chal  # type: ignore[attr-defined]  # not in the stubs
+        missing = [name for name in ("realm", "nonce") if name not in challenge]
+        if missing:
+            raise OddAnswer(f"the service's Digest challenge has no {missing[0]}")
+        header: str | None = super().build_digest_header(method, url)  # type: ignore[no-untyped-call]  # not in the stubs
+        if header is None:
+            raise OddAnswer(
+                "the service's Digest challenge asks for an algorithm or a protection that is not known"
+            )
+        return header
 
     def handle_401(self, r: requests.Response, **kwargs: Any) -> requests.Response:
         """Send the request again with the answer to its challenge."""

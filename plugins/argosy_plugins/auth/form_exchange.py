@@ -291,10 +291,7 @@ def _is_sent_on(form: Form) -> bool:
 
 def _text(response: requests.Response) -> str:
     raw = content_of(response, MAX_PAGE)
-    try:
-        return raw.decode(response.encoding or "utf-8", "replace")
-    except LookupError:
-        return raw.decode("utf-8", "replace")
+    return raw.decode(response.encoding or "utf-8", "replace")
 
 
 def _cookie_names(response: requests.Response) -> set[str]:
