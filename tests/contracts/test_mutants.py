@@ -149,6 +149,9 @@ STRATEGIES = [
     ("LosesTheJobsOfTheDead", "killed_worker", "exactly once, whoever is killed"),
     ("LeavesItsProcesses", "done_elsewhere", "to end when the run is over"),
     ("LeavesItsProcesses", "leaves_no_process", "to end when a run is given up"),
+    ("HearsCtrlC", "ctrl_c_ends_no_worker", "in spite of Ctrl-C|must not end for Ctrl-C"),
+    ("SpansMachines", "run_goes_well", "several machines, which argosy does not"),
+    ("TellsLess", "run_goes_well", "handed on as it is"),
 ]
 
 

@@ -7,8 +7,10 @@ import os
 import random
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,18 +149,22 @@ def test_sigterm_to_the_whole_group_is_clean(set_sail: SetSail) -> None:
     assert (voyage.wrong(), voyage.server.stats().logins) == ([], 1)
 
 
-@pytest.mark.torture(49)
+@pytest.mark.torture(49, 123)
 def test_workers_of_a_killed_run_end_by_themselves(set_sail: SetSail) -> None:
-    voyage = set_sail(items=40, discipline="revoke", size=200_000, rate=50_000, strategy=FOUR, max_workers=4)
-    process = voyage.start()
-    wait_for_accepted(voyage, process, 4)
-    below = processes.workers(process.pid)
-    assert len(below) == 4
-    process.kill()
-    process.communicate(timeout=60)
-    assert processes.gone(below)
+    voyage = set_sail(items=16, discipline="revoke", size=200_000, rate=50_000, strategy=FOUR, max_workers=4)
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path is 107 characters long at most
+        process = voyage.start(env={**os.environ, "TMPDIR": short})
+        wait_for_accepted(voyage, process, 4)
+        below = processes.workers(process.pid)
+        assert len(below) == 4
+        assert list(Path(short).glob("argosy-*/line"))
+        process.kill()
+        process.communicate(timeout=60)
+        assert processes.gone(below)
+        assert list(Path(short).iterdir()) == [], "the workers tidy up behind their run"
     assert voyage.damaged() == []
     voyage.server.change(rate=0)
+    voyage.config["strategy"] = "threads"
     assert voyage.run().returncode == 0
     stats = voyage.server.stats()
     assert (voyage.wrong(), stats.replaced_tokens_sent, stats.logins) == ([], 0, 1)
@@ -235,3 +241,42 @@ def test_sigint_once_lets_bodies_end(set_sail: SetSail) -> None:
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
     assert len(voyage.done()) >= 4, "what was being transferred is finished"
+
+
+POOL = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+import argosy
+from argosy.contracts import Scope
+
+class Pool(argosy.Strategy):
+    name = "pool-multiprocess"
+    summary = "Somebody else's processes"
+    needs = Scope.HOST
+
+    def run(self, jobs, work, max_workers):
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            for job in jobs:
+                yield pool.submit(work, job).result()
+
+@argosy.hookimpl
+def argosy_strategy():
+    return Pool
+"""
+
+
+@pytest.mark.torture(124)
+def test_ctrl_c_ends_no_worker_of_anybodys_strategy(set_sail: SetSail) -> None:
+    voyage = set_sail(items=200, discipline="revoke", ttfb=0.02, strategy="pool-multiprocess")
+    (voyage.root / "pool.py").write_text(POOL, "utf-8")
+    plugin = ("--plugin", str(voyage.root / "pool.py"))
+    process = voyage.start(*plugin, start_new_session=True)
+    wait_for_accepted(voyage, process, 5)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    assert "Traceback" not in err
+    assert voyage.damaged() == []
+    voyage.config["strategy"] = "threads"
+    assert (voyage.run().returncode, voyage.wrong(), voyage.server.stats().logins) == (0, [], 1)

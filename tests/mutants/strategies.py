@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from argosy.contracts import Scope, Work
 from argosy.model import Job, Outcome, State
-from argosy_plugins.strategies import _crew, multiprocess
+from argosy_plugins.strategies import _crew, _process, multiprocess
 from argosy_plugins.strategies.multiprocess import MultiprocessStrategy
 from argosy_plugins.strategies.serial import SerialStrategy
 from argosy_plugins.strategies.threads import ThreadsStrategy
@@ -102,3 +103,33 @@ class LeavesItsProcesses(_WithCrew):
     """Ends no worker, and keeps the pipes that would tell them."""
 
     crew = _Careless
+
+
+class HearsCtrlC(MultiprocessStrategy):
+    """Has workers that end for Ctrl-C."""
+
+    def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_crew, "serve", serve_and_hear)
+            yield from super().run(jobs, work, max_workers)
+
+
+def serve_and_hear(pipe: Any, work: Work, threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    _process.TO_ALL.clear()
+    _process.serve(pipe, work, threads)
+
+
+class SpansMachines(ThreadsStrategy):
+    """Asks for what argosy does not support."""
+
+    needs = Scope.CLUSTER
+
+
+class TellsLess(ThreadsStrategy):
+    """Makes outcomes of its own of those of the work."""
+
+    def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
+        for outcome in super().run(jobs, work, max_workers):
+            yield Outcome(outcome.item, outcome.state, failure=outcome.failure)

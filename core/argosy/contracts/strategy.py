@@ -10,7 +10,8 @@ from argosy.contracts.base import Plugin
 from argosy.contracts.cookie_store import Scope
 from argosy.model import Job, Outcome
 
-#: Does one job and never raises: what goes wrong is in the outcome. It and the jobs can be pickled.
+#: Does one job and never raises: what goes wrong is in the outcome. It and the jobs can be pickled, any number of
+#: times. Unpickled in the main thread of another process, the work makes that process ignore the terminal's Ctrl-C.
 Work = Callable[[Job], Outcome]
 
 
@@ -20,7 +21,8 @@ class Strategy(Plugin):
     .. versionadded:: 0.1
     """
 
-    #: How far its workers are spread: the cookie store's lease must reach at least as far.
+    #: How far its workers are spread: the cookie store's lease must reach at least as far. Workers must stay on one
+    #: machine for now: a strategy that needs `Scope.CLUSTER` is refused.
     needs: ClassVar[Scope] = Scope.PROCESS
     #: Whether it ever does more than one item at once.
     parallel: ClassVar[bool] = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from argosy.contracts import Strategy
+from argosy.contracts import CookieStore, Scope, Strategy
 from argosy.errors import ConfigError
 from argosy.run.environment import Environment
 
@@ -48,13 +48,27 @@ def choose(environment: Environment, registry: Registry) -> Choice:
     options = settings.strategy or {"use": default}
     strategy = registry.strategy(options, environment.context)
     asked = settings.strategy["use"] if settings.strategy else None
+    if strategy.needs > Scope.HOST:
+        strategy.close()
+        raise ConfigError(
+            f"The strategy {strategy.name!r} spreads its workers over several machines, which argosy does not "
+            "support yet.",
+            hint='Use the strategy "multiprocess" for several processes of this machine, or "threads".',
+        )
     store = environment.store
     if not environment.auth.anonymous and store.scope < strategy.needs:
         reason = (
             f"The strategy {strategy.name!r} spreads its workers over {REACH[strategy.needs]}, but the lease of the "
             f"cookie store {store.name!r} reaches {REACH[store.scope]} only."
         )
-        change = 'Choose a cookie store that reaches further ("json-file"), or the strategy "threads".'
+        stores = [
+            info.name
+            for info in registry.plugins()
+            if issubclass(info.cls, CookieStore) and info.cls.scope >= strategy.needs
+        ]
+        change = (
+            f'Choose a cookie store that reaches further ({", ".join(stores)}), or the strategy "threads".'
+        )
         if settings.strict:
             raise ConfigError(reason, hint=change)
         strategy.close()

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 import socket
 import stat
+import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -133,6 +137,55 @@ def _wait_for_line(hub: Hub) -> list[socket.socket]:
     while not hub._lines:
         pass
     return list(hub._lines)
+
+
+def test_the_folder_of_a_run_that_was_killed_is_removed_by_the_next(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = (
+        "import time; from argosy.run.processes.hub import Hub; from argosy.run.stop import Stop\n"
+        "hub = Hub(print, Stop(), {}); print(hub.address, flush=True); time.sleep(600)"
+    )
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path is 107 characters long at most
+        monkeypatch.setattr("tempfile.tempdir", short)
+        running = [
+            subprocess.Popen(
+                [sys.executable, "-c", program],
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "TMPDIR": short},
+            )
+            for _ in range(2)
+        ]
+        dead, living = (Path((process.stdout or sys.stdin).readline().strip()).parent for process in running)
+        other = Path(short, "argosy-demo")
+        other.mkdir()
+        running[0].kill()
+        running[0].communicate()
+        hub = Hub(heard, Stop(), {})
+        mine = Path(hub.address).parent
+        assert sorted(Path(short).iterdir()) == sorted([living, mine, other])
+        assert dead != living
+        hub.close()
+        running[1].kill()
+        running[1].communicate()
+
+
+def test_work_can_be_sent_on(set_sail: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    voyage = set_sail(items=3, discipline="revoke", strategy="threads")
+    run = ThreadsStrategy.run
+
+    def sending(
+        self: ThreadsStrategy, jobs: Iterable[Job], work: Work, max_workers: int
+    ) -> Iterator[Outcome]:
+        for _ in range(3):
+            work = pickle.loads(pickle.dumps(work))
+        yield from run(self, jobs, work, max_workers)
+
+    monkeypatch.setattr(ThreadsStrategy, "run", sending)
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, report.logins, voyage.wrong()) == (3, 1, [])
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN, "the run's own process hears Ctrl-C"
 
 
 def test_a_place_for_the_socket_that_will_not_do_is_named(

@@ -77,6 +77,7 @@ def test_a_store_that_reaches_too_short_a_way_makes_it_serial(tmp_path: Path) ->
     assert choice.reason is not None
     for word in ("wide", "memory", "serial", "json-file"):  # asked, why not, what instead, what to change
         assert word in choice.reason
+    assert "further (json-file)" in choice.reason, "memory does not reach far enough"
 
 
 def test_strict_makes_that_an_error(tmp_path: Path) -> None:
@@ -96,3 +97,13 @@ def test_where_nobody_is_logged_in_any_store_will_do(tmp_path: Path) -> None:
 def test_serial_with_many_workers_says_so(tmp_path: Path) -> None:
     choice = chosen(tmp_path, strategy="serial", max_workers=8, cookie_store="memory")
     assert (choice.strategy.name, "no effect" in str(choice.reason)) == ("serial", True)
+
+
+@pytest.mark.parametrize("auth", [{}, {"auth": "none"}])
+def test_workers_on_several_machines_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, auth: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(Wide, "needs", Scope.CLUSTER)
+    with pytest.raises(ConfigError, match="several machines, which argosy does not support yet") as caught:
+        chosen(tmp_path, strategy="wide", cookie_store="memory", **auth)
+    assert "multiprocess" in str(caught.value.hint)

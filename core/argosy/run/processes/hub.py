@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import socket
+import stat
 import tempfile
 import threading
 from collections import Counter
@@ -24,6 +26,22 @@ from argosy.run.stop import Stop
 
 #: Seconds that workers whose jobs are over have to say their last word.
 LAST_WORDS = 5.0
+
+#: What the name of a run's folder in the temporary directory begins with.
+PREFIX = "argosy-"
+
+
+def remove_if_dead(folder: Path) -> None:
+    """Remove the folder of a run that was killed; any other one is left alone."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            return
+        probe.setblocking(False)
+        try:
+            probe.connect(str(folder / "line"))
+        except ConnectionRefusedError:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Hub:
@@ -80,14 +98,17 @@ class Hub:
         shutil.rmtree(folder, ignore_errors=True)
 
     def _open(self) -> Path:
-        folder = Path(tempfile.mkdtemp(prefix="argosy-"))  # of mode 0700: for this user alone
+        for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+            remove_if_dead(left)
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # of mode 0700: for this user alone
         listener = socket.socket(socket.AF_UNIX)
         try:
-            listener.bind(str(folder / "line"))
+            listener.bind(str(folder / "new"))
             listener.listen(128)
+            (folder / "new").rename(folder / "line")  # whoever finds the socket finds somebody who listens
         except OSError as error:
             listener.close()
-            folder.rmdir()
+            shutil.rmtree(folder, ignore_errors=True)
             raise StorageError(
                 f"No socket can be made for worker processes in {folder.parent}: {error.strerror or error}.",
                 hint="Set TMPDIR to a short path on a local disk, or use another strategy.",

@@ -9,10 +9,12 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from argosy.errors import Interrupted
 from argosy.events import EventKind
+from argosy.run.processes.hub import remove_if_dead
 from argosy.run.stop import Stop
 
 #: Seconds between two events that say how much of an item has come: each of them is a message.
@@ -39,6 +41,7 @@ class Link:
         self._stop = stop
         self._sock = socket.socket(socket.AF_UNIX)
         self._sock.connect(address)
+        self._folder = Path(address).parent
         self._mutex = threading.Lock()
         self._asking = threading.Lock()
         self._answers: queue.SimpleQueue[tuple[str | None] | None] = queue.SimpleQueue()
@@ -109,5 +112,8 @@ class Link:
                         self._stop.drain()
         except (OSError, ValueError):
             pass
+        remove_if_dead(
+            self._folder
+        )  # first, as the process ends with its jobs; a run that was killed could not
         self._stop.abort()  # nobody is there any more to do anything for
         self._answers.put(None)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from multiprocessing import util
 from typing import TYPE_CHECKING
 
@@ -38,12 +41,15 @@ class Recipe:
         Where the run listens.
     share
         What the run has found out about its sessions.
+    pid
+        The run's own process.
     """
 
     settings: Settings
     registry: Registry
     address: str
     share: Share
+    pid: int = field(default_factory=os.getpid)
 
 
 class RemoteWorker:
@@ -61,6 +67,9 @@ class RemoteWorker:
         self._environment: Environment | None = None
         self._worker: Worker | None = None
         self._told: Counter[str] = Counter()
+
+    def __reduce__(self) -> tuple[Callable[[Recipe], RemoteWorker], tuple[Recipe]]:
+        return work_here, (self._recipe,)  # a strategy may send it on
 
     def __call__(self, job: Job) -> Outcome:
         """Do a job; what goes wrong is in the outcome."""
@@ -123,7 +132,20 @@ _made: dict[str, RemoteWorker] = {}
 _mutex = threading.Lock()
 
 
+def leave_ctrl_c_to(run: int) -> None:
+    """Ignore what a terminal sends to all processes of a run, except in the run's own process (its id).
+
+    It would end a worker between the headers of a response and the commit of its token; the run tells its workers
+    when to stop. Only the main thread may change that, which is where strategies usually unpickle the work.
+    """
+    if os.getpid() != run and threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
 def work_here(recipe: Recipe) -> RemoteWorker:
     """Return the worker of a run in this process: one for all, as a strategy may send the work with each job."""
+    leave_ctrl_c_to(recipe.pid)
     with _mutex:
         return _made.setdefault(recipe.address, RemoteWorker(recipe))

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from argosy.contracts.strategy import Strategy
 from argosy.model import Failure, Job, Outcome, State
+from argosy.testing.client import LibraryServer
 from argosy.testing.contracts import strategy_suite
 from argosy.testing.contracts.plugin_suite import PluginRules
 from argosy.testing.contracts.strategy_processes import ProcessRules
@@ -143,6 +145,33 @@ class StrategyContract(PluginRules, ProcessRules):
         assert sorted(names) == list("0123"), (
             "the outcomes of jobs that were taken must come before the error"
         )
+
+    def test_a_run_goes_well_with_it(
+        self, tmp_path: Path, given: Mapping[str, Any], library_server: Callable[..., LibraryServer]
+    ) -> None:
+        """In a real run it shares one session whose token each response replaces, and all that was done is kept."""
+        server = library_server(discipline="revoke")
+        server.manifest(tmp_path / "items.jsonl", items=6, size=1000)
+        (tmp_path / "password.txt").write_text(server.password, "utf-8")
+        report = self.run(
+            tmp_path,
+            given,
+            source={"use": "manifest", "path": "items.jsonl"},
+            auth={
+                "use": "form-login",
+                "url": server.login_url,
+                "fields": {"user": server.user, "password": {"file": "password.txt"}},
+            },
+            cookie_store={"use": "json-file", "path": "cookies.json"},
+            max_workers=self.max_workers,
+        )
+        assert report.error is None, f"the run failed: {report.error}"
+        assert (report.strategy_used, report.counts.done) == (self.plugin.name, 6), (
+            f"not every item was done: {report.failures}"
+        )
+        assert report.bytes == 6000, "an outcome was not handed on as it is"
+        stats = server.stats()
+        assert (stats.replaced_tokens_sent, stats.logins) == (0, 1), "the session was not shared"
 
     def test_it_can_run_again(self, strategy: Strategy, make_work: Callable[..., FolderWork]) -> None:
         """One plugin object serves several runs, one after the other."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,23 @@ class ProcessRules(StrategySuite):
         assert len(failed) <= self.max_workers, "the jobs of other workers must be done"
         for outcome in failed:
             assert outcome.state is State.REQUEUED or outcome.failure, "a job that failed must say why"
+
+    def test_ctrl_c_ends_no_worker(
+        self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]
+    ) -> None:
+        """A terminal sends Ctrl-C to all processes; workers ignore it, and finish what they are doing."""
+        work = work_elsewhere(gated=frozenset("0"))
+        run = Thread(lambda: list(strategy.run(map(job, range(2)), work, 1)))
+        trace = work.folder / "running" / "0"
+        wait_until(lambda: trace.exists() and trace.read_text(), "the job that waits to begin")
+        worker = int(trace.read_text())
+        assert worker != os.getpid(), "a job was done in the run's own process"
+        os.kill(worker, signal.SIGINT)
+        time.sleep(0.1)  # a worker that ends for it has had its turn
+        work.open()
+        states = [outcome.state for outcome in run.result()]
+        assert states == [State.DONE] * 2, "a worker must finish its jobs in spite of Ctrl-C"
+        assert worker in work.processes(), "a worker must not end for Ctrl-C"
 
     def test_closing_leaves_no_process(
         self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]

@@ -15,6 +15,7 @@ import pytest
 from argosy.contracts.base import PluginContext
 from argosy.contracts.strategy import Strategy
 from argosy.model import Failure, Item, Job, Outcome, State
+from argosy.run.processes.recipe import leave_ctrl_c_to
 from argosy.testing.contracts.plugin_suite import PluginSuite
 
 #: Seconds that a job of these tests waits at most for what it waits for.
@@ -35,6 +36,9 @@ class FolderWork:
 
     folder: Path
     gated: frozenset[str] = frozenset()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _folder_work, (self.folder, self.gated, os.getpid())
 
     def __call__(self, job: Job) -> Outcome:
         """Do one job: note it, wait if told to, and say what the job's title says."""
@@ -73,6 +77,11 @@ class FolderWork:
     def open(self) -> None:
         """Let the gated jobs go on."""
         (self.folder / "open").touch()
+
+
+def _folder_work(folder: Path, gated: frozenset[str], run: int) -> FolderWork:
+    leave_ctrl_c_to(run)  # as the work of a run does
+    return FolderWork(folder, gated)
 
 
 def job(number: int, title: str = "") -> Job:
