@@ -294,7 +294,7 @@ class Renewal:
             holder=None,
             **counts,
         )
-        self._prove(self._read().issue, proved=False)
+        self._prove(replace(record, **counts).issue, proved=False)  # type: ignore[arg-type]  # fields of a record
         if granted.credentials:
             self.store.sync()  # what the record says, before it says that it is there
             self._write(self._read(), synced=True)
