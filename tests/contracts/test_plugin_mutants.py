@@ -157,7 +157,9 @@ CASES = {
         ("RaisesWhereTheTokenIsSpent", "a_refresh_opens", "raised ConfigError"),
         ("SaysThatItHasLoggedOut", "logout_closes", "accepts it still"),
         ("MakesAMistakeOfNoAnswer", "out_of_reach", "raised something else"),
-        ("LogsNobodyIn", "run_goes_well", "the item failed|SessionLost|login"),
+        ("LogsNobodyIn", "run_goes_well", "items failed|SessionLost|login"),
+        ("KeepsTheSessionAlive", "run_goes_well", "requests carried a token that the service had replaced"),
+        ("DoubtsNowAndThen", "run_goes_well", "logins in one run, where one is enough"),
     ],
 }
 
@@ -181,6 +183,12 @@ def test_a_plugin_that_keeps_its_promises_passes(pytester: pytest.Pytester, kind
     reports = reports_of(pytester, source_of(kind, ["Good"]), "TestGood")
     assert [report.longreprtext for report in reports if report.failed] == []
     assert sum(report.passed and report.when == "call" for report in reports) > 10
+
+
+def test_header_fields_beside_the_cookies_change_nothing(pytester: pytest.Pytester) -> None:
+    reports = reports_of(pytester, source_of("auths", ["AddsHeaders"]), "TestAddsHeaders and run_goes_well")
+    assert [report.longreprtext for report in reports if report.failed] == []
+    assert sum(report.passed and report.when == "call" for report in reports) == 1
 
 
 @pytest.mark.parametrize("kind", CASES)

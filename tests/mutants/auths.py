@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urljoin
 
 import requests
 from requests.auth import AuthBase
@@ -43,6 +44,23 @@ class Good(Auth):
 
     def is_refusal(self, response: ResponseHead) -> bool:
         return response.status in (401, 403)
+
+
+class _Client(AuthBase):
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["X-Client"] = "argosy"
+        return request
+
+
+class AddsHeaders(Good):
+    """Sends header fields beside the cookies, which is its right: the cookies are replaced as ever."""
+
+    def login(self, session: LoginSession) -> None:
+        super().login(session)
+        session.add_header("X-Requested-With", "XMLHttpRequest", [self.options["url"]])
+
+    def signer(self) -> AuthBase:
+        return _Client()
 
 
 class LogsNobodyIn(Good):
@@ -203,3 +221,28 @@ class MakesAMistakeOfNoAnswer(Good):
             super().login(session)
         except requests.RequestException as error:
             raise KeyError("answer") from error
+
+
+class KeepsTheSessionAlive(Good):
+    """Sends requests of its own after each answer, with the token of its login, which was replaced long ago."""
+
+    http: requests.Session | None = None
+
+    def login(self, session: LoginSession) -> None:
+        super().login(session)
+        self.http = session.http
+
+    def is_refusal(self, response: ResponseHead) -> bool:
+        if self.http is not None:
+            self.http.get(urljoin(self.options["url"], "/files/alive?size=1")).close()
+        return super().is_refusal(response)
+
+
+class DoubtsNowAndThen(Good):
+    """Takes every seventh answer for a refusal."""
+
+    answers = 0
+
+    def is_refusal(self, response: ResponseHead) -> bool:
+        self.answers += 1
+        return super().is_refusal(response) or self.answers % 7 == 0

@@ -26,11 +26,12 @@ def library_server() -> Iterator[ServerFactory]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
+    call: pytest.CallInfo[None],
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Say which promise a plugin broke, and where it is documented."""
     report = yield
     if report.failed and isinstance(item, pytest.Function):
-        promise = promise_of(item.cls, item.function)
+        promise = promise_of(item.cls, item.function, call.excinfo.value if call.excinfo else None)
         if promise is not None:
             report.sections.append((HEADING, promise))
     return report

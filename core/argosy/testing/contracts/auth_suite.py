@@ -17,14 +17,17 @@ from argosy.contracts.base import PluginContext
 from argosy.session.header_token import header_fields
 from argosy.session.login import Granted, NewSession, PluginLogin
 from argosy.session.record import SessionRecord
-from argosy.testing.client import ServerFactory
-from argosy.testing.contracts.plugin_suite import PluginSuite
+from argosy.testing.client import LibraryServer, ServerFactory
+from argosy.testing.contracts.plugin_suite import PluginSuite, make_plugin
+from argosy.testing.contracts.promises import relying_on
 from argosy.transport.scratch import open_session
 
 #: Seconds to connect to the service of a test, and for each answer.
 TIMEOUT = (10.0, 30.0)
 #: How much of a page an auth plugin is shown.
 START = 64 * 1024
+
+LOGIN = "argosy.Auth.login (docs/plugins/contracts.md)"
 
 
 @dataclass
@@ -53,6 +56,11 @@ class Door:
         if 0 < granted.due <= time.time() and login.can_refresh(record_of(granted)):
             granted = self.refresh(granted)
         return granted
+
+    def logged_in(self) -> Granted:
+        """Log in, where the test is about something else."""
+        with relying_on("login() makes a session that the service accepts.", LOGIN, "login()"):
+            return self.granted()
 
     def refresh(self, granted: Granted) -> Granted:
         """Renew a session that was just logged in."""
@@ -118,6 +126,16 @@ class AuthSuite(PluginSuite):
         """Return a URL of the service that only somebody who is logged in can have."""
         return str(service.url_for("/files/a.bin?size=3000"))
 
+    def counted(self, service: Any) -> tuple[int, int] | None:
+        """Return how many logins, and how many tokens that it had replaced, the service has received by now.
+
+        None where it does not count. A library server does; for any other service, override this.
+        """
+        if not isinstance(service, LibraryServer):
+            return None
+        stats = service.stats()
+        return stats.logins, stats.replaced_tokens_sent
+
     def secrets(self, service: Any) -> list[str]:
         """Return the secrets that the options lead to: none of them may be shown."""
         return [service.password]
@@ -138,7 +156,7 @@ class AuthSuite(PluginSuite):
         library.mkdir(exist_ok=True)
         secrets: list[str] = []
         whole = {**default_options(self.plugin.options_schema), **options}
-        auth = self.plugin(whole, PluginContext(tmp_path, library, on_secret=secrets.append))
+        auth = make_plugin(self.plugin, whole, PluginContext(tmp_path, library, on_secret=secrets.append))
         yield Door(auth, secrets)
         auth.close()
 

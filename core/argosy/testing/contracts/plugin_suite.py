@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 
@@ -21,11 +21,13 @@ from argosy.registry import Kind, Origin, Registry
 from argosy.registry.checks import describe
 from argosy.run.report import Report
 from argosy.run.runner import Run
+from argosy.testing.contracts.promises import relying_on
 
 #: Seconds after which a connection that was closed is closed at its other end, too.
 SOON = 3.0
 
 _PLUGIN = "argosy.Plugin (docs/plugins/contracts.md)"
+_Plugin = TypeVar("_Plugin", bound=Plugin)
 
 
 def kind_of(plugin: type[Plugin]) -> Kind:
@@ -38,6 +40,12 @@ def registry_with(plugin: type[Plugin]) -> Registry:
     kind = kind_of(plugin)
     others = [info for info in Registry.load().plugins() if (info.kind, info.name) != (kind, plugin.name)]
     return Registry([*others, describe(kind, plugin, Origin("the plugin under test", "0", plugin.name))])
+
+
+def make_plugin(plugin: type[_Plugin], options: Mapping[str, Any], context: PluginContext) -> _Plugin:
+    """Make a plugin; where that fails, it is not the fault of what is tested next."""
+    with relying_on("It can be made with options that are valid.", _PLUGIN, f"{plugin.__name__}()"):
+        return plugin(options, context)
 
 
 class PluginSuite:
