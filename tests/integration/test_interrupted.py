@@ -130,7 +130,7 @@ def test_sigterm_is_clean(set_sail: SetSail) -> None:
     assert (voyage.wrong(), voyage.server.stats().logins) == ([], 1)
 
 
-@pytest.mark.torture(121)
+@pytest.mark.torture(81)
 @pytest.mark.parametrize(
     ("strategy", "number"),
     [

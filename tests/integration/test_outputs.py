@@ -278,7 +278,7 @@ def test_old_names_may_be_removed(set_sail: SetSail) -> None:
     assert list(files.values()) == [1, 1], "nothing was fetched again"
 
 
-@pytest.mark.torture(133)
+@pytest.mark.torture(87)
 @pytest.mark.parametrize("in_place", [False, True], ids=["a copy", "with the download"])
 def test_what_another_configuration_made_is_repaired(set_sail: SetSail, in_place: bool) -> None:
     """Files of another layout are further names of the downloaded ones: written in place, both are damaged."""
@@ -313,7 +313,7 @@ def test_what_another_configuration_made_is_repaired(set_sail: SetSail, in_place
     assert "failed" not in voyage.argosy("status", str(voyage.library)).stdout
 
 
-@pytest.mark.torture(133)
+@pytest.mark.torture(87)
 def test_force_keeps_what_other_outputs_made(set_sail: SetSail) -> None:
     voyage = set_sail(items=2, size=3000, output=["files"])
     assert voyage.run("--quiet").returncode == 0
@@ -334,7 +334,7 @@ def test_force_keeps_what_other_outputs_made(set_sail: SetSail) -> None:
     assert voyage.argosy("verify", str(voyage.library)).returncode == 0
 
 
-@pytest.mark.torture(133)
+@pytest.mark.torture(87)
 def test_what_another_output_made_of_an_older_version_may_be_replaced(set_sail: SetSail) -> None:
     voyage = set_sail(items=1, size=3000, output=["files", {"use": "zip", "sidecar": True}])
     assert voyage.run("--quiet").returncode == 0

@@ -149,7 +149,7 @@ def test_sigterm_to_the_whole_group_is_clean(set_sail: SetSail) -> None:
     assert (voyage.wrong(), voyage.server.stats().logins) == ([], 1)
 
 
-@pytest.mark.torture(49, 123)
+@pytest.mark.torture(49, 83)
 def test_workers_of_a_killed_run_end_by_themselves(set_sail: SetSail) -> None:
     voyage = set_sail(items=16, discipline="revoke", size=200_000, rate=50_000, strategy=FOUR, max_workers=4)
     with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path is 107 characters long at most
@@ -266,7 +266,7 @@ def argosy_strategy():
 """
 
 
-@pytest.mark.torture(124)
+@pytest.mark.torture(84)
 def test_ctrl_c_ends_no_worker_of_anybodys_strategy(set_sail: SetSail) -> None:
     voyage = set_sail(items=200, discipline="revoke", ttfb=0.02, strategy="pool-multiprocess")
     (voyage.root / "pool.py").write_text(POOL, "utf-8")

@@ -220,7 +220,7 @@ def fetched(voyage: Voyage) -> int:
     return len(paths)
 
 
-@pytest.mark.torture(134)
+@pytest.mark.torture(88)
 @pytest.mark.parametrize(("digests", "ignore_query"), [(True, False), (False, True), (False, False)])
 def test_urls_that_are_signed_anew(set_sail: SetSail, digests: bool, ignore_query: bool) -> None:
     voyage = set_sail(items=3, size=1000, digests=digests)
@@ -237,7 +237,7 @@ def test_urls_that_are_signed_anew(set_sail: SetSail, digests: bool, ignore_quer
         assert (fetched(voyage), voyage.wrong()) == (1, [])
 
 
-@pytest.mark.torture(134)
+@pytest.mark.torture(88)
 def test_what_waits_in_the_queue_gets_the_new_signature(set_sail: SetSail) -> None:
     voyage = set_sail(items=2, size=1000, digests=True)
     signed(voyage, "monday")

@@ -140,7 +140,7 @@ def expired(voyage: Voyage) -> tuple[Cookie, ...]:
 # -- 101: a header field beside the cookies
 
 
-@pytest.mark.torture(101)
+@pytest.mark.torture(73)
 @pytest.mark.parametrize(
     "text",
     [HEADER, SIGNER.format(stateless=False), SIGNER.format(stateless=True)],
@@ -159,7 +159,7 @@ def test_a_header_of_an_auth_plugin_leaves_the_cookies_protected(set_sail: SetSa
     assert (session.lease, session.lease_reason) == (report.lease_used, report.lease_reason)
 
 
-@pytest.mark.torture(101)
+@pytest.mark.torture(73)
 @pytest.mark.parametrize("scheme", ["basic", "bearer"])
 def test_a_cookie_beside_a_password_takes_turns_and_none_does_not(
     server: HttpAuthServer, tmp_path: Path, scheme: str
@@ -175,7 +175,7 @@ def test_a_cookie_beside_a_password_takes_turns_and_none_does_not(
         assert (session.lease, session.lease_reason) == (report.lease_used, report.lease_reason)
 
 
-@pytest.mark.torture(101)
+@pytest.mark.torture(73)
 @pytest.mark.parametrize("away", ["", "away/"])
 def test_a_signer_signs_with_what_the_answer_before_brought(
     server: HttpAuthServer, tmp_path: Path, away: str
@@ -202,7 +202,7 @@ def wrong(server: HttpAuthServer, folder: Path, scheme: str, *, right: bool = Fa
     return Trip(folder, auth, lambda n: f"{server.url}/{scheme}/{n}", server.body)
 
 
-@pytest.mark.torture(102)
+@pytest.mark.torture(74)
 @pytest.mark.parametrize("sets_cookie", [False, True])
 @pytest.mark.parametrize("scheme", ["basic", "digest", "bearer"])
 def test_wrong_credentials_are_sent_once_by_eight_workers(
@@ -214,7 +214,7 @@ def test_wrong_credentials_are_sent_once_by_eight_workers(
     assert server.seen["refused"] == (2 if scheme == "digest" else 1), "Digest asks for its challenge first"
 
 
-@pytest.mark.torture(102)
+@pytest.mark.torture(74)
 @pytest.mark.parametrize("lease", ["auto", "shared"])
 def test_dead_imported_cookies_are_sent_once(set_sail: SetSail, lease: str) -> None:
     voyage = set_sail(items=20, discipline="static", max_workers=8, size=1000, lease=lease)
@@ -230,7 +230,7 @@ def test_dead_imported_cookies_are_sent_once(set_sail: SetSail, lease: str) -> N
 # -- 103: a session that has expired
 
 
-@pytest.mark.torture(103)
+@pytest.mark.torture(75)
 @pytest.mark.parametrize("strategy", ["threads", {"use": "multiprocess", "processes": 2}])
 def test_an_expired_session_is_logged_in_before_anything_is_sent(set_sail: SetSail, strategy: Any) -> None:
     voyage = set_sail(items=20, discipline="static", max_workers=8, size=1000, strategy=strategy)
@@ -244,7 +244,7 @@ def test_an_expired_session_is_logged_in_before_anything_is_sent(set_sail: SetSa
     assert (report.counts.done, stats.refused, stats.logins, report.logins) == (20, 0, 1, 1)
 
 
-@pytest.mark.torture(103)
+@pytest.mark.torture(75)
 def test_expired_cookies_that_were_imported_are_not_tried(set_sail: SetSail) -> None:
     voyage = set_sail(items=3, discipline="static", max_workers=2, size=1000)
     argosy.download(voyage.file)
@@ -258,7 +258,7 @@ def test_expired_cookies_that_were_imported_are_not_tried(set_sail: SetSail) -> 
     assert (voyage.server.stats().refused, voyage.server.stats().accepted) == (0, 0)
 
 
-@pytest.mark.torture(103)
+@pytest.mark.torture(75)
 def test_a_cookie_that_expires_beside_a_password_ends_nothing(server: HttpAuthServer, tmp_path: Path) -> None:
     trip = wrong(server, tmp_path, "basic", right=True)
     trip.items = 3

@@ -68,7 +68,7 @@ def plain(raw_server: Any) -> Any:
     return raw_server(answer)
 
 
-@pytest.mark.torture(114)
+@pytest.mark.torture(79)
 def test_a_redirect_from_https_to_http_fails_the_item(tmp_path: Path, serve: Serve, plain: Any) -> None:
     url = serve(lambda head: sends_to(f"{plain.url}/y"))
     voyage = run_urls(tmp_path, f"{url}/x", ca_bundle="ca.pem", retry_delay=0.01)
@@ -79,7 +79,7 @@ def test_a_redirect_from_https_to_http_fails_the_item(tmp_path: Path, serve: Ser
     assert not list(voyage.library.glob("x*"))
 
 
-@pytest.mark.torture(114)
+@pytest.mark.torture(79)
 def test_a_redirect_from_https_to_http_is_followed_where_that_is_allowed(
     tmp_path: Path, serve: Serve, plain: Any
 ) -> None:
@@ -108,7 +108,7 @@ def argosy_source():
 """
 
 
-@pytest.mark.torture(114)
+@pytest.mark.torture(79)
 def test_a_request_of_a_plugin_is_not_redirected_to_http(tmp_path: Path, serve: Serve, plain: Any) -> None:
     url = serve(lambda head: sends_to(f"{plain.url}/list"))
     (tmp_path / "late.py").write_text(SOURCE.format(url=url), "utf-8")
@@ -134,7 +134,7 @@ def session(tmp_path: Path, tokens: list[str], *, allowed: bool) -> AuthorizedSe
     )
 
 
-@pytest.mark.torture(114)
+@pytest.mark.torture(79)
 def test_credentials_never_follow_to_http(tmp_path: Path, serve: Serve, plain: Any) -> None:
     """Not even a cookie whose origin nobody knows; and what http answers does not replace it."""
     again = serve(lambda head: OK)
@@ -151,7 +151,7 @@ def test_credentials_never_follow_to_http(tmp_path: Path, serve: Serve, plain: A
     assert b"s3cret" not in plain.requests[0]
 
 
-@pytest.mark.torture(114)
+@pytest.mark.torture(79)
 def test_a_redirect_to_a_login_page_without_tls_is_a_refusal(
     tmp_path: Path, serve: Serve, plain: Any
 ) -> None:
@@ -163,7 +163,7 @@ def test_a_redirect_to_a_login_page_without_tls_is_a_refusal(
     assert plain.requests == []
 
 
-@pytest.mark.torture(114)
+@pytest.mark.torture(79)
 def test_a_redirect_of_a_session_is_not_followed(tmp_path: Path, serve: Serve, plain: Any) -> None:
     url = serve(lambda head: sends_to(f"{plain.url}/y"))
     with session(tmp_path, ["first"], allowed=False) as http:
@@ -175,7 +175,7 @@ def test_a_redirect_of_a_session_is_not_followed(tmp_path: Path, serve: Serve, p
     assert plain.requests == []
 
 
-@pytest.mark.torture(114)
+@pytest.mark.torture(79)
 @pytest.mark.parametrize("at", ["GET", "POST"])
 def test_a_login_is_not_redirected_to_http(tmp_path: Path, serve: Serve, plain: Any, at: str) -> None:
     page = b'<form method="post"><input name="user"><input type="password" name="password"></form>'

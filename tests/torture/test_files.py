@@ -242,7 +242,7 @@ def test_the_disk_of_the_cookie_store_is_full(set_sail: SetSail, small_disk: Pat
     assert (voyage.wrong(), voyage.server.stats().replaced_tokens_sent) == ([], 0)
 
 
-@pytest.mark.torture(171)
+@pytest.mark.torture(102)
 @pytest.mark.parametrize("store", ["json-file", "sqlite", "netscape"])
 def test_the_disk_of_the_cookie_store_fills_up_while_a_request_is_under_way(
     tmp_path: Path, small_disk: Path, filler: Filler, raw_server: Callable[..., Any], store: str

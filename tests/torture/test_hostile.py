@@ -86,7 +86,7 @@ def peak_of(voyage: Voyage) -> tuple[dict[str, str], int]:
         tracemalloc.stop()
 
 
-@pytest.mark.torture(161)
+@pytest.mark.torture(95)
 def test_the_body_of_a_redirect_is_not_read(raw_server: Any, tmp_path: Path, bomb: bytes) -> None:
     server = raw_server(by_path(away=compressed("302 Found", bomb, "Location: /there")))
     found, peak = peak_of(run_urls(tmp_path, f"{server.url}/away", max_retries=0))
@@ -94,7 +94,7 @@ def test_the_body_of_a_redirect_is_not_read(raw_server: Any, tmp_path: Path, bom
     assert peak < MOST_MEMORY
 
 
-@pytest.mark.torture(161)
+@pytest.mark.torture(95)
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
 def test_a_login_page_that_is_a_bomb(raw_server: Any, tmp_path: Path, bomb: bytes, status: str) -> None:
     server = raw_server(by_path(login=compressed(status, bomb, "Content-Type: text/html")))
@@ -108,7 +108,7 @@ def test_a_login_page_that_is_a_bomb(raw_server: Any, tmp_path: Path, bomb: byte
     assert peak < MOST_MEMORY
 
 
-@pytest.mark.torture(161)
+@pytest.mark.torture(95)
 def test_a_digest_challenge_that_is_a_bomb(
     raw_server: Any, tmp_path: Path, bomb: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,7 +128,7 @@ def test_a_digest_challenge_that_is_a_bomb(
     assert peak < MOST_MEMORY
 
 
-@pytest.mark.torture(162)
+@pytest.mark.torture(96)
 def test_a_compressed_body_that_brings_nothing_ends(raw_server: Any, tmp_path: Path) -> None:
     def answer(server: Any, connection: socket.socket) -> None:
         server.request(connection)
@@ -141,7 +141,7 @@ def test_a_compressed_body_that_brings_nothing_ends(raw_server: Any, tmp_path: P
     assert failures(argosy.download(voyage.file)) == {f"{server.url}/a": "coding"}
 
 
-@pytest.mark.torture(162)
+@pytest.mark.torture(96)
 def test_a_compressed_body_that_brings_nothing_can_be_stopped(raw_server: Any, tmp_path: Path) -> None:
     """One that is slow enough to stay below the bound for minutes."""
     sent: list[int] = []
@@ -176,7 +176,7 @@ DRIPS = {
 }
 
 
-@pytest.mark.torture(163)
+@pytest.mark.torture(97)
 @pytest.mark.parametrize("kind", DRIPS)
 @pytest.mark.parametrize("limit", ["total", "low_speed_limit"])
 def test_a_body_that_drips_ends_in_time(
@@ -193,7 +193,7 @@ def test_a_body_that_drips_ends_in_time(
     assert cause in {"an error": {"status"}, "a redirect": {"redirects"}}.get(kind, {"total", "slow"})
 
 
-@pytest.mark.torture(163)
+@pytest.mark.torture(97)
 @pytest.mark.parametrize("page", [b"<p>", b"X: drip\r\n"])
 def test_a_login_page_that_drips_ends_in_time(raw_server: Any, tmp_path: Path, page: bytes) -> None:
     first = head("200 OK", "Content-Type: text/html", "Content-Length: 60000")
@@ -206,7 +206,7 @@ def test_a_login_page_that_drips_ends_in_time(raw_server: Any, tmp_path: Path, p
     assert "plugin" not in str(error.value)
 
 
-@pytest.mark.torture(163)
+@pytest.mark.torture(97)
 @pytest.mark.parametrize("first", [b"HTTP/1.1 200 Fine\r\n", b"", b"HTTP/1.1 407 No\r\n"])
 def test_a_proxy_whose_answer_drips_is_given_up(raw_server: Any, tmp_path: Path, first: bytes) -> None:
     server = raw_server(dripping(first, b"X: drip\r\n" if first else b"HTTP/1.1 "))
@@ -217,7 +217,7 @@ def test_a_proxy_whose_answer_drips_is_given_up(raw_server: Any, tmp_path: Path,
     assert cause in ("timeout", "connect", "lost")
 
 
-@pytest.mark.torture(164)
+@pytest.mark.torture(98)
 @pytest.mark.parametrize(
     "before",
     [
@@ -234,13 +234,13 @@ def test_a_head_without_an_end_is_a_lost_answer(raw_server: Any, tmp_path: Path,
     assert (failures(report), report.counts.done) == ({f"{server.url}/a": "lost"}, 1)
 
 
-@pytest.mark.torture(164)
+@pytest.mark.torture(98)
 def test_some_interim_answers_are_none_too_many(raw_server: Any, tmp_path: Path) -> None:
     server = raw_server(by_path(a=b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" * bounds.INTERIM + OK))
     assert failures(argosy.download(run_urls(tmp_path, f"{server.url}/a", max_retries=0).file)) == {}
 
 
-@pytest.mark.torture(164)
+@pytest.mark.torture(98)
 def test_trailers_without_an_end_are_given_up(raw_server: Any, tmp_path: Path) -> None:
     def answer(server: Any, connection: socket.socket) -> None:
         server.request(connection)
@@ -253,7 +253,7 @@ def test_trailers_without_an_end_are_given_up(raw_server: Any, tmp_path: Path) -
     assert list(failures(report).values()) == ["cut"]
 
 
-@pytest.mark.torture(165)
+@pytest.mark.torture(99)
 @pytest.mark.parametrize("where", ["stdout", "stderr"])
 def test_a_command_for_a_token_that_prints_without_end(raw_server: Any, tmp_path: Path, where: str) -> None:
     """Nor does what it has started outlive the run."""
@@ -276,7 +276,7 @@ def is_gone(process: int) -> bool:
         return True
 
 
-@pytest.mark.torture(165)
+@pytest.mark.torture(99)
 def test_a_command_that_hangs_ends_with_its_plugin(tmp_path: Path) -> None:
     command = Command(["sh", "-c", f"sleep 1000 & echo $! > {tmp_path / 'child'}; wait"], 600)
     failed: list[str] = []
@@ -310,7 +310,7 @@ NO_PLACES = (
 )
 
 
-@pytest.mark.torture(167)
+@pytest.mark.torture(101)
 def test_a_redirect_to_no_place(raw_server: Any, tmp_path: Path) -> None:
     answers = {
         str(number): f"HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode("latin-1")
@@ -322,7 +322,7 @@ def test_a_redirect_to_no_place(raw_server: Any, tmp_path: Path) -> None:
     assert found == dict.fromkeys(urls, "url")
 
 
-@pytest.mark.torture(167)
+@pytest.mark.torture(101)
 @pytest.mark.parametrize("place", [*NO_PLACES[:3], "http://\xff/"])
 def test_a_login_that_is_redirected_to_no_place(raw_server: Any, tmp_path: Path, place: str) -> None:
     page = f"HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode("latin-1")
@@ -333,7 +333,7 @@ def test_a_login_that_is_redirected_to_no_place(raw_server: Any, tmp_path: Path,
     assert (error.value.exit_code, "plugin" in str(error.value)) == (3, False)
 
 
-@pytest.mark.torture(167)
+@pytest.mark.torture(101)
 @pytest.mark.parametrize(
     "charset", ["idna", "punycode", "undefined", "rot13", "hex", "unicode_escape", "x\x00", "none"]
 )
@@ -348,7 +348,7 @@ def test_a_page_in_a_character_set_that_is_none(raw_server: Any, tmp_path: Path,
     assert any(b"POST /in" in asked for asked in server.requests)
 
 
-@pytest.mark.torture(167)
+@pytest.mark.torture(101)
 @pytest.mark.parametrize(
     "challenge",
     ['realm="r"', 'nonce="n"', "", 'realm="r", nonce="n", algorithm=X', 'realm="r", nonce="n", qop="x"'],

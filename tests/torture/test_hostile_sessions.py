@@ -18,7 +18,7 @@ from voyage import Voyage, after
 SetSail = Callable[..., Voyage]
 
 
-@pytest.mark.torture(111)
+@pytest.mark.torture(76)
 @pytest.mark.parametrize("strategy", ["threads", "multiprocess"])
 def test_short_sessions_do_not_end_a_run_that_makes_progress(set_sail: SetSail, strategy: str) -> None:
     voyage = set_sail(items=20, discipline="revoke", max_workers=2, max_logins=2, strategy=strategy)
@@ -36,7 +36,7 @@ def test_short_sessions_do_not_end_a_run_that_makes_progress(set_sail: SetSail, 
     assert stats.logins > 3, "the sessions were not ended"
 
 
-@pytest.mark.torture(111)
+@pytest.mark.torture(76)
 def test_a_service_that_refuses_each_new_session_gets_few_logins(set_sail: SetSail) -> None:
     """The answer to the login is fine, and then nothing is: that is no progress."""
     voyage = set_sail(
@@ -52,7 +52,7 @@ def test_a_service_that_refuses_each_new_session_gets_few_logins(set_sail: SetSa
     assert voyage.server.stats().logins == 2
 
 
-@pytest.mark.torture(112)
+@pytest.mark.torture(77)
 @pytest.mark.parametrize("discipline", ["revoke", "static", "soft"])
 def test_every_refused_request_counts_and_few_carry_a_refused_token(
     set_sail: SetSail, discipline: str
@@ -78,7 +78,7 @@ def test_every_refused_request_counts_and_few_carry_a_refused_token(
     assert again <= stats.logins - before[0], "what was accepted before was asked for again and again"
 
 
-@pytest.mark.torture(113)
+@pytest.mark.torture(78)
 def test_connections_that_close_after_each_answer_cost_two_logins_at_most(set_sail: SetSail) -> None:
     """A second request on such a connection goes out and is never answered: at the login, too."""
     closes = {"seconds": 0.5}
@@ -95,7 +95,7 @@ def test_connections_that_close_after_each_answer_cost_two_logins_at_most(set_sa
     assert max(stats.requests_by_path[path] for path in stats.bodies_completed) <= 3
 
 
-@pytest.mark.torture(113)
+@pytest.mark.torture(78)
 def test_requests_that_a_restart_loses_together_are_one_loss() -> None:
     reuse, server = Reuse(), ("library.example", 443)
     now = time.monotonic()

@@ -174,7 +174,7 @@ def resolver_that_fails(
     return asked
 
 
-@pytest.mark.torture(122)
+@pytest.mark.torture(82)
 def test_a_name_that_does_not_resolve_fails_its_items_at_once(
     library_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,7 +192,7 @@ def test_a_name_that_does_not_resolve_fails_its_items_at_once(
         assert messages == {"no-such-host.invalid cannot be reached: its name does not resolve."}
 
 
-@pytest.mark.torture(122)
+@pytest.mark.torture(82)
 def test_a_resolver_that_fails_for_a_moment_is_asked_again(
     set_sail: SetSail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,7 +202,7 @@ def test_a_resolver_that_fails_for_a_moment_is_asked_again(
     assert (report.counts.done, report.retries, len(asked)) == (1, 2, 3)
 
 
-@pytest.mark.torture(122)
+@pytest.mark.torture(82)
 @pytest.mark.parametrize("number", [socket.EAI_NONAME, socket.EAI_AGAIN])
 def test_a_host_that_was_there_and_whose_name_is_gone_is_waited_for(
     set_sail: SetSail, monkeypatch: pytest.MonkeyPatch, number: int

@@ -55,7 +55,7 @@ def manifest(root: Path, lines: list[dict[str, Any]], **options: Any) -> Voyage:
     return voyage
 
 
-@pytest.mark.torture(115)
+@pytest.mark.torture(80)
 def test_a_page_for_another_file_fails_its_item(tmp_path: Path, server: Any) -> None:
     voyage = manifest(
         tmp_path,
@@ -76,7 +76,7 @@ def test_a_page_for_another_file_fails_its_item(tmp_path: Path, server: Any) -> 
     assert len(server.requests) == 4, "a page was asked for again"
 
 
-@pytest.mark.torture(115)
+@pytest.mark.torture(80)
 def test_what_may_be_a_page_or_is_none_is_kept(tmp_path: Path, server: Any) -> None:
     promised = {"size": len(PAGE)}
     digest = {"sha256": hashlib.sha256(PAGE).hexdigest()}
@@ -99,7 +99,7 @@ def test_what_may_be_a_page_or_is_none_is_kept(tmp_path: Path, server: Any) -> N
     assert (failures(report), report.counts.done) == ({}, len(lines))
 
 
-@pytest.mark.torture(115)
+@pytest.mark.torture(80)
 def test_with_a_login_the_auth_plugin_may_say_that_pages_are_fine(tmp_path: Path, server: Any) -> None:
     (tmp_path / "password.txt").write_text("s3cret", "utf-8")
     auth = {

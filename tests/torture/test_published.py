@@ -119,7 +119,7 @@ def finished(root: Path) -> dict[str, bytes]:
     return files
 
 
-@pytest.mark.torture(131)
+@pytest.mark.torture(85)
 def test_killed_before_the_ledger_knows_what_was_published(setting: Callable[..., Any]) -> None:
     root, command = setting("clean", "files", "stamp")
     clean = warm.run(*command)
@@ -139,7 +139,7 @@ def test_killed_before_the_ledger_knows_what_was_published(setting: Callable[...
         assert {name: after[name] for name in before} == before, "a finished file was downloaded again"
 
 
-@pytest.mark.torture(131)
+@pytest.mark.torture(85)
 def test_killed_and_the_manifest_has_changed_since(setting: Callable[..., Any]) -> None:
     root, command = setting("d", "files", "stamp")
     assert warm.run(*command, env={**os.environ, "KILL_BEFORE": "3"}).returncode == -9
@@ -151,7 +151,7 @@ def test_killed_and_the_manifest_has_changed_since(setting: Callable[..., Any]) 
     assert len(finished(root)) == 3
 
 
-@pytest.mark.torture(131)
+@pytest.mark.torture(85)
 def test_a_file_of_somebody_else_is_left_alone_after_a_kill(setting: Callable[..., Any]) -> None:
     root, command = setting("d", "files", "stamp")
     assert warm.run(*command, env={**os.environ, "KILL_BEFORE": "3"}).returncode == -9

@@ -239,7 +239,7 @@ def test_416_on_what_is_whole_but_damaged(raw_server: Any, tmp_path: Path) -> No
     assert (tmp_path / "d" / "a").read_bytes() == body
 
 
-@pytest.mark.torture(132)
+@pytest.mark.torture(86)
 @pytest.mark.parametrize("status", [400, 403, 431, 501])
 def test_a_refused_range_is_followed_by_a_request_for_the_whole(
     raw_server: Any, tmp_path: Path, status: int
@@ -253,7 +253,7 @@ def test_a_refused_range_is_followed_by_a_request_for_the_whole(
     assert (tmp_path / "d" / "a").read_bytes() == body
 
 
-@pytest.mark.torture(132)
+@pytest.mark.torture(86)
 def test_what_came_is_kept_if_the_whole_is_refused_as_well(raw_server: Any, tmp_path: Path) -> None:
     body = body_of("a", 100_000)
 
@@ -271,14 +271,14 @@ def test_what_came_is_kept_if_the_whole_is_refused_as_well(raw_server: Any, tmp_
     assert (tmp_path / "d" / "a").read_bytes() == body
 
 
-@pytest.mark.torture(132)
+@pytest.mark.torture(86)
 def test_a_refused_range_behind_a_login(set_sail: SetSail) -> None:
     voyage = set_out(set_sail, fault("status", status=403, times=2), digests=True)
     assert download(voyage, requests=4).bytes == ANEW
     assert voyage.server.stats().logins == 2
 
 
-@pytest.mark.torture(132)
+@pytest.mark.torture(86)
 def test_force_does_not_resume(set_sail: SetSail) -> None:
     voyage = set_out(set_sail, max_retries=0)
     assert voyage.run().returncode == 1

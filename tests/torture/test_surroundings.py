@@ -27,7 +27,7 @@ from voyage import Voyage, run_urls
 _FORM = '<form method="post"><input name="user"></form>'
 
 
-@pytest.mark.torture(172)
+@pytest.mark.torture(103)
 @pytest.mark.parametrize("rotates", [False, True])
 def test_a_service_that_sets_new_cookies_with_each_answer(
     tmp_path: Path, raw_server: Callable[..., Any], rotates: bool
@@ -79,7 +79,7 @@ def _schema_of(text: str) -> object:
     return json.loads(text)["schema_version"]
 
 
-@pytest.mark.torture(173)
+@pytest.mark.torture(104)
 @pytest.mark.parametrize("kind", ["pipe", "device", "link"])
 def test_a_report_goes_where_its_name_leads(
     set_sail: Callable[..., Voyage], tmp_path: Path, kind: str
@@ -120,7 +120,7 @@ def test_a_report_goes_where_its_name_leads(
     assert '"run.finished"' in texts[events].splitlines()[-1]
 
 
-@pytest.mark.torture(173)
+@pytest.mark.torture(104)
 def test_a_report_goes_to_standard_output(set_sail: Callable[..., Voyage], tmp_path: Path) -> None:
     voyage = set_sail(items=1, discipline="open", auth="none", cookie_store="memory")
     program = [sys.executable, "-m", "argosy", "download", str(voyage.file), "--report", "/dev/stdout"]
@@ -134,7 +134,7 @@ def test_a_report_goes_to_standard_output(set_sail: Callable[..., Voyage], tmp_p
     assert _schema_of(text) == 1
 
 
-@pytest.mark.torture(173)
+@pytest.mark.torture(104)
 def test_a_pipe_that_nobody_reads_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "PIPE_WAIT", 0.1)
     os.mkfifo(tmp_path / "pipe")
@@ -142,7 +142,7 @@ def test_a_pipe_that_nobody_reads_is_named(tmp_path: Path, monkeypatch: pytest.M
         files.open_special(tmp_path / "pipe")
 
 
-@pytest.mark.torture(174)
+@pytest.mark.torture(105)
 @pytest.mark.parametrize("store", ["json-file", "netscape", "sqlite"])
 def test_a_pipe_in_the_place_of_a_store(set_sail: Callable[..., Voyage], tmp_path: Path, store: str) -> None:
     os.mkfifo(tmp_path / "cookies")
@@ -152,7 +152,7 @@ def test_a_pipe_in_the_place_of_a_store(set_sail: Callable[..., Voyage], tmp_pat
     assert "cookies is not a file" in done.stderr
 
 
-@pytest.mark.torture(174)
+@pytest.mark.torture(105)
 @pytest.mark.parametrize("kind", ["pipe", "device"])
 @pytest.mark.parametrize("what", ["manifest", "configuration", "cookie file"])
 def test_a_pipe_or_a_device_in_the_place_of_a_file(tmp_path: Path, what: str, kind: str) -> None:
@@ -171,7 +171,7 @@ def test_a_pipe_or_a_device_in_the_place_of_a_file(tmp_path: Path, what: str, ki
     assert "not a regular file" in done.stderr
 
 
-@pytest.mark.torture(174)
+@pytest.mark.torture(105)
 def test_a_line_that_never_ends(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "argosy", "download", "-", "--directory", str(tmp_path / "library")]
     with Path("/dev/zero").open("rb") as endless:
@@ -182,7 +182,7 @@ def test_a_line_that_never_ends(tmp_path: Path) -> None:
     assert "longer than 10 MiB" in done.stderr
 
 
-@pytest.mark.torture(177)
+@pytest.mark.torture(108)
 @pytest.mark.parametrize("use", ["netscape", "json-file", "import"])
 def test_a_file_of_cookies_that_is_too_large(tmp_path: Path, use: str) -> None:
     jar = tmp_path / "cookies.txt"
@@ -209,7 +209,7 @@ def test_a_file_of_cookies_that_is_too_large(tmp_path: Path, use: str) -> None:
     assert "larger than" in done.stderr
 
 
-@pytest.mark.torture(176)
+@pytest.mark.torture(107)
 def test_a_ledger_that_anybody_may_write_is_taken_back(set_sail: Callable[..., Voyage]) -> None:
     voyage = set_sail(items=1, discipline="open", auth="none", cookie_store="memory")
     assert voyage.run().returncode == 0
@@ -235,7 +235,7 @@ def test_a_ledger_that_anybody_may_write_is_taken_back(set_sail: Callable[..., V
         assert "not trusted" in done.stderr
 
 
-@pytest.mark.torture(179)
+@pytest.mark.torture(110)
 @pytest.mark.parametrize(
     ("served", "name"), [("-rf", "rf"), (".-.x", "x"), ("--help.pdf", "help.pdf"), ("-", None)]
 )
@@ -243,7 +243,7 @@ def test_a_served_name_is_no_option(served: str, name: str | None) -> None:
     assert served_name({"Content-Disposition": f'attachment; filename="{served}"'}) == name
 
 
-@pytest.mark.torture(178)
+@pytest.mark.torture(109)
 @pytest.mark.parametrize(
     "text",
     [
@@ -271,7 +271,7 @@ def test_no_cell_of_an_index_is_a_formula(tmp_path: Path, text: str) -> None:
     assert row["title"][0] in "'\\", "a carriage return is written as an escape"
 
 
-@pytest.mark.torture(180)
+@pytest.mark.torture(111)
 @pytest.mark.parametrize(
     ("answer", "why"),
     [

@@ -1,4 +1,4 @@
-"""The torture table, rows 151 to 153: services and manifests whose texts steer a terminal or repeat a secret.
+"""The torture table, rows 91 to 93: services and manifests whose texts steer a terminal or repeat a secret.
 
 One run against a service that puts escape sequences into its reason phrases and repeats the session's token in
 its header fields; then everything that left is looked through: both streams of each command, and every file but
@@ -117,7 +117,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory, raw_server: Callable[..., An
     return Shown(tmp_path_factory.mktemp("leaves"), raw_server(echo).url)
 
 
-@pytest.mark.torture(151)
+@pytest.mark.torture(91)
 def test_no_text_of_others_steers_the_terminal(shown: Shown) -> None:
     for command, text in shown.commands.items():
         assert STEERS.findall(text) == [], command
@@ -134,7 +134,7 @@ def test_no_text_of_others_steers_the_terminal(shown: Shown) -> None:
     assert [line["metadata"]["said"] for line in map(json.loads, index) if line["metadata"]] == [EVIL]
 
 
-@pytest.mark.torture(152)
+@pytest.mark.torture(92)
 def test_a_secret_in_a_url_becomes_no_name_and_no_line(shown: Shown) -> None:
     names = [name for name, _ in shown.files()]
     assert sum("access_token=" in name for name in names) >= 4, "archives are called what the URL says"
@@ -143,7 +143,7 @@ def test_a_secret_in_a_url_becomes_no_name_and_no_line(shown: Shown) -> None:
     assert [command for command, text in shown.commands.items() if SECRET in text] == []
 
 
-@pytest.mark.torture(153)
+@pytest.mark.torture(93)
 def test_a_token_that_the_service_repeats_is_archived_nowhere(shown: Shown) -> None:
     archives = [data for name, data in shown.files() if name.endswith(".warc.gz")]
     assert len(archives) == 2

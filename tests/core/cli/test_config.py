@@ -55,7 +55,7 @@ def test_a_good_one_is_valid_and_nobody_is_asked(base: Path) -> None:
     assert check(base, source=None) == (0, [])
 
 
-@pytest.mark.torture(154)
+@pytest.mark.torture(94)
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
@@ -94,7 +94,7 @@ def test_what_a_run_would_stumble_over_is_found(base: Path, changes: dict[str, A
     assert "; " in problems[0], "and it says what to do"
 
 
-@pytest.mark.torture(154)
+@pytest.mark.torture(94)
 def test_all_is_said_at_once(base: Path) -> None:
     unset = {"env": "ARGOSY_TEST_UNSET"}
     code, problems = check(

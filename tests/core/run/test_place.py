@@ -160,7 +160,7 @@ def test_a_time_that_no_file_can_have_is_left_out(tmp_path: Path, made: Path) ->
     assert (tmp_path / "c.txt").read_bytes() == b"new"
 
 
-@pytest.mark.torture(175)
+@pytest.mark.torture(106)
 @pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize("call", ["link", "replace", "mkdir", "open"])
 def test_a_folder_that_is_swapped_for_a_link_leads_nowhere(

@@ -82,14 +82,14 @@ def test_markup_may_be_nested_as_deep_as_one_likes(tmp_path: Path, tag: str) -> 
     assert "inside" in body or tag in ("<video>", "<picture><iframe>")
 
 
-@pytest.mark.torture(142)
+@pytest.mark.torture(90)
 def test_variables_within_each_other_take_no_longer_than_their_text() -> None:
     """Each level once took twice the time of the one in it: forty levels, some days."""
     style = f"color: {'var(--x, ' * 40}red{')' * 40}; margin: {'calc(var(--x, ' * 20}1px{'))' * 20}"
     assert clean_declarations(style, lambda address, wanted: None).startswith("color: red; margin: calc(")
 
 
-@pytest.mark.torture(142)
+@pytest.mark.torture(90)
 def test_variables_make_no_sheet_much_longer() -> None:
     value = "x" * 900
     sheet = (
