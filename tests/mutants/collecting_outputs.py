@@ -104,3 +104,34 @@ class FailsInARun(Good):
         if scratch.name != "collecting":
             raise LookupError(scratch.name)
         return super().collect(items, scratch)
+
+
+class AddsToItsOldFile(Good):
+    """Writes what is new behind what is in the target directory."""
+
+    def page(self, scratch: Path, lines: Iterable[str]) -> Product:
+        product = super().page(scratch, lines)
+        old = self.context.directory / self.file
+        if old.exists():
+            product.file.write_text(old.read_text("utf-8") + product.file.read_text("utf-8"), "utf-8")
+        return product
+
+
+class ChangesItsOldFile(Good):
+    """Writes into its file of the last run."""
+
+    def page(self, scratch: Path, lines: Iterable[str]) -> Product:
+        old = self.context.directory / self.file
+        if old.exists():
+            old.write_text("being made anew", "utf-8")
+        return super().page(scratch, lines)
+
+
+class KeepsItemsInItsClass(Good):
+    """Adds what it is given to what any of its kind had, from the first test on."""
+
+    seen: ClassVar[dict[str, str]] = {}
+
+    def collect(self, items: Iterable[FinishedItem], scratch: Path) -> Iterable[Product]:
+        self.seen.update({one.item.id: repr(one.item.title) for one in items})
+        return [self.page(scratch, self.seen.values())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -211,3 +212,30 @@ class LeavesAThread(Good):
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         super().__init__(options, context)
         threading.Thread(target=self.over.wait, daemon=True).start()
+
+
+class RemembersInItsClass(Good):
+    """Lists all items that any of its kind has seen on each page."""
+
+    seen: ClassVar[dict[str, str]] = {}
+
+    def page(self, item: StagedItem, scratch: Path) -> Product:
+        self.seen[item.item.id] = item.item.title
+        page = scratch / "page.txt"
+        page.write_text(repr(list(self.seen.items())), "utf-8")
+        return Product(self.of(item, "txt"), page)
+
+
+class OnlyHere(Good):
+    """Stands in a module that no other process finds, as one in a file of tests does."""
+
+
+OnlyHere.__module__ = "module_of_this_process"
+sys.modules["module_of_this_process"] = sys.modules[__name__]
+
+
+class NeedsALibrary(Good):
+    """Cannot work here, and says so while it does."""
+
+    def produce(self, item: StagedItem, scratch: Path) -> Iterable[Product]:
+        raise ImportError("No module named 'tables'")

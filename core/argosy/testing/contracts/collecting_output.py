@@ -15,9 +15,10 @@ It is the suite for outputs with promises of its own.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,11 +29,20 @@ from argosy.contracts.output import CollectingOutput
 from argosy.model import FinishedItem, KeptFile, Product, StagedItem
 from argosy.names import problem_of
 from argosy.testing.client import ServerFactory
-from argosy.testing.contracts.output import OutputContract, Sizes, on_a_full_disk, sizes_of
-from argosy.testing.contracts.promises import documented_at
+from argosy.testing.contracts.output import (
+    OutputContract,
+    Sizes,
+    in_a_fresh_process,
+    on_a_full_disk,
+    sizes_of,
+)
+from argosy.testing.contracts.plugin_suite import make_plugin
+from argosy.testing.contracts.promises import documented_at, relying_on
 
 #: When the items of the tests were done, in seconds since the epoch.
 DONE = 1_750_000_000.0
+
+COLLECT = "argosy.CollectingOutput.collect (docs/plugins/contracts.md)"
 
 
 class CollectingOutputContract(OutputContract):
@@ -42,7 +52,7 @@ class CollectingOutputContract(OutputContract):
     """
 
     plugin: ClassVar[type[CollectingOutput]]
-    documented = "argosy.CollectingOutput.collect (docs/plugins/contracts.md)"
+    documented = COLLECT
 
     @pytest.fixture
     def finished(self, items: list[StagedItem]) -> list[FinishedItem]:
@@ -53,7 +63,7 @@ class CollectingOutputContract(OutputContract):
     @pytest.fixture
     def catalogue(self, given: Mapping[str, Any], context: PluginContext, tmp_path: Path) -> Any:
         """Make the output."""
-        output = self.plugin(given, context)
+        output = make_plugin(self.plugin, given, context)
         yield Catalogue(output, tmp_path)
         output.close()
 
@@ -97,22 +107,35 @@ class CollectingOutputContract(OutputContract):
             "of items that can be read only once it makes something else: it reads them more than once"
         )
 
-    def test_it_makes_them_anew(self, catalogue: Catalogue, finished: list[FinishedItem]) -> None:
+    def test_it_makes_them_anew(
+        self, catalogue: Catalogue, finished: list[FinishedItem], given: Mapping[str, Any], tmp_path: Path
+    ) -> None:
         """What it made before, of other items, leaves no trace: the ledger alone says what is done."""
-        wanted = sizes_of(catalogue.collect(finished[:4]))
+        place = (dict(given), tmp_path, finished[:4], catalogue.fresh())
+        wanted = in_a_fresh_process(self.plugin, _collect, place)
         catalogue.collect(finished)
         assert sizes_of(catalogue.collect(finished[:4])) == wanted, (
-            "after it has seen other items it makes something else of the same ones"
+            "after it has seen other items it makes something else of the same ones than in a process of its own: "
+            "it keeps something in the plugin, its class or its module"
+        )
+        catalogue.put(catalogue.collect(finished))
+        assert sizes_of(catalogue.collect(finished[:4])) == wanted, (
+            "where its own old file lies in the target directory it makes something else: it reads that file"
         )
 
     def test_collecting_touches_nothing_else(
         self, catalogue: Catalogue, finished: list[FinishedItem]
     ) -> None:
         """It writes nowhere but into its scratch folder: the core puts files in place."""
-        before = set(catalogue.others())
-        catalogue.collect(finished)
-        strange = set(catalogue.others()) ^ before
-        assert not strange, f"it made or removed files outside its scratch folder: {sorted(strange)}"
+        for some in (finished[:4], finished):  # the second time, its old files are in place
+            before = catalogue.others()
+            products = catalogue.collect(some)
+            after = catalogue.others()
+            strange = after.keys() ^ before.keys()
+            assert not strange, f"it made or removed files outside its scratch folder: {sorted(strange)}"
+            changed = [path for path in before if after[path] != before[path]]
+            assert not changed, f"it changed files outside its scratch folder: {changed}"
+            catalogue.put(products)
 
     @documented_at("How a plugin may fail (docs/plugins/failing.md)")
     def test_a_full_disk_is_not_hidden_from_who_collects(
@@ -121,8 +144,9 @@ class CollectingOutputContract(OutputContract):
         """Where it cannot write it lets the OSError through, or raises a StorageError; it never hands on half a file."""
         wanted = sizes_of(catalogue.collect(finished))
         on_a_full_disk(
+            self.plugin,
             _collect,
-            (self.plugin, dict(given), tmp_path, finished, catalogue.fresh()),
+            (dict(given), tmp_path, finished, catalogue.fresh()),
             wanted,
         )
 
@@ -168,13 +192,25 @@ class Catalogue:
 
     def collect(self, items: Iterable[FinishedItem]) -> list[Product]:
         """Return the files over some items."""
-        return list(self.output.collect(items, self.fresh()))
+        with relying_on("collect() makes files over the items that are done.", COLLECT, "collect()"):
+            return list(self.output.collect(items, self.fresh()))
 
-    def others(self) -> Iterator[str]:
-        """Yield what lies outside the scratch folder."""
-        for path in self.folder.rglob("*"):
-            if path != self.scratch and not path.is_relative_to(self.scratch):
-                yield str(path.relative_to(self.folder))
+    def put(self, products: Iterable[Product]) -> None:
+        """Put files into place, as the core does."""
+        for product in products:
+            place = self.folder / "library" / product.name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(product.file, place)
+
+    def others(self) -> dict[str, str]:
+        """Return what lies outside the scratch folder: its path, and the digest of a file."""
+        return {
+            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            if path.is_file()
+            else ""
+            for path in self.folder.rglob("*")
+            if path != self.scratch and not path.is_relative_to(self.scratch)
+        }
 
 
 def _kept(staged: StagedItem) -> tuple[KeptFile, ...]:
@@ -192,4 +228,7 @@ def _collect(
     scratch: Path,
 ) -> Sizes:
     output = plugin(options, PluginContext(base=folder, directory=folder / "library"))
-    return sizes_of(list(output.collect(items, scratch)))
+    try:
+        return sizes_of(list(output.collect(items, scratch)))
+    finally:
+        output.close()

@@ -29,17 +29,14 @@ import pytest
 
 from argosy.contracts.base import PluginContext
 from argosy.contracts.output import Output
-from argosy.errors import ArgosyError, StorageError, TransferError
+from argosy.errors import StorageError, TransferError
 from argosy.model import Product, StagedItem
 from argosy.names import problem_of
 from argosy.testing.client import ServerFactory
 from argosy.testing.contracts.output_suite import Bench, OutputSuite
-from argosy.testing.contracts.plugin_suite import PluginRules
+from argosy.testing.contracts.plugin_suite import PATIENCE, PluginRules, check_importable
 from argosy.testing.contracts.promises import documented_at
 from argosy.testing.contracts.waiting import Thread
-
-#: Seconds after which another process that does not answer is taken for stuck.
-PATIENCE = 60.0
 
 Sizes = dict[str, int] | None
 
@@ -141,6 +138,20 @@ class OutputContract(PluginRules, OutputSuite):
             second = sizes_of(bench.produce(staged, bench.scratch(number, "-again"))) or ()
             assert set(first) == set(second), f"the item {staged.item.id!r} got other names"
 
+    def test_it_keeps_nothing_of_other_items(
+        self, items: list[StagedItem], given: Mapping[str, Any], bench: Bench
+    ) -> None:
+        """What it makes of an item does not depend on those before: in a later run, or another worker, there are none."""
+        place = (dict(given), bench.folder, items[0], bench.scratch(0, "-alone"))
+        alone = in_a_fresh_process(self.plugin, _produce, place)
+        for number, staged in enumerate(items):
+            bench.produce(staged, bench.scratch(number))
+        after = sizes_of(bench.produce(items[0], bench.scratch(0, "-after")))
+        assert after == alone, (
+            "after other items it makes something else of the same one than in a process of its own: "
+            "it keeps something in the plugin, its class or its module"
+        )
+
     def test_items_come_in_any_thread(self, bench: Bench, items: list[StagedItem]) -> None:
         """It is called by several threads at once, in any order, and makes of each item what it makes of it alone."""
         alone = [
@@ -166,8 +177,9 @@ class OutputContract(PluginRules, OutputSuite):
         """Where it cannot write it lets the OSError through, or raises a StorageError; it never hands on half a file."""
         wanted = sizes_of(bench.produce(items[0], bench.scratch(0)))
         on_a_full_disk(
+            self.plugin,
             _produce,
-            (self.plugin, dict(given), bench.folder, items[0], bench.scratch(0, "-full")),
+            (dict(given), bench.folder, items[0], bench.scratch(0, "-full")),
             wanted,
         )
 
@@ -189,60 +201,74 @@ class OutputContract(PluginRules, OutputSuite):
         assert self.run(tmp_path, given, source=source).counts.skipped == 2, "a second run did items again"
 
 
-def on_a_full_disk(make: Callable[..., Sizes], arguments: tuple[Any, ...], wanted: Sizes) -> None:
+def on_a_full_disk(
+    plugin: type[Output], make: Callable[..., Sizes], arguments: tuple[Any, ...], wanted: Sizes
+) -> None:
     """Let an output make files in a process in which no file can grow, and fail the test unless it says so.
 
     Parameters
     ----------
-    make, arguments
-        Makes the files; returns their sizes by name.
+    plugin, make, arguments
+        Makes the files of an output; returns their sizes by name.
     wanted
         The sizes of the whole files: one that writes nothing itself hands these on.
     """
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=_where_no_file_grows, args=(make, arguments, theirs), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        assert ours.poll(PATIENCE), "it did not come to an end on a full disk"
-        try:
-            said = ours.recv()
-        except EOFError:
-            pytest.fail("it ended its process on a full disk")
-    finally:
-        process.kill()
-        process.join()
-        ours.close()
+    said = in_a_fresh_process(plugin, _where_no_file_grows, (make, arguments))
     if said == "skip":
         pytest.skip("no limit can be set on the size of files here")
     assert not isinstance(said, str), said
     assert said is None or said == wanted, f"it handed on files that were not written: {said}"
 
 
-def _where_no_file_grows(make: Callable[..., Sizes], arguments: tuple[Any, ...], pipe: Connection) -> None:
-    """Send the sizes of what came of it, None for the right error, or a complaint."""
+def in_a_fresh_process(plugin: type[Output], function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Return what a function returns in a process that nothing of the tests was done in."""
+    check_importable(plugin)
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=_send, args=(function, (plugin, *arguments), theirs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        assert ours.poll(PATIENCE), f"another process with it did not come to an end within {PATIENCE:.0f} s"
+        return ours.recv()
+    except EOFError:
+        process.join()
+        pytest.fail(f"it ended the process that it was used in, with exit status {process.exitcode}")
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+
+
+def _send(function: Callable[..., Any], arguments: tuple[Any, ...], pipe: Connection) -> None:
+    pipe.send(function(*arguments))
+
+
+def _where_no_file_grows(plugin: type[Output], make: Callable[..., Sizes], arguments: tuple[Any, ...]) -> Any:
+    """Return the sizes of what came of it, None for the right error, or a complaint."""
     try:
         import resource
     except ImportError:
-        pipe.send("skip")
-        return
+        return "skip"
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     try:
-        pipe.send(make(*arguments))
+        return make(plugin, *arguments)
     except TransferError as error:
-        pipe.send(f"on a full disk it said that the item is at fault: {error}")
+        return f"on a full disk it said that the item is at fault: {error}"
     except (OSError, StorageError):
-        pipe.send(None)
-    except (Exception, ArgosyError) as error:
-        pipe.send(f"on a full disk it raised {type(error).__name__}: {error}")
+        return None
+    except Exception as error:
+        return f"on a full disk it raised {type(error).__name__}: {error}"
 
 
 def _produce(
     plugin: type[Output], options: Mapping[str, Any], folder: Path, staged: StagedItem, scratch: Path
 ) -> Sizes:
     output = plugin(options, PluginContext(base=folder, directory=folder / "library"))
-    return sizes_of(list(output.produce(staged, scratch)))
+    try:
+        return sizes_of(list(output.produce(staged, scratch)))
+    finally:
+        output.close()
 
 
 def sizes_of(products: list[Product] | None) -> Sizes:

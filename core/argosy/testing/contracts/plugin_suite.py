@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -21,10 +24,13 @@ from argosy.registry import Kind, Origin, Registry
 from argosy.registry.checks import describe
 from argosy.run.report import Report
 from argosy.run.runner import Run
-from argosy.testing.contracts.promises import relying_on
+from argosy.testing.contracts.promises import BrokenPromise, relying_on
 
 #: Seconds after which a connection that was closed is closed at its other end, too.
 SOON = 3.0
+
+#: Seconds after which another process that says nothing is taken for stuck.
+PATIENCE = 300.0
 
 _PLUGIN = "argosy.Plugin (docs/plugins/contracts.md)"
 _Plugin = TypeVar("_Plugin", bound=Plugin)
@@ -46,6 +52,38 @@ def make_plugin(plugin: type[_Plugin], options: Mapping[str, Any], context: Plug
     """Make a plugin; where that fails, it is not the fault of what is tested next."""
     with relying_on("It can be made with options that are valid.", _PLUGIN, f"{plugin.__name__}()"):
         return plugin(options, context)
+
+
+def check_importable(plugin: type[Plugin]) -> None:
+    """Fail and name the cause if another process cannot import a plugin's class."""
+    if why_not := _why_not_elsewhere(plugin):
+        raise BrokenPromise(
+            f"another process cannot import {plugin.__module__}.{plugin.__qualname__}: {why_not} "
+            "(define the class in a module that can be imported, not in the test file)",
+            " ".join((PluginRules.test_a_worker_process_can_import_it.__doc__ or "").split()),
+            _PLUGIN,
+        )
+
+
+@functools.cache
+def _why_not_elsewhere(plugin: type[Plugin]) -> str:
+    """Return why another process cannot import a class; empty if it can."""
+    try:
+        pickled = pickle.dumps(plugin)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    # only what the plugin imports: no pytest, and none of this package's suites
+    import_it = "import pickle, sys; sys.path, plugin = pickle.load(sys.stdin.buffer); pickle.loads(plugin)"
+    command = [sys.executable, "-c", import_it]
+    told = pickle.dumps((sys.path, pickled))
+    try:
+        ended = subprocess.run(command, input=told, capture_output=True, check=False, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        return f"it did not finish within {PATIENCE:.0f} s"
+    if ended.returncode == 0:
+        return ""
+    lines = ended.stderr.decode(errors="replace").split("\n")
+    return next((line for line in reversed(lines) if line.strip()), f"exit status {ended.returncode}")
 
 
 class PluginSuite:
@@ -122,7 +160,7 @@ class PluginRules(PluginSuite):
 
     def test_a_worker_process_can_import_it(self) -> None:
         """Its class stands in a module under its own name, so that another process can make the plugin anew."""
-        assert pickle.loads(pickle.dumps(self.plugin)) is self.plugin  # noqa: S301 - our own
+        check_importable(self.plugin)
 
     def test_what_it_holds_it_gives_back(self, given: Mapping[str, Any], context: PluginContext) -> None:
         """Whoever makes it and closes it has no more open files and no more threads than before."""
