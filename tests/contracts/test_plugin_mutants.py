@@ -224,3 +224,21 @@ def test_a_broken_promise_is_named_with_its_document(pytester: pytest.Pytester) 
     said = dict(report.sections)[HEADING]
     assert "TrustsIds ('good') broke this promise: A product's name is relative and safe" in said
     assert "It is documented at: argosy.Output.produce (docs/plugins/contracts.md)" in said
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("kind", "name", "tests", "promise", "place"),
+    [
+        ("outputs", "OnlyHere", "full_disk", "Its class stands in a module", "argosy.Plugin"),
+        ("outputs", "NeedsALibrary", "safe_names", "produce() makes products", "argosy.Output.produce"),
+        ("sources", "IsNotLetIn", "names_are_safe", "expand() finds the resources", "argosy.Source.expand"),
+    ],
+)
+def test_a_promise_that_others_rely_on_is_named_in_their_place(
+    pytester: pytest.Pytester, kind: str, name: str, tests: str, promise: str, place: str
+) -> None:
+    reports = reports_of(pytester, source_of(kind, [name]), f"Test{name} and {tests}")
+    (said,) = [dict(report.sections)[HEADING] for report in reports if report.failed]
+    assert f"broke this promise: {promise}" in said
+    assert f"It is documented at: {place} (docs/plugins/contracts.md)" in said

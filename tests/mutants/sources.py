@@ -188,3 +188,13 @@ class ReadsOtherwiseInARun(Good):
                 yield item
                 continue
             return
+
+
+class IsNotLetIn(Good):
+    """Asks a service that wants to know who asks."""
+
+    def expand(self, item: Item, session: requests.Session) -> Item:
+        response = requests.Response()
+        response.status_code, response.url = 401, item.id
+        response.raise_for_status()
+        return item

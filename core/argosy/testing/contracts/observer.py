@@ -27,7 +27,7 @@ from argosy.contracts.observer import Observer
 from argosy.events import Event, EventKind
 from argosy.run.report import Report
 from argosy.testing.client import ServerFactory
-from argosy.testing.contracts.plugin_suite import PluginRules
+from argosy.testing.contracts.plugin_suite import PluginRules, make_plugin
 from argosy.testing.contracts.promises import documented_at
 from argosy.testing.contracts.waiting import Thread
 from argosy.testing.fault import Fault
@@ -56,7 +56,7 @@ class ObserverContract(PluginRules):
     @pytest.fixture
     def observer(self, given: Mapping[str, Any], context: PluginContext) -> Any:
         """Make the observer."""
-        observer = self.plugin(given, context)
+        observer = make_plugin(self.plugin, given, context)
         yield observer
         observer.close()
 

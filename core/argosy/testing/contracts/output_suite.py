@@ -16,8 +16,10 @@ from argosy.contracts.base import PluginContext
 from argosy.contracts.output import Output
 from argosy.errors import TransferError
 from argosy.model import Item, Product, Resource, StagedFile, StagedItem, Verification
-from argosy.testing.contracts.plugin_suite import PluginSuite
+from argosy.testing.contracts.plugin_suite import PluginSuite, make_plugin
+from argosy.testing.contracts.promises import relying_on
 
+PRODUCE = "argosy.Output.produce (docs/plugins/contracts.md)"
 _TEXT = "Of Looms and Tables.\n" * 40
 #: What items are made of, unless the author of an output says otherwise.
 CONTENTS: Mapping[str, bytes] = MappingProxyType(
@@ -82,10 +84,12 @@ class Bench:
 
     def produce(self, staged: StagedItem, scratch: Path) -> list[Product] | None:
         """Return the products of an item; None where the output says that it can make nothing of it."""
-        try:
-            return list(self.output.produce(staged, scratch))
-        except TransferError:
-            return None
+        promise = "produce() makes products of an item, or raises a TransferError where it cannot."
+        with relying_on(promise, PRODUCE, f"produce() of the item {staged.item.id!r}"):
+            try:
+                return list(self.output.produce(staged, scratch))
+            except TransferError:
+                return None
 
     def files(self) -> dict[str, str]:
         """Return the digests of all files that are no scratch files, by path."""
@@ -117,7 +121,7 @@ class OutputSuite(PluginSuite):
     """An output is made anew for each test, with staged items to work on."""
 
     plugin: ClassVar[type[Output]]
-    documented: ClassVar[str] = "argosy.Output.produce (docs/plugins/contracts.md)"
+    documented: ClassVar[str] = PRODUCE
 
     def contents(self) -> Mapping[str, bytes]:
         """Return the files of an item, by path: those of the kind that the output is for."""
@@ -126,7 +130,7 @@ class OutputSuite(PluginSuite):
     @pytest.fixture
     def bench(self, given: Mapping[str, Any], context: PluginContext, tmp_path: Path) -> Any:
         """Make the output."""
-        output = self.plugin(given, context)
+        output = make_plugin(self.plugin, given, context)
         yield Bench(output, tmp_path)
         output.close()
 

@@ -36,10 +36,19 @@ from argosy.errors import ConfigError, SourceError
 from argosy.model import DIGESTS, Item
 from argosy.names import problem_of
 from argosy.run.planning import preview
-from argosy.testing.contracts.plugin_suite import PluginRules, no_more_files, registry_with, settled_files
-from argosy.testing.contracts.promises import documented_at
+from argosy.testing.contracts.plugin_suite import (
+    PluginRules,
+    make_plugin,
+    no_more_files,
+    registry_with,
+    settled_files,
+)
+from argosy.testing.contracts.promises import documented_at, relying_on
 from argosy.testing.contracts.waiting import Thread
 from argosy.urls import check_url
+
+_ITEMS = "argosy.Source.items (docs/plugins/contracts.md)"
+_EXPAND = "argosy.Source.expand (docs/plugins/contracts.md)"
 
 
 class SourceContract(PluginRules):
@@ -49,7 +58,7 @@ class SourceContract(PluginRules):
     """
 
     plugin: ClassVar[type[Source]]
-    documented = "argosy.Source.items (docs/plugins/contracts.md)"
+    documented = _ITEMS
 
     def broken_options(self, tmp_path: Path) -> Mapping[str, Any] | None:
         """Return options that name something that cannot be read; None where there is no such thing."""
@@ -62,14 +71,15 @@ class SourceContract(PluginRules):
     @pytest.fixture
     def source(self, given: Mapping[str, Any], context: PluginContext) -> Any:
         """Make the source."""
-        source = self.plugin(given, context)
+        source = make_plugin(self.plugin, given, context)
         yield source
         source.close()
 
     @pytest.fixture
     def items(self, source: Source) -> list[Item]:
         """Return its items."""
-        return list(source.items())
+        with relying_on("items() yields the items that options() names.", _ITEMS, "items()"):
+            return list(source.items())
 
     def test_it_yields_items_one_by_one(self, source: Source) -> None:
         """items() returns an iterator, so that a source of a million items builds no list."""
@@ -157,7 +167,7 @@ class SourceContract(PluginRules):
         assert items
         assert not list(context.directory.iterdir()), "it wrote something into the target directory"
 
-    @documented_at("argosy.Source.expand (docs/plugins/contracts.md)")
+    @documented_at(_EXPAND)
     def test_a_worker_can_expand_items(
         self, items: list[Item], given: Mapping[str, Any], context: PluginContext
     ) -> None:
@@ -200,12 +210,20 @@ class SourceContract(PluginRules):
 
     def _expanded(self, items: list[Item], source: Source) -> list[Item]:
         with self.session() as session:
-            return [item if item.resources else source.expand(item, session) for item in items]
+            return [item if item.resources else self._expand(item, source, session) for item in items]
+
+    def _expand(self, item: Item, source: Source, session: requests.Session) -> Item:
+        words = f"expand() of the item {item.id!r}, with what session() returns,"
+        with relying_on("expand() finds the resources of an item by authorized requests.", _EXPAND, words):
+            return source.expand(item, session)
 
     def _read(self, options: Mapping[str, Any], context: PluginContext) -> None:
         source = self.plugin(options, context)
         try:
-            self._expanded(list(source.items()), source)
+            with self.session() as session:
+                for item in source.items():
+                    if not item.resources:
+                        source.expand(item, session)
         finally:
             source.close()
 
