@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from argosy.testing.contracts.plugin_suite import PluginRules
+from argosy.testing.contracts.promises import HEADING
 from mutants import adapters, keepers, stores, strategies
-from mutants.hunt import survivors
+from mutants.hunt import reports_of, survivors
 
 pytest_plugins = ("pytester",)
 
@@ -164,6 +166,26 @@ def test_a_store_that_breaks_a_promise_is_found(pytester: pytest.Pytester, part:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("ReturnsALock", "returned FairLock, which cannot be called"), ("EndsNoHold", "was not granted")],
+)
+def test_a_hold_that_cannot_be_ended_is_named_at_once(
+    pytester: pytest.Pytester, name: str, words: str
+) -> None:
+    """Each test would wait for it else, for minutes; the machine, which finds it by chance, comes last."""
+    reports = reports_of(pytester, _IMPORTS + _STORE.format(name=name), f"Test{name}")
+    begun = {report.nodeid.rpartition("::")[2] for report in reports if report.when == "call"}
+    assert all(hasattr(PluginRules, test) for test in begun), "a test that needs the store was begun"
+    failed = [report for report in reports if report.failed]
+    assert len(failed) > 60
+    assert all(words in report.longreprtext for report in failed)
+    promise = "broke this promise: acquire() returns a function that ends the hold, or None."
+    assert all(promise in dict(report.sections)[HEADING] for report in failed)
+    assert "test_no_replaced_token_is_ever_sent" in failed[-1].nodeid
+
+
 @pytest.mark.parametrize("rule", LEASES)
 def test_a_lease_with_a_rule_taken_out_is_found(pytester: pytest.Pytester, rule: str) -> None:
     source = ""

@@ -96,7 +96,7 @@ class WritesInPlace(JsonFileStore):
             data = document.dump({record.session: record})
             with open(self.path, "wb", buffering=0) as file:
                 file.write(data[: len(data) // 2])
-                time.sleep(0.01)
+                time.sleep(0.03)
                 file.write(data[len(data) // 2 :])
         finally:
             release()
@@ -173,6 +173,21 @@ class EndsOthersHolds(MemoryStore):
     def acquire(self, session: str, *, wait: bool = True) -> Release | None:
         hold = self._holds[session]
         return hold.release if hold.acquire(wait=wait) else None
+
+
+class ReturnsALock(MemoryStore):
+    """Returns what is held, where a function that ends the hold is wanted."""
+
+    def acquire(self, session: str, *, wait: bool = True) -> Any:
+        hold = self._holds[session]
+        return hold if hold.acquire(wait=wait) else None
+
+
+class EndsNoHold(MemoryStore):
+    """Returns a function that does nothing."""
+
+    def acquire(self, session: str, *, wait: bool = True) -> Release | None:
+        return (lambda: None) if self._holds[session].acquire(wait=wait) else None
 
 
 class HoldsReaders(MemoryStore):

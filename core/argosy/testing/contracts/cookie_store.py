@@ -64,8 +64,8 @@ class MachineRules(StoreSuite):
 
 
 class CookieStoreContract(
-    PluginRules, RecordRules, HoldRules, SurvivalRules, LeaseRules, WireRules, MachineRules
-):
+    MachineRules, WireRules, LeaseRules, SurvivalRules, HoldRules, RecordRules, PluginRules
+):  # pytest runs the tests of the last one first: what is simple is found before what takes minutes
     """Each test is one promise of `argosy.contracts.CookieStore`, or one rule of the lease on top of it.
 
     What needs other processes runs from `Scope.HOST` on.

@@ -73,7 +73,13 @@ class OtherProcess:
     def answer(self) -> Any:
         """Wait for the answer to the oldest order; raise what it raised."""
         assert self._pipe.poll(PATIENCE), f"another process did not answer within {PATIENCE:.0f} s"
-        answer = self._pipe.recv()
+        try:
+            answer = self._pipe.recv()
+        except EOFError:
+            self.process.join()
+            raise AssertionError(
+                f"another process ended with exit status {self.process.exitcode} instead of answering"
+            ) from None
         if isinstance(answer, Exception):
             raise answer
         return answer
