@@ -6,16 +6,18 @@ import re
 
 import pytest
 
-from argosy.testing.contracts import output, store_processes, strategy_suite, waiting
+from argosy.testing.contracts import store_processes, strategy_suite, waiting
 
 #: A mutant leaves connections open, which is found in whichever test comes next.
 _QUIET = ("-p", "no:cacheprovider", "-p", "no:unraisableexception")
 
 
-def survivors(pytester: pytest.Pytester, source: str, cases: list[tuple[str, str, str]]) -> list[str]:
+def survivors(
+    pytester: pytest.Pytester, source: str, cases: list[tuple[str, str, str]], patience: float = 5.0
+) -> list[str]:
     """Run the suites on mutants; return what was not noticed, or not for the reason that it should have been."""
     chosen = " or ".join(f"(Test{name} and ({tests}))" for name, tests, _ in cases)
-    reports = reports_of(pytester, source, chosen)
+    reports = reports_of(pytester, source, chosen, patience)
     left = []
     for name, tests, words in cases:
         said = [
@@ -28,13 +30,14 @@ def survivors(pytester: pytest.Pytester, source: str, cases: list[tuple[str, str
     return left
 
 
-def reports_of(pytester: pytest.Pytester, source: str, chosen: str) -> list[pytest.TestReport]:
-    """Run some tests of a file; return their reports."""
+def reports_of(
+    pytester: pytest.Pytester, source: str, chosen: str, patience: float = 5.0
+) -> list[pytest.TestReport]:
+    """Run some tests of a file, which wait so many seconds for what never happens; return their reports."""
     pytester.makepyfile(source)
     with pytest.MonkeyPatch.context() as patch:
         # what never happens is not waited for long: here it is meant to be missing
-        patch.setattr(waiting, "PATIENCE", 5.0)
+        patch.setattr(waiting, "PATIENCE", patience)
         patch.setattr(strategy_suite, "PATIENCE", 2.0)
         patch.setattr(store_processes, "PATIENCE", 20.0)
-        patch.setattr(output, "PATIENCE", 20.0)
         return list(pytester.inline_run(*_QUIET, "-k", chosen).getreports("pytest_runtest_logreport"))

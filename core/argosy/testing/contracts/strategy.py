@@ -24,15 +24,12 @@ from argosy.testing.client import LibraryServer
 from argosy.testing.contracts import strategy_suite
 from argosy.testing.contracts.plugin_suite import PluginRules
 from argosy.testing.contracts.strategy_processes import ProcessRules
-from argosy.testing.contracts.strategy_suite import FolderWork, job
+from argosy.testing.contracts.strategy_suite import FolderWork, StrategySuite, job
 from argosy.testing.contracts.waiting import Thread, wait_until
 
 
-class StrategyContract(PluginRules, ProcessRules):
-    """Each test is one promise of `argosy.contracts.Strategy`.
-
-    .. versionadded:: 0.1
-    """
+class RunRules(StrategySuite):
+    """What holds wherever the workers are."""
 
     @property
     def _workers(self) -> int:
@@ -167,7 +164,7 @@ class StrategyContract(PluginRules, ProcessRules):
         )
         assert report.error is None, f"the run failed: {report.error}"
         assert (report.strategy_used, report.counts.done) == (self.plugin.name, 6), (
-            f"not every item was done: {report.failures}"
+            f"each item must be done once, and its outcome handed on as it is; failures: {report.failures}"
         )
         assert report.bytes == 6000, "an outcome was not handed on as it is"
         stats = server.stats()
@@ -179,6 +176,13 @@ class StrategyContract(PluginRules, ProcessRules):
         for start in (0, 10):
             outcomes = list(strategy.run(map(job, range(start, start + 4)), work, self.max_workers))
             assert len(outcomes) == 4, "a second run must work as the first"
+
+
+class StrategyContract(ProcessRules, RunRules, PluginRules):
+    """Each test is one promise of `argosy.contracts.Strategy`.
+
+    .. versionadded:: 0.1
+    """
 
 
 def _close(outcomes: Iterator[Outcome]) -> None:

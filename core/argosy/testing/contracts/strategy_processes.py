@@ -16,6 +16,7 @@ from argosy.contracts.base import PluginContext
 from argosy.contracts.cookie_store import Scope
 from argosy.contracts.strategy import Strategy
 from argosy.model import State
+from argosy.testing.contracts.plugin_suite import check_importable
 from argosy.testing.contracts.strategy_suite import FolderWork, StrategySuite, job
 from argosy.testing.contracts.waiting import Thread, wait_until
 
@@ -28,6 +29,7 @@ class ProcessRules(StrategySuite):
         """Make work for other processes."""
         if self.plugin.needs < Scope.HOST:
             pytest.skip(f"the workers of {self.plugin.name} stay in one process")
+        check_importable(self.plugin)
         return make_work
 
     def test_the_work_is_done_elsewhere(
@@ -49,8 +51,12 @@ class ProcessRules(StrategySuite):
         run = Thread(lambda: list(strategy.run(map(job, range(8)), work, self.max_workers)))
         trace = work.folder / "running" / "1"
         wait_until(lambda: trace.exists() and trace.read_text(), "the job that waits to begin")
-        os.kill(int(trace.read_text()), signal.SIGKILL)
-        work.open()
+        worker = int(trace.read_text())
+        try:
+            assert worker != os.getpid(), "a job was done in the run's own process"
+            os.kill(worker, signal.SIGKILL)
+        finally:
+            work.open()
         outcomes = run.result()
         assert sorted(outcome.item for outcome in outcomes) == list("01234567"), (
             "the outcome of each job must come exactly once, whoever is killed"
@@ -99,7 +105,10 @@ class ProcessRules(StrategySuite):
         )
         run.start()
         try:
-            wait_until(lambda: (work.folder / "ran-0").exists(), "the first job to be done")
+            wait_until(
+                lambda: (work.folder / "ran-0").exists() or not run.is_alive(), "the first job to be done"
+            )
+            assert run.is_alive(), f"the run's process ended with exit status {run.exitcode}"
             wait_until(lambda: any((work.folder / "running").iterdir()), "the next job to begin")
         finally:
             run.kill()

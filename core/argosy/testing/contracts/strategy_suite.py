@@ -16,7 +16,7 @@ from argosy.contracts.base import PluginContext
 from argosy.contracts.strategy import Strategy
 from argosy.model import Failure, Item, Job, Outcome, State
 from argosy.run.processes.recipe import leave_ctrl_c_to
-from argosy.testing.contracts.plugin_suite import PluginSuite
+from argosy.testing.contracts.plugin_suite import PluginSuite, make_plugin
 
 #: Seconds that a job of these tests waits at most for what it waits for.
 PATIENCE = 20.0
@@ -105,7 +105,7 @@ class StrategySuite(PluginSuite):
     @pytest.fixture
     def strategy(self, tmp_path: Path, given: Mapping[str, Any]) -> Any:
         """Make the strategy."""
-        strategy = self.plugin(given, PluginContext(base=tmp_path, directory=tmp_path))
+        strategy = make_plugin(self.plugin, given, PluginContext(base=tmp_path, directory=tmp_path))
         yield strategy
         strategy.close()
 
