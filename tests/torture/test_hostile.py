@@ -297,6 +297,14 @@ def test_a_command_that_hangs_ends_with_its_plugin(tmp_path: Path) -> None:
     wait_until(lambda: is_gone(int(child.read_text("utf-8"))), "what the command has started is gone")
 
 
+@pytest.mark.torture(99)
+def test_a_command_that_is_stopped_while_it_starts() -> None:
+    command = Command(["sleep", "1000"], 600)
+    command.stop()
+    with pytest.raises(CommandFailed, match="ended with -9"):
+        command.output()
+
+
 #: Places that a redirect can name and nobody can ask.
 NO_PLACES = (
     "http://a..b/",

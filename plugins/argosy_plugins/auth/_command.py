@@ -33,6 +33,7 @@ class Command:
         self._command = command
         self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
 
     def output(self) -> str:
         """Run it, and return what it prints.
@@ -52,11 +53,13 @@ class Command:
             )
         except OSError as error:
             raise CommandFailed(f"cannot be run: {error.strerror}") from None
+        if self._stopped:  # while it was being started
+            self._end()
         with self._process as process:
             try:
                 printed, said = self._read(process)
             finally:
-                self.stop()
+                self._end()
         if process.returncode != 0:
             lines = said.decode("utf-8", "replace").strip().splitlines()
             raise CommandFailed(
@@ -65,7 +68,11 @@ class Command:
         return printed.decode("utf-8", "replace").strip()
 
     def stop(self) -> None:
-        """End it, if it runs, and all that it has started."""
+        """End it, now or as soon as it runs, and all that it has started."""
+        self._stopped = True
+        self._end()
+
+    def _end(self) -> None:
         process = self._process
         if process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -242,3 +242,20 @@ def test_a_password_is_asked_for_once(set_sail: Any) -> None:
     registry = Registry.load()
     report = Run(load(voyage.file, registry), registry, ask=ask).execute()
     assert (report.counts.done, asked) == (12, [f"Password of the library ({os.getpid()})"])
+
+
+def test_a_worker_tidies_up_although_the_run_hung_up_before_it_was_gone(stop: Stop) -> None:
+    over = threading.Event()
+    stop.subscribe(over.set)
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path is 107 characters long at most
+        folder = Path(short, "argosy-killed")
+        folder.mkdir()
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(folder / "line"))
+            listener.listen()
+            link = Link(str(folder / "line"), stop)
+            listener.accept()[0].close()
+            assert not over.wait(0.1)
+        assert over.wait(30)
+        link.close()
+        assert not folder.exists()

@@ -31,17 +31,32 @@ LAST_WORDS = 5.0
 PREFIX = "argosy-"
 
 
-def remove_if_dead(folder: Path) -> None:
-    """Remove the folder of a run that was killed; any other one is left alone."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+def remove_if_dead(folder: Path) -> bool:
+    """Remove the folder of a run that was killed; leave any other alone.
+
+    Returns
+    -------
+    bool
+        Whether nothing is left to remove; False while somebody still listens there.
+    """
+    try:
         found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            return
-        probe.setblocking(False)
-        try:
+    except OSError:
+        return True
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        return True
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.setblocking(False)
             probe.connect(str(folder / "line"))
-        except ConnectionRefusedError:
-            shutil.rmtree(folder, ignore_errors=True)
+    except ConnectionRefusedError:
+        shutil.rmtree(folder, ignore_errors=True)
+        return True
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 class Hub:

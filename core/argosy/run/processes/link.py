@@ -20,6 +20,9 @@ from argosy.run.stop import Stop
 #: Seconds between two events that say how much of an item has come: each of them is a message.
 PROGRESS_EVERY = 0.1
 
+#: How often, and every how many seconds, a worker looks whether the run that hung up is gone altogether.
+TIDY_TRIES, TIDY_EVERY = 50, 0.01
+
 
 class Link:
     """Calls the run.
@@ -112,8 +115,17 @@ class Link:
                         self._stop.drain()
         except (OSError, ValueError):
             pass
-        remove_if_dead(
-            self._folder
-        )  # first, as the process ends with its jobs; a run that was killed could not
+        self._tidy()  # first, as the process ends with its jobs
         self._stop.abort()  # nobody is there any more to do anything for
         self._answers.put(None)
+
+    def _tidy(self) -> None:
+        """Remove the folder of a run that was killed, and could not do so itself.
+
+        Linux closes the newest descriptors of a killed process first: our end is hung up on a moment before the
+        listening socket is gone.
+        """
+        for _ in range(TIDY_TRIES):
+            if remove_if_dead(self._folder):
+                return
+            time.sleep(TIDY_EVERY)
