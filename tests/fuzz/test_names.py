@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from argosy.names import MAX_PART, collision_key, problem_of, safe_part
@@ -129,6 +129,7 @@ def test_urls(start: str, text: str) -> None:
 @given(st.text(min_size=4, max_size=30), st.text(max_size=40), st.text(max_size=40))
 def test_a_secret_is_never_left(secret: str, before: str, behind: str) -> None:
     redactor = Redactor()
+    assume(secret not in redactor.scrub(f"{before} {behind}"))  # a NUL is shown as \u0000
     redactor.add(secret)
     shown = redactor.scrub(f"{before}{secret}{behind}")
     # what is left may spell it anew only with the stars that stand for it

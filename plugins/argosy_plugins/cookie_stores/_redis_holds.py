@@ -215,7 +215,12 @@ class _Heartbeat:
             beat = self._beat()
             if beat is None:
                 return
-            busy = beat()
+            try:
+                busy = beat()
+            except Exception:
+                if self._stopped.is_set():  # its connections were closed under it
+                    return
+                raise
             del beat  # or what is not used any more would be kept by this
             if not busy:
                 self._needed.wait()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -27,6 +29,7 @@ from argosy.testing.contracts.store_processes import (
     start_process,
 )
 from argosy.testing.contracts.waiting import Thread, wait_until, wait_until_still
+from argosy_plugins.cookie_stores._redis_holds import _Heartbeat
 from argosy_plugins.cookie_stores.redis import RedisStore
 from lapsing import obey_steps
 from redis_process import RedisProcess
@@ -312,3 +315,32 @@ def test_nothing_is_left_of_holds(server: RedisProcess, open_redis: OpenStore) -
     left = {key.decode() for key in keys if admin.ttl(key) < 0}
     admin.close()
     assert left == {"{argosy}:session:default", "{argosy}:sessions", "{argosy}:store"}
+
+
+class Beating:
+    """Renews holds until its connection is closed under it, as redis-py says it."""
+
+    def __init__(self) -> None:
+        self.begun, self.closed = threading.Event(), threading.Event()
+
+    def beat(self) -> bool:
+        self.begun.set()
+        self.closed.wait(60)
+        raise AttributeError("'NoneType' object has no attribute 'readline'")
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_store_that_is_closed_while_it_renews_a_hold(
+    monkeypatch: pytest.MonkeyPatch, *, stopped: bool
+) -> None:
+    raised: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: raised.append(args.exc_type))
+    before, beating = set(threading.enumerate()), Beating()
+    heartbeat = _Heartbeat(weakref.WeakMethod(beating.beat), 0.01)
+    (thread,) = set(threading.enumerate()) - before
+    assert beating.begun.wait(60)
+    if stopped:
+        heartbeat.stop()
+    beating.closed.set()
+    thread.join(60)
+    assert raised == ([] if stopped else [AttributeError])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import os
@@ -165,29 +166,36 @@ class PluginRules(PluginSuite):
     def test_what_it_holds_it_gives_back(self, given: Mapping[str, Any], context: PluginContext) -> None:
         """Whoever makes it and closes it has no more open files and no more threads than before."""
         self.plugin(given, context).close()  # what it imports, and what that keeps, is not counted
-        files, threads = settled_files(), threading.active_count()
+        files, threads = settled_files(), set(threading.enumerate())
         self.plugin(given, context).close()
         assert no_more_files(files), "close() must close the files that the plugin has opened"
-        assert threading.active_count() <= threads, "close() must end the threads that the plugin has started"
+        assert set(threading.enumerate()) <= threads, (
+            "close() must end the threads that the plugin has started"
+        )
 
 
-def settled_files() -> int:
-    """Return how many files are open once what nobody uses any more is closed, as that would hide what comes."""
+def settled_files() -> frozenset[tuple[int, ...]]:
+    """Return the open files once what nobody uses any more is closed, as that would hide what comes."""
     gc.collect()
     return open_files()
 
 
-def no_more_files(before: int) -> bool:
-    """Return whether no more files are open than before, at once or soon: a server in this process may lag behind."""
+def no_more_files(before: frozenset[tuple[int, ...]]) -> bool:
+    """Return whether no other files are open than before, at once or soon: a server in this process may lag behind."""
     end = time.monotonic() + SOON
-    while open_files() > before:
+    while not open_files() <= before:
         if time.monotonic() > end:
             return False
         time.sleep(0.01)
     return True
 
 
-def open_files() -> int:
-    """Return how many files this process has open; 0 where the system does not say."""
+def open_files() -> frozenset[tuple[int, ...]]:
+    """Return the files that this process has open: descriptor, device and inode of each; none where it cannot be seen."""
     folder = next((f for f in ("/proc/self/fd", "/dev/fd") if Path(f).is_dir()), None)
-    return len(os.listdir(folder)) if folder else 0  # noqa: PTH208 - a Path keeps the folder open meanwhile
+    found = set()
+    for name in os.listdir(folder) if folder else ():  # noqa: PTH208 - a Path keeps the folder open meanwhile
+        with contextlib.suppress(OSError):  # closed meanwhile, as is what the folder was read by
+            about = os.fstat(int(name))
+            found.add((int(name), about.st_dev, about.st_ino))
+    return frozenset(found)
