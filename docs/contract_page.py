@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from argosy import contracts, hookspecs, model
-from argosy.names import problem_of, safe_part
-from argosy.urls import check_url, file_name
+from argosy import hookspecs
+from argosy import interfaces as contracts
+from argosy.models import items as model
+from argosy.toolkit.names import problem_of, safe_part
+from argosy.toolkit.urls import check_url, file_name
 
 #: What stands on the page, by heading.
 PARTS: Mapping[str, tuple[Any, ...]] = {

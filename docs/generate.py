@@ -22,7 +22,7 @@ import surface
 from argosy.cli.plugins import option_facts
 from argosy.cli.program import cli
 from argosy.config.check import SLOTS
-from argosy.registry import Registry
+from argosy.plugins.manager import Registry
 
 DOCS = Path(__file__).parent
 TESTS = DOCS.parent / "tests"

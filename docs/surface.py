@@ -16,8 +16,8 @@ from typing import Any
 #: By module: the names that are public, or None for all in its ``__all__``.
 MODULES: Mapping[str, tuple[str, ...] | None] = {
     "argosy": None,
-    "argosy.contracts": None,
-    "argosy.cookies.cookie": ("Cookie",),
+    "argosy.interfaces": None,
+    "argosy.models.cookie": ("Cookie",),
     "argosy.errors": None,
     "argosy.events": ("Event", "EventKind"),
     "argosy.hookspecs": (
@@ -28,8 +28,8 @@ MODULES: Mapping[str, tuple[str, ...] | None] = {
         "argosy_output",
         "argosy_observer",
     ),
-    "argosy.html_forms": ("Form", "Page", "parse_page"),
-    "argosy.model": (
+    "argosy.toolkit.forms": ("Form", "Page", "parse_page"),
+    "argosy.models.items": (
         "DIGESTS",
         "Failure",
         "FinishedItem",
@@ -44,22 +44,22 @@ MODULES: Mapping[str, tuple[str, ...] | None] = {
         "State",
         "Verification",
     ),
-    "argosy.names": ("problem_of", "safe_part"),
-    "argosy.refusals": ("REFUSAL_SCHEMA", "RefusalRules"),
-    "argosy.registry": ("Kind", "Registry"),
-    "argosy.secrets": ("Secret",),
-    "argosy.session.document": ("dump", "parse"),
-    "argosy.session.record": ("Holder", "SessionRecord", "Status"),
-    "argosy.session.store_locks": ("StoreLocks",),
-    "argosy.testing": None,
-    "argosy.testing.contracts.auth": ("AuthContract",),
-    "argosy.testing.contracts.collecting_output": ("CollectingOutputContract",),
-    "argosy.testing.contracts.cookie_store": ("CookieStoreContract",),
-    "argosy.testing.contracts.observer": ("ObserverContract",),
-    "argosy.testing.contracts.output": ("OutputContract",),
-    "argosy.testing.contracts.source": ("SourceContract",),
-    "argosy.testing.contracts.strategy": ("StrategyContract",),
-    "argosy.urls": ("check_url", "file_name"),
+    "argosy.toolkit.names": ("problem_of", "safe_part"),
+    "argosy.toolkit.login_pages": ("REFUSAL_SCHEMA", "RefusalRules"),
+    "argosy.plugins": ("Kind", "Registry"),
+    "argosy.toolkit.secrets": ("Secret",),
+    "argosy.toolkit.session_document": ("dump", "parse"),
+    "argosy.models.session": ("Holder", "SessionRecord", "Status"),
+    "argosy.toolkit.locks": ("StoreLocks",),
+    "argosy_devkit": None,
+    "argosy_devkit.contracts.auth": ("AuthContract",),
+    "argosy_devkit.contracts.collecting_output": ("CollectingOutputContract",),
+    "argosy_devkit.contracts.cookie_store": ("CookieStoreContract",),
+    "argosy_devkit.contracts.observer": ("ObserverContract",),
+    "argosy_devkit.contracts.output": ("OutputContract",),
+    "argosy_devkit.contracts.source": ("SourceContract",),
+    "argosy_devkit.contracts.strategy": ("StrategyContract",),
+    "argosy.toolkit.urls": ("check_url", "file_name"),
 }
 
 
@@ -77,7 +77,7 @@ def lines() -> list[str]:
             thing = getattr(module, name)
             home = getattr(thing, "__module__", None)
             if module_name == "argosy" and isinstance(home, str):
-                home = "argosy.contracts" if home.startswith("argosy.contracts.") else home
+                home = "argosy.interfaces" if home.startswith("argosy.interfaces.") else home
                 if home in MODULES:
                     found[f"{module_name}.{name}"] = f"is {home}.{name}"
                     continue
@@ -107,7 +107,7 @@ def _parts(place: str, cls: type) -> Iterator[tuple[str, str]]:
         return
     if "__init__" in vars(cls) and not getattr(cls, "_is_protocol", False):
         yield f"{place}()", _signature(cls)
-    contract = cls.__module__.startswith("argosy.testing.contracts")
+    contract = cls.__module__.startswith("argosy_devkit.contracts")
     parts: dict[str, Any] = {}
     for base in reversed(cls.__mro__ if contract else [cls]):
         if base.__module__.startswith("argosy"):

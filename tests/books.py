@@ -12,7 +12,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from argosy import Item, PluginContext, Resource, StagedFile, StagedItem
-from argosy.model import Verification
+from argosy.models.items import Verification
 from argosy_plugins.outputs.epub import EpubOutput
 
 XHTML = "{http://www.w3.org/1999/xhtml}"

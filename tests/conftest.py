@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from argosy.testing import LibraryServer
+from argosy_devkit import LibraryServer
 from voyage import Voyage, set_out
 
 #: Starts a library server and sets a download out on it: ``set_sail(items=9, discipline="revoke")``.

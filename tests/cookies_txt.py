@@ -7,11 +7,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from argosy.contracts import PluginContext
-from argosy.cookies.cookie import Cookie
-from argosy.session.identity import this_holder
-from argosy.session.lease import changed
-from argosy.session.record import Holder, SessionRecord
+from argosy.interfaces.base import PluginContext
+from argosy.leasing.lease import changed
+from argosy.models.cookie import Cookie
+from argosy.models.session import Holder, SessionRecord
+from argosy.toolkit.processes import this_holder
 from argosy_plugins.cookie_stores.netscape import NetscapeStore
 
 TITLE = "# Netscape HTTP Cookie File\n"

@@ -7,7 +7,7 @@ import signal
 from dataclasses import dataclass
 from typing import NoReturn
 
-from argosy.model import Job, Outcome, State
+from argosy.models.items import Job, Outcome, State
 
 
 @dataclass(frozen=True)

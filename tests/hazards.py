@@ -15,8 +15,8 @@ from typing import Any
 
 import trustme
 
-from argosy.run.report import Report
-from argosy.testing import Fault
+from argosy.engine.report import Report
+from argosy_devkit import Fault
 
 #: What a token of the library server looks like, whichever it is.
 TOKEN = re.compile(rb"[0-9a-f]{12}\.\d+\.[0-9a-f]{24}")

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
-from argosy.testing.contracts.waiting import PATIENCE
+from argosy_devkit.contracts.waiting import PATIENCE
 
 #: What a run is stopped after: more steps than that mean that it goes round in circles.
 MOST_STEPS = 1000

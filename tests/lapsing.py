@@ -5,13 +5,13 @@ from __future__ import annotations
 from multiprocessing.connection import Connection
 from typing import Any
 
-from argosy.contracts import Release
 from argosy.errors import GenerationMoved
-from argosy.session.keeper import SessionKeeper
-from argosy.session.lease import ExclusiveLease
-from argosy.session.policy import Watch
-from argosy.session.record import SessionRecord
-from argosy.testing.contracts.store_processes import SESSION, URL, StoreRecipe, obey
+from argosy.interfaces.cookie_store import Release
+from argosy.leasing.lease import ExclusiveLease
+from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.policy import Watch
+from argosy.models.session import SessionRecord
+from argosy_devkit.contracts.store_processes import SESSION, URL, StoreRecipe, obey
 
 
 class Steps:

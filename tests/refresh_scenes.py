@@ -8,13 +8,12 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from argosy.contracts import CookieStore, Release
 from argosy.errors import RefreshRefused, SessionInDoubt, TransferError
-from argosy.session.header_token import HeaderToken
-from argosy.session.keeper import SessionKeeper
-from argosy.session.login import Answered, Granted
-from argosy.session.policy import Discipline, Policy
-from argosy.session.record import SessionRecord, Status
+from argosy.interfaces.cookie_store import CookieStore, Release
+from argosy.leasing.login import Answered, Granted
+from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.policy import Discipline, Policy
+from argosy.models.session import HeaderToken, SessionRecord, Status
 from interleavings import Actor, Run
 from scenes import Steps
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from argosy.contracts import CookieStore, Release, Scope
-from argosy.cookies.cookie import Cookie
 from argosy.cookies.jar import Jar
 from argosy.errors import GenerationMoved
-from argosy.locks import once
-from argosy.session.keeper import SessionKeeper
-from argosy.session.policy import Discipline, Policy
-from argosy.session.record import SessionRecord, Status
+from argosy.interfaces.cookie_store import CookieStore, Release, Scope
+from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.policy import Discipline, Policy
+from argosy.models.cookie import Cookie
+from argosy.models.session import SessionRecord, Status
+from argosy.toolkit.locks import once
 from interleavings import Actor, Run
 
 URL = "https://library.example/books/1"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import warm
-from argosy.testing import Expected, LibraryServer
+from argosy_devkit import Expected, LibraryServer
 
 
 @dataclass

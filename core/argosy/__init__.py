@@ -6,26 +6,29 @@ from typing import TYPE_CHECKING, Any
 from argosy._version import __version__
 
 if TYPE_CHECKING:
-    from argosy.account import SessionInfo, login, logout, open_session, sessions
-    from argosy.api import copy_sessions, download, open_store, remake
-    from argosy.contracts import (
-        Auth,
-        CollectingOutput,
-        CookieStore,
-        LoginSession,
-        Observer,
-        Output,
-        Plugin,
-        PluginContext,
-        ResponseHead,
-        Scope,
-        Source,
-        Strategy,
+    from argosy.api import (
+        SessionInfo,
+        copy_sessions,
+        download,
+        login,
+        logout,
+        open_session,
+        open_store,
+        remake,
+        sessions,
     )
+    from argosy.engine.report import Report
     from argosy.errors import ArgosyError
-    from argosy.heads import ResponseRecord
     from argosy.hookspecs import hookimpl
-    from argosy.model import (
+    from argosy.http.adapter import LeasedAdapter
+    from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
+    from argosy.interfaces.base import Plugin, PluginContext
+    from argosy.interfaces.cookie_store import CookieStore, Scope
+    from argosy.interfaces.observer import Observer
+    from argosy.interfaces.output import CollectingOutput, Output
+    from argosy.interfaces.source import Source
+    from argosy.interfaces.strategy import Strategy
+    from argosy.models.items import (
         FinishedItem,
         Item,
         KeptFile,
@@ -35,8 +38,7 @@ if TYPE_CHECKING:
         StagedFile,
         StagedItem,
     )
-    from argosy.run.report import Report
-    from argosy.transport.adapter import LeasedAdapter
+    from argosy.models.response_record import ResponseRecord
 
 __all__ = [
     "ArgosyError",
@@ -78,9 +80,9 @@ __all__ = [
 
 # Public names are imported when they are first used: `argosy --version` need not wait for requests.
 _HOMES = {
-    "argosy.account": ("SessionInfo", "login", "logout", "open_session", "sessions"),
+    "argosy.api": ("SessionInfo", "login", "logout", "open_session", "sessions"),
     "argosy.api": ("copy_sessions", "download", "open_store", "remake"),
-    "argosy.contracts": (
+    "argosy.interfaces": (
         "Auth",
         "CollectingOutput",
         "CookieStore",
@@ -95,9 +97,9 @@ _HOMES = {
         "Strategy",
     ),
     "argosy.errors": ("ArgosyError",),
-    "argosy.heads": ("ResponseRecord",),
+    "argosy.models.response_record": ("ResponseRecord",),
     "argosy.hookspecs": ("hookimpl",),
-    "argosy.model": (
+    "argosy.models.items": (
         "FinishedItem",
         "Item",
         "KeptFile",
@@ -107,8 +109,8 @@ _HOMES = {
         "StagedFile",
         "StagedItem",
     ),
-    "argosy.run.report": ("Report",),
-    "argosy.transport.adapter": ("LeasedAdapter",),
+    "argosy.engine.report": ("Report",),
+    "argosy.http.adapter": ("LeasedAdapter",),
 }
 
 

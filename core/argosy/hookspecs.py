@@ -21,7 +21,12 @@ from __future__ import annotations
 
 import pluggy
 
-from argosy.contracts import Auth, CookieStore, Observer, Output, Source, Strategy
+from argosy.interfaces.auth import Auth
+from argosy.interfaces.cookie_store import CookieStore
+from argosy.interfaces.observer import Observer
+from argosy.interfaces.output import Output
+from argosy.interfaces.source import Source
+from argosy.interfaces.strategy import Strategy
 
 hookspec = pluggy.HookspecMarker("argosy")
 hookimpl = pluggy.HookimplMarker("argosy")

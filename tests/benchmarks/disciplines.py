@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import argosy
-from argosy.session.auto import QUIET
-from argosy.session.keeper import SessionKeeper
-from argosy.session.policy import Discipline, Policy
-from argosy.session.record import SessionRecord
-from argosy.testing import LibraryServer
-from argosy.transport.session import AuthorizedSession
+from argosy.http.session import AuthorizedSession
+from argosy.leasing.adaptive import QUIET
+from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.policy import Discipline, Policy
+from argosy.models.session import SessionRecord
+from argosy_devkit import LibraryServer
 from benchmarks.table import Cell, Table
 from voyage import Voyage, set_out
 

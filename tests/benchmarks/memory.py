@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from argosy.testing import LibraryServer
+from argosy_devkit import LibraryServer
 from benchmarks.machine import memory_now, memory_peak
 from benchmarks.table import Cell, Table
 

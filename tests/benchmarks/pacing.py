@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from argosy.pacing import Pacer
+from argosy.ratelimit.limiter import Pacer
 from benchmarks.table import Cell, Table
 
 URL = "https://library.example/books/1"

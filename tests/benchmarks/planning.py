@@ -13,13 +13,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from argosy.config import load
-from argosy.contracts import PluginContext
-from argosy.registry import Registry
-from argosy.run.ledger import PRIVATE, Ledger
-from argosy.run.outputs import Outputs
-from argosy.run.planning import read_plan
-from argosy.run.stop import Stop
+from argosy.config.load import load
+from argosy.engine.outputs import Outputs
+from argosy.engine.plan import read_plan
+from argosy.engine.stop import Stop
+from argosy.interfaces.base import PluginContext
+from argosy.plugins.manager import Registry
+from argosy.state.ledger import PRIVATE, Ledger
 from benchmarks.machine import memory_peak
 from benchmarks.table import Cell, Table
 

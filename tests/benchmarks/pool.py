@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import argosy
-from argosy.testing import Fault, LibraryServer, ServerStats
+from argosy_devkit import Fault, LibraryServer, ServerStats
 from benchmarks.table import Cell, Table
 from voyage import set_out
 

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import argosy
-from argosy.registry import Registry
-from argosy.registry.kinds import Kind
-from argosy.testing import LibraryServer
+from argosy.plugins.kinds import Kind
+from argosy.plugins.manager import Registry
+from argosy_devkit import LibraryServer
 from benchmarks.table import Cell, Table
 from voyage import set_out
 

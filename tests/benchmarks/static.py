@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from argosy.testing import LibraryServer, body_of
+from argosy_devkit import LibraryServer, body_of
 from benchmarks.table import Cell, Table
 
 

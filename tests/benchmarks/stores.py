@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import argosy
-from argosy.contracts import CookieStore
-from argosy.cookies.cookie import Cookie
-from argosy.session.keeper import SessionKeeper
-from argosy.session.keys import new_key
-from argosy.session.record import SessionRecord
+from argosy.interfaces.cookie_store import CookieStore
+from argosy.leasing.manager import SessionKeeper
+from argosy.models.cookie import Cookie
+from argosy.models.session import SessionRecord
+from argosy.toolkit.encryption import new_key
 from benchmarks.table import Table
 from redis_process import EVERYTHING, NOTHING, RedisProcess
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from argosy.contracts import PluginContext
-from argosy.testing import ServerFactory
-from argosy.testing.contracts.auth import AuthContract
-from argosy.testing.contracts.auth_suite import Door
+from argosy.interfaces.base import PluginContext
+from argosy_devkit import ServerFactory
+from argosy_devkit.contracts.auth import AuthContract
+from argosy_devkit.contracts.auth_suite import Door
 from argosy_plugins.auth.basic import BasicAuth
 from argosy_plugins.auth.bearer import BearerAuth
 from argosy_plugins.auth.cookies import CookieImport

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from argosy.session.keys import new_key
-from argosy.testing.contracts.cookie_store import CookieStoreContract
-from argosy.testing.contracts.store_holds import HoldRules
-from argosy.testing.contracts.store_records import RecordRules
-from argosy.testing.contracts.store_survival import SurvivalRules
+from argosy.toolkit.encryption import new_key
+from argosy_devkit.contracts.cookie_store import CookieStoreContract
+from argosy_devkit.contracts.store_holds import HoldRules
+from argosy_devkit.contracts.store_records import RecordRules
+from argosy_devkit.contracts.store_survival import SurvivalRules
 from argosy_plugins.cookie_stores.json_file import JsonFileStore
 from argosy_plugins.cookie_stores.memory import MemoryStore
 from argosy_plugins.cookie_stores.netscape import NetscapeStore

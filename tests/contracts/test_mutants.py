@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from argosy.testing.contracts.plugin_suite import PluginRules
-from argosy.testing.contracts.promises import HEADING
+from argosy_devkit.contracts.plugin_suite import PluginRules
+from argosy_devkit.contracts.promises import HEADING
 from mutants import adapters, keepers, stores, strategies
 from mutants.hunt import reports_of, survivors
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from argosy.testing.contracts.observer import ObserverContract
+from argosy_devkit.contracts.observer import ObserverContract
 from argosy_plugins.observers.json_lines import JsonLinesObserver
 from argosy_plugins.observers.log import LogObserver
 from argosy_plugins.observers.progress import ProgressObserver

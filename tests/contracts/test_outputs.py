@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from argosy.testing.contracts.collecting_output import CollectingOutputContract
-from argosy.testing.contracts.output import OutputContract
+from argosy_devkit.contracts.collecting_output import CollectingOutputContract
+from argosy_devkit.contracts.output import OutputContract
 from argosy_plugins.outputs.cbz import CbzOutput
 from argosy_plugins.outputs.epub import EpubOutput
 from argosy_plugins.outputs.files import FilesOutput

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from argosy.testing.contracts.promises import HEADING
+from argosy_devkit.contracts.promises import HEADING
 from mutants import auths, collecting_outputs, observers, outputs, sources
 from mutants.hunt import reports_of, survivors
 
@@ -199,7 +199,7 @@ def test_header_fields_beside_the_cookies_change_nothing(pytester: pytest.Pytest
 
 @pytest.mark.parametrize("kind", CASES)
 def test_each_rule_has_a_mutant(kind: str) -> None:
-    from argosy.testing.contracts import auth, collecting_output, observer, output, plugin_suite, source
+    from argosy_devkit.contracts import auth, collecting_output, observer, output, plugin_suite, source
 
     suite, tested_elsewhere = {
         "outputs": (output.OutputContract, object),

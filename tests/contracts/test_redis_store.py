@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 import pytest
 import redis
 
-from argosy.contracts import Release
-from argosy.session.policy import Discipline
-from argosy.testing.contracts import lease_machine
-from argosy.testing.contracts.cookie_store import CookieStoreContract
-from argosy.testing.contracts.service import TapedStore
-from argosy.testing.contracts.store_processes import StoreRecipe
+from argosy.interfaces.cookie_store import Release
+from argosy.leasing.policy import Discipline
+from argosy_devkit.contracts import lease_machine
+from argosy_devkit.contracts.cookie_store import CookieStoreContract
+from argosy_devkit.contracts.service import TapedStore
+from argosy_devkit.contracts.store_processes import StoreRecipe
 from argosy_plugins.cookie_stores.redis import RedisStore
 from missing import need
 from redis_process import RedisProcess

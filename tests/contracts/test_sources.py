@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from argosy.testing.contracts.source import SourceContract
+from argosy_devkit.contracts.source import SourceContract
 from argosy_plugins.sources.manifest import Manifest
 from argosy_plugins.sources.urls import Urls
 

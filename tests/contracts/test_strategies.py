@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from argosy.testing.contracts.strategy import StrategyContract
+from argosy_devkit.contracts.strategy import StrategyContract
 from argosy_plugins.strategies.multiprocess import MultiprocessStrategy
 from argosy_plugins.strategies.serial import SerialStrategy
 from argosy_plugins.strategies.threads import ThreadsStrategy

@@ -26,7 +26,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 def test_importing_argosy_imports_nothing_else() -> None:
     code = (
-        "import sys, argosy; assert not {'requests', 'pluggy', 'argosy.contracts'} & set(sys.modules); "
-        "from argosy import Output, hookimpl; assert Output is sys.modules['argosy.contracts'].Output"
+        "import sys, argosy; assert not {'requests', 'pluggy', 'argosy.interfaces'} & set(sys.modules); "
+        "from argosy import Output, hookimpl; assert Output is sys.modules['argosy.interfaces'].Output"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

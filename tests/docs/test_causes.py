@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from argosy.reasons import UNREACHED
+from argosy.toolkit.failures import UNREACHED
 from documents import ROOT
 
 #: Where each carries its cause.

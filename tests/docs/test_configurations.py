@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from argosy.config import check, load
-from argosy.contracts import PluginContext
-from argosy.registry import Registry
+from argosy.config.check import check
+from argosy.config.load import load
+from argosy.interfaces.base import PluginContext
+from argosy.plugins.manager import Registry
 from documents import Block, blocks
 
 #: All but manifests, and the pyproject.toml of a package.

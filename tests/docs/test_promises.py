@@ -8,7 +8,8 @@ import tomllib
 
 from argosy import errors
 from argosy.events import EventKind
-from argosy.registry import Kind, Registry
+from argosy.plugins.kinds import Kind
+from argosy.plugins.manager import Registry
 from documents import ROOT
 
 DOCS = ROOT / "docs"

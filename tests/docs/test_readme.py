@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from argosy.config import load
-from argosy.registry import Registry
-from argosy.registry.loader import installed
-from argosy.run.runner import Run
-from argosy.testing import ServerFactory
+from argosy.config.load import load
+from argosy.engine.run import Run
+from argosy.plugins.manager import Registry, installed
+from argosy_devkit import ServerFactory
 from documents import ROOT, blocks
 
 DEMO = "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/argosy demo"

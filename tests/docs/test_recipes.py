@@ -12,10 +12,12 @@ from typing import Any, ClassVar
 import pytest
 
 import argosy
-from argosy.contracts import Output, Source
-from argosy.registry import Kind, Registry
-from argosy.testing.contracts.output import OutputContract
-from argosy.testing.contracts.source import SourceContract
+from argosy.interfaces.output import Output
+from argosy.interfaces.source import Source
+from argosy.plugins.kinds import Kind
+from argosy.plugins.manager import Registry
+from argosy_devkit.contracts.output import OutputContract
+from argosy_devkit.contracts.source import SourceContract
 from documents import ROOT
 from voyage import Voyage
 

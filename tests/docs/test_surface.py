@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 import surface
-from argosy import contracts, hookspecs
-from argosy.registry import Kind
-from argosy.testing.contracts.auth import AuthContract
-from argosy.testing.contracts.cookie_store import CookieStoreContract
-from argosy.testing.contracts.observer import ObserverContract
-from argosy.testing.contracts.output import OutputContract
-from argosy.testing.contracts.source import SourceContract
-from argosy.testing.contracts.strategy import StrategyContract
+from argosy import hookspecs
+from argosy import interfaces as contracts
+from argosy.plugins.kinds import Kind
+from argosy_devkit.contracts.auth import AuthContract
+from argosy_devkit.contracts.cookie_store import CookieStoreContract
+from argosy_devkit.contracts.observer import ObserverContract
+from argosy_devkit.contracts.output import OutputContract
+from argosy_devkit.contracts.source import SourceContract
+from argosy_devkit.contracts.strategy import StrategyContract
 from documents import ROOT
 
 PIN = ROOT / "docs" / "reference" / "plugin-surface.txt"
@@ -23,7 +24,7 @@ HELP = """
 The public surface of plugins is not what docs/reference/plugin-surface.txt says.
 What was added only: write the list again with `python docs/generate.py`, and commit it.
 What was taken away or changed: plugins break by that. docs/plugins/stability.md says what is promised; if it has to be,
-raise argosy.registry.api_version.CURRENT as well.
+raise argosy.plugins.checks.CURRENT as well.
 """
 
 SUITES = [
@@ -47,7 +48,7 @@ def test_what_is_taken_away_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(contracts.Auth, "logout")
     before = set(PIN.read_text("utf-8").splitlines()[1:])
     gone = before - set(surface.lines())
-    assert gone == {"argosy.contracts.Auth.logout (self, session: LoginSession) -> bool"}
+    assert gone == {"argosy.interfaces.Auth.logout (self, session: LoginSession) -> bool"}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_it_says_since_when_it_is_there(thing: Any) -> None:
 
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.__name__)
 def test_every_rule_says_what_is_promised_and_where_that_is_documented(suite: Any) -> None:
-    from argosy.testing.contracts.promises import promise_of
+    from argosy_devkit.contracts.promises import promise_of
 
     class Mine(suite):  # type: ignore[misc]  # a class that is a parameter
         plugin = contracts.Plugin

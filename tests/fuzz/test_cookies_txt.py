@@ -7,9 +7,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy.cookies.cookie import Cookie
-from argosy.cookies.netscape import line_of, parse_line
 from argosy.errors import StoreDamaged
+from argosy.models.cookie import Cookie
+from argosy.toolkit.cookies_txt import line_of, parse_line
 from argosy_plugins.cookie_stores._cookies_txt import parse, text_of
 from rubbish import fuzzed, made_of
 

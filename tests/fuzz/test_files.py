@@ -13,13 +13,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from argosy.config import load, load_file
-from argosy.contracts import PluginContext
+from argosy.config.load import load, load_file
 from argosy.errors import ConfigError, SourceError
-from argosy.model import Item
-from argosy.names import problem_of
-from argosy.registry import Registry
-from argosy.urls import check_url
+from argosy.interfaces.base import PluginContext
+from argosy.models.items import Item
+from argosy.plugins.manager import Registry
+from argosy.toolkit.names import problem_of
+from argosy.toolkit.urls import check_url
 from argosy_plugins.sources.manifest import Manifest
 from argosy_plugins.sources.urls import Urls
 from rubbish import fuzzed, json_values, made_of

@@ -13,14 +13,14 @@ import requests
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from argosy.cookies.cookie import Cookie
 from argosy.cookies.jar import cookie_header, settle
-from argosy.cookies.set_cookie import MAX_AGE, parse_cookie_date, parse_set_cookie
+from argosy.cookies.parse import MAX_AGE, parse_cookie_date, parse_set_cookie
 from argosy.errors import TransferError
-from argosy.names import problem_of, safe_part
-from argosy.pacing.retry_after import LONGEST_RETRY_AFTER
-from argosy.run.response import content_length, judge_status
-from argosy.run.served_name import served_name
+from argosy.models.cookie import Cookie
+from argosy.ratelimit.retry_after import LONGEST_RETRY_AFTER
+from argosy.toolkit.names import problem_of, safe_part
+from argosy.transfer.content_disposition import served_name
+from argosy.transfer.download import content_length, judge_status
 from rubbish import fuzzed, header_text, made_of
 
 NOW = 1_800_000_000.0
@@ -161,7 +161,7 @@ TAG = made_of("W/", '"', "abc", "\\", ",", " ")
 @fuzzed
 @given(RANGE | header_text, TAG | header_text, DATE | header_text, DATE | header_text)
 def test_content_range_and_validators(value: str, tag: str, modified: str, date: str) -> None:
-    ranges = pytest.importorskip("argosy.run.ranges", reason="parts are not asked for yet")
+    ranges = pytest.importorskip("argosy.transfer.resume", reason="parts are not asked for yet")
     found = ranges.content_range(value)
     if found is not None:
         assert 0 <= found.first <= found.last
@@ -177,7 +177,7 @@ def test_content_range_and_validators(value: str, tag: str, modified: str, date:
 @fuzzed
 @given(st.integers(0, 10**15), st.integers(1, 10**15), st.integers(0, 10**15))
 def test_content_range_is_what_it_says(first: int, size: int, more: int) -> None:
-    ranges = pytest.importorskip("argosy.run.ranges", reason="parts are not asked for yet")
+    ranges = pytest.importorskip("argosy.transfer.resume", reason="parts are not asked for yet")
     last, whole = first + size - 1, first + size + more
     found = ranges.content_range(f"bytes {first}-{last}/{whole}")
     assert (found.first, found.last, found.length) == (first, last, whole)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from argosy.names import MAX_PART, collision_key, problem_of, safe_part
-from argosy.redaction import Redactor
-from argosy.urls import check_url, file_name, redact_url
+from argosy.toolkit.names import MAX_PART, collision_key, problem_of, safe_part
+from argosy.toolkit.redaction import Redactor
+from argosy.toolkit.urls import check_url, file_name, redact_url
 from argosy_plugins.sources.urls import full_path
 from rubbish import fuzzed, header_text, made_of
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from argosy.html_forms import parse_page
-from argosy.redaction import Redactor
-from argosy.urls import redact_url
+from argosy.toolkit.forms import parse_page
+from argosy.toolkit.redaction import Redactor
+from argosy.toolkit.urls import redact_url
 from patterns import all_patterns, hard_texts
 
 SHORT, LONG = 100, 1600

@@ -15,10 +15,10 @@ import requests
 import argosy
 import warm
 from argosy import PluginContext
-from argosy.session import document
-from argosy.session.auto import QUIET
-from argosy.session.record import SessionRecord, Status
-from argosy.transport.scratch import open_session
+from argosy.http.login_session import open_session
+from argosy.leasing.adaptive import QUIET
+from argosy.models.session import SessionRecord, Status
+from argosy.toolkit import session_document as document
 from argosy_plugins.auth.form_login import FormLogin
 from voyage import Voyage
 

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 import argosy
 import argosy_schemas
 import warm
-from argosy.testing import LibraryServer, sha256_of
+from argosy_devkit import LibraryServer, sha256_of
 from voyage import Voyage
 
 SetSail = Callable[..., Voyage]

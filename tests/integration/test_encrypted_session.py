@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from argosy.session.keys import new_key
+from argosy.toolkit.encryption import new_key
 from hazards import files_with
 from voyage import Voyage
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import argosy
 import warm
-from argosy.testing import LibraryServer
+from argosy_devkit import LibraryServer
 from books import Book, png
 
 

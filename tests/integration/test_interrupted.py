@@ -12,8 +12,8 @@ from collections.abc import Callable
 import pytest
 
 import processes
-from argosy.run.ledger import Ledger
-from argosy.testing import Fault
+from argosy.state.ledger import Ledger
+from argosy_devkit import Fault
 from voyage import Voyage
 
 SetSail = Callable[..., Voyage]

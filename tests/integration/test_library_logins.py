@@ -16,7 +16,7 @@ import requests
 
 import argosy
 from argosy.errors import LoginFailed
-from argosy.html_forms import parse_page
+from argosy.toolkit.forms import parse_page
 from servers.rules import PASSWORD, USER, book
 from servers.service import Service, Tally, start
 

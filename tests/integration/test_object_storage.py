@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 import argosy
-from argosy.run.report import Report
-from argosy.run.shelf import storages
+from argosy.engine.report import Report
+from argosy.storage import remote as storages
 from missing import need
 from object_storage import SECRET, Bucket, ObjectStorage, object_storage
 from processes import command, descendants

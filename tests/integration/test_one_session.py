@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 import argosy
-from argosy.config import load
-from argosy.contracts import Strategy, Work
-from argosy.model import Job, Outcome
-from argosy.registry import Registry
-from argosy.run.runner import Run
-from argosy.session.policy import Discipline
-from argosy.testing import Fault
+from argosy.config.load import load
+from argosy.engine.run import Run
+from argosy.interfaces.strategy import Strategy, Work
+from argosy.leasing.policy import Discipline
+from argosy.models.items import Job, Outcome
+from argosy.plugins.manager import Registry
+from argosy_devkit import Fault
 from argosy_plugins.strategies.threads import ThreadsStrategy
 from voyage import Voyage
 

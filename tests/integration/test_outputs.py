@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import argosy
-from argosy.run.ledger import Ledger
+from argosy.state.ledger import Ledger
 from voyage import Voyage
 
 SetSail = Callable[..., Voyage]

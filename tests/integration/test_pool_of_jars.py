@@ -14,7 +14,7 @@ import requests
 import argosy
 import processes
 from argosy.errors import ConfigError, SessionLost
-from argosy.testing import Fault, LibraryServer
+from argosy_devkit import Fault, LibraryServer
 from voyage import Voyage, after
 
 SetSail = Callable[..., Voyage]

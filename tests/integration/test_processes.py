@@ -17,7 +17,7 @@ import pytest
 
 import argosy
 import processes
-from argosy.testing import Fault
+from argosy_devkit import Fault
 from voyage import Voyage
 
 SetSail = Callable[..., Voyage]

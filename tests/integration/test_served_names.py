@@ -11,7 +11,7 @@ import pytest
 import argosy
 import processes
 import warm
-from argosy.testing import Fault, LibraryServer
+from argosy_devkit import Fault, LibraryServer
 from voyage import Voyage, run_urls
 
 

@@ -11,8 +11,8 @@ import pytest
 import argosy
 import processes
 from argosy.errors import LoginFailed, SessionLost
-from argosy.session.allowance import MOST_FAILED
-from argosy.testing import Fault
+from argosy.leasing.login_limit import MOST_FAILED
+from argosy_devkit import Fault
 from voyage import Voyage, after
 
 SetSail = Callable[..., Voyage]

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 import argosy
-from argosy.config.remote import remote_of
-from argosy.run.report import Report
-from argosy.run.shelf import storages
-from argosy.run.shelf.storages import Uploader
+from argosy.engine.report import Report
+from argosy.storage import remote as storages
+from argosy.storage.location import remote_of
+from argosy.storage.remote import Uploader
 from missing import need
 from ssh_server import SshServer, ssh_server
 from voyage import Voyage, after

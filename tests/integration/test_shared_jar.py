@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import argosy
-from argosy.testing import LibraryServer
+from argosy_devkit import LibraryServer
 from missing import need
 from voyage import Voyage
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from argosy.registry import Kind
-from argosy.testing import ServerFactory, sha256_of
+from argosy.plugins.kinds import Kind
+from argosy_devkit import ServerFactory, sha256_of
 from environments import ROOT, Environment, fresh, shared
 
 PACKAGE = ROOT / "docs" / "plugins" / "argosy-catalogue"

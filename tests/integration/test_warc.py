@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 from warcio.checker import Checker
 
-from argosy.model import Remembered
-from argosy.testing import Fault
+from argosy.models.items import Remembered
+from argosy_devkit import Fault
 from voyage import Voyage
 
 SetSail = Callable[..., Voyage]

@@ -8,8 +8,8 @@ import requests
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
-from argosy.transport.adapter import LeasedAdapter
-from argosy.transport.sending import Sending
+from argosy.http.adapter import LeasedAdapter
+from argosy.http.request import Sending
 
 
 class SendsAgain(LeasedAdapter):

@@ -10,8 +10,9 @@ from urllib.parse import urljoin
 import requests
 from requests.auth import AuthBase
 
-from argosy.contracts import Auth, LoginSession, PluginContext, ResponseHead
 from argosy.errors import ConfigError, LoginFailed, SessionLost
+from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
+from argosy.interfaces.base import PluginContext
 
 _SECRET = {"$ref": "argosy:common#/$defs/secret"}
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from argosy.contracts import CollectingOutput
-from argosy.model import FinishedItem, Product
+from argosy.interfaces.output import CollectingOutput
+from argosy.models.items import FinishedItem, Product
 
 
 class Good(CollectingOutput):

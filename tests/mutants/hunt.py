@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from argosy.testing.contracts import store_processes, strategy_suite, waiting
+from argosy_devkit.contracts import store_processes, strategy_suite, waiting
 
 #: A mutant leaves connections open, which is found in whichever test comes next.
 _QUIET = ("-p", "no:cacheprovider", "-p", "no:unraisableexception")

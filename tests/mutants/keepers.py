@@ -8,15 +8,15 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from argosy.contracts import CookieStore
 from argosy.cookies import jar
 from argosy.errors import ArgosyError, GenerationMoved, LoginFailed, SessionLost
-from argosy.session.allowance import LoginAllowance
-from argosy.session.identity import this_holder
-from argosy.session.keeper import SessionKeeper
-from argosy.session.lease import ExclusiveLease, changed
-from argosy.session.record import SessionRecord, Status
-from argosy.testing.contracts.service import TapedStore
+from argosy.interfaces.cookie_store import CookieStore
+from argosy.leasing.lease import ExclusiveLease, changed
+from argosy.leasing.login_limit import LoginAllowance
+from argosy.leasing.manager import SessionKeeper
+from argosy.models.session import SessionRecord, Status
+from argosy.toolkit.processes import this_holder
+from argosy_devkit.contracts.service import TapedStore
 
 
 class _WithLease(SessionKeeper):

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from argosy.contracts import Observer, PluginContext
 from argosy.events import Event, EventKind
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.observer import Observer
 
 
 class Good(Observer):

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from argosy.contracts import Output, PluginContext
 from argosy.errors import TransferError
-from argosy.model import Item, Product, StagedItem
-from argosy.names import safe_part
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.output import Output
+from argosy.models.items import Item, Product, StagedItem
+from argosy.toolkit.names import safe_part
 
 
 class Good(Output):

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 import requests
 
-from argosy.contracts import Source
 from argosy.errors import SourceError
-from argosy.model import Item, Resource
+from argosy.interfaces.source import Source
+from argosy.models.items import Item, Resource
 
 URL = "https://library.example/"
 

@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from argosy.contracts import PluginContext, Release
 from argosy.errors import GenerationMoved, StoreDamaged, StoreError
-from argosy.locks import FairLock, HostLock, once
-from argosy.session import document
-from argosy.session.record import SessionRecord
-from argosy.session.store_locks import StoreLocks
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.cookie_store import Release
+from argosy.models.session import SessionRecord
+from argosy.toolkit import session_document as document
+from argosy.toolkit.locks import FairLock, HostLock, StoreLocks, once
 from argosy_plugins.cookie_stores.json_file import JsonFileStore
 from argosy_plugins.cookie_stores.memory import MemoryStore
 from argosy_plugins.cookie_stores.sqlite import SqliteStore

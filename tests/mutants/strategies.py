@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from argosy.contracts import Scope, Work
-from argosy.model import Job, Outcome, State
+from argosy.interfaces.cookie_store import Scope
+from argosy.interfaces.strategy import Work
+from argosy.models.items import Job, Outcome, State
 from argosy_plugins.strategies import _crew, _process, multiprocess
 from argosy_plugins.strategies.multiprocess import MultiprocessStrategy
 from argosy_plugins.strategies.serial import SerialStrategy

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 import argosy_schemas
-from argosy.model import DIGESTS, Verification
+from argosy.models.items import DIGESTS, Verification
 
 HERE = Path(__file__).parent
 EXAMPLES = sorted(HERE.glob("*/*/*.json"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from argosy.testing import body_of
+from argosy_devkit import body_of
 
 #: Whom the services know, and the key of that person's one-time codes.
 USER = "ada"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import argosy
-from argosy.run.report import Report
+from argosy.engine.report import Report
 
 #: How a run is spread, and what the configuration says for that.
 SPREADS: dict[str, dict[str, Any]] = {

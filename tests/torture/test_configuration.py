@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import argosy
-from argosy.testing import sha256_of
+from argosy_devkit import sha256_of
 from voyage import Voyage
 
 SetSail = Callable[..., Voyage]

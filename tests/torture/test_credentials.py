@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import argosy
-from argosy.cookies.cookie import Cookie
 from argosy.errors import SessionLost
-from argosy.session.record import SessionRecord
+from argosy.models.cookie import Cookie
+from argosy.models.session import SessionRecord
 from servers.http_auth import PASSWORD, TOKEN, USER, HttpAuthServer
 from servers.trip import Trip
 from voyage import Voyage

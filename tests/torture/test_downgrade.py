@@ -11,16 +11,15 @@ import pytest
 import requests
 
 import argosy
-from argosy.contracts import PluginContext
-from argosy.cookies.cookie import Cookie
 from argosy.cookies.jar import Jar
-from argosy.downgrade import Downgraded
 from argosy.errors import LoginFailed
-from argosy.refusals import RefusalRules
-from argosy.session.keeper import SessionKeeper
-from argosy.session.record import SessionRecord
-from argosy.transport.network import Network
-from argosy.transport.session import AuthorizedSession
+from argosy.http.network import Downgraded, Network
+from argosy.http.session import AuthorizedSession
+from argosy.interfaces.base import PluginContext
+from argosy.leasing.manager import SessionKeeper
+from argosy.models.cookie import Cookie
+from argosy.models.session import SessionRecord
+from argosy.toolkit.login_pages import RefusalRules
 from argosy_plugins.cookie_stores.memory import MemoryStore
 from hazards import OK, Authority, failures
 from voyage import run_urls

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pytest
 
-from argosy.testing import LibraryServer
+from argosy_devkit import LibraryServer
 from hazards import TOKEN
 from missing import need
 from voyage import Voyage, set_out

@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 
-from argosy.config import load
-from argosy.registry import Registry
-from argosy.run.planning import Preview, preview
-from argosy.run.staging import Staging, StagingArea
+from argosy.config.load import load
+from argosy.engine.plan import Preview, preview
+from argosy.plugins.manager import Registry
+from argosy.state.staging import Staging, StagingArea
 from hazards import fault
 from missing import need
 from voyage import Voyage, run_urls

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import argosy
-from argosy.testing import ServerStats
+from argosy_devkit import ServerStats
 from hazards import fault
 from voyage import Voyage
 

@@ -16,8 +16,8 @@ import pytest
 
 import argosy
 from argosy.errors import ArgosyError
-from argosy.testing.contracts.waiting import wait_until
-from argosy.transport import bounds
+from argosy.http import limits as bounds
+from argosy_devkit.contracts.waiting import wait_until
 from argosy_plugins.auth._command import Command, CommandFailed
 from hazards import failures
 from voyage import Voyage, run_urls
@@ -183,7 +183,7 @@ def test_a_body_that_drips_ends_in_time(
     raw_server: Any, tmp_path: Path, kind: str, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A body that nobody wants is given up at once or a little later; the others by the limits of a body."""
-    monkeypatch.setattr("argosy.transport.body.UNWANTED_SECONDS", 0.5)
+    monkeypatch.setattr("argosy.http.body.UNWANTED_SECONDS", 0.5)
     server = raw_server(dripping(DRIPS[kind], b"X: drip\r\n"))
     limits: dict[str, Any] = {"timeout": {"total": 0.5}, "low_speed_limit": 0}
     if limit == "low_speed_limit":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from argosy.testing import ServerFactory
+from argosy_devkit import ServerFactory
 
 #: Megabytes that a run may take; it takes about half.
 MOST_MEMORY = 500

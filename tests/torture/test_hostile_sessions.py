@@ -10,8 +10,8 @@ import pytest
 
 import argosy
 from argosy.errors import SessionLost
-from argosy.testing import Fault
-from argosy.transport.sending import Reuse
+from argosy.http.request import Reuse
+from argosy_devkit import Fault
 from hazards import fault
 from voyage import Voyage, after
 

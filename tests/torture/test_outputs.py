@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from argosy.run.ledger import Ledger
+from argosy.state.ledger import Ledger
 from voyage import Voyage
 
 SetSail = Callable[..., Voyage]

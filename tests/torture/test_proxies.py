@@ -17,8 +17,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 import argosy
-from argosy.testing.contracts.waiting import wait_until, wait_until_still
-from argosy.transport.sending import Adapter, Reuse
+from argosy.http.request import Adapter, Reuse
+from argosy_devkit.contracts.waiting import wait_until, wait_until_still
 from hazards import Authority, files_with
 from proxy import Proxy
 from voyage import Voyage, run_urls

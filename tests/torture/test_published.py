@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import warm
-from argosy.run.ledger import Ledger
+from argosy.state.ledger import Ledger
 
 #: Kills its own process right before the n-th call of a kind, as counted from the first file that is published.
 #: Its output makes a file that is different each time, as an archive with the time in it.

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 import argosy
-from argosy.run.ledger import Ledger
-from argosy.run.report import Report
-from argosy.testing import body_of
+from argosy.engine.report import Report
+from argosy.state.ledger import Ledger
+from argosy_devkit import body_of
 from hazards import failures, fault
 from voyage import Voyage
 

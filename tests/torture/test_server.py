@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import argosy
-from argosy.config import load
-from argosy.registry import Registry
-from argosy.run.runner import Run
+from argosy.config.load import load
+from argosy.engine.run import Run
+from argosy.plugins.manager import Registry
 from hazards import failures, fault
 from voyage import Voyage
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from argosy import files
-from argosy.contracts import PluginContext
-from argosy.model import FinishedItem, Item
-from argosy.run.served_name import served_name
+from argosy.interfaces.base import PluginContext
+from argosy.models.items import FinishedItem, Item
+from argosy.toolkit import files
+from argosy.transfer.content_disposition import served_name
 from argosy_plugins.outputs.index import IndexOutput
 from voyage import Voyage, run_urls
 

@@ -14,9 +14,9 @@ import pytest
 import requests
 
 import argosy
-from argosy.session.keeper import SessionKeeper
-from argosy.session.policy import Discipline, Policy
-from argosy.transport.session import AuthorizedSession
+from argosy.http.session import AuthorizedSession
+from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.policy import Discipline, Policy
 from hazards import fault
 from voyage import Voyage
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 import argosy
-from argosy.testing import body_of
+from argosy_devkit import body_of
 from hazards import failures, fault
 from voyage import Voyage
 

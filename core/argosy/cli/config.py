@@ -26,9 +26,10 @@ def check_file(file: Path, plugin_files: tuple[Path, ...], excluded: tuple[str, 
     The options of its plugins are checked too, and the manifest, the variables and the files that it names have to
     exist. Nothing is downloaded, nobody is logged in, and you are asked nothing.
     """
-    from argosy.config import check, load_file
-    from argosy.registry import Registry
-    from argosy.run.trial import trial
+    from argosy.config.check import check
+    from argosy.config.load import load_file
+    from argosy.engine.check import trial
+    from argosy.plugins.manager import Registry
 
     registry = Registry.load(excluded, plugin_files)
     document = load_file(file)
@@ -48,8 +49,8 @@ def schema(plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
 
     Save it, and name it under "$schema" in a configuration: an editor then completes and explains the keys.
     """
-    from argosy.config import editor_schema
-    from argosy.registry import Registry
+    from argosy.config.schema import editor_schema
+    from argosy.plugins.manager import Registry
 
     click.echo(json.dumps(editor_schema(Registry.load(excluded, plugin_files)), indent=2))
 
@@ -60,8 +61,8 @@ def schema(plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
 @no_plugin
 def new(file: Path | None, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
     """Print a configuration to start from, or write it to FILE (.toml), which must not exist yet."""
-    from argosy.config import template
-    from argosy.registry import Registry
+    from argosy.config.template import template
+    from argosy.plugins.manager import Registry
 
     text = template(Registry.load(excluded, plugin_files))
     if file is None:

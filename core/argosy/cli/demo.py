@@ -35,6 +35,6 @@ def demo(directory: Path, max_workers: int, output: tuple[str, ...], quiet: bool
     The library is a server on this machine, behind a login; its books are made of the documentation of
     Python's standard library. Nothing leaves this machine.
     """
-    from argosy.demo.show import show
+    from argosy_devkit.demo.show import show
 
     return show(directory.absolute(), max_workers, output or ("files",), quiet=quiet)

@@ -15,11 +15,11 @@ import click
 from argosy.cli.options import no_plugin, plugin_file, redactor
 
 if TYPE_CHECKING:
-    from argosy.config import Settings
-    from argosy.contracts import Observer
-    from argosy.registry import Registry
-    from argosy.run.runner import Run
-    from argosy.run.stop import Stop
+    from argosy.config.settings import Settings
+    from argosy.engine.run import Run
+    from argosy.engine.stop import Stop
+    from argosy.interfaces.observer import Observer
+    from argosy.plugins.manager import Registry
 
 
 @click.command()
@@ -54,8 +54,8 @@ def download(what: tuple[str, ...], report: Path | None, dry_run: bool, quiet: b
     Exit codes: 0 all done; 1 some items failed; 2 usage or configuration; 3 the session is lost; 4 the
     manifest; 5 local disk or store; 7 a plugin; 129, 130 or 143 interrupted.
     """
-    from argosy.registry import Registry
-    from argosy.run.runner import Run
+    from argosy.engine.run import Run
+    from argosy.plugins.manager import Registry
 
     registry = Registry.load(options["excluded"], options["plugin_files"])
     settings = _settings(what, options, registry)
@@ -81,7 +81,7 @@ def ask() -> Any:
 
 
 def _settings(what: Sequence[str], options: Mapping[str, Any], registry: Registry) -> Settings:
-    from argosy.config import load, load_file
+    from argosy.config.load import load, load_file
 
     urls = [word for word in what if "://" in word or word == "-"]
     files = [word for word in what if word not in urls]
@@ -121,7 +121,7 @@ def configured(slot: Any, name: str) -> Any:
 
 def observers_of(registry: Registry, settings: Settings, events: str | None, quiet: bool) -> list[Observer]:
     """Return the observers that the command line asks for."""
-    from argosy.contracts import PluginContext
+    from argosy.interfaces.base import PluginContext
 
     context = PluginContext(Path.cwd(), settings.directory)
     chosen: list[dict[str, Any]] = []
@@ -134,9 +134,8 @@ def observers_of(registry: Registry, settings: Settings, events: str | None, qui
 
 def show_preview(settings: Settings, registry: Registry, *, remake: bool = False) -> int:
     """Show what a run would do, and return the exit code."""
-    from argosy.run.planning import Preview, preview
-    from argosy.run.text import size_text
-    from argosy.text import one_line
+    from argosy.engine.plan import Preview, preview
+    from argosy.toolkit.text import one_line, size_text
 
     scrub = redactor().scrub
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from argosy.suggestions import did_you_mean
+from argosy.toolkit.text import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)

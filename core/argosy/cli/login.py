@@ -25,9 +25,9 @@ def login(config: str, forget: bool, plugin_files: tuple[Path, ...], excluded: t
 
     Where it asks for several sessions, each of them is logged in.
     """
-    from argosy.account import log_in, opened
-    from argosy.config import load
-    from argosy.registry import Registry
+    from argosy.api import log_in, opened
+    from argosy.config.load import load
+    from argosy.plugins.manager import Registry
 
     registry = Registry.load(excluded, plugin_files)
     settings = load(config, registry)

@@ -20,9 +20,9 @@ def logout(config: str, local: bool, plugin_files: tuple[Path, ...], excluded: t
 
     Where the service cannot be asked, the session is kept; --local forgets it all the same.
     """
-    from argosy.account import log_out, opened
-    from argosy.config import load
-    from argosy.registry import Registry
+    from argosy.api import log_out, opened
+    from argosy.config.load import load
+    from argosy.plugins.manager import Registry
 
     registry = Registry.load(excluded, plugin_files)
     settings = load(config, registry)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from argosy.streams import Streams
+from argosy.toolkit.redaction import Streams
 
 if TYPE_CHECKING:
-    from argosy.redaction import Redactor
+    from argosy.toolkit.redaction import Redactor
 
 no_plugin = click.option(
     "--no-plugin",

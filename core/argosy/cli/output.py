@@ -10,8 +10,8 @@ import click
 from argosy.cli.options import no_plugin, plugin_file, redactor
 
 if TYPE_CHECKING:
-    from argosy.config import Settings
-    from argosy.registry import Registry
+    from argosy.config.settings import Settings
+    from argosy.plugins.manager import Registry
 
 
 @click.command()
@@ -41,9 +41,9 @@ def output(what: str, report: Path | None, dry_run: bool, quiet: bool, **options
     more are listed, and skipped; exit code 1.
     """
     from argosy.cli.download import execute_shown, observers_of, show_preview
-    from argosy.registry import Registry
-    from argosy.run.ledger import need_ledger
-    from argosy.run.remaking import Remaking
+    from argosy.engine.reprocess import Remaking
+    from argosy.plugins.manager import Registry
+    from argosy.state.ledger import need_ledger
 
     registry = Registry.load(options["excluded"], options["plugin_files"])
     settings = _settings(what, options, registry)
@@ -63,9 +63,9 @@ def output(what: str, report: Path | None, dry_run: bool, quiet: bool, **options
 
 def _settings(what: str, options: dict[str, Any], registry: Registry) -> Settings:
     from argosy.cli.download import configured
-    from argosy.config import load, load_file
-    from argosy.config.remote import is_url, recalled
-    from argosy.run.remaking import offline
+    from argosy.config.load import load, load_file
+    from argosy.engine.reprocess import offline
+    from argosy.storage.location import is_url, recalled
 
     path = Path(what)
     is_directory = is_url(what) or path.is_dir()

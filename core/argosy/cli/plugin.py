@@ -35,8 +35,9 @@ def new(kind: str, name: str, directory: Path, excluded: tuple[str, ...]) -> Non
     KIND is source, auth, cookie-store, strategy, output or observer. NAME is what configurations will call it:
     lower-case letters, digits and hyphens. Nothing that exists is written over.
     """
-    from argosy.registry import Kind, Registry
-    from argosy.scaffold import new_plugin
+    from argosy.plugins.kinds import Kind
+    from argosy.plugins.manager import Registry
+    from argosy_devkit.scaffold import new_plugin
 
     folder = new_plugin(Kind(kind.replace("-", "_")), name, directory, Registry.load(excluded))
     click.echo(f"{folder}: written. Next, in the environment that argosy is in:")

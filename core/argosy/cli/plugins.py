@@ -16,7 +16,7 @@ import click
 from argosy.cli.options import no_plugin, plugin_file
 
 if TYPE_CHECKING:
-    from argosy.registry import PluginInfo
+    from argosy.plugins.kinds import PluginInfo
 
 
 @click.command()
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @no_plugin
 def plugins(as_json: bool, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
     """List the installed plugins and their options."""
-    from argosy.registry import Registry
+    from argosy.plugins.manager import Registry
 
     infos = Registry.load(excluded, plugin_files).plugins()
     if as_json:

@@ -15,9 +15,9 @@ from argosy._version import __version__
 from argosy.cli.lazy import ClosedPipe, LazyGroup
 from argosy.cli.table import COMMANDS
 from argosy.errors import ArgosyError, StorageError
-from argosy.reasons import hint_of
-from argosy.streams import Streams
-from argosy.text import escape_controls
+from argosy.toolkit.failures import hint_of
+from argosy.toolkit.redaction import Streams
+from argosy.toolkit.text import escape_controls
 
 #: An error in argosy itself (EX_SOFTWARE of sysexits.h).
 EXIT_BUG = 70

@@ -46,9 +46,10 @@ def copy(
     copies end each other. Whoever interrupts it starts it again, and it goes on.
     """
     from argosy.config.stores import store_options
-    from argosy.contracts import CookieStore, PluginContext
-    from argosy.registry import Registry
-    from argosy.session.moving import move_sessions, place_of
+    from argosy.interfaces.base import PluginContext
+    from argosy.interfaces.cookie_store import CookieStore
+    from argosy.leasing.copy import move_sessions, place_of
+    from argosy.plugins.manager import Registry
 
     registry = Registry.load(excluded, plugin_files)
     with ExitStack() as opened:
@@ -76,6 +77,6 @@ def copy(
 @session.command("key")
 def key() -> None:
     """Print a new random key for the option "encrypt" of a cookie store; keep it where only you can read it."""
-    from argosy.session.keys import new_key
+    from argosy.toolkit.encryption import new_key
 
     click.echo(new_key())

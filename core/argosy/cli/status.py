@@ -13,14 +13,13 @@ import click
 from argosy.cli.download import ask
 from argosy.cli.options import no_plugin, plugin_file, redactor
 from argosy.cli.target import Target, target
-from argosy.run.text import size_text, time_text
-from argosy.text import one_line
+from argosy.toolkit.text import one_line, size_text, time_text
 
 if TYPE_CHECKING:
-    from argosy.account import SessionInfo
-    from argosy.config import Settings
-    from argosy.registry import Registry
-    from argosy.run.ledger import Ledger, Owner
+    from argosy.api import SessionInfo
+    from argosy.config.settings import Settings
+    from argosy.plugins.manager import Registry
+    from argosy.state.ledger import Ledger, Owner
 
 #: Failed items that are listed unless all are asked for.
 LISTED = 20
@@ -36,7 +35,7 @@ NAMED = 4
 @no_plugin
 def status(what: str, everything: bool, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
     """Show what is done, who is at work, what failed, and which sessions there are."""
-    from argosy.run.ledger import Ledger, has_ledger, need_ledger
+    from argosy.state.ledger import Ledger, has_ledger, need_ledger
 
     found = target(what, excluded, plugin_files)
     if found.settings is not None and found.registry is not None:
@@ -55,7 +54,7 @@ def status(what: str, everything: bool, plugin_files: tuple[Path, ...], excluded
 
 
 def _show_places(found: Target) -> None:
-    from argosy.run.ledger import PRIVATE
+    from argosy.state.ledger import PRIVATE
 
     click.echo(f"directory  {found.where}")
     if found.remote is not None:
@@ -107,7 +106,7 @@ def _at_work(owner: Owner, scrub: Callable[[str], str]) -> str:
 
 
 def _show_sessions(settings: Settings, registry: Registry) -> None:
-    from argosy.account import stored
+    from argosy.api import stored
 
     for session in stored(settings, registry, redactor(), ask()):
         for line in _session_lines(session):
@@ -115,7 +114,7 @@ def _show_sessions(settings: Settings, registry: Registry) -> None:
 
 
 def _session_lines(session: SessionInfo) -> Iterator[str]:
-    from argosy.account import expiry_text
+    from argosy.api import expiry_text
 
     now = time.time()
     counts = f"{session.logins} logins" + (f", {session.refreshes} refreshes" if session.refreshes else "")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from argosy.run.text import size_text, time_text
-from argosy.text import one_line
+from argosy.toolkit.text import one_line, size_text, time_text
 
 if TYPE_CHECKING:
-    from argosy.run.report import Report
+    from argosy.engine.report import Report
 
 #: Failures that are listed; the report file and ``argosy status`` have all of them.
 LISTED = 10

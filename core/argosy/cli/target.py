@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from argosy.config import Settings
-    from argosy.config.remote import Remote
-    from argosy.registry import Registry
+    from argosy.config.settings import Settings
+    from argosy.plugins.manager import Registry
+    from argosy.storage.location import Remote
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def target(given: str, excluded: Sequence[str], plugin_files: Sequence[Path]) ->
     ConfigError
         If it is neither a configuration nor a directory of argosy's.
     """
-    from argosy.config.remote import is_url, recalled
+    from argosy.storage.location import is_url, recalled
 
     if is_url(given):
         remote = recalled(given)
@@ -54,8 +54,8 @@ def target(given: str, excluded: Sequence[str], plugin_files: Sequence[Path]) ->
     path = Path(given)
     if path.is_dir():
         return Target(path)
-    from argosy.config import load
-    from argosy.registry import Registry
+    from argosy.config.load import load
+    from argosy.plugins.manager import Registry
 
     registry = Registry.load(excluded, plugin_files)
     settings = load(given, registry)

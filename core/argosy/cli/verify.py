@@ -9,13 +9,13 @@ import click
 
 from argosy.cli.options import no_plugin, plugin_file, redactor
 from argosy.cli.target import Target, target
-from argosy.run.text import size_text
+from argosy.toolkit.text import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from argosy.model import KeptFile
-    from argosy.run.ledger import Ledger
+    from argosy.models.items import KeptFile
+    from argosy.state.ledger import Ledger
 
 
 @click.command()
@@ -30,10 +30,11 @@ def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: t
     files, if those are intact: run "argosy output" with the configuration that has these outputs.
     """
     from argosy.cli.download import ask
-    from argosy.contracts import PluginContext
-    from argosy.run.ledger import Collected, Ledger, need_ledger
-    from argosy.run.shelf import Patience, open_shelf
-    from argosy.run.shelf.reading import LOCAL, REMOTE, problems
+    from argosy.interfaces.base import PluginContext
+    from argosy.interfaces.storage import Patience
+    from argosy.state.ledger import Collected, Ledger, need_ledger
+    from argosy.storage.open import open_shelf
+    from argosy.storage.reading import LOCAL, REMOTE, problems
 
     scrub = redactor().scrub  # an id may be a URL, with a token in it
     found = target(what, excluded, plugin_files)
@@ -104,8 +105,8 @@ def _advice(outputs: set[str], found: Target, *, requeued: bool) -> Iterator[str
 
 def _outputs_of(found: Target) -> set[str] | None:
     """Return the outputs of a configuration, as the ledger calls them; None for a directory."""
-    from argosy.registry import Kind
-    from argosy.run.outputs import label_of
+    from argosy.engine.outputs import label_of
+    from argosy.plugins.kinds import Kind
 
     if found.settings is None or found.registry is None:
         return None
@@ -118,7 +119,7 @@ def _outputs_of(found: Target) -> set[str] | None:
 
 def _collected(ledger: Ledger) -> list[KeptFile]:
     """Return the files over all items that were put into place."""
-    from argosy.run.ledger import Collected
+    from argosy.state.ledger import Collected
 
     return [file for file, _, _ in Collected(ledger).files().values() if file is not None]
 

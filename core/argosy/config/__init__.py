@@ -1,9 +1,8 @@
 """The configuration: read, checked against the schemas of what is installed, and turned into settings."""
 
 from argosy.config.check import check
-from argosy.config.compose import compose, editor_schema
-from argosy.config.files import load_file
-from argosy.config.load import load
+from argosy.config.load import load, load_file
+from argosy.config.schema import compose, editor_schema
 from argosy.config.settings import Settings, Timeout
 from argosy.config.template import template
 

@@ -7,12 +7,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from argosy.config.compose import compose
-from argosy.config.plain import foreign, plain
-from argosy.config.references import schema_registry
-from argosy.config.render import location, problems_of
+from argosy.config.messages import location, problems_of
+from argosy.config.schema import compose, foreign, plain, schema_registry
 from argosy.errors import Problem
-from argosy.registry import Kind, PluginInfo, Registry
+from argosy.plugins.kinds import Kind, PluginInfo
+from argosy.plugins.manager import Registry
 
 if TYPE_CHECKING:
     import jsonschema

@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import argosy_schemas
 from argosy.config.check import SLOTS, expand
-from argosy.config.compose import default_options
-from argosy.config.plain import plain
-from argosy.config.remote import Remote, remote_of
-from argosy.contracts import Auth
+from argosy.config.schema import default_options, plain
 from argosy.errors import ConfigError
-from argosy.registry import Kind, Registry
+from argosy.interfaces.auth import Auth
+from argosy.plugins.kinds import Kind
+from argosy.plugins.manager import Registry
+from argosy.storage.location import Remote, remote_of
 
 #: ``{"use": NAME, ...options}``, valid, with the plugin's defaults filled in; secrets are still references.
 PluginOptions = Mapping[str, Any]
@@ -76,7 +76,7 @@ class Settings:
     low_speed_limit
         Bytes per second, over the seconds of ``timeout.read``.
     max_size, disk_reserve
-        Bytes; None where they are left to the defaults of `argosy.run.limits`.
+        Bytes; None where they are left to the defaults of `argosy.transfer.limits`.
     ca_bundle
         The certificate authorities to trust, absolute; None for the usual ones.
     allow_downgrade

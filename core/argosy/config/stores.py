@@ -10,7 +10,8 @@ from typing import Any
 from argosy.config.load import load
 from argosy.config.settings import PluginOptions
 from argosy.errors import ConfigError
-from argosy.registry import Kind, Registry
+from argosy.plugins.kinds import Kind
+from argosy.plugins.manager import Registry
 
 #: What a person may write.
 FORMS = 'a configuration file, NAME, NAME:PATH, or {"use": NAME, ...}'

@@ -9,7 +9,8 @@ from typing import Any
 
 import argosy_schemas
 from argosy.config.check import SLOTS, check
-from argosy.registry import Kind, PluginInfo, Registry
+from argosy.plugins.kinds import Kind, PluginInfo
+from argosy.plugins.manager import Registry
 
 _HEAD = """\
 # A configuration of argosy.

@@ -10,16 +10,9 @@ from collections import Counter
 from collections.abc import Container, Iterable
 from dataclasses import replace
 
-from argosy.cookies.cookie import Cookie
-from argosy.cookies.matching import (
-    Target,
-    default_path,
-    domain_match,
-    is_ip,
-    is_public_suffix,
-    path_match,
-)
-from argosy.cookies.set_cookie import MAX_AGE, SetCookie, parse_cookie_date, parse_set_cookie
+from argosy.cookies.matching import Target, default_path, domain_match, is_ip, is_public_suffix, path_match
+from argosy.cookies.parse import MAX_AGE, SetCookie, parse_cookie_date, parse_set_cookie
+from argosy.models.cookie import Cookie
 
 Jar = tuple[Cookie, ...]
 

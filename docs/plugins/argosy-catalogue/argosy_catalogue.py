@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import argosy
-from argosy.names import safe_part
+from argosy.toolkit.names import safe_part
 
 
 class Catalogue(argosy.Output):

@@ -7,8 +7,8 @@ from pathlib import Path
 from argosy_catalogue import Catalogue
 
 import argosy
-from argosy.testing import ServerFactory, sha256_of
-from argosy.testing.contracts.output import OutputContract
+from argosy_devkit import ServerFactory, sha256_of
+from argosy_devkit.contracts.output import OutputContract
 
 
 class TestCatalogue(OutputContract):

@@ -11,8 +11,8 @@ import requests
 
 import argosy
 from argosy.errors import SourceError, TransferError
-from argosy.names import safe_part
-from argosy.urls import check_url, file_name
+from argosy.toolkit.names import safe_part
+from argosy.toolkit.urls import check_url, file_name
 
 
 class JsonCatalogue(argosy.Source):

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from argosy.cookies.cookie import Cookie
 from argosy.errors import ConfigError, LoginFailed
+from argosy.models.cookie import Cookie
 from argosy_plugins.auth.jar_formats import entry_cookie
 
 #: The browsers, by the names that browser-cookie3 has for them.

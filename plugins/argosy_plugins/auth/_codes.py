@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from argosy.contracts import PluginContext
 from argosy.errors import ConfigError, LoginFailed
-from argosy.secrets import Secret
+from argosy.interfaces.base import PluginContext
+from argosy.toolkit.secrets import Secret
 
 _SECRET = {"$ref": "argosy:common#/$defs/secret"}
 

@@ -11,7 +11,7 @@ import requests
 from requests.auth import AuthBase
 
 from argosy.errors import LoginFailed
-from argosy.urls import check_url, redact_url
+from argosy.toolkit.urls import check_url, redact_url
 from argosy_plugins.auth._expiry import lifetime
 from argosy_plugins.auth._token_endpoint import post, refusal_of, text_of, token_of
 

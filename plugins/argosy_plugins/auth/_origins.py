@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 import requests
 from requests.auth import AuthBase, HTTPDigestAuth
 
-from argosy.contracts import PluginContext
 from argosy.cookies.matching import Target
 from argosy.errors import ConfigError
-from argosy.session.header_token import origin_of
-from argosy.transport.body import drop
-from argosy.transport.odd import OddAnswer
-from argosy.urls import check_url
+from argosy.http.body import drop
+from argosy.http.network import OddAnswer
+from argosy.interfaces.base import PluginContext
+from argosy.models.session import origin_of
+from argosy.toolkit.urls import check_url
 
 #: The JSON Schema of the option ``origins``.
 ORIGINS_SCHEMA: Mapping[str, Any] = {

@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 
 from requests.auth import AuthBase
 
-from argosy.contracts import Auth, LoginSession, PluginContext, ResponseHead
 from argosy.errors import ConfigError, LoginFailed
-from argosy.refusals import REFUSAL_SCHEMA, RefusalRules
-from argosy.session.header_token import origin_of
-from argosy.urls import check_url
+from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
+from argosy.interfaces.base import PluginContext
+from argosy.models.session import origin_of
+from argosy.toolkit.login_pages import REFUSAL_SCHEMA, RefusalRules
+from argosy.toolkit.urls import check_url
 from argosy_plugins.auth._origins import ORIGINS_SCHEMA, origins_of
 
 _SECRET = {"$ref": "argosy:common#/$defs/secret"}

@@ -14,9 +14,9 @@ from requests.auth import AuthBase, HTTPBasicAuth
 
 from argosy.cookies.matching import Target
 from argosy.errors import ArgosyError, ConfigError, LoginFailed, RefreshRefused, TransferError
-from argosy.secrets import Secret
-from argosy.transport.body import content_of
-from argosy.urls import check_url
+from argosy.http.body import content_of
+from argosy.toolkit.secrets import Secret
+from argosy.toolkit.urls import check_url
 
 #: An answer larger than this is none of an authorization server, in bytes.
 MAX_ANSWER = 1024 * 1024

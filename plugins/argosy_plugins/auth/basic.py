@@ -6,8 +6,8 @@ import base64
 
 from requests.auth import AuthBase
 
-from argosy.contracts import Auth
 from argosy.hookspecs import hookimpl
+from argosy.interfaces.auth import Auth
 from argosy_plugins.auth._origins import HeaderSigner
 from argosy_plugins.auth._password import PasswordAuth
 

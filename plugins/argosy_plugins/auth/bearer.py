@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 from requests.auth import AuthBase
 
-from argosy.contracts import Auth, LoginSession, PluginContext, ResponseHead
 from argosy.errors import ConfigError, LoginFailed
 from argosy.hookspecs import hookimpl
-from argosy.refusals import RefusalRules, refusal_schema
+from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
+from argosy.interfaces.base import PluginContext
+from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy_plugins.auth import _expiry
 from argosy_plugins.auth._command import Command, CommandFailed
 from argosy_plugins.auth._origins import ORIGINS_SCHEMA, HeaderSigner, origins_of

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from argosy.contracts import Auth, LoginSession, PluginContext, ResponseHead
-from argosy.cookies.cookie import Cookie
 from argosy.cookies.matching import site_of
 from argosy.errors import ConfigError, LoginFailed
-from argosy.files import open_file
 from argosy.hookspecs import hookimpl
-from argosy.refusals import REFUSAL_SCHEMA, RefusalRules
-from argosy.urls import check_url
+from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
+from argosy.interfaces.base import PluginContext
+from argosy.models.cookie import Cookie
+from argosy.toolkit.files import open_file
+from argosy.toolkit.login_pages import REFUSAL_SCHEMA, RefusalRules
+from argosy.toolkit.urls import check_url
 from argosy_plugins.auth._browsers import BROWSERS, browser_cookies
 from argosy_plugins.auth.jar_formats import Jar, NotAJar, Site, parse_jar
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from requests.auth import AuthBase
 
-from argosy.contracts import Auth
 from argosy.hookspecs import hookimpl
+from argosy.interfaces.auth import Auth
 from argosy_plugins.auth._origins import DigestSigner
 from argosy_plugins.auth._password import PasswordAuth
 

@@ -10,11 +10,11 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from argosy.downgrade import DOWNGRADE_HINT
 from argosy.errors import LoginFailed
-from argosy.html_forms import Form, Page, parse_page
-from argosy.transport.body import content_of
-from argosy.urls import check_url, strip_fragment
+from argosy.http.body import content_of
+from argosy.http.network import DOWNGRADE_HINT
+from argosy.toolkit.forms import Form, Page, parse_page
+from argosy.toolkit.urls import check_url, strip_fragment
 from argosy_plugins.auth._codes import Field
 
 #: A login page larger than this is read to here, in bytes.

@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from argosy.contracts import Auth, LoginSession, PluginContext, ResponseHead
 from argosy.errors import ConfigError
 from argosy.hookspecs import hookimpl
-from argosy.refusals import REFUSAL_SCHEMA, RefusalRules
-from argosy.secrets import Secret
-from argosy.urls import check_url
+from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
+from argosy.interfaces.base import PluginContext
+from argosy.toolkit.login_pages import REFUSAL_SCHEMA, RefusalRules
+from argosy.toolkit.secrets import Secret
+from argosy.toolkit.urls import check_url
 from argosy_plugins.auth._codes import CODE_SCHEMA, AskedCode, Field, Given, TimeCode
 from argosy_plugins.auth.form_exchange import FormExchange, Success
 from argosy_plugins.auth.form_logout import log_out

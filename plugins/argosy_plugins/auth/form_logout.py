@@ -8,9 +8,9 @@ from urllib.parse import urljoin
 import requests
 
 from argosy.errors import LoginFailed
-from argosy.html_forms import Form, parse_page
-from argosy.transport.body import content_of
-from argosy.urls import check_url, strip_fragment
+from argosy.http.body import content_of
+from argosy.toolkit.forms import Form, parse_page
+from argosy.toolkit.urls import check_url, strip_fragment
 
 #: A page larger than this is read to here, in bytes.
 MAX_PAGE = 2 * 1024 * 1024

@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from argosy.cookies.cookie import Cookie
-from argosy.cookies.imported import end_of, imported
-from argosy.cookies.netscape import is_comment, parse_line
+from argosy.models.cookie import Cookie
+from argosy.toolkit.cookies_txt import end_of, imported, is_comment, parse_line
 
 _EXPIRES_KEYS = ("expirationDate", "expires", "expiry", "expiration")
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]*)?\Z")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argosy
-from argosy.contracts import Auth, LoginSession, ResponseHead
+from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 
 
 class NoAuth(Auth):

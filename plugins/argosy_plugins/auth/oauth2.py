@@ -9,12 +9,13 @@ from urllib.parse import parse_qsl
 
 import requests
 
-from argosy.contracts import Auth, LoginSession, PluginContext, ResponseHead
 from argosy.errors import ConfigError, LoginFailed, TransferError
 from argosy.hookspecs import hookimpl
-from argosy.reasons import kind_of, reason_of
-from argosy.refusals import RefusalRules, refusal_schema
-from argosy.secrets import Secret
+from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
+from argosy.interfaces.base import PluginContext
+from argosy.toolkit.failures import kind_of, reason_of
+from argosy.toolkit.login_pages import RefusalRules, refusal_schema
+from argosy.toolkit.secrets import Secret
 from argosy_plugins.auth import _device
 from argosy_plugins.auth._expiry import lifetime
 from argosy_plugins.auth._origins import ORIGINS_SCHEMA, origins_of

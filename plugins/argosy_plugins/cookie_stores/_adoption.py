@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from argosy.cookies import jar
-from argosy.cookies.cookie import Cookie
-from argosy.session.identity import boot_id, has_ended
-from argosy.session.lease import changed
-from argosy.session.record import SessionRecord, Status
+from argosy.leasing.lease import changed
+from argosy.models.cookie import Cookie
+from argosy.models.session import SessionRecord, Status
+from argosy.toolkit.processes import boot_id, has_ended
 from argosy_plugins.cookie_stores._beside import Beside, is_remembered, place_of, remember, spoken
 from argosy_plugins.cookie_stores._cookies_txt import CookiesTxt, Place, plain_line
 

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from argosy.cookies.cookie import Cookie
-from argosy.cookies.netscape import parse_line
 from argosy.errors import StoreDamaged, StoreError
-from argosy.session.record import SessionRecord
+from argosy.models.cookie import Cookie
+from argosy.models.session import SessionRecord
+from argosy.toolkit.cookies_txt import parse_line
 from argosy_plugins.cookie_stores._cookies_txt import MOST_BYTES, NOTHING, Place, plain_line
 
 FORMAT = "argosy-jar-session"

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from argosy.cookies.cookie import Cookie
-from argosy.cookies.netscape import HTTP_ONLY, TITLE, is_comment, line_of, parse_line
 from argosy.errors import StoreDamaged
+from argosy.models.cookie import Cookie
+from argosy.toolkit.cookies_txt import HTTP_ONLY, TITLE, is_comment, line_of, parse_line
 
 Place = tuple[str, str, str]
 

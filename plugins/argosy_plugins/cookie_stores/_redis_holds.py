@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from argosy.contracts import Release
 from argosy.errors import StoreError
-from argosy.locks import FairLock, once
+from argosy.interfaces.cookie_store import Release
+from argosy.toolkit.locks import FairLock, once
 from argosy_plugins.cookie_stores._redis_scripts import ACQUIRE, RELEASE, RENEW
 from argosy_plugins.cookie_stores._redis_server import RedisServer
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from argosy.contracts import PluginContext
 from argosy.errors import ConfigError
+from argosy.interfaces.base import PluginContext
 
 _PORT: Final = 6379
 

@@ -25,7 +25,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from argosy.errors import StoreDamaged, StoreError
-from argosy.reasons import reason_of
+from argosy.toolkit.failures import reason_of
 
 #: The oldest version of the server that has all that is used here.
 OLDEST = (6, 0)

@@ -13,7 +13,7 @@ import os
 import stat
 from pathlib import Path
 
-from argosy.session.record import SessionRecord, Status
+from argosy.models.session import SessionRecord, Status
 
 #: Errors that say that a disk, or somebody's share of it, is full.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from argosy.errors import StoreDamaged, StoreError
-from argosy.reasons import hint_of
+from argosy.toolkit.failures import hint_of
 from argosy_plugins.cookie_stores._private import made_private, not_a_file
 from argosy_plugins.cookie_stores._reserve import Reserve
 

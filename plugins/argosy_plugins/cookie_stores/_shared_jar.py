@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from argosy.errors import GenerationMoved, StoreDamaged, StoreError
-from argosy.reasons import hint_of
+from argosy.toolkit.failures import hint_of
 from argosy_plugins.cookie_stores import _beside, _cookies_txt
 from argosy_plugins.cookie_stores._adoption import adopt
 from argosy_plugins.cookie_stores._beside import Beside

@@ -15,7 +15,7 @@ from collections import deque
 from pathlib import Path
 from typing import TypeVar
 
-from argosy.session.identity import process_lives
+from argosy.toolkit.processes import process_lives
 from argosy_plugins.cookie_stores._reserve import NO_ROOM, Reserve
 from argosy_plugins.cookie_stores._snapshot import Snapshot
 

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import argosy
-from argosy.contracts import CookieStore, PluginContext, Release, Scope
 from argosy.errors import GenerationMoved, StoreError
-from argosy.reasons import hint_of
-from argosy.session import document
-from argosy.session.record import SessionRecord
-from argosy.session.sealing import ENCRYPT, Sealing
-from argosy.session.store_locks import StoreLocks
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.cookie_store import CookieStore, Release, Scope
+from argosy.models.session import SessionRecord
+from argosy.toolkit import session_document as document
+from argosy.toolkit.encryption import ENCRYPT, Sealing
+from argosy.toolkit.failures import hint_of
+from argosy.toolkit.locks import StoreLocks
 from argosy_plugins.cookie_stores._private import not_a_file
 from argosy_plugins.cookie_stores._reserve import is_mark
 from argosy_plugins.cookie_stores._snapshot import Snapshot

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import argosy
-from argosy.contracts import CookieStore, PluginContext, Release, Scope
 from argosy.errors import GenerationMoved
-from argosy.locks import FairLock, once
-from argosy.session.record import SessionRecord
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.cookie_store import CookieStore, Release, Scope
+from argosy.models.session import SessionRecord
+from argosy.toolkit.locks import FairLock, once
 
 
 class MemoryStore(CookieStore):

@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import argosy
-from argosy.contracts import CookieStore, PluginContext, Release, Scope
 from argosy.errors import GenerationMoved, StoreDamaged, StoreError
-from argosy.session.record import SessionRecord
-from argosy.session.store_locks import StoreLocks
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.cookie_store import CookieStore, Release, Scope
+from argosy.models.session import SessionRecord
+from argosy.toolkit.locks import StoreLocks
 from argosy_plugins.cookie_stores._cookies_txt import DIALECTS
 from argosy_plugins.cookie_stores._reserve import is_mark
 from argosy_plugins.cookie_stores._shared_jar import SUFFIX, SharedJar

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import argosy
-from argosy.contracts import CookieStore, PluginContext, Release, Scope
 from argosy.errors import ConfigError, GenerationMoved, HoldLapsed, StoreDamaged
-from argosy.session.record import SessionRecord, Status
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.cookie_store import CookieStore, Release, Scope
+from argosy.models.session import SessionRecord, Status
 from argosy_plugins.cookie_stores import _redis_scripts as scripts
 from argosy_plugins.cookie_stores._redis_options import SCHEMA, Options
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import argosy
-from argosy.contracts import CookieStore, PluginContext, Release, Scope
 from argosy.errors import GenerationMoved, StoreDamaged
-from argosy.session.record import SessionRecord
-from argosy.session.sealing import ENCRYPT, Sealing
-from argosy.session.store_locks import StoreLocks
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.cookie_store import CookieStore, Release, Scope
+from argosy.models.session import SessionRecord
+from argosy.toolkit.encryption import ENCRYPT, Sealing
+from argosy.toolkit.locks import StoreLocks
 from argosy_plugins.cookie_stores._reserve import is_mark
 from argosy_plugins.cookie_stores._session_database import SessionDatabase
 

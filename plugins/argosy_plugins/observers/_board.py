@@ -9,9 +9,8 @@ from itertools import islice
 from typing import Any
 
 from argosy.events import Event, EventKind
-from argosy.model import State
-from argosy.run.text import size_text, time_text
-from argosy.text import one_line
+from argosy.models.items import State
+from argosy.toolkit.text import one_line, size_text, time_text
 
 #: Items that are followed at once; above it the oldest is forgotten, so that memory stays flat even where
 #: the end of an item never comes.

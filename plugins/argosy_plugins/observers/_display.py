@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from argosy.run.text import size_text, time_text
+from argosy.toolkit.text import size_text, time_text
 from argosy_plugins.observers._board import Row, View
 
 if TYPE_CHECKING:

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 import argosy
-from argosy.contracts import Observer, PluginContext
 from argosy.errors import StorageError
 from argosy.events import Event
-from argosy.files import open_special
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.observer import Observer
+from argosy.toolkit.files import open_special
 from argosy_plugins.observers._thinning import Thinning
 
 

@@ -6,11 +6,10 @@ import sys
 import time
 
 import argosy
-from argosy.contracts import Observer
 from argosy.events import Event, EventKind
-from argosy.model import State
-from argosy.run.text import size_text, time_text
-from argosy.text import one_line
+from argosy.interfaces.observer import Observer
+from argosy.models.items import State
+from argosy.toolkit.text import one_line, size_text, time_text
 
 #: Seconds between two lines that say how far the run is.
 PROGRESS_EVERY = 10.0

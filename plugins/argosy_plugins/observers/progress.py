@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import argosy
-from argosy.contracts import Observer, PluginContext
 from argosy.events import Event, EventKind
-from argosy.model import State
-from argosy.run.text import size_text
-from argosy.text import one_line
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.observer import Observer
+from argosy.models.items import State
+from argosy.toolkit.text import one_line, size_text
 from argosy_plugins.observers._board import Board
 
 #: Seconds between two refreshes of the display.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from argosy.model import StagedItem
-from argosy.redaction import Redactor
+from argosy.models.items import StagedItem
+from argosy.toolkit.redaction import Redactor
 
 
 def facts(item: StagedItem) -> dict[str, Any]:

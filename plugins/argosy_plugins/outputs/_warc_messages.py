@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import requests
 
-from argosy.heads import ResponseRecord
-from argosy.redaction import Redactor
-from argosy.urls import is_secret, redact_url, strip_fragment
+from argosy.models.response_record import ResponseRecord
+from argosy.toolkit.redaction import Redactor
+from argosy.toolkit.urls import is_secret, redact_url, strip_fragment
 
 #: What a field is called that says no longer what came, or that would say something else of the stored bytes.
 ORIGINAL = "X-Archive-Orig-"

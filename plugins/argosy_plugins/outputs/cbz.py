@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argosy
-from argosy.contracts import Output
+from argosy.interfaces.output import Output
 from argosy_plugins.outputs.zip import ZipOutput, zip_options
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import argosy
-from argosy.contracts import Output, PluginContext
 from argosy.errors import ConfigError, TransferError
-from argosy.layout import Layout
-from argosy.model import Item, Product, StagedItem
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.output import Output
+from argosy.models.items import Item, Product, StagedItem
+from argosy.toolkit.layout import Layout
 
 _SUFFIX = ".epub"
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import argosy
-from argosy.contracts import Output, PluginContext
-from argosy.layout import Layout
-from argosy.model import Item, Product, StagedItem
-from argosy.names import safe_part
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.output import Output
+from argosy.models.items import Item, Product, StagedItem
+from argosy.toolkit.layout import Layout
+from argosy.toolkit.names import safe_part
 from argosy_plugins.outputs._facts import facts_text
 
 #: What the sidecar is called in an item's own folder, and what is put behind the id of one that has none.

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import argosy
-from argosy.contracts import CollectingOutput, Output, PluginContext
-from argosy.model import FinishedItem, Product
-from argosy.redaction import Redactor
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.output import CollectingOutput, Output
+from argosy.models.items import FinishedItem, Product
+from argosy.toolkit.redaction import Redactor
 
 #: The columns of a line, in their order.
 COLUMNS = ("id", "title", "tags", "metadata", "files", "finished")

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import argosy
-from argosy.contracts import Output, PluginContext
 from argosy.errors import ConfigError
-from argosy.heads import ResponseRecord
-from argosy.layout import Layout
-from argosy.model import Item, Product, StagedFile, StagedItem
-from argosy.redaction import Redactor
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.output import Output
+from argosy.models.items import Item, Product, StagedFile, StagedItem
+from argosy.models.response_record import ResponseRecord
+from argosy.toolkit.layout import Layout
+from argosy.toolkit.redaction import Redactor
 from argosy_plugins.outputs._warc_messages import (
     Message,
     asked_url,

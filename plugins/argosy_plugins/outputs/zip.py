@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import argosy
-from argosy.contracts import Output, PluginContext
-from argosy.layout import Layout
-from argosy.model import Item, Product, StagedItem
-from argosy.names import collision_key
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.output import Output
+from argosy.models.items import Item, Product, StagedItem
+from argosy.toolkit.layout import Layout
+from argosy.toolkit.names import collision_key
 from argosy_plugins.outputs._facts import facts_text
 
 #: The time of everything in an archive: the first that a ZIP can have, and no part of what makes two differ.

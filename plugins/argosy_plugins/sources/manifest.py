@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, BinaryIO, ClassVar
 
-from argosy.contracts import Source
 from argosy.errors import ConfigError
 from argosy.hookspecs import hookimpl
-from argosy.model import Item
+from argosy.interfaces.source import Source
+from argosy.models.items import Item
 from argosy_plugins.sources.manifest_entry import entry_to_item
 from argosy_plugins.sources.manifest_readers import Entry, csv_rows, json_array, json_lines
 from argosy_plugins.sources.reading import URL_OPTIONS, Problems, can_be_opened, opened, shown_path

@@ -14,9 +14,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from argosy.model import DIGESTS, Item, Resource
-from argosy.names import MAX_NAME, problem_of, safe_part
-from argosy.urls import check_url, file_name, strip_fragment
+from argosy.models.items import DIGESTS, Item, Resource
+from argosy.toolkit.names import MAX_NAME, problem_of, safe_part
+from argosy.toolkit.urls import check_url, file_name, strip_fragment
 
 #: Takes what was found and what would be right.
 Report = Callable[[str, str], None]

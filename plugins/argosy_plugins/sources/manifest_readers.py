@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from argosy.model import DIGESTS
+from argosy.models.items import DIGESTS
 from argosy_plugins.sources.reading import MAX_LINE, Problems, lines
 from argosy_plugins.sources.strict_json import StrictDecoder, Unreadable
 

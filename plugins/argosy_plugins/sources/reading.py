@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from argosy.contracts import PluginContext
 from argosy.errors import Problem, SourceError
-from argosy.files import open_file
+from argosy.interfaces.base import PluginContext
+from argosy.toolkit.files import open_file
 
 #: The longest line, or item of a JSON array, in bytes; what is longer is a mistake, and would fill the memory.
 MAX_LINE = 10 * 1024 * 1024

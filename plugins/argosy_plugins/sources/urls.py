@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from argosy.contracts import Source
 from argosy.errors import StorageError
 from argosy.hookspecs import hookimpl
-from argosy.model import Item, Resource
-from argosy.names import marked, problem_of, safe_part
-from argosy.urls import check_url, file_name, safe_segment, strip_fragment
+from argosy.interfaces.source import Source
+from argosy.models.items import Item, Resource
+from argosy.toolkit.names import marked, problem_of, safe_part
+from argosy.toolkit.urls import check_url, file_name, safe_segment, strip_fragment
 from argosy_plugins.sources.reading import (
     URL_OPTIONS,
     Problems,

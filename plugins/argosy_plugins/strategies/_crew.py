@@ -13,8 +13,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 
-from argosy.contracts import Work
-from argosy.model import Failure, Job, Outcome, State
+from argosy.interfaces.strategy import Work
+from argosy.models.items import Failure, Job, Outcome, State
 from argosy_plugins.strategies._process import GRACE, READY, serve, spared
 
 #: Deaths of its process that one job survives: is it the job that kills them?

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from multiprocessing.connection import Connection
 
-from argosy.contracts import Work
-from argosy.model import Job, Outcome
+from argosy.interfaces.strategy import Work
+from argosy.models.items import Job, Outcome
 
 #: Seconds that a process has to end in when nobody waits for its work any more.
 GRACE = 3.0

@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterable, Iterator
 
 import argosy
-from argosy.contracts import Scope, Strategy, Work
-from argosy.model import Job, Outcome
+from argosy.interfaces.cookie_store import Scope
+from argosy.interfaces.strategy import Strategy, Work
+from argosy.models.items import Job, Outcome
 from argosy_plugins.strategies._crew import Crew
 
 

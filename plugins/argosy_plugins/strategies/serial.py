@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import argosy
-from argosy.contracts import Strategy, Work
-from argosy.model import Job, Outcome
+from argosy.interfaces.strategy import Strategy, Work
+from argosy.models.items import Job, Outcome
 
 
 class SerialStrategy(Strategy):

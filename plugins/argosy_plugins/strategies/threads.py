@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 
 import argosy
-from argosy.contracts import Strategy, Work
-from argosy.model import Job, Outcome
+from argosy.interfaces.strategy import Strategy, Work
+from argosy.models.items import Job, Outcome
 
 
 class ThreadsStrategy(Strategy):

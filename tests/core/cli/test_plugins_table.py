@@ -8,8 +8,8 @@ import click
 import pytest
 
 from argosy.cli.plugins import option_facts, table, type_words
-from argosy.contracts import Output
-from argosy.registry import Kind, Origin, PluginInfo
+from argosy.interfaces.output import Output
+from argosy.plugins.kinds import Kind, Origin, PluginInfo
 
 SUMMARY = "A summary that is rather longer than what eighty columns of a terminal can hold beside its name"
 SCHEMA: dict[str, Any] = {

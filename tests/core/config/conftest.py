@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from argosy import hookimpl
-from argosy.registry import Kind, Registry
+from argosy.plugins.kinds import Kind
+from argosy.plugins.manager import Registry
 
 SECRET = {"$ref": "argosy:common#/$defs/secret"}
 SCHEMAS: dict[Kind, dict[str, dict[str, Any]]] = {

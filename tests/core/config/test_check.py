@@ -11,10 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from argosy.config import check
-from argosy.config.check import SLOTS
-from argosy.registry import Registry
-from argosy.text import escape_controls
+from argosy.config.check import SLOTS, check
+from argosy.plugins.manager import Registry
+from argosy.toolkit.text import escape_controls
 
 LOGIN = {"use": "form-login", "url": "https://library.example/login"}
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from argosy.config import Timeout, load
+from argosy.config.load import load
+from argosy.config.settings import Timeout
 from argosy.errors import ConfigError
-from argosy.registry import Registry
+from argosy.plugins.manager import Registry
 
 
 def test_the_defaults(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

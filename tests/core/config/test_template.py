@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import argosy_schemas
-from argosy.config import check, template
-from argosy.config.template import to_toml
-from argosy.registry import Registry
+from argosy.config.check import check
+from argosy.config.template import template, to_toml
+from argosy.plugins.manager import Registry
 
 
 def uncommented(text: str) -> str:

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy.cookies.cookie import Cookie
 from argosy.cookies.jar import (
     MAX_COOKIES,
     MAX_OF_DOMAIN,
@@ -21,7 +20,8 @@ from argosy.cookies.jar import (
     within_bounds,
 )
 from argosy.cookies.matching import default_path, domain_match, is_public_suffix, path_match
-from argosy.cookies.set_cookie import MAX_AGE
+from argosy.cookies.parse import MAX_AGE
+from argosy.models.cookie import Cookie
 
 NOW = 1_800_000_000.0
 URL = "https://www.library.example/books/1"

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 import requests
 
-from argosy.cookies.cookie import Cookie
+from argosy.models.cookie import Cookie
 
 
 @dataclass

@@ -19,8 +19,8 @@ import pytest
 
 import argosy
 from argosy import PluginContext
-from argosy.cookies.cookie import Cookie
 from argosy.errors import LoginFailed
+from argosy.models.cookie import Cookie
 from argosy_plugins.auth.cookies import CookieImport
 from missing import need
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from argosy import PluginContext
 from argosy.config.check import check
-from argosy.cookies.cookie import Cookie
 from argosy.errors import ArgosyError, ConfigError, LoginFailed
-from argosy.registry import Registry
+from argosy.models.cookie import Cookie
+from argosy.plugins.manager import Registry
 from argosy_plugins.auth.cookies import CookieImport
 from argosy_plugins.auth.jar_formats import NotAJar, parse_jar
 

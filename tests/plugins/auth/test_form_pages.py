@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from argosy import PluginContext
 from argosy.config.check import check
 from argosy.errors import ConfigError, LoginFailed
-from argosy.registry import Registry
-from argosy.transport.scratch import open_session
+from argosy.http.login_session import open_session
+from argosy.plugins.manager import Registry
 from argosy_plugins.auth._codes import Totp
 from argosy_plugins.auth.form_login import FormLogin
 from servers.rules import KEY, PASSWORD, USER

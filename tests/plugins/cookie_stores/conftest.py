@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from argosy.contracts import PluginContext
-from argosy.session.record import SessionRecord
+from argosy.interfaces.base import PluginContext
+from argosy.models.session import SessionRecord
 from argosy_plugins.cookie_stores.redis import RedisStore
 from missing import need
 from redis_process import RedisProcess

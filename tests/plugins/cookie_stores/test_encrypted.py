@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from argosy.contracts import CookieStore, PluginContext
-from argosy.cookies.cookie import Cookie
 from argosy.errors import ConfigError, StoreSealed
-from argosy.session.keys import new_key
-from argosy.session.record import SessionRecord
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.cookie_store import CookieStore
+from argosy.models.cookie import Cookie
+from argosy.models.session import SessionRecord
+from argosy.toolkit.encryption import new_key
 from argosy_plugins.cookie_stores.json_file import JsonFileStore
 from argosy_plugins.cookie_stores.sqlite import SqliteStore
 
@@ -180,7 +181,7 @@ def test_many_processes_with_one_key(
         processes = 3  # a passphrase takes each of them longer
         monkeypatch.setenv("KEY", "correct horse battery staple")
     program = (
-        "import sys, argosy; from argosy.testing.contracts.store_processes import count\n"
+        "import sys, argosy; from argosy_devkit.contracts.store_processes import count\n"
         "store = argosy.open_store(sys.argv[1], path=sys.argv[2], encrypt={'env': 'KEY'}); count(store, 20)"
     )
     command = [sys.executable, "-c", program, open_store().name, str(tmp_path / "cookies")]
@@ -206,7 +207,7 @@ def test_the_library_that_is_missing_is_named(tmp_path: Path) -> None:
     program = (
         "import sys; sys.modules['cryptography'] = None\n"
         "import argosy\n"
-        "from argosy.session.record import SessionRecord\n"
+        "from argosy.models.session import SessionRecord\n"
         "store = argosy.open_store('json-file', path=sys.argv[1]); store.write(SessionRecord('default', 1), 0)\n"
         "try:\n    argosy.open_store('json-file', path=sys.argv[1], encrypt={'file': 'key'})\n"
         "except argosy.ArgosyError as error:\n    print(error.exit_code, error)"

@@ -91,7 +91,7 @@ def test_stores_that_begin_together_get_one_key(tmp_path: Path) -> None:
         """
 import subprocess
 program = (
-    "import argosy, sys; from argosy.session.record import SessionRecord\\n"
+    "import argosy, sys; from argosy.models.session import SessionRecord\\n"
     "store = argosy.open_store('json-file', path=sys.argv[1], encrypt={'keyring': 'argosy', 'user': 'ada'})\\n"
     "print(flush=True); input(); store.write(SessionRecord('default', 1), 0)"
 )

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from argosy.cookies.cookie import Cookie
 from argosy.errors import StoreDamaged, StoreError
-from argosy.session.record import SessionRecord, Status
+from argosy.models.cookie import Cookie
+from argosy.models.session import SessionRecord, Status
 from argosy_plugins.cookie_stores.netscape import NetscapeStore
 from cookies_txt import (
     OTHER_SITE,

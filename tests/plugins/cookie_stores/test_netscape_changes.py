@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from argosy.cookies.cookie import Cookie
 from argosy.errors import GenerationMoved
-from argosy.session.identity import this_holder
-from argosy.session.record import Status
+from argosy.models.cookie import Cookie
+from argosy.models.session import Status
+from argosy.toolkit.processes import this_holder
 from argosy_plugins.cookie_stores.netscape import NetscapeStore
 from cookies_txt import (
     OTHER_SITE,

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import trustme
 
-from argosy.contracts import PluginContext
-from argosy.cookies.cookie import Cookie
 from argosy.errors import ConfigError, StoreDamaged, StoreError
-from argosy.session.record import SessionRecord
+from argosy.interfaces.base import PluginContext
+from argosy.models.cookie import Cookie
+from argosy.models.session import SessionRecord
 from argosy_plugins.cookie_stores._redis_options import Options
 from argosy_plugins.cookie_stores.redis import RedisStore
 from ports import free_port

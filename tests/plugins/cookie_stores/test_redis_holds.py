@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from argosy.contracts import Release
-from argosy.cookies.cookie import Cookie
 from argosy.errors import HoldLapsed
-from argosy.session.keeper import SessionKeeper
-from argosy.session.record import SessionRecord, Status
-from argosy.testing.contracts.store_processes import (
+from argosy.interfaces.cookie_store import Release
+from argosy.leasing.manager import SessionKeeper
+from argosy.models.cookie import Cookie
+from argosy.models.session import SessionRecord, Status
+from argosy_devkit.contracts.store_processes import (
     SESSION,
     OtherProcess,
     StoreRecipe,
@@ -28,7 +28,7 @@ from argosy.testing.contracts.store_processes import (
     other_process,
     start_process,
 )
-from argosy.testing.contracts.waiting import Thread, wait_until, wait_until_still
+from argosy_devkit.contracts.waiting import Thread, wait_until, wait_until_still
 from argosy_plugins.cookie_stores._redis_holds import _Heartbeat
 from argosy_plugins.cookie_stores.redis import RedisStore
 from lapsing import obey_steps

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from argosy.cookies.cookie import Cookie
 from argosy.errors import GenerationMoved, SessionInDoubt, StoreError
-from argosy.session.keeper import SessionKeeper
-from argosy.session.policy import Policy
-from argosy.session.record import SessionRecord, Status
-from argosy.testing.contracts.waiting import Thread
+from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.policy import Policy
+from argosy.models.cookie import Cookie
+from argosy.models.session import SessionRecord, Status
+from argosy_devkit.contracts.waiting import Thread
 from redis_process import EVERY_SECOND, EVERYTHING, NOTHING
 
 from .conftest import OpenStore, StartRedis

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from argosy.contracts import PluginContext
-from argosy.cookies.cookie import Cookie
 from argosy.errors import GenerationMoved, StoreDamaged, StoreError
-from argosy.session.record import SessionRecord
+from argosy.interfaces.base import PluginContext
+from argosy.models.cookie import Cookie
+from argosy.models.session import SessionRecord
 from argosy_plugins.cookie_stores.sqlite import SqliteStore
 
 RECORD = SessionRecord("default", 1, (Cookie("token", "s3cret", "library.example"),), logins=1)
@@ -232,7 +232,7 @@ def test_a_log_that_was_left_behind_is_not_taken_over(path: Path) -> None:
     """Whoever removes the file alone must not find its last sessions in the next one."""
     keep(path)
     program = (
-        "import os, sys, argosy; from argosy.session.record import SessionRecord\n"
+        "import os, sys, argosy; from argosy.models.session import SessionRecord\n"
         "store = argosy.open_store('sqlite', path=sys.argv[1])\n"
         "store.write(SessionRecord('default', 2, logins=7), 1); os._exit(0)"
     )

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from argosy.contracts import PluginContext
-from argosy.session.record import SessionRecord
+from argosy.interfaces.base import PluginContext
+from argosy.models.session import SessionRecord
 from argosy_plugins.cookie_stores._temporaries import AHEAD, Temporaries
 from argosy_plugins.cookie_stores.json_file import JsonFileStore
 

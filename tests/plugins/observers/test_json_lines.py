@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from argosy.contracts import PluginContext
 from argosy.errors import StorageError
 from argosy.events import Event
+from argosy.interfaces.base import PluginContext
 from argosy_plugins.observers.json_lines import JsonLinesObserver
 
 START = 1_700_000_000.0

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from argosy.contracts import PluginContext
 from argosy.events import Event
+from argosy.interfaces.base import PluginContext
 from argosy_plugins.observers.log import LogObserver
 
 START = 1_700_000_000.0

@@ -16,8 +16,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from argosy.contracts import PluginContext
 from argosy.events import Event
+from argosy.interfaces.base import PluginContext
 from argosy_plugins.observers import _display
 from argosy_plugins.observers._board import Board
 from argosy_plugins.observers.progress import ProgressObserver

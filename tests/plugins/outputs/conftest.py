@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from argosy import Item, PluginContext, Resource, ResponseRecord, StagedFile, StagedItem
-from argosy.config.compose import default_options
-from argosy.contracts import Output
-from argosy.model import Verification
+from argosy.config.schema import default_options
+from argosy.interfaces.output import Output
+from argosy.models.items import Verification
 
 MODIFIED = "Thu, 01 Jan 1970 00:01:40 GMT"
 

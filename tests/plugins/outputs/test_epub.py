@@ -14,7 +14,7 @@ import pytest
 
 from argosy import PluginContext
 from argosy.errors import TransferError
-from argosy.names import problem_of, safe_part
+from argosy.toolkit.names import problem_of, safe_part
 from argosy_plugins.outputs.epub import EpubOutput
 from books import OPF, XHTML, Book, make, options, png, staged
 

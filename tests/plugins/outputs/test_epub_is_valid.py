@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from argosy.demo.library import build_library
+from argosy_devkit.demo.library import build_library
 from books import Book, make, png, staged
 from hard_books import HARD, HARD_METADATA
 from missing import need

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from argosy import StagedItem
-from argosy.contracts import Output
 from argosy.errors import ConfigError
+from argosy.interfaces.output import Output
 from argosy_plugins.outputs.files import FilesOutput
 
 Stage = Callable[..., StagedItem]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from argosy import FinishedItem, Item, KeptFile
-from argosy.contracts import CollectingOutput, Output
-from argosy.model import Verification
+from argosy.interfaces.output import CollectingOutput, Output
+from argosy.models.items import Verification
 from argosy_plugins.outputs.index import COLUMNS, IndexOutput
 
 Make = Callable[..., Output]

@@ -20,8 +20,9 @@ from warcio.archiveiterator import ArchiveIterator
 from warcio.checker import Checker
 
 from argosy import ResponseRecord, StagedItem
-from argosy.contracts import Output, PluginContext
 from argosy.errors import ConfigError
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.output import Output
 from argosy_plugins.outputs.warc import WarcOutput
 
 Stage = Callable[..., StagedItem]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from argosy import StagedItem
-from argosy.contracts import Output
+from argosy.interfaces.output import Output
 from argosy_plugins.outputs.cbz import CbzOutput
 from argosy_plugins.outputs.zip import ZipOutput
 

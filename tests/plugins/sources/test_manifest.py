@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from argosy import PluginContext
 from argosy.errors import ConfigError, SourceError
-from argosy.model import Item, Resource
-from argosy.names import safe_part
+from argosy.models.items import Item, Resource
+from argosy.toolkit.names import safe_part
 from argosy_plugins.sources.manifest import Manifest
 from argosy_plugins.sources.manifest_entry import entry_to_item
 

@@ -9,7 +9,7 @@ import pytest
 
 from argosy import PluginContext
 from argosy.errors import SourceError
-from argosy.names import problem_of
+from argosy.toolkit.names import problem_of
 from argosy_plugins.sources.urls import Urls, full_path
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from argosy import Item, PluginContext
-from argosy.model import Job, State
+from argosy.models.items import Job, State
 from argosy_plugins.strategies._crew import MOST_DEATHS
 from argosy_plugins.strategies.multiprocess import MultiprocessStrategy
 from deadly import Deadly, NotToBeHad

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from argosy import Item, Outcome, PluginContext, Strategy
-from argosy.model import Job, State
+from argosy.models.items import Job, State
 from argosy_plugins.strategies.serial import SerialStrategy
 from argosy_plugins.strategies.threads import ThreadsStrategy
 

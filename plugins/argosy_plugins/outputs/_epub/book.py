@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from argosy.errors import TransferError
-from argosy.model import StagedItem
+from argosy.models.items import StagedItem
 from argosy_plugins.outputs._epub import package
 from argosy_plugins.outputs._epub.archive import Archive
 from argosy_plugins.outputs._epub.bounds import TooComplex

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
-from argosy.model import StagedFile
+from argosy.models.items import StagedFile
 from argosy_plugins.outputs._epub.kinds import HEAD, Kind, Role, sniffed
 
 #: Roles of files that stand in a book as they came.

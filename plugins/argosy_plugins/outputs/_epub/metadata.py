@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from argosy.model import Item
-from argosy.redaction import Redactor
+from argosy.models.items import Item
+from argosy.toolkit.redaction import Redactor
 from argosy_plugins.outputs._epub.attributes import LANGUAGE
 from argosy_plugins.outputs._epub.tree import line
 

@@ -1,0 +1,90 @@
+"""Handing the events of a run to its observers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from argosy.events import Event, EventKind
+from argosy.interfaces.observer import Observer
+from argosy.plugins.blame import mistake
+from argosy.toolkit.redaction import Redactor
+
+#: Notices that are kept for the report; more would be noise.
+MOST_NOTICES = 100
+
+#: Events after which the file of an item is not being transferred any more.
+_TRANSFER_OVER = frozenset({EventKind.RESOURCE_RETRY, EventKind.RESOURCE_FINISHED, EventKind.ITEM_FINISHED})
+
+
+class Dispatcher:
+    """Gives every event to every observer, one at a time; an observer that fails is left out from then on.
+
+    Parameters
+    ----------
+    observers
+        The observers.
+    on_event
+        One more, a plain function of the calling program; what it raises reaches nobody else.
+    redactor
+        Keeps secrets out of every event, and of what a failing observer says.
+    """
+
+    def __init__(
+        self,
+        observers: Sequence[Observer],
+        redactor: Redactor,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        self.notices: list[str] = []
+        self.retries = 0
+        #: The items of which a file is being transferred.
+        self.transferring: set[str] = set()
+        self._redactor = redactor
+        self._observers = list(observers)
+        self._targets: list[tuple[str, object, Callable[[Event], None]]] = [
+            (o.name, o, o.on_event) for o in observers
+        ]
+        if on_event is not None:
+            self._targets.append(("on_event", on_event, on_event))
+        self._mutex = threading.RLock()
+
+    def emit(self, kind: EventKind, item: str | None = None, data: Mapping[str, Any] | None = None) -> None:
+        """Give an event to everybody."""
+        event = Event(kind, time.time(), item, self._redactor.scrub_all(data or {}))
+        with self._mutex:
+            if kind is EventKind.RUN_NOTICE:
+                message = str(event.data["message"])
+                if message in self.notices:
+                    return  # every worker process finds out by itself, and a person is told once
+                if len(self.notices) < MOST_NOTICES:
+                    self.notices.append(message)
+            elif kind is EventKind.RESOURCE_STARTED:
+                self.transferring.add(item or "")
+            elif kind in _TRANSFER_OVER:
+                self.transferring.discard(item or "")
+                self.retries += kind is EventKind.RESOURCE_RETRY
+            for target in list(self._targets):
+                try:
+                    target[2](event)
+                except (Exception, SystemExit) as error:
+                    self._targets.remove(target)
+                    what = self._redactor.scrub(mistake(error, target[1]))
+                    message = f"The observer {target[0]!r} failed and sees nothing more of this run: {what}"
+                    self.emit(EventKind.RUN_NOTICE, None, {"message": message})
+
+    def close(self) -> None:
+        """Close the observers."""
+        with self._mutex:
+            # the last one first: those of the command line show what becomes of the others
+            for observer in reversed(self._observers):
+                self._targets = [target for target in self._targets if target[1] is not observer]
+                try:
+                    observer.close()
+                except (Exception, SystemExit) as error:
+                    what = self._redactor.scrub(mistake(error, observer))
+                    message = f"The observer {observer.name!r} failed at its end: {what}"
+                    self.emit(EventKind.RUN_NOTICE, None, {"message": message})
+            self._targets.clear()

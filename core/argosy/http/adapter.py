@@ -1,0 +1,193 @@
+"""The Transport Adapter that leases the token for each request.
+
+It can be mounted on any `requests.Session`: redirects then come back to it hop by hop, each under a lease of
+its own, and any number of threads, processes and terminals may send at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+import requests
+from urllib3.response import BaseHTTPResponse
+
+from argosy.errors import TransferError
+from argosy.http.body import Body, drop
+from argosy.http.limits import BodyLimits
+from argosy.http.load import Load, MeasuredLease
+from argosy.http.network import is_downgraded
+from argosy.http.request import Adapter, NotSent, Reuse, Sending, Watchdog, current
+from argosy.interfaces.cookie_store import CookieStore
+from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.policy import Discipline, Policy
+from argosy.leasing.tokens import Tokens
+from argosy.ratelimit.limiter import Pacer, Turn
+from argosy.ratelimit.retry_after import retry_after
+from argosy.toolkit.failures import is_unknown_name, reason_of
+
+#: Connections kept for each host; more workers than that would make new ones all the time.
+POOL_SIZE = 256
+
+
+class LeasedAdapter(Adapter):
+    """Sends each request with the session's newest token, and stores what the response replaces it with.
+
+    Parameters
+    ----------
+    store
+        A cookie store, or a `SessionKeeper` on one.
+    session
+        The session's name in the store (not used with a keeper).
+    lease
+        ``exclusive``, ``exclusive-to-end``, ``shared`` or ``auto`` (not used with a keeper). An adapter cannot log
+        in, and so cannot make good what goes wrong where tokens are replaced after all: with ``auto`` its requests
+        take turns, whatever was learned.
+    token_cookies
+        The names of the cookies that are tokens; all are where none is named (not used with a keeper).
+    deadline
+        Seconds for send and headers of one request together. At the deadline the connection is cut and the
+        session is in doubt.
+    pacer
+        Spaces requests to a host.
+    load
+        Told how long each request holds the session.
+    reuse
+        Says which connections may serve more than one request, where several adapters find that out together.
+    body_limits
+        How long each body may take.
+
+    Notes
+    -----
+    Nothing below the lease sends twice: urllib3's retries are off, as they would send the old token again.
+    """
+
+    def __init__(
+        self,
+        store: CookieStore | SessionKeeper,
+        session: str = "default",
+        *,
+        lease: str = "auto",
+        token_cookies: Iterable[str] = (),
+        deadline: float = 60.0,
+        pacer: Pacer | None = None,
+        load: Load | None = None,
+        reuse: Reuse | None = None,
+        body_limits: BodyLimits = BodyLimits(),
+    ) -> None:
+        if isinstance(store, SessionKeeper):
+            self.keeper = store
+        else:
+            policy = Policy(discipline=Discipline(lease), tokens=Tokens.named(token_cookies))
+            self.keeper = SessionKeeper(store, session, policy)
+        self.deadline = deadline
+        self.pacer = pacer or Pacer()
+        self.load = load or Load()
+        self.body_limits = body_limits
+        self._watchdog = Watchdog()
+        super().__init__(reuse or Reuse(), pool_maxsize=POOL_SIZE, max_retries=0)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a LeasedAdapter is not pickled: each process makes its own on the same store")
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
+        verify: bool | str = True,
+        cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """Send one request under a lease; the response's body is unread.
+
+        Raises
+        ------
+        SessionError
+            If there is no usable session.
+        StorageError
+            If the store fails; nothing was sent.
+        requests.RequestException
+            If the request fails, as with any adapter; its ``argosy_sending`` says whether a byte went out.
+        """
+        url = request.url or ""
+        with self.pacer.turn(url) as turn:
+            while (wait := turn.reach()) > 0:
+                self.keeper.pause(wait)
+            try:
+                response = self._send_in(turn, url, request, timeout, verify, cert, proxies)
+            except (requests.ConnectionError, requests.Timeout, TransferError) as error:
+                self._failed(turn, error)
+                raise
+            turn.answered(response.status_code, retry_after(response.status_code, response.headers))
+        if response.is_redirect:
+            drop(response)
+        return response
+
+    def _send_in(
+        self, turn: Turn, url: str, request: requests.PreparedRequest, timeout: Any, *options: Any
+    ) -> requests.Response:
+        sending = Sending(
+            self.deadline,
+            self._watchdog,
+            url,
+            lambda: MeasuredLease(self.keeper.lease(url, turn.admit), self.load),
+            self.keeper.check,
+            request,
+        )
+        sending.bare = is_downgraded(request)
+        token = current.set(sending)
+        request.headers.pop("Cookie", None)  # what the requests session may have put there is older
+        try:
+            return super().send(request, True, timeout or (10.0, self.deadline), *options)
+        except BaseException as error:
+            self._give_up(sending)
+            if isinstance(error, NotSent):
+                raise error.error from None
+            if isinstance(error, requests.RequestException):
+                error.argosy_sending = sending  # type: ignore[attr-defined]  # a note for the caller
+            raise
+        finally:
+            sending.finish()
+            current.reset(token)
+
+    def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
+        """Settle before anything else can go wrong: the headers are in."""
+        sending = current.get()
+        assert sending is not None and sending.lease is not None  # noqa: S101, PT018 - `send` is under way
+        lease = sending.lease
+        cookies = () if sending.bare else resp.headers.getlist("Set-Cookie")
+        lease.settle(cookies, sending.url, resp.headers.get("Date"))
+        if not lease.to_end:
+            lease.end()
+        response = super().build_response(req, resp)
+        response.argosy_stamp = lease.stamp  # type: ignore[attr-defined]  # a note for the caller
+        response.argosy_sent_at = sending.sent_at  # type: ignore[attr-defined]  # a note for the caller
+        if lease.to_end:
+            response.raw = Body(response.raw, on_end=lambda complete: lease.end(complete=complete))
+        return response
+
+    @staticmethod
+    def _failed(turn: Turn, error: requests.RequestException | TransferError) -> None:
+        """Tell the pacer of a request that came to nothing, or of a login before it that did."""
+        if isinstance(error, TransferError):
+            if error.kind != "down":  # the pacer's own word; the rest is of a login, which is no URL's fault
+                turn.failed(error.message.rstrip("."), sent=False, named=error.kind != "dns")
+        elif not isinstance(error, requests.exceptions.SSLError):  # TLS is there to refuse the wrong host
+            sending: Sending | None = getattr(error, "argosy_sending", None)
+            sent = sending is not None and sending.bytes_out > 0
+            turn.failed(reason_of(error), sent=sent, named=not is_unknown_name(error))
+
+    @staticmethod
+    def _give_up(sending: Sending) -> None:
+        """End the lease of a request that failed; what was settled before the failure stays settled."""
+        lease = sending.lease
+        if lease is None:
+            return
+        try:
+            if sending.bytes_out:
+                lease.doubt()
+            else:
+                lease.unsent()
+        finally:
+            lease.end(complete=False)

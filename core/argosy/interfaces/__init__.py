@@ -1,0 +1,26 @@
+"""What a plugin of each kind must do: one base class per kind, one or two methods each."""
+
+from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
+from argosy.interfaces.base import Plugin, PluginContext
+from argosy.interfaces.cookie_store import CookieStore, Release, Scope
+from argosy.interfaces.observer import Observer
+from argosy.interfaces.output import CollectingOutput, Output
+from argosy.interfaces.source import Source
+from argosy.interfaces.strategy import Strategy, Work
+
+__all__ = [
+    "Auth",
+    "CollectingOutput",
+    "CookieStore",
+    "LoginSession",
+    "Observer",
+    "Output",
+    "Plugin",
+    "PluginContext",
+    "Release",
+    "ResponseHead",
+    "Scope",
+    "Source",
+    "Strategy",
+    "Work",
+]

@@ -1,0 +1,6 @@
+"""The registry: finds the installed plugins, checks them, and makes them."""
+
+from argosy.plugins.kinds import Kind, Origin, PluginInfo
+from argosy.plugins.manager import Registry
+
+__all__ = ["Kind", "Origin", "PluginInfo", "Registry"]

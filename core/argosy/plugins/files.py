@@ -1,0 +1,65 @@
+"""Plugins in one file that is no package: each is a module whose name tells where the file lies.
+
+The module of ``/home/ada/rename.py`` is called ``argosy.plugins.files./home/ada/rename%2Epy``. So any process of the
+host that needs something out of it can import it by that name, and what it defines can be pickled: a worker process,
+whoever starts it, needs no preparation. Only ``--plugin FILE``, or a program that names the file, begins this; no
+folder is ever searched.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+_PREFIX = f"{__name__}."
+
+
+def module_name(file: Path) -> str:
+    """Return the name of a plugin file's module.
+
+    Parameters
+    ----------
+    file
+        Its absolute path.
+    """
+    # a dot would separate packages
+    return _PREFIX + quote_from_bytes(os.fsencode(file), safe="/").replace(".", "%2E")
+
+
+def file_of(module: str) -> Path | None:
+    """Return the file of a module, by its name; None where it is no plugin file's."""
+    if not module.startswith(_PREFIX):
+        return None
+    return Path(os.fsdecode(unquote_to_bytes(module.removeprefix(_PREFIX))))
+
+
+class _Loader(SourceFileLoader):
+    """Leaves nothing beside the file: a folder of bytecode there would surprise whoever wrote it."""
+
+    def set_data(self, path: str, data: object, *, _mode: int = 0o666) -> None:
+        """Keep no bytecode."""
+
+
+class _Finder(MetaPathFinder):
+    """Finds the module of a plugin file by its name."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return how the file is loaded; None for every other module."""
+        file = file_of(fullname)
+        if file is None:
+            return None
+        return spec_from_file_location(fullname, file, loader=_Loader(fullname, str(file)))
+
+
+# the one thing that has to happen at import: whoever unpickles something imports this package first
+if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+    sys.meta_path.append(_Finder())

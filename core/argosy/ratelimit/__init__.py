@@ -1,0 +1,6 @@
+"""Politeness: when the next request to a host may start, over all programs of this user on this machine."""
+
+from argosy.ratelimit.host_key import place_of
+from argosy.ratelimit.limiter import Pacer, Turn
+
+__all__ = ["Pacer", "Turn", "place_of"]

@@ -1,7 +1,0 @@
-"""The shelf: where finished files stand under their final names, on a local disk or in a remote storage."""
-
-from argosy.run.shelf.contract import Patience, Shelf, Standing, digest_of
-from argosy.run.shelf.local import LocalShelf
-from argosy.run.shelf.opening import open_shelf, shelf_of
-
-__all__ = ["LocalShelf", "Patience", "Shelf", "Standing", "digest_of", "open_shelf", "shelf_of"]

@@ -1,0 +1,256 @@
+"""A shelf that is a folder of the local disk."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from argosy.errors import TransferError
+from argosy.interfaces.storage import Standing, digest_of, foreign
+from argosy.models.items import KeptFile, Product
+from argosy.toolkit.files import sync_file
+
+_FOLDER = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
+
+
+class LocalShelf:
+    """A folder; staging lies on its file system, so that the last step is a further name for a file.
+
+    Parameters
+    ----------
+    directory
+        The target directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def prepare(self) -> None:
+        """Do nothing: the folder is made with the staging area in it."""
+
+    def survey(self) -> None:
+        """Do nothing: a look at the disk costs next to nothing."""
+
+    def learn(self, files: Iterable[KeptFile]) -> None:
+        """Do nothing: every process sees the disk."""
+
+    def size(self, name: str) -> int | None:
+        """Return the bytes of the file of a name, also through a link; None where there is none."""
+        try:
+            found = (self._directory / name).stat()
+        except (OSError, ValueError):
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def occupied(self, name: str) -> bool:
+        """Return whether anything stands under a name."""
+        return os.path.lexists(self._directory / name)
+
+    def standing(self, file: KeptFile, *, replace: bool) -> Standing:
+        """Return what stands under a name; refuse to replace what is not ours."""
+        try:
+            with self._place(file.name) as place:
+                return _standing(place, file, replace=replace)
+        except FileNotFoundError:
+            return Standing.NOTHING
+
+    def put(self, product: Product, file: KeptFile, standing: Standing, *, replace: bool) -> None:
+        """Give the product's file its name; the staged file stays until the item is done."""
+        if product.modified is not None:
+            with contextlib.suppress(OSError, OverflowError):  # a time that the file system cannot hold
+                os.utime(product.file, (product.modified, product.modified))
+        with self._place(file.name, make=True) as place:
+            if standing is Standing.NOTHING:
+                # a name of somebody else's may come at any moment, and is not to be replaced: so no rename over it
+                try:
+                    place.link(product.file)
+                except FileExistsError:
+                    pass
+                else:
+                    return
+            if _standing(place, file, replace=replace) is not Standing.IT:
+                place.replace(product.file)
+
+    def settle(self, names: Sequence[str]) -> None:
+        """Put the names on the disk."""
+        try:
+            for name in {name.rpartition("/")[0]: name for name in names}.values():
+                with self._place(name) as place:
+                    os.fsync(place.folder)
+        except OSError:
+            # the system may say from now on that the names are on the disk: so the next run must write them again
+            for name in names:
+                with contextlib.suppress(FileNotFoundError), self._place(name) as place:
+                    os.unlink(place.name, dir_fd=place.folder)
+            raise
+
+    def take(self, file: KeptFile, path: Path) -> bool:
+        """Give a file a further name, and return whether it is what it should be; else it keeps its one name."""
+        return linked(self._directory / file.name, path, file.size, file.sha256)
+
+    def at_hand(self, name: str, folder: Path) -> Path:
+        """Return the file itself."""
+        return self._directory / name
+
+    def problem(self, file: KeptFile) -> str | None:
+        """Read a file, and return what is wrong with it."""
+        path = self._directory / file.name
+        try:
+            if path.is_symlink() or not path.is_file():
+                return "is missing"
+            if path.stat().st_size != file.size:
+                return f"has {path.stat().st_size} bytes instead of {file.size}"
+            return None if digest_of(path) == file.sha256 else "has another content than was downloaded"
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    @contextlib.contextmanager
+    def _place(self, name: str, *, make: bool = False) -> Iterator[_Place]:
+        """Open the folder of a name, one part after the other, so that none of them can be swapped for a link later.
+
+        Raises
+        ------
+        TransferError
+            If one of them is not a folder.
+        FileNotFoundError
+            If one is missing and none is to be made.
+        """
+        *parts, last = name.split("/")
+        folder = os.open(self._directory, _FOLDER)
+        try:
+            for number, part in enumerate(parts, 1):
+                try:
+                    inner = _opened_folder(folder, part, make=make)
+                except OSError as error:
+                    if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                        raise
+                    raise _in_the_way(self._directory.joinpath(*parts[:number])) from None
+                os.close(folder)
+                folder = inner
+            yield _Place(folder, last, self._directory / name)
+        finally:
+            os.close(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A name in an open folder, and its whole path for messages."""
+
+    folder: int
+    name: str
+    path: Path
+
+    def link(self, file: Path) -> None:
+        """Give a file this name, too.
+
+        Raises
+        ------
+        FileExistsError
+            If there is a file of that name.
+        """
+        try:
+            os.link(file, self.name, dst_dir_fd=self.folder)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            temporary = file.with_name(f"{file.name}.copy")
+            shutil.copy2(file, temporary)
+            sync_file(temporary)
+            if self.state() is not None:
+                raise FileExistsError(self.path) from None
+            os.replace(temporary, self.name, dst_dir_fd=self.folder)
+
+    def replace(self, file: Path) -> None:
+        """Put a file in the place of the one of this name."""
+        temporary = file.with_name(f"{file.name}.placing")
+        temporary.unlink(missing_ok=True)  # of an earlier try
+        try:
+            os.link(file, temporary)
+        except OSError:  # a file system without hard links
+            shutil.copy2(file, temporary)
+            sync_file(temporary)
+        os.replace(temporary, self.name, dst_dir_fd=self.folder)
+
+    def state(self) -> os.stat_result | None:
+        """Return what has this name; None where nothing has."""
+        try:
+            return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the file of this name, in hex."""
+        fd = os.open(
+            self.name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self.folder
+        )
+        with os.fdopen(fd, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _opened_folder(folder: int, part: str, *, make: bool) -> int:
+    """Open a folder in an open one."""
+    flags = _FOLDER | os.O_NOFOLLOW
+    try:
+        return os.open(part, flags, dir_fd=folder)
+    except FileNotFoundError:
+        if not make:
+            raise
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(part, dir_fd=folder)
+    return os.open(part, flags, dir_fd=folder)
+
+
+def has_size(path: Path, size: int) -> bool:
+    """Return whether there is a regular file of a size."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size == size
+
+
+def linked(path: Path, link: Path, size: int, digest: str) -> bool:
+    """Give a file a further name, and return whether it is what it should be; else it keeps its one name."""
+    if not has_size(path, size):
+        return False
+    link.unlink(missing_ok=True)  # of an earlier try
+    try:
+        os.link(path, link)
+    except FileNotFoundError:
+        return False
+    except OSError:  # a file system without hard links
+        shutil.copy2(path, link)
+    if has_size(link, size) and digest_of(link) == digest:
+        return True
+    link.unlink()
+    return False
+
+
+def _standing(place: _Place, file: KeptFile, *, replace: bool) -> Standing:
+    found = place.state()
+    if found is None:
+        return Standing.NOTHING
+    regular = stat.S_ISREG(found.st_mode)
+    if regular and found.st_size == file.size and place.digest() == file.sha256:
+        return Standing.IT
+    if regular and replace:
+        return Standing.OLD
+    raise foreign(str(place.path), is_file=regular)
+
+
+def _in_the_way(folder: Path) -> TransferError:
+    return TransferError(
+        f"{folder} is in the way: it is not a folder of its own, so nothing is written through it.",
+        kind="exists",
+        hint="Move it away, then start again.",
+    )

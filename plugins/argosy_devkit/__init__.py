@@ -1,0 +1,21 @@
+"""For tests of programs that use argosy, and of its plugins: a real server behind a login, with faults on demand."""
+
+from argosy_devkit.bodies import body_of, sha256_of
+from argosy_devkit.client import LibraryServer, ServerFactory
+from argosy_devkit.fault import FAULT_KINDS, Fault
+from argosy_devkit.manifest import Expected
+from argosy_devkit.settings import Discipline, ServerSettings
+from argosy_devkit.stats import ServerStats
+
+__all__ = [
+    "FAULT_KINDS",
+    "Discipline",
+    "Expected",
+    "Fault",
+    "LibraryServer",
+    "ServerFactory",
+    "ServerSettings",
+    "ServerStats",
+    "body_of",
+    "sha256_of",
+]

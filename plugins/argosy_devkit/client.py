@@ -1,0 +1,237 @@
+"""The parent's side of a library server."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from argosy.errors import ArgosyError
+from argosy_devkit.manifest import Expected, write_manifest
+from argosy_devkit.settings import ServerSettings
+from argosy_devkit.stats import ServerStats
+
+_HOST = "127.0.0.1"
+_STOP_SECONDS = 5.0
+_CONTROL_SECONDS = 60.0
+
+
+class LibraryServer:
+    """A library behind a login, on this machine, in a process of its own.
+
+    Parameters
+    ----------
+    settings
+        What it is told to do; the usual where left out.
+    **options
+        Single settings by name, over `settings`: see `ServerSettings`.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is not valid.
+
+    Examples
+    --------
+    >>> with LibraryServer(discipline="open") as server:
+    ...     server.url_for("/files/a?size=3") == f"{server.url}/files/a?size=3"
+    True
+    """
+
+    def __init__(self, settings: ServerSettings | None = None, **options: Any) -> None:
+        current = {name: getattr(settings, name) for name in settings.__slots__} if settings else {}
+        self.settings = ServerSettings.of({**current, **options})
+        self._key = secrets.token_hex(16)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """Its URL without a slash at the end: ``http://127.0.0.1:PORT``."""
+        return f"http://{_HOST}:{self._port}"
+
+    @property
+    def login_url(self) -> str:
+        """The URL of the login page."""
+        return self.url_for("/login")
+
+    @property
+    def user(self) -> str:
+        """The user that can log in."""
+        return self.settings.user
+
+    @property
+    def password(self) -> str:
+        """The user's password."""
+        return self.settings.password
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; 0 before the first start."""
+        return self._port
+
+    @property
+    def pid(self) -> int | None:
+        """Its process; None where it does not run."""
+        return None if self._process is None else self._process.pid
+
+    def url_for(self, path: str) -> str:
+        """Return the URL of a path on the server, query included: ``/files/NAME?size=N``."""
+        return f"{self.url}/{path.removeprefix('/')}"
+
+    def start(self) -> Self:
+        """Start the process; return when it listens.
+
+        Raises
+        ------
+        ArgosyError
+            If it does not start; why stands on stderr.
+        """
+        if self._process is not None:
+            return self
+        command = [sys.executable, "-m", "argosy_devkit.server"]
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+        self._process = process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        line = {"settings": self.settings.to_json(), "key": self._key, "host": _HOST, "port": self._port}
+        try:
+            process.stdin.write(json.dumps(line).encode() + b"\n")
+            process.stdin.flush()
+            self._port = json.loads(process.stdout.readline())["port"]
+        except (OSError, ValueError) as error:
+            self.stop()
+            raise ArgosyError(
+                f"The library server did not start (exit status {process.returncode}).",
+                hint="Its own message stands above, on stderr.",
+            ) from error
+        return self
+
+    def stop(self) -> None:
+        """End the process; nothing happens where it does not run."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with process:  # closes stdin, which ends it, and the other pipe
+            try:
+                process.communicate(timeout=_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def kill(self) -> None:
+        """Kill the process at once, as a crash would; the next start uses the same port."""
+        if self._process is not None:
+            self._process.kill()
+        self.stop()
+
+    def restart(self) -> None:
+        """Kill the process and start it again on the same port; all sessions and figures are lost."""
+        self.kill()
+        self.start()
+
+    def stats(self) -> ServerStats:
+        """Return what it counted since its start or the last reset."""
+        return ServerStats(**json.loads(self._control("stats")))
+
+    def reset_stats(self) -> None:
+        """Set all figures to 0."""
+        self._control("reset")
+
+    def expire_sessions(self, login: int | None = None) -> None:
+        """End sessions now: their tokens are refused from here on.
+
+        Parameters
+        ----------
+        login
+            The number of the login that made the session, from 1; None for all sessions.
+        """
+        self._control("expire", b"" if login is None else json.dumps(login).encode())
+
+    def change(self, **options: Any) -> None:
+        """Change settings while it runs; sessions stay, and faults begin to count anew.
+
+        Raises
+        ------
+        ConfigError
+            If a setting is not valid.
+        """
+        ServerSettings.of(options)
+        self.settings = replace(self.settings, **options)
+        self._control("change", json.dumps(self.settings.to_json()).encode())
+
+    def manifest(
+        self,
+        path: Path,
+        *,
+        items: int,
+        resources_per_item: int = 1,
+        size: int | Callable[[int], int] = 10_000,
+        digests: bool = True,
+        prefix: str = "item",
+    ) -> list[Expected]:
+        """Write a JSONL manifest of made-up files on this server.
+
+        Parameters
+        ----------
+        path
+            Where to.
+        items, resources_per_item
+            How many.
+        size
+            Bytes of every resource, or a function of its number (from 0).
+        digests
+            Whether the manifest promises size and SHA-256.
+        prefix
+            What the items' ids begin with.
+
+        Returns
+        -------
+        list
+            The files that a download must leave behind.
+        """
+        return write_manifest(
+            path,
+            self.url_for,
+            items=items,
+            resources_per_item=resources_per_item,
+            size=size,
+            digests=digests,
+            prefix=prefix,
+        )
+
+    def _control(self, action: str, body: bytes = b"") -> bytes:
+        if self._process is None:
+            raise ArgosyError(
+                "The library server does not run.", hint="Start it first: with LibraryServer() as ..."
+            )
+        connection = http.client.HTTPConnection(_HOST, self._port, timeout=_CONTROL_SECONDS)
+        try:
+            connection.request("POST", f"/-/control/{action}", body, {"X-Control-Key": self._key})
+            response = connection.getresponse()
+            data = response.read()
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise ArgosyError(f"The library server did not do {action!r} (status {response.status}).")
+        return data
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+#: Starts a server with these settings; it is stopped when the test ends.
+ServerFactory = Callable[..., LibraryServer]

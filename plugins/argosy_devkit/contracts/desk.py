@@ -1,0 +1,85 @@
+"""A session at a service in memory, and as many programs on it as a test wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from argosy.interfaces.cookie_store import CookieStore
+from argosy.leasing.lease import Lease, changed
+from argosy.leasing.policy import Policy, Watch
+from argosy.models.session import SessionRecord
+from argosy_devkit.contracts.service import URL, Service, TapedStore, is_free
+from argosy_devkit.contracts.store_processes import SESSION
+from argosy_devkit.contracts.waiting import Thread
+
+
+class Desk:
+    """A session at a service, on the store that is tested, with as many keepers as there are programs.
+
+    Parameters
+    ----------
+    store
+        The store.
+    keeper_class
+        What the keepers are.
+    """
+
+    def __init__(self, store: CookieStore, keeper_class: Any) -> None:
+        self.store = TapedStore(store)
+        self.service = Service()
+        self.told: list[str] = []
+        self.on_sleep: Callable[[float], None] = lambda seconds: None
+        self._keeper_class = keeper_class
+
+    def keeper(self, *, can_login: bool = True, **policy: Any) -> Any:
+        """Return another program's keeper."""
+        watch = Watch(
+            waiting=lambda what: self.told.append(f"waiting {what}"),
+            notice=lambda message: self.told.append(f"notice: {message}"),
+            sleep=lambda seconds: self.on_sleep(seconds),
+        )
+        login = self.service.log_in if can_login else None
+        return self._keeper_class(self.store, SESSION, Policy(**policy), login=login, watch=watch)
+
+    def record(self) -> SessionRecord:
+        """Return the session's record."""
+        found = self.store.read(SESSION)
+        assert found is not None, "the session's record is gone"
+        return found
+
+    def token(self) -> str:
+        """Return the token of the record."""
+        (token,) = [cookie.value for cookie in self.record().cookies if cookie.name == "token"]
+        return token
+
+    def is_free(self) -> bool:
+        """Return whether nobody holds the session."""
+        return bool(Thread(lambda: is_free(self.store.store, SESSION)).result())
+
+    def change(self, **changes: Any) -> SessionRecord:
+        """Change the record behind everybody's back; return it."""
+        record = self.record()
+        newer = replace(changed(record), **changes)
+        self.store.store.write(newer, record.generation)
+        return newer
+
+    def send(self, lease: Lease) -> list[str] | None:
+        """Send the request of a lease; return what the answer brings."""
+        return self.service.receive(lease.cookie_header(URL))
+
+    def fetch(self, keeper: Any) -> Any:
+        """Send one request to its end; return its stamp."""
+        lease = keeper.lease(URL)
+        lease.settle(self.send(lease) or [], URL, None)
+        lease.end()
+        return lease.stamp
+
+    def lose_the_answer(self, keeper: Any) -> None:
+        """Send one request whose answer never comes."""
+        lease = keeper.lease(URL)
+        assert self.send(lease) is not None
+        self.service.reason = True
+        lease.doubt()
+        lease.end(complete=False)

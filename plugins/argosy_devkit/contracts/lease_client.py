@@ -1,0 +1,168 @@
+"""A program that fetches from a library server through the lease: here, and in processes of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any
+
+import requests
+
+from argosy.errors import LoginFailed
+from argosy.http.adapter import LeasedAdapter
+from argosy.http.login_session import open_session
+from argosy.http.session import AuthorizedSession
+from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.cookie_store import CookieStore
+from argosy.leasing.login import PluginLogin
+from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.policy import Policy
+from argosy.toolkit.forms import parse_page
+from argosy_devkit.client import LibraryServer
+from argosy_devkit.contracts.store_processes import SESSION, StoreRecipe, obey
+from argosy_devkit.contracts.waiting import Thread
+
+#: Seconds for connect, and for headers.
+_TIMEOUT = (10.0, 60.0)
+
+
+class LibraryLogin(Auth):
+    """Logs in to a library server, and takes a 401 for a refusal."""
+
+    name = "library-login"
+    summary = "The login form of a library server"
+
+    def login(self, session: LoginSession) -> None:
+        """Fill in the form."""
+        url = self.options["url"]
+        (form,) = parse_page(session.http.get(url).text).forms
+        known = {"user": self.options["user"], "password": self.options["password"]}
+        answer = session.http.post(url, data={**dict(form.fields), **known})
+        if answer.url.endswith("/login"):
+            raise LoginFailed("The library server did not accept the login.")
+
+    def is_refusal(self, response: ResponseHead) -> bool:
+        """Return whether the status says so."""
+        return response.status == 401
+
+
+@dataclass(frozen=True)
+class ClientRecipe:
+    """What a process needs to fetch from a library server through the lease.
+
+    Parameters
+    ----------
+    store
+        Opens the store.
+    url
+        The server's URL.
+    login
+        The options of `LibraryLogin`.
+    keeper_class, adapter_class
+        The keeper and the adapter that are tried.
+    policy
+        What the keeper may do.
+    """
+
+    store: StoreRecipe
+    url: str
+    login: Mapping[str, str]
+    keeper_class: type[SessionKeeper] = SessionKeeper
+    adapter_class: type[LeasedAdapter] = LeasedAdapter
+    policy: Policy = field(default_factory=Policy)
+
+    @classmethod
+    def of(cls, store: StoreRecipe, server: LibraryServer, **options: Any) -> ClientRecipe:
+        """Return the recipe for a server."""
+        login = {"url": server.login_url, "user": server.user, "password": server.password}
+        return cls(store, server.url, login, **options)
+
+
+class Client:
+    """One program.
+
+    Parameters
+    ----------
+    recipe
+        How it is made.
+    store
+        A store that is open already; the recipe's where there is none.
+    deadline
+        Seconds for connect, send and headers of one request.
+    """
+
+    def __init__(
+        self, recipe: ClientRecipe, store: CookieStore | None = None, deadline: float = 60.0
+    ) -> None:
+        self.url = recipe.url
+        self._opened = recipe.store.make() if store is None else None
+        self.store = store or self._opened
+        assert self.store is not None
+        auth = LibraryLogin(recipe.login, PluginContext())
+        login = PluginLogin(auth, lambda: open_session(_TIMEOUT))
+        self.keeper = recipe.keeper_class(self.store, SESSION, recipe.policy, login=login)
+        self.session = AuthorizedSession(self.keeper, auth.is_refusal)
+        self.session.mount("http://", recipe.adapter_class(self.keeper, deadline=deadline))
+
+    def close(self) -> None:
+        """Close its connections, and the store where it opened it."""
+        self.session.close()
+        if self._opened is not None:
+            self._opened.close()
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        """Send one request, as any program would; its body is unread."""
+        return self.session.get(f"{self.url}{path}", stream=True, **options)
+
+    def fetch(self, path: str, tries: int = 1) -> int:
+        """Fetch something whole; return the number of bytes. What fails on its way is tried again under a new lease."""
+        while True:
+            tries -= 1
+            try:
+                response = self.get(path)
+                size = len(response.content)
+            except requests.RequestException:
+                if tries == 0:
+                    raise
+            else:
+                assert response.status_code == 200, f"the service answered with status {response.status_code}"
+                return size
+
+    def load(self, name: str, threads: int, each: int) -> None:
+        """Fetch some files in each of some threads at once."""
+
+        def work(thread: int) -> None:
+            for number in range(each):
+                size = self.fetch(f"/files/{name}-{thread}-{number}?size=2000", tries=3)
+                assert size == 2000, f"{size} of 2000 bytes came"
+
+        for running in [Thread(partial(work, thread)) for thread in range(threads)]:
+            running.result()
+
+
+def obey_client(recipe: ClientRecipe, pipe: Connection) -> None:
+    """Do with a client what the orders say until the pipe is closed."""
+    obey(_Hand(recipe), pipe)
+
+
+class _Hand:
+    """The orders."""
+
+    def __init__(self, recipe: ClientRecipe) -> None:
+        self._client = Client(recipe)
+
+    def ready(self) -> None:
+        """Do nothing, so that the answer says that the process is there."""
+
+    def lease(self) -> None:
+        """Take a lease, and send nothing."""
+        self._client.keeper.lease(f"{self._client.url}/files/a")
+
+    def fetch(self, path: str) -> int:
+        return self._client.fetch(path)
+
+    def load(self, name: str, threads: str, each: str) -> None:
+        self._client.load(name, int(threads), int(each))

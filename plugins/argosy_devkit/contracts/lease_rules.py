@@ -1,0 +1,369 @@
+"""The rules of the lease on top of a store, part one: step by step, with a service in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from argosy.errors import LoginFailed, SessionInDoubt, SessionLost, StoreError
+from argosy.interfaces.cookie_store import CookieStore, Scope
+from argosy.leasing.policy import Discipline
+from argosy.models.session import HeaderToken, Holder, Status
+from argosy_devkit.contracts.desk import Desk
+from argosy_devkit.contracts.service import ELSEWHERE, HOST, URL
+from argosy_devkit.contracts.store_suite import LEASE, StoreSuite
+from argosy_devkit.contracts.waiting import Thread, wait_until
+
+
+def _pass(keeper: Any) -> bool:
+    with keeper.first_in_turn():
+        return True
+
+
+class LeaseRules(StoreSuite):
+    """Each test is one rule of the lease, as `argosy.leasing` keeps it on the store that is tested."""
+
+    documented = LEASE
+
+    @pytest.fixture
+    def desk(self, store: CookieStore) -> Any:
+        """Return a session on the store; at its end no replaced token was sent, and nobody logged in needlessly."""
+        desk = Desk(store, self.keeper_class)
+        yield desk
+        assert desk.service.replaced_sent == 0, "a replaced token was sent"
+        assert desk.service.needless_logins == 0, "a login without a reason"
+
+    # -- mark, send, settle, release
+
+    def test_the_mark_is_there_before_anything_is_sent(self, desk: Desk) -> None:
+        """Generation and mark come in one write, with who sends."""
+        keeper = desk.keeper()
+        keeper.ensure()
+        before, desk.store.writes = desk.record(), []
+        lease = keeper.lease(URL)
+        lease.cookie_header(URL)
+        record = desk.record()
+        assert record.status is Status.IN_FLIGHT, "the mark must be there before the first byte goes out"
+        assert record.holder is not None, "a mark must say who sends"
+        assert [write.generation for write in desk.store.writes] == [before.generation + 1], (
+            "generation and mark must come in one write"
+        )
+        assert not desk.is_free(), "the session must be held while its token is on its way"
+
+    def test_nothing_is_sent_where_the_mark_cannot_be_written(self, desk: Desk) -> None:
+        """A store that fails grants no lease, keeps its record, and does not stay held."""
+        keeper = desk.keeper()
+        keeper.ensure()
+        before, desk.store.error = desk.record(), StoreError("no space left")
+        with pytest.raises(StoreError, match="no space left"):
+            keeper.lease(URL)
+        assert desk.record() == before, "a write that failed must change nothing"
+        assert desk.is_free(), "a session must be free after a lease that was not granted"
+
+    def test_settling_is_one_commit(self, desk: Desk) -> None:
+        """The new token and the end of the mark are in one write; the hold lasts until the lease ends."""
+        lease = desk.keeper().lease(URL)
+        answer = desk.send(lease)
+        desk.store.writes = []
+        lease.settle(answer or [], URL, None)
+        assert len(desk.store.writes) == 1, (
+            "token and end of the mark must be one write, before the lease ends"
+        )
+        record = desk.record()
+        assert (record.status, record.holder) == (Status.IDLE, None), "settling must clear the mark"
+        assert desk.service.is_good(desk.token()), "settling must store the new token"
+        assert not desk.is_free(), "the session must be held until the lease ends"
+        lease.end()
+        lease.end()
+        assert desk.is_free(), "a lease that ended must free the session"
+
+    def test_an_answer_without_a_token_clears_the_mark(self, desk: Desk) -> None:
+        """Whatever the answer is, its headers are in: nothing is in doubt."""
+        keeper = desk.keeper()
+        for _ in range(2):
+            lease = keeper.lease(URL)
+            lease.settle([], URL, None)
+            lease.end()
+        assert (desk.record().status, desk.token()) == (Status.IDLE, "1.1")
+
+    def test_the_next_lease_has_the_token_of_the_last(self, desk: Desk) -> None:
+        """Keepers of different programs send one token after the other."""
+        keepers = [desk.keeper() for _ in range(3)]
+        for turn in range(9):
+            desk.fetch(keepers[turn % 3])
+        assert (desk.service.logins, desk.token()) == (1, "1.10")
+
+    def test_a_lease_to_the_end_keeps_mark_and_hold(self, desk: Desk) -> None:
+        """Where a token is good only with the last byte, it is in doubt until then."""
+        desk.service.at_end = True
+        keeper = desk.keeper(discipline=Discipline.EXCLUSIVE_TO_END)
+        lease = keeper.lease(URL)
+        lease.settle(desk.send(lease) or [], URL, None)
+        assert (desk.record().status, desk.is_free()) == (Status.IN_FLIGHT, False)
+        desk.service.finish()
+        lease.end()
+        assert (desk.record().status, desk.is_free()) == (Status.IDLE, True)
+        cut = keeper.lease(URL)
+        cut.settle(desk.send(cut) or [], URL, None)
+        cut.end(complete=False)
+        assert (desk.record().status, desk.is_free()) == (Status.IN_FLIGHT, True), (
+            "a body that was cut is in doubt"
+        )
+
+    def test_cookies_of_another_host_leave_the_token_in_flight(self, desk: Desk) -> None:
+        """A request that carries no token needs no lease, and what it brings costs no mark."""
+        keeper = desk.keeper()
+        lease = keeper.lease(URL)
+        other = keeper.lease(ELSEWHERE)
+        other.settle(["cdn=1; Path=/"], ELSEWHERE, None)
+        other.end()
+        assert desk.record().status is Status.IN_FLIGHT
+        lease.settle(desk.send(lease) or [], URL, None)
+        lease.end()
+        assert desk.service.is_good(desk.token())
+        assert {cookie.name for cookie in desk.record().cookies} == {"token", "cdn"}
+
+    # -- doubt
+
+    def test_what_was_not_sent_leaves_the_token_good(self, desk: Desk) -> None:
+        """A failure to connect clears the mark and costs no login."""
+        keeper = desk.keeper()
+        lease = keeper.lease(URL)
+        lease.unsent()
+        lease.end(complete=False)
+        assert desk.record().status is Status.IDLE, "a request that was not sent leaves no doubt"
+        desk.fetch(desk.keeper())
+        assert desk.service.logins == 1, "a request that was not sent must cost no login"
+
+    def test_a_lost_answer_costs_one_login(self, desk: Desk) -> None:
+        """The mark stays, the session is free, and whoever comes next logs in instead of sending the token."""
+        keeper = desk.keeper()
+        desk.lose_the_answer(keeper)
+        assert (desk.record().status, desk.is_free()) == (Status.IN_FLIGHT, True), (
+            "an answer that never came leaves the mark"
+        )
+        desk.fetch(desk.keeper())
+        desk.fetch(keeper)
+        assert desk.service.logins == 2, "a lost answer costs one login"
+
+    @pytest.mark.parametrize("policy", [{"on_doubt": "ask"}, {"renewable": False}], ids=["ask", "imported"])
+    def test_in_doubt_the_person_is_asked(self, desk: Desk, policy: dict[str, Any]) -> None:
+        """Where nobody may log in, nothing is sent, however often one tries, and the mark stays for the next."""
+        keeper = desk.keeper(**policy)
+        desk.lose_the_answer(keeper)
+        before = desk.record()
+        for program in (keeper, desk.keeper(**policy)):
+            with pytest.raises(SessionInDoubt):
+                program.lease(URL)
+        assert (desk.record(), desk.is_free()) == (before, True), "asking must change nothing"
+        desk.keeper().login()
+        desk.fetch(keeper)
+
+    def test_in_doubt_one_waits_and_then_tries_once(self, desk: Desk) -> None:
+        """The wait counts from the mark, the session is not held meanwhile, and then the token is tried."""
+        keeper = desk.keeper(on_doubt="wait", doubt_wait=1000.0)
+        lease = keeper.lease(URL)
+        lease.doubt()  # not even the request has arrived
+        lease.end(complete=False)
+        waits: list[tuple[float, bool]] = []
+
+        def pass_time(seconds: float) -> None:
+            waits.append((seconds, desk.is_free()))
+            holder = desk.record().holder
+            assert holder is not None, "the mark must stay during the wait"
+            desk.change(holder=replace(holder, since=holder.since - 600))
+
+        desk.on_sleep = pass_time
+        desk.fetch(keeper)
+        assert [free for _, free in waits] == [True, True], "the session must not be held while waiting"
+        assert 900 < waits[0][0] <= 1000, "the whole wait counts from the mark"
+        assert desk.service.logins == 1
+
+    @pytest.mark.parametrize(("synced", "logins"), [(False, 2), (True, 1)], ids=["unsynced", "synced"])
+    def test_a_record_from_before_a_power_loss(self, desk: Desk, synced: bool, logins: int) -> None:
+        """A record that was not on stable storage before another boot is in doubt: a newer one may have been lost."""
+        if desk.store.scope is not Scope.HOST:
+            pytest.skip("such a store does not outlive a power loss, or has no boot")
+        keeper = desk.keeper()
+        keeper.ensure()
+        if synced:
+            keeper.sync()
+            assert desk.record().synced, "what is on stable storage must say so"
+        desk.change(boot="another boot", synced=synced)
+        desk.service.reason = not synced
+        desk.fetch(desk.keeper())
+        assert desk.service.logins == logins
+
+    def test_the_first_change_after_a_sync_is_synced(self, desk: Desk) -> None:
+        """A record that says that it is on stable storage is the newest one there, even after a power loss."""
+        keeper = desk.keeper()
+        keeper.ensure()
+        keeper.sync()
+        before = desk.store.syncs
+        lease = keeper.lease(URL)
+        assert desk.store.syncs > before, "the mark must be on stable storage before anything is sent"
+        lease.settle(desk.send(lease) or [], URL, None)
+        lease.end()
+
+    # -- refusals and logins
+
+    def test_refused_programs_log_in_once(self, desk: Desk) -> None:
+        """Each reads the store again; where somebody logged in since, there is no other login."""
+        keepers = [desk.keeper() for _ in range(3)]
+        stamps = [desk.fetch(keeper) for keeper in keepers]
+        desk.service.end_all()
+        for keeper, stamp in zip(keepers, stamps, strict=True):
+            keeper.refused(stamp)
+            assert desk.service.is_good(desk.token()), (
+                "whoever is refused must not clear somebody else's token"
+            )
+        assert desk.service.logins == 2, "a session that ended must cost one login"
+
+    def test_refused_threads_wait_for_one_login(self, desk: Desk) -> None:
+        """The login has the session to itself, and everybody waits for it."""
+        keeper = desk.keeper(discipline=Discipline.SHARED)
+        desk.fetch(keeper)
+        stamp = keeper.lease(URL).stamp
+        desk.service.end_all()
+        at_once: list[bool] = []
+        desk.service.during_login = lambda: at_once.append(desk.is_free())
+        threads = [Thread(lambda: keeper.refused(stamp)) for _ in range(6)]
+        for thread in threads:
+            thread.result()
+        assert at_once == [False], "one login, with the session held"
+
+    def test_a_refusal_where_somebody_has_a_newer_token_costs_no_login(self, desk: Desk) -> None:
+        """With shared leases a sibling may have replaced the token while the request was on its way."""
+        keeper = desk.keeper(discipline=Discipline.SHARED)
+        late = keeper.lease(URL)
+        desk.fetch(keeper)
+        keeper.refused(late.stamp)
+        assert desk.service.logins == 1, "a newer token must be tried before a login"
+        assert desk.service.is_good(desk.token()), "whoever is refused must not clear somebody else's token"
+
+    def test_a_login_that_fails_keeps_the_record(self, desk: Desk) -> None:
+        """It is not tried again, by however many threads, and the old record stands."""
+        keeper = desk.keeper()
+        stamp = desk.fetch(keeper)
+        before, desk.service.error = desk.record(), LoginFailed("The password is wrong.")
+        for thread in [Thread(lambda: keeper.refused(stamp)) for _ in range(4)]:
+            with pytest.raises(LoginFailed):
+                thread.result()
+        assert desk.service.logins == 2, "a login that failed must not be tried again"
+        assert desk.record() == before, "a login that failed must keep the old record"
+        with pytest.raises(LoginFailed):
+            keeper.lease(URL)
+        assert desk.is_free()
+
+    def test_logins_are_bounded(self, desk: Desk) -> None:
+        """Creating sessions is a quota of its own."""
+        keeper = desk.keeper(max_logins=3)
+        for _ in range(2):
+            stamp = desk.fetch(keeper)
+            desk.service.end_all()
+            keeper.refused(stamp)
+        stamp = desk.fetch(keeper)
+        desk.service.end_all()
+        with pytest.raises(SessionLost):
+            keeper.refused(stamp)
+        assert desk.service.logins == 3, "a run must not log in more often than it may"
+
+    def test_a_session_that_the_service_ended_is_logged_in_once(self, desk: Desk) -> None:
+        """An answer that deletes the token is the end of the session, for everybody."""
+        keeper = desk.keeper()
+        lease = keeper.lease(URL)
+        lease.settle(["token=; Max-Age=0; Path=/"], URL, None)
+        lease.end()
+        assert desk.record().status is Status.DEAD
+        desk.service.reason = True
+        desk.fetch(desk.keeper())
+        desk.fetch(keeper)
+        assert desk.service.logins == 2
+
+    # -- what says who asks
+
+    def test_a_header_beside_the_token_changes_nothing(self, desk: Desk) -> None:
+        """A header field that no answer replaces says nothing about the cookies beside it: they take turns."""
+        keeper = desk.keeper(discipline=Discipline.AUTO)
+        keeper.ensure()
+        header = HeaderToken("X-Requested-With", "XMLHttpRequest", (f"https://{HOST}",))
+        desk.change(headers=(header,))
+        lease = keeper.lease(URL)
+        assert (desk.record().status, desk.is_free()) == (Status.IN_FLIGHT, False), (
+            "a token beside a header field must be sent under a lease of its own"
+        )
+        lease.settle(desk.send(lease) or [], URL, None)
+        lease.end()
+        assert keeper.in_force()[0] is Discipline.EXCLUSIVE
+
+    def test_until_an_answer_was_accepted_requests_go_one_by_one(self, desk: Desk) -> None:
+        """What a service does not accept is sent once, and not by everybody."""
+        keeper = desk.keeper(discipline=Discipline.SHARED)
+        with keeper.first_in_turn():
+            stamp = desk.fetch(keeper)
+            second = Thread(lambda: _pass(keeper))
+            wait_until(
+                lambda: "waiting lease" in desk.told, "the second request to wait for the first answer"
+            )
+            assert second.is_alive(), "a request was sent before the first answer was judged"
+            keeper.accepted(stamp)
+            assert Thread(lambda: _pass(keeper)).result(), "after an accepted answer nobody waits"
+        assert second.result()
+
+    def test_a_session_that_has_expired_is_logged_in_first(self, desk: Desk) -> None:
+        """A session whose cookies have expired is over before anything is sent."""
+        keeper = desk.keeper()
+        desk.fetch(keeper)
+        past = tuple(replace(cookie, expires=1.0) for cookie in desk.record().cookies)
+        desk.change(cookies=past)
+        desk.service.reason = True
+        desk.fetch(keeper)
+        desk.fetch(desk.keeper())
+        assert desk.service.logins == 2, "an expired session must cost one login"
+
+    # -- holders that lapsed, and waiting
+
+    def test_a_holder_that_lapsed_can_do_nothing(self, desk: Desk) -> None:
+        """Somebody else logged in and has a request on its way: their token and their mark stand."""
+        late = desk.keeper().lease(URL)
+        answer = desk.send(late)
+        desk.service.reason = True
+        theirs = Holder("another", 1, 1, "main", 1.0, "")
+        winner = desk.change(logins=2, holder=theirs, cookies=desk.service.log_in())
+        late.settle(answer or [], URL, None)
+        late.unsent()
+        late.end()
+        assert desk.record() == winner, "a holder that lapsed must leave the winner's token and mark alone"
+
+    def test_waiting_for_politeness_holds_nothing(self, desk: Desk) -> None:
+        """The token is bound last; whoever waits before it may be overtaken, and then sends the newer one."""
+        keeper = desk.keeper()
+        keeper.ensure()
+        other, free, delays = desk.keeper(), list[bool](), [5.0, 0.0]
+
+        def overtake(seconds: float) -> None:
+            free.append(desk.is_free())
+            if free[-1]:
+                desk.fetch(other)
+
+        desk.on_sleep = overtake
+        lease = keeper.lease(URL, lambda: delays.pop(0))
+        assert free == [True], "a lease must not be held while waiting"
+        assert desk.send(lease) is not None, "whoever was overtaken must send the newest token"
+        lease.settle([], URL, None)
+
+    def test_a_lease_waits_for_the_one_before(self, desk: Desk) -> None:
+        """It is granted with the token that the one before has brought, and says that it waits."""
+        keeper = desk.keeper()
+        first = keeper.lease(URL)
+        waiting = Thread(lambda: keeper.lease(URL))
+        wait_until(lambda: "waiting lease" in desk.told, "the second lease to wait")
+        first.settle(desk.send(first) or [], URL, None)
+        assert waiting.is_alive(), "a lease must not be granted while another one is held"
+        first.end()
+        second = waiting.result()
+        assert desk.send(second) is not None
+        second.settle([], URL, None)
+        second.end()

@@ -1,0 +1,235 @@
+r"""The contract of sources as a test suite.
+
+Subclass it in your tests, and run pytest::
+
+    from argosy.testing.contracts.source import SourceContract
+
+    class TestMySource(SourceContract):
+        plugin = MySource
+
+        def options(self, tmp_path):
+            (tmp_path / "books.txt").write_text("https://library.example/a.pdf\n")
+            return {"path": "books.txt"}
+
+        def broken_options(self, tmp_path):
+            (tmp_path / "books.txt").write_text("no URL\n")
+            return {"path": "books.txt"}
+
+A source that asks a service overrides the fixture ``given`` and starts one there (`argosy_devkit.LibraryServer`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import requests
+
+from argosy.config.load import load
+from argosy.config.schema import default_options
+from argosy.engine.plan import preview
+from argosy.errors import ConfigError, SourceError
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.source import Source
+from argosy.models.items import DIGESTS, Item
+from argosy.toolkit.names import problem_of
+from argosy.toolkit.urls import check_url
+from argosy_devkit.contracts.plugin_suite import (
+    PluginRules,
+    make_plugin,
+    no_more_files,
+    registry_with,
+    settled_files,
+)
+from argosy_devkit.contracts.promises import documented_at, relying_on
+from argosy_devkit.contracts.waiting import Thread
+
+_ITEMS = "argosy.Source.items (docs/plugins/contracts.md)"
+_EXPAND = "argosy.Source.expand (docs/plugins/contracts.md)"
+
+
+class SourceContract(PluginRules):
+    """Each test is one promise of `argosy.interfaces.Source`.
+
+    .. versionadded:: 0.1
+    """
+
+    plugin: ClassVar[type[Source]]
+    documented = _ITEMS
+
+    def broken_options(self, tmp_path: Path) -> Mapping[str, Any] | None:
+        """Return options that name something that cannot be read; None where there is no such thing."""
+        return None
+
+    def session(self) -> requests.Session:
+        """Return what `expand` sends requests with; in a run it has the session of the auth plugin."""
+        return requests.Session()
+
+    @pytest.fixture
+    def source(self, given: Mapping[str, Any], context: PluginContext) -> Any:
+        """Make the source."""
+        source = make_plugin(self.plugin, given, context)
+        yield source
+        source.close()
+
+    @pytest.fixture
+    def items(self, source: Source) -> list[Item]:
+        """Return its items."""
+        with relying_on("items() yields the items that options() names.", _ITEMS, "items()"):
+            return list(source.items())
+
+    def test_it_yields_items_one_by_one(self, source: Source) -> None:
+        """items() returns an iterator, so that a source of a million items builds no list."""
+        found: object = source.items()
+        assert isinstance(found, Iterator), (
+            f"items() returned a {type(found).__name__}: let it yield the items"
+        )
+        assert list(found), "it has no items: let options() name something that has some"
+
+    def test_each_is_an_item_with_an_id_of_its_own(self, items: list[Item]) -> None:
+        """Each is an argosy.Item, and no two have one id: the ledger knows them by it, in this run and the next."""
+        seen: set[str] = set()
+        for item in items:
+            assert isinstance(item, Item), (
+                f"it yielded a {type(item).__name__}, where an argosy.Item is wanted"
+            )
+            assert isinstance(item.id, str), f"an id must be text: {item.id!r}"
+            assert item.id, "an id must not be empty"
+            assert item.id not in seen, f"two items have the id {item.id!r}"
+            seen.add(item.id)
+
+    @documented_at("argosy.Item (docs/plugins/contracts.md)")
+    def test_items_can_be_kept(self, items: list[Item]) -> None:
+        """An item is written down as JSON and read back, with its metadata, or a second run takes it for another."""
+        for item in items:
+            try:
+                again = Item.from_json(item.to_json())
+            except (TypeError, ValueError) as error:
+                pytest.fail(f"the item {item.id!r} cannot be written as JSON: {error}")
+            assert again.to_json() == item.to_json(), f"the item {item.id!r} comes back as another one"
+            assert dict(again.metadata) == json.loads(json.dumps(dict(item.metadata))), "metadata changed"
+            for key in item.metadata:
+                assert isinstance(key, str), f"a key of the metadata must be text: {key!r}"
+            assert isinstance(item.title, str), f"a title must be text: {item.title!r}"
+            assert all(isinstance(tag, str) for tag in item.tags), f"tags must be texts: {item.tags!r}"
+
+    @documented_at("argosy.Resource (docs/plugins/contracts.md)")
+    def test_resources_can_be_fetched(self, items: list[Item], source: Source) -> None:
+        """Each URL is http or https without a password in it, each digest has a known name, each size is a number."""
+        for item in self._expanded(items, source):
+            for resource in item.resources:
+                wrong = check_url(resource.url)
+                assert wrong is None, f"of the item {item.id!r}, the URL {resource.url!r} {wrong}"
+                unknown = set(resource.digests) - set(DIGESTS)
+                assert not unknown, f"of the item {item.id!r}, a digest has no known name: {sorted(unknown)}"
+                size: object = resource.size
+                assert size is None or (isinstance(size, int) and size >= 0), (
+                    f"a size must be bytes: {size!r}"
+                )
+
+    @documented_at("argosy.Resource (docs/plugins/contracts.md)")
+    def test_names_are_safe(self, items: list[Item], source: Source) -> None:
+        """The names that files ask for are relative, safe on every system, and no two are the same."""
+        owner: dict[str, str] = {}
+        for item in self._expanded(items, source):
+            for name in item.names():
+                wrong = problem_of(name)
+                assert wrong is None, (
+                    f"the item {item.id!r} asks for the name {name!r}, which {wrong} "
+                    "(argosy.toolkit.names.safe_part makes a safe part of any text)"
+                )
+                other = owner.setdefault(name, item.id)
+                assert other == item.id, f"the items {other!r} and {item.id!r} both want the name {name!r}"
+
+    def test_a_second_look_finds_the_same(
+        self, items: list[Item], given: Mapping[str, Any], context: PluginContext
+    ) -> None:
+        """Where nothing has changed it yields the same items again, or each run would do all of them anew."""
+        again = self.plugin(given, context)
+        try:
+            fresh = {item.id: item.fingerprint() for item in again.items()}
+        finally:
+            again.close()
+        assert fresh == {item.id: item.fingerprint() for item in items}, "a second look found other items"
+
+    def test_it_can_be_given_up(self, given: Mapping[str, Any], context: PluginContext) -> None:
+        """A run that is stopped takes no more items, and closes the iterator in another thread: no file stays open."""
+        self._take_one(given, context)  # what it imports, and what that keeps, is not counted
+        files = settled_files()
+        self._take_one(given, context)
+        assert no_more_files(files), "files stay open where the items are not taken to the end"
+
+    def test_it_leaves_the_target_directory_alone(self, items: list[Item], context: PluginContext) -> None:
+        """Items are read before anything is done, also for --dry-run: nothing is written."""
+        assert items
+        assert not list(context.directory.iterdir()), "it wrote something into the target directory"
+
+    @documented_at(_EXPAND)
+    def test_a_worker_can_expand_items(
+        self, items: list[Item], given: Mapping[str, Any], context: PluginContext
+    ) -> None:
+        """expand() returns the same item with resources, also in a worker that has never seen items()."""
+        elsewhere = self.plugin(given, context)
+        try:
+            for before, after in zip(items, self._expanded(items, elsewhere), strict=True):
+                assert isinstance(after, Item), f"expand() returned a {type(after).__name__}"
+                assert after.id == before.id, f"expand() made {after.id!r} of the item {before.id!r}"
+                assert after.resources, f"the item {before.id!r} has nothing to download"
+        finally:
+            elsewhere.close()
+
+    @documented_at("How a plugin may fail (docs/plugins/failing.md)")
+    def test_what_cannot_be_read_is_said(self, tmp_path: Path, context: PluginContext) -> None:
+        """What is not valid raises a SourceError, or a ConfigError, that says where and what to do; nothing else."""
+        broken = self.broken_options(tmp_path)
+        if broken is None:
+            pytest.skip("broken_options() names nothing that cannot be read")
+        with pytest.raises((SourceError, ConfigError)) as caught:
+            self._read({**default_options(self.plugin.options_schema), **broken}, context)
+        error = caught.value
+        assert error.hint or error.problems, (
+            f"the error names no problem and says nothing of what to do: {error}"
+        )
+
+    def test_a_run_can_be_planned(
+        self, items: list[Item], given: Mapping[str, Any], context: PluginContext
+    ) -> None:
+        """A run, and ``argosy download --dry-run``, takes all of its items."""
+        registry = registry_with(self.plugin)
+        use = {"use": self.plugin.name, **given}
+        shown: list[str] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(context.base)
+            settings = load({"source": use, "directory": str(context.directory)}, registry)
+            planned = preview(settings, registry, lambda found: shown.append(found.item.id))
+        assert planned.items == len(items), "a run finds another number of items"
+        assert sorted(shown) == sorted(item.id for item in items), "a run finds other items"
+
+    def _expanded(self, items: list[Item], source: Source) -> list[Item]:
+        with self.session() as session:
+            return [item if item.resources else self._expand(item, source, session) for item in items]
+
+    def _expand(self, item: Item, source: Source, session: requests.Session) -> Item:
+        words = f"expand() of the item {item.id!r}, with what session() returns,"
+        with relying_on("expand() finds the resources of an item by authorized requests.", _EXPAND, words):
+            return source.expand(item, session)
+
+    def _read(self, options: Mapping[str, Any], context: PluginContext) -> None:
+        source = self.plugin(options, context)
+        try:
+            with self.session() as session:
+                for item in source.items():
+                    if not item.resources:
+                        source.expand(item, session)
+        finally:
+            source.close()
+
+    def _take_one(self, given: Mapping[str, Any], context: PluginContext) -> None:
+        source = self.plugin(given, context)
+        iterator: Any = source.items()
+        next(iterator)
+        Thread(iterator.close).result()
+        source.close()

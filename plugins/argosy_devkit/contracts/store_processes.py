@@ -1,0 +1,255 @@
+"""What the contract of cookie stores runs in other processes; a module of its own, as ``spawn`` imports it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, TypeVar
+
+from argosy.errors import StoreError
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.cookie_store import CookieStore, Release
+from argosy.leasing.lease import ExclusiveLease
+from argosy.leasing.manager import SessionKeeper
+from argosy.models.cookie import Cookie
+from argosy.models.session import SessionRecord
+
+#: The session that everything here is about, and a URL its cookies belong to.
+SESSION = "default"
+URL = "https://library.example/books/1"
+
+#: Seconds after which another process that does not answer is taken for stuck.
+PATIENCE = 60.0
+
+_Recipe = TypeVar("_Recipe")
+
+
+@dataclass(frozen=True)
+class StoreRecipe:
+    """What another process needs to open the same store.
+
+    Parameters
+    ----------
+    plugin, options
+        The store and its options.
+    base
+        The folder its relative paths are relative to.
+    """
+
+    plugin: type[CookieStore]
+    options: Mapping[str, Any]
+    base: Path
+
+    def make(self) -> CookieStore:
+        """Open the store."""
+        return self.plugin(self.options, PluginContext(base=self.base, directory=self.base))
+
+
+class OtherProcess:
+    """Another process that does one thing after the other, as it is told.
+
+    Parameters
+    ----------
+    process
+        The process.
+    pipe
+        Carries orders there, and answers back.
+    """
+
+    def __init__(self, process: BaseProcess, pipe: Connection) -> None:
+        self.process = process
+        self._pipe = pipe
+
+    def tell(self, order: str) -> None:
+        """Give an order without waiting for it."""
+        self._pipe.send(order)
+
+    def answer(self) -> Any:
+        """Wait for the answer to the oldest order; raise what it raised."""
+        assert self._pipe.poll(PATIENCE), f"another process did not answer within {PATIENCE:.0f} s"
+        try:
+            answer = self._pipe.recv()
+        except EOFError:
+            self.process.join()
+            raise AssertionError(
+                f"another process ended with exit status {self.process.exitcode} instead of answering"
+            ) from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def ask(self, order: str) -> Any:
+        """Give an order and wait for the answer."""
+        self.tell(order)
+        return self.answer()
+
+    def left(self) -> list[Any]:
+        """Return what a killed process still said before its end."""
+        said = []
+        try:
+            while self._pipe.poll():
+                said.append(self._pipe.recv())
+        except (EOFError, OSError):
+            pass
+        return said
+
+    def kill(self) -> None:
+        """Kill it, as ``kill -9`` does; return when it is gone."""
+        self.process.kill()
+        self.process.join()
+
+
+@contextmanager
+def start_process(obey: Callable[[_Recipe, Connection], None], recipe: _Recipe) -> Iterator[OtherProcess]:
+    """Start a process in which a function obeys orders; it is gone at the end."""
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=obey, args=(recipe, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    other = OtherProcess(process, ours)
+    try:
+        yield other
+    finally:
+        other.kill()
+        ours.close()
+
+
+def other_process(recipe: StoreRecipe) -> Any:
+    """Start a process that does with the store what `_Hand` can do."""
+    return start_process(obey_store, recipe)
+
+
+def obey_store(recipe: StoreRecipe, pipe: Connection) -> None:
+    """Do with a store what the orders say until the pipe is closed."""
+    obey(_Hand(recipe, pipe), pipe)
+
+
+def obey(hand: object, pipe: Connection) -> None:
+    """Call the method each order names, with the words behind it, and send back what it returns or raises."""
+    while True:
+        try:
+            name, *words = pipe.recv().split()
+        except EOFError:
+            return
+        try:
+            answer = getattr(hand, name)(*words)
+        except Exception as error:
+            answer = error
+        pipe.send(answer)
+
+
+class _Hand:
+    """The orders."""
+
+    def __init__(self, recipe: StoreRecipe, pipe: Connection) -> None:
+        self._recipe = recipe
+        self._pipe = pipe
+        self._store = recipe.make()
+        self._release: Release | None = None
+
+    def ready(self) -> None:
+        """Do nothing, so that the answer says that the process is there."""
+
+    def acquire(self, wait: str = "wait") -> bool:
+        self._release = self._store.acquire(SESSION, wait=wait == "wait")
+        return self._release is not None
+
+    def release(self) -> None:
+        assert self._release is not None
+        self._release()
+
+    def mark(self) -> None:
+        release = self._store.acquire(SESSION)
+        assert release is not None
+        ExclusiveLease(self._store, self._store.read(SESSION) or SessionRecord(SESSION), release)
+
+    def count(self, leases: str) -> None:
+        count(self._store, int(leases))
+
+    def write(self) -> int:
+        """Write the next record; return its generation."""
+        return write_next(self._store)
+
+    def read(self) -> SessionRecord | None:
+        return self._store.read(SESSION)
+
+    def scribble(self) -> None:
+        """Write as fast as can be, until the process is killed, and say each generation once it is written."""
+        while True:
+            self._pipe.send(write_next(self._store))
+
+    def open_for_all(self) -> None:
+        """Open the store anew where nothing is private by itself."""
+        os.umask(0)
+        self._store = self._recipe.make()
+
+    def open_without_locks(self) -> None:
+        """Open the store anew on a system where `flock` succeeds for everybody, as on some network file systems."""
+        import fcntl
+
+        fcntl.flock = lambda fd, operation: None  # the fault that is looked for
+        self._store = self._recipe.make()
+
+    def fill_the_disk(self) -> None:
+        """Let no file grow any more."""
+        _let_files_grow(0)
+
+    def make_room(self) -> None:
+        _let_files_grow(None)
+
+    def fork(self) -> bool:
+        """Write in a fork of this process; return whether the store let it."""
+        pid = os.fork()
+        if pid == 0:
+            code = 2
+            try:
+                write_next(self._store)
+                code = 0
+            except StoreError:
+                code = 1
+            finally:
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        assert code in (0, 1), "a store must work in a fork, or refuse with a StoreError"
+        return code == 0
+
+
+def _let_files_grow(most: int | None) -> None:
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard if most is None else most, hard))
+
+
+def next_record(generation: int) -> SessionRecord:
+    """Return a record all of whose parts say its generation, so that a mixture of two is seen."""
+    cookies = tuple(Cookie(f"c{n}", str(generation), "library.example") for n in range(30))
+    return SessionRecord(SESSION, generation, cookies, logins=generation)
+
+
+def write_next(store: CookieStore) -> int:
+    """Write the record after the one that is there; return its generation."""
+    found = store.read(SESSION)
+    generation = found.generation if found is not None else 0
+    assert found is None or found == next_record(generation), "a record must be whole"
+    store.write(next_record(generation + 1), generation)
+    return generation + 1
+
+
+def count(store: CookieStore, leases: int) -> None:
+    """Raise the number in the session's cookie by one under each of so many leases."""
+    keeper = SessionKeeper(store, SESSION)
+    for _ in range(leases):
+        lease = keeper.lease(URL)
+        try:
+            number = int((lease.cookie_header(URL) or "count=0").removeprefix("count="))
+            lease.settle([f"count={number + 1}; Path=/"], URL, None)
+        finally:
+            lease.end()

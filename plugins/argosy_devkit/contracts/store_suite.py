@@ -1,0 +1,100 @@
+"""What every suite for cookie stores is made with: a store of the author's, here and in other processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.cookie_store import CookieStore, Scope
+from argosy.leasing.manager import SessionKeeper
+from argosy_devkit.contracts.plugin_suite import PluginSuite, check_importable, make_plugin
+from argosy_devkit.contracts.promises import BrokenPromise, relying_on
+from argosy_devkit.contracts.store_processes import StoreRecipe
+from argosy_devkit.contracts.waiting import Thread
+
+#: Where the rules of the lease are documented.
+LEASE = "The lease (docs/explanation/the-lease.md)"
+_ACQUIRE = "argosy.CookieStore.acquire (docs/plugins/contracts.md)"
+_HOLD = "acquire() returns a function that ends the hold, or None."
+#: Why the store of a class cannot be held, by its class; None where it can.
+_UNSOUND: dict[type, BrokenPromise | None] = {}
+
+
+class StoreSuite(PluginSuite):
+    """A store is opened anew for each test, in an empty folder."""
+
+    #: The store's class; other processes must be able to import it.
+    plugin: ClassVar[type[CookieStore]]
+    documented: ClassVar[str] = "argosy.CookieStore (docs/plugins/contracts.md)"
+    #: What grants leases on it. The suites are tried out with keepers that have a rule taken out.
+    keeper_class: ClassVar[type[SessionKeeper]] = SessionKeeper
+
+    def options(self, tmp_path: Path) -> Mapping[str, Any]:
+        """Return options that open an empty store, the same for the same folder; they can be pickled."""
+        return {}
+
+    def files(self, tmp_path: Path) -> list[Path]:
+        """Return the files that hold its sessions while it is closed; none where it keeps none in this folder."""
+        return []
+
+    @pytest.fixture
+    def recipe(self, tmp_path: Path, given: Mapping[str, Any]) -> StoreRecipe:
+        """Return what opens the store, here and in other processes."""
+        recipe = StoreRecipe(self.plugin, given, tmp_path)
+        if self.plugin not in _UNSOUND:  # else each test would wait for a hold that nobody can end
+            _UNSOUND[self.plugin] = _unsound(recipe)
+        if (broken := _UNSOUND[self.plugin]) is not None:
+            raise broken.with_traceback(None)
+        return recipe
+
+    @pytest.fixture
+    def store(self, recipe: StoreRecipe) -> Any:
+        """Open the store."""
+        store = recipe.make()
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def again(self, recipe: StoreRecipe, store: CookieStore) -> Any:
+        """Open the same store once more, where more than one process can have it open."""
+        if store.scope < Scope.HOST:
+            yield store
+            return
+        other = recipe.make()
+        yield other
+        other.close()
+
+    def _needs_processes(self) -> None:
+        if self.plugin.scope < Scope.HOST:
+            pytest.skip(f"the scope of {self.plugin.name} is one process")
+        check_importable(self.plugin)
+
+
+def _unsound(recipe: StoreRecipe) -> BrokenPromise | None:
+    """Return what is wrong with a store whose holds cannot be ended, and so could only be waited for."""
+    store = make_plugin(recipe.plugin, recipe.options, PluginContext(recipe.base, recipe.base))
+    try:
+        Thread(lambda: _hold_and_release(store)).result()
+    except BrokenPromise as broken:
+        return broken
+    except AssertionError as stuck:
+        return BrokenPromise(f"acquire(), or the end of a hold, does not return: {stuck}", _HOLD, _ACQUIRE)
+    finally:
+        store.close()
+    return None
+
+
+def _hold_and_release(store: CookieStore) -> None:
+    with relying_on(_HOLD, _ACQUIRE, "a hold, or its end,"):
+        for turn in ("a session that nobody holds", "a session that was released"):
+            release: Any = store.acquire("probe", wait=False)
+            if release is None:
+                raise BrokenPromise(f"{turn} was not granted", _HOLD, _ACQUIRE)
+            if not callable(release):
+                words = f"acquire() returned {type(release).__name__}, which cannot be called to end the hold"
+                raise BrokenPromise(words, _HOLD, _ACQUIRE)
+            release()

@@ -1,0 +1,159 @@
+"""The contract of cookie stores, part three: damage, full disks, kills, forks, and who can read it."""
+
+from __future__ import annotations
+
+import stat
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from argosy.errors import StoreDamaged, StoreError
+from argosy.interfaces.cookie_store import CookieStore
+from argosy.models.cookie import Cookie
+from argosy.models.session import SessionRecord
+from argosy_devkit.contracts.store_processes import (
+    SESSION,
+    StoreRecipe,
+    next_record,
+    other_process,
+    write_next,
+)
+from argosy_devkit.contracts.store_suite import StoreSuite
+
+_TOKEN = "a-token-that-is-easily-found"  # noqa: S105 - a token that was never good
+
+#: What may become of a file, by what it is called.
+DAMAGE: Mapping[str, Callable[[bytes], bytes]] = MappingProxyType(
+    {
+        "empty": lambda data: b"",
+        "cut": lambda data: data[: len(data) // 2],
+        "half of it zeros": lambda data: data[: len(data) // 2].ljust(len(data), b"\0"),
+        "another token": lambda data: data.replace(_TOKEN.encode(), _TOKEN.upper().encode()),
+        "somebody's letter": lambda data: b"Dear Charles,\nthe engine is late again.\n",
+    }
+)
+
+
+class SurvivalRules(StoreSuite):
+    """Nothing that happens to a store makes it start empty, show a session to others, or hand out half a record.
+
+    What it keeps in files is damaged where `files` names them.
+    """
+
+    @pytest.mark.parametrize("what", list(DAMAGE))
+    def test_what_is_damaged_is_refused_and_left_as_it_is(
+        self, recipe: StoreRecipe, tmp_path: Path, what: str
+    ) -> None:
+        """A store that cannot be read is an error with a hint, for readers and for writers; it never starts empty."""
+        store = recipe.make()
+        store.write(SessionRecord(SESSION, 3, (Cookie("token", _TOKEN, "library.example"),), logins=1), 0)
+        store.sync()
+        store.close()
+        files = self.files(tmp_path)
+        if not files:
+            pytest.skip(f"{self.plugin.name} names no file that could be damaged")
+        for file in files:
+            before = file.read_bytes()
+            after = DAMAGE[what](before)
+            if after == before:
+                pytest.skip(f"{file.name} does not show the token, so it cannot be damaged this way")
+            file.write_bytes(after)
+        damaged = {file: file.read_bytes() for file in files}
+        store = recipe.make()
+        calls: list[Callable[[], object]] = [
+            lambda: store.read(SESSION),
+            lambda: store.write(SessionRecord(SESSION, 1), 0),
+            lambda: store.write(SessionRecord(SESSION, 4), 3),
+        ]
+        for call in calls:
+            with pytest.raises(StoreDamaged) as error:
+                call()
+            assert error.value.hint, "an error about damage must say what to do"
+            assert _TOKEN.lower() not in str(error.value).lower(), "an error must not show the token"
+        store.close()
+        assert {file: file.read_bytes() for file in files} == damaged, "a damaged file must be left as it is"
+
+    def test_nobody_else_can_read_it(self, recipe: StoreRecipe, tmp_path: Path) -> None:
+        """Whatever the umask, files that may hold a token are for their owner alone."""
+        self._needs_processes()
+        with other_process(recipe) as other:
+            other.ask("open_for_all")
+            other.ask("write")
+            other.ask("acquire")
+            modes = {
+                path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*") if path.is_file()
+            }
+            assert {name: oct(mode) for name, mode in modes.items() if mode & 0o077} == {}, (
+                "a file of the store can be read by others"
+            )
+
+    def test_a_write_that_fails_leaves_the_old_record(self, store: CookieStore, recipe: StoreRecipe) -> None:
+        """With the disk full, a write is an error, and the record before it stands; with room again, all is well."""
+        self._needs_processes()
+        with other_process(recipe) as other:
+            last = [other.ask("write") for _ in range(3)][-1]
+            other.ask("fill_the_disk")
+            if _refusal(lambda: other.ask("write")) is None:
+                last += 1  # it keeps nothing in files of this machine
+            assert other.ask("read") == next_record(last), "a write that failed must leave the old record"
+            other.ask("make_room")
+            assert other.ask("write") == last + 1, "a store must work again when there is room"
+        assert store.read(SESSION) == next_record(last + 1)
+
+    def test_a_killed_writer_leaves_a_whole_record(self, recipe: StoreRecipe) -> None:
+        """A process that is killed while it writes leaves the old record or the new one, and loses nothing it was told is written."""
+        self._needs_processes()
+        for kill_after, pause in (
+            (1, 0.0),
+            (17, 0.0005),
+            (23, 0.001),
+            (40, 0.002),
+        ):  # whatever it is doing just then
+            with other_process(recipe) as other:
+                other.tell("scribble")
+                last = [other.answer() for _ in range(kill_after)][-1]
+                time.sleep(pause)
+                other.kill()
+                last = max([last, *other.left()])
+            store = recipe.make()
+            try:
+                record = store.read(SESSION)
+                assert record is not None, "the record that a killed process wrote is gone"
+                assert record == next_record(record.generation), "a killed writer left half a record"
+                assert record.generation in (last, last + 1), "a record that was written is gone"
+            finally:
+                store.close()
+
+    def test_locks_that_do_nothing_are_found(self, store: CookieStore, recipe: StoreRecipe) -> None:
+        """Where `flock` lets everybody in, as on some network file systems, a store refuses, or does not need it."""
+        self._needs_processes()
+        store.write(SessionRecord(SESSION, 1), 0)
+        with other_process(recipe) as other:
+            if _refusal(lambda: other.ask("open_without_locks") or other.ask("acquire")) is None:
+                assert store.acquire(SESSION, wait=False) is None, (
+                    "a store whose lock does not lock must refuse to work"
+                )
+
+    def test_a_fork_breaks_nothing(self, store: CookieStore, recipe: StoreRecipe) -> None:
+        """A fork of a process that has the store open may use it, or is refused; its parent goes on."""
+        self._needs_processes()
+        write_next(store)
+        with other_process(recipe) as other:
+            assert other.ask("write") == 2
+            last = 3 if other.ask("fork") else 2
+            assert other.ask("write") == last + 1, "a process must be able to go on after a fork"
+        assert write_next(store) == last + 2
+
+
+def _refusal(call: Callable[[], object]) -> StoreError | None:
+    """Return the error of a store that refuses, which must say what to do; None where it does not refuse."""
+    try:
+        call()
+    except StoreError as error:
+        if not error.hint:
+            raise AssertionError(f"an error of a store must say what to do: {error}") from error
+        return error
+    return None

@@ -1,0 +1,39 @@
+"""The books, and the modules of the standard library that each chapter is made of."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from importlib.resources import files
+
+
+@dataclass(frozen=True, slots=True)
+class ChapterPlan:
+    """A chapter to be: its title, and the modules it is made of, as far as this Python has them."""
+
+    title: str
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BookPlan:
+    """A book to be: its folder, its title, its subjects, its chapters."""
+
+    id: str
+    title: str
+    tags: tuple[str, ...]
+    chapters: tuple[ChapterPlan, ...]
+
+
+def plans() -> tuple[BookPlan, ...]:
+    """Return the plans of all books, as ``subjects.toml`` has them."""
+    value = tomllib.loads(files("argosy_devkit.demo").joinpath("subjects.toml").read_text("utf-8"))
+    return tuple(
+        BookPlan(
+            id=book["id"],
+            title=book["title"],
+            tags=tuple(book["tags"]),
+            chapters=tuple(ChapterPlan(title, tuple(modules)) for title, modules in book["chapters"].items()),
+        )
+        for book in value["book"]
+    )

@@ -1,0 +1,37 @@
+"""The pytest plugin: a fixture that starts library servers, and the promise in the report of a contract's test."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from argosy_devkit.client import LibraryServer, ServerFactory
+from argosy_devkit.contracts.promises import HEADING, promise_of
+
+
+@pytest.fixture
+def library_server() -> Iterator[ServerFactory]:
+    """Start library servers: ``library_server(discipline="strict", ttfb=0.02)``; all are stopped in the end."""
+    with ExitStack() as servers:
+
+        def start(**options: Any) -> LibraryServer:
+            return servers.enter_context(LibraryServer(**options))
+
+        yield start
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say which promise a plugin broke, and where it is documented."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        promise = promise_of(item.cls, item.function, call.excinfo.value if call.excinfo else None)
+        if promise is not None:
+            report.sections.append((HEADING, promise))
+    return report

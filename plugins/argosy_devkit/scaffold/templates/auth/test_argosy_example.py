@@ -1,0 +1,31 @@
+"""The auth plugin keeps to its contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from argosy.plugins.kinds import Kind
+from argosy.plugins.manager import Registry
+from argosy_devkit.contracts.auth import AuthContract
+
+from argosy_example import ExampleAuth
+
+
+class TestExampleAuth(AuthContract):
+    plugin = ExampleAuth
+
+    def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        """Log in at a library server; override the fixture ``service`` for a service of another kind."""
+        (tmp_path / "right.txt").write_text(service.password, "utf-8")
+        return {"url": service.login_url, "user": service.user, "password": {"file": "right.txt"}}
+
+    def wrong_options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        """Use a password that is not right."""
+        (tmp_path / "wrong.txt").write_text("not-the-password", "utf-8")
+        return {**self.options_for(service, tmp_path), "password": {"file": "wrong.txt"}}
+
+
+def test_it_is_installed() -> None:
+    assert Registry.load().find(Kind.AUTH, "example").cls is ExampleAuth

@@ -1,0 +1,17 @@
+"""The observer keeps to its contract."""
+
+from __future__ import annotations
+
+from argosy.plugins.kinds import Kind
+from argosy.plugins.manager import Registry
+from argosy_devkit.contracts.observer import ObserverContract
+
+from argosy_example import ExampleObserver
+
+
+class TestExampleObserver(ObserverContract):
+    plugin = ExampleObserver
+
+
+def test_it_is_installed() -> None:
+    assert Registry.load().find(Kind.OBSERVER, "example").cls is ExampleObserver

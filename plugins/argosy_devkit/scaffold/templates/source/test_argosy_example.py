@@ -1,0 +1,32 @@
+"""The source keeps to its contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from argosy.plugins.kinds import Kind
+from argosy.plugins.manager import Registry
+from argosy_devkit.contracts.source import SourceContract
+
+from argosy_example import ExampleSource
+
+
+class TestExampleSource(SourceContract):
+    plugin = ExampleSource
+
+    def options(self, tmp_path: Path) -> Mapping[str, Any]:
+        """Name a list of two items."""
+        text = "# books\nhttps://library.example/1/a.pdf Of Looms\nhttps://library.example/2/a.pdf\n"
+        (tmp_path / "books.txt").write_text(text, "utf-8")
+        return {"path": "books.txt"}
+
+    def broken_options(self, tmp_path: Path) -> Mapping[str, Any]:
+        """Name a list with a line that is no URL."""
+        (tmp_path / "broken.txt").write_text("a book\n", "utf-8")
+        return {"path": "broken.txt"}
+
+
+def test_it_is_installed() -> None:
+    assert Registry.load().find(Kind.SOURCE, "example").cls is ExampleSource

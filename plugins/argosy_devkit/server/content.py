@@ -1,0 +1,119 @@
+"""What the library holds: made-up files of any size, and real ones from a directory."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from argosy_devkit.bodies import etag_of, slice_of
+from argosy_devkit.server.http import Request, http_date
+
+#: When all made-up files were last changed, before any fault changed them (seconds since the epoch).
+_MADE = 1_700_000_000
+
+
+class Content(Protocol):
+    """Bytes that can be read from any offset, with what HTTP says about them."""
+
+    size: int
+    type: str
+    etag: str
+    last_modified: str
+
+    def read(self, offset: int, length: int) -> bytes | memoryview:
+        """Return some bytes from `offset` on: at least one, at most `length`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
+@dataclass(slots=True)
+class Page:
+    """Bytes in memory."""
+
+    data: bytes
+    type: str = "text/html; charset=utf-8"
+    etag: str = ""
+    last_modified: str = ""
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.size = len(self.data)
+
+    def read(self, offset: int, length: int) -> memoryview:
+        """Return some bytes."""
+        return memoryview(self.data)[offset : offset + length]
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class MadeUp:
+    """A file that is a pure function of its name, its size and how often a fault changed it."""
+
+    type = "application/octet-stream"
+
+    def __init__(self, name: str, size: int, version: int = 0) -> None:
+        self.size = size
+        self.etag = etag_of(name, size, version)
+        self.last_modified = http_date(_MADE + version)
+        self._name, self._version = name, version
+
+    def read(self, offset: int, length: int) -> memoryview:
+        """Return some bytes."""
+        return slice_of(self._name, self.size, offset, length, self._version)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class RealFile:
+    """A file of the directory that is served."""
+
+    def __init__(self, path: Path, version: int = 0) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY)
+        state = os.fstat(self._descriptor)
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        self.type = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
+        self.size = state.st_size
+        self.etag = f'"{state.st_mtime_ns:x}-{state.st_size:x}-{version}"'
+        self.last_modified = http_date(int(state.st_mtime))
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return some bytes."""
+        return os.pread(self._descriptor, min(length, self.size - offset), offset)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+def find(request: Request, root: Path | None, version: int = 0) -> Content | None:
+    """Return the content a request asks for; None where there is none.
+
+    Parameters
+    ----------
+    request
+        ``/files/NAME?size=N``, ``/library/PATH`` or ``/``.
+    root
+        The directory below ``/library/``.
+    version
+        How often a fault has changed it.
+    """
+    if request.path == "/":
+        return Page(b"<!doctype html><title>Library</title><h1>Library</h1><p>You are logged in.</p>\n")
+    if request.path.startswith("/files/"):
+        size = request.query.get("size", "0")
+        return MadeUp(request.path.removeprefix("/files/"), int(size), version) if size.isdecimal() else None
+    if request.path.startswith("/library/") and root is not None and "\0" not in request.path:
+        base = root.resolve()
+        path = (base / request.path.removeprefix("/library/")).resolve()
+        path = path / "index.html" if path.is_dir() else path
+        if path.is_relative_to(base) and path.is_file():
+            return RealFile(path, version)
+    return None

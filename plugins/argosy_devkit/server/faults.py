@@ -1,0 +1,72 @@
+"""Choosing the fault that strikes a request."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+from argosy_devkit.fault import Fault
+from argosy_devkit.server.counters import Counters
+from argosy_devkit.server.http import Request
+
+#: These make sense only where a range was asked for.
+_NEED_RANGE = frozenset({"wrong_range", "ignore_range"})
+
+
+class Faults:
+    """The faults of a server, and how often each has matched and struck.
+
+    Parameters
+    ----------
+    faults
+        In the order in which they are tried; the first that strikes is the one.
+    seed
+        Makes probabilities repeatable.
+    counters
+        Where it is counted what struck.
+    """
+
+    def __init__(self, faults: tuple[Fault, ...], seed: int, counters: Counters) -> None:
+        self._faults = faults
+        self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose, nothing secret
+        self._matched: Counter[tuple[int, str]] = Counter()
+        self._struck: Counter[tuple[int, str]] = Counter()
+        self._counters = counters
+
+    def strike(
+        self, request: Request, *, session: int | None = None, only_named: bool = False
+    ) -> Fault | None:
+        """Return the fault that strikes this request, if any.
+
+        Parameters
+        ----------
+        request
+            The request.
+        session
+            Which login its session is of, if any.
+        only_named
+            Whether only faults that name a path are tried (for the login page).
+        """
+        for index, fault in enumerate(self._faults):
+            if only_named and not fault.path:
+                continue
+            if fault.session not in (None, session):
+                continue
+            if fault.path in request.target and self._strikes(index, fault, request):
+                self._counters.faults[fault.kind] += 1
+                return fault
+        return None
+
+    def _strikes(self, index: int, fault: Fault, request: Request) -> bool:
+        if fault.kind in _NEED_RANGE and "range" not in request.headers:
+            return False
+        key = (index, request.path if fault.each_path else "")
+        self._matched[key] += 1
+        if fault.first is not None and self._matched[key] > fault.first:
+            return False
+        if self._matched[key] % fault.every or (fault.times is not None and self._struck[key] >= fault.times):
+            return False
+        if fault.probability < 1 and self._random.random() >= fault.probability:
+            return False
+        self._struck[key] += 1
+        return True

@@ -1,0 +1,79 @@
+"""Reading a configuration file, and every way in which it may not be one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from argosy.config.load import load_file
+from argosy.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.json", b'{"max_workers": 2, "retry_delay": 1.5}'),
+        ("a.JSON", b'\xef\xbb\xbf{"max_workers": 2, "retry_delay": 1.5}'),
+        ("a.toml", b"max_workers = 2\nretry_delay = 1.5"),
+        ("a.toml", b"\xef\xbb\xbfmax_workers = 2\r\nretry_delay = 1.5\r\n"),
+    ],
+)
+def test_both_formats_with_and_without_a_bom(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert load_file(tmp_path / name) == {"max_workers": 2, "retry_delay": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.yaml", b"", "neither in .json nor in .toml"),
+        ("a.json", b'{"a": 1,\n "b" 2}', r"line 2, column 6"),
+        ("a.toml", b"a = 1\nb 2", r"line 2, column 3"),
+        ("a.json", b'{"a": 1, "b": {"c": 1, "c": 2}}', "'c' stands twice"),
+        ("a.toml", b"a = 1\na = 2", "Cannot overwrite a value"),
+        ("a.json", b'{"a": NaN}', "NaN is not a number"),
+        ("a.json", b'{"a": -Infinity}', "-Infinity is not a number"),
+        ("a.json", b'{"a": 1e999}', "1e999 is not a number"),
+        ("a.toml", b"a = nan", "nan is not a number"),
+        ("a.toml", b"a = -inf", "-inf is not a number"),
+        ("a.json", b"[1]", "does not hold an object"),
+        ("a.json", b"", "not valid JSON"),
+        ("a.json", b'{"a": "\xff"}', r"not UTF-8 text \(byte 7\)"),
+        ("a.json", b"[" * 100_000, "nested too deeply"),
+        ("a.json", b'{"a": ' + b"9" * 10_000 + b"}", "not valid JSON"),
+        ("a.toml", b"a = " + b"9" * 10_000, "not valid TOML"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigError, match=words) as caught:
+        load_file(tmp_path / name)
+    assert name in caught.value.message
+
+
+def test_a_folder_and_a_missing_file(tmp_path: Path) -> None:
+    (tmp_path / "folder.toml").mkdir()
+    with pytest.raises(ConfigError, match="is a folder"):
+        load_file(tmp_path / "folder.toml")
+    with pytest.raises(ConfigError, match="does not exist"):
+        load_file(tmp_path / "missing.toml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_file(tmp_path / "nul\0.toml")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that even root cannot read")
+def test_an_unreadable_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.symlink_to("/proc/self/mem")
+    with pytest.raises(ConfigError, match="cannot be read: Input/output error"):
+        load_file(path)
+
+
+def test_keys_of_very_many_parts_are_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "argosy.toml"
+    path.write_text("a." * 50_000 + "b = 1", "utf-8")
+    with pytest.raises(ConfigError, match="too deeply"):
+        load_file(path)
+    path.write_text('directory = "' + "a." * 30 + 'b"\n' + ".".join("a" * 9) + " = 1", "utf-8")
+    assert len(load_file(path)) == 2

@@ -1,0 +1,265 @@
+"""The line between a run and its workers in other processes, over a real socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import argosy
+from argosy.config.load import load
+from argosy.engine.ipc import Hub, Link
+from argosy.engine.run import Run
+from argosy.engine.stop import Stop
+from argosy.errors import Interrupted, StorageError
+from argosy.events import EventKind
+from argosy.interfaces.strategy import Work
+from argosy.models.items import Job, Outcome
+from argosy.plugins.manager import Registry
+from argosy_plugins.strategies.threads import ThreadsStrategy
+from hazards import TOKEN
+
+
+class Heard:
+    """Collects events."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[EventKind, str | None, Any]] = []
+
+    def __call__(self, kind: EventKind, item: str | None = None, data: Any = None) -> None:
+        self.events.append((kind, item, data))
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def stop() -> Stop:
+    return Stop()
+
+
+@pytest.fixture
+def hub(heard: Heard, stop: Stop) -> Iterator[Hub]:
+    made = Hub(heard, stop, {"secret": lambda text: text.upper()})
+    yield made
+    made.close()
+
+
+def test_nothing_is_opened_until_a_worker_is_sent_away(hub: Hub) -> None:
+    before = threading.active_count()
+    hub.close()
+    assert threading.active_count() == before
+
+
+def test_the_socket_is_for_this_user_alone(hub: Hub) -> None:
+    folder = Path(hub.address).parent
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    hub.close()
+    assert not folder.exists()
+
+
+def test_everything_said_before_the_close_is_heard(hub: Hub, heard: Heard) -> None:
+    links = [Link(hub.address, Stop()) for _ in range(3)]
+    for number, link in enumerate(links):
+        for turn in range(200):
+            link.emit(EventKind.RUN_NOTICE, None, {"message": f"{number} {turn}"})
+        link.count({"requests": 5, "logins": number})
+        link.close()
+    hub.close()
+    for number in range(3):
+        said = [data["message"] for _, _, data in heard.events if data["message"].startswith(f"{number} ")]
+        assert said == [f"{number} {turn}" for turn in range(200)], "in the order in which they were said"
+    assert hub.counts == {"requests": 15, "logins": 3}
+
+
+def test_pieces_are_added_up_and_none_is_lost(hub: Hub, heard: Heard) -> None:
+    link = Link(hub.address, Stop())
+    for _ in range(1000):
+        link.emit(EventKind.RESOURCE_PROGRESS, "a", {"bytes": 7})
+    link.emit(EventKind.ITEM_FINISHED, "a", {"state": "done"})
+    link.close()
+    hub.close()
+    pieces = [data["bytes"] for kind, _, data in heard.events if kind is EventKind.RESOURCE_PROGRESS]
+    assert (sum(pieces), len(pieces) < 1000) == (7000, True)
+    assert heard.events[-1] == (EventKind.ITEM_FINISHED, "a", {"state": "done"})
+
+
+@pytest.mark.parametrize("abort", [False, True])
+def test_the_word_to_stop_goes_out(hub: Hub, stop: Stop, abort: bool) -> None:
+    early = Stop()
+    link = Link(hub.address, early)
+    assert link.ask("secret", "there?") == "THERE?"
+    (stop.abort if abort else stop.drain)()
+    late = Stop()
+    other = Link(hub.address, late)
+    for told in (early, late):
+        with pytest.raises(Interrupted):
+            told.sleep(30)  # ends as soon as the word is there
+        if abort:
+            while not told.aborted:
+                pass
+    assert early.aborted is late.aborted is abort
+    link.close()
+    other.close()
+
+
+def test_a_run_that_is_gone_stops_its_workers(heard: Heard) -> None:
+    hub = Hub(heard, Stop(), {})
+    told = Stop()
+    link = Link(hub.address, told)
+    for line in list(hub._lines) or _wait_for_line(hub):
+        line.shutdown(socket.SHUT_RDWR)  # what the system does when the run's process dies
+    with pytest.raises(Interrupted):
+        told.sleep(30)
+    with pytest.raises(Interrupted):
+        link.ask("secret", "anybody?")
+    link.emit(EventKind.RUN_NOTICE, None, {"message": "to nobody"})
+    link.close()
+    hub.close()
+
+
+def _wait_for_line(hub: Hub) -> list[socket.socket]:
+    while not hub._lines:
+        pass
+    return list(hub._lines)
+
+
+def test_the_folder_of_a_run_that_was_killed_is_removed_by_the_next(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = (
+        "import time; from argosy.engine.ipc import Hub; from argosy.engine.stop import Stop\n"
+        "hub = Hub(print, Stop(), {}); print(hub.address, flush=True); time.sleep(600)"
+    )
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path is 107 characters long at most
+        monkeypatch.setattr("tempfile.tempdir", short)
+        running = [
+            subprocess.Popen(
+                [sys.executable, "-c", program],
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "TMPDIR": short},
+            )
+            for _ in range(2)
+        ]
+        dead, living = (Path((process.stdout or sys.stdin).readline().strip()).parent for process in running)
+        other = Path(short, "argosy-demo")
+        other.mkdir()
+        running[0].kill()
+        running[0].communicate()
+        hub = Hub(heard, Stop(), {})
+        mine = Path(hub.address).parent
+        assert sorted(Path(short).iterdir()) == sorted([living, mine, other])
+        assert dead != living
+        hub.close()
+        running[1].kill()
+        running[1].communicate()
+
+
+def test_work_can_be_sent_on(set_sail: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    voyage = set_sail(items=3, discipline="revoke", strategy="threads")
+    run = ThreadsStrategy.run
+
+    def sending(
+        self: ThreadsStrategy, jobs: Iterable[Job], work: Work, max_workers: int
+    ) -> Iterator[Outcome]:
+        for _ in range(3):
+            work = pickle.loads(pickle.dumps(work))
+        yield from run(self, jobs, work, max_workers)
+
+    monkeypatch.setattr(ThreadsStrategy, "run", sending)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+    try:
+        report = argosy.download(voyage.file)
+        heard = signal.getsignal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (report.counts.done, report.logins, voyage.wrong()) == (3, 1, [])
+    assert heard is not signal.SIG_IGN, "the run's own process hears Ctrl-C"
+
+
+def test_a_place_for_the_socket_that_will_not_do_is_named(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    long = tmp_path / ("x" * 120)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    hub = Hub(heard, Stop(), {})
+    with pytest.raises(StorageError, match="TMPDIR"):
+        hub.address  # noqa: B018 - it opens the socket
+    hub.close()
+
+
+def test_no_secret_is_in_a_pickle(set_sail: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    voyage = set_sail(items=3, discipline="revoke", strategy="threads")
+    monkeypatch.setenv("TEST_PASSWORD", voyage.server.password)
+    voyage.config["auth"]["fields"]["password"] = {"env": "TEST_PASSWORD"}
+    pickles: list[bytes] = []
+    run = ThreadsStrategy.run
+
+    def pickling(
+        self: ThreadsStrategy, jobs: Iterable[Job], work: Work, max_workers: int
+    ) -> Iterator[Outcome]:
+        for outcome in run(self, jobs, work, max_workers):
+            pickles.append(pickle.dumps((work, outcome)))
+            yield outcome
+
+    monkeypatch.setattr(ThreadsStrategy, "run", pickling)
+    assert argosy.download(voyage.file).counts.done == 3
+    tokens = [c["value"] for c in _cookies(voyage.root / "cookies.json")]
+    assert (len(pickles), bool(tokens)) == (3, True)
+    assert voyage.server.user.encode() in pickles[0], "what is no secret is there"
+    for data in pickles:
+        assert not any(secret.encode() in data for secret in (voyage.server.password, *tokens))
+        assert TOKEN.search(data) is None
+
+
+def _cookies(path: Path) -> list[dict[str, Any]]:
+    sessions = json.loads(path.read_text("utf-8"))["sessions"]
+    return [cookie for session in sessions.values() for cookie in session["cookies"]]
+
+
+def test_a_password_is_asked_for_once(set_sail: Any) -> None:
+    strategy = {"use": "multiprocess", "processes": 3}
+    voyage = set_sail(items=12, discipline="revoke", strategy=strategy, max_workers=3)
+    voyage.config["auth"]["fields"]["password"] = {"prompt": "Password of the library"}
+    asked: list[str] = []
+
+    def ask(text: str) -> str:
+        asked.append(f"{text} ({os.getpid()})")
+        return str(voyage.server.password)
+
+    registry = Registry.load()
+    report = Run(load(voyage.file, registry), registry, ask=ask).execute()
+    assert (report.counts.done, asked) == (12, [f"Password of the library ({os.getpid()})"])
+
+
+def test_a_worker_tidies_up_although_the_run_hung_up_before_it_was_gone(stop: Stop) -> None:
+    over = threading.Event()
+    stop.subscribe(over.set)
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path is 107 characters long at most
+        folder = Path(short, "argosy-killed")
+        folder.mkdir()
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(folder / "line"))
+            listener.listen()
+            link = Link(str(folder / "line"), stop)
+            listener.accept()[0].close()
+            assert not over.wait(0.1)
+        assert over.wait(30)
+        link.close()
+        assert not folder.exists()

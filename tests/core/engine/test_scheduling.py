@@ -1,0 +1,110 @@
+"""Choosing the strategy: the plain fallback, and strictness about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import argosy
+from argosy.config.load import load
+from argosy.engine.context import Environment
+from argosy.engine.run import Choice, choose
+from argosy.engine.stop import Stop
+from argosy.errors import ConfigError
+from argosy.events import EventKind
+from argosy.interfaces.cookie_store import Scope
+from argosy.interfaces.strategy import Strategy, Work
+from argosy.models.items import Job, Outcome
+from argosy.plugins.manager import Registry
+from argosy.toolkit.redaction import Redactor
+from argosy_plugins.auth import form_login, none
+from argosy_plugins.cookie_stores import json_file, memory
+from argosy_plugins.outputs import files
+from argosy_plugins.strategies import serial, threads
+
+
+class Wide(Strategy):
+    """Needs a lease that reaches over the processes of the host."""
+
+    name = "wide"
+    summary = "For the test of the fallback"
+    needs = Scope.HOST
+
+    def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
+        return map(work, jobs)
+
+
+class Plugin:
+    """The plugin of the strategy above."""
+
+    @staticmethod
+    @argosy.hookimpl
+    def argosy_strategy() -> type[Strategy]:
+        return Wide
+
+
+LOGIN = {"use": "form-login", "url": "http://127.0.0.1/login"}
+
+
+def chosen(tmp_path: Path, **config: Any) -> Choice:
+    (tmp_path / "p").write_text("secret", "utf-8")
+    modules = (none, form_login, memory, json_file, files, serial, threads, Plugin)
+    registry = Registry.of([(str(number), "tests", "0", m) for number, m in enumerate(modules)])
+    login = LOGIN | {"fields": {"user": "a", "password": {"file": str(tmp_path / "p")}}}
+    settings = load({"auth": login, **config}, registry)
+
+    def emit(kind: EventKind, item: str | None, data: Any) -> None:
+        return None
+
+    environment = Environment(settings, registry, emit, Stop(), Redactor())
+    try:
+        return choose(environment, registry)
+    finally:
+        environment.close()
+
+
+def test_unset_it_follows_the_workers(tmp_path: Path) -> None:
+    assert chosen(tmp_path, max_workers=1, cookie_store="memory").strategy.name == "serial"
+    choice = chosen(tmp_path, max_workers=2, cookie_store="memory")
+    assert (choice.strategy.name, choice.asked, choice.reason) == ("threads", None, None)
+
+
+def test_a_store_that_reaches_too_short_a_way_makes_it_serial(tmp_path: Path) -> None:
+    choice = chosen(tmp_path, strategy="wide", cookie_store="memory")
+    assert (choice.strategy.name, choice.asked) == ("serial", "wide")
+    assert choice.reason is not None
+    for word in ("wide", "memory", "serial", "json-file"):  # asked, why not, what instead, what to change
+        assert word in choice.reason
+    assert "further (json-file)" in choice.reason, "memory does not reach far enough"
+
+
+def test_strict_makes_that_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="reaches one process only"):
+        chosen(tmp_path, strategy="wide", cookie_store="memory", strict=True)
+
+
+def test_a_store_that_reaches_far_enough_will_do(tmp_path: Path) -> None:
+    store = {"use": "json-file", "path": str(tmp_path / "cookies.json")}
+    assert chosen(tmp_path, strategy="wide", cookie_store=store).strategy.name == "wide"
+
+
+def test_where_nobody_is_logged_in_any_store_will_do(tmp_path: Path) -> None:
+    assert chosen(tmp_path, strategy="wide", cookie_store="memory", auth="none").strategy.name == "wide"
+
+
+def test_serial_with_many_workers_says_so(tmp_path: Path) -> None:
+    choice = chosen(tmp_path, strategy="serial", max_workers=8, cookie_store="memory")
+    assert (choice.strategy.name, "no effect" in str(choice.reason)) == ("serial", True)
+
+
+@pytest.mark.parametrize("auth", [{}, {"auth": "none"}])
+def test_workers_on_several_machines_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, auth: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(Wide, "needs", Scope.CLUSTER)
+    with pytest.raises(ConfigError, match="several machines, which argosy does not support yet") as caught:
+        chosen(tmp_path, strategy="wide", cookie_store="memory", **auth)
+    assert "multiprocess" in str(caught.value.hint)

@@ -1,0 +1,339 @@
+"""The adapter against servers that answer oddly, or not at all: what the session's record says afterwards."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import requests
+
+from argosy.errors import Interrupted, SessionInDoubt, StoreError
+from argosy.http.adapter import LeasedAdapter
+from argosy.leasing.lease import Lease
+from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.policy import Discipline, Policy, Watch
+from argosy.models.session import SessionRecord, Status
+from argosy_devkit.contracts.waiting import Thread, wait_until
+
+NEW = "Set-Cookie: token=second; Path=/"
+
+
+def _answer(*headers: str, **options: Any) -> bytes:
+    lines = [f"HTTP/1.1 {options.get('status', '200 OK')}", *headers]
+    body: bytes = options.get("body", b"fine")
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode("latin-1") + body
+
+
+def _pieces(*pieces: bytes, pause: float = 0.0) -> Any:
+    def script(connection: socket.socket, number: int) -> None:
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(pause)
+        connection.shutdown(socket.SHUT_RDWR)
+
+    return script
+
+
+def test_a_token_is_sent_and_its_successor_stored(raw_server: Any, reader: Any) -> None:
+    server, one = raw_server(_answer(NEW)), reader()
+    assert one.get(server.url).content == b"fine"
+    assert (one.tokens(), one.record.status, one.is_free()) == ({"token": "second"}, Status.IDLE, True)
+    one.get(server.url)
+    assert server.cookies() == ["token=first", "token=second"]
+
+
+@pytest.mark.parametrize(
+    "bytes_sent",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nSet-Coo", id="half of the headers"),
+        pytest.param(b"HTTP/1.1 abc\r\n\r\n", id="no status"),
+        pytest.param(b"220 mail.example ESMTP\r\n", id="another protocol"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n" + NEW.encode() + b"\r\n\r\n", id="long"
+        ),
+        pytest.param(b"HTTP/1.1 200 OK\r\n" + b"X: 1\r\n" * 120 + NEW.encode() + b"\r\n\r\n", id="many"),
+        pytest.param(b"HTTP/1.1 103 Early Hints\r\n\r\n", id="hints only"),
+    ],
+)
+def test_an_answer_that_is_none_leaves_the_mark(raw_server: Any, reader: Any, bytes_sent: bytes) -> None:
+    server, one = raw_server(_pieces(bytes_sent)), reader()
+    with pytest.raises(requests.RequestException) as error:
+        one.get(server.url)
+    assert error.value.argosy_sending.bytes_out > 0  # type: ignore[attr-defined]  # the adapter's note
+    assert (one.record.status, one.is_free()) == (Status.IN_FLIGHT, True)
+    with pytest.raises(SessionInDoubt):
+        one.get(server.url)
+    assert len(server.heads) == 1, "a token that may be spent was sent again"
+
+
+def test_a_refused_connection_clears_the_mark(reader: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    one = reader()
+    with pytest.raises(requests.ConnectionError) as error:
+        one.get(url)
+    assert error.value.argosy_sending.bytes_out == 0  # type: ignore[attr-defined]  # the adapter's note
+    assert (one.record.status, one.is_free(), one.tokens()) == (Status.IDLE, True, {"token": "first"})
+
+
+def test_without_headers_the_deadline_cuts_and_the_mark_stays(raw_server: Any, reader: Any) -> None:
+    one = reader(deadline=0.3)
+    server = raw_server(lambda connection, number: connection.recv(1))
+    with pytest.raises(requests.RequestException) as error:
+        one.get(server.url, timeout=(10, 60))
+    assert error.value.argosy_sending.expired  # type: ignore[attr-defined]  # the adapter's note
+    assert (one.record.status, one.is_free()) == (Status.IN_FLIGHT, True)
+
+
+def test_headers_that_drip_do_not_outlive_the_deadline(raw_server: Any, reader: Any) -> None:
+    """Each byte comes in time for a read timeout; the deadline is for all of them."""
+    one = reader(deadline=0.3)
+    server = raw_server(_pieces(*[bytes([byte]) for byte in _answer(NEW)] * 50, pause=0.02))
+    with pytest.raises(requests.RequestException) as error:
+        one.get(server.url, timeout=(10, 60))
+    assert error.value.argosy_sending.expired  # type: ignore[attr-defined]  # the adapter's note
+    assert one.record.status is Status.IN_FLIGHT
+
+
+def test_a_slow_body_is_not_under_the_deadline(raw_server: Any, reader: Any) -> None:
+    one = reader(deadline=0.2)
+    head = _answer(NEW, body=b"12345")[:-5]
+    server = raw_server(_pieces(head, *[b"%d" % n for n in range(5)], pause=0.1))
+    response = one.get(server.url, stream=True)
+    assert (one.record.status, one.is_free()) == (Status.IDLE, True)
+    assert response.content == b"01234"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nSet-Cookie: token=never; Path=/\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n",
+    ],
+)
+def test_interim_answers_are_not_the_answer(raw_server: Any, reader: Any, before: bytes) -> None:
+    server, one = raw_server(before + _answer(NEW)), reader()
+    response = one.get(server.url)
+    assert (response.status_code, response.content, one.tokens()) == (200, b"fine", {"token": "second"})
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "this line is no header",
+        "Bad Name: 1",
+        ": no name",
+        "X-B\xe4d: \x00",
+        " folded, of nothing",
+        "X: a\rb",
+    ],
+)
+def test_a_broken_line_does_not_hide_the_token(raw_server: Any, reader: Any, broken: str) -> None:
+    head = f"HTTP/1.1 200 OK\r\n{broken}\r\n{NEW}\r\nContent-Length: 4\r\nset-cookie :other=1\r\n\r\nfine"
+    server, one = raw_server(head.encode("latin-1")), reader()
+    assert one.get(server.url).content == b"fine"
+    assert (one.tokens(), one.record.status) == ({"token": "second", "other": "1"}, Status.IDLE)
+
+
+def test_a_folded_line_does_not_hide_the_token(raw_server: Any, reader: Any) -> None:
+    server, one = raw_server(_answer("Set-Cookie: token=second;\r\n Path=/")), reader()
+    one.get(server.url)
+    assert one.tokens() == {"token": "second"}
+
+
+def test_a_connection_that_died_while_idle_is_made_anew(raw_server: Any, reader: Any) -> None:
+    server, one = raw_server(_pieces(_answer(NEW))), reader()
+    one.get(server.url)
+    pools = one.adapter.poolmanager.pools
+    kept = pools[next(iter(pools.keys()))].pool.queue[-1]
+    wait_until(lambda: not kept.is_connected, "the server's close to arrive")
+    one.get(server.url)
+    assert server.cookies() == ["token=first", "token=second"]
+    assert one.record.status is Status.IDLE
+
+
+def test_an_old_connection_is_not_used(raw_server: Any, reader: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers: list[int] = []
+
+    def script(connection: socket.socket, number: int) -> None:
+        numbers.append(number)
+        connection.sendall(_answer(NEW))
+
+    server, one = raw_server(script), reader()
+    one.get(server.url)
+    one.get(server.url)
+    monkeypatch.setattr("argosy.http.request.MAX_IDLE", -1.0)
+    one.get(server.url)
+    assert numbers == [0, 1, 0]
+
+
+def test_a_connection_that_is_closed_on_the_request_leaves_the_mark(raw_server: Any, reader: Any) -> None:
+    """The server took the request from a kept connection, and closed: nobody knows what it did with it."""
+
+    def script(connection: socket.socket, number: int) -> None:
+        if number:
+            connection.shutdown(socket.SHUT_RDWR)
+        else:
+            connection.sendall(_answer(NEW))
+
+    server, one = raw_server(script), reader()
+    one.get(server.url)
+    with pytest.raises(requests.ConnectionError):
+        one.get(server.url)
+    assert one.record.status is Status.IN_FLIGHT
+    assert server.cookies() == ["token=first", "token=second"]
+
+
+def test_cookies_never_go_to_another_host(raw_server: Any, reader: Any) -> None:
+    other = raw_server(_answer("Set-Cookie: token=theirs; Path=/"))
+    elsewhere = other.url.replace("127.0.0.1", "localhost")
+    server = raw_server(_answer(NEW, f"Location: {elsewhere}/x", status="302 Found"))
+    one = reader()
+    one.get(server.url, cookies={"mine": "1"}, headers={"Cookie": "mine=2"})
+    assert server.cookies() == ["token=first"], "only the session's cookies are sent"
+    assert other.cookies() == [""]
+    assert [(c.value, c.domain) for c in one.record.cookies] == [
+        ("second", "127.0.0.1"),
+        ("theirs", "localhost"),
+    ]
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_to_end_holds_to_the_last_byte(raw_server: Any, reader: Any, complete: bool) -> None:
+    server, one = raw_server(_answer(NEW, body=b"x" * 100)), reader(lease="exclusive-to-end")
+    response = one.get(server.url, stream=True)
+    pieces = response.iter_content(10)
+    next(pieces)
+    assert (one.record.status, one.is_free()) == (Status.IN_FLIGHT, False)
+    if complete:
+        assert len(b"".join(pieces)) == 90
+    else:
+        response.close()
+    assert one.record.status is (Status.IDLE if complete else Status.IN_FLIGHT)
+    assert one.is_free()
+    assert one.tokens() == {"token": "second"}
+
+
+def test_to_end_a_body_that_breaks_or_is_forgotten_leaves_the_mark(raw_server: Any, reader: Any) -> None:
+    server = raw_server(_pieces(_answer(NEW, body=b"x" * 100)[:-50]))
+    one = reader(lease="exclusive-to-end")
+    with pytest.raises(requests.RequestException):
+        one.get(server.url)
+    assert (one.record.status, one.is_free()) == (Status.IN_FLIGHT, True)
+
+
+def test_to_end_a_body_that_is_dropped_frees_the_session(raw_server: Any, reader: Any) -> None:
+    server, one = raw_server(_answer(NEW, body=b"x" * 100)), reader(lease="exclusive-to-end")
+    response = one.get(server.url, stream=True)
+    del response
+    assert (one.record.status, one.is_free()) == (Status.IN_FLIGHT, True)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_to_end_without_a_body_is_over_at_once(raw_server: Any, reader: Any, method: str) -> None:
+    body = b"" if method == "GET" else b"unsent"
+    script = _answer(NEW, body=body) if method == "GET" else _answer(NEW, body=body)[: -len(body)]
+    server, one = raw_server(script), reader(lease="exclusive-to-end")
+    one.http.request(method, server.url, stream=True).close()
+    assert (one.record.status, one.is_free()) == (Status.IDLE, True)
+
+
+def test_where_the_mark_cannot_be_written_nothing_is_sent(
+    raw_server: Any, reader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, one = raw_server(_answer(NEW)), reader()
+
+    def fail(record: SessionRecord, expected: int) -> None:
+        raise StoreError("no space left")
+
+    monkeypatch.setattr(one.store, "write", fail)
+    with pytest.raises(StoreError):
+        one.get(server.url)
+    assert server.heads == []
+    assert one.is_free()
+
+
+def test_where_the_new_token_cannot_be_stored_the_mark_stays(
+    raw_server: Any, reader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, one = raw_server(_answer(NEW)), reader()
+    write = one.store.write
+
+    def fail(record: SessionRecord, expected: int) -> None:
+        if record.status is Status.IDLE:
+            raise StoreError("no space left")
+        write(record, expected)
+
+    monkeypatch.setattr(one.store, "write", fail)
+    with pytest.raises(StoreError):
+        one.get(server.url)
+    assert (one.record.status, one.is_free()) == (Status.IN_FLIGHT, True)
+
+
+def _wait_for_the_session(one: Any, url: str) -> tuple[Thread, Any]:
+    """Start a request while somebody else has the session; return when it waits, with what frees the session."""
+    waits = threading.Event()
+    watch = replace(one.adapter.keeper._watch, waiting=lambda what: waits.set())
+    one.adapter.keeper._watch = watch
+    release = one.store.acquire("default")
+    request = Thread(lambda: one.get(url))
+    assert waits.wait(20)
+    return request, release
+
+
+def test_the_connection_is_made_before_the_session_is_taken(raw_server: Any, reader: Any) -> None:
+    server, one = raw_server(_answer(NEW)), reader()
+    request, release = _wait_for_the_session(one, server.url)
+    wait_until(lambda: server._open, "the connection")
+    assert one.record.generation == 1, "nothing is marked yet"
+    release()
+    assert request.result().content == b"fine"
+
+
+def test_a_connection_that_was_closed_while_it_waited_for_the_session_costs_nothing(
+    raw_server: Any, reader: Any
+) -> None:
+    server, one = raw_server(_answer(NEW)), reader()
+    one.get(server.url)
+    request, release = _wait_for_the_session(one, server.url)
+    (connection,) = server._open
+    connection.shutdown(socket.SHUT_RDWR)
+    release()
+    assert request.result().content == b"fine"
+    assert (one.record.status, len(server._open)) == (Status.IDLE, 2)
+
+
+@pytest.mark.parametrize("discipline", ["exclusive", "shared"])
+def test_a_stop_in_the_last_moment_sends_nothing_and_leaves_the_token_good(
+    raw_server: Any, reader: Any, monkeypatch: pytest.MonkeyPatch, discipline: str
+) -> None:
+    """The run is told to end after the lease was granted (an exclusive one is marked by then)."""
+    server, one = raw_server(_answer(NEW)), reader()
+    granted: list[Lease] = []
+
+    def check() -> None:
+        if granted:
+            raise Interrupted("stopped")
+
+    keeper = SessionKeeper(
+        one.store, "default", Policy(discipline=Discipline(discipline)), watch=Watch(check=check)
+    )
+    lend = keeper.lease
+
+    def lease(*given: Any) -> Lease:
+        granted.append(lend(*given))
+        return granted[0]
+
+    monkeypatch.setattr(keeper, "lease", lease)
+    one.http.mount("http://", LeasedAdapter(keeper))
+    with pytest.raises(Interrupted):
+        one.get(server.url)
+    assert len(granted) == 1
+    assert (server.heads, one.record.status, one.is_free()) == ([], Status.IDLE, True)
+    assert one.tokens() == {"token": "first"}

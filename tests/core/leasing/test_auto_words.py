@@ -1,0 +1,85 @@
+"""What was learned of a service, in words; and what is made of a record that somebody has edited."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from argosy.leasing.adaptive import QUIET, in_force
+from argosy.leasing.policy import Discipline, Policy
+from argosy.models.session import SessionRecord
+
+URL = "https://library.example/books/1"
+AUTO = Discipline.AUTO
+
+
+def _send(keeper: Any, *headers: str) -> bool:
+    """Send one request, settle it and judge its answer; return whether it had the session to itself."""
+    lease = keeper.lease(URL)
+    lease.settle(list(headers), URL, None)
+    lease.end()
+    keeper.accepted(lease.stamp)
+    exclusive: bool = lease.stamp.exclusive
+    return exclusive
+
+
+SEEN = 1_700_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("asked", "learned", "words"),
+    [
+        (AUTO, {}, "exclusive (nothing was learned yet)"),
+        (AUTO, {"quiet": 7}, f"exclusive (still learning: 7 of {QUIET} answers in a row replaced no token)"),
+        (
+            AUTO,
+            {"lease": "shared", "quiet": 25, "since": SEEN},
+            "shared (learned: 25 answers in a row replaced no token)",
+        ),
+        (
+            AUTO,
+            {"lease": "exclusive", "since": SEEN, "proved": True},
+            "exclusive (learned: the service replaces tokens, seen on 2023-11-1",
+        ),
+        (Discipline.EXCLUSIVE, {"lease": "shared", "quiet": 25}, "exclusive (as configured)"),
+        (
+            Discipline.SHARED,
+            {"lease": "exclusive", "since": SEEN},
+            "shared (as configured, but the service replaces tokens, seen on 2023",
+        ),
+        (AUTO, {"lease": 7, "quiet": "many", "since": None}, "exclusive (nothing was learned yet)"),
+        (AUTO, {"lease": "exclusive", "since": float("inf")}, "exclusive (learned: the service replaces"),
+    ],
+)
+def test_the_lease_in_words(asked: Discipline, learned: dict[str, Any], words: str) -> None:
+    lease, reason = in_force(Policy(asked), SessionRecord("default", learned=learned))
+    assert f"{lease.value} ({reason})".startswith(words)
+
+
+def test_a_keeper_knows_what_is_in_force(desk: Any) -> None:
+    keeper = desk.keeper(discipline=AUTO)
+    assert keeper.in_force() == (Discipline.EXCLUSIVE, "nothing was learned yet")
+    for _ in range(QUIET):
+        _send(keeper)
+    assert keeper.in_force()[0] is Discipline.SHARED
+    jar = desk.keeper(discipline=AUTO, renewable=False)
+    assert jar.in_force() == (Discipline.EXCLUSIVE, "nobody can log in again from here")
+
+
+def test_rubbish_in_the_record_is_nothing_learned(desk: Any) -> None:
+    desk.keeper().ensure()
+    record = desk.record
+    odd = {"lease": ["shared"], "quiet": "x", "proved": 0}
+    desk.store.write(replace(record, learned=odd, generation=record.generation + 1), record.generation)
+    keeper = desk.keeper(discipline=AUTO)
+    assert _send(keeper)
+    assert _send(keeper, "token=2; Path=/")
+    assert desk.record.learned["lease"] == "exclusive"
+
+
+def test_what_was_learned_comes_back_from_a_document() -> None:
+    learned = {"lease": "shared", "quiet": 25, "since": SEEN}
+    record = SessionRecord("default", 1, learned=learned)
+    assert SessionRecord.from_dict(record.to_dict()).learned == learned

@@ -1,0 +1,125 @@
+"""The checks of a plugin's class, and what may go wrong when one is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+import argosy
+from argosy.errors import ConfigError, LoginFailed, PluginError
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.output import Output
+from argosy.interfaces.strategy import Strategy
+from argosy.models.items import Product, StagedItem
+from argosy.plugins.kinds import Kind, contract_of
+from argosy.plugins.manager import Registry
+
+
+class Good(Output):
+    name = "good"
+    summary = "A good one"
+
+    def produce(self, item: StagedItem, scratch: Path) -> Iterable[Product]:
+        return ()
+
+
+class Offer:
+    """A plugin object that offers one class as an output."""
+
+    def __init__(self, cls: object) -> None:
+        self.cls = cls
+
+    @argosy.hookimpl
+    def argosy_output(self) -> object:
+        return self.cls
+
+
+def registry(*classes: object) -> Registry:
+    return Registry.of([(f"e{i}", "some-dist", "1.2", Offer(cls)) for i, cls in enumerate(classes)])
+
+
+def made(**attributes: Any) -> type[Good]:
+    return type("Made", (Good,), attributes)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ({"name": "Good"}, "its name is 'Good'"),
+        ({"name": "good\n"}, "its name is"),
+        ({"name": "-good"}, "its name is"),
+        ({"name": None}, "its name is None"),
+        ({"summary": " "}, "summary"),
+        ({"summary": "two\nlines"}, "summary"),
+        ({"options_schema": True}, "not a mapping"),
+        ({"options_schema": {}}, '"type": "object"'),
+        ({"options_schema": {"type": "object", "properties": {"use": {}}}}, '"use"'),
+        ({"options_schema": {"type": "object", "$id": "x"}}, "$id"),
+        ({"options_schema": {"type": "object", "properties": []}}, '"properties"'),
+    ],
+)
+def test_a_class_that_breaks_the_rules_is_refused(attributes: dict[str, Any], words: str) -> None:
+    with pytest.raises(PluginError) as caught:
+        registry(made(**attributes))
+    assert words in caught.value.message
+    assert "some-dist 1.2" in caught.value.message
+
+
+def test_every_kind_has_a_hook_with_its_contract() -> None:
+    assert {kind.contract.__name__ for kind in Kind} == {
+        "Source",
+        "Auth",
+        "CookieStore",
+        "Strategy",
+        "Output",
+        "Observer",
+    }
+    assert contract_of(argosy.hookspecs.argosy_strategy) is Strategy
+
+
+def test_plugins_are_sorted_by_kind_and_name() -> None:
+    names = [info.name for info in registry(made(name="b"), made(name="a"), made(name="c")).plugins()]
+    assert names == ["a", "b", "c"]
+
+
+def test_find_suggests() -> None:
+    with pytest.raises(ConfigError) as caught:
+        registry(Good).find(Kind.OUTPUT, "godo")
+    assert caught.value.hint == 'did you mean "good"?'
+    assert "Installed: good" in caught.value.message
+    with pytest.raises(ConfigError, match="Installed: none"):
+        registry(Good).find(Kind.AUTH, "good")
+
+
+class Raising(Good):
+    name = "raising"
+    error: ClassVar[BaseException]
+
+    def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(4)])
+def test_what_a_constructor_raises_becomes_a_plugin_error(error: BaseException) -> None:
+    plugins = registry(type("R", (Raising,), {"error": error}))
+    with pytest.raises(PluginError) as caught:
+        plugins.output({"use": "raising"}, PluginContext())
+    assert "The output plugin 'raising' of some-dist 1.2 could not be made" in caught.value.message
+    assert type(error).__name__ in caught.value.message
+    assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", [LoginFailed("no"), KeyboardInterrupt()])
+def test_an_argosy_error_or_an_interrupt_passes_through(error: BaseException) -> None:
+    plugins = registry(type("R", (Raising,), {"error": error}))
+    with pytest.raises(type(error)):
+        plugins.output({"use": "raising"}, PluginContext())
+
+
+def test_a_constructor_that_makes_something_else_is_named() -> None:
+    plugins = registry(made(__new__=lambda cls, *_: 5))
+    with pytest.raises(PluginError, match="made an object of type int"):
+        plugins.output({"use": "good"}, PluginContext())

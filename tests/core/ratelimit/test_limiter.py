@@ -1,0 +1,282 @@
+"""The pacer, by threads and by processes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+
+from argosy.errors import ServiceDown, TransferError
+from argosy.ratelimit.host_key import place_of
+from argosy.ratelimit.limiter import Pacer
+from argosy.ratelimit.retry_after import LONGEST_RETRY_AFTER, retry_after
+from argosy_devkit.contracts.waiting import Thread, wait_until
+
+URL = "https://library.example/a"
+
+#: Starts requests in some threads and writes down when each started.
+_STARTER = """\
+import json, sys, threading, time
+from pathlib import Path
+from argosy.pacing import Pacer
+folder, delay, threads, times = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+pacer = Pacer(delay, folder=folder)
+starts = []
+def work():
+    for _ in range(times):
+        with pacer.turn("https://library.example/a") as turn:
+            while wait := turn.admit():
+                time.sleep(wait)
+            starts.append(turn.started)
+workers = [threading.Thread(target=work) for _ in range(threads)]
+for worker in workers:
+    worker.start()
+for worker in workers:
+    worker.join()
+print(json.dumps([(start, delay) for start in starts]))
+"""
+
+
+@pytest.fixture
+def pacer(tmp_path: Path) -> Callable[..., Pacer]:
+    """Make pacers as programs of one user have them, each with a file of its own open."""
+
+    def make(delay: float = 0.0, **options: object) -> Pacer:
+        return Pacer(delay, folder=tmp_path / "state", **options)  # type: ignore[arg-type]  # a test's options
+
+    return make
+
+
+def start(folder: Path, delay: float, threads: int, times: int) -> subprocess.Popen[str]:
+    arguments = [str(folder), str(delay), str(threads), str(times)]
+    return subprocess.Popen([sys.executable, "-c", _STARTER, *arguments], stdout=subprocess.PIPE, text=True)
+
+
+def begin(pacer: Pacer, url: str = URL, times: int = 1) -> None:
+    """Start requests, each when it may start."""
+    for _ in range(times):
+        with pacer.turn(url) as turn:
+            while wait := turn.admit():
+                time.sleep(wait)
+            turn.answered(200, None)
+
+
+def fail(pacer: Pacer, times: int, *, sent: bool = False) -> None:
+    for _ in range(times):
+        with pacer.turn(URL) as turn:
+            assert turn.admit() == 0
+            turn.failed("Connection refused", sent=sent)
+
+
+@pytest.mark.parametrize("delays", [[0.02, 0.02, 0.02], [0.01, 0.04]])
+def test_starts_are_spaced_over_threads_and_processes(tmp_path: Path, delays: list[float]) -> None:
+    processes = [start(tmp_path / "state", delay, threads=3, times=8) for delay in delays]
+    starts = sorted(
+        tuple(row) for process in processes for row in json.loads(process.communicate(timeout=60)[0])
+    )
+    assert len(starts) == 24 * len(delays)
+    for (first, one), (second, two) in itertools.pairwise(starts):
+        assert second - first >= max(one, two) - 1e-6
+
+
+def test_waiters_of_one_process_start_in_their_order(pacer: Callable[..., Pacer]) -> None:
+    paced = pacer(0.05)
+    begin(paced)
+    turns = [paced.turn(URL) for _ in range(4)]
+    waits = [turn.admit() for turn in turns]
+    assert waits == sorted(waits)
+    for one, two in itertools.pairwise(waits):
+        assert two - one > 0.04, "they are not to wake at once"
+
+
+def test_one_who_gives_up_stands_in_nobodys_way(pacer: Callable[..., Pacer]) -> None:
+    paced = pacer(30.0)
+    begin(paced)
+    turns = [paced.turn(URL) for _ in range(5)]
+    for turn in turns:
+        turn.admit()
+        paced.left(turn)
+    assert paced.turn(URL).admit() <= 30
+
+
+def test_a_process_that_dies_leaves_one_start_at_most(pacer: Callable[..., Pacer], tmp_path: Path) -> None:
+    with start(tmp_path / "state", 100.0, threads=20, times=1) as process:
+        other = pacer(0.0)
+        state = other._read
+        wait_until(lambda: (s := state("library.example")) and s.reserved > s.seen, "somebody to wait")
+        process.kill()
+    assert 0 < other.turn(URL).admit() <= 200
+
+
+def test_patience_that_one_program_learns_holds_for_all(pacer: Callable[..., Pacer]) -> None:
+    one, other = pacer(), pacer()
+    begin(other)
+    with one.turn(URL) as turn:
+        assert turn.admit() == 0
+        turn.answered(429, 100.0)
+    assert 99 < other.turn(URL).admit() <= 100
+    assert other.turn("http://library.example/b").admit() > 99, "http and https are one host"
+    assert other.turn("https://library.example:8443/b").admit() == 0, "another port is another"
+
+
+def test_after_patience_not_all_start_at_once(pacer: Callable[..., Pacer]) -> None:
+    one = pacer()
+    with one.turn(URL) as turn:
+        turn.admit()
+        turn.answered(429, 100.0)
+    waits = [one.turn(URL).admit() for _ in range(8)]
+    assert waits[-1] - waits[0] > 0.5
+
+
+def test_a_folder_that_cannot_be_used_costs_one_notice(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    notices: list[str] = []
+    paced = Pacer(0.02, folder=tmp_path / "file", notice=notices.append)
+    begun = time.monotonic()
+    for _ in range(4):
+        begin(paced)
+    assert time.monotonic() - begun >= 0.06
+    assert len(notices) == 1
+    assert "within this process only" in notices[0]
+
+
+def test_a_host_that_is_down_is_asked_by_one_at_a_time(pacer: Callable[..., Pacer]) -> None:
+    told: list[str] = []
+    one, other = pacer(max_outage=100, notice=told.append), pacer(max_outage=100)
+    begin(one)
+    begin(other)
+    fail(one, 3)
+    turns = [p.turn(URL) for p in (one, other) for _ in range(4)]
+    assert all(turn.admit() > 0 for turn in turns)
+    admitted: list[int] = []
+
+    def ask() -> list[int]:
+        admitted.extend(number for number, turn in enumerate(turns) if turn.admit() == 0)
+        return admitted
+
+    wait_until(ask, "a probe")
+    for _ in range(3):
+        assert [number for number, turn in enumerate(turns) if turn.admit() == 0] == admitted
+    turns[admitted[0]].answered(200, None)
+    assert all(turn.admit() == 0 for turn in turns)
+    one.tell()
+    assert told[0].startswith("library.example is down: Connection refused.")
+
+
+def test_a_probe_that_is_given_up_is_anothers(pacer: Callable[..., Pacer]) -> None:
+    one = pacer(max_outage=100)
+    begin(one)
+    fail(one, 3)
+    turn, other = one.turn(URL), one.turn(URL)
+    wait_until(lambda: turn.admit() == 0, "a probe")
+    assert other.admit() > 0
+    one.left(turn)
+    assert other.admit() == 0
+
+
+def test_a_run_gives_up_in_the_end(pacer: Callable[..., Pacer]) -> None:
+    one = pacer(max_outage=0.05)
+    begin(one)
+    fail(one, 3)
+    turn = one.turn(URL)
+    with pytest.raises(ServiceDown, match="has been down for") as error:
+        wait_until(lambda: not turn.admit(), "the end of the outage")
+    assert (error.value.host, error.value.cause) == ("library.example", "Connection refused")
+
+
+def test_while_others_answer_only_the_items_of_a_host_that_is_down_fail(pacer: Callable[..., Pacer]) -> None:
+    one = pacer(max_outage=0.05)
+    begin(one)
+    fail(one, 3)
+    turn = one.turn(URL)
+    assert turn.admit() > 0
+    begin(one, "https://other.example/")
+    with pytest.raises(TransferError) as error:
+        wait_until(lambda: not turn.admit(), "the end of the outage")
+    assert error.value.kind == "down"
+
+
+def test_a_host_that_was_never_there_is_not_waited_for(pacer: Callable[..., Pacer]) -> None:
+    one = pacer(max_outage=100)
+    fail(one, 5)
+    with pytest.raises(TransferError, match=r"library\.example is down") as error:
+        one.turn(URL).admit()
+    assert error.value.kind == "down"
+
+
+def test_a_process_that_had_no_answer_yet_learns_that_the_host_was_there(
+    pacer: Callable[..., Pacer],
+) -> None:
+    one, new = pacer(max_outage=100), pacer(max_outage=100)
+    begin(one)
+    fail(one, 1)
+    assert not new.was_there("library.example")
+    fail(new, 1)
+    assert new.was_there("library.example")
+    fail(new, 1)
+    assert new.turn(URL).admit() > 0, "it waits as the others do"
+
+
+def test_who_comes_later_finds_the_outage_and_waits(pacer: Callable[..., Pacer]) -> None:
+    one, later, heedless = pacer(max_outage=100), pacer(max_outage=100), pacer()
+    begin(one)
+    fail(one, 3)
+    assert later.turn(URL).admit() > 0
+    assert heedless.turn(URL).admit() == 0
+
+
+def test_many_threads_get_through(pacer: Callable[..., Pacer]) -> None:
+    paced = pacer(0.002)
+    workers = [Thread(lambda: begin(paced, times=5)) for _ in range(16)]
+    for worker in workers:
+        worker.result()
+    assert paced._lines == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("http://Library.Example/a", "library.example"),
+        ("https://library.example.:443?x", "library.example"),
+        ("https://library.example:80/", "library.example:80"),
+        ("http://127.0.0.1:8080#x", "127.0.0.1:8080"),
+        ("http://[::1]:8080/", "::1:8080"),
+        ("http://user:secret@library.example/", "library.example"),
+        ("http://user:secret@library.example:port/", "library.example:port"),
+        ("", ""),
+    ],
+)
+def test_places(url: str, place: str) -> None:
+    assert place_of(url) == place
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "seconds"),
+    [
+        (429, "7", 7),
+        (503, "7", 7),
+        (500, "7", None),
+        (302, "7", None),
+        (429, "99999999999999999999", LONGEST_RETRY_AFTER),
+        (429, "٣", None),
+        (429, "-1", None),
+        (429, "1.5", None),
+        (429, "", None),
+        (429, "Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_RETRY_AFTER),
+        (429, formatdate(100, usegmt=True), 0),
+    ],
+)
+def test_retry_after(status: int, value: str, seconds: float | None) -> None:
+    assert retry_after(status, {"Retry-After": value}) == seconds
+
+
+def test_a_date_is_taken_by_the_servers_own_clock() -> None:
+    headers = {"Retry-After": formatdate(1_000_020, usegmt=True), "Date": formatdate(1_000_000, usegmt=True)}
+    assert retry_after(503, headers) == 20

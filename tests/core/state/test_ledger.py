@@ -1,0 +1,312 @@
+"""The ledger: claims, outcomes, runs that died, files that are not ledgers."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from argosy.errors import LedgerError
+from argosy.models.items import Failure, Item, KeptFile, Outcome, Remembered, Resource, State, Verification
+from argosy.models.response_record import ResponseRecord
+from argosy.state.ledger import Collected, Ledger
+
+ITEM = Item("a", "A", (Resource("http://h/a", "a.bin"),))
+
+
+def opened(directory: Path) -> Ledger:
+    (directory / ".argosy").mkdir(exist_ok=True)
+    return Ledger(directory)
+
+
+def queue(ledger: Ledger, *items: Item) -> None:
+    ledger.requeue([(i.id, i.fingerprint(), i.title, i.to_json()) for i in items])
+
+
+def test_an_item_is_claimed_once(tmp_path: Path) -> None:
+    one, two = opened(tmp_path), opened(tmp_path)
+    queue(one, ITEM)
+    claimed = one.claim("a")
+    assert claimed is not None
+    assert claimed[0] == ITEM
+    assert two.claim("a") is None
+    one.close()
+    assert two.claim("a") is not None, "a run that ends gives back what it did not finish"
+    two.close()
+
+
+def test_outcomes_are_kept(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    queue(ledger, ITEM)
+    ledger.claim("a")
+    file = KeptFile("a.bin", 3, "00", Verification.LENGTH)
+    ledger.record(Outcome("a", State.DONE, (file,), 3))
+    ledger.close()
+    ledger = Ledger(tmp_path, read_only=True)
+    row = ledger.rows(["a"])["a"]
+    assert (row.state, row.files, row.bytes) == ("done", (file,), 3)
+    ledger.close()
+
+
+def test_a_failure_keeps_its_cause_and_the_item(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    queue(ledger, ITEM)
+    ledger.claim("a")
+    ledger.record(Outcome("a", State.FAILED, failure=Failure("status", "404", "http://h/a")))
+    assert ledger.rows(["a"])["a"].failure == Failure("status", "404", "http://h/a")
+    assert ledger.counts() == {"failed": 1}
+    ledger.close()
+
+
+def test_a_run_that_is_not_the_owner_records_nothing(tmp_path: Path) -> None:
+    one, two = opened(tmp_path), opened(tmp_path)
+    queue(one, ITEM)
+    one.claim("a")
+    two.record(Outcome("a", State.DONE))
+    assert one.rows(["a"])["a"].state == "active"
+    one.close()
+    two.close()
+
+
+def test_items_of_a_killed_run_are_taken_over(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    queue(ledger, ITEM)
+    code = (
+        "import os, sys; from pathlib import Path; from argosy.state import Ledger;"
+        "l = Ledger(Path(sys.argv[1])); l.claim('a'); os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert killed.returncode == -9
+    assert ledger.rows(["a"])["a"].state == "active"
+    tidied: list[tuple[str, str]] = []
+    ledger.take_over(lambda id_: tidied.append((id_, ledger.rows([id_])[id_].state)))
+    assert tidied == [("a", "active")], "nobody else can have it by then"
+    assert ledger.rows(["a"])["a"].state == "pending"
+    ledger.close()
+
+
+def test_items_of_a_living_run_are_left_to_it(tmp_path: Path) -> None:
+    one, two = opened(tmp_path), opened(tmp_path)
+    queue(one, ITEM)
+    one.claim("a")
+    two.take_over()
+    assert (two.is_alive(one.run), two.rows(["a"])["a"].state) == (True, "active")
+    one.close()
+    assert not two.is_alive(one.run)
+    two.close()
+
+
+@pytest.mark.torture(41)
+def test_a_damaged_ledger_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / ".argosy").mkdir()
+    path = tmp_path / ".argosy" / "ledger.sqlite"
+    path.write_bytes(b"this is no database, however one looks at it" * 50)
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match="damaged"):
+        Ledger(tmp_path)
+    assert path.read_bytes() == before
+
+
+def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    ledger.db.execute("PRAGMA user_version = 99")
+    ledger.close()
+    with pytest.raises(LedgerError, match="version 99"):
+        Ledger(tmp_path)
+
+
+def test_reading_makes_nothing(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "none", read_only=True)
+    assert ledger.counts() == {}
+    ledger.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+HEAD = ResponseRecord(
+    "http://h/a", 200, "OK", "HTTP/1.1", (("Last-Modified", "Thu, 01 Jan 1970 00:01:40 GMT"),), (), 7.0
+)
+KNOWN = Remembered(ITEM, ((3, "00", Verification.LENGTH, HEAD),))
+FILE = KeptFile("a.bin", 3, "00", Verification.LENGTH, "files")
+
+
+def done(ledger: Ledger) -> None:
+    queue(ledger, ITEM)
+    ledger.claim("a")
+    ledger.record(Outcome("a", State.DONE, (FILE,), 3, outputs=("files",), known=KNOWN.pack()))
+
+
+def test_what_is_remembered_comes_back(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    done(ledger)
+    assert ledger.remembered("a") == KNOWN
+    assert HEAD.modified == 100.0
+    ((item, files),) = ((one.item, one.files) for one in ledger.finished())
+    assert (item, files) == (ITEM, (FILE,))
+    ledger.close()
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.REQUEUED])
+def test_a_done_item_of_which_more_is_made_stays_done(tmp_path: Path, state: State) -> None:
+    ledger = opened(tmp_path)
+    done(ledger)
+    claimed = ledger.claim_done("a")
+    assert claimed is not None
+    assert (claimed[0].outputs, claimed[1]) == (("files",), KNOWN)
+    assert ledger.claim_done("a") is None
+    assert [one.item.id for one in ledger.finished()] == ["a"], "it is done all the while"
+    failure = Failure("plugin", "no") if state is State.FAILED else None
+    ledger.record(Outcome("a", state, failure=failure, fresh=False))
+    row = ledger.rows(["a"])["a"]
+    assert (row.state, row.files, row.failure, row.bytes) == ("done", (FILE,), failure, 3)
+    ledger.close()
+
+
+@pytest.mark.torture(47)
+def test_a_done_item_of_a_run_that_was_killed_is_done(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    done(ledger)
+    code = (
+        "import os, sys; from pathlib import Path; from argosy.state import Ledger;"
+        "l = Ledger(Path(sys.argv[1])); assert l.claim_done('a'); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
+    ledger.take_over()
+    assert ledger.rows(["a"])["a"].state == "done"
+    ledger.close()
+
+
+def test_more_outputs_are_added_and_fresh_ones_take_the_place_of_all(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    done(ledger)
+    archive = KeptFile("a.zip", 9, "11", Verification.DIGEST, "zip")
+    (tmp_path / "a.bin").write_bytes(b"abc")
+    ledger.claim_done("a")
+    ledger.record(Outcome("a", State.DONE, (archive,), outputs=("zip",), fresh=False))
+    row = ledger.rows(["a"])["a"]
+    assert (row.outputs, row.files, row.bytes) == (("files", "zip"), (FILE, archive), 3)
+    queue(ledger, ITEM)
+    claimed = ledger.claim("a")
+    assert claimed is not None
+    assert claimed[2] == KNOWN, "it is the same item"
+    ledger.record(Outcome("a", State.DONE, (archive,), 5, outputs=("zip",), known=KNOWN.pack()))
+    row = ledger.rows(["a"])["a"]
+    assert (row.outputs, row.bytes) == (("zip",), 5)
+    assert row.files == (FILE, archive), "the other file is out of date, but may be replaced later"
+    ledger.close()
+
+
+def test_what_another_output_made_and_somebody_removed_is_forgotten(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    done(ledger)
+    archive = KeptFile("a.zip", 9, "11", Verification.DIGEST, "zip")
+    ledger.claim_done("a")
+    ledger.record(Outcome("a", State.DONE, (archive,), outputs=("zip",), fresh=False))
+    row = ledger.rows(["a"])["a"]
+    assert (row.outputs, row.files) == (("zip",), (archive,))
+    ledger.close()
+
+
+def test_another_item_of_the_same_id_is_not_remembered(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    done(ledger)
+    queue(ledger, Item("a", "Another", ITEM.resources))
+    claimed = ledger.claim("a")
+    assert claimed is not None
+    assert claimed[2] is None
+    ledger.close()
+
+
+def test_what_is_done_has_a_number_that_changes_with_it(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    numbers = [ledger.changes()]
+    done(ledger)
+    numbers.append(ledger.changes())
+    ledger.claim_done("a")
+    ledger.record(Outcome("a", State.FAILED, failure=Failure("plugin", "no"), fresh=False))
+    assert ledger.changes() == numbers[-1]
+    ledger.mark_damaged("a", {"a.bin": "is missing"})
+    numbers.append(ledger.changes())
+    assert len(set(numbers)) == 3
+    ledger.close()
+
+
+def test_files_over_all_items_are_claimed_before_they_are_there(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    collected = Collected(ledger)
+    collected.claim("index", ["index.jsonl"])
+    assert collected.files() == {"index.jsonl": (None, 0, "index")}
+    file = KeptFile("index.jsonl", 1, "00", Verification.DIGEST, "index")
+    collected.record("index", [file], 4)
+    assert collected.files("index") == {"index.jsonl": (file, 4, "index")}
+    assert collected.files("other") == {}
+    ledger.close()
+
+
+V1 = """
+CREATE TABLE items (
+    id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, title TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'active', 'done', 'failed')),
+    item TEXT, owner TEXT, files TEXT NOT NULL DEFAULT '[]', bytes INTEGER NOT NULL DEFAULT 0, failure TEXT,
+    updated REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX items_to_do ON items (state, owner) WHERE state != 'done';
+INSERT INTO items VALUES ('a', 'f', 'A', 'done', NULL, NULL, '[["a.bin", 3, "00", "length only"]]', 3, NULL, 1.0);
+PRAGMA user_version = 1;
+"""
+
+
+def test_the_first_version_is_read_as_it_is_and_brought_up_to_date_by_a_run(tmp_path: Path) -> None:
+    (tmp_path / ".argosy").mkdir()
+    path = tmp_path / ".argosy" / "ledger.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript(V1)
+    before = path.read_bytes()
+    ledger = Ledger(tmp_path, read_only=True)
+    row = ledger.rows(["a"])["a"]
+    assert (row.files, row.outputs, ledger.remembered("a"), Collected(ledger).files()) == (
+        (KeptFile("a.bin", 3, "00", Verification.LENGTH),),
+        (),
+        None,
+        {},
+    )
+    assert [one.item for one in ledger.finished()] == [Item("a", "A")]
+    ledger.close()
+    assert path.read_bytes() == before
+    for _ in range(2):
+        ledger = Ledger(tmp_path)
+        assert ledger.rows(["a"])["a"] == row
+        ledger.close()
+    ledger = Ledger(tmp_path)
+    ledger.adopt("a", KNOWN.pack(), "files")
+    assert (ledger.rows(["a"])["a"].files, ledger.remembered("a")) == ((FILE,), KNOWN)
+    ledger.close()
+
+
+#: Opens new ledgers, each at the very moment in which another process does.
+BEGINNER = """
+import os, sys
+from pathlib import Path
+from argosy.run.ledger import Ledger
+
+me, other = sys.argv[2:]
+for number in range(100):
+    directory = Path(sys.argv[1], str(number))
+    (directory / ".argosy").mkdir(parents=True, exist_ok=True)
+    (directory / me).touch()
+    while not (directory / other).exists():
+        os.sched_yield()
+    Ledger(directory).close()
+"""
+
+
+def test_two_that_begin_at_once_both_get_a_new_ledger(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", BEGINNER, str(tmp_path)]
+    both = [
+        subprocess.Popen([*command, *names], stderr=subprocess.PIPE, text=True)
+        for names in (("a", "b"), ("b", "a"))
+    ]
+    assert [(process.communicate(timeout=100)[1], process.returncode) for process in both] == [("", 0)] * 2

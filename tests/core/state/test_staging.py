@@ -1,0 +1,147 @@
+"""The folders of items under way, and how they serve one item after the other."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from argosy.models.items import Item, Resource
+from argosy.state.staging import Staging, StagingArea, staged_bytes
+
+PART = Resource("https://library.example/a", "a")
+
+
+@pytest.fixture
+def area(tmp_path: Path) -> StagingArea:
+    area = StagingArea(tmp_path)
+    area.path.mkdir(parents=True)
+    return area
+
+
+def _prepared(area: StagingArea, id_: str, title: str = "") -> Staging:
+    staging = Staging(area, Item(id_, title))
+    staging.prepare()
+    return staging
+
+
+def _finish(area: StagingArea, id_: str) -> None:
+    with area.finishing(id_):
+        pass
+
+
+def _left(area: StagingArea) -> list[str]:
+    return sorted(str(path.relative_to(area.path)) for path in area.path.rglob("*") if path.is_file())
+
+
+def test_a_finished_item_leaves_nothing_and_its_folder_serves_the_next(area: StagingArea) -> None:
+    first = _prepared(area, "first")
+    folder = first.folder.stat().st_ino
+    first.whole(0, PART).write_text("whole")
+    first.partial(1, PART).write_text("part")
+    (first.scratch(0) / "deep").mkdir()
+    (first.scratch(1) / "made").write_text("made")
+    _finish(area, "first")
+    assert _left(area) == []
+    assert not first.folder.exists()
+    second = _prepared(area, "second")
+    assert second.folder.stat().st_ino == folder
+    assert list(second.scratch(0).iterdir()) == list(second.scratch(1).iterdir()) == []
+    _finish(area, "second")
+    area.close()
+    assert list(area.path.iterdir()) == []
+
+
+def test_what_an_earlier_try_finished_is_kept_although_there_is_a_spare_folder(area: StagingArea) -> None:
+    _prepared(area, "tried").whole(0, PART).write_text("whole")
+    _prepared(area, "done")
+    _finish(area, "done")
+    again = _prepared(area, "tried")
+    assert again.whole(0, PART).read_text() == "whole"
+    _finish(area, "tried")
+    assert _left(area) == []
+
+
+def test_a_scratch_folder_is_empty_though_an_earlier_try_used_it(area: StagingArea) -> None:
+    staging = _prepared(area, "item")
+    (staging.scratch(0) / "half").write_text("half")
+    assert list(staging.scratch(0).iterdir()) == []
+
+
+def test_an_item_that_changed_starts_over_and_takes_the_old_one_with_it(area: StagingArea) -> None:
+    _prepared(area, "item", "old").whole(0, PART).write_text("old")
+    changed = _prepared(area, "item", "new")
+    assert not changed.whole(0, PART).exists()
+    _finish(area, "item")
+    assert _left(area) == []
+
+
+def test_spare_folders_of_a_run_that_died_are_found_and_no_others(area: StagingArea) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = area.path / f"spare-{dead.pid}-0"
+    (left / "inner" / "output-0").mkdir(parents=True)
+    _prepared(area, "done")
+    _finish(area, "done")
+    assert area.dead() == [left]
+
+
+def test_what_is_set_aside_comes_back_if_the_ledger_does_not_get_to_know_it(area: StagingArea) -> None:
+    staging = _prepared(area, "item")
+    staging.whole(0, PART).write_text("whole")
+    with pytest.raises(OSError, match="full"), area.finishing("item"):
+        raise OSError("full")
+    assert staging.whole(0, PART).read_text() == "whole"
+    code = (
+        "import os, pathlib, sys; from argosy.state.staging import StagingArea\n"
+        "with StagingArea(pathlib.Path(sys.argv[1])).finishing('item'): os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(area.path.parents[1])], check=False)
+    assert (killed.returncode, staging.folder.exists(), len(area.dead())) == (-9, False, 1)
+    area.tidy("item")
+    assert (staging.whole(0, PART).read_text(), area.dead()) == ("whole", [])
+
+
+def test_a_spare_folder_that_is_gone_is_made_anew(area: StagingArea) -> None:
+    _prepared(area, "done")
+    _finish(area, "done")
+    for path in area.path.glob("spare-*"):
+        shutil.rmtree(path)
+    assert _prepared(area, "next").folder.is_dir()
+
+
+def test_what_is_staged_is_told_from_another_resource(area: StagingArea, tmp_path: Path) -> None:
+    """A source may expand an item to other resources the next time; a promised digest outlives another URL."""
+    staging = _prepared(area, "item")
+    elsewhere = Resource("https://library.example/b", "a")
+    proven = [Resource(f"https://library.example/{n}", "a", digests={"md5": "0" * 32}) for n in "ab"]
+    names = [staging.whole(0, resource) for resource in (PART, elsewhere, *proven)]
+    assert (len(set(names)), names[2]) == (3, names[3])
+    names[0].write_text("whole")
+    staging.partial(1, PART).write_text("part")
+    assert staged_bytes(tmp_path) == 9
+
+
+def test_any_number_of_runs_may_start_at_once(area: StagingArea) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(StagingArea(area.path.parents[1]).prepare) for _ in range(2000)]:
+            done.result()
+    assert list(area.path.iterdir()) == []
+
+
+def test_of_an_item_that_a_dead_run_left_only_what_it_fetched_stays(area: StagingArea) -> None:
+    staging = _prepared(area, "left")
+    staging.whole(0, PART).write_text("whole")
+    staging.partial(1, PART).write_text("part")
+    staging.kept(2).write_text("stands under its final name, too")
+    (staging.scratch(0) / "half.zip").write_text("half")
+    _prepared(area, "another").kept(0).write_text("of a run that lives")
+    area.tidy("left")
+    area.tidy("never begun")
+    fetched = {staging.whole(0, PART), staging.partial(1, PART)}
+    assert set(staging.folder.iterdir()) == fetched
+    assert len(_left(area)) == len(fetched) + 1, "what another run has stays as well"

@@ -1,0 +1,310 @@
+"""Locks across threads and processes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from argosy.errors import StoreError
+from argosy.toolkit.locks import FairLock, FileLock, HostLock, lock_excludes, once
+from argosy_devkit.contracts.waiting import Thread, wait_until, wait_until_still
+
+#: Holds a lock until its stdin ends.
+_HOLDER = """\
+import sys
+from pathlib import Path
+from argosy.locks import FileLock
+lock = FileLock(Path(sys.argv[1]))
+lock.acquire()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "a.lock"
+
+
+def _start_holder(path: Path) -> subprocess.Popen[str]:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    return holder
+
+
+class Interrupt(Exception):
+    pass
+
+
+def test_a_fair_lock_serves_in_order() -> None:
+    lock, order = FairLock(), list[int]()
+    lock.acquire()
+
+    def work(number: int) -> None:
+        lock.acquire()
+        order.append(number)
+        lock.release()
+
+    threads = []
+    for number in range(6):
+        threads.append(Thread(lambda n=number: work(n)))  # type: ignore[misc]  # a default binds the number
+        wait_until(lambda: len(lock._waiting) == len(threads), "a thread to queue")
+    lock.release()
+    for thread in threads:
+        thread.result()
+    assert order == list(range(6))
+
+
+def test_a_fair_lock_is_not_handed_to_one_that_came_later() -> None:
+    lock = FairLock()
+    lock.acquire()
+    waiter = Thread(lock.acquire)
+    wait_until(lambda: lock._waiting, "a thread to queue")
+    lock.release()
+    assert lock.acquire(wait=False) is False, "the lock was to be handed to the waiter, not freed"
+    assert waiter.result() is True
+
+
+def _interrupted(wait: Callable[[], object], ready: Callable[[], object]) -> None:
+    """Interrupt what this thread waits for, by a real signal."""
+
+    def interrupt(*_: object) -> None:
+        raise Interrupt
+
+    def fire() -> None:
+        wait_until(ready, "the main thread to wait")
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        thread = Thread(fire)
+        with pytest.raises(Interrupt):
+            wait()
+        thread.result()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_waiter_that_is_interrupted_is_not_handed_the_lock() -> None:
+    lock = FairLock()
+    lock.acquire()
+    _interrupted(lock.acquire, lambda: lock._waiting)
+    lock.release()
+    assert lock.acquire(wait=False), "the lock was handed to a thread that had given up"
+
+
+def test_a_file_lock_that_is_interrupted_frees_the_threads(path: Path) -> None:
+    holder = _start_holder(path)
+    lock = HostLock(path)
+    _interrupted(lock.acquire, lambda: not _is_free(lock))
+    with holder:
+        holder.kill()
+    release = lock.acquire()
+    assert release is not None
+    release()
+
+
+def _is_free(lock: HostLock) -> bool:
+    free = lock._threads.acquire(wait=False)
+    if free:
+        lock._threads.release()
+    return free
+
+
+def test_once_calls_once() -> None:
+    calls: list[int] = []
+    call = once(lambda: calls.append(1))
+    for thread in [Thread(call) for _ in range(8)]:
+        thread.result()
+    assert calls == [1]
+
+
+def test_a_file_lock_excludes_another_process_and_dies_with_it(path: Path) -> None:
+    lock = FileLock(path)
+    with _start_holder(path) as holder:
+        assert lock.acquire(wait=False) is False
+        waiting = Thread(lock.acquire)
+        holder.kill()
+    assert waiting.result() is True
+    lock.release()
+    lock.release()  # nothing happens
+
+
+def test_a_lock_file_is_private_whatever_the_umask(path: Path) -> None:
+    umask = os.umask(0)
+    try:
+        FileLock(path).acquire()
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_lock_on_a_removed_file_does_not_count(path: Path) -> None:
+    with _start_holder(path) as holder:
+        lock = FileLock(path)
+        waiting = Thread(lock.acquire)
+        wait_until_still(waiting)
+        path.unlink()
+        other = FileLock(path)
+        assert other.acquire(wait=False), "the file was made anew"
+        holder.kill()
+    other.release()
+    assert waiting.result() is True
+    assert FileLock(path).acquire(wait=False) is False, "the waiter must hold the file that is there"
+    lock.release()
+
+
+@pytest.mark.parametrize("what", ["symlink", "directory", "no folder"])
+def test_a_lock_file_that_cannot_be_used_is_named(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "a.lock"
+    if what == "symlink":
+        (tmp_path / "other").touch()
+        path.symlink_to(tmp_path / "other")
+    elif what == "directory":
+        path.mkdir()
+    else:
+        path = tmp_path / "missing" / "a.lock"
+    with pytest.raises(StoreError, match=r"lock file .*a\.lock cannot be used") as error:
+        FileLock(path).acquire()
+    assert "local disk" in (error.value.hint or "")
+
+
+def test_locks_work_here(path: Path) -> None:
+    assert lock_excludes(path)
+    assert FileLock(path).acquire(wait=False), "the test of the lock must free it"
+
+
+@pytest.mark.torture(42)
+def test_a_lock_that_lets_others_in_is_found(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # what a network file system without locks does: flock succeeds for everybody
+    monkeypatch.setattr("argosy.toolkit.locks.fcntl.flock", lambda fd, operation: None)
+    assert not lock_excludes(path)
+
+
+def test_a_host_lock_queues_threads_and_meets_the_file_once(path: Path) -> None:
+    lock, other = HostLock(path), HostLock(path)
+    release = lock.acquire()
+    assert release is not None
+    assert lock.acquire(wait=False) is None
+    assert other.acquire(wait=False) is None
+    waiting = Thread(lock.acquire)
+    wait_until(lambda: lock._threads._waiting, "a thread to queue")
+    Thread(release).result()
+    release()
+    second = waiting.result()
+    assert lock.acquire(wait=False) is None
+    second()
+    free = other.acquire(wait=False)
+    assert free is not None
+    free()
+
+
+def test_whoever_freed_the_lock_gives_way_to_those_who_wait(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("argosy.toolkit.locks._JUST_NOW", float("inf"))  # however slow this machine is
+    lock, other = HostLock(path), HostLock(path)
+    for _ in range(20):
+        release = lock.acquire()
+        assert release is not None
+        waiting = Thread(other.acquire)
+        wait_until(lock._waiting.anybody, "the other one to wait")  # type: ignore[union-attr]  # it gives way
+        release()
+        assert lock.acquire(wait=False) is None, "it came before one who waited longer"
+        second = waiting.result()
+        assert second is not None
+        second()
+
+
+#: Waits for a lock.
+_WAITER = """\
+import sys
+from pathlib import Path
+from argosy.locks import HostLock
+lock = HostLock(Path(sys.argv[1]))
+print("ready", flush=True)
+lock.acquire()
+"""
+
+
+def test_a_waiter_that_is_stopped_holds_nobody_up(path: Path) -> None:
+    lock = HostLock(path)
+    release = lock.acquire()
+    assert release is not None
+    with subprocess.Popen([sys.executable, "-c", _WAITER, str(path)], stdout=subprocess.PIPE) as waiter:
+        assert waiter.stdout is not None
+        assert waiter.stdout.readline() == b"ready\n"
+        wait_until(lock._waiting.anybody, "the other one to wait")  # type: ignore[union-attr]  # it gives way
+        waiter.send_signal(signal.SIGSTOP)
+        os.waitpid(waiter.pid, os.WUNTRACED)
+        for _ in range(3):
+            release()
+            release = lock.acquire()
+            assert release is not None
+        waiter.kill()
+
+
+def test_a_lock_is_as_good_without_the_file_of_those_who_wait(path: Path) -> None:
+    path.with_name("a.lock.waiting").mkdir()
+    lock, other = HostLock(path), HostLock(path)
+    release = lock.acquire()
+    assert release is not None
+    assert other.acquire(wait=False) is None
+    waiting = Thread(other.acquire)
+    wait_until_still(waiting)
+    release()
+    second = waiting.result()
+    assert second is not None
+    second()
+
+
+def test_a_lock_that_is_not_taken_after_all_keeps_nobody_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = FileLock(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(lock, "_is_current", lambda fd: (path / "nowhere").stat())
+        with pytest.raises(StoreError):
+            lock.acquire()
+    other = FileLock(path)
+    assert other.acquire(wait=False), "the descriptor was left open, and the lock with it"
+    other.release()
+
+
+def test_a_lock_whose_release_fails_is_free(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = FileLock(path)
+    lock.acquire()
+
+    def refuse(fd: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fcntl.flock", refuse)
+        lock.release()
+    assert FileLock(path).acquire(wait=False)
+
+
+def test_a_lock_is_not_shared_with_a_fork(path: Path) -> None:
+    lock = FileLock(path)
+    lock.acquire()
+    lock.release()  # its file stays open
+    lock.acquire()
+    child = os.fork()
+    if child == 0:  # pragma: no cover - another process
+        lock.release()  # what it inherited is not its own to free
+        os._exit(7 if not lock.acquire(wait=False) else 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7, "the fork was let in"
+    assert not FileLock(path).acquire(wait=False), "the fork has freed the lock"
+    lock.release()

@@ -1,0 +1,62 @@
+"""The document of a store that keeps its sessions in a file: what is damaged is named, and never taken for empty."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+
+from argosy.errors import StoreDamaged
+from argosy.models.cookie import Cookie
+from argosy.models.session import SessionRecord
+from argosy.toolkit import session_document as document
+
+RECORDS = {"default": SessionRecord("default", 3, (Cookie("token", "s3cret", "library.example"),), logins=1)}
+GOOD = document.dump(RECORDS)
+
+
+def test_a_document_comes_back() -> None:
+    assert document.parse(GOOD, "cookies.json") == RECORDS
+    assert document.parse(document.dump({}), "cookies.json") == {}
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        pytest.param(b"", "is not JSON", id="empty"),
+        pytest.param(GOOD[:-30], "is not JSON", id="cut"),
+        pytest.param(b"\xff\xfe", "is not JSON", id="no text"),
+        pytest.param(b"[" * 100_000, "is not JSON", id="deep"),
+        pytest.param(b"[]", "not a session file", id="a list"),
+        pytest.param(b'{"token": "abc"}', "not a session file", id="an export"),
+        pytest.param(GOOD.replace(b'"version":1', b'"version":2'), "version 2", id="newer"),
+        pytest.param(GOOD.replace(b"s3cret", b"s4cret"), "checksum", id="changed"),
+        pytest.param(GOOD.replace(b'"sessions"', b'"seasons"'), "no sessions", id="no sessions"),
+    ],
+)
+def test_what_is_damaged_is_named(data: bytes, why: str) -> None:
+    with pytest.raises(StoreDamaged, match=why) as error:
+        document.parse(data, "cookies.json")
+    assert str(error.value).startswith("cookies.json")
+    assert error.value.hint
+    assert "s3cret" not in str(error.value)
+
+
+@pytest.mark.parametrize("record", ["text", [], {}, {"session": "a"}, None])
+def test_an_incomplete_record_is_damage(record: object) -> None:
+    value = json.loads(document.dump({}))
+    value["sessions"] = {"a": record}
+    value["checksum"] = hashlib.sha256(document._canonical(value["sessions"]).encode()).hexdigest()
+    with pytest.raises(StoreDamaged, match="not complete"):
+        document.parse(json.dumps(value).encode(), "cookies.json")
+
+
+def test_a_record_from_before_there_were_bounds_keeps_its_oldest_cookies() -> None:
+    names = [f"cookie{number}" for number in range(300)]
+    cookies = tuple(Cookie(name, "1", "library.example", scheme="https", port=443) for name in names)
+    value = SessionRecord("a", 1, cookies).to_dict()
+    del value["login_cookies"]
+    record = SessionRecord.from_dict(value)
+    assert [cookie.name for cookie in record.cookies] == names[:50]
+    assert SessionRecord.from_dict(record.to_dict()) == record
