@@ -22,7 +22,7 @@ import surface
 from argosy.cli.plugins import option_facts
 from argosy.cli.program import cli
 from argosy.config.check import SLOTS
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 
 DOCS = Path(__file__).parent
 TESTS = DOCS.parent / "tests"
@@ -143,7 +143,7 @@ def plugins() -> str:
             "other people's plugins included.\n"
         ),
     ]
-    infos = [info for info in Registry.load().plugins() if info.distribution == "argosy"]
+    infos = [info for info in PluginManager.load().plugins() if info.distribution == "argosy"]
     for kind in SLOTS.values():
         blocks.append(f"## {kind.words}\n")
         for info in (info for info in infos if info.kind is kind):

@@ -8,8 +8,8 @@ from typing import Any
 from argosy.errors import GenerationMoved
 from argosy.interfaces.cookie_store import Release
 from argosy.leasing.lease import ExclusiveLease
-from argosy.leasing.manager import SessionKeeper
-from argosy.leasing.policy import Watch
+from argosy.leasing.manager import SessionManager
+from argosy.leasing.policy import SessionCallbacks
 from argosy.models.session import SessionRecord
 from argosy_devkit.contracts.store_processes import SESSION, URL, StoreRecipe, obey
 
@@ -20,7 +20,7 @@ class Steps:
     def __init__(self, recipe: StoreRecipe) -> None:
         self._store = recipe.make()
         self._told: list[str] = []
-        self._keeper = SessionKeeper(self._store, SESSION, watch=Watch(notice=self._told.append))
+        self._keeper = SessionManager(self._store, SESSION, watch=SessionCallbacks(notice=self._told.append))
         self._lease: Any = None
         self._record = SessionRecord(SESSION)
         self._release: Release = lambda: None

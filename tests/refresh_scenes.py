@@ -10,9 +10,9 @@ from functools import partial
 
 from argosy.errors import RefreshRefused, SessionInDoubt, TransferError
 from argosy.interfaces.cookie_store import CookieStore, Release
-from argosy.leasing.login import Answered, Granted
-from argosy.leasing.manager import SessionKeeper
-from argosy.leasing.policy import Discipline, Policy
+from argosy.leasing.login import Answered, Credentials
+from argosy.leasing.manager import SessionManager
+from argosy.leasing.policy import LeaseMode, Policy
 from argosy.models.session import HeaderToken, SessionRecord, Status
 from interleavings import Actor, Run
 from scenes import Steps
@@ -37,7 +37,7 @@ class Cast:
 
     stores: Sequence[CookieStore]
     requests: Sequence[int] = (1, 1)
-    keeper: type[SessionKeeper] = SessionKeeper
+    manager: type[SessionManager] = SessionManager
     due: bool = True
     ends: bool = False
     renewable: bool = False
@@ -58,16 +58,16 @@ class Authority:
     def newest(self) -> str:
         return f"refresh-{self.issued}"
 
-    def exchange(self, token: str) -> Granted:
+    def exchange(self, token: str) -> Credentials:
         assert token not in self.sent, "a refresh token was sent twice"
         self.sent.add(token)
         assert token == self.newest, "a refresh token was sent that had been replaced"
         self.issued += 1
         return self.granted()
 
-    def granted(self) -> Granted:
+    def granted(self) -> Credentials:
         header = HeaderToken("Authorization", f"Bearer {self.issued}", ORIGINS)
-        return Granted(headers=(header,), credentials={"refresh_token": self.newest})
+        return Credentials(headers=(header,), credentials={"refresh_token": self.newest})
 
     def accepts(self, header: str) -> bool:
         number = int(header.removeprefix("Bearer "))
@@ -115,14 +115,14 @@ class Session:
 
     def actors(self, run: Run) -> list[Actor]:
         self.run = run
-        policy = Policy(Discipline.AUTO, renewable=self.cast.renewable)
-        keepers = [
-            self.cast.keeper(Steps(store, run, self.holds, seen), self.name, policy, login=self)
+        policy = Policy(LeaseMode.AUTO, renewable=self.cast.renewable)
+        managers = [
+            self.cast.manager(Steps(store, run, self.holds, seen), self.name, policy, login=self)
             for store in self.cast.stores
         ]
         found = []
         for number, count in enumerate(self.cast.requests):
-            work = partial(self._send_all, keepers[number % len(keepers)], count)
+            work = partial(self._send_all, managers[number % len(managers)], count)
             found.append(Actor(f"sender {number}", work, mortal=self.cast.mortal and number == 0))
         self.senders = list(found)
         if self.cast.ends:
@@ -157,7 +157,7 @@ class Session:
 
     # -- the authority, as the keeper sees it
 
-    def log_in(self, record: SessionRecord) -> Granted:
+    def log_in(self, record: SessionRecord) -> Credentials:
         self.run.pause(["logs in"])
         self.server.issued += 1
         self.server.logins += 1
@@ -166,7 +166,7 @@ class Session:
     def can_refresh(self, record: SessionRecord) -> bool:
         return "refresh_token" in record.credentials
 
-    def refresh(self, record: SessionRecord, answered: Answered) -> Granted:
+    def refresh(self, record: SessionRecord, answered: Answered) -> Credentials:
         ways = ["cannot connect", "sends, and it is lost"] if self.faults else []
         how = self.run.pause(["sends the refresh token", *ways])
         self.faults -= how in ways
@@ -189,20 +189,20 @@ class Session:
 
     # -- for the senders
 
-    def _send_all(self, keeper: SessionKeeper, count: int) -> None:
+    def _send_all(self, manager: SessionManager, count: int) -> None:
         for number in range(count):
             try:
-                self._send(keeper, number)
+                self._send(manager, number)
             except SessionInDoubt:
                 self.stopped += 1
                 return
 
-    def _send(self, keeper: SessionKeeper, number: int) -> None:
+    def _send(self, manager: SessionManager, number: int) -> None:
         again = False
         while True:
             self.run.forget(number, again)
             try:
-                lease = keeper.lease(URL)
+                lease = manager.lease(URL)
                 header = lease.credentials(URL)["Authorization"]
                 self.run.forget(number, again, lease.stamp.issue, header)
                 self.run.pause(["sends"])
@@ -211,10 +211,10 @@ class Session:
                 lease.settle([], URL, None)
                 lease.end()
                 if good:
-                    keeper.accepted(lease.stamp)
+                    manager.accepted(lease.stamp)
                     self.answered += 1
                     return
-                keeper.refused(lease.stamp, again=again)
+                manager.refused(lease.stamp, again=again)
                 again = True
             except TransferError:
                 self.run.note(threading.current_thread().name)

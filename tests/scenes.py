@@ -12,8 +12,8 @@ from typing import Any
 from argosy.cookies.jar import Jar
 from argosy.errors import GenerationMoved
 from argosy.interfaces.cookie_store import CookieStore, Release, Scope
-from argosy.leasing.manager import SessionKeeper
-from argosy.leasing.policy import Discipline, Policy
+from argosy.leasing.manager import SessionManager
+from argosy.leasing.policy import LeaseMode, Policy
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord, Status
 from argosy.toolkit.locks import once
@@ -59,8 +59,8 @@ class Cast:
 
     stores: Sequence[CookieStore]
     requests: Sequence[int] = (1, 1)
-    keeper: type[SessionKeeper] = SessionKeeper
-    discipline: Discipline = Discipline.EXCLUSIVE
+    manager: type[SessionManager] = SessionManager
+    discipline: LeaseMode = LeaseMode.EXCLUSIVE
     logged_in: bool = True
     learned: Mapping[str, object] = field(default_factory=dict)
     over: bool = False
@@ -199,13 +199,13 @@ class Session:
     def actors(self, run: Run) -> list[Actor]:
         self.run = run
         policy = Policy(discipline=self.cast.discipline)
-        keepers = [
-            self.cast.keeper(Steps(store, run, self.holds), self.name, policy, login=self._log_in)
+        managers = [
+            self.cast.manager(Steps(store, run, self.holds), self.name, policy, login=self._log_in)
             for store in self.cast.stores
         ]
         found = []
         for number, count in enumerate(self.cast.requests):
-            work = partial(self._send_all, keepers[number % len(keepers)], count)
+            work = partial(self._send_all, managers[number % len(managers)], count)
             found.append(Actor(f"sender {number}", work, mortal=self.cast.mortal and number == 0))
         if self.cast.ends:
             found.append(Actor("library", lambda: self.library.over.add(self.library.logins)))
@@ -245,7 +245,7 @@ class Session:
     def _log_in(self) -> Jar:
         self.run.pause(["logs in"])
         record = self.store.read(self.name)
-        if record is not None and record.cookies and self.cast.discipline is Discipline.EXCLUSIVE:
+        if record is not None and record.cookies and self.cast.discipline is LeaseMode.EXCLUSIVE:
             good = self.library.is_good(record.cookies[0].value)
             holder = record.holder.thread if record.holder else ""
             lost = holder in self.gave_up or (holder in self.senders and self.senders[holder].dead)
@@ -257,19 +257,19 @@ class Session:
         self.faults -= how != well
         return how
 
-    def _send_all(self, keeper: SessionKeeper, count: int) -> None:
+    def _send_all(self, manager: SessionManager, count: int) -> None:
         for number in range(count):
             again = False
-            while (lease := self._send(keeper, (number, again))) is not None:
-                keeper.refused(lease.stamp, again=again)
+            while (lease := self._send(manager, (number, again))) is not None:
+                manager.refused(lease.stamp, again=again)
                 again = True
 
-    def _send(self, keeper: SessionKeeper, which: Hashable) -> Any:
+    def _send(self, manager: SessionManager, which: Hashable) -> Any:
         """Send one request, until there is an answer; return the lease if that is a refusal."""
         me = threading.current_thread().name
         while True:
             self.run.forget(which)  # each lease begins with a look at the store
-            lease = keeper.lease(URL)
+            lease = manager.lease(URL)
             self.run.forget(which, lease.stamp.exclusive, seen(lease._record))  # type: ignore[attr-defined]  # all that it goes by
             self.gave_up.discard(me)
             header = lease.cookie_header(URL)
@@ -292,6 +292,6 @@ class Session:
             lease.end()
             if answer is None:
                 return lease
-            keeper.accepted(lease.stamp)
+            manager.accepted(lease.stamp)
             self.answered += 1
             return None

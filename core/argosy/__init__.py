@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from argosy.models.items import (
         FinishedItem,
         Item,
-        KeptFile,
         Outcome,
         Product,
+        PublishedFile,
         Resource,
         StagedFile,
         StagedItem,
@@ -47,7 +47,6 @@ __all__ = [
     "CookieStore",
     "FinishedItem",
     "Item",
-    "KeptFile",
     "LeasedAdapter",
     "LoginSession",
     "Observer",
@@ -56,6 +55,7 @@ __all__ = [
     "Plugin",
     "PluginContext",
     "Product",
+    "PublishedFile",
     "Report",
     "Resource",
     "ResponseHead",
@@ -80,8 +80,17 @@ __all__ = [
 
 # Public names are imported when they are first used: `argosy --version` need not wait for requests.
 _HOMES = {
-    "argosy.api": ("SessionInfo", "login", "logout", "open_session", "sessions"),
-    "argosy.api": ("copy_sessions", "download", "open_store", "remake"),
+    "argosy.api": (
+        "SessionInfo",
+        "copy_sessions",
+        "download",
+        "login",
+        "logout",
+        "open_session",
+        "open_store",
+        "remake",
+        "sessions",
+    ),
     "argosy.interfaces": (
         "Auth",
         "CollectingOutput",
@@ -102,7 +111,7 @@ _HOMES = {
     "argosy.models.items": (
         "FinishedItem",
         "Item",
-        "KeptFile",
+        "PublishedFile",
         "Outcome",
         "Product",
         "Resource",

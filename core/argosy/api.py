@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from argosy.config.load import load
-from argosy.engine.context import Environment
+from argosy.engine.context import RunContext
 from argosy.engine.stop import Stop
 from argosy.errors import ConfigError, SessionError, TransferError
 from argosy.events import EventKind
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import Scope
 from argosy.leasing.adaptive import in_force
-from argosy.leasing.policy import Discipline, Policy
+from argosy.leasing.policy import LeaseMode, Policy
 from argosy.leasing.tokens import Tokens
 from argosy.models.session import SessionRecord, Status
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy.toolkit.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ from contextlib import ExitStack
 
 from argosy.config.stores import store_options
 from argosy.engine.report import Report
-from argosy.engine.reprocess import Remaking
+from argosy.engine.reprocess import ReprocessRun
 from argosy.engine.run import Run
 from argosy.events import Event
 from argosy.interfaces.cookie_store import CookieStore
@@ -205,8 +205,8 @@ def open_session(
             environment.pool.sync()
 
 
-def _loaded(config: Config, plugins: Files) -> tuple[Settings, Registry]:
-    registry = Registry.load(files=map(Path, plugins))
+def _loaded(config: Config, plugins: Files) -> tuple[Settings, PluginManager]:
+    registry = PluginManager.load(files=map(Path, plugins))
     return load(config, registry), registry
 
 
@@ -216,21 +216,21 @@ def _loaded(config: Config, plugins: Files) -> tuple[Settings, Registry]:
 @contextmanager
 def opened(
     settings: Settings,
-    registry: Registry,
+    registry: PluginManager,
     tell: Tell,
     redactor: Redactor | None = None,
     ask: Callable[[str], str] | None = None,
     ask_now: Callable[[str], str] | None = None,
     *,
     attended: bool = False,
-) -> Iterator[Environment]:
+) -> Iterator[RunContext]:
     """Open what a configuration needs to log in; its notices are told."""
 
     def emit(kind: EventKind, item: str | None, data: Mapping[str, Any]) -> None:
         if kind is EventKind.RUN_NOTICE:
             tell(str(data["message"]))
 
-    environment = Environment(
+    environment = RunContext(
         settings, registry, emit, Stop(), redactor or Redactor(), ask, ask_now=ask_now, attended=attended
     )
     try:
@@ -239,7 +239,7 @@ def opened(
         environment.close()
 
 
-def log_in(environment: Environment, *, forget: bool) -> Iterator[tuple[str, SessionError | None]]:
+def log_in(environment: RunContext, *, forget: bool) -> Iterator[tuple[str, SessionError | None]]:
     """Log every session in; yield the name of each, and what went wrong, if anything.
 
     Raises
@@ -256,21 +256,21 @@ def log_in(environment: Environment, *, forget: bool) -> Iterator[tuple[str, Ses
     yield from environment.pool.log_in_again(forget=forget)
 
 
-def log_out(environment: Environment, *, local: bool) -> Iterator[tuple[str, bool]]:
+def log_out(environment: RunContext, *, local: bool) -> Iterator[tuple[str, bool]]:
     """Forget each session that there is; yield its name, and whether it was ended at the service."""
     _need_a_login(environment)
-    for keeper in environment.pool.keepers:
+    for manager in environment.pool.managers:
         try:
-            ended = keeper.log_out(local=local)
+            ended = manager.log_out(local=local)
         except (SessionError, TransferError) as error:
-            error.message = f"The session {keeper.session!r} was not ended, and is kept: {error.message}"
+            error.message = f"The session {manager.session!r} was not ended, and is kept: {error.message}"
             error.hint = "To forget it here all the same: argosy logout --local CONFIG"
             raise
         if ended is not None:
-            yield keeper.session, ended
+            yield manager.session, ended
 
 
-def _need_a_login(environment: Environment) -> None:
+def _need_a_login(environment: RunContext) -> None:
     if environment.auth.anonymous:
         raise ConfigError(
             f"The configuration logs nobody in: its auth is {environment.auth.name!r}.",
@@ -280,7 +280,7 @@ def _need_a_login(environment: Environment) -> None:
 
 def stored(
     settings: Settings,
-    registry: Registry,
+    registry: PluginManager,
     redactor: Redactor | None = None,
     ask: Callable[[str], str] | None = None,
 ) -> list[SessionInfo]:
@@ -299,7 +299,7 @@ def _info(record: SessionRecord, settings: Settings) -> SessionInfo:
     holder = record.holder if record.status is Status.IN_FLIGHT else None
     lease, reason = in_force(
         Policy(
-            Discipline(settings.lease),
+            LeaseMode(settings.lease),
             renewable=record.renewable,
             tokens=Tokens.named(settings.token_cookies),
             signer=record.signer,
@@ -382,7 +382,7 @@ def download(
     >>> report.counts.failed
     0
     """
-    registry = Registry.load(files=map(Path, plugins))
+    registry = PluginManager.load(files=map(Path, plugins))
     return _reported(Run(load(config, registry), registry, on_event=on_event))
 
 
@@ -414,8 +414,8 @@ def remake(
     ArgosyError
         If the run could not begin, or ended early; the error's ``report`` says how far it came.
     """
-    registry = Registry.load(files=map(Path, plugins))
-    return _reported(Remaking(load(config, registry), registry, on_event=on_event))
+    registry = PluginManager.load(files=map(Path, plugins))
+    return _reported(ReprocessRun(load(config, registry), registry, on_event=on_event))
 
 
 def _reported(run: Run) -> Report:
@@ -500,7 +500,7 @@ def open_store(use: str, **options: Any) -> CookieStore:
     ConfigError
         If there is no such store, or the options are not valid.
     """
-    registry = Registry.load()
+    registry = PluginManager.load()
     settings = load({"cookie_store": {"use": use, **options}}, registry)
     registry.find(Kind.COOKIE_STORE, use)
     return registry.cookie_store(settings.cookie_store, PluginContext())
@@ -547,7 +547,7 @@ def copy_sessions(
     StoreError
         If a store fails. What was not moved by then is still in the source, and the same call goes on from there.
     """
-    registry = Registry.load(files=map(Path, plugins))
+    registry = PluginManager.load(files=map(Path, plugins))
     with ExitStack() as opened:
 
         def open_named(given: str | Path | Mapping[str, Any]) -> CookieStore:

@@ -4,14 +4,14 @@ from argosy_devkit.bodies import body_of, sha256_of
 from argosy_devkit.client import LibraryServer, ServerFactory
 from argosy_devkit.fault import FAULT_KINDS, Fault
 from argosy_devkit.manifest import Expected
-from argosy_devkit.settings import Discipline, ServerSettings
+from argosy_devkit.settings import LeaseMode, ServerSettings
 from argosy_devkit.stats import ServerStats
 
 __all__ = [
     "FAULT_KINDS",
-    "Discipline",
     "Expected",
     "Fault",
+    "LeaseMode",
     "LibraryServer",
     "ServerFactory",
     "ServerSettings",

@@ -13,7 +13,7 @@ from argosy.errors import ConfigError
 from argosy_devkit.fault import Fault
 
 
-class Discipline(StrEnum):
+class LeaseMode(StrEnum):
     """How the server treats tokens."""
 
     OPEN = "open"  # no login is needed
@@ -33,7 +33,7 @@ class ServerSettings:
     Parameters
     ----------
     discipline
-        How it treats tokens, one of `Discipline`.
+        How it treats tokens, one of `LeaseMode`.
     grace
         Seconds an old token stays good under ``grace``.
     slide_every
@@ -72,7 +72,7 @@ class ServerSettings:
         A directory whose files are served below ``/library/``.
     """
 
-    discipline: str = Discipline.STRICT
+    discipline: str = LeaseMode.STRICT
     grace: float = 5.0
     slide_every: int = 5
     commit: Literal["headers", "body"] = "headers"
@@ -93,7 +93,7 @@ class ServerSettings:
     root: Path | None = None
 
     def __post_init__(self) -> None:
-        _one_of("discipline", self.discipline, tuple(Discipline))
+        _one_of("discipline", self.discipline, tuple(LeaseMode))
         _one_of("commit", self.commit, ("headers", "body"))
         _one_of("on_too_many", self.on_too_many, ("oldest", "refuse"))
         object.__setattr__(self, "faults", tuple(self.faults))  # a list is what people write
@@ -107,7 +107,7 @@ class ServerSettings:
     @property
     def needs_login(self) -> bool:
         """Whether the library is behind a login."""
-        return self.discipline != Discipline.OPEN
+        return self.discipline != LeaseMode.OPEN
 
     @property
     def cookie_names(self) -> tuple[str, ...]:

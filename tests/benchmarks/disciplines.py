@@ -19,8 +19,8 @@ from typing import Any
 import argosy
 from argosy.http.session import AuthorizedSession
 from argosy.leasing.adaptive import QUIET
-from argosy.leasing.manager import SessionKeeper
-from argosy.leasing.policy import Discipline, Policy
+from argosy.leasing.manager import SessionManager
+from argosy.leasing.policy import LeaseMode, Policy
 from argosy.models.session import SessionRecord
 from argosy_devkit import LibraryServer
 from benchmarks.table import Cell, Table
@@ -83,9 +83,9 @@ def measure(settings: dict[str, Any], change: dict[str, Any], items: int) -> dic
     return row
 
 
-def rate(server: LibraryServer, keeper: SessionKeeper, requests: int) -> tuple[float, float]:
+def rate(server: LibraryServer, manager: SessionManager, requests: int) -> tuple[float, float]:
     """Return the requests of eight threads on one session: for each second, and for each second of processor time."""
-    with AuthorizedSession(keeper, lambda head: False) as http, ThreadPoolExecutor(WORKERS) as pool:
+    with AuthorizedSession(manager, lambda head: False) as http, ThreadPoolExecutor(WORKERS) as pool:
         begun, used = time.perf_counter(), time.process_time()
         list(pool.map(lambda n: http.get(server.url_for(f"/files/{n}?size=100")), range(requests)))
         return requests / (time.perf_counter() - begun), requests / (time.process_time() - used)
@@ -110,11 +110,11 @@ def overhead(requests: int, rounds: int) -> tuple[float, float, int]:
         store.write = count  # type: ignore[method-assign]  # counted, not changed
         ratios = []
         for number in range(rounds):
-            order = [Discipline.AUTO, Discipline.SHARED]
+            order = [LeaseMode.AUTO, LeaseMode.SHARED]
             rates = {}
             for discipline in order if number % 2 else order[::-1]:
-                keeper = SessionKeeper(store, "default", Policy(discipline), login=lambda: ())
-                rates[discipline] = rate(server, keeper, requests)
+                manager = SessionManager(store, "default", Policy(discipline), login=lambda: ())
+                rates[discipline] = rate(server, manager, requests)
             auto, shared = (rates[discipline] for discipline in order)
             ratios.append((auto[0] / shared[0], auto[1] / shared[1]))
         store.close()

@@ -19,7 +19,7 @@ from benchmarks.table import Cell, Table
 HOLD = 0.002
 
 #: Asked, had, gave back (monotonic, seconds).
-Turn = tuple[float, float, float]
+Permit = tuple[float, float, float]
 
 
 def take_turns(path: str, threads: int, seconds: float, barrier: Any, results: Any) -> None:
@@ -28,7 +28,7 @@ def take_turns(path: str, threads: int, seconds: float, barrier: Any, results: A
     release = store.acquire("default", wait=False)
     if release is not None:
         release()  # the store has tried its locks now
-    turns: list[Turn] = []
+    turns: list[Permit] = []
 
     def work() -> None:
         while (asked := time.monotonic()) < end:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from argosy.ratelimit.limiter import Pacer
+from argosy.ratelimit.limiter import RateLimiter
 from benchmarks.table import Cell, Table
 
 URL = "https://library.example/books/1"
@@ -24,11 +24,11 @@ def microseconds(call: Callable[[], None], times: int) -> float:
     return min(means)
 
 
-def asks(pacer: Pacer) -> Callable[[], None]:
+def asks(rate_limiter: RateLimiter) -> Callable[[], None]:
     """Return what asks for a turn, takes it, and tells how it went."""
 
     def ask() -> None:
-        with pacer.turn(URL) as turn:
+        with rate_limiter.turn(URL) as turn:
             turn.admit()
             turn.answered(200, None)
 
@@ -39,18 +39,18 @@ def measure(times: int) -> dict[str, float]:
     """Return the microseconds of each case."""
     rows = {"(no call)": microseconds(lambda: None, times)}
     with tempfile.TemporaryDirectory() as folder:
-        pacer = Pacer(folder=Path(folder, "a"))
-        rows["nothing"] = microseconds(asks(pacer), times)
-        with pacer.turn(URL) as turn:
+        rate_limiter = RateLimiter(folder=Path(folder, "a"))
+        rows["nothing"] = microseconds(asks(rate_limiter), times)
+        with rate_limiter.turn(URL) as turn:
             turn.admit()
             turn.answered(429, 0.0)
         for _ in range(40):  # so many good answers later there is no trace of it
-            while wait := (turn := pacer.turn(URL)).admit():
+            while wait := (turn := rate_limiter.turn(URL)).admit():
                 time.sleep(wait)
             turn.answered(200, None)
-            pacer.left(turn)
-        rows["it asked for patience before"] = microseconds(asks(pacer), times)
-        paced = Pacer(1e-9, folder=Path(folder, "b"))
+            rate_limiter.left(turn)
+        rows["it asked for patience before"] = microseconds(asks(rate_limiter), times)
+        paced = RateLimiter(1e-9, folder=Path(folder, "b"))
         rows["a delay that is over"] = microseconds(asks(paced), times)
     return rows
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import argosy
 from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy_devkit import LibraryServer
 from benchmarks.table import Cell, Table
 from voyage import set_out
@@ -32,7 +32,7 @@ RATE = 2_000_000
 
 
 @dataclass(frozen=True)
-class Crew:
+class ProcessPool:
     """Some workers: of one run in this process, or of several `argosy download` at once."""
 
     name: str
@@ -45,22 +45,22 @@ class Crew:
         return self.terminals > 0 or "strategy" in self.options
 
 
-SERIAL = Crew("serial", 1, {"max_workers": 1})
+SERIAL = ProcessPool("serial", 1, {"max_workers": 1})
 
 
-def threads(count: int) -> Crew:
-    return Crew(f"{count} threads", count, {"max_workers": count})
+def threads(count: int) -> ProcessPool:
+    return ProcessPool(f"{count} threads", count, {"max_workers": count})
 
 
-def processes(count: int, workers: int) -> Crew:
+def processes(count: int, workers: int) -> ProcessPool:
     strategy = {"use": "multiprocess", "processes": count}
-    return Crew(
+    return ProcessPool(
         f"{count} processes, {workers} workers", workers, {"max_workers": workers, "strategy": strategy}
     )
 
 
-def terminals(count: int, each: int) -> Crew:
-    return Crew(
+def terminals(count: int, each: int) -> ProcessPool:
+    return ProcessPool(
         f"{count} terminals, {each} threads each", count * each, {"max_workers": each}, terminals=count
     )
 
@@ -79,7 +79,7 @@ def header_time(requests: int = 40) -> float:
     return statistics.median(times)
 
 
-def download(crew: Crew, discipline: str, items: int) -> tuple[float, int, int]:
+def download(crew: ProcessPool, discipline: str, items: int) -> tuple[float, int, int]:
     """Return the seconds of a download, the refusals, and the logins."""
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -107,7 +107,7 @@ def bound(items: int, workers: int, discipline: str, ttfb: float) -> float:
 
 
 def measure(
-    crew: Crew, discipline: str, rounds: int, serial: float | None, headers: float
+    crew: ProcessPool, discipline: str, rounds: int, serial: float | None, headers: float
 ) -> dict[str, Cell]:
     """Return the figures of so many items for each worker."""
     items = crew.workers * rounds
@@ -129,7 +129,7 @@ def measure(
     }
 
 
-def crews(quick: bool, discipline: str) -> list[tuple[Crew, int]]:
+def crews(quick: bool, discipline: str) -> list[tuple[ProcessPool, int]]:
     """Return who is measured, with the items for each worker."""
     rounds = 4 if quick else 16
     chosen = [(SERIAL, rounds // 2), (threads(8), rounds), (threads(32), rounds)]
@@ -137,7 +137,7 @@ def crews(quick: bool, discipline: str) -> list[tuple[Crew, int]]:
         chosen = [(SERIAL, 16), *((threads(count), rounds) for count in (4, 8, 16, 32))]
         chosen += [(terminals(2, 2), rounds), (terminals(2, 4), rounds)]
     with contextlib.suppress(argosy.ArgosyError):
-        if "multiprocess" in Registry.load().names(Kind.STRATEGY):
+        if "multiprocess" in PluginManager.load().names(Kind.STRATEGY):
             chosen += (
                 [(processes(2, 2), rounds), (processes(4, 4), rounds)]
                 if not quick

@@ -13,7 +13,7 @@ from typing import Any
 
 import argosy
 from argosy.interfaces.cookie_store import CookieStore
-from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.manager import SessionManager
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord
 from argosy.toolkit.encryption import new_key
@@ -60,7 +60,7 @@ def per_second(work: Callable[[int], object], times: int) -> float:
 
 def rates(store: CookieStore, times: int) -> dict[str, float]:
     """Return the rates of one store that is open."""
-    keeper = SessionKeeper(store, "default")
+    manager = SessionManager(store, "default")
 
     def write(_: int) -> None:
         found = store.read("default")
@@ -68,7 +68,7 @@ def rates(store: CookieStore, times: int) -> dict[str, float]:
         store.write(record("default", found.generation + 1), found.generation)
 
     def lease(turn: int) -> None:
-        granted = keeper.lease(URL)
+        granted = manager.lease(URL)
         granted.settle([f"token={turn:040}; Path=/"], URL, None)
         granted.end()
 

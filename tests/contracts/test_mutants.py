@@ -6,13 +6,13 @@ import pytest
 
 from argosy_devkit.contracts.plugin_suite import PluginRules
 from argosy_devkit.contracts.promises import HEADING
-from mutants import adapters, keepers, stores, strategies
+from mutants import adapters, managers, stores, strategies
 from mutants.hunt import reports_of, survivors
 
 pytest_plugins = ("pytester",)
 
 #: Imported here, so that other processes find the same classes in every run of pytester, which forgets its imports.
-MUTANTS = (adapters, keepers, stores, strategies)
+MUTANTS = (adapters, managers, stores, strategies)
 
 _IMPORTS = """
 from argosy.testing.contracts.cookie_store import CookieStoreContract

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from argosy.interfaces.cookie_store import Release
-from argosy.leasing.policy import Discipline
+from argosy.leasing.policy import LeaseMode
 from argosy_devkit.contracts import lease_machine
 from argosy_devkit.contracts.cookie_store import CookieStoreContract
 from argosy_devkit.contracts.service import TapedStore
@@ -58,12 +58,12 @@ class TestRedisStore(CookieStoreContract):
         process.close()
 
     @pytest.mark.torture(48)
-    @pytest.mark.parametrize("discipline", [Discipline.EXCLUSIVE, Discipline.EXCLUSIVE_TO_END])
+    @pytest.mark.parametrize("discipline", [LeaseMode.EXCLUSIVE, LeaseMode.EXCLUSIVE_TO_END])
     def test_no_replaced_token_is_sent_where_holds_run_out(
         self,
         recipe: StoreRecipe,
         monkeypatch: pytest.MonkeyPatch,
-        discipline: Discipline,
+        discipline: LeaseMode,
     ) -> None:
         """As `test_no_replaced_token_is_ever_sent`; a hold that lapses does so on the server, and its holder knows nothing."""
         monkeypatch.setattr(lease_machine, "TapedStore", RunsOut)

@@ -13,7 +13,7 @@ import pytest
 from argosy.config.check import check
 from argosy.config.load import load
 from argosy.interfaces.base import PluginContext
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from documents import Block, blocks
 
 #: All but manifests, and the pyproject.toml of a package.
@@ -24,12 +24,12 @@ MANIFESTS = [block for block in blocks("json", "csv") if block.mark == "manifest
 
 
 @pytest.fixture(scope="module")
-def registry() -> Registry:
-    return Registry.load()
+def registry() -> PluginManager:
+    return PluginManager.load()
 
 
 @pytest.mark.parametrize("block", CONFIGURATIONS, ids=str)
-def test_a_configuration_is_valid(block: Block, registry: Registry) -> None:
+def test_a_configuration_is_valid(block: Block, registry: PluginManager) -> None:
     document = tomllib.loads(block.text) if block.language == "toml" else json.loads(block.text)
     assert check(document, registry, str(block)) == []
     assert block.mark in ("complete", "")
@@ -40,7 +40,7 @@ def test_a_configuration_is_valid(block: Block, registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("block", MANIFESTS, ids=str)
-def test_a_manifest_is_valid(block: Block, registry: Registry, tmp_path: Path) -> None:
+def test_a_manifest_is_valid(block: Block, registry: PluginManager, tmp_path: Path) -> None:
     path = tmp_path / f"books.{ {'json': 'jsonl', 'csv': 'csv'}[block.language] }"
     path.write_text(block.text, "utf-8")
     source = registry.source({"use": "manifest", "path": str(path)}, PluginContext(tmp_path))
@@ -50,4 +50,4 @@ def test_a_manifest_is_valid(block: Block, registry: Registry, tmp_path: Path) -
 def test_a_new_configuration_is_valid(tmp_path: Path) -> None:
     new = [sys.executable, "-m", "argosy", "config", "new", "argosy.toml"]
     subprocess.run(new, cwd=tmp_path, check=True, capture_output=True)
-    assert load(tmp_path / "argosy.toml", Registry.load()).source is None
+    assert load(tmp_path / "argosy.toml", PluginManager.load()).source is None

@@ -9,7 +9,7 @@ import tomllib
 from argosy import errors
 from argosy.events import EventKind
 from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from documents import ROOT
 
 DOCS = ROOT / "docs"
@@ -49,7 +49,7 @@ def test_every_event_is_in_the_table() -> None:
 
 
 def test_every_built_in_plugin_is_in_the_tables() -> None:
-    registry = Registry.load()
+    registry = PluginManager.load()
     seams = {
         cells[0]: set(re.findall(r"`([a-z0-9-]+)`", cells[2])) for cells in rows("explanation/design.md")[:7]
     }

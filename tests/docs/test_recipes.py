@@ -15,7 +15,7 @@ import argosy
 from argosy.interfaces.output import Output
 from argosy.interfaces.source import Source
 from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy_devkit.contracts.output import OutputContract
 from argosy_devkit.contracts.source import SourceContract
 from documents import ROOT
@@ -27,7 +27,7 @@ RECIPES = ROOT / "docs" / "plugins" / "recipes"
 
 def recipe(kind: Kind, name: str) -> Any:
     """Return the class of a recipe."""
-    registry = Registry.load(files=[RECIPES / f"{name}.py"])
+    registry = PluginManager.load(files=[RECIPES / f"{name}.py"])
     return registry.find(kind, name.replace("_", "-")).cls
 
 

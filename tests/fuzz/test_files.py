@@ -17,7 +17,7 @@ from argosy.config.load import load, load_file
 from argosy.errors import ConfigError, SourceError
 from argosy.interfaces.base import PluginContext
 from argosy.models.items import Item
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy.toolkit.names import problem_of
 from argosy.toolkit.urls import check_url
 from argosy_plugins.sources.manifest import Manifest
@@ -141,13 +141,13 @@ CONFIG = st.fixed_dictionaries(
 
 
 @pytest.fixture(scope="module")
-def registry() -> Registry:
-    return Registry.load()
+def registry() -> PluginManager:
+    return PluginManager.load()
 
 
 @fuzzed
 @given(CONFIG | st.dictionaries(st.text(max_size=9), json_values, max_size=4))
-def test_configurations_of_odd_values(registry: Registry, value: dict[str, Any]) -> None:
+def test_configurations_of_odd_values(registry: PluginManager, value: dict[str, Any]) -> None:
     try:
         settings = load(value, registry)
     except ConfigError as error:
@@ -169,7 +169,9 @@ def test_configurations_of_odd_values(registry: Registry, value: dict[str, Any])
 @example("9" * 5000, ".json")
 @example("a = " + "9" * 5000, ".toml")
 @example("a = 2020-13-99", ".toml")
-def test_configurations_of_rubbish(folder: Path, registry: Registry, text: str | bytes, suffix: str) -> None:
+def test_configurations_of_rubbish(
+    folder: Path, registry: PluginManager, text: str | bytes, suffix: str
+) -> None:
     path = folder / f"argosy{suffix}"
     path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     try:

@@ -19,7 +19,7 @@ from argosy.errors import TransferError
 from argosy.models.cookie import Cookie
 from argosy.ratelimit.retry_after import LONGEST_RETRY_AFTER
 from argosy.toolkit.names import problem_of, safe_part
-from argosy.transfer.content_disposition import served_name
+from argosy.transfer.content_disposition import content_disposition
 from argosy.transfer.download import content_length, judge_status
 from rubbish import fuzzed, header_text, made_of
 
@@ -208,7 +208,7 @@ DISPOSITION = made_of(
 @fuzzed
 @given(DISPOSITION | header_text)
 def test_content_disposition(value: str) -> None:
-    name = served_name({"Content-Disposition": value})
+    name = content_disposition({"Content-Disposition": value})
     if name is not None:
         assert problem_of(name) is None
         assert "/" not in name

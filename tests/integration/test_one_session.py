@@ -12,9 +12,9 @@ import argosy
 from argosy.config.load import load
 from argosy.engine.run import Run
 from argosy.interfaces.strategy import Strategy, Work
-from argosy.leasing.policy import Discipline
+from argosy.leasing.policy import LeaseMode
 from argosy.models.items import Job, Outcome
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy_devkit import Fault
 from argosy_plugins.strategies.threads import ThreadsStrategy
 from voyage import Voyage
@@ -77,8 +77,8 @@ class NakedStrategy(ThreadsStrategy):
     summary = "Threads without leases, to show that the tests can fail"
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
-        for keeper in work._environment.pool.keepers:  # type: ignore[attr-defined]  # reaches below the contract
-            keeper.policy = dataclasses.replace(keeper.policy, discipline=Discipline.SHARED)
+        for manager in work._environment.pool.managers:  # type: ignore[attr-defined]  # reaches below the contract
+            manager.policy = dataclasses.replace(manager.policy, discipline=LeaseMode.SHARED)
         return super().run(jobs, work, max_workers)
 
 
@@ -95,8 +95,8 @@ def test_without_leases_the_same_run_fails(set_sail: SetSail) -> None:
     voyage = set_sail(
         items=500, discipline="revoke", max_workers=16, size=2000, strategy="naked", max_logins=5
     )
-    installed = [(i.name, i.distribution, i.version, _Hook(i)) for i in Registry.load().plugins()]
-    registry = Registry.of([*installed, ("naked", "tests", "0", Naked)])
+    installed = [(i.name, i.distribution, i.version, _Hook(i)) for i in PluginManager.load().plugins()]
+    registry = PluginManager.of([*installed, ("naked", "tests", "0", Naked)])
     report = Run(load(voyage.file, registry), registry).execute()
     stats = voyage.server.stats()
     assert stats.replaced_tokens_sent > 0

@@ -120,5 +120,5 @@ def test_the_list_names_the_file(set_sail: SetSail) -> None:
     listed = voyage.argosy("plugins", "--plugin", str(path))
     assert f"Files on a shelf  [{path}]" in listed.stdout
     plugins = json.loads(voyage.argosy("plugins", "--json", "--plugin", str(path)).stdout)
-    (shelf,) = [plugin for plugin in plugins if plugin["name"] == "shelf"]
-    assert (shelf["file"], shelf["distribution"], shelf["version"]) == (str(path), None, None)
+    (storage,) = [plugin for plugin in plugins if plugin["name"] == "shelf"]
+    assert (storage["file"], storage["distribution"], storage["version"]) == (str(path), None, None)

@@ -12,7 +12,7 @@ import pytest
 
 from argosy.plugins.kinds import Kind
 from argosy_devkit import ServerFactory, sha256_of
-from environments import ROOT, Environment, fresh, shared
+from environments import ROOT, RunContext, fresh, shared
 
 PACKAGE = ROOT / "docs" / "plugins" / "argosy-catalogue"
 #: What `argosy plugin new` is asked for, and the files that come of a download with it.
@@ -29,12 +29,12 @@ pytestmark = pytest.mark.timeout(600)  # pip builds and installs
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> RunContext:
     """Install a wheel of argosy, the example, and a new package of each kind, as a person would."""
     return shared(tmp_path_factory, "third-party", make)
 
 
-def make(folder: Path) -> Environment:
+def make(folder: Path) -> RunContext:
     made = fresh(folder)
     for kind, name in NEW.items():
         done = made.run("argosy", "plugin", "new", kind, name, "--directory", folder / "new")
@@ -44,11 +44,11 @@ def make(folder: Path) -> Environment:
 
 
 @pytest.fixture
-def packages(environment: Environment) -> Path:
+def packages(environment: RunContext) -> Path:
     return environment.folder.parent / "new"
 
 
-def test_it_is_listed_with_its_distribution(environment: Environment) -> None:
+def test_it_is_listed_with_its_distribution(environment: RunContext) -> None:
     listed = environment.run("argosy", "plugins", "--json")
     assert listed.returncode == 0, listed.stderr
     plugins = {(plugin["kind"], plugin["name"]): plugin for plugin in json.loads(listed.stdout)}
@@ -57,7 +57,7 @@ def test_it_is_listed_with_its_distribution(environment: Environment) -> None:
     assert plugins["output", "files"]["distribution"] == "argosy"
 
 
-def test_it_makes_its_file(environment: Environment, library_server: ServerFactory, tmp_path: Path) -> None:
+def test_it_makes_its_file(environment: RunContext, library_server: ServerFactory, tmp_path: Path) -> None:
     server = library_server(discipline="open")
     url = server.url_for("/files/atlas.bin?size=3000")
     arguments = ["--output", "catalogue", "--directory", str(tmp_path / "library")]
@@ -69,7 +69,7 @@ def test_it_makes_its_file(environment: Environment, library_server: ServerFacto
     )
 
 
-def test_its_own_tests_pass(environment: Environment, tmp_path: Path) -> None:
+def test_its_own_tests_pass(environment: RunContext, tmp_path: Path) -> None:
     shutil.copy(PACKAGE / "test_catalogue.py", tmp_path)  # away from this tree's pytest settings
     done = environment.run("python", "-m", "pytest", "-q", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -77,13 +77,13 @@ def test_its_own_tests_pass(environment: Environment, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["core", "plugins", "schemas", "tests"])
-def test_argosy_installs_no_module_of_a_common_name(environment: Environment, name: str) -> None:
+def test_argosy_installs_no_module_of_a_common_name(environment: RunContext, name: str) -> None:
     code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({name!r}) is not None)"
     assert environment.run("python", "-c", code).returncode == 0
 
 
 @pytest.mark.parametrize("kind", NEW)
-def test_a_new_package_is_listed_and_documented(environment: Environment, kind: str) -> None:
+def test_a_new_package_is_listed_and_documented(environment: RunContext, kind: str) -> None:
     listed = environment.run("argosy", "plugins")
     assert f"{NEW[kind]}  " in listed.stdout
     plugins = json.loads(environment.run("argosy", "plugins", "--json").stdout)
@@ -97,7 +97,7 @@ def test_a_new_package_is_listed_and_documented(environment: Environment, kind: 
 
 @pytest.mark.parametrize("kind", NEW)
 def test_the_tests_of_a_new_package_pass(
-    environment: Environment, packages: Path, tmp_path: Path, kind: str
+    environment: RunContext, packages: Path, tmp_path: Path, kind: str
 ) -> None:
     module = f"argosy_{NEW[kind].replace('-', '_')}"
     package = packages / f"argosy-{NEW[kind]}"
@@ -110,7 +110,7 @@ def test_the_tests_of_a_new_package_pass(
 
 
 def test_new_plugins_are_chosen_by_a_configuration_and_make_their_files(
-    environment: Environment, library_server: ServerFactory, tmp_path: Path
+    environment: RunContext, library_server: ServerFactory, tmp_path: Path
 ) -> None:
     server = library_server(discipline="strict")
     (tmp_path / "password.txt").write_text(server.password, "utf-8")

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 from warcio.checker import Checker
 
-from argosy.models.items import Remembered
+from argosy.models.items import DownloadRecord
 from argosy_devkit import Fault
 from voyage import Voyage
 
@@ -129,7 +129,7 @@ def test_of_a_library_that_kept_no_responses_no_response_is_invented(set_sail: S
     assert voyage.run("--quiet").returncode == 0
     with contextlib.closing(sqlite3.connect(voyage.library / ".argosy" / "ledger.sqlite")) as db:
         ((packed,),) = db.execute("SELECT data FROM remembered")
-        known = Remembered.unpack(packed)
+        known = DownloadRecord.unpack(packed)
         known = replace(known, files=tuple((*file[:3], None) for file in known.files))
         db.execute("UPDATE remembered SET data = ?", [known.pack()])
         db.commit()

@@ -78,7 +78,7 @@ class _WithCrew(MultiprocessStrategy):
             yield from super().run(jobs, work, max_workers)
 
 
-class _Forgetful(_crew.Crew):
+class _Forgetful(_crew.ProcessPool):
     def _bury(self, process: Any) -> None:
         process.tasks.clear()
         super()._bury(process)
@@ -90,7 +90,7 @@ class LosesTheJobsOfTheDead(_WithCrew):
     crew = _Forgetful
 
 
-class _Careless(_crew.Crew):
+class _Careless(_crew.ProcessPool):
     left: list[Any] = []
 
     def dismiss(self) -> None:

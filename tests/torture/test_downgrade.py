@@ -16,7 +16,7 @@ from argosy.errors import LoginFailed
 from argosy.http.network import Downgraded, Network
 from argosy.http.session import AuthorizedSession
 from argosy.interfaces.base import PluginContext
-from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.manager import SessionManager
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord
 from argosy.toolkit.login_pages import RefusalRules
@@ -127,7 +127,7 @@ def session(tmp_path: Path, tokens: list[str], *, allowed: bool) -> AuthorizedSe
 
     store.write(SessionRecord("default", 1, token(), logins=1), 0)
     return AuthorizedSession(
-        SessionKeeper(store, "default", login=token),
+        SessionManager(store, "default", login=token),
         RefusalRules().is_refusal,
         network=Network(tmp_path / "ca.pem", None, allowed),
     )
@@ -142,7 +142,7 @@ def test_credentials_never_follow_to_http(tmp_path: Path, serve: Serve, plain: A
     with session(tmp_path, ["first"], allowed=True) as http:
         http.headers["X-Api-Key"] = "s3cret"
         assert http.get(f"{url}/x").text == "else"
-        record = http.keeper.store.read("default")
+        record = http.manager.store.read("default")
     assert record is not None
     assert [cookie.value for cookie in record.cookies] == ["first"]
     assert len(plain.requests) == 1
@@ -158,7 +158,7 @@ def test_a_redirect_to_a_login_page_without_tls_is_a_refusal(
     url = serve(lambda head: OK if b"second" in head else sends_to(f"{plain.url}/login?next=/x"))
     with session(tmp_path, ["first", "second"], allowed=False) as http:
         assert http.get(f"{url}/x").text == "ok"
-        assert (http.keeper.logins, http.keeper.refusals) == (1, 1)
+        assert (http.manager.logins, http.manager.refusals) == (1, 1)
     assert plain.requests == []
 
 

@@ -109,7 +109,7 @@ def finished(root: Path) -> dict[str, bytes]:
     ledger = Ledger(root / "d", read_only=True)
     try:
         (row,) = ledger.all_rows()
-        assert [ledger.shelf.problem(file) for file in row.files] == [None] * len(row.files)
+        assert [ledger.storage.problem(file) for file in row.files] == [None] * len(row.files)
     finally:
         ledger.close()
     assert row.state == "done", row.failure

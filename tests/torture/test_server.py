@@ -13,7 +13,7 @@ import pytest
 import argosy
 from argosy.config.load import load
 from argosy.engine.run import Run
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from hazards import failures, fault
 from voyage import Voyage
 
@@ -189,7 +189,7 @@ def test_retry_after_is_obeyed_up_to_a_cap_without_a_lease(
 ) -> None:
     header = header() if callable(header) else header
     voyage = set_sail(items=1, discipline="revoke", faults=[fault("status", retry_after=header, times=1)])
-    registry = Registry.load()
+    registry = PluginManager.load()
     waits: list[float] = []
     held: list[bool] = []
 

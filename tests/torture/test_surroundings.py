@@ -20,7 +20,7 @@ import pytest
 from argosy.interfaces.base import PluginContext
 from argosy.models.items import FinishedItem, Item
 from argosy.toolkit import files
-from argosy.transfer.content_disposition import served_name
+from argosy.transfer.content_disposition import content_disposition
 from argosy_plugins.outputs.index import IndexOutput
 from voyage import Voyage, run_urls
 
@@ -240,7 +240,7 @@ def test_a_ledger_that_anybody_may_write_is_taken_back(set_sail: Callable[..., V
     ("served", "name"), [("-rf", "rf"), (".-.x", "x"), ("--help.pdf", "help.pdf"), ("-", None)]
 )
 def test_a_served_name_is_no_option(served: str, name: str | None) -> None:
-    assert served_name({"Content-Disposition": f'attachment; filename="{served}"'}) == name
+    assert content_disposition({"Content-Disposition": f'attachment; filename="{served}"'}) == name
 
 
 @pytest.mark.torture(109)

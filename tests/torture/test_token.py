@@ -15,8 +15,8 @@ import requests
 
 import argosy
 from argosy.http.session import AuthorizedSession
-from argosy.leasing.manager import SessionKeeper
-from argosy.leasing.policy import Discipline, Policy
+from argosy.leasing.manager import SessionManager
+from argosy.leasing.policy import LeaseMode, Policy
 from hazards import fault
 from voyage import Voyage
 
@@ -259,11 +259,11 @@ def test_a_refusal_after_a_sibling_rotated_costs_no_login(
         replace(cookie, port=relay.port) for cookie in record.cookies
     )  # the relay is another origin
     store.write(replace(record, cookies=there, generation=record.generation + 1), record.generation)
-    keeper = SessionKeeper(store, "default", Policy(Discipline.SHARED), login=log_in)
+    manager = SessionManager(store, "default", Policy(LeaseMode.SHARED), login=log_in)
     statuses: dict[int, int] = {}
 
     def get(number: int) -> None:
-        with AuthorizedSession(keeper, lambda response: response.status == 401) as session:
+        with AuthorizedSession(manager, lambda response: response.status == 401) as session:
             url = f"http://127.0.0.1:{relay.port}/files/{number}?size=10"
             statuses[number] = session.get(url).status_code
 
@@ -277,7 +277,7 @@ def test_a_refusal_after_a_sibling_rotated_costs_no_login(
     first.join()
     relay.gates[1].set()  # what is sent again goes through the same connection
     second.join()
-    assert (statuses, logins, keeper.refusals) == ({0: 200, 1: 200}, [], 1)
+    assert (statuses, logins, manager.refusals) == ({0: 200, 1: 200}, [], 1)
     assert voyage.server.stats().logins == 1
 
 

@@ -29,9 +29,9 @@ def check_file(file: Path, plugin_files: tuple[Path, ...], excluded: tuple[str, 
     from argosy.config.check import check
     from argosy.config.load import load_file
     from argosy.engine.check import trial
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
 
-    registry = Registry.load(excluded, plugin_files)
+    registry = PluginManager.load(excluded, plugin_files)
     document = load_file(file)
     problems = [*check(document, registry, str(file)), *trial(document, registry, file, redactor().add)]
     if problems:
@@ -50,9 +50,9 @@ def schema(plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
     Save it, and name it under "$schema" in a configuration: an editor then completes and explains the keys.
     """
     from argosy.config.schema import editor_schema
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
 
-    click.echo(json.dumps(editor_schema(Registry.load(excluded, plugin_files)), indent=2))
+    click.echo(json.dumps(editor_schema(PluginManager.load(excluded, plugin_files)), indent=2))
 
 
 @config.command("new")
@@ -62,9 +62,9 @@ def schema(plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
 def new(file: Path | None, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
     """Print a configuration to start from, or write it to FILE (.toml), which must not exist yet."""
     from argosy.config.template import template
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
 
-    text = template(Registry.load(excluded, plugin_files))
+    text = template(PluginManager.load(excluded, plugin_files))
     if file is None:
         click.echo(text, nl=False)
         return

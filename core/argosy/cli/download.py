@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from argosy.engine.run import Run
     from argosy.engine.stop import Stop
     from argosy.interfaces.observer import Observer
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
 
 
 @click.command()
@@ -55,9 +55,9 @@ def download(what: tuple[str, ...], report: Path | None, dry_run: bool, quiet: b
     manifest; 5 local disk or store; 7 a plugin; 129, 130 or 143 interrupted.
     """
     from argosy.engine.run import Run
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
 
-    registry = Registry.load(options["excluded"], options["plugin_files"])
+    registry = PluginManager.load(options["excluded"], options["plugin_files"])
     settings = _settings(what, options, registry)
     if dry_run:
         return show_preview(settings, registry)
@@ -80,7 +80,7 @@ def ask() -> Any:
     return lambda text: click.prompt(text, hide_input=True, err=True)
 
 
-def _settings(what: Sequence[str], options: Mapping[str, Any], registry: Registry) -> Settings:
+def _settings(what: Sequence[str], options: Mapping[str, Any], registry: PluginManager) -> Settings:
     from argosy.config.load import load, load_file
 
     urls = [word for word in what if "://" in word or word == "-"]
@@ -119,7 +119,9 @@ def configured(slot: Any, name: str) -> Any:
     return {"use": name}
 
 
-def observers_of(registry: Registry, settings: Settings, events: str | None, quiet: bool) -> list[Observer]:
+def observers_of(
+    registry: PluginManager, settings: Settings, events: str | None, quiet: bool
+) -> list[Observer]:
     """Return the observers that the command line asks for."""
     from argosy.interfaces.base import PluginContext
 
@@ -132,7 +134,7 @@ def observers_of(registry: Registry, settings: Settings, events: str | None, qui
     return [registry.observer(options, context) for options in chosen]
 
 
-def show_preview(settings: Settings, registry: Registry, *, remake: bool = False) -> int:
+def show_preview(settings: Settings, registry: PluginManager, *, remake: bool = False) -> int:
     """Show what a run would do, and return the exit code."""
     from argosy.engine.plan import Preview, preview
     from argosy.toolkit.text import one_line, size_text

@@ -22,9 +22,9 @@ def logout(config: str, local: bool, plugin_files: tuple[Path, ...], excluded: t
     """
     from argosy.api import log_out, opened
     from argosy.config.load import load
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
 
-    registry = Registry.load(excluded, plugin_files)
+    registry = PluginManager.load(excluded, plugin_files)
     settings = load(config, registry)
     with opened(settings, registry, tell, redactor(), ask()) as environment:
         found = False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from argosy.toolkit.redaction import Streams
+from argosy.toolkit.redaction import RedactingStreams
 
 if TYPE_CHECKING:
     from argosy.toolkit.redaction import Redactor
@@ -33,8 +33,8 @@ plugin_file = click.option(
 def redactor() -> Redactor:
     """Return the redactor of the command that runs."""
     context = click.get_current_context(silent=True)
-    streams = context.find_object(Streams) if context is not None else None
-    return (streams or Streams()).redactor
+    streams = context.find_object(RedactingStreams) if context is not None else None
+    return (streams or RedactingStreams()).redactor
 
 
 def tell(message: str) -> None:

@@ -11,7 +11,7 @@ from argosy.cli.options import no_plugin, plugin_file, redactor
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
 
 
 @click.command()
@@ -41,17 +41,17 @@ def output(what: str, report: Path | None, dry_run: bool, quiet: bool, **options
     more are listed, and skipped; exit code 1.
     """
     from argosy.cli.download import execute_shown, observers_of, show_preview
-    from argosy.engine.reprocess import Remaking
-    from argosy.plugins.manager import Registry
+    from argosy.engine.reprocess import ReprocessRun
+    from argosy.plugins.manager import PluginManager
     from argosy.state.ledger import need_ledger
 
-    registry = Registry.load(options["excluded"], options["plugin_files"])
+    registry = PluginManager.load(options["excluded"], options["plugin_files"])
     settings = _settings(what, options, registry)
     need_ledger(settings.directory, settings.where)
     if dry_run:
         return show_preview(settings, registry, remake=True)
     observers = observers_of(registry, settings, options["events"], quiet)
-    run = Remaking(
+    run = ReprocessRun(
         settings,
         registry,
         observers=observers,
@@ -61,7 +61,7 @@ def output(what: str, report: Path | None, dry_run: bool, quiet: bool, **options
     return execute_shown(run, quiet)
 
 
-def _settings(what: str, options: dict[str, Any], registry: Registry) -> Settings:
+def _settings(what: str, options: dict[str, Any], registry: PluginManager) -> Settings:
     from argosy.cli.download import configured
     from argosy.config.load import load, load_file
     from argosy.engine.reprocess import offline

@@ -36,10 +36,10 @@ def new(kind: str, name: str, directory: Path, excluded: tuple[str, ...]) -> Non
     lower-case letters, digits and hyphens. Nothing that exists is written over.
     """
     from argosy.plugins.kinds import Kind
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
     from argosy_devkit.scaffold import new_plugin
 
-    folder = new_plugin(Kind(kind.replace("-", "_")), name, directory, Registry.load(excluded))
+    folder = new_plugin(Kind(kind.replace("-", "_")), name, directory, PluginManager.load(excluded))
     click.echo(f"{folder}: written. Next, in the environment that argosy is in:")
     click.echo(f"  cd {shlex.quote(str(folder))}")
     click.echo("  pip install -e '.[test]'")

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 @no_plugin
 def plugins(as_json: bool, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
     """List the installed plugins and their options."""
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
 
-    infos = Registry.load(excluded, plugin_files).plugins()
+    infos = PluginManager.load(excluded, plugin_files).plugins()
     if as_json:
         click.echo(json.dumps([to_json(info) for info in infos], indent=2))
         return

@@ -16,7 +16,7 @@ from argosy.cli.lazy import ClosedPipe, LazyGroup
 from argosy.cli.table import COMMANDS
 from argosy.errors import ArgosyError, StorageError
 from argosy.toolkit.failures import hint_of
-from argosy.toolkit.redaction import Streams
+from argosy.toolkit.redaction import RedactingStreams
 from argosy.toolkit.text import escape_controls
 
 #: An error in argosy itself (EX_SOFTWARE of sysexits.h).
@@ -50,14 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # a title that the terminal's encoding lacks is no reason to fail
             stream.reconfigure(errors="backslashreplace")
-    with Streams() as streams:
+    with RedactingStreams() as streams:
         try:
             return _run(argv, streams)
         except OSError:  # standard error fails as well: nobody can be told
             return StorageError.exit_code
 
 
-def _run(argv: Sequence[str] | None, streams: Streams) -> int:
+def _run(argv: Sequence[str] | None, streams: RedactingStreams) -> int:
     try:
         code = cli.main(args=argv, prog_name="argosy", standalone_mode=False, obj=streams)
         sys.stdout.flush()

@@ -49,9 +49,9 @@ def copy(
     from argosy.interfaces.base import PluginContext
     from argosy.interfaces.cookie_store import CookieStore
     from argosy.leasing.copy import move_sessions, place_of
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
 
-    registry = Registry.load(excluded, plugin_files)
+    registry = PluginManager.load(excluded, plugin_files)
     with ExitStack() as opened:
 
         def open_store(given: str) -> CookieStore:

@@ -18,7 +18,7 @@ from argosy.toolkit.text import one_line, size_text, time_text
 if TYPE_CHECKING:
     from argosy.api import SessionInfo
     from argosy.config.settings import Settings
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
     from argosy.state.ledger import Ledger, Owner
 
 #: Failed items that are listed unless all are asked for.
@@ -105,7 +105,7 @@ def _at_work(owner: Owner, scrub: Callable[[str], str]) -> str:
     return f"at work    {who}, for {age}, on {items}{': ' if number else ''}{named}"
 
 
-def _show_sessions(settings: Settings, registry: Registry) -> None:
+def _show_sessions(settings: Settings, registry: PluginManager) -> None:
     from argosy.api import stored
 
     for session in stored(settings, registry, redactor(), ask()):

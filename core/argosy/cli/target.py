@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
     from argosy.storage.location import Remote
 
 
@@ -30,7 +30,7 @@ class Target:
     directory: Path
     remote: Remote | None = None
     settings: Settings | None = None
-    registry: Registry | None = None
+    registry: PluginManager | None = None
 
     @property
     def where(self) -> str:
@@ -55,8 +55,8 @@ def target(given: str, excluded: Sequence[str], plugin_files: Sequence[Path]) ->
     if path.is_dir():
         return Target(path)
     from argosy.config.load import load
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
 
-    registry = Registry.load(excluded, plugin_files)
+    registry = PluginManager.load(excluded, plugin_files)
     settings = load(given, registry)
     return Target(settings.directory, settings.remote, settings, registry)

@@ -14,7 +14,7 @@ from argosy.toolkit.text import size_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from argosy.models.items import KeptFile
+    from argosy.models.items import PublishedFile
     from argosy.state.ledger import Ledger
 
 
@@ -33,7 +33,7 @@ def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: t
     from argosy.interfaces.base import PluginContext
     from argosy.interfaces.storage import Patience
     from argosy.state.ledger import Collected, Ledger, need_ledger
-    from argosy.storage.open import open_shelf
+    from argosy.storage.open import open_storage
     from argosy.storage.reading import LOCAL, REMOTE, problems
 
     scrub = redactor().scrub  # an id may be a URL, with a token in it
@@ -42,10 +42,10 @@ def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: t
     base = Path.cwd() if found.settings is None else found.settings.base
     context = PluginContext(base, found.directory, ask(), redactor().add)
     patience = Patience(notice=lambda message: click.echo(message, err=True))
-    shelf = open_shelf(found.directory, found.remote, context, scrub, patience)
-    shelf.prepare()
+    storage = open_storage(found.directory, found.remote, context, scrub, patience)
+    storage.prepare()
     ledger = Ledger(found.directory, read_only=not requeue)
-    ledger.shelf = shelf
+    ledger.storage = storage
     at_once = LOCAL if found.remote is None else REMOTE
     files = size = 0
     over_all: list[str] = []
@@ -54,13 +54,13 @@ def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: t
     lines: list[tuple[str, str, str]] = []
     try:
         kept = ((row, file) for row in ledger.all_rows() if row.state == "done" for file in row.files)
-        for row, file, problem in problems(shelf, kept, at_once):
+        for row, file, problem in problems(storage, kept, at_once):
             files, size = files + 1, size + file.size
             if problem:
                 damaged.setdefault(row.id, {})[file.name] = problem
                 outputs.add(file.output)
                 lines.append((scrub(row.id), file.name, problem))
-        for _, file, problem in problems(shelf, ((None, file) for file in _collected(ledger)), at_once):
+        for _, file, problem in problems(storage, ((None, file) for file in _collected(ledger)), at_once):
             files, size = files + 1, size + file.size
             if problem and file in _collected(ledger):  # else a run has just made it anew
                 lines.append((f"({file.output})", file.name, problem))
@@ -72,7 +72,7 @@ def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: t
             Collected(ledger).mark_damaged(over_all)
     finally:
         ledger.close()
-        shelf.close()
+        storage.close()
     for line in _table(lines):
         click.echo(line)
     click.echo(f"{files} files read ({size_text(size)}), {len(damaged)} items damaged.", err=True)
@@ -117,7 +117,7 @@ def _outputs_of(found: Target) -> set[str] | None:
     }
 
 
-def _collected(ledger: Ledger) -> list[KeptFile]:
+def _collected(ledger: Ledger) -> list[PublishedFile]:
     """Return the files over all items that were put into place."""
     from argosy.state.ledger import Collected
 

@@ -11,7 +11,7 @@ from argosy.config.messages import location, problems_of
 from argosy.config.schema import compose, foreign, plain, schema_registry
 from argosy.errors import Problem
 from argosy.plugins.kinds import Kind, PluginInfo
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
     import jsonschema
@@ -28,7 +28,9 @@ SLOTS: Mapping[str, Kind] = {
 }
 
 
-def check(document: Any, registry: Registry, name: str, *, overrides: Collection[str] = ()) -> list[Problem]:
+def check(
+    document: Any, registry: PluginManager, name: str, *, overrides: Collection[str] = ()
+) -> list[Problem]:
     """Return all that is wrong with a configuration, in a fixed order; never raises for a bad one.
 
     Parameters
@@ -73,7 +75,7 @@ def check(document: Any, registry: Registry, name: str, *, overrides: Collection
     return [problem for _, problem in sorted(rendered, key=lambda pair: (pair[0], str(pair[1])))]
 
 
-def expand(document: Any, registry: Registry) -> Any:
+def expand(document: Any, registry: PluginManager) -> Any:
     """Return the document with ``"NAME"`` written out as ``{"use": "NAME"}`` where NAME is installed.
 
     Another name stays as it is, so that it is reported where it stands.
@@ -90,7 +92,7 @@ def expand(document: Any, registry: Registry) -> Any:
     return expanded
 
 
-def _used(document: Any, registry: Registry) -> list[PluginInfo]:
+def _used(document: Any, registry: PluginManager) -> list[PluginInfo]:
     """Return the plugins that an expanded document names."""
     named = set()
     for slot, kind in SLOTS.items():

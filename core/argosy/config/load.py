@@ -18,7 +18,7 @@ from typing import Any
 from argosy.config.check import check
 from argosy.config.settings import Settings, absolute, build
 from argosy.errors import ConfigError
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy.storage.location import is_url, refuse_one_slash
 from argosy.toolkit.files import read_file
 
@@ -131,7 +131,7 @@ def _finite(word: str) -> float:
 
 def load(
     config: Path | str | Mapping[str, Any] | None,
-    registry: Registry,
+    registry: PluginManager,
     overrides: Mapping[str, Any] = MappingProxyType({}),
 ) -> Settings:
     """Return the settings of a run.

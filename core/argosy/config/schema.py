@@ -25,7 +25,7 @@ from collections.abc import Collection, Sequence
 
 import argosy_schemas
 from argosy.plugins.kinds import Kind, PluginInfo
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 
 KeyPath = tuple[str | int, ...]
 
@@ -142,7 +142,7 @@ def check_references(schema: Mapping[str, Any], infos: Iterable[PluginInfo]) -> 
 _COMMON = "argosy:common"
 
 
-def compose(registry: Registry, used: Collection[PluginInfo] | None = None) -> dict[str, Any]:
+def compose(registry: PluginManager, used: Collection[PluginInfo] | None = None) -> dict[str, Any]:
     """Return the schema of a whole configuration, self-contained.
 
     Parameters
@@ -172,7 +172,7 @@ def compose(registry: Registry, used: Collection[PluginInfo] | None = None) -> d
     return schema
 
 
-def editor_schema(registry: Registry) -> dict[str, Any]:
+def editor_schema(registry: PluginManager) -> dict[str, Any]:
     """Return the composed schema with every reference made local (``#/$defs/...``).
 
     It means the same as `compose`'s. Some editors follow local references only.

@@ -15,7 +15,7 @@ from argosy.config.schema import default_options, plain
 from argosy.errors import ConfigError
 from argosy.interfaces.auth import Auth
 from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy.storage.location import Remote, remote_of
 
 #: ``{"use": NAME, ...options}``, valid, with the plugin's defaults filled in; secrets are still references.
@@ -131,7 +131,7 @@ class Settings:
         return str(self.directory) if self.remote is None else self.remote.url
 
 
-def build(document: Mapping[str, Any], registry: Registry, base: Path, path: Path | None) -> Settings:
+def build(document: Mapping[str, Any], registry: PluginManager, base: Path, path: Path | None) -> Settings:
     """Return the settings that a *valid* configuration means.
 
     Parameters
@@ -243,12 +243,12 @@ def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _filled(registry: Registry, kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
+def _filled(registry: PluginManager, kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
     info = registry.find(kind, given["use"])
     return {**copy.deepcopy(default_options(info.options_schema)), **given}
 
 
-def _is_anonymous(registry: Registry, auth: PluginOptions) -> bool:
+def _is_anonymous(registry: PluginManager, auth: PluginOptions) -> bool:
     cls = registry.find(Kind.AUTH, auth["use"]).cls
     return issubclass(cls, Auth) and cls.anonymous
 

@@ -11,13 +11,15 @@ from argosy.config.load import load
 from argosy.config.settings import PluginOptions
 from argosy.errors import ConfigError
 from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 
 #: What a person may write.
 FORMS = 'a configuration file, NAME, NAME:PATH, or {"use": NAME, ...}'
 
 
-def store_options(given: str | Path | Mapping[str, Any], registry: Registry) -> tuple[PluginOptions, Path]:
+def store_options(
+    given: str | Path | Mapping[str, Any], registry: PluginManager
+) -> tuple[PluginOptions, Path]:
     """Return the options of a store, valid, and the folder that their relative paths are relative to.
 
     Parameters
@@ -46,13 +48,13 @@ def store_options(given: str | Path | Mapping[str, Any], registry: Registry) -> 
     return settings.cookie_store, settings.base
 
 
-def _is_file(given: str, registry: Registry) -> bool:
+def _is_file(given: str, registry: PluginManager) -> bool:
     return not given.lstrip().startswith("{") and given.partition(":")[0] not in registry.names(
         Kind.COOKIE_STORE
     )
 
 
-def _options(given: str, registry: Registry) -> Mapping[str, Any]:
+def _options(given: str, registry: PluginManager) -> Mapping[str, Any]:
     if not given.lstrip().startswith("{"):
         name, colon, path = given.partition(":")
         takes_path = "path" in registry.find(Kind.COOKIE_STORE, name).options_schema.get("properties", {})

@@ -10,7 +10,7 @@ from typing import Any
 import argosy_schemas
 from argosy.config.check import SLOTS, check
 from argosy.plugins.kinds import Kind, PluginInfo
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 
 _HEAD = """\
 # A configuration of argosy.
@@ -23,7 +23,7 @@ _WIDTH = 100
 _FIRST = {Kind.SOURCE: ("manifest", "urls"), Kind.STRATEGY: ("threads",)}
 
 
-def template(registry: Registry) -> str:
+def template(registry: PluginManager) -> str:
     """Return a commented TOML configuration with every key and the plugins that are installed.
 
     It is valid as it is, and stays so when its settings' ``#`` are taken away.
@@ -63,7 +63,7 @@ def _comment(text: str, indent: str = "") -> list[str]:
     return textwrap.wrap(text, _WIDTH, initial_indent=start, subsequent_indent=start)
 
 
-def _plugin_lines(key: str, schema: Mapping[str, Any], registry: Registry) -> Iterator[str]:
+def _plugin_lines(key: str, schema: Mapping[str, Any], registry: PluginManager) -> Iterator[str]:
     kind = SLOTS[key]
     infos = [info for info in registry.plugins() if info.kind is kind]
     if not infos:
@@ -76,7 +76,7 @@ def _plugin_lines(key: str, schema: Mapping[str, Any], registry: Registry) -> It
 
 
 def _slot_value(
-    key: str, schema: Mapping[str, Any], infos: list[PluginInfo], registry: Registry
+    key: str, schema: Mapping[str, Any], infos: list[PluginInfo], registry: PluginManager
 ) -> Any | None:
     """Return the default if it is installed, else the first example of a plugin that is valid."""
     first = _FIRST.get(SLOTS[key], ())

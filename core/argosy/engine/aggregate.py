@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from argosy.engine.outputs import Outputs
-from argosy.engine.publisher import Placer
+from argosy.engine.publisher import Publisher
 from argosy.errors import ArgosyError, PluginError, StorageError, TransferError
 from argosy.interfaces.output import CollectingOutput
 from argosy.models.items import FinishedItem, Item, Job, StagedItem
-from argosy.plugins.blame import TooLong, bounded, mistake, never_returned
+from argosy.plugins.blame import TooLong, bounded, describe_exception, never_returned
 from argosy.state.ledger import Collected, Ledger
 from argosy.state.staging import StagingArea
 from argosy.toolkit.locks import FileLock
@@ -36,7 +36,7 @@ PATIENCE = 30.0
 _NOBODY = Item("", "")
 
 
-class Collector:
+class Aggregator:
     """Makes the files over all items of one run; used by one thread at a time.
 
     Parameters
@@ -118,14 +118,14 @@ class Collector:
         changes = self._ledger.changes()  # before it is read: what comes later is for the next time
         before = self._collected.files(label)
         if before and all(
-            file is not None and speaks_of == changes and self._ledger.shelf.size(name) == file.size
+            file is not None and speaks_of == changes and self._ledger.storage.size(name) == file.size
             for name, (file, speaks_of, _) in before.items()
         ):
             return
         scratch = self._staging.spare()
         try:
             job = Job(_NOBODY, self._own(output), self._force)
-            placer = Placer(self._ledger.shelf, job, StagedItem(_NOBODY, ()))
+            placer = Publisher(self._ledger.storage, job, StagedItem(_NOBODY, ()))
             products = self._call(output, self._ledger.finished(), scratch)
             checked = placer.check(products, output.name, label)
             self._collected.claim(label, [one.file.name for one in checked])
@@ -153,7 +153,7 @@ class Collector:
         except (Exception, SystemExit) as error:
             if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
                 raise
-            raise self._failed(output, self._scrub(mistake(error, output))) from None
+            raise self._failed(output, self._scrub(describe_exception(error, output))) from None
 
     @staticmethod
     def _failed(output: CollectingOutput, how: str) -> PluginError:

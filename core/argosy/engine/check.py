@@ -13,7 +13,7 @@ from argosy.config.settings import PluginOptions, Settings, build
 from argosy.errors import ArgosyError, PluginError, Problem
 from argosy.http.network import proxy_of
 from argosy.interfaces.base import Plugin, PluginContext
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy.storage.open import storage_options
 from argosy.toolkit.secrets import Secret
 
@@ -40,7 +40,7 @@ class _TrialContext(PluginContext):
 
 
 def trial(
-    document: Mapping[str, Any], registry: Registry, path: Path, on_secret: Callable[[str], None]
+    document: Mapping[str, Any], registry: PluginManager, path: Path, on_secret: Callable[[str], None]
 ) -> list[Problem]:
     """Return what is wrong with a configuration beyond its schema, in its order; nothing is asked of a service.
 
@@ -88,7 +88,7 @@ def trial(
 
 
 def _attempts(
-    key: str, settings: Settings, registry: Registry, context: PluginContext
+    key: str, settings: Settings, registry: PluginManager, context: PluginContext
 ) -> Iterator[tuple[tuple[str | int, ...], Callable[[], None]]]:
     """Yield the places of one top-level key, and what shows whether each is right."""
     if key == "proxy" and settings.proxy is not None:

@@ -19,21 +19,21 @@ from argosy.interfaces.cookie_store import CookieStore
 from argosy.interfaces.output import Output
 from argosy.interfaces.source import Source
 from argosy.interfaces.storage import Patience
-from argosy.leasing.login_limit import Allowance
-from argosy.leasing.policy import Watch
-from argosy.plugins.blame import mistake
+from argosy.leasing.login_limit import LoginLimit
+from argosy.leasing.policy import SessionCallbacks
+from argosy.plugins.blame import describe_exception
 from argosy.plugins.kinds import Kind
-from argosy.ratelimit.limiter import Pacer
+from argosy.ratelimit.limiter import RateLimiter
 from argosy.state.staging import StagingArea
-from argosy.storage.open import shelf_of
+from argosy.storage.open import storage_of
 from argosy.toolkit.redaction import Redactor
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
 
 
-class Environment:
+class RunContext:
     """The plugins and sessions of one process.
 
     Parameters
@@ -61,20 +61,20 @@ class Environment:
     def __init__(
         self,
         settings: Settings,
-        registry: Registry,
+        registry: PluginManager,
         emit: Emit,
         stop: Stop,
         redactor: Redactor,
         ask: Callable[[str], str] | None = None,
         share: Share | None = None,
-        allowance: Allowance | None = None,
+        login_limit: LoginLimit | None = None,
         ask_now: Callable[[str], str] | None = None,
         attended: bool = False,
     ) -> None:
         self.settings = settings
         self.stop = stop
         self.redactor = redactor
-        self.pacer = Pacer(
+        self.rate_limiter = RateLimiter(
             settings.download_delay,
             max_outage=settings.max_outage,
             probe_time=settings.timeout.connect + settings.timeout.headers,
@@ -86,7 +86,7 @@ class Environment:
         self.context = PluginContext(
             settings.base, settings.directory, ask, redactor.add, self.notice, ask_now, attended
         )
-        self.shelf = shelf_of(
+        self.storage = storage_of(
             settings,
             self.context,
             redactor.scrub,
@@ -105,7 +105,7 @@ class Environment:
             self.auth,
             self.store,
             is_refusal=self._is_refusal,
-            watch=Watch(
+            watch=SessionCallbacks(
                 self._waiting,
                 self._logged_in,
                 self._refreshed,
@@ -114,10 +114,10 @@ class Environment:
                 self._sleep,
                 lambda: stop.check(between=True),
             ),
-            pacer=self.pacer,
+            rate_limiter=self.rate_limiter,
             network=self._network(),
             share=share,
-            allowance=allowance,
+            login_limit=login_limit,
         )
 
     def _network(self) -> Network:
@@ -148,7 +148,7 @@ class Environment:
         """Close what was opened."""
         self.pool.close()
         self.staging.close()
-        self.shelf.close()
+        self.storage.close()
         for plugin in (*self.plugins(), *filter(None, self._others.values())):
             self.close_plugin(plugin)
 
@@ -157,7 +157,7 @@ class Environment:
         try:
             plugin.close()
         except (Exception, SystemExit) as error:
-            self.notice(f"The plugin {plugin.name!r} failed at its end: {mistake(error, plugin)}")
+            self.notice(f"The plugin {plugin.name!r} failed at its end: {describe_exception(error, plugin)}")
 
     def notice(self, message: str) -> None:
         """Tell the person something."""
@@ -173,7 +173,7 @@ class Environment:
             self._emit(EventKind.RESOURCE_WAITING, item, {"for": reason})
 
     def _sleep(self, seconds: float) -> None:
-        self.pacer.tell()  # no session is held now
+        self.rate_limiter.tell()  # no session is held now
         self.stop.sleep(seconds)
 
     def _logged_in(self, reason: str) -> None:
@@ -190,7 +190,7 @@ class Environment:
         try:
             return bool(self.auth.is_refusal(response))
         except (Exception, SystemExit) as error:
-            what = self.redactor.scrub(mistake(error, self.auth))
+            what = self.redactor.scrub(describe_exception(error, self.auth))
             raise PluginError(
                 f"The auth plugin {self.auth.name!r} failed while it judged a response: {what}.",
                 hint="Report it to the plugin's author.",

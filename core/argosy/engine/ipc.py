@@ -1,6 +1,6 @@
 """The run's end of the line to workers in other processes.
 
-A strategy sends the work wherever it likes: it is pickled, and made anew in the other process from a `Recipe`.
+A strategy sends the work wherever it likes: it is pickled, and made anew in the other process from a `WorkerSpec`.
 There it calls back on a Unix socket: events and figures come in, the word to stop goes out. Every message is
 one line of JSON. When the run's process dies, the line breaks, and the workers end by themselves.
 
@@ -63,7 +63,7 @@ def remove_if_dead(folder: Path) -> bool:
     return False
 
 
-class Hub:
+class IpcServer:
     """Listens to the workers of a run in other processes; does nothing until one is to be sent there.
 
     Parameters
@@ -196,7 +196,7 @@ PROGRESS_EVERY = 0.1
 TIDY_TRIES, TIDY_EVERY = 50, 0.01
 
 
-class Link:
+class IpcClient:
     """Calls the run.
 
     Parameters

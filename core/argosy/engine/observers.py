@@ -9,7 +9,7 @@ from typing import Any
 
 from argosy.events import Event, EventKind
 from argosy.interfaces.observer import Observer
-from argosy.plugins.blame import mistake
+from argosy.plugins.blame import describe_exception
 from argosy.toolkit.redaction import Redactor
 
 #: Notices that are kept for the report; more would be noise.
@@ -19,7 +19,7 @@ MOST_NOTICES = 100
 _TRANSFER_OVER = frozenset({EventKind.RESOURCE_RETRY, EventKind.RESOURCE_FINISHED, EventKind.ITEM_FINISHED})
 
 
-class Dispatcher:
+class ObserverDispatcher:
     """Gives every event to every observer, one at a time; an observer that fails is left out from then on.
 
     Parameters
@@ -71,7 +71,7 @@ class Dispatcher:
                     target[2](event)
                 except (Exception, SystemExit) as error:
                     self._targets.remove(target)
-                    what = self._redactor.scrub(mistake(error, target[1]))
+                    what = self._redactor.scrub(describe_exception(error, target[1]))
                     message = f"The observer {target[0]!r} failed and sees nothing more of this run: {what}"
                     self.emit(EventKind.RUN_NOTICE, None, {"message": message})
 
@@ -84,7 +84,7 @@ class Dispatcher:
                 try:
                     observer.close()
                 except (Exception, SystemExit) as error:
-                    what = self._redactor.scrub(mistake(error, observer))
+                    what = self._redactor.scrub(describe_exception(error, observer))
                     message = f"The observer {observer.name!r} failed at its end: {what}"
                     self.emit(EventKind.RUN_NOTICE, None, {"message": message})
             self._targets.clear()

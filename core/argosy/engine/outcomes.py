@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from argosy.errors import ArgosyError, PluginError
 from argosy.interfaces.strategy import Strategy, Work
 from argosy.models.items import Job, Outcome
-from argosy.plugins.blame import mistake
+from argosy.plugins.blame import describe_exception
 
 
 def outcomes_of(
@@ -50,7 +50,7 @@ def outcomes_of(
     except _Broken as error:
         raise _failed(strategy, scrub(str(error))) from None
     except (Exception, SystemExit) as error:
-        raise _failed(strategy, scrub(mistake(error, strategy))) from None
+        raise _failed(strategy, scrub(describe_exception(error, strategy))) from None
 
 
 class _Broken(Exception):

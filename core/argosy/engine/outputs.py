@@ -11,13 +11,13 @@ from argosy.config.schema import default_options
 from argosy.errors import ArgosyError, PluginError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.output import CollectingOutput, Output
-from argosy.interfaces.storage import Shelf
-from argosy.models.items import Item, KeptFile
-from argosy.plugins.blame import mistake
+from argosy.interfaces.storage import Storage
+from argosy.models.items import Item, PublishedFile
+from argosy.plugins.blame import describe_exception
 from argosy.state.ledger import Row
 
 if TYPE_CHECKING:
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
 
 #: How an argosy whose ledger did not know the outputs is taken to have kept the files.
 FIRST = "files"
@@ -60,7 +60,9 @@ class Outputs:
         self.labels = frozenset(label for label, _ in self.of_items)
 
     @classmethod
-    def make(cls, options: Sequence[Mapping[str, Any]], registry: Registry, context: PluginContext) -> Self:
+    def make(
+        cls, options: Sequence[Mapping[str, Any]], registry: PluginManager, context: PluginContext
+    ) -> Self:
         """Make the outputs of a configuration; one that is named twice with the same options is one."""
         from argosy.plugins.kinds import Kind
 
@@ -71,7 +73,7 @@ class Outputs:
                 made[label] = registry.output(given, context)
         return cls(tuple(made.items()))
 
-    def missing(self, row: Row, shelf: Shelf) -> frozenset[str]:
+    def missing(self, row: Row, storage: Storage) -> frozenset[str]:
         """Return the outputs that a done item lacks, or whose files are not all there.
 
         Parameters
@@ -81,13 +83,13 @@ class Outputs:
         shelf
             The final names.
         """
-        gone = {file.output for file in row.files if shelf.size(file.name) is None}
+        gone = {file.output for file in row.files if storage.size(file.name) is None}
         if row.is_old:
             kept = {label for label in self.labels if _plugin(label) == FIRST}
             return self.labels if gone else self.labels - kept
         return frozenset(label for label in self.labels if label in gone or label not in row.outputs)
 
-    def replaceable(self, kept: Iterable[KeptFile], made: frozenset[str] | None) -> frozenset[str]:
+    def replaceable(self, kept: Iterable[PublishedFile], made: frozenset[str] | None) -> frozenset[str]:
         """Return the names of an item's files that new ones may take the place of.
 
         Those are the files of the outputs that are made anew, and what the same plugins made with other options,
@@ -133,7 +135,7 @@ class Outputs:
             except ArgosyError:
                 raise
             except (Exception, SystemExit) as error:
-                raise _failed(output, f"it raised {mistake(error, output)}") from None
+                raise _failed(output, f"it raised {describe_exception(error, output)}") from None
             for name in names:
                 given: object = name  # a plugin may give anything
                 if not isinstance(given, str):

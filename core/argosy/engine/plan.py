@@ -19,7 +19,7 @@ from argosy.engine.outputs import FIRST, Outputs
 from argosy.engine.reuse import stand_there
 from argosy.errors import ConfigError, PluginError, Problem, SourceError
 from argosy.interfaces.output import Output
-from argosy.models.items import Item, Job, Remembered
+from argosy.models.items import DownloadRecord, Item, Job
 from argosy.state.ledger import Ledger, Row
 from argosy.toolkit.names import collision_key, problem_of
 
@@ -32,13 +32,13 @@ from argosy.engine.stop import Stop
 from argosy.errors import ArgosyError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.source import Source
-from argosy.plugins.blame import mistake
-from argosy.storage.open import shelf_of
+from argosy.plugins.blame import describe_exception
+from argosy.storage.open import storage_of
 from argosy.toolkit.redaction import Redactor
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
 
 #: Problems that are named before the run gives up on a source.
 MOST_PROBLEMS = 20
@@ -171,7 +171,7 @@ class Plan:
             Leave the ledger as it is.
         """
         if not self.force and self.ledger.counts().get("done"):
-            self.ledger.shelf.survey()
+            self.ledger.storage.survey()
         for batch in self._batches("SELECT n, id, origin, fingerprint, title, item FROM plan"):
             known = self.ledger.rows([row[1] for row in batch])
             kinds = {row[0]: self._kind(row, known.get(row[1]), dry=dry) for row in batch}
@@ -214,7 +214,7 @@ class Plan:
         row, known = claimed
         return self._job(Item.from_json(text), row, known, lacking)
 
-    def _job(self, item: Item, row: Row, known: Remembered | None, outputs: frozenset[str] | None) -> Job:
+    def _job(self, item: Item, row: Row, known: DownloadRecord | None, outputs: frozenset[str] | None) -> Job:
         replaces = frozenset(file.name for file in row.files)
         return Job(item, replaces, self.force, known, row.files, outputs, self.fetch)
 
@@ -247,7 +247,7 @@ class Plan:
 
     def _lacking(self, row: Row) -> frozenset[str]:
         """Return the outputs that are to be made of a done item."""
-        return self._outputs.missing(row, self.ledger.shelf)
+        return self._outputs.missing(row, self.ledger.storage)
 
     def _add(self, item: Item) -> list[Problem]:
         where = item.origin or item.id
@@ -300,17 +300,17 @@ class Plan:
             return DOWNLOAD
         adopted = None
         if known.is_old:
-            if any(self.ledger.shelf.size(file.name) is None for file in known.files):
+            if any(self.ledger.storage.size(file.name) is None for file in known.files):
                 return DOWNLOAD
             adopted = self._adopted(row, known, dry=dry)
         if not self._lacking(known):
             return NOTHING
         remembered = adopted or self.ledger.remembered(known.id)
-        if remembered is not None and stand_there(self.ledger.shelf, remembered, known.files):
+        if remembered is not None and stand_there(self.ledger.storage, remembered, known.files):
             return REMAKE
         return DOWNLOAD
 
-    def _adopted(self, row: tuple[Any, ...], known: Row, *, dry: bool) -> Remembered | None:
+    def _adopted(self, row: tuple[Any, ...], known: Row, *, dry: bool) -> DownloadRecord | None:
         """Return what an older argosy did not write down of an item, where its files tell."""
         item, files = Item.from_json(row[5]), {file.name: file for file in known.files}
         if not item.resources or not files.keys() >= set(item.names()):
@@ -318,7 +318,7 @@ class Plan:
         found = tuple(
             (files[name].size, files[name].sha256, files[name].verification, None) for name in item.names()
         )
-        remembered = Remembered(item, found)
+        remembered = DownloadRecord(item, found)
         if not dry:
             self.ledger.adopt(known.id, remembered.pack(), FIRST)
         return remembered
@@ -377,7 +377,7 @@ def _unsafe(name: str, where: str) -> Problem | None:
     return Problem(where, f"the name {name!r} {wrong}", "a relative name that every system can store")
 
 
-class RemakingPlan(Plan):
+class ReprocessPlan(Plan):
     """A plan over all that the ledger says is done; its jobs fetch nothing."""
 
     fetch = False
@@ -461,7 +461,7 @@ def read_plan(
         plan.close()
         if isinstance(error, ArgosyError | KeyboardInterrupt):
             raise
-        what = scrub(mistake(error, source))
+        what = scrub(describe_exception(error, source))
         raise PluginError(
             f"The source {source.name!r} failed while it was read: {what}. Nothing was started.",
             hint="Report it to the plugin's author.",
@@ -505,7 +505,7 @@ class Preview:
 
 
 def preview(
-    settings: Settings, registry: Registry, show: Callable[[Preview], None], *, remake: bool = False
+    settings: Settings, registry: PluginManager, show: Callable[[Preview], None], *, remake: bool = False
 ) -> Planned:
     """Show what a run would do, and do nothing: no request, no login, no change on the disk.
 
@@ -525,9 +525,9 @@ def preview(
     outputs = Outputs.make(settings.output, registry, context)
     ledger = Ledger(settings.directory, read_only=True)
     try:
-        ledger.shelf = shelf_of(settings, context, Redactor().scrub)
+        ledger.storage = storage_of(settings, context, Redactor().scrub)
         if remake:
-            plan: Plan = RemakingPlan.of(settings, ledger, outputs)
+            plan: Plan = ReprocessPlan.of(settings, ledger, outputs)
         else:
             plan = read_plan(
                 settings,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from argosy.errors import PluginError, TransferError
-from argosy.interfaces.storage import Shelf, Standing, digest_of
-from argosy.models.items import Job, KeptFile, Product, StagedItem, Verification
+from argosy.interfaces.storage import Existing, Storage, digest_of
+from argosy.models.items import Job, Product, PublishedFile, StagedItem, Verification
 from argosy.toolkit.files import sync_file
 from argosy.toolkit.names import collision_key, problem_of
 
@@ -30,11 +30,11 @@ class Checked:
     """
 
     product: Product
-    file: KeptFile
-    standing: Standing
+    file: PublishedFile
+    standing: Existing
 
 
-class Placer:
+class Publisher:
     """Puts the products of one item into the target directory.
 
     Parameters
@@ -51,19 +51,19 @@ class Placer:
 
     def __init__(
         self,
-        shelf: Shelf,
+        storage: Storage,
         job: Job,
         staged: StagedItem,
-        left: Callable[[str, int | None], Iterable[KeptFile]] = lambda name, size: (),
+        left: Callable[[str, int | None], Iterable[PublishedFile]] = lambda name, size: (),
     ) -> None:
-        self._shelf = shelf
+        self._shelf = storage
         self._job = job
         self._left = left
         self._own = set(job.replaces)
         self._staged = {file.path: file for file in staged.files}
-        self._asked: dict[str, tuple[KeptFile, str]] = {}
+        self._asked: dict[str, tuple[PublishedFile, str]] = {}
 
-    def place(self, products: Iterable[Product], output: str, label: str = "") -> list[KeptFile]:
+    def place(self, products: Iterable[Product], output: str, label: str = "") -> list[PublishedFile]:
         """Check the products of one output, and put them into place."""
         return self.put(self.check(products, output, label))
 
@@ -86,7 +86,7 @@ class Placer:
         """
         return [self._check(product, output, label) for product in products]
 
-    def put(self, checked: Sequence[Checked]) -> list[KeptFile]:
+    def put(self, checked: Sequence[Checked]) -> list[PublishedFile]:
         """Put what was checked into place.
 
         Raises
@@ -97,7 +97,7 @@ class Placer:
             If a remote storage fails.
         """
         for one in checked:
-            if one.standing is not Standing.IT:
+            if one.standing is not Existing.IT:
                 replace = self._may_replace(one.file.name)
                 self._shelf.put(one.product, one.file, one.standing, replace=replace)
         kept = [one.file for one in checked]
@@ -107,7 +107,7 @@ class Placer:
     def _may_replace(self, name: str) -> bool:
         return self._job.force or name in self._own
 
-    def _standing(self, file: KeptFile) -> Standing:
+    def _standing(self, file: PublishedFile) -> Existing:
         try:
             return self._shelf.standing(file, replace=self._may_replace(file.name))
         except TransferError:
@@ -117,7 +117,7 @@ class Placer:
             if not any(self._shelf.problem(one) is None for one in left):
                 raise
             self._own.add(file.name)  # a run was killed before the ledger knew of it
-            return Standing.OLD
+            return Existing.OLD
 
     def _check(self, product: Product, output: str, label: str) -> Checked:
         if not isinstance(product, Product):
@@ -143,15 +143,15 @@ class Placer:
         self._claim(file, output)
         return Checked(product, file, self._standing(file))
 
-    def _described(self, product: Product, label: str) -> KeptFile:
+    def _described(self, product: Product, label: str) -> PublishedFile:
         staged = self._staged.get(product.file)
         if staged is not None:
-            return KeptFile(product.name, staged.size, staged.sha256, staged.verification, label)
+            return PublishedFile(product.name, staged.size, staged.sha256, staged.verification, label)
         sync_file(product.file)
         size, digest = product.file.stat().st_size, digest_of(product.file)
-        return KeptFile(product.name, size, digest, Verification.DIGEST, label)
+        return PublishedFile(product.name, size, digest, Verification.DIGEST, label)
 
-    def _claim(self, file: KeptFile, output: str) -> None:
+    def _claim(self, file: PublishedFile, output: str) -> None:
         """Raise where another product of the item has the name, or one that some file system takes for the same."""
         other, who = self._asked.setdefault(collision_key(file.name), (file, output))
         if (other.name, other.sha256) == (file.name, file.sha256):

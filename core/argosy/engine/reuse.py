@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from argosy.interfaces.storage import Shelf
-from argosy.models.items import Item, Job, KeptFile, Remembered, Resource, StagedFile
+from argosy.interfaces.storage import Storage
+from argosy.models.items import DownloadRecord, Item, Job, PublishedFile, Resource, StagedFile
 from argosy.state.staging import Staging
 from argosy.storage.local import linked
 
@@ -14,7 +14,7 @@ from argosy.storage.local import linked
 NAMED = 5
 
 
-def restaged(shelf: Shelf, job: Job, staging: Staging) -> dict[int, StagedFile]:
+def reused(storage: Storage, job: Job, staging: Staging) -> dict[int, StagedFile]:
     """Return those resources of a job that still stand under final names just as they were fetched.
 
     They get further names in staging, so that nobody can take them away while they are used.
@@ -43,13 +43,13 @@ def restaged(shelf: Shelf, job: Job, staging: Staging) -> dict[int, StagedFile]:
         for file in job.kept:
             if (file.size, file.sha256) != (size, digest):
                 continue
-            if shelf.take(file, link):
+            if storage.take(file, link):
                 found[number] = _staged(known, number, resource, link)
                 break
     return found
 
 
-def taken(known: Remembered, number: int, path: Path, link: Path) -> StagedFile | None:
+def taken(known: DownloadRecord, number: int, path: Path, link: Path) -> StagedFile | None:
     """Return a resource that an output gave back, if it is what was fetched.
 
     Parameters
@@ -67,7 +67,7 @@ def taken(known: Remembered, number: int, path: Path, link: Path) -> StagedFile 
     return _staged(known, number, known.item.resources[number], link)
 
 
-def lacking(known: Remembered, there: dict[int, StagedFile]) -> list[int]:
+def lacking(known: DownloadRecord, there: dict[int, StagedFile]) -> list[int]:
     """Return the numbers of the resources that are not there."""
     return [number for number in range(len(known.files)) if number not in there]
 
@@ -108,7 +108,7 @@ def missing_text(job: Job, numbers: Sequence[int]) -> str:
     )
 
 
-def _names(job: Job, known: Remembered, numbers: Sequence[int]) -> Iterator[str]:
+def _names(job: Job, known: DownloadRecord, numbers: Sequence[int]) -> Iterator[str]:
     for number in numbers:
         size, digest, _, _ = known.files[number]
         name = next((f.name for f in job.kept if (f.size, f.sha256) == (size, digest)), None)
@@ -116,12 +116,12 @@ def _names(job: Job, known: Remembered, numbers: Sequence[int]) -> Iterator[str]
             yield name
 
 
-def stand_there(shelf: Shelf, known: Remembered, kept: Sequence[KeptFile]) -> bool:
+def stand_there(storage: Storage, known: DownloadRecord, kept: Sequence[PublishedFile]) -> bool:
     """Return whether all resources seem to be there: files of their sizes, which nobody has read yet."""
-    there = {(file.size, file.sha256) for file in kept if shelf.size(file.name) == file.size}
+    there = {(file.size, file.sha256) for file in kept if storage.size(file.name) == file.size}
     return all((size, digest) in there for size, digest, _, _ in known.files)
 
 
-def _staged(known: Remembered, number: int, resource: Resource, path: Path) -> StagedFile:
+def _staged(known: DownloadRecord, number: int, resource: Resource, path: Path) -> StagedFile:
     size, digest, verification, response = known.files[number]
     return StagedFile(resource, path, size, digest, verification, response)

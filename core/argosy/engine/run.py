@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from argosy.engine.context import Environment
+from argosy.engine.context import RunContext
 from argosy.errors import ConfigError
 from argosy.interfaces.cookie_store import CookieStore, Scope
 from argosy.interfaces.strategy import Strategy
 
 if TYPE_CHECKING:
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
 import errno
 import shutil
 import time
@@ -24,16 +24,16 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from argosy.engine.aggregate import Collector
-from argosy.engine.ipc import Hub
-from argosy.engine.observers import Dispatcher
+from argosy.engine.aggregate import Aggregator
+from argosy.engine.ipc import IpcServer
+from argosy.engine.observers import ObserverDispatcher
 from argosy.engine.outcomes import outcomes_of
 from argosy.engine.plan import Plan, Planned, no_source, read_plan
 from argosy.engine.report import MOST_FAILURES, Counts, Report
 from argosy.engine.sessions.lease import in_force
 from argosy.engine.stop import Stop
 from argosy.engine.worker import Worker
-from argosy.engine.worker_spec import Recipe
+from argosy.engine.worker_spec import WorkerSpec
 from argosy.errors import ArgosyError, Interrupted
 from argosy.events import Event, EventKind
 from argosy.interfaces.observer import Observer
@@ -47,7 +47,7 @@ from argosy.transfer.limits import Limits
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
 
 #: What a scope is called when a person is told about it.
 REACH = {1: "one process", 2: "the processes of one machine", 3: "several machines"}
@@ -72,7 +72,7 @@ class Choice:
     reason: str | None
 
 
-def choose(environment: Environment, registry: Registry) -> Choice:
+def choose(environment: RunContext, registry: PluginManager) -> Choice:
     """Return the strategy to run with.
 
     Raises
@@ -147,7 +147,7 @@ class Run:
     def __init__(
         self,
         settings: Settings,
-        registry: Registry,
+        registry: PluginManager,
         *,
         stop: Stop | None = None,
         observers: Sequence[Observer] = (),
@@ -228,7 +228,7 @@ class Run:
         if self.settings.source is None:
             raise no_source()
 
-    def _read(self, environment: Environment, ledger: Ledger) -> Plan:
+    def _read(self, environment: RunContext, ledger: Ledger) -> Plan:
         return read_plan(
             self.settings,
             environment.source,
@@ -239,9 +239,9 @@ class Run:
             scrub=self._redactor.scrub,
         )
 
-    def _do(self, environment: Environment, plan: Plan, planned: Planned, choice: Choice) -> None:
+    def _do(self, environment: RunContext, plan: Plan, planned: Planned, choice: Choice) -> None:
         """Do the work, and make the files over all items before it, now and then, and behind it."""
-        self._collector = Collector(
+        self._collector = Aggregator(
             environment.outputs,
             plan.ledger,
             environment.staging,
@@ -260,7 +260,7 @@ class Run:
         if not self._uncollected:
             self._collect(environment)
 
-    def _collect(self, environment: Environment) -> None:
+    def _collect(self, environment: RunContext) -> None:
         try:
             if not self._collector.refresh():
                 environment.notice(
@@ -269,7 +269,7 @@ class Run:
         except ArgosyError as error:
             self._error = self._error or error
 
-    def _open(self) -> tuple[Environment, Ledger]:
+    def _open(self) -> tuple[RunContext, Ledger]:
         directory = self.settings.directory
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -282,17 +282,17 @@ class Run:
             raise disk_error(directory, error) from None
         ledger = Ledger(directory)
         try:
-            environment = Environment(
+            environment = RunContext(
                 self.settings, self.registry, self._emit, self.stop, self._redactor, self._ask
             )
             configured = [self.registry.observer(o, environment.context) for o in self.settings.observers]
-            ledger.shelf = environment.shelf
-            ledger.shelf.prepare()
+            ledger.storage = environment.storage
+            ledger.storage.prepare()
             self._note(directory)
         except BaseException:
             ledger.close()
             raise
-        self._dispatcher = Dispatcher([*self._observers, *configured], self._redactor, self._on_event)
+        self._dispatcher = ObserverDispatcher([*self._observers, *configured], self._redactor, self._on_event)
         self._observed = True
         for notice in ledger.notices:
             environment.notice(notice)
@@ -309,7 +309,7 @@ class Run:
     def _emit(self, kind: EventKind, item: str | None = None, data: Any = None) -> None:
         self._dispatcher.emit(kind, item, data)
 
-    def _announce(self, environment: Environment, choice: Choice) -> None:
+    def _announce(self, environment: RunContext, choice: Choice) -> None:
         data = {
             "directory": self.settings.where,
             "strategy": choice.strategy.name,
@@ -326,7 +326,7 @@ class Run:
                     f"The plugin {plugin.name!r} is experimental: it may still change or misbehave."
                 )
 
-    def _compare(self, environment: Environment, plan: Plan) -> Planned:
+    def _compare(self, environment: RunContext, plan: Plan) -> Planned:
         left = (
             environment.staging.dead()
         )  # looked for first: a run that dies meanwhile is the next run's affair
@@ -344,7 +344,7 @@ class Run:
         self._emit(EventKind.RUN_PLANNED, None, data)
         return planned
 
-    def _work(self, environment: Environment, plan: Plan, planned: Planned, choice: Choice) -> None:
+    def _work(self, environment: RunContext, plan: Plan, planned: Planned, choice: Choice) -> None:
         if not planned.to_do:
             return
         # forced, it takes the place of what it replaces; and on its way elsewhere, it is not here all at once
@@ -354,19 +354,19 @@ class Run:
             environment.pool.log_in()
         for notice in getattr(environment.auth, "notices", ()):
             environment.notice(str(notice))
-        allowance = environment.pool.allowance
+        login_limit = environment.pool.login_limit
         answers: dict[str, Callable[[str], str | None]] = {
             "secret": self._ask or (lambda prompt: None),
-            "login": allowance.ask,
-            "login-failed": allowance.failed,
-            "login-unsent": allowance.unsent,
-            "login-progressed": allowance.progressed,
+            "login": login_limit.ask,
+            "login-failed": login_limit.failed,
+            "login-unsent": login_limit.unsent,
+            "login-progressed": login_limit.progressed,
         }
-        hub = Hub(self._emit, self.stop, answers)
+        hub = IpcServer(self._emit, self.stop, answers)
         worker = Worker(
             environment,
             self._emit,
-            lambda: Recipe(self.settings, self.registry, hub.address, environment.pool.share),
+            lambda: WorkerSpec(self.settings, self.registry, hub.address, environment.pool.share),
         )
         try:
             self._rounds(environment, plan, choice.strategy, worker)
@@ -374,7 +374,7 @@ class Run:
             hub.close()
             self._elsewhere = hub.counts
 
-    def _rounds(self, environment: Environment, plan: Plan, strategy: Strategy, worker: Worker) -> None:
+    def _rounds(self, environment: RunContext, plan: Plan, strategy: Strategy, worker: Worker) -> None:
         """Do what is in the queue, and what comes back into it, until nothing of the plan is left."""
         waited = False
         workers, scrub = self.settings.max_workers, self._redactor.scrub
@@ -398,8 +398,8 @@ class Run:
             if self.stop.draining:
                 return
 
-    def _record(self, outcome: Outcome, ledger: Ledger, environment: Environment) -> None:
-        ledger.shelf.learn(outcome.files)
+    def _record(self, outcome: Outcome, ledger: Ledger, environment: RunContext) -> None:
+        ledger.storage.learn(outcome.files)
         done = outcome.state is State.DONE
         with environment.staging.finishing(outcome.item) if done else nullcontext():
             ledger.record(outcome)
@@ -420,7 +420,7 @@ class Run:
             self._emit(EventKind.RUN_STOPPING, None, {"message": str(outcome.fatal)})
             self.stop.drain()
 
-    def _finish(self, environment: Environment, plan: Plan, planned: Planned, choice: Choice) -> Report:
+    def _finish(self, environment: RunContext, plan: Plan, planned: Planned, choice: Choice) -> Report:
         try:
             environment.pool.sync()
         except ArgosyError as error:
@@ -436,7 +436,7 @@ class Run:
         skipped = planned.items - self._done - self._failed - left
         started, begun = self._clock
         pool = environment.pool
-        lease, lease_reason = in_force(pool.lease, self.settings.lease, pool.keepers)
+        lease, lease_reason = in_force(pool.lease, self.settings.lease, pool.managers)
         counts = self._elsewhere + Counter(pool.counts())
         report = Report(
             run=plan.ledger.run,
@@ -469,7 +469,7 @@ class Run:
             report.write(self._report_file, plan.rows(), self._redactor.json)
         return report
 
-    def _close(self, environment: Environment, ledger: Ledger) -> None:
+    def _close(self, environment: RunContext, ledger: Ledger) -> None:
         environment.close()
         self._dispatcher.close()
         ledger.close()

@@ -12,10 +12,10 @@ from typing import TypeVar
 
 import requests
 
-from argosy.engine.context import Environment
-from argosy.engine.publisher import Checked, Placer
-from argosy.engine.reuse import fitting, lacking, missing_text, restaged, taken
-from argosy.engine.worker_spec import Recipe, work_here
+from argosy.engine.context import RunContext
+from argosy.engine.publisher import Checked, Publisher
+from argosy.engine.reuse import fitting, lacking, missing_text, reused, taken
+from argosy.engine.worker_spec import WorkerSpec, work_here
 from argosy.errors import (
     ArgosyError,
     Interrupted,
@@ -30,19 +30,19 @@ from argosy.http.network import DOWNGRADE_HINT, Downgraded
 from argosy.interfaces.base import Plugin
 from argosy.interfaces.strategy import Work
 from argosy.models.items import (
+    DownloadRecord,
     Failure,
     Item,
     Job,
-    KeptFile,
     Outcome,
     Packed,
-    Remembered,
+    PublishedFile,
     Resource,
     StagedFile,
     StagedItem,
     State,
 )
-from argosy.plugins.blame import TooLong, bounded, mistake, never_returned
+from argosy.plugins.blame import TooLong, bounded, describe_exception, never_returned
 from argosy.state.staging import Staging
 from argosy.toolkit.failures import reason_of
 from argosy.transfer.classify import DISK_ERRNOS, disk_error
@@ -67,16 +67,16 @@ class Worker:
     """
 
     def __init__(
-        self, environment: Environment, emit: Emit, recipe: Callable[[], Recipe] | None = None
+        self, environment: RunContext, emit: Emit, recipe: Callable[[], WorkerSpec] | None = None
     ) -> None:
         settings = environment.settings
         self._environment = environment
         self._emit = emit
         self._recipe = recipe
-        self._names = Names(settings.directory, environment.shelf)
+        self._names = Names(settings.directory, environment.storage)
         self._fetcher = Fetcher(
             environment.pool.get,
-            environment.pacer,
+            environment.rate_limiter,
             environment.stop,
             Limits.of(settings),
             settings.max_retries,
@@ -84,7 +84,7 @@ class Worker:
             environment.redactor.redact,
         )
 
-    def __reduce__(self) -> tuple[Callable[[Recipe], Work], tuple[Recipe]]:
+    def __reduce__(self) -> tuple[Callable[[WorkerSpec], Work], tuple[WorkerSpec]]:
         if self._recipe is None:
             raise TypeError("a worker of another process is not sent on")
         return work_here, (self._recipe(),)
@@ -151,7 +151,7 @@ class Worker:
             item, there = self._what_is_lacking(job, there)
             files = self._fetched(item, there, staging, self._progress(shown, received))
             staged = self._staged(job, item, files)
-            fresh = job.known is None or Remembered.of(staged).digests() != job.known.digests()
+            fresh = job.known is None or DownloadRecord.of(staged).digests() != job.known.digests()
             # where something was fetched, what an output made of it before may be missing or damaged, too
             wanted = None if fresh or len(there) < len(files) else job.outputs
             kept, outputs = self._produce(job, staged, staging, wanted)
@@ -161,13 +161,13 @@ class Worker:
                 if job.known is not None:
                     staging.let_go()
             raise
-        known = Remembered.of(staged).pack() if fresh else None
+        known = DownloadRecord.of(staged).pack() if fresh else None
         return _Result(kept, outputs, known, fresh)
 
     def _there(self, job: Job, staging: Staging) -> dict[int, StagedFile]:
         """Return the resources that need not be fetched: they stand there, or an output gives them back."""
-        shelf, known = self._environment.shelf, job.known
-        there = restaged(shelf, job, staging)
+        storage, known = self._environment.storage, job.known
+        there = reused(storage, job, staging)
         if known is None or not lacking(known, there):
             return there
         further = itertools.count(len(self._environment.outputs.of_items))
@@ -176,11 +176,11 @@ class Worker:
             if output is None:
                 continue
             made = [file for file in job.kept if file.output == label]
-            if any(shelf.size(file.name) != file.size for file in made):
+            if any(storage.size(file.name) != file.size for file in made):
                 continue
             fetched, scratch = staging.scratch(next(further)), staging.scratch(next(further))
             try:
-                files = [shelf.at_hand(file.name, fetched) for file in made]
+                files = [storage.at_hand(file.name, fetched) for file in made]
             except TransferError:  # somebody has just taken one away
                 continue
             try:
@@ -249,13 +249,13 @@ class Worker:
 
     def _produce(
         self, job: Job, staged: StagedItem, staging: Staging, wanted: frozenset[str] | None
-    ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
+    ) -> tuple[tuple[PublishedFile, ...], tuple[str, ...]]:
         """Let the outputs make what is wanted; nothing is put into place before all of it is made."""
         outputs = self._environment.outputs
-        if job.known is not None and Remembered.of(staged).digests() == job.known.digests():
+        if job.known is not None and DownloadRecord.of(staged).digests() == job.known.digests():
             # what other outputs made of the very same files stays, and is not to be replaced
             job = replace(job, replaces=outputs.replaceable(job.kept, wanted))
-        placer = Placer(self._environment.shelf, job, staged, staging.left)
+        placer = Publisher(self._environment.storage, job, staged, staging.left)
         checked: list[Checked] = []
         made: list[str] = []
         for number, (label, output) in enumerate(outputs.of_items):
@@ -300,7 +300,7 @@ class Worker:
         except (Exception, SystemExit) as error:
             if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
                 raise  # it ends the run
-            raise self._broken(plugin, f"it raised {mistake(error, called)}") from None
+            raise self._broken(plugin, f"it raised {describe_exception(error, called)}") from None
 
     def _broken(self, plugin: str, how: str) -> _Failed:
         return _Failed(
@@ -350,7 +350,7 @@ class Worker:
 class _Result:
     """What came of a job that was done."""
 
-    files: tuple[KeptFile, ...] = ()
+    files: tuple[PublishedFile, ...] = ()
     outputs: tuple[str, ...] = ()
     known: Packed | None = None
     fresh: bool = True

@@ -11,23 +11,23 @@ from dataclasses import dataclass, field
 from multiprocessing import util
 from typing import TYPE_CHECKING
 
-from argosy.engine.context import Environment
-from argosy.engine.ipc import Link
+from argosy.engine.context import RunContext
+from argosy.engine.ipc import IpcClient
 from argosy.engine.sessions.pool import Share
 from argosy.engine.stop import Stop
 from argosy.errors import ArgosyError, Interrupted
-from argosy.leasing.login_limit import RemoteAllowance
+from argosy.leasing.login_limit import RemoteLoginLimiter
 from argosy.models.items import Job, Outcome, State
-from argosy.toolkit.redaction import Redactor, Streams
+from argosy.toolkit.redaction import RedactingStreams, Redactor
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
     from argosy.engine.worker import Worker
-    from argosy.plugins.manager import Registry
+    from argosy.plugins.manager import PluginManager
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class WorkerSpec:
     """What another process makes a worker of.
 
     Parameters
@@ -45,7 +45,7 @@ class Recipe:
     """
 
     settings: Settings
-    registry: Registry
+    registry: PluginManager
     address: str
     share: Share
     pid: int = field(default_factory=os.getpid)
@@ -60,14 +60,14 @@ class RemoteWorker:
         What it is made of, with the first job.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: WorkerSpec) -> None:
         self._recipe = recipe
         self._mutex = threading.Lock()
-        self._environment: Environment | None = None
+        self._environment: RunContext | None = None
         self._worker: Worker | None = None
         self._told: Counter[str] = Counter()
 
-    def __reduce__(self) -> tuple[Callable[[Recipe], RemoteWorker], tuple[Recipe]]:
+    def __reduce__(self) -> tuple[Callable[[WorkerSpec], RemoteWorker], tuple[WorkerSpec]]:
         return work_here, (self._recipe,)  # a strategy may send it on
 
     def __call__(self, job: Job) -> Outcome:
@@ -87,13 +87,13 @@ class RemoteWorker:
             if self._worker is None:
                 recipe, stop = self._recipe, Stop()
                 try:
-                    self._link = Link(recipe.address, stop)
+                    self._link = IpcClient(recipe.address, stop)
                 except OSError:
                     raise Interrupted("The run is over.") from None
                 redactor = Redactor()
-                self._streams = Streams(redactor)
+                self._streams = RedactingStreams(redactor)
                 self._streams.__enter__()  # until the end of this process's work: plugins print here, too
-                self._environment = Environment(
+                self._environment = RunContext(
                     recipe.settings,
                     recipe.registry,
                     self._link.emit,
@@ -101,7 +101,7 @@ class RemoteWorker:
                     redactor,
                     self._ask,
                     recipe.share,
-                    RemoteAllowance(self._link.ask),
+                    RemoteLoginLimiter(self._link.ask),
                 )
                 # at the end of a process of multiprocessing's, and of any other at its exit
                 util.Finalize(None, self._close, exitpriority=10)
@@ -143,7 +143,7 @@ def leave_ctrl_c_to(run: int) -> None:
                 signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
-def work_here(recipe: Recipe) -> RemoteWorker:
+def work_here(recipe: WorkerSpec) -> RemoteWorker:
     """Return the worker of a run in this process: one for all, as a strategy may send the work with each job."""
     leave_ctrl_c_to(recipe.pid)
     with _mutex:

@@ -19,10 +19,10 @@ from argosy.http.load import Load, MeasuredLease
 from argosy.http.network import is_downgraded
 from argosy.http.request import Adapter, NotSent, Reuse, Sending, Watchdog, current
 from argosy.interfaces.cookie_store import CookieStore
-from argosy.leasing.manager import SessionKeeper
-from argosy.leasing.policy import Discipline, Policy
+from argosy.leasing.manager import SessionManager
+from argosy.leasing.policy import LeaseMode, Policy
 from argosy.leasing.tokens import Tokens
-from argosy.ratelimit.limiter import Pacer, Turn
+from argosy.ratelimit.limiter import Permit, RateLimiter
 from argosy.ratelimit.retry_after import retry_after
 from argosy.toolkit.failures import is_unknown_name, reason_of
 
@@ -36,7 +36,7 @@ class LeasedAdapter(Adapter):
     Parameters
     ----------
     store
-        A cookie store, or a `SessionKeeper` on one.
+        A cookie store, or a `SessionManager` on one.
     session
         The session's name in the store (not used with a keeper).
     lease
@@ -64,24 +64,24 @@ class LeasedAdapter(Adapter):
 
     def __init__(
         self,
-        store: CookieStore | SessionKeeper,
+        store: CookieStore | SessionManager,
         session: str = "default",
         *,
         lease: str = "auto",
         token_cookies: Iterable[str] = (),
         deadline: float = 60.0,
-        pacer: Pacer | None = None,
+        rate_limiter: RateLimiter | None = None,
         load: Load | None = None,
         reuse: Reuse | None = None,
         body_limits: BodyLimits = BodyLimits(),
     ) -> None:
-        if isinstance(store, SessionKeeper):
-            self.keeper = store
+        if isinstance(store, SessionManager):
+            self.manager = store
         else:
-            policy = Policy(discipline=Discipline(lease), tokens=Tokens.named(token_cookies))
-            self.keeper = SessionKeeper(store, session, policy)
+            policy = Policy(discipline=LeaseMode(lease), tokens=Tokens.named(token_cookies))
+            self.manager = SessionManager(store, session, policy)
         self.deadline = deadline
-        self.pacer = pacer or Pacer()
+        self.rate_limiter = rate_limiter or RateLimiter()
         self.load = load or Load()
         self.body_limits = body_limits
         self._watchdog = Watchdog()
@@ -111,9 +111,9 @@ class LeasedAdapter(Adapter):
             If the request fails, as with any adapter; its ``argosy_sending`` says whether a byte went out.
         """
         url = request.url or ""
-        with self.pacer.turn(url) as turn:
+        with self.rate_limiter.turn(url) as turn:
             while (wait := turn.reach()) > 0:
-                self.keeper.pause(wait)
+                self.manager.pause(wait)
             try:
                 response = self._send_in(turn, url, request, timeout, verify, cert, proxies)
             except (requests.ConnectionError, requests.Timeout, TransferError) as error:
@@ -125,14 +125,14 @@ class LeasedAdapter(Adapter):
         return response
 
     def _send_in(
-        self, turn: Turn, url: str, request: requests.PreparedRequest, timeout: Any, *options: Any
+        self, turn: Permit, url: str, request: requests.PreparedRequest, timeout: Any, *options: Any
     ) -> requests.Response:
         sending = Sending(
             self.deadline,
             self._watchdog,
             url,
-            lambda: MeasuredLease(self.keeper.lease(url, turn.admit), self.load),
-            self.keeper.check,
+            lambda: MeasuredLease(self.manager.lease(url, turn.admit), self.load),
+            self.manager.check,
             request,
         )
         sending.bare = is_downgraded(request)
@@ -168,7 +168,7 @@ class LeasedAdapter(Adapter):
         return response
 
     @staticmethod
-    def _failed(turn: Turn, error: requests.RequestException | TransferError) -> None:
+    def _failed(turn: Permit, error: requests.RequestException | TransferError) -> None:
         """Tell the pacer of a request that came to nothing, or of a login before it that did."""
         if isinstance(error, TransferError):
             if error.kind != "down":  # the pacer's own word; the rest is of a login, which is no URL's fault

@@ -247,15 +247,15 @@ def peek(response: requests.Response, size: int) -> bytes:
     """
     if isinstance(response._content, bytes):  # it was read, or dropped
         return response._content[:size]
-    pieces: list[bytes] = []
+    iter_body: list[bytes] = []
     missing = size
     while missing > 0:
         piece = response.raw.read(missing, decode_content=False)
         if not piece:
             break
-        pieces.append(piece)
+        iter_body.append(piece)
         missing -= len(piece)
-    start = b"".join(pieces)
+    start = b"".join(iter_body)
     response.raw = Body(response.raw, start=start)
     if coding_of(response.headers) in ("gzip", "x-gzip"):
         try:

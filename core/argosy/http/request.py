@@ -36,7 +36,7 @@ from argosy.http.limits import INTERIM, BodyLimits, Stream, TooMuch, Wire, wire_
 from argosy.http.network import charset_of
 from argosy.leasing.lease import Lease
 from argosy.models.session import origin_of
-from argosy.plugins.blame import mistake
+from argosy.plugins.blame import describe_exception
 
 #: Seconds a connection may lie idle before it is made anew. Servers close idle connections after 5 s (Node's
 #: default) or later; a request sent into a connection that is just being closed is in doubt.
@@ -506,7 +506,7 @@ class PluginSigner:
         try:
             signed: object = self._signer(request)
         except (Exception, SystemExit) as error:
-            raise self.fault(f"failed: {mistake(error, self._signer)}") from None
+            raise self.fault(f"failed: {describe_exception(error, self._signer)}") from None
         if not isinstance(signed, requests.PreparedRequest):
             raise self.fault(f"returned {type(signed).__name__} instead of the request")
         if origin_of(signed.url or "") != origin_of(request.url or ""):

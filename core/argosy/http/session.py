@@ -25,10 +25,10 @@ from argosy.http.network import Downgraded, Network, is_downgraded, odd_places
 from argosy.http.request import PluginSigner, Reuse, first_signing
 from argosy.interfaces.auth import ResponseHead
 from argosy.leasing.lease import Stamp
-from argosy.leasing.manager import SessionKeeper
-from argosy.leasing.policy import Discipline
+from argosy.leasing.manager import SessionManager
+from argosy.leasing.policy import LeaseMode
 from argosy.models.session import origin_of
-from argosy.ratelimit.limiter import Pacer
+from argosy.ratelimit.limiter import RateLimiter
 
 #: Bytes of an HTML body that a refusal is looked for in.
 PEEK = 64 * 1024
@@ -168,10 +168,10 @@ class AuthorizedSession(PlainSession):
 
     def __init__(
         self,
-        keeper: SessionKeeper,
+        manager: SessionManager,
         is_refusal: Callable[[ResponseHead], bool],
         *,
-        pacer: Pacer | None = None,
+        rate_limiter: RateLimiter | None = None,
         timeout: tuple[float, float, float] = (10.0, 60.0, 60.0),
         load: Load | None = None,
         doubts: LoginDoubts | None = None,
@@ -182,7 +182,7 @@ class AuthorizedSession(PlainSession):
         body_limits: BodyLimits = BodyLimits(),
     ) -> None:
         super().__init__(network)
-        self.keeper = keeper
+        self.manager = manager
         self._signer = signer
         self._is_refusal = is_refusal
         connect, headers, read = timeout
@@ -194,7 +194,12 @@ class AuthorizedSession(PlainSession):
         self._doubts = doubts or LoginDoubts()
         self._on_accepted = on_accepted
         adapter = LeasedAdapter(
-            keeper, deadline=headers, pacer=pacer, load=load, reuse=reuse, body_limits=body_limits
+            manager,
+            deadline=headers,
+            rate_limiter=rate_limiter,
+            load=load,
+            reuse=reuse,
+            body_limits=body_limits,
         )
         self.mount("https://", adapter)
         self.mount("http://", adapter)
@@ -222,7 +227,7 @@ class AuthorizedSession(PlainSession):
                 if (downgraded := getattr(response, "argosy_downgraded", None)) is not None:
                     raise downgraded
                 for hop in (*response.history, response):  # each had a lease of its own
-                    self.keeper.accepted(hop.argosy_stamp)  # type: ignore[attr-defined]  # the adapter's note
+                    self.manager.accepted(hop.argosy_stamp)  # type: ignore[attr-defined]  # the adapter's note
                 last: Stamp = response.argosy_stamp  # type: ignore[attr-defined]  # as above
                 self._on_accepted(response.argosy_sent_at, last.logins)  # type: ignore[attr-defined]  # as above
                 self._proof = response.url if response.ok else self._proof
@@ -235,19 +240,19 @@ class AuthorizedSession(PlainSession):
             if (error := self._nothing_for(response)) is not None:
                 raise error
             # one that another login has ended says nothing of this request
-            renewed = refused_issue not in (None, stamp.issue) and not self.keeper.is_suspect
+            renewed = refused_issue not in (None, stamp.issue) and not self.manager.is_suspect
             if renewed:
                 self._doubts.raised = True
-            if self._doubts.raised or not self.keeper.policy.renewable:
+            if self._doubts.raised or not self.manager.policy.renewable:
                 verdict = self._verdict(stamp, but=response.url)
                 if renewed and verdict is not _Verdict.OVERTAKEN:
-                    self.keeper.fruitless()
+                    self.manager.fruitless()
                     among_others = self._accepted_issue == stamp.issue
                     weight = AMONG_OTHERS if among_others else ALONE
                     ended += weight if verdict is _Verdict.ENDED else MOST_ENDED
                 if verdict is _Verdict.GOOD or ended >= MOST_ENDED:
                     raise self._refused(response)
-            self.keeper.refused(stamp, again=refused_issue == stamp.issue)
+            self.manager.refused(stamp, again=refused_issue == stamp.issue)
             refused_issue = stamp.issue
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
@@ -315,7 +320,7 @@ class AuthorizedSession(PlainSession):
         head = ResponseHead(asked, response.url, response.status_code, response.headers, start, accept)
         refused = self._is_refusal(head)
         if refused:
-            self.keeper.count_refusal()
+            self.manager.count_refusal()
         return refused
 
     def _verdict(self, stamp: Stamp, but: str) -> _Verdict:
@@ -339,7 +344,7 @@ class AuthorizedSession(PlainSession):
 
     def _is_overtaken(self, stamp: Stamp) -> bool:
         """Return whether somebody has logged in since: then a refusal speaks of a session that is no more."""
-        record = self.keeper.store.read(self.keeper.session)
+        record = self.manager.store.read(self.manager.session)
         return record is not None and record.issue != stamp.issue
 
     def _is_good(self, proof: str) -> bool:
@@ -351,13 +356,13 @@ class AuthorizedSession(PlainSession):
                 self._ended_issue = first.argosy_stamp.issue  # type: ignore[attr-defined]  # the adapter's note
             return not refused
         finally:
-            if self.keeper.policy.discipline is Discipline.EXCLUSIVE_TO_END:
+            if self.manager.policy.discipline is LeaseMode.EXCLUSIVE_TO_END:
                 exhaust(response)  # or its lease would end in doubt
             response.close()
 
     def _nothing_for(self, response: requests.Response) -> Refused | None:
         """Return the error of a request that went where the session has nothing for, nor had its redirects."""
-        record = self.keeper.store.read(self.keeper.session)
+        record = self.manager.store.read(self.manager.session)
         if self._signer is not None or record is None or record.headers or not record.cookies:
             return None
         # the others of a session that was imported came later: anybody gets those

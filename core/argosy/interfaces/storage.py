@@ -11,10 +11,10 @@ from typing import Protocol
 
 from argosy.engine.stop import Stop
 from argosy.errors import TransferError
-from argosy.models.items import KeptFile, Product
+from argosy.models.items import Product, PublishedFile
 
 
-class Standing(Enum):
+class Existing(Enum):
     """What stands under the name of a product."""
 
     NOTHING = "nothing"
@@ -47,7 +47,7 @@ class Patience:
     notice: Callable[[str], None] = lambda message: None
 
 
-class Shelf(Protocol):
+class Storage(Protocol):
     """The final names of a target directory: they are looked at, put and read through it, and in no other way.
 
     Any number of threads may use it. A final name appears only whole. Names are relative to the target directory,
@@ -66,7 +66,7 @@ class Shelf(Protocol):
     def survey(self) -> None:
         """Learn at once what stands there, where one look at each name would take long."""
 
-    def learn(self, files: Iterable[KeptFile]) -> None:
+    def learn(self, files: Iterable[PublishedFile]) -> None:
         """Hear of files that another process put there."""
 
     def size(self, name: str) -> int | None:
@@ -75,7 +75,7 @@ class Shelf(Protocol):
     def occupied(self, name: str) -> bool:
         """Return whether anything stands under a name."""
 
-    def standing(self, file: KeptFile, *, replace: bool) -> Standing:
+    def standing(self, file: PublishedFile, *, replace: bool) -> Existing:
         """Return what stands under the name of a file that is to be put there.
 
         Raises
@@ -84,7 +84,7 @@ class Shelf(Protocol):
             If it is something that must not be replaced.
         """
 
-    def put(self, product: Product, file: KeptFile, standing: Standing, *, replace: bool) -> None:
+    def put(self, product: Product, file: PublishedFile, standing: Existing, *, replace: bool) -> None:
         """Put a product under its name.
 
         Parameters
@@ -115,7 +115,7 @@ class Shelf(Protocol):
             If that failed; the files are taken away again.
         """
 
-    def take(self, file: KeptFile, path: Path) -> bool:
+    def take(self, file: PublishedFile, path: Path) -> bool:
         """Give the content of a file a local path, and return whether it is what it should be; else there is none."""
 
     def at_hand(self, name: str, folder: Path) -> Path:
@@ -127,7 +127,7 @@ class Shelf(Protocol):
             If there is no such file.
         """
 
-    def problem(self, file: KeptFile) -> str | None:
+    def problem(self, file: PublishedFile) -> str | None:
         """Read a file from its beginning to its end, and return what is wrong with it, or None."""
 
     def close(self) -> None:

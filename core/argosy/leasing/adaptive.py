@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from argosy.cookies import jar
-from argosy.leasing.policy import Discipline, Policy, Signer
+from argosy.leasing.policy import LeaseMode, Policy, Signer
 from argosy.leasing.tokens import Tokens
 from argosy.models.session import SessionRecord
 
@@ -51,7 +51,7 @@ Learn = Callable[[Learned], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Learner:
+class AdaptiveLearner:
     """Says what one answer teaches.
 
     Parameters
@@ -95,7 +95,7 @@ class Learner:
         if not self._is_counting(record):
             return learned
         quiet = _number(learned.get("quiet")) + 1
-        known = {"lease": Discipline.SHARED.value, "since": time.time()} if quiet >= QUIET else {}
+        known = {"lease": LeaseMode.SHARED.value, "since": time.time()} if quiet >= QUIET else {}
         return {"quiet": int(quiet), **known}
 
     def _is_counting(self, record: SessionRecord) -> bool:
@@ -103,23 +103,23 @@ class Learner:
 
 
 #: Learns of replaced tokens alone.
-UNTAUGHT = Learner()
+UNTAUGHT = AdaptiveLearner()
 
 
 def is_shared(learned: Learned) -> bool:
     """Return whether requests may overlap, by what was learned."""
-    return learned.get("lease") == Discipline.SHARED.value
+    return learned.get("lease") == LeaseMode.SHARED.value
 
 
 def is_exclusive(learned: Learned) -> bool:
     """Return whether tokens are replaced, by what was learned."""
-    return learned.get("lease") == Discipline.EXCLUSIVE.value
+    return learned.get("lease") == LeaseMode.EXCLUSIVE.value
 
 
 def replaces(learned: Learned, *, proved: bool = False) -> dict[str, Any]:
     """Return what is known of a service that was seen to replace a token."""
     since = learned.get("since") if is_exclusive(learned) else time.time()
-    known: dict[str, Any] = {"lease": Discipline.EXCLUSIVE.value, "since": since}
+    known: dict[str, Any] = {"lease": LeaseMode.EXCLUSIVE.value, "since": since}
     return known | {"proved": True} if proved or learned.get("proved") else known
 
 
@@ -136,7 +136,7 @@ def nothing(learned: Learned) -> dict[str, Any]:
 def _may_share(policy: Policy, record: SessionRecord) -> bool:
     """Return whether requests may overlap by what was learned: if that was wrong, the session must not be lost."""
     return (
-        policy.discipline is Discipline.AUTO
+        policy.discipline is LeaseMode.AUTO
         and policy.signer is not Signer.STATEFUL
         and (policy.renewable or not policy.needs_cookies(record))
     )
@@ -149,39 +149,39 @@ def _only_headers(policy: Policy, record: SessionRecord) -> bool:
 
 def shares(policy: Policy, record: SessionRecord) -> bool:
     """Return whether requests on a session may overlap, as configured or as learned."""
-    if policy.discipline is not Discipline.AUTO:
-        return policy.discipline is Discipline.SHARED
+    if policy.discipline is not LeaseMode.AUTO:
+        return policy.discipline is LeaseMode.SHARED
     learned = record.learned
     if is_exclusive(learned) or not _may_share(policy, record):
         return False
     return is_shared(learned) or _only_headers(policy, record)
 
 
-def in_force(policy: Policy, record: SessionRecord) -> tuple[Discipline, str]:
+def in_force(policy: Policy, record: SessionRecord) -> tuple[LeaseMode, str]:
     """Return the lease that is in force, and why, in words for people."""
     asked, learned = policy.discipline, record.learned
     seen = time.strftime("%Y-%m-%d %H:%M", time.localtime(_number(learned.get("since"))))
     replacing = f"the service replaces tokens, seen on {seen}"
-    if asked is not Discipline.AUTO:
-        but = asked is Discipline.SHARED and is_exclusive(learned)
+    if asked is not LeaseMode.AUTO:
+        but = asked is LeaseMode.SHARED and is_exclusive(learned)
         return asked, f"as configured, but {replacing}" if but else "as configured"
     if is_exclusive(learned):
-        return Discipline.EXCLUSIVE, f"learned: {replacing}"
+        return LeaseMode.EXCLUSIVE, f"learned: {replacing}"
     if policy.signer is Signer.STATEFUL:
-        return Discipline.EXCLUSIVE, "what signs the requests may depend on the previous answer"
+        return LeaseMode.EXCLUSIVE, "what signs the requests may depend on the previous answer"
     if not _may_share(policy, record):
-        return Discipline.EXCLUSIVE, "nobody can log in again from here"
+        return LeaseMode.EXCLUSIVE, "nobody can log in again from here"
     quiet = int(_number(learned.get("quiet")))
     if is_shared(learned):
-        return Discipline.SHARED, f"learned: {quiet} answers in a row replaced no token"
+        return LeaseMode.SHARED, f"learned: {quiet} answers in a row replaced no token"
     if _only_headers(policy, record):
-        return Discipline.SHARED, "its credentials are in header fields, which no answer replaces"
+        return LeaseMode.SHARED, "its credentials are in header fields, which no answer replaces"
     if quiet:
         return (
-            Discipline.EXCLUSIVE,
+            LeaseMode.EXCLUSIVE,
             f"still learning: {quiet} of {QUIET} answers in a row replaced no token",
         )
-    return Discipline.EXCLUSIVE, "nothing was learned yet"
+    return LeaseMode.EXCLUSIVE, "nothing was learned yet"
 
 
 def _number(value: object) -> float:

@@ -17,8 +17,8 @@ from typing import Protocol
 from argosy.cookies import jar
 from argosy.errors import GenerationMoved, HoldLapsed
 from argosy.interfaces.cookie_store import CookieStore, Release, Scope
-from argosy.leasing.adaptive import UNTAUGHT, Learner, is_exclusive, is_shared
-from argosy.leasing.policy import Discipline
+from argosy.leasing.adaptive import UNTAUGHT, AdaptiveLearner, is_exclusive, is_shared
+from argosy.leasing.policy import LeaseMode
 from argosy.leasing.tokens import slight
 from argosy.models.session import SessionRecord, Status, header_fields
 from argosy.toolkit.processes import boot_id, this_holder
@@ -85,7 +85,7 @@ class Stamp:
     logins: int
     cookies: jar.Jar
     exclusive: bool
-    taught: Discipline | None = None
+    taught: LeaseMode | None = None
     refreshes: int = 0
 
     @property
@@ -163,7 +163,7 @@ def _tell(on_token: Callable[[str], None], cookies: jar.Jar, known: jar.Jar = ()
             on_token(cookie.value)
 
 
-def _bounded(cookies: jar.Jar, record: SessionRecord, learner: Learner) -> jar.Jar:
+def _bounded(cookies: jar.Jar, record: SessionRecord, learner: AdaptiveLearner) -> jar.Jar:
     """Return cookies without those that are too many; what an answer teaches is seen before."""
     return jar.within_bounds(cookies, learner.tokens.names.union(record.login_cookies), time.time())
 
@@ -172,10 +172,10 @@ def _stamp(record: SessionRecord, *, exclusive: bool) -> Stamp:
     return Stamp(record.logins, record.cookies, exclusive, refreshes=record.refreshes)
 
 
-def _taught(learned: Mapping[str, object]) -> Discipline | None:
+def _taught(learned: Mapping[str, object]) -> LeaseMode | None:
     if is_exclusive(learned):
-        return Discipline.EXCLUSIVE
-    return Discipline.SHARED if is_shared(learned) else None
+        return LeaseMode.EXCLUSIVE
+    return LeaseMode.SHARED if is_shared(learned) else None
 
 
 _CLEARED: Mapping[str, object] = MappingProxyType({"status": Status.IDLE, "holder": None})
@@ -212,7 +212,7 @@ class ExclusiveLease:
         to_end: bool = False,
         on_lapse: Callable[[], None] = lambda: None,
         on_token: Callable[[str], None] = lambda value: None,
-        learner: Learner = UNTAUGHT,
+        learner: AdaptiveLearner = UNTAUGHT,
     ) -> None:
         self.to_end = to_end
         self._store = store
@@ -317,7 +317,7 @@ class SharedLease:
         record: SessionRecord,
         *,
         on_token: Callable[[str], None] = lambda value: None,
-        learner: Learner = UNTAUGHT,
+        learner: AdaptiveLearner = UNTAUGHT,
     ) -> None:
         self._store = store
         self._record = record

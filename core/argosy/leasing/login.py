@@ -18,7 +18,7 @@ from argosy.http.network import DOWNGRADE_HINT, Downgraded
 from argosy.interfaces.auth import Auth
 from argosy.models.cookie import Cookie
 from argosy.models.session import HeaderToken, SessionRecord, origin_of
-from argosy.plugins.blame import TooLong, bounded, mistake, never_returned
+from argosy.plugins.blame import TooLong, bounded, describe_exception, never_returned
 from argosy.ratelimit.host_key import place_of
 from argosy.toolkit.failures import kind_of, never_sent, reason_of
 
@@ -37,7 +37,7 @@ MARGIN_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class Credentials:
     """What a login or a refresh gave; the fields are those of `SessionRecord`."""
 
     cookies: Jar = ()
@@ -54,13 +54,13 @@ Answered = Callable[[Jar], None]
 class Authority(Protocol):
     """Makes sessions, and renews them."""
 
-    def log_in(self, record: SessionRecord) -> Granted:
+    def log_in(self, record: SessionRecord) -> Credentials:
         """Make a new session in the place of the one that is recorded."""
 
     def can_refresh(self, record: SessionRecord) -> bool:
         """Return whether a session has what it can be renewed with, without a login."""
 
-    def refresh(self, record: SessionRecord, answered: Answered) -> Granted:
+    def refresh(self, record: SessionRecord, answered: Answered) -> Credentials:
         """Renew it; what that takes may be spent by it, so it is sent once, and under the session's mark."""
 
     def log_out(self, record: SessionRecord, answered: Answered) -> bool:
@@ -77,15 +77,15 @@ class Simple:
     def __init__(self, login: LogIn) -> None:
         self._login = login
 
-    def log_in(self, record: SessionRecord) -> Granted:
+    def log_in(self, record: SessionRecord) -> Credentials:
         """Log in."""
-        return Granted(self._login())
+        return Credentials(self._login())
 
     def can_refresh(self, record: SessionRecord) -> bool:
         """Return False."""
         return False
 
-    def refresh(self, record: SessionRecord, answered: Answered) -> Granted:
+    def refresh(self, record: SessionRecord, answered: Answered) -> Credentials:
         """Log in."""
         return self.log_in(record)
 
@@ -167,10 +167,10 @@ class NewSession:
         self._expires = now + max(seconds, 0.0)
         self._due = max(self._expires - min(MARGIN, MARGIN_SHARE * max(seconds, 0.0)), 1.0)
 
-    def granted(self) -> Granted:
+    def granted(self) -> Credentials:
         """Return what the session has now."""
         now = time.time()
-        return Granted(
+        return Credentials(
             tuple(cookie for cookie in self.cookies if not cookie.expired(now)),
             tuple(self._headers.values()),
             dict(self._credentials),
@@ -205,7 +205,7 @@ class PluginLogin:
         self._open = open_session
         self._timeout = 0.0 if auth.context.attended else timeout
 
-    def log_in(self, record: SessionRecord) -> Granted:
+    def log_in(self, record: SessionRecord) -> Credentials:
         """Log in."""
         return self._run(self._auth.login, "login", "logging in", lambda new: new.replace(record)).granted()
 
@@ -216,7 +216,7 @@ class PluginLogin:
         except (Exception, SystemExit) as error:
             raise self._fault("looking at a session", error) from None
 
-    def refresh(self, record: SessionRecord, answered: Answered) -> Granted:
+    def refresh(self, record: SessionRecord, answered: Answered) -> Credentials:
         """Renew the session with what it has."""
         begin = partial(NewSession.begin_with, record=record)
         return self._run(self._auth.refresh, "refresh", "refreshing the session", begin, answered).granted()
@@ -278,7 +278,7 @@ class PluginLogin:
         return opened
 
     def _fault(self, doing: str, error: BaseException) -> LoginFailed:
-        return self._failed(doing, mistake(error, self._auth))
+        return self._failed(doing, describe_exception(error, self._auth))
 
     def _failed(self, doing: str, how: str) -> LoginFailed:
         return LoginFailed(

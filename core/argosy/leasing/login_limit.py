@@ -21,7 +21,7 @@ FAILED_BEFORE = "the service did not accept its login earlier in this run"
 NO_PROGRESS = "no request was accepted after {} logins in a row"
 
 
-class Allowance(Protocol):
+class LoginLimit(Protocol):
     """Says whether a session may be logged in; asked under the session's lease, right before each login."""
 
     #: Held from the question to the end of the login: whether one was accepted is known before the next is made.
@@ -41,20 +41,20 @@ class Allowance(Protocol):
 
 
 @contextlib.contextmanager
-def told(allowance: Allowance, session: str) -> Iterator[None]:
+def told(login_limit: LoginLimit, session: str) -> Iterator[None]:
     """Tell an allowance how a login fails that is made meanwhile."""
     try:
         yield
     except LoginFailed:
-        allowance.failed(session)
+        login_limit.failed(session)
         raise
     except TransferError as error:
         if error.kind in UNREACHED:
-            allowance.unsent(session)
+            login_limit.unsent(session)
         raise
 
 
-class LoginAllowance:
+class LoginLimiter:
     """The allowance of one run, over all its sessions.
 
     Logins count until a request is accepted on their session. A service whose sessions are short-lived may need many
@@ -101,7 +101,7 @@ class LoginAllowance:
             del self._made[session]
 
 
-class RemoteAllowance:
+class RemoteLoginLimiter:
     """The allowance of a run, asked from one of its worker processes.
 
     Parameters

@@ -30,16 +30,16 @@ from argosy.leasing import adaptive as auto
 from argosy.leasing import lease as doubt
 from argosy.leasing import messages as lost
 from argosy.leasing.lease import ExclusiveLease, Lease, SharedLease, Stamp, changed, put
-from argosy.leasing.login import Authority, Granted, LogIn, Simple
-from argosy.leasing.login_limit import Allowance, LoginAllowance, told
-from argosy.leasing.policy import Discipline, Policy, Signer, Watch
+from argosy.leasing.login import Authority, Credentials, LogIn, Simple
+from argosy.leasing.login_limit import LoginLimit, LoginLimiter, told
+from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks, Signer
 from argosy.leasing.sharing import Lessons
 from argosy.models.session import SessionRecord, Status, header_fields
 from argosy.toolkit.processes import this_holder
 
 
 class Renewal:
-    """The part of a keeper that works under the session's hold; see `SessionKeeper` for the parameters."""
+    """The part of a keeper that works under the session's hold; see `SessionManager` for the parameters."""
 
     def __init__(
         self,
@@ -47,8 +47,8 @@ class Renewal:
         session: str,
         policy: Policy,
         login: Authority | LogIn | None,
-        watch: Watch,
-        allowance: Allowance | None,
+        watch: SessionCallbacks,
+        login_limit: LoginLimit | None,
         may_renew: Callable[[SessionRecord], bool],
     ) -> None:
         self.store = store
@@ -58,7 +58,7 @@ class Renewal:
         self.logins = self.refreshes = 0
         self._login: Authority | None = Simple(login) if callable(login) else login
         self._watch = watch
-        self._allowance = allowance or LoginAllowance(policy.max_logins)
+        self._allowance = login_limit or LoginLimiter(policy.max_logins)
         self._may_renew = may_renew
         self._can_renew = self.policy.renewable
         #: Whether the service has accepted a request on the newest session (`_issue`) that this process knows.
@@ -288,7 +288,7 @@ class Renewal:
         raise self._lose(error) from None
 
     def _settle(
-        self, record: SessionRecord, granted: Granted, learn: auto.Learn = dict, **counts: object
+        self, record: SessionRecord, granted: Credentials, learn: auto.Learn = dict, **counts: object
     ) -> None:
         """Store what a login or a refresh gave; what cannot be had again goes to stable storage at once."""
         for value in (*(cookie.value for cookie in granted.cookies), *granted.credentials.values()):
@@ -332,7 +332,7 @@ class Renewal:
         self._lost = None
 
 
-class SessionKeeper(Renewal):
+class SessionManager(Renewal):
     """Grants leases on one session.
 
     Parameters
@@ -362,11 +362,11 @@ class SessionKeeper(Renewal):
         policy: Policy = Policy(),
         *,
         login: Authority | LogIn | None = None,
-        watch: Watch = Watch(),
-        allowance: Allowance | None = None,
+        watch: SessionCallbacks = SessionCallbacks(),
+        login_limit: LoginLimit | None = None,
         may_renew: Callable[[SessionRecord], bool] = lambda record: True,
     ) -> None:
-        super().__init__(store, session, policy, login, watch, allowance, may_renew)
+        super().__init__(store, session, policy, login, watch, login_limit, may_renew)
         self.refusals = 0
         self.pause: Callable[[float], None] = lambda seconds: self._watch.pause(seconds)
         self._lessons = Lessons(store, session, self.policy, notice=watch.notice)
@@ -620,7 +620,7 @@ class SessionKeeper(Renewal):
         """Return the seconds until a session in doubt may be tried, where the policy is to wait; else 0."""
         return max(self._doubt_left(self._read()), 0.0)
 
-    def in_force(self) -> tuple[Discipline, str]:
+    def in_force(self) -> tuple[LeaseMode, str]:
         """Return the lease that is in force now, and why, in words for people."""
         return auto.in_force(self.policy, self._read())
 
@@ -646,7 +646,7 @@ class SessionKeeper(Renewal):
         if self._renewal is not None or self._needs_login(record) or self._is_due(record):
             return False
         if auto.shares(self.policy, record):
-            told = self.policy.discipline is Discipline.SHARED
+            told = self.policy.discipline is LeaseMode.SHARED
             return not (record.status is Status.IN_FLIGHT if told else self._in_doubt(record))
         tokens = self.policy.tokens.of(record.cookies)
         if self.policy.signer is Signer.STATEFUL or not tokens or jar.concerns(tokens, url):
@@ -684,7 +684,7 @@ class SessionKeeper(Renewal):
             self.store,
             record,
             release,
-            to_end=self.policy.discipline is Discipline.EXCLUSIVE_TO_END,
+            to_end=self.policy.discipline is LeaseMode.EXCLUSIVE_TO_END,
             on_token=self._watch.secret,
             on_lapse=lambda: self._watch.notice(lost.LAPSED.format(self.session)),
             learner=self._lessons.learner,

@@ -26,7 +26,7 @@ class Signer(StrEnum):
     STATEFUL = "stateful"  # it may depend on the previous answer, so signed requests take turns
 
 
-class Discipline(StrEnum):
+class LeaseMode(StrEnum):
     """How requests share a session."""
 
     EXCLUSIVE = "exclusive"
@@ -59,7 +59,7 @@ class Policy:
         What a person can do where the session cannot be renewed.
     """
 
-    discipline: Discipline = Discipline.EXCLUSIVE
+    discipline: LeaseMode = LeaseMode.EXCLUSIVE
     on_doubt: str | None = None
     doubt_wait: float = 0.0
     max_logins: int = 20
@@ -93,7 +93,7 @@ def _nothing(*_: object) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class SessionCallbacks:
     """Who is told what a keeper does, for progress displays and for redaction.
 
     Parameters

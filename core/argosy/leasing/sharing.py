@@ -17,7 +17,7 @@ from argosy.errors import GenerationMoved
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing import adaptive as auto
 from argosy.leasing.lease import SharedLease, Stamp, changed, put
-from argosy.leasing.policy import Discipline, Policy
+from argosy.leasing.policy import LeaseMode, Policy
 from argosy.models.session import SessionRecord
 
 #: Seconds that a refusal waits at most; a session that has simply expired is not to wait for an answer that
@@ -75,8 +75,8 @@ class Lessons:
         *,
         notice: Callable[[str], None],
     ) -> None:
-        self._chosen = policy.discipline is Discipline.AUTO
-        self.learner = auto.Learner(policy)
+        self._chosen = policy.discipline is LeaseMode.AUTO
+        self.learner = auto.AdaptiveLearner(policy)
         self.overlap = Overlap()
         self._store = store
         self._session = session
@@ -90,9 +90,9 @@ class Lessons:
 
     def accepted(self, stamp: Stamp) -> None:
         """Take what an answer taught for true: the service accepted its request."""
-        if stamp.taught is Discipline.SHARED:
+        if stamp.taught is LeaseMode.SHARED:
             self._notice(auto.SHARED_NOW.format(self._session))
-        elif stamp.taught is Discipline.EXCLUSIVE:
+        elif stamp.taught is LeaseMode.EXCLUSIVE:
             proved = self._teach(
                 lambda known: known.get("proved"), lambda known: auto.replaces(known, proved=True)
             )

@@ -17,7 +17,7 @@ from argosy.models.response_record import ResponseRecord
 #: The digests a manifest may promise, by their names in :mod:`hashlib`.
 DIGESTS = ("sha256", "sha512", "blake2b", "sha1", "md5")
 
-#: A `Remembered`, as the ledger keeps it.
+#: A `DownloadRecord`, as the ledger keeps it.
 Packed = bytes
 
 
@@ -184,7 +184,7 @@ class StagedItem:
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class DownloadRecord:
     """What the ledger keeps of an item's resources, so that it can be staged again from what stands on the disk.
 
     Parameters
@@ -199,7 +199,7 @@ class Remembered:
     files: tuple[tuple[int, str, Verification, ResponseRecord | None], ...]
 
     @classmethod
-    def of(cls, staged: StagedItem) -> Remembered:
+    def of(cls, staged: StagedItem) -> DownloadRecord:
         """Return what is to be kept of a staged item."""
         return cls(staged.item, tuple((f.size, f.sha256, f.verification, f.response) for f in staged.files))
 
@@ -214,7 +214,7 @@ class Remembered:
         return zlib.compress(text.encode(), 6)
 
     @classmethod
-    def unpack(cls, data: Packed) -> Remembered:
+    def unpack(cls, data: Packed) -> DownloadRecord:
         """Return what `pack` wrote.
 
         Raises
@@ -254,7 +254,7 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptFile:
+class PublishedFile:
     """A file that stands under its final name.
 
     Parameters
@@ -291,7 +291,7 @@ class FinishedItem:
     """
 
     item: Item
-    files: tuple[KeptFile, ...]
+    files: tuple[PublishedFile, ...]
     finished: float
 
 
@@ -321,8 +321,8 @@ class Job:
     item: Item
     replaces: frozenset[str] = frozenset()
     force: bool = False
-    known: Remembered | None = None
-    kept: tuple[KeptFile, ...] = ()
+    known: DownloadRecord | None = None
+    kept: tuple[PublishedFile, ...] = ()
     outputs: frozenset[str] | None = None
     fetch: bool = True
 
@@ -387,7 +387,7 @@ class Outcome:
 
     item: str
     state: State
-    files: tuple[KeptFile, ...] = ()
+    files: tuple[PublishedFile, ...] = ()
     bytes: int = 0
     seconds: float = 0.0
     failure: Failure | None = None

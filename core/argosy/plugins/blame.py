@@ -16,7 +16,7 @@ from typing import TypeVar
 from argosy.plugins.files import file_of
 
 
-def mistake(error: BaseException, at: object) -> str:
+def describe_exception(error: BaseException, at: object) -> str:
     """Return what was raised, and where in the plugin: ``KeyError: 'year' (catalogue.py, line 31)``.
 
     Parameters

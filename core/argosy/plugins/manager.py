@@ -37,7 +37,7 @@ from argosy.interfaces.output import Output
 from argosy.interfaces.source import Source
 from argosy.interfaces.strategy import Strategy
 from argosy.models.session import SessionRecord
-from argosy.plugins.blame import mistake
+from argosy.plugins.blame import describe_exception
 from argosy.plugins.checks import broken, describe
 from argosy.plugins.files import file_of, module_name
 from argosy.plugins.kinds import Kind, Origin, P, PluginInfo, contract_of
@@ -185,7 +185,7 @@ def import_file(file: Path) -> tuple[Origin, object]:
         return origin, import_module(module_name(origin.file))
     except (Exception, SystemExit) as error:
         raise PluginError(
-            f"The plugin file {origin.file} cannot be imported: {mistake(error, str(origin.file))}.",
+            f"The plugin file {origin.file} cannot be imported: {describe_exception(error, str(origin.file))}.",
             hint=f"Repair it, or go on without it: {origin.without}",
             plugin=origin.entry_point,
             distribution=origin.distribution,
@@ -293,7 +293,7 @@ class GuardedStore(CookieStore):
         except ArgosyError:
             raise
         except (Exception, SystemExit) as error:
-            raise self._failed(f"in {what} it raised {mistake(error, self._store)}") from error
+            raise self._failed(f"in {what} it raised {describe_exception(error, self._store)}") from error
 
     def _returned(self, what: str, found: object, wanted: str) -> StoreError:
         return self._failed(f"{what} returned {type(found).__name__}, where {wanted} is wanted")
@@ -306,7 +306,7 @@ class GuardedStore(CookieStore):
         )
 
 
-class Registry:
+class PluginManager:
     """The plugins that can be used.
 
     Parameters
@@ -327,7 +327,7 @@ class Registry:
         self.excluded: tuple[str, ...] = tuple(excluded)
 
     @classmethod
-    def load(cls, exclude: Collection[str] = (), files: Iterable[Path] = ()) -> Registry:
+    def load(cls, exclude: Collection[str] = (), files: Iterable[Path] = ()) -> PluginManager:
         """Import and check every installed plugin, and those in some files.
 
         Parameters
@@ -356,7 +356,9 @@ class Registry:
         return cls._of(wanted, exclude, known=[origin for origin, _ in found])
 
     @classmethod
-    def of(cls, plugins: Iterable[tuple[str, str, str, object]], exclude: Collection[str] = ()) -> Registry:
+    def of(
+        cls, plugins: Iterable[tuple[str, str, str, object]], exclude: Collection[str] = ()
+    ) -> PluginManager:
         """Make a registry of plugin objects that need not be installed.
 
         Parameters
@@ -373,7 +375,7 @@ class Registry:
     @classmethod
     def _of(
         cls, objects: Iterable[tuple[Origin, object]], exclude: Collection[str], known: list[Origin]
-    ) -> Registry:
+    ) -> PluginManager:
         infos = collect(objects)
         names = {canonical(name) for name in exclude}
         words = {word for origin in known for word in called(origin)} | {info.name for info in infos}
@@ -466,7 +468,7 @@ class Registry:
         except ArgosyError:
             raise
         except (Exception, SystemExit) as error:
-            raise _failed(info, f"could not be made: {mistake(error, info.cls)}") from error
+            raise _failed(info, f"could not be made: {describe_exception(error, info.cls)}") from error
         if not isinstance(made, contract_of(hook)):
             raise _failed(info, f"made an object of type {type(made).__name__}")
         return made

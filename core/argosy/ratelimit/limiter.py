@@ -38,7 +38,7 @@ class _Line:
         self.waiting: set[int] = set()
 
 
-class Pacer:
+class RateLimiter:
     """Says when the next request to a host may start, over all programs of this user on this machine.
 
     Parameters
@@ -81,9 +81,9 @@ class Pacer:
         self._numbers = itertools.count()
         self._shared: Table | None = None
 
-    def turn(self, url: str) -> Turn:
+    def turn(self, url: str) -> Permit:
         """Return the turn of one request."""
-        return Turn(self, place_of(url), next(self._numbers))
+        return Permit(self, place_of(url), next(self._numbers))
 
     def was_there(self, place: str) -> bool:
         """Return whether a host was there before in this run, and an outage of it is waited for."""
@@ -100,7 +100,7 @@ class Pacer:
 
     # -- what a turn asks and tells
 
-    def reach(self, turn: Turn) -> float:
+    def reach(self, turn: Permit) -> float:
         """Connect to a host now, or learn how long to wait, as it is down."""
         state = self._read(turn.place) if self.outages.limit else None
         if state is None or not state.down(clock()):
@@ -113,7 +113,7 @@ class Pacer:
                 self.outages.check(turn.place, clock())
         return wait
 
-    def admit(self, turn: Turn) -> float:
+    def admit(self, turn: Permit) -> float:
         """Start a request now, or learn how long to wait before asking again."""
         if self.delay == 0:
             state, now = self._read(turn.place), clock()
@@ -133,7 +133,7 @@ class Pacer:
                 self.outages.check(turn.place, clock())
         return max(wait, 0.0)
 
-    def answered(self, turn: Turn, status: int, hold: float | None) -> None:
+    def answered(self, turn: Permit, status: int, hold: float | None) -> None:
         """Take in the answer to a request."""
         absent = status in _ABSENT and hold is None
         cause = f"it answers {status}" if absent else None
@@ -155,7 +155,7 @@ class Pacer:
             self._update(turn.place, take_in)
             self.outages.answered(turn.place, cause)
 
-    def failed(self, turn: Turn, cause: str, *, sent: bool, named: bool) -> None:
+    def failed(self, turn: Permit, cause: str, *, sent: bool, named: bool) -> None:
         """Take in that a request came to nothing: no connection, or no answer."""
         self.outages.failed(turn.place, cause, sent=sent)
 
@@ -169,7 +169,7 @@ class Pacer:
         if self._update(turn.place, take_in):
             self.outages.learn(turn.place)
 
-    def left(self, turn: Turn) -> None:
+    def left(self, turn: Permit) -> None:
         """Take in that a turn is over; who gave up in it must not stand in the way of others."""
         if turn.probing and not turn.told:
             self._update(turn.place, lambda state, now: state.ask_now(now))
@@ -180,7 +180,7 @@ class Pacer:
 
     # -- inside
 
-    def _decide(self, state: HostState, now: float, line: _Line, turn: Turn) -> tuple[bool, float]:
+    def _decide(self, state: HostState, now: float, line: _Line, turn: Permit) -> tuple[bool, float]:
         """Return whether the host is down and not to be asked now, and the seconds to wait."""
         wait = self._outage(state, now, line, turn)
         if wait > 0:
@@ -196,7 +196,7 @@ class Pacer:
                 return False, 0.0
         return False, wait + self._rank(line, turn) * pace
 
-    def _outage(self, state: HostState, now: float, line: _Line, turn: Turn) -> float:
+    def _outage(self, state: HostState, now: float, line: _Line, turn: Permit) -> float:
         """Return the seconds to wait as the host is down; 0 where it is not, and for the one who is to ask it."""
         if not self.outages.limit or turn.probing or not state.down(now):
             return 0.0
@@ -209,11 +209,11 @@ class Pacer:
         return 0.0
 
     @staticmethod
-    def _rank(line: _Line, turn: Turn) -> int:
+    def _rank(line: _Line, turn: Permit) -> int:
         """Return how many of this process have waited longer."""
         return sum(number < turn.number for number in line.waiting)
 
-    def _leave(self, turn: Turn) -> None:
+    def _leave(self, turn: Permit) -> None:
         line = self._lines.get(turn.place)
         if line is not None:
             line.waiting.discard(turn.number)
@@ -261,7 +261,7 @@ class Pacer:
             return self._fall_back(error).update(place, change)
 
 
-class Turn:
+class Permit:
     """One request's turn at a host; ask `admit` until it returns 0, send, and tell how it went.
 
     Parameters
@@ -276,8 +276,8 @@ class Turn:
 
     __slots__ = ("_pacer", "number", "place", "probing", "started", "told")
 
-    def __init__(self, pacer: Pacer, place: str, number: int) -> None:
-        self._pacer = pacer
+    def __init__(self, rate_limiter: RateLimiter, place: str, number: int) -> None:
+        self._pacer = rate_limiter
         self.place = place
         self.number = number
         self.started = 0.0

@@ -29,19 +29,19 @@ from pathlib import Path
 from typing import Any
 
 from argosy.errors import ConfigError, LedgerError
-from argosy.interfaces.storage import Shelf
+from argosy.interfaces.storage import Storage
 from argosy.models.items import (
+    DownloadRecord,
     Failure,
     FinishedItem,
     Item,
-    KeptFile,
     Outcome,
     Packed,
-    Remembered,
+    PublishedFile,
     State,
     Verification,
 )
-from argosy.storage.local import LocalShelf
+from argosy.storage.local import LocalStorage
 from argosy.toolkit.failures import hint_of
 from argosy.toolkit.locks import FileLock
 from argosy.transfer.classify import disk_error
@@ -100,7 +100,7 @@ class Row:
     title: str
     state: str
     fingerprint: str
-    files: tuple[KeptFile, ...]
+    files: tuple[PublishedFile, ...]
     bytes: int
     failure: Failure | None
     owner: str | None
@@ -153,12 +153,12 @@ class Owner:
     since: float = 0.0
 
 
-def parse_files(text: str) -> tuple[KeptFile, ...]:
+def parse_files(text: str) -> tuple[PublishedFile, ...]:
     """Return the files that `files_text` wrote, or an older ledger, which did not know the outputs."""
-    return tuple(KeptFile(n, s, d, Verification(v), *output) for n, s, d, v, *output in json.loads(text))
+    return tuple(PublishedFile(n, s, d, Verification(v), *output) for n, s, d, v, *output in json.loads(text))
 
 
-def files_text(files: tuple[KeptFile, ...]) -> str:
+def files_text(files: tuple[PublishedFile, ...]) -> str:
     """Return files as the ledger keeps them."""
     return json.dumps([[f.name, f.size, f.sha256, f.verification.value, f.output] for f in files])
 
@@ -273,7 +273,7 @@ class Ledger:
         self.path = self.private / FILE
         self.run = uuid.uuid4().hex
         #: Where the files stand that it speaks of.
-        self.shelf: Shelf = LocalShelf(directory)
+        self.storage: Storage = LocalStorage(directory)
         #: What the person should know.
         self.notices: list[str] = []
         self._alive: FileLock | None = None
@@ -395,7 +395,7 @@ class Ledger:
             )
             self._changed()
 
-    def claim(self, id_: str) -> tuple[Item, Row, Remembered | None] | None:
+    def claim(self, id_: str) -> tuple[Item, Row, DownloadRecord | None] | None:
         """Take an item that is in the queue for this run; None where another run was first."""
         with self.guard():
             taken = self.db.execute(
@@ -410,7 +410,7 @@ class Ledger:
                 self._had_files.add(id_)
             return Item.from_json(taken[0]), row, self.remembered(id_) if row.files else None
 
-    def claim_done(self, id_: str) -> tuple[Row, Remembered | None] | None:
+    def claim_done(self, id_: str) -> tuple[Row, DownloadRecord | None] | None:
         """Take an item that is done, to make more of it; whatever becomes of this run, it is done after it."""
         with self.guard():
             taken = self.db.execute(
@@ -423,20 +423,20 @@ class Ledger:
             self._had_files.add(id_)
             return Row.of(taken), self.remembered(id_)
 
-    def remembered(self, id_: str) -> Remembered | None:
+    def remembered(self, id_: str) -> DownloadRecord | None:
         """Return what is remembered of an item's resources; None where an older argosy fetched them."""
         if self.is_old:
             return None
         with self.guard():
             found = self.db.execute("SELECT data FROM remembered WHERE id = ?", (id_,)).fetchone()
-            return Remembered.unpack(found[0]) if found else None
+            return DownloadRecord.unpack(found[0]) if found else None
 
     def adopt(self, id_: str, known: Packed, output: str) -> None:
         """Add what is to be remembered of an item that an older argosy has done."""
         with self.guard(), self.transaction():
             (files,) = self.db.execute("SELECT files FROM items WHERE id = ?", (id_,)).fetchone()
             own = tuple(
-                KeptFile(f.name, f.size, f.sha256, f.verification, output) for f in parse_files(files)
+                PublishedFile(f.name, f.size, f.sha256, f.verification, output) for f in parse_files(files)
             )
             self.db.execute(
                 "UPDATE items SET files = ?, outputs = ? WHERE id = ? AND state = 'done'",
@@ -475,7 +475,7 @@ class Ledger:
                     self._remember(outcome.item, outcome.known)
                 self._changed()
 
-    def _merged(self, outcome: Outcome) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
+    def _merged(self, outcome: Outcome) -> tuple[tuple[PublishedFile, ...], tuple[str, ...]]:
         """Return the files and the outputs of an item, with those that were just made."""
         found = self.db.execute("SELECT files, outputs FROM items WHERE id = ?", (outcome.item,)).fetchone()
         files, outputs = parse_files(found[0]), tuple(json.loads(found[1]))
@@ -483,7 +483,7 @@ class Ledger:
             return files, outputs
         # what somebody removed is not missed any more; new ones may take the place of the rest
         names = {file.name for file in outcome.files}
-        there = {file.name for file in files if self.shelf.size(file.name) is not None}
+        there = {file.name for file in files if self.storage.size(file.name) is not None}
         gone = {file.output for file in files if file.name not in there}
         if outcome.fresh:  # what the others made is of what the resources were before
             gone |= {*outputs}
@@ -511,7 +511,7 @@ class Ledger:
         query = f"SELECT items.id, title, files, updated, {data} FROM items {more} WHERE {_DONE} ORDER BY items.id"
         with self.guard():
             for id_, title, files, updated, data in self.db.execute(query):
-                item = Remembered.unpack(data).item if data else Item(id_, title)
+                item = DownloadRecord.unpack(data).item if data else Item(id_, title)
                 yield FinishedItem(item, parse_files(files), updated)
 
     def mark_damaged(self, id_: str, problems: Mapping[str, str]) -> None:
@@ -534,7 +534,7 @@ class Ledger:
                 return
             files = parse_files(found[0])
             broken = {file.output for file in files if file.name in problems}
-            left = tuple(f for f in files if f.name not in problems or self.shelf.size(f.name) is not None)
+            left = tuple(f for f in files if f.name not in problems or self.storage.size(f.name) is not None)
             outputs = [output for output in json.loads(found[1]) if output not in broken]
             # of an older argosy's files nobody knows which output makes them: the item is downloaded again
             state = "failed" if "" in broken else "done"
@@ -664,7 +664,7 @@ class Collected:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def files(self, output: str | None = None) -> dict[str, tuple[KeptFile | None, int, str]]:
+    def files(self, output: str | None = None) -> dict[str, tuple[PublishedFile | None, int, str]]:
         """Return what was last put into place under each name, which change of the ledger it speaks of, and whose it is.
 
         Parameters
@@ -686,7 +686,7 @@ class Collected:
             ).fetchall()
         return {
             name: (
-                None if size is None else KeptFile(name, size, digest, Verification.DIGEST, of),
+                None if size is None else PublishedFile(name, size, digest, Verification.DIGEST, of),
                 changes,
                 of,
             )
@@ -703,14 +703,14 @@ class Collected:
 
     def mark_damaged(self, names: list[str]) -> None:
         """Say that files are not what they were, so that the next run makes them anew; those that are gone are forgotten."""
-        gone = [(name,) for name in names if self._ledger.shelf.size(name) is None]
+        gone = [(name,) for name in names if self._ledger.storage.size(name) is None]
         with self._ledger.guard(), self._ledger.transaction():
             self._ledger.db.executemany(
                 "UPDATE collected SET changes = 0 WHERE name = ?", [(name,) for name in names]
             )
             self._ledger.db.executemany("DELETE FROM collected WHERE name = ?", gone)
 
-    def record(self, output: str, files: list[KeptFile], changes: int) -> None:
+    def record(self, output: str, files: list[PublishedFile], changes: int) -> None:
         """Write down what an output has put into place, and the change that it speaks of."""
         with self._ledger.guard(), self._ledger.transaction():
             self._ledger.db.execute("DELETE FROM collected WHERE output = ?", (output,))

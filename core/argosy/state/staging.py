@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from argosy.interfaces.storage import digest_of
-from argosy.models.items import Item, KeptFile, Resource, Verification
+from argosy.models.items import Item, PublishedFile, Resource, Verification
 from argosy.state.ledger import PRIVATE
 from argosy.storage.local import has_size
 from argosy.toolkit.processes import process_lives
@@ -208,7 +208,7 @@ class Staging:
                 raise
         return path
 
-    def left(self, name: str, size: int | None) -> Iterator[KeptFile]:
+    def left(self, name: str, size: int | None) -> Iterator[PublishedFile]:
         """Yield what an earlier attempt may have published under a name before its run was killed.
 
         The ledger does not know those files, but what is staged does: their resources, and the digests of what
@@ -225,7 +225,7 @@ class Staging:
             yield from Notes(folder).published(name)
         for path in self._root.glob("*/*"):
             if size is not None and has_size(path, size):
-                yield KeptFile(name, size, digest_of(path), Verification.NONE)
+                yield PublishedFile(name, size, digest_of(path), Verification.NONE)
 
 
 def _folder_of(id_: str) -> str:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from argosy.errors import TransferError
-from argosy.interfaces.storage import Standing, digest_of, foreign
-from argosy.models.items import KeptFile, Product
+from argosy.interfaces.storage import Existing, digest_of, foreign
+from argosy.models.items import Product, PublishedFile
 from argosy.toolkit.files import sync_file
 
 _FOLDER = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
 
 
-class LocalShelf:
+class LocalStorage:
     """A folder; staging lies on its file system, so that the last step is a further name for a file.
 
     Parameters
@@ -38,7 +38,7 @@ class LocalShelf:
     def survey(self) -> None:
         """Do nothing: a look at the disk costs next to nothing."""
 
-    def learn(self, files: Iterable[KeptFile]) -> None:
+    def learn(self, files: Iterable[PublishedFile]) -> None:
         """Do nothing: every process sees the disk."""
 
     def size(self, name: str) -> int | None:
@@ -53,21 +53,21 @@ class LocalShelf:
         """Return whether anything stands under a name."""
         return os.path.lexists(self._directory / name)
 
-    def standing(self, file: KeptFile, *, replace: bool) -> Standing:
+    def standing(self, file: PublishedFile, *, replace: bool) -> Existing:
         """Return what stands under a name; refuse to replace what is not ours."""
         try:
             with self._place(file.name) as place:
                 return _standing(place, file, replace=replace)
         except FileNotFoundError:
-            return Standing.NOTHING
+            return Existing.NOTHING
 
-    def put(self, product: Product, file: KeptFile, standing: Standing, *, replace: bool) -> None:
+    def put(self, product: Product, file: PublishedFile, standing: Existing, *, replace: bool) -> None:
         """Give the product's file its name; the staged file stays until the item is done."""
         if product.modified is not None:
             with contextlib.suppress(OSError, OverflowError):  # a time that the file system cannot hold
                 os.utime(product.file, (product.modified, product.modified))
         with self._place(file.name, make=True) as place:
-            if standing is Standing.NOTHING:
+            if standing is Existing.NOTHING:
                 # a name of somebody else's may come at any moment, and is not to be replaced: so no rename over it
                 try:
                     place.link(product.file)
@@ -75,7 +75,7 @@ class LocalShelf:
                     pass
                 else:
                     return
-            if _standing(place, file, replace=replace) is not Standing.IT:
+            if _standing(place, file, replace=replace) is not Existing.IT:
                 place.replace(product.file)
 
     def settle(self, names: Sequence[str]) -> None:
@@ -91,7 +91,7 @@ class LocalShelf:
                     os.unlink(place.name, dir_fd=place.folder)
             raise
 
-    def take(self, file: KeptFile, path: Path) -> bool:
+    def take(self, file: PublishedFile, path: Path) -> bool:
         """Give a file a further name, and return whether it is what it should be; else it keeps its one name."""
         return linked(self._directory / file.name, path, file.size, file.sha256)
 
@@ -99,7 +99,7 @@ class LocalShelf:
         """Return the file itself."""
         return self._directory / name
 
-    def problem(self, file: KeptFile) -> str | None:
+    def problem(self, file: PublishedFile) -> str | None:
         """Read a file, and return what is wrong with it."""
         path = self._directory / file.name
         try:
@@ -236,15 +236,15 @@ def linked(path: Path, link: Path, size: int, digest: str) -> bool:
     return False
 
 
-def _standing(place: _Place, file: KeptFile, *, replace: bool) -> Standing:
+def _standing(place: _Place, file: PublishedFile, *, replace: bool) -> Existing:
     found = place.state()
     if found is None:
-        return Standing.NOTHING
+        return Existing.NOTHING
     regular = stat.S_ISREG(found.st_mode)
     if regular and found.st_size == file.size and place.digest() == file.sha256:
-        return Standing.IT
+        return Existing.IT
     if regular and replace:
-        return Standing.OLD
+        return Existing.OLD
     raise foreign(str(place.path), is_file=regular)
 
 

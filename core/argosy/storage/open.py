@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from argosy.interfaces.storage import Patience, Shelf
-from argosy.storage.local import LocalShelf
+from argosy.interfaces.storage import Patience, Storage
+from argosy.storage.local import LocalStorage
 from argosy.toolkit.secrets import Secret
 
 if TYPE_CHECKING:
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from argosy.storage.location import Remote
 
 
-def shelf_of(
+def storage_of(
     settings: Settings, context: PluginContext, scrub: Callable[[str], str], patience: Patience | None = None
-) -> Shelf:
-    """Return the shelf that settings mean; the parameters are those of `open_shelf`."""
-    return open_shelf(settings.directory, settings.remote, context, scrub, patience)
+) -> Storage:
+    """Return the shelf that settings mean; the parameters are those of `open_storage`."""
+    return open_storage(settings.directory, settings.remote, context, scrub, patience)
 
 
-def open_shelf(
+def open_storage(
     directory: Path,
     remote: Remote | None,
     context: PluginContext,
     scrub: Callable[[str], str],
     patience: Patience | None = None,
-) -> Shelf:
+) -> Storage:
     """Return the shelf of a target directory; nothing is asked of a storage yet.
 
     Parameters
@@ -47,8 +47,8 @@ def open_shelf(
         How calls to a storage are tried again.
     """
     if remote is None:
-        return LocalShelf(directory)
-    from argosy.storage.remote import RemoteShelf
+        return LocalStorage(directory)
+    from argosy.storage.remote import FsspecStorage
 
     def connect() -> tuple[Any, str]:
         # not before it is needed: a login, say, needs neither the library nor the secrets
@@ -60,7 +60,7 @@ def open_shelf(
         fs.dircache.use_listings_cache = False
         return fs, str(cls._strip_protocol(remote.url))
 
-    return RemoteShelf(remote.url, remote.protocol, connect, str(directory), patience or Patience(), scrub)
+    return FsspecStorage(remote.url, remote.protocol, connect, str(directory), patience or Patience(), scrub)
 
 
 def storage_options(remote: Remote, context: PluginContext) -> tuple[Any, dict[str, Any]]:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from argosy.interfaces.storage import Shelf
-from argosy.models.items import KeptFile
+from argosy.interfaces.storage import Storage
+from argosy.models.items import PublishedFile
 
 Owner = TypeVar("Owner")
 
@@ -17,8 +17,8 @@ REMOTE, LOCAL = 8, 1
 
 
 def problems(
-    shelf: Shelf, files: Iterable[tuple[Owner, KeptFile]], at_once: int
-) -> Iterator[tuple[Owner, KeptFile, str | None]]:
+    storage: Storage, files: Iterable[tuple[Owner, PublishedFile]], at_once: int
+) -> Iterator[tuple[Owner, PublishedFile, str | None]]:
     """Read files from their beginning to their end, and yield what is wrong with each, or None, in their order.
 
     Parameters
@@ -36,10 +36,10 @@ def problems(
         If the storage fails.
     """
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="argosy-verify")
-    begun: deque[tuple[Owner, KeptFile, Future[str | None]]] = deque()
+    begun: deque[tuple[Owner, PublishedFile, Future[str | None]]] = deque()
     try:
         for owner, file in files:
-            begun.append((owner, file, pool.submit(shelf.problem, file)))
+            begun.append((owner, file, pool.submit(storage.problem, file)))
             if len(begun) > at_once:
                 first, kept, future = begun.popleft()
                 yield first, kept, future.result()

@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from argosy.errors import ArgosyError, ConfigError, StorageError, TransferError
-from argosy.interfaces.storage import Patience, Standing, digest_of, foreign
-from argosy.models.items import KeptFile, Product
+from argosy.interfaces.storage import Existing, Patience, digest_of, foreign
+from argosy.models.items import Product, PublishedFile
 from argosy.storage.location import OBJECTS
 from argosy.transfer.download import Retries
 
@@ -473,7 +473,7 @@ T = TypeVar("T")
 CHUNK = 8 * 1024 * 1024
 
 
-class RemoteShelf:
+class FsspecStorage:
     """A folder in a remote storage.
 
     Parameters
@@ -540,7 +540,7 @@ class RemoteShelf:
 
         self._known = self._tried(find)
 
-    def learn(self, files: Iterable[KeptFile]) -> None:
+    def learn(self, files: Iterable[PublishedFile]) -> None:
         """Hear of files that another process put there."""
         self._known.update((file.name, file.size) for file in files)
 
@@ -555,23 +555,23 @@ class RemoteShelf:
         """Return whether anything stands under a name."""
         return name in self._known or self._info(name) is not None
 
-    def standing(self, file: KeptFile, *, replace: bool) -> Standing:
+    def standing(self, file: PublishedFile, *, replace: bool) -> Existing:
         """Return what stands under a name; refuse to replace what is not ours."""
         return self._tried(lambda fs: self._standing(fs, file, replace=replace), file.name)
 
-    def put(self, product: Product, file: KeptFile, standing: Standing, *, replace: bool) -> None:
+    def put(self, product: Product, file: PublishedFile, standing: Existing, *, replace: bool) -> None:
         """Upload the product's file."""
-        seen: list[Standing] = [standing]
+        seen: list[Existing] = [standing]
 
         def upload(fs: Any) -> None:
             # a second try may find what the first one brought there before it lost its answer
             found = seen.pop() if seen else self._standing(fs, file, replace=replace)
-            if found is Standing.IT:
+            if found is Existing.IT:
                 return
-            new = found is Standing.NOTHING
+            new = found is Existing.NOTHING
             if new and not self._uploader.exclusive:
                 found = self._standing(fs, file, replace=replace)
-                if found is Standing.IT:
+                if found is Existing.IT:
                     return
             try:
                 self._uploader.put(fs, product.file, self._path(file.name), file.name, new=new)
@@ -583,10 +583,10 @@ class RemoteShelf:
         self._tried(upload, file.name)
         self._known[file.name] = file.size
 
-    def _come_meanwhile(self, fs: Any, file: KeptFile, *, replace: bool) -> None:
+    def _come_meanwhile(self, fs: Any, file: PublishedFile, *, replace: bool) -> None:
         """Raise where what has come under a name since somebody looked is not the very file."""
-        found = self._standing(fs, file, replace=False) if not replace else Standing.NOTHING
-        if found is not Standing.IT:
+        found = self._standing(fs, file, replace=False) if not replace else Existing.NOTHING
+        if found is not Existing.IT:
             raise TransferError(
                 f"Something is in the way of {self._shown}/{file.name}, or comes and goes there.",
                 kind="exists",
@@ -596,7 +596,7 @@ class RemoteShelf:
     def settle(self, names: Sequence[str]) -> None:
         """Do nothing: what the storage has said is there is its care."""
 
-    def take(self, file: KeptFile, path: Path) -> bool:
+    def take(self, file: PublishedFile, path: Path) -> bool:
         """Fetch a file, and return whether it is what it should be; else there is none."""
         if self.size(file.name) != file.size:
             return False
@@ -617,7 +617,7 @@ class RemoteShelf:
         self._fetch(name, path)
         return path
 
-    def problem(self, file: KeptFile) -> str | None:
+    def problem(self, file: PublishedFile) -> str | None:
         """Read a file, and return what is wrong with it."""
 
         def look(fs: Any) -> str | None:
@@ -666,15 +666,15 @@ class RemoteShelf:
                 elif info["name"].rstrip("/") != folder.rstrip("/"):
                     folders.append(info["name"])
 
-    def _standing(self, fs: Any, file: KeptFile, *, replace: bool) -> Standing:
+    def _standing(self, fs: Any, file: PublishedFile, *, replace: bool) -> Existing:
         info = _info(fs, self._path(file.name))
         if info is None:
-            return Standing.NOTHING
+            return Existing.NOTHING
         is_file = info["type"] == "file"
         if is_file and replace:
-            return Standing.OLD  # it costs less to upload it again than to read it
+            return Existing.OLD  # it costs less to upload it again than to read it
         if is_file and info["size"] == file.size and self._digest(fs, file.name) == file.sha256:
-            return Standing.IT
+            return Existing.IT
         raise foreign(f"{self._shown}/{file.name}", is_file=is_file)
 
     def _digest(self, fs: Any, name: str) -> str:

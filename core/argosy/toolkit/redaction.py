@@ -91,19 +91,19 @@ class Redactor:
         return redact_urls(text)
 
     def _without_secrets(self, text: str) -> str:
-        forms, pieces, kept, at = self._forms, [], 0, 0
+        forms, iter_body, kept, at = self._forms, [], 0, 0
         if forms.keys().isdisjoint(zip(text, text[1:], text[2:], text[3:], strict=False)):
             return text  # nearly all text, and this loop is in C
         last = len(text) - SHORTEST
         while at <= last:
             for form in forms.get(_key(text[at : at + SHORTEST]), ()):
                 if text.startswith(form, at):
-                    pieces += [text[kept:at], "***"]
+                    iter_body += [text[kept:at], "***"]
                     at = kept = at + len(form)
                     break
             else:
                 at += 1
-        return "".join([*pieces, text[kept:]]) if pieces else text
+        return "".join([*iter_body, text[kept:]]) if iter_body else text
 
     def scrub_all(self, value: _Value) -> _Value:
         """Return JSON values with each of their texts as it may be shown."""
@@ -155,7 +155,7 @@ def _mapped(function: Callable[[str], str], value: _Value) -> _Value:
     return mapped  # type: ignore[no-any-return]  # of the type it came in
 
 
-class Streams:
+class RedactingStreams:
     """Puts itself before both streams for as long as it is entered.
 
     Parameters
@@ -195,7 +195,7 @@ class Streams:
 class _Scrubbed:
     """A text stream; what is written to it is scrubbed, and all else is the stream's own."""
 
-    def __init__(self, stream: TextIO, streams: Streams) -> None:
+    def __init__(self, stream: TextIO, streams: RedactingStreams) -> None:
         self._stream = stream
         self._streams = streams
 

@@ -17,7 +17,7 @@ PATIENCE = 0.25
 ENOUGH = CHUNK // 2
 
 
-def pieces(response: requests.Response, check: Callable[[], None]) -> Iterator[bytes]:
+def iter_body(response: requests.Response, check: Callable[[], None]) -> Iterator[bytes]:
     """Yield the body; one that was compressed although nobody asked for it must come to its proper end.
 
     Parameters

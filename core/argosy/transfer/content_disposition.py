@@ -15,7 +15,7 @@ from email.utils import collapse_rfc2231_value
 from pathlib import Path
 from typing import Any
 
-from argosy.interfaces.storage import Shelf
+from argosy.interfaces.storage import Storage
 from argosy.models.items import Item, Job, Resource, StagedFile
 from argosy.state.ledger import PRIVATE
 from argosy.toolkit.names import MAX_PART, collision_key, marked, safe_part
@@ -24,7 +24,7 @@ from argosy.toolkit.names import MAX_PART, collision_key, marked, safe_part
 _MOST = 4096
 
 
-def served_name(headers: Mapping[str, str]) -> str | None:
+def content_disposition(headers: Mapping[str, str]) -> str | None:
     """Return what ``Content-Disposition`` calls a file, made safe; None where it does not say.
 
     ``filename*`` (RFC 8187) counts before ``filename``, whose bytes are taken for UTF-8 where they are. Folders in
@@ -79,8 +79,8 @@ class Names:
         Its final names.
     """
 
-    def __init__(self, directory: Path, shelf: Shelf) -> None:
-        self._shelf = shelf
+    def __init__(self, directory: Path, storage: Storage) -> None:
+        self._shelf = storage
         self._claims = directory / PRIVATE / "names"
 
     def settle(self, job: Job, item: Item, files: tuple[StagedFile, ...]) -> tuple[StagedFile, ...]:

@@ -26,21 +26,21 @@ from argosy.errors import Refused, TransferError, VerificationError
 from argosy.http.body import discard, is_plain, left_over, peek
 from argosy.models.items import Resource, StagedFile
 from argosy.models.response_record import ResponseRecord
-from argosy.ratelimit.limiter import Pacer
+from argosy.ratelimit.limiter import RateLimiter
 from argosy.ratelimit.retry_after import retry_after
 from argosy.state.staging import Staging
 from argosy.toolkit.failures import UNREACHED
 from argosy.toolkit.login_pages import is_html, is_page_for_file
 from argosy.toolkit.names import safe_part
-from argosy.transfer.body import pieces
+from argosy.transfer.body import iter_body
 from argosy.transfer.classify import causes, disk
-from argosy.transfer.content_disposition import renamed, served_name
+from argosy.transfer.content_disposition import content_disposition, renamed
 from argosy.transfer.limits import LOOK_EVERY, Limits
 from argosy.transfer.response_record import record_of
 from argosy.transfer.resume import (
     WORTH,
-    Known,
     Partial,
+    ResumeState,
     content_range,
     strong_date,
     strong_etag,
@@ -318,7 +318,7 @@ class Attempt:
         self.limits.cap(size, length)
         self.limits.check_room((length or 0) - self.partial.size)
         if not plain:  # what is written is not what is on the wire: neither ranges nor digests speak of it
-            known = Known(name=self._name(response), response=record_of(response, self.redact))
+            known = ResumeState(name=self._name(response), response=record_of(response, self.redact))
             self.partial.begin(known, worth=False)
             return _Expected()
         known = _known(response, length)
@@ -375,7 +375,7 @@ class Attempt:
             return None
         return length
 
-    def _same(self, response: requests.Response, length: int | None) -> Known | None:
+    def _same(self, response: requests.Response, length: int | None) -> ResumeState | None:
         """Return what is known of the file now; None where the response is of another one than what is there."""
         known = self.partial.known
         if known is None:
@@ -400,7 +400,7 @@ class Attempt:
         cap = self.limits.cap(size, None) if expected.stop is None else expected.stop
         content = Digests(expected.content)
         look = partial.size + LOOK_EVERY
-        for piece in pieces(response, self.stop.check):
+        for piece in iter_body(response, self.stop.check):
             self.stop.check()
             if partial.size + len(piece) > cap:
                 raise self._too_long(cap, announced=expected.stop is not None)
@@ -447,7 +447,7 @@ class Attempt:
     def _name(self, response: requests.Response) -> str | None:
         if not self.resource.content_disposition:
             return None
-        name = served_name(response.headers)
+        name = content_disposition(response.headers)
         return name and safe_part(self.redact(name), keep_suffix=True)
 
     @property
@@ -459,7 +459,7 @@ class Attempt:
 
     def _digests(self) -> Digests:
         """Return the digests of what is there: of nothing, at the start."""
-        return Digests({"sha256", *self._promises}).take(self.partial.pieces())
+        return Digests({"sha256", *self._promises}).take(self.partial.iter_body())
 
 
 def _refuses_range(error: TransferError) -> bool:
@@ -471,14 +471,14 @@ def _refuses_range(error: TransferError) -> bool:
     return error.kind == "status" and not passing and getattr(error, "status", None) not in (404, 410)
 
 
-def _known(response: requests.Response, length: int | None) -> Known:
+def _known(response: requests.Response, length: int | None) -> ResumeState:
     """Return what a response says of its representation."""
     headers = response.headers
     etag = strong_etag(headers.get("ETag"))
     # a date may be used only where there is no entity tag, not even a weak one (RFC 9110 section 13.1.5)
     modified = None if "ETag" in headers else strong_date(headers.get("Last-Modified"), headers.get("Date"))
     place = urlsplit(response.url)._replace(query="", fragment="").geturl()
-    return Known(
+    return ResumeState(
         etag=etag,
         modified=modified,
         place=hashlib.blake2b(place.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest(),
@@ -527,7 +527,7 @@ class Fetcher:
     """
 
     get: Get
-    pacer: Pacer
+    rate_limiter: RateLimiter
     stop: Stop
     limits: Limits
     max_retries: int
@@ -573,7 +573,7 @@ class Fetcher:
                 return staged
         partial, most = Partial(staging.partial(number, resource)), 0
         note = partial_call(staging.notes.write, whole, later=last)
-        retries = Retries(self.max_retries, self.retry_delay, self.pacer.was_there)
+        retries = Retries(self.max_retries, self.retry_delay, self.rate_limiter.was_there)
         while True:
             try:
                 staged = self._attempt(resource, partial, whole, progress, note)

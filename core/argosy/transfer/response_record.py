@@ -11,7 +11,7 @@ from pathlib import Path
 
 import requests
 
-from argosy.models.items import KeptFile, Verification
+from argosy.models.items import PublishedFile, Verification
 from argosy.models.response_record import ResponseRecord
 from argosy.toolkit.names import safe_part
 from argosy.toolkit.urls import is_secret
@@ -113,7 +113,7 @@ class Notes:
                     os.fsync(file.fileno())
             self._later.clear()
 
-    def publishing(self, files: Iterable[KeptFile]) -> None:
+    def publishing(self, files: Iterable[PublishedFile]) -> None:
         """Write down which files outputs are about to publish: a run killed before the ledger knows them left its own.
 
         Nothing is synced: a kill loses nothing that was written.
@@ -123,13 +123,13 @@ class Notes:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write("".join(f"\n{line}\n" for line in lines))
 
-    def published(self, name: str) -> Iterator[KeptFile]:
+    def published(self, name: str) -> Iterator[PublishedFile]:
         """Yield what was about to be published under a name."""
         for line in self._lines():
             with contextlib.suppress(ValueError, TypeError, LookupError, RecursionError):
                 value = json.loads(line)
                 if value["put"] == name:
-                    yield KeptFile(name, int(value["size"]), str(value["sha256"]), Verification.DIGEST)
+                    yield PublishedFile(name, int(value["size"]), str(value["sha256"]), Verification.DIGEST)
 
     def read(self, whole: Path) -> tuple[str | None, ResponseRecord | None]:
         """Return the name and the head that were written down for a file; None for what was not."""

@@ -133,7 +133,7 @@ SYNC_EVERY = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ResumeState:
     """What is known of a representation that has come in part.
 
     Parameters
@@ -193,7 +193,7 @@ class Partial:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.side = path.with_name(f"{path.name}.json")
-        self.known: Known | None = None
+        self.known: ResumeState | None = None
         self.size = 0
         self._fd = -1
         self._aside = False  # whether there is a side file
@@ -243,7 +243,7 @@ class Partial:
             return {}
         return headers
 
-    def begin(self, known: Known, *, worth: bool) -> None:
+    def begin(self, known: ResumeState, *, worth: bool) -> None:
         """Start again, with another representation or the same.
 
         Parameters
@@ -256,14 +256,14 @@ class Partial:
         self.empty()
         self.known, self._worth = known, worth
 
-    def resume(self, known: Known) -> None:
+    def resume(self, known: ResumeState) -> None:
         """Go on behind what is there; what lies behind that in the file is cut off."""
         os.ftruncate(self._fd, self.size)
         os.lseek(self._fd, self.size, os.SEEK_SET)
         self._told = self._told and known == self.known
         self.known = known
 
-    def pieces(self) -> Iterator[bytes]:
+    def iter_body(self) -> Iterator[bytes]:
         """Yield what is there."""
         offset = 0
         while offset < self.size:
@@ -361,7 +361,7 @@ class Partial:
             return  # they do not belong together
         self.size, self.known, self._told = size, known, True
 
-    def _tell(self, known: Known) -> None:
+    def _tell(self, known: ResumeState) -> None:
         """Write the side file: whole or not at all."""
         known = replace(known, boot=boot_id())
         temporary = self.side.with_name(f"{self.side.name}.new")
@@ -382,13 +382,13 @@ def _busy() -> TransferError:
     return TransferError("Another process is still writing this file.", kind="busy", retryable=True)
 
 
-def _parsed(data: bytes) -> Known | None:
+def _parsed(data: bytes) -> ResumeState | None:
     """Return what a side file says; None where it is not one that was written here."""
     try:
         value = json.loads(data)
         head = value.pop("response", None)
         response = ResponseRecord.from_json(head) if head is not None else None
-        return Known(**value, response=response) if _is_sound(value) else None
+        return ResumeState(**value, response=response) if _is_sound(value) else None
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None
 

@@ -99,9 +99,9 @@ class Digests:
         for digest in self._hashes.values():
             digest.update(piece)
 
-    def take(self, pieces: Iterable[bytes]) -> Digests:
+    def take(self, iter_body: Iterable[bytes]) -> Digests:
         """Take many pieces."""
-        for piece in pieces:
+        for piece in iter_body:
             self.update(piece)
         return self
 

@@ -30,7 +30,7 @@ class PlainText(argosy.Output):
             text = _Text()
             text.feed(page)
             target = scratch / f"{number}.txt"
-            target.write_text("".join(text.pieces), "utf-8")
+            target.write_text("".join(text.iter_body), "utf-8")
             yield argosy.Product(f"{name.rpartition('.')[0]}.txt", target)
 
 
@@ -39,11 +39,11 @@ class _Text(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pieces: list[str] = []
+        self.iter_body: list[str] = []
 
     def handle_data(self, data: str) -> None:
         """Take a piece of text."""
-        self.pieces.append(data)
+        self.iter_body.append(data)
 
 
 @argosy.hookimpl

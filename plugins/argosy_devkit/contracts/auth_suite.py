@@ -15,7 +15,7 @@ from argosy.config.schema import default_options
 from argosy.http.login_session import open_session
 from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.base import PluginContext
-from argosy.leasing.login import Granted, NewSession, PluginLogin
+from argosy.leasing.login import Credentials, NewSession, PluginLogin
 from argosy.models.session import SessionRecord, header_fields
 from argosy_devkit.client import LibraryServer, ServerFactory
 from argosy_devkit.contracts.plugin_suite import PluginSuite, make_plugin
@@ -48,7 +48,7 @@ class Door:
         """Return what the core logs in with."""
         return PluginLogin(self.auth, lambda: open_session(TIMEOUT))
 
-    def granted(self, before: SessionRecord | None = None) -> Granted:
+    def granted(self, before: SessionRecord | None = None) -> Credentials:
         """Log in, in the place of a session that there was; what is due at once is renewed at once."""
         login = self.login()
         granted = login.log_in(before or SessionRecord("default"))
@@ -56,20 +56,20 @@ class Door:
             granted = self.refresh(granted)
         return granted
 
-    def logged_in(self) -> Granted:
+    def logged_in(self) -> Credentials:
         """Log in, where the test is about something else."""
         with relying_on("login() makes a session that the service accepts.", LOGIN, "login()"):
             return self.granted()
 
-    def refresh(self, granted: Granted) -> Granted:
+    def refresh(self, granted: Credentials) -> Credentials:
         """Renew a session that was just logged in."""
         return self.login().refresh(record_of(granted), lambda cookies: None)
 
-    def log_out(self, granted: Granted) -> bool:
+    def log_out(self, granted: Credentials) -> bool:
         """End a session at the service; return whether that is offered."""
         return self.login().log_out(record_of(granted), lambda cookies: None)
 
-    def get(self, url: str, granted: Granted | None = None, signed: bool = True) -> ResponseHead:
+    def get(self, url: str, granted: Credentials | None = None, signed: bool = True) -> ResponseHead:
         """Ask for a URL with what a login gave, or as nobody; return what the plugin sees of the answer."""
         session: NewSession = open_session(TIMEOUT)
         session.cookies = granted.cookies if granted else ()
@@ -87,7 +87,7 @@ def head_of(url: str, response: requests.Response) -> ResponseHead:
     return ResponseHead(url, response.url, response.status_code, response.headers, start, accept)
 
 
-def record_of(granted: Granted) -> SessionRecord:
+def record_of(granted: Credentials) -> SessionRecord:
     """Return the record of a session that was just logged in."""
     return SessionRecord(
         "default",

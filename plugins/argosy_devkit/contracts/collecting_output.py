@@ -26,7 +26,7 @@ import pytest
 
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.output import CollectingOutput
-from argosy.models.items import FinishedItem, KeptFile, Product, StagedItem
+from argosy.models.items import FinishedItem, Product, PublishedFile, StagedItem
 from argosy.toolkit.names import problem_of
 from argosy_devkit.client import ServerFactory
 from argosy_devkit.contracts.output import (
@@ -213,9 +213,9 @@ class Catalogue:
         }
 
 
-def _kept(staged: StagedItem) -> tuple[KeptFile, ...]:
+def _kept(staged: StagedItem) -> tuple[PublishedFile, ...]:
     return tuple(
-        KeptFile(f"{staged.item.folder}/{f.resource.path}", f.size, f.sha256, f.verification, "files")
+        PublishedFile(f"{staged.item.folder}/{f.resource.path}", f.size, f.sha256, f.verification, "files")
         for f in staged.files
     )
 

@@ -21,7 +21,7 @@ from typing import ClassVar
 import pytest
 
 from argosy.interfaces.cookie_store import Scope
-from argosy.leasing.policy import Discipline
+from argosy.leasing.policy import LeaseMode
 from argosy_devkit.contracts.lease_rules import LeaseRules
 from argosy_devkit.contracts.lease_wire import WireRules
 from argosy_devkit.contracts.plugin_suite import PluginRules
@@ -40,9 +40,9 @@ class MachineRules(StoreSuite):
     examples: ClassVar[int] = 30
 
     @pytest.mark.parametrize("revokes", [True, False], ids=["revoke", "strict"])
-    @pytest.mark.parametrize("discipline", [Discipline.EXCLUSIVE, Discipline.EXCLUSIVE_TO_END])
+    @pytest.mark.parametrize("discipline", [LeaseMode.EXCLUSIVE, LeaseMode.EXCLUSIVE_TO_END])
     def test_no_replaced_token_is_ever_sent(
-        self, recipe: StoreRecipe, discipline: Discipline, revokes: bool
+        self, recipe: StoreRecipe, discipline: LeaseMode, revokes: bool
     ) -> None:
         """Crashes at any step, lost requests and answers, lapsed holds, late arrivals, sessions that end."""
         pytest.importorskip("hypothesis", reason="pip install 'argosy[test]'")

@@ -8,14 +8,14 @@ from typing import Any
 
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.lease import Lease, changed
-from argosy.leasing.policy import Policy, Watch
+from argosy.leasing.policy import Policy, SessionCallbacks
 from argosy.models.session import SessionRecord
 from argosy_devkit.contracts.service import URL, Service, TapedStore, is_free
 from argosy_devkit.contracts.store_processes import SESSION
 from argosy_devkit.contracts.waiting import Thread
 
 
-class Desk:
+class LeaseScenario:
     """A session at a service, on the store that is tested, with as many keepers as there are programs.
 
     Parameters
@@ -33,9 +33,9 @@ class Desk:
         self.on_sleep: Callable[[float], None] = lambda seconds: None
         self._keeper_class = keeper_class
 
-    def keeper(self, *, can_login: bool = True, **policy: Any) -> Any:
+    def manager(self, *, can_login: bool = True, **policy: Any) -> Any:
         """Return another program's keeper."""
-        watch = Watch(
+        watch = SessionCallbacks(
             waiting=lambda what: self.told.append(f"waiting {what}"),
             notice=lambda message: self.told.append(f"notice: {message}"),
             sleep=lambda seconds: self.on_sleep(seconds),
@@ -69,16 +69,16 @@ class Desk:
         """Send the request of a lease; return what the answer brings."""
         return self.service.receive(lease.cookie_header(URL))
 
-    def fetch(self, keeper: Any) -> Any:
+    def fetch(self, manager: Any) -> Any:
         """Send one request to its end; return its stamp."""
-        lease = keeper.lease(URL)
+        lease = manager.lease(URL)
         lease.settle(self.send(lease) or [], URL, None)
         lease.end()
         return lease.stamp
 
-    def lose_the_answer(self, keeper: Any) -> None:
+    def lose_the_answer(self, manager: Any) -> None:
         """Send one request whose answer never comes."""
-        lease = keeper.lease(URL)
+        lease = manager.lease(URL)
         assert self.send(lease) is not None
         self.service.reason = True
         lease.doubt()

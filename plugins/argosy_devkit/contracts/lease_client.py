@@ -18,7 +18,7 @@ from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.login import PluginLogin
-from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import Policy
 from argosy.toolkit.forms import parse_page
 from argosy_devkit.client import LibraryServer
@@ -70,7 +70,7 @@ class ClientRecipe:
     store: StoreRecipe
     url: str
     login: Mapping[str, str]
-    keeper_class: type[SessionKeeper] = SessionKeeper
+    keeper_class: type[SessionManager] = SessionManager
     adapter_class: type[LeasedAdapter] = LeasedAdapter
     policy: Policy = field(default_factory=Policy)
 
@@ -103,9 +103,9 @@ class Client:
         assert self.store is not None
         auth = LibraryLogin(recipe.login, PluginContext())
         login = PluginLogin(auth, lambda: open_session(_TIMEOUT))
-        self.keeper = recipe.keeper_class(self.store, SESSION, recipe.policy, login=login)
-        self.session = AuthorizedSession(self.keeper, auth.is_refusal)
-        self.session.mount("http://", recipe.adapter_class(self.keeper, deadline=deadline))
+        self.manager = recipe.keeper_class(self.store, SESSION, recipe.policy, login=login)
+        self.session = AuthorizedSession(self.manager, auth.is_refusal)
+        self.session.mount("http://", recipe.adapter_class(self.manager, deadline=deadline))
 
     def close(self) -> None:
         """Close its connections, and the store where it opened it."""
@@ -159,7 +159,7 @@ class _Hand:
 
     def lease(self) -> None:
         """Take a lease, and send nothing."""
-        self._client.keeper.lease(f"{self._client.url}/files/a")
+        self._client.manager.lease(f"{self._client.url}/files/a")
 
     def fetch(self, path: str) -> int:
         return self._client.fetch(path)

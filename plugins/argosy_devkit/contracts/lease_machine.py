@@ -21,8 +21,8 @@ from hypothesis.stateful import (
 
 from argosy.cookies.jar import concerns
 from argosy.interfaces.cookie_store import CookieStore
-from argosy.leasing.manager import SessionKeeper
-from argosy.leasing.policy import Discipline, Policy
+from argosy.leasing.manager import SessionManager
+from argosy.leasing.policy import LeaseMode, Policy
 from argosy.models.session import SessionRecord, Status
 from argosy_devkit.contracts.service import ELSEWHERE, URL, Died, Service, TapedStore, is_free
 
@@ -43,8 +43,8 @@ def run_lease_machine(
     *,
     examples: int = 40,
     revokes: bool = True,
-    discipline: Discipline = Discipline.EXCLUSIVE,
-    keeper_class: type[SessionKeeper] = SessionKeeper,
+    discipline: LeaseMode = LeaseMode.EXCLUSIVE,
+    keeper_class: type[SessionManager] = SessionManager,
     **options: Any,
 ) -> int:
     """Run the machine on a store.
@@ -89,9 +89,9 @@ def run_lease_machine(
 class Program:
     """One program: a keeper on a store of its own, and at most one request under way."""
 
-    def __init__(self, store: TapedStore, keeper: SessionKeeper) -> None:
+    def __init__(self, store: TapedStore, manager: SessionManager) -> None:
         self.store = store
-        self.keeper = keeper
+        self.manager = manager
         self.phase = "idle"
         self.lease: Any = None
         self.answer: list[str] | None = None
@@ -102,8 +102,8 @@ class LeaseMachine(RuleBasedStateMachine):
 
     stores: ClassVar[list[CookieStore]]
     revokes: ClassVar[bool]
-    discipline: ClassVar[Discipline]
-    keeper_class: ClassVar[type[SessionKeeper]]
+    discipline: ClassVar[LeaseMode]
+    keeper_class: ClassVar[type[SessionManager]]
     count: ClassVar[int] = 0
 
     @initialize(crashes=st.booleans())
@@ -112,7 +112,7 @@ class LeaseMachine(RuleBasedStateMachine):
         self.crashes = crashes
         type(self).count += 1
         self.session = f"session-{self.count}"
-        self.to_end = self.discipline is Discipline.EXCLUSIVE_TO_END
+        self.to_end = self.discipline is LeaseMode.EXCLUSIVE_TO_END
         self.service = Service(revokes=self.revokes, at_end=self.to_end)
         self.late: list[str | None] = []
         self.programs = [self._program(number) for number in range(3)]
@@ -121,8 +121,8 @@ class LeaseMachine(RuleBasedStateMachine):
         store = TapedStore(self.stores[number % len(self.stores)])
         store.on_write = self._look_at
         policy = Policy(self.discipline, max_logins=10**6)
-        keeper = self.keeper_class(store, self.session, policy, login=self.service.log_in)
-        return Program(store, keeper)
+        manager = self.keeper_class(store, self.session, policy, login=self.service.log_in)
+        return Program(store, manager)
 
     def _at(self, number: int, phase: str) -> Program | None:
         program = self.programs[number]
@@ -151,7 +151,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
     def _waits(self) -> bool:
         """Return whether a keeper waits for a session that is held; one with that rule taken out does not."""
-        return self.keeper_class._acquire is SessionKeeper._acquire
+        return self.keeper_class._acquire is SessionManager._acquire
 
     # -- one request, step by step
 
@@ -177,7 +177,7 @@ class LeaseMachine(RuleBasedStateMachine):
             return
 
         def take() -> None:
-            program.lease = program.keeper.lease(URL)
+            program.lease = program.manager.lease(URL)
 
         if self._try(number, take, in_doubt=False):
             program.phase = "leased"
@@ -206,7 +206,7 @@ class LeaseMachine(RuleBasedStateMachine):
         if (
             program
             and self._is_free()
-            and self._try(number, lambda: program.keeper.refused(program.lease.stamp), in_doubt=False)
+            and self._try(number, lambda: program.manager.refused(program.lease.stamp), in_doubt=False)
         ):
             program.phase = "idle"
 
@@ -316,20 +316,20 @@ class LeaseMachine(RuleBasedStateMachine):
         """Make a new session because a person asks for it."""
         if self._is_free():
             self.service.reason = True
-            self._try(number, self.programs[number].keeper.login, in_doubt=True)
+            self._try(number, self.programs[number].manager.login, in_doubt=True)
 
     @rule(number=_PROGRAMS, value=st.integers(0, 3))
     def fetch_elsewhere(self, number: int, value: int) -> None:
         """Send a request without a token to another host, which brings a cookie."""
         if not self.service.logins:
             return
-        keeper = self.programs[number].keeper
+        manager = self.programs[number].manager
         record = self.stores[0].read(self.session)
         # with a cookie of that host there is something to hold the session for
         if self._is_free() or (record is not None and not concerns(record.cookies, ELSEWHERE)):
 
             def fetch() -> None:
-                lease = keeper.lease(ELSEWHERE)
+                lease = manager.lease(ELSEWHERE)
                 lease.settle([f"cdn{value}=1; Path=/"], ELSEWHERE, None)
                 lease.end()
 
@@ -370,14 +370,14 @@ class LeaseMachine(RuleBasedStateMachine):
             self.stores[0].remove(self.session)
 
     def _can_go_on(self) -> None:
-        keeper = self._program(0).keeper
+        manager = self._program(0).manager
         for _ in range(3):
-            lease = keeper.lease(URL)
+            lease = manager.lease(URL)
             answer = self.service.receive(lease.cookie_header(URL))
             lease.settle(answer or [], URL, None)
             self.service.finish()
             lease.end()
             if answer is not None:
                 return
-            keeper.refused(lease.stamp)
+            manager.refused(lease.stamp)
         raise AssertionError("nothing is accepted any more")

@@ -9,16 +9,16 @@ import pytest
 
 from argosy.errors import LoginFailed, SessionInDoubt, SessionLost, StoreError
 from argosy.interfaces.cookie_store import CookieStore, Scope
-from argosy.leasing.policy import Discipline
+from argosy.leasing.policy import LeaseMode
 from argosy.models.session import HeaderToken, Holder, Status
-from argosy_devkit.contracts.desk import Desk
+from argosy_devkit.contracts.desk import LeaseScenario
 from argosy_devkit.contracts.service import ELSEWHERE, HOST, URL
 from argosy_devkit.contracts.store_suite import LEASE, StoreSuite
 from argosy_devkit.contracts.waiting import Thread, wait_until
 
 
-def _pass(keeper: Any) -> bool:
-    with keeper.first_in_turn():
+def _pass(manager: Any) -> bool:
+    with manager.first_in_turn():
         return True
 
 
@@ -30,19 +30,19 @@ class LeaseRules(StoreSuite):
     @pytest.fixture
     def desk(self, store: CookieStore) -> Any:
         """Return a session on the store; at its end no replaced token was sent, and nobody logged in needlessly."""
-        desk = Desk(store, self.keeper_class)
+        desk = LeaseScenario(store, self.keeper_class)
         yield desk
         assert desk.service.replaced_sent == 0, "a replaced token was sent"
         assert desk.service.needless_logins == 0, "a login without a reason"
 
     # -- mark, send, settle, release
 
-    def test_the_mark_is_there_before_anything_is_sent(self, desk: Desk) -> None:
+    def test_the_mark_is_there_before_anything_is_sent(self, desk: LeaseScenario) -> None:
         """Generation and mark come in one write, with who sends."""
-        keeper = desk.keeper()
-        keeper.ensure()
+        manager = desk.manager()
+        manager.ensure()
         before, desk.store.writes = desk.record(), []
-        lease = keeper.lease(URL)
+        lease = manager.lease(URL)
         lease.cookie_header(URL)
         record = desk.record()
         assert record.status is Status.IN_FLIGHT, "the mark must be there before the first byte goes out"
@@ -52,19 +52,19 @@ class LeaseRules(StoreSuite):
         )
         assert not desk.is_free(), "the session must be held while its token is on its way"
 
-    def test_nothing_is_sent_where_the_mark_cannot_be_written(self, desk: Desk) -> None:
+    def test_nothing_is_sent_where_the_mark_cannot_be_written(self, desk: LeaseScenario) -> None:
         """A store that fails grants no lease, keeps its record, and does not stay held."""
-        keeper = desk.keeper()
-        keeper.ensure()
+        manager = desk.manager()
+        manager.ensure()
         before, desk.store.error = desk.record(), StoreError("no space left")
         with pytest.raises(StoreError, match="no space left"):
-            keeper.lease(URL)
+            manager.lease(URL)
         assert desk.record() == before, "a write that failed must change nothing"
         assert desk.is_free(), "a session must be free after a lease that was not granted"
 
-    def test_settling_is_one_commit(self, desk: Desk) -> None:
+    def test_settling_is_one_commit(self, desk: LeaseScenario) -> None:
         """The new token and the end of the mark are in one write; the hold lasts until the lease ends."""
-        lease = desk.keeper().lease(URL)
+        lease = desk.manager().lease(URL)
         answer = desk.send(lease)
         desk.store.writes = []
         lease.settle(answer or [], URL, None)
@@ -79,44 +79,44 @@ class LeaseRules(StoreSuite):
         lease.end()
         assert desk.is_free(), "a lease that ended must free the session"
 
-    def test_an_answer_without_a_token_clears_the_mark(self, desk: Desk) -> None:
+    def test_an_answer_without_a_token_clears_the_mark(self, desk: LeaseScenario) -> None:
         """Whatever the answer is, its headers are in: nothing is in doubt."""
-        keeper = desk.keeper()
+        manager = desk.manager()
         for _ in range(2):
-            lease = keeper.lease(URL)
+            lease = manager.lease(URL)
             lease.settle([], URL, None)
             lease.end()
         assert (desk.record().status, desk.token()) == (Status.IDLE, "1.1")
 
-    def test_the_next_lease_has_the_token_of_the_last(self, desk: Desk) -> None:
+    def test_the_next_lease_has_the_token_of_the_last(self, desk: LeaseScenario) -> None:
         """Keepers of different programs send one token after the other."""
-        keepers = [desk.keeper() for _ in range(3)]
+        managers = [desk.manager() for _ in range(3)]
         for turn in range(9):
-            desk.fetch(keepers[turn % 3])
+            desk.fetch(managers[turn % 3])
         assert (desk.service.logins, desk.token()) == (1, "1.10")
 
-    def test_a_lease_to_the_end_keeps_mark_and_hold(self, desk: Desk) -> None:
+    def test_a_lease_to_the_end_keeps_mark_and_hold(self, desk: LeaseScenario) -> None:
         """Where a token is good only with the last byte, it is in doubt until then."""
         desk.service.at_end = True
-        keeper = desk.keeper(discipline=Discipline.EXCLUSIVE_TO_END)
-        lease = keeper.lease(URL)
+        manager = desk.manager(discipline=LeaseMode.EXCLUSIVE_TO_END)
+        lease = manager.lease(URL)
         lease.settle(desk.send(lease) or [], URL, None)
         assert (desk.record().status, desk.is_free()) == (Status.IN_FLIGHT, False)
         desk.service.finish()
         lease.end()
         assert (desk.record().status, desk.is_free()) == (Status.IDLE, True)
-        cut = keeper.lease(URL)
+        cut = manager.lease(URL)
         cut.settle(desk.send(cut) or [], URL, None)
         cut.end(complete=False)
         assert (desk.record().status, desk.is_free()) == (Status.IN_FLIGHT, True), (
             "a body that was cut is in doubt"
         )
 
-    def test_cookies_of_another_host_leave_the_token_in_flight(self, desk: Desk) -> None:
+    def test_cookies_of_another_host_leave_the_token_in_flight(self, desk: LeaseScenario) -> None:
         """A request that carries no token needs no lease, and what it brings costs no mark."""
-        keeper = desk.keeper()
-        lease = keeper.lease(URL)
-        other = keeper.lease(ELSEWHERE)
+        manager = desk.manager()
+        lease = manager.lease(URL)
+        other = manager.lease(ELSEWHERE)
         other.settle(["cdn=1; Path=/"], ELSEWHERE, None)
         other.end()
         assert desk.record().status is Status.IN_FLIGHT
@@ -127,44 +127,44 @@ class LeaseRules(StoreSuite):
 
     # -- doubt
 
-    def test_what_was_not_sent_leaves_the_token_good(self, desk: Desk) -> None:
+    def test_what_was_not_sent_leaves_the_token_good(self, desk: LeaseScenario) -> None:
         """A failure to connect clears the mark and costs no login."""
-        keeper = desk.keeper()
-        lease = keeper.lease(URL)
+        manager = desk.manager()
+        lease = manager.lease(URL)
         lease.unsent()
         lease.end(complete=False)
         assert desk.record().status is Status.IDLE, "a request that was not sent leaves no doubt"
-        desk.fetch(desk.keeper())
+        desk.fetch(desk.manager())
         assert desk.service.logins == 1, "a request that was not sent must cost no login"
 
-    def test_a_lost_answer_costs_one_login(self, desk: Desk) -> None:
+    def test_a_lost_answer_costs_one_login(self, desk: LeaseScenario) -> None:
         """The mark stays, the session is free, and whoever comes next logs in instead of sending the token."""
-        keeper = desk.keeper()
-        desk.lose_the_answer(keeper)
+        manager = desk.manager()
+        desk.lose_the_answer(manager)
         assert (desk.record().status, desk.is_free()) == (Status.IN_FLIGHT, True), (
             "an answer that never came leaves the mark"
         )
-        desk.fetch(desk.keeper())
-        desk.fetch(keeper)
+        desk.fetch(desk.manager())
+        desk.fetch(manager)
         assert desk.service.logins == 2, "a lost answer costs one login"
 
     @pytest.mark.parametrize("policy", [{"on_doubt": "ask"}, {"renewable": False}], ids=["ask", "imported"])
-    def test_in_doubt_the_person_is_asked(self, desk: Desk, policy: dict[str, Any]) -> None:
+    def test_in_doubt_the_person_is_asked(self, desk: LeaseScenario, policy: dict[str, Any]) -> None:
         """Where nobody may log in, nothing is sent, however often one tries, and the mark stays for the next."""
-        keeper = desk.keeper(**policy)
-        desk.lose_the_answer(keeper)
+        manager = desk.manager(**policy)
+        desk.lose_the_answer(manager)
         before = desk.record()
-        for program in (keeper, desk.keeper(**policy)):
+        for program in (manager, desk.manager(**policy)):
             with pytest.raises(SessionInDoubt):
                 program.lease(URL)
         assert (desk.record(), desk.is_free()) == (before, True), "asking must change nothing"
-        desk.keeper().login()
-        desk.fetch(keeper)
+        desk.manager().login()
+        desk.fetch(manager)
 
-    def test_in_doubt_one_waits_and_then_tries_once(self, desk: Desk) -> None:
+    def test_in_doubt_one_waits_and_then_tries_once(self, desk: LeaseScenario) -> None:
         """The wait counts from the mark, the session is not held meanwhile, and then the token is tried."""
-        keeper = desk.keeper(on_doubt="wait", doubt_wait=1000.0)
-        lease = keeper.lease(URL)
+        manager = desk.manager(on_doubt="wait", doubt_wait=1000.0)
+        lease = manager.lease(URL)
         lease.doubt()  # not even the request has arrived
         lease.end(complete=False)
         waits: list[tuple[float, bool]] = []
@@ -176,158 +176,158 @@ class LeaseRules(StoreSuite):
             desk.change(holder=replace(holder, since=holder.since - 600))
 
         desk.on_sleep = pass_time
-        desk.fetch(keeper)
+        desk.fetch(manager)
         assert [free for _, free in waits] == [True, True], "the session must not be held while waiting"
         assert 900 < waits[0][0] <= 1000, "the whole wait counts from the mark"
         assert desk.service.logins == 1
 
     @pytest.mark.parametrize(("synced", "logins"), [(False, 2), (True, 1)], ids=["unsynced", "synced"])
-    def test_a_record_from_before_a_power_loss(self, desk: Desk, synced: bool, logins: int) -> None:
+    def test_a_record_from_before_a_power_loss(self, desk: LeaseScenario, synced: bool, logins: int) -> None:
         """A record that was not on stable storage before another boot is in doubt: a newer one may have been lost."""
         if desk.store.scope is not Scope.HOST:
             pytest.skip("such a store does not outlive a power loss, or has no boot")
-        keeper = desk.keeper()
-        keeper.ensure()
+        manager = desk.manager()
+        manager.ensure()
         if synced:
-            keeper.sync()
+            manager.sync()
             assert desk.record().synced, "what is on stable storage must say so"
         desk.change(boot="another boot", synced=synced)
         desk.service.reason = not synced
-        desk.fetch(desk.keeper())
+        desk.fetch(desk.manager())
         assert desk.service.logins == logins
 
-    def test_the_first_change_after_a_sync_is_synced(self, desk: Desk) -> None:
+    def test_the_first_change_after_a_sync_is_synced(self, desk: LeaseScenario) -> None:
         """A record that says that it is on stable storage is the newest one there, even after a power loss."""
-        keeper = desk.keeper()
-        keeper.ensure()
-        keeper.sync()
+        manager = desk.manager()
+        manager.ensure()
+        manager.sync()
         before = desk.store.syncs
-        lease = keeper.lease(URL)
+        lease = manager.lease(URL)
         assert desk.store.syncs > before, "the mark must be on stable storage before anything is sent"
         lease.settle(desk.send(lease) or [], URL, None)
         lease.end()
 
     # -- refusals and logins
 
-    def test_refused_programs_log_in_once(self, desk: Desk) -> None:
+    def test_refused_programs_log_in_once(self, desk: LeaseScenario) -> None:
         """Each reads the store again; where somebody logged in since, there is no other login."""
-        keepers = [desk.keeper() for _ in range(3)]
-        stamps = [desk.fetch(keeper) for keeper in keepers]
+        managers = [desk.manager() for _ in range(3)]
+        stamps = [desk.fetch(manager) for manager in managers]
         desk.service.end_all()
-        for keeper, stamp in zip(keepers, stamps, strict=True):
-            keeper.refused(stamp)
+        for manager, stamp in zip(managers, stamps, strict=True):
+            manager.refused(stamp)
             assert desk.service.is_good(desk.token()), (
                 "whoever is refused must not clear somebody else's token"
             )
         assert desk.service.logins == 2, "a session that ended must cost one login"
 
-    def test_refused_threads_wait_for_one_login(self, desk: Desk) -> None:
+    def test_refused_threads_wait_for_one_login(self, desk: LeaseScenario) -> None:
         """The login has the session to itself, and everybody waits for it."""
-        keeper = desk.keeper(discipline=Discipline.SHARED)
-        desk.fetch(keeper)
-        stamp = keeper.lease(URL).stamp
+        manager = desk.manager(discipline=LeaseMode.SHARED)
+        desk.fetch(manager)
+        stamp = manager.lease(URL).stamp
         desk.service.end_all()
         at_once: list[bool] = []
         desk.service.during_login = lambda: at_once.append(desk.is_free())
-        threads = [Thread(lambda: keeper.refused(stamp)) for _ in range(6)]
+        threads = [Thread(lambda: manager.refused(stamp)) for _ in range(6)]
         for thread in threads:
             thread.result()
         assert at_once == [False], "one login, with the session held"
 
-    def test_a_refusal_where_somebody_has_a_newer_token_costs_no_login(self, desk: Desk) -> None:
+    def test_a_refusal_where_somebody_has_a_newer_token_costs_no_login(self, desk: LeaseScenario) -> None:
         """With shared leases a sibling may have replaced the token while the request was on its way."""
-        keeper = desk.keeper(discipline=Discipline.SHARED)
-        late = keeper.lease(URL)
-        desk.fetch(keeper)
-        keeper.refused(late.stamp)
+        manager = desk.manager(discipline=LeaseMode.SHARED)
+        late = manager.lease(URL)
+        desk.fetch(manager)
+        manager.refused(late.stamp)
         assert desk.service.logins == 1, "a newer token must be tried before a login"
         assert desk.service.is_good(desk.token()), "whoever is refused must not clear somebody else's token"
 
-    def test_a_login_that_fails_keeps_the_record(self, desk: Desk) -> None:
+    def test_a_login_that_fails_keeps_the_record(self, desk: LeaseScenario) -> None:
         """It is not tried again, by however many threads, and the old record stands."""
-        keeper = desk.keeper()
-        stamp = desk.fetch(keeper)
+        manager = desk.manager()
+        stamp = desk.fetch(manager)
         before, desk.service.error = desk.record(), LoginFailed("The password is wrong.")
-        for thread in [Thread(lambda: keeper.refused(stamp)) for _ in range(4)]:
+        for thread in [Thread(lambda: manager.refused(stamp)) for _ in range(4)]:
             with pytest.raises(LoginFailed):
                 thread.result()
         assert desk.service.logins == 2, "a login that failed must not be tried again"
         assert desk.record() == before, "a login that failed must keep the old record"
         with pytest.raises(LoginFailed):
-            keeper.lease(URL)
+            manager.lease(URL)
         assert desk.is_free()
 
-    def test_logins_are_bounded(self, desk: Desk) -> None:
+    def test_logins_are_bounded(self, desk: LeaseScenario) -> None:
         """Creating sessions is a quota of its own."""
-        keeper = desk.keeper(max_logins=3)
+        manager = desk.manager(max_logins=3)
         for _ in range(2):
-            stamp = desk.fetch(keeper)
+            stamp = desk.fetch(manager)
             desk.service.end_all()
-            keeper.refused(stamp)
-        stamp = desk.fetch(keeper)
+            manager.refused(stamp)
+        stamp = desk.fetch(manager)
         desk.service.end_all()
         with pytest.raises(SessionLost):
-            keeper.refused(stamp)
+            manager.refused(stamp)
         assert desk.service.logins == 3, "a run must not log in more often than it may"
 
-    def test_a_session_that_the_service_ended_is_logged_in_once(self, desk: Desk) -> None:
+    def test_a_session_that_the_service_ended_is_logged_in_once(self, desk: LeaseScenario) -> None:
         """An answer that deletes the token is the end of the session, for everybody."""
-        keeper = desk.keeper()
-        lease = keeper.lease(URL)
+        manager = desk.manager()
+        lease = manager.lease(URL)
         lease.settle(["token=; Max-Age=0; Path=/"], URL, None)
         lease.end()
         assert desk.record().status is Status.DEAD
         desk.service.reason = True
-        desk.fetch(desk.keeper())
-        desk.fetch(keeper)
+        desk.fetch(desk.manager())
+        desk.fetch(manager)
         assert desk.service.logins == 2
 
     # -- what says who asks
 
-    def test_a_header_beside_the_token_changes_nothing(self, desk: Desk) -> None:
+    def test_a_header_beside_the_token_changes_nothing(self, desk: LeaseScenario) -> None:
         """A header field that no answer replaces says nothing about the cookies beside it: they take turns."""
-        keeper = desk.keeper(discipline=Discipline.AUTO)
-        keeper.ensure()
+        manager = desk.manager(discipline=LeaseMode.AUTO)
+        manager.ensure()
         header = HeaderToken("X-Requested-With", "XMLHttpRequest", (f"https://{HOST}",))
         desk.change(headers=(header,))
-        lease = keeper.lease(URL)
+        lease = manager.lease(URL)
         assert (desk.record().status, desk.is_free()) == (Status.IN_FLIGHT, False), (
             "a token beside a header field must be sent under a lease of its own"
         )
         lease.settle(desk.send(lease) or [], URL, None)
         lease.end()
-        assert keeper.in_force()[0] is Discipline.EXCLUSIVE
+        assert manager.in_force()[0] is LeaseMode.EXCLUSIVE
 
-    def test_until_an_answer_was_accepted_requests_go_one_by_one(self, desk: Desk) -> None:
+    def test_until_an_answer_was_accepted_requests_go_one_by_one(self, desk: LeaseScenario) -> None:
         """What a service does not accept is sent once, and not by everybody."""
-        keeper = desk.keeper(discipline=Discipline.SHARED)
-        with keeper.first_in_turn():
-            stamp = desk.fetch(keeper)
-            second = Thread(lambda: _pass(keeper))
+        manager = desk.manager(discipline=LeaseMode.SHARED)
+        with manager.first_in_turn():
+            stamp = desk.fetch(manager)
+            second = Thread(lambda: _pass(manager))
             wait_until(
                 lambda: "waiting lease" in desk.told, "the second request to wait for the first answer"
             )
             assert second.is_alive(), "a request was sent before the first answer was judged"
-            keeper.accepted(stamp)
-            assert Thread(lambda: _pass(keeper)).result(), "after an accepted answer nobody waits"
+            manager.accepted(stamp)
+            assert Thread(lambda: _pass(manager)).result(), "after an accepted answer nobody waits"
         assert second.result()
 
-    def test_a_session_that_has_expired_is_logged_in_first(self, desk: Desk) -> None:
+    def test_a_session_that_has_expired_is_logged_in_first(self, desk: LeaseScenario) -> None:
         """A session whose cookies have expired is over before anything is sent."""
-        keeper = desk.keeper()
-        desk.fetch(keeper)
+        manager = desk.manager()
+        desk.fetch(manager)
         past = tuple(replace(cookie, expires=1.0) for cookie in desk.record().cookies)
         desk.change(cookies=past)
         desk.service.reason = True
-        desk.fetch(keeper)
-        desk.fetch(desk.keeper())
+        desk.fetch(manager)
+        desk.fetch(desk.manager())
         assert desk.service.logins == 2, "an expired session must cost one login"
 
     # -- holders that lapsed, and waiting
 
-    def test_a_holder_that_lapsed_can_do_nothing(self, desk: Desk) -> None:
+    def test_a_holder_that_lapsed_can_do_nothing(self, desk: LeaseScenario) -> None:
         """Somebody else logged in and has a request on its way: their token and their mark stand."""
-        late = desk.keeper().lease(URL)
+        late = desk.manager().lease(URL)
         answer = desk.send(late)
         desk.service.reason = True
         theirs = Holder("another", 1, 1, "main", 1.0, "")
@@ -337,11 +337,11 @@ class LeaseRules(StoreSuite):
         late.end()
         assert desk.record() == winner, "a holder that lapsed must leave the winner's token and mark alone"
 
-    def test_waiting_for_politeness_holds_nothing(self, desk: Desk) -> None:
+    def test_waiting_for_politeness_holds_nothing(self, desk: LeaseScenario) -> None:
         """The token is bound last; whoever waits before it may be overtaken, and then sends the newer one."""
-        keeper = desk.keeper()
-        keeper.ensure()
-        other, free, delays = desk.keeper(), list[bool](), [5.0, 0.0]
+        manager = desk.manager()
+        manager.ensure()
+        other, free, delays = desk.manager(), list[bool](), [5.0, 0.0]
 
         def overtake(seconds: float) -> None:
             free.append(desk.is_free())
@@ -349,16 +349,16 @@ class LeaseRules(StoreSuite):
                 desk.fetch(other)
 
         desk.on_sleep = overtake
-        lease = keeper.lease(URL, lambda: delays.pop(0))
+        lease = manager.lease(URL, lambda: delays.pop(0))
         assert free == [True], "a lease must not be held while waiting"
         assert desk.send(lease) is not None, "whoever was overtaken must send the newest token"
         lease.settle([], URL, None)
 
-    def test_a_lease_waits_for_the_one_before(self, desk: Desk) -> None:
+    def test_a_lease_waits_for_the_one_before(self, desk: LeaseScenario) -> None:
         """It is granted with the token that the one before has brought, and says that it waits."""
-        keeper = desk.keeper()
-        first = keeper.lease(URL)
-        waiting = Thread(lambda: keeper.lease(URL))
+        manager = desk.manager()
+        first = manager.lease(URL)
+        waiting = Thread(lambda: manager.lease(URL))
         wait_until(lambda: "waiting lease" in desk.told, "the second lease to wait")
         first.settle(desk.send(first) or [], URL, None)
         assert waiting.is_alive(), "a lease must not be granted while another one is held"

@@ -25,7 +25,7 @@ from argosy.engine.run import Run
 from argosy.interfaces.base import Plugin, PluginContext
 from argosy.plugins.checks import describe
 from argosy.plugins.kinds import Kind, Origin
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy_devkit.contracts.promises import BrokenPromise, relying_on
 
 #: Seconds after which a connection that was closed is closed at its other end, too.
@@ -43,11 +43,13 @@ def kind_of(plugin: type[Plugin]) -> Kind:
     return next(kind for kind in Kind if issubclass(plugin, kind.contract))
 
 
-def registry_with(plugin: type[Plugin]) -> Registry:
+def registry_with(plugin: type[Plugin]) -> PluginManager:
     """Return a registry of what is installed and a plugin that need not be; it takes the place of one of its name."""
     kind = kind_of(plugin)
-    others = [info for info in Registry.load().plugins() if (info.kind, info.name) != (kind, plugin.name)]
-    return Registry([*others, describe(kind, plugin, Origin("the plugin under test", "0", plugin.name))])
+    others = [
+        info for info in PluginManager.load().plugins() if (info.kind, info.name) != (kind, plugin.name)
+    ]
+    return PluginManager([*others, describe(kind, plugin, Origin("the plugin under test", "0", plugin.name))])
 
 
 def make_plugin(plugin: type[_Plugin], options: Mapping[str, Any], context: PluginContext) -> _Plugin:

@@ -16,7 +16,7 @@ from argosy.errors import StoreError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore, Release
 from argosy.leasing.lease import ExclusiveLease
-from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.manager import SessionManager
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord
 
@@ -245,9 +245,9 @@ def write_next(store: CookieStore) -> int:
 
 def count(store: CookieStore, leases: int) -> None:
     """Raise the number in the session's cookie by one under each of so many leases."""
-    keeper = SessionKeeper(store, SESSION)
+    manager = SessionManager(store, SESSION)
     for _ in range(leases):
-        lease = keeper.lease(URL)
+        lease = manager.lease(URL)
         try:
             number = int((lease.cookie_header(URL) or "count=0").removeprefix("count="))
             lease.settle([f"count={number + 1}; Path=/"], URL, None)

@@ -10,7 +10,7 @@ import pytest
 
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore, Scope
-from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.manager import SessionManager
 from argosy_devkit.contracts.plugin_suite import PluginSuite, check_importable, make_plugin
 from argosy_devkit.contracts.promises import BrokenPromise, relying_on
 from argosy_devkit.contracts.store_processes import StoreRecipe
@@ -31,7 +31,7 @@ class StoreSuite(PluginSuite):
     plugin: ClassVar[type[CookieStore]]
     documented: ClassVar[str] = "argosy.CookieStore (docs/plugins/contracts.md)"
     #: What grants leases on it. The suites are tried out with keepers that have a rule taken out.
-    keeper_class: ClassVar[type[SessionKeeper]] = SessionKeeper
+    keeper_class: ClassVar[type[SessionManager]] = SessionManager
 
     def options(self, tmp_path: Path) -> Mapping[str, Any]:
         """Return options that open an empty store, the same for the same folder; they can be pickled."""

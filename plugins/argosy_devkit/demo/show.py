@@ -19,7 +19,7 @@ from argosy.engine.report import Report
 from argosy.engine.run import Run
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.observer import Observer
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy_devkit import LibraryServer, ServerStats
 from argosy_devkit.demo.library import Book, build_library
 
@@ -56,7 +56,7 @@ def show(directory: Path, max_workers: int, outputs: Sequence[str] = ("files",),
     int
         The exit code: 0 if both runs did everything and the server refused nothing.
     """
-    registry = Registry.load()
+    registry = PluginManager.load()
     with tempfile.TemporaryDirectory(prefix="argosy-demo-") as name:
         scratch = Path(name)
         books = build_library(scratch / "shelf")
@@ -91,7 +91,7 @@ def _say(text: str, file: TextIO | None = None) -> None:
     print(textwrap.fill(text, max(width, 20)), file=file or sys.stderr)
 
 
-def _observers(registry: Registry, directory: Path, quiet: bool) -> Sequence[Observer]:
+def _observers(registry: PluginManager, directory: Path, quiet: bool) -> Sequence[Observer]:
     if quiet:
         return ()
     name = "progress" if sys.stderr.isatty() else "log"

@@ -18,7 +18,7 @@ from pathlib import Path
 from argosy._version import __version__
 from argosy.errors import ConfigError, StorageError
 from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 
 #: The longest name; a distribution of it can still be uploaded and installed everywhere.
 LONGEST = 40
@@ -33,7 +33,7 @@ _PLACES: Mapping[str, str] = {
 _USE = "use.toml"
 
 
-def new_plugin(kind: Kind, name: str, parent: Path, registry: Registry) -> Path:
+def new_plugin(kind: Kind, name: str, parent: Path, registry: PluginManager) -> Path:
     """Make the package of a new plugin; return its folder.
 
     Parameters
@@ -75,7 +75,7 @@ def new_plugin(kind: Kind, name: str, parent: Path, registry: Registry) -> Path:
     return folder
 
 
-def check_name(kind: Kind, name: str, registry: Registry) -> None:
+def check_name(kind: Kind, name: str, registry: PluginManager) -> None:
     """See whether a new plugin can be called so.
 
     Raises

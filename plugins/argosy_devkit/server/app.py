@@ -22,7 +22,7 @@ from argosy_devkit.server.http import BadRequest, Connection, Request
 from argosy_devkit.server.login import login_page, post_login
 from argosy_devkit.server.sender import send
 from argosy_devkit.server.sessions import Pass, Sessions
-from argosy_devkit.settings import Discipline, ServerSettings
+from argosy_devkit.settings import LeaseMode, ServerSettings
 
 _CONTROL = "/-/control/"
 _STATUS = re.compile(r"/status/([2-5]\d\d)")
@@ -158,9 +158,9 @@ class Library:
 
     def _refusal(self, request: Request) -> Answer:
         match self._settings.discipline:
-            case Discipline.SOFT:
+            case LeaseMode.SOFT:
                 return login_page(self._sessions)
-            case Discipline.REDIRECT:
+            case LeaseMode.REDIRECT:
                 return plain(302, "Log in.", [("Location", f"/login?next={quote(request.target, safe='')}")])
         return plain(401, "Log in.", [("WWW-Authenticate", 'Form realm="library"')])
 

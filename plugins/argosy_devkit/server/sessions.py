@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from argosy_devkit.server.counters import Counters
-from argosy_devkit.settings import Discipline, ServerSettings
+from argosy_devkit.settings import LeaseMode, ServerSettings
 
 #: The disciplines under which every accepted request replaces the token.
 _EVERY_RESPONSE = frozenset(
-    {Discipline.STRICT, Discipline.REVOKE, Discipline.GRACE, Discipline.SOFT, Discipline.REDIRECT}
+    {LeaseMode.STRICT, LeaseMode.REVOKE, LeaseMode.GRACE, LeaseMode.SOFT, LeaseMode.REDIRECT}
 )
 
 
@@ -131,10 +131,10 @@ class Sessions:
         return Pass(session, good, replaced=replaced)
 
     def _old_is_good(self, session: Session, number: int) -> bool:
-        if self.settings.discipline == Discipline.REVOKE:
+        if self.settings.discipline == LeaseMode.REVOKE:
             session.ended = True
             self._counters.sessions_revoked += 1
-        if self.settings.discipline != Discipline.GRACE:
+        if self.settings.discipline != LeaseMode.GRACE:
             return False
         replaced_at = session.replaced_at.get(number)
         return replaced_at is not None and self._clock() - replaced_at <= self.settings.grace
@@ -156,7 +156,7 @@ class Sessions:
         """
         session.responses += 1
         discipline = self.settings.discipline
-        slides = discipline == Discipline.SLIDE and session.responses % self.settings.slide_every == 0
+        slides = discipline == LeaseMode.SLIDE and session.responses % self.settings.slide_every == 0
         if old:
             return self.set_cookies(session, session.number), lambda: None
         if discipline not in _EVERY_RESPONSE and not slides:
@@ -169,7 +169,7 @@ class Sessions:
         if number <= session.number:
             return  # a later one became valid before it
         now = self._clock()
-        if self.settings.discipline == Discipline.GRACE:
+        if self.settings.discipline == LeaseMode.GRACE:
             kept = {n: at for n, at in session.replaced_at.items() if now - at <= self.settings.grace}
             session.replaced_at = kept | {session.number: now}
         session.number = number

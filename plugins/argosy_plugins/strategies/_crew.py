@@ -47,7 +47,7 @@ class _Process:
         return self.threads - len(self.tasks)
 
 
-class Crew:
+class ProcessPool:
     """Some processes with some threads each; used by one thread.
 
     Parameters

@@ -10,7 +10,7 @@ import argosy
 from argosy.interfaces.cookie_store import Scope
 from argosy.interfaces.strategy import Strategy, Work
 from argosy.models.items import Job, Outcome
-from argosy_plugins.strategies._crew import Crew
+from argosy_plugins.strategies._crew import ProcessPool
 
 
 class MultiprocessStrategy(Strategy):
@@ -48,7 +48,7 @@ class MultiprocessStrategy(Strategy):
         """Yield outcomes as they come; a job is taken only when a process has room for it."""
         processes = min(self.options.get("processes") or os.cpu_count() or 1, max_workers)
         start = multiprocessing.get_context(self.options.get("start_method", "spawn"))
-        crew = Crew(start, work, processes, max_workers, self.context.notice)
+        crew = ProcessPool(start, work, processes, max_workers, self.context.notice)
         waiting = iter(jobs)
         broken: BaseException | None = None
         more = True

@@ -9,7 +9,7 @@ import pytest
 
 from argosy import hookimpl
 from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 
 SECRET = {"$ref": "argosy:common#/$defs/secret"}
 SCHEMAS: dict[Kind, dict[str, dict[str, Any]]] = {
@@ -69,11 +69,11 @@ def make_plugin() -> Callable[..., object]:
 
 
 @pytest.fixture(scope="session")
-def registry() -> Registry:
+def registry() -> PluginManager:
     """Return a registry with plugins of every kind."""
     plugins = []
     for kind, schemas in SCHEMAS.items():
         for name, schema in schemas.items():
             extra = {"anonymous": True} if name == "none" else {}
             plugins.append((f"{kind}-{name}", "kit", "1.0", plugin(kind, name, schema, **extra)))
-    return Registry.of(plugins)
+    return PluginManager.of(plugins)

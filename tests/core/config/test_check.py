@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from argosy.config.check import SLOTS, check
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy.toolkit.text import escape_controls
 
 LOGIN = {"use": "form-login", "url": "https://library.example/login"}
 
 
-def lines(document: Any, registry: Registry) -> list[str]:
+def lines(document: Any, registry: PluginManager) -> list[str]:
     return [str(problem) for problem in check(document, registry, "a.toml")]
 
 
@@ -37,7 +37,7 @@ def lines(document: Any, registry: Registry) -> list[str]:
         {"directory": Path("somewhere"), "tags": ("a", "b")},
     ],
 )
-def test_valid(document: dict[str, Any], registry: Registry) -> None:
+def test_valid(document: dict[str, Any], registry: PluginManager) -> None:
     assert lines(document, registry) == []
 
 
@@ -81,11 +81,11 @@ def test_valid(document: dict[str, Any], registry: Registry) -> None:
          'a.toml: source: unknown key "a.b\\u001b"; the keys here are "use", "path"'),
     ],
 )  # fmt: skip
-def test_one_mistake_is_one_line(document: Any, line: str, registry: Registry) -> None:
+def test_one_mistake_is_one_line(document: Any, line: str, registry: PluginManager) -> None:
     assert lines(document, registry) == [line]
 
 
-def test_all_problems_at_once_in_a_fixed_order(registry: Registry) -> None:
+def test_all_problems_at_once_in_a_fixed_order(registry: PluginManager) -> None:
     document = {"strict": 1, "max_workers": 0, "output": [{"use": "zip", "level": i} for i in range(8, 12)]}
     found = lines(document, registry)
     assert [line.split(": ")[1] for line in found] == [
@@ -112,24 +112,26 @@ def test_all_problems_at_once_in_a_fixed_order(registry: Registry) -> None:
         {"auth": {**LOGIN, "url": "https://ada:hunter2@library.example/ x"}},
     ],
 )
-def test_a_secret_in_the_wrong_place_is_not_repeated(document: dict[str, Any], registry: Registry) -> None:
+def test_a_secret_in_the_wrong_place_is_not_repeated(
+    document: dict[str, Any], registry: PluginManager
+) -> None:
     found = lines(document, registry)
     assert found
     assert "hunter2" not in "\n".join(found)
 
 
-def test_a_long_value_is_cut_and_control_characters_are_escaped(registry: Registry) -> None:
+def test_a_long_value_is_cut_and_control_characters_are_escaped(registry: PluginManager) -> None:
     (line,) = lines({"lease": "\x1b[2J\u202e" + "x" * 5000}, registry)
     assert len(line) < 250
     assert line.isprintable()
 
 
-def test_keys_of_the_command_line_are_named_so(registry: Registry) -> None:
+def test_keys_of_the_command_line_are_named_so(registry: PluginManager) -> None:
     found = check({"max_workers": 0, "sessions": 0}, registry, "a.toml", overrides=["max_workers"])
     assert [p.where for p in found] == ["command line: max_workers", "a.toml: sessions"]
 
 
-def test_nesting_without_end_is_a_problem_not_a_crash(registry: Registry) -> None:
+def test_nesting_without_end_is_a_problem_not_a_crash(registry: PluginManager) -> None:
     deep: Any = []
     for _ in range(600):
         deep = [deep]
@@ -154,7 +156,7 @@ slots = uses | st.builds(lambda use, rest: {**rest, "use": use}, uses, options)
         values | slots | st.lists(slots),
     )
 )
-def test_check_never_raises(document: Any, registry: Registry) -> None:
+def test_check_never_raises(document: Any, registry: PluginManager) -> None:
     problems = check(document, registry, "a.json")
     assert all(escape_controls(line := str(problem)) == line and "\n" not in line for problem in problems)
     assert problems == check(document, registry, "a.json")

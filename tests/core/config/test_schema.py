@@ -13,7 +13,7 @@ from argosy.config.check import check
 from argosy.config.schema import compose, editor_schema, references, schema_registry
 from argosy.errors import PluginError
 from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 
 LOGIN = {"use": "form-login", "url": "https://library.example/login"}
 DOCUMENTS: list[dict[str, Any]] = [
@@ -30,21 +30,21 @@ DOCUMENTS: list[dict[str, Any]] = [
 ]
 
 
-def test_it_is_valid_json_and_a_valid_schema(registry: Registry) -> None:
+def test_it_is_valid_json_and_a_valid_schema(registry: PluginManager) -> None:
     for schema in (compose(registry), editor_schema(registry)):
         jsonschema.Draft202012Validator.check_schema(schema)
         assert json.loads(json.dumps(schema)) == schema
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_the_form_for_editors_means_the_same(document: dict[str, Any], registry: Registry) -> None:
+def test_the_form_for_editors_means_the_same(document: dict[str, Any], registry: PluginManager) -> None:
     schema = compose(registry)
     embedded = jsonschema.Draft202012Validator(schema, registry=schema_registry(schema))
     local = jsonschema.Draft202012Validator(editor_schema(registry))
     assert embedded.is_valid(document) == local.is_valid(document) == (not check(document, registry, ""))
 
 
-def test_the_form_for_editors_has_local_references_only(registry: Registry) -> None:
+def test_the_form_for_editors_has_local_references_only(registry: PluginManager) -> None:
     found = set(references(editor_schema(registry)))
     assert found
     assert all(reference.startswith("#/$defs/") for reference in found)
@@ -63,7 +63,7 @@ def test_the_form_for_editors_has_local_references_only(registry: Registry) -> N
 def test_a_plugins_bad_schema_is_its_distributions_fault(
     schema: dict[str, Any], words: str, make_plugin: Callable[..., object]
 ) -> None:
-    bad = Registry.of([("e", "some-dist", "1.2", make_plugin(Kind.OUTPUT, "bad", schema))])
+    bad = PluginManager.of([("e", "some-dist", "1.2", make_plugin(Kind.OUTPUT, "bad", schema))])
     with pytest.raises(PluginError, match=words) as caught:
         compose(bad)
     assert "the output plugin 'bad' of some-dist 1.2" in caught.value.message
@@ -71,4 +71,4 @@ def test_a_plugins_bad_schema_is_its_distributions_fault(
 
 def test_a_ref_in_a_default_or_an_example_is_no_reference(make_plugin: Callable[..., object]) -> None:
     schema = {"properties": {"a": {"default": {"$ref": "x"}, "examples": [{"$ref": "y"}]}}}
-    compose(Registry.of([("e", "some-dist", "1.2", make_plugin(Kind.OUTPUT, "odd", schema))]))
+    compose(PluginManager.of([("e", "some-dist", "1.2", make_plugin(Kind.OUTPUT, "odd", schema))]))

@@ -11,10 +11,10 @@ import pytest
 from argosy.config.load import load
 from argosy.config.settings import Timeout
 from argosy.errors import ConfigError
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 
 
-def test_the_defaults(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_defaults(registry: PluginManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = load(None, registry)
     assert settings.path is None
@@ -27,13 +27,13 @@ def test_the_defaults(registry: Registry, tmp_path: Path, monkeypatch: pytest.Mo
     assert (settings.max_logins, settings.token_save_interval, settings.max_retries) == (20, 1, 3)
 
 
-def test_the_four_keys_alone_are_a_configuration(registry: Registry) -> None:
+def test_the_four_keys_alone_are_a_configuration(registry: PluginManager) -> None:
     keys = {"max_workers": 2, "token_save_interval": 4, "download_delay": 10, "force_redownload": False}
     settings = load(keys, registry)
     assert {key: getattr(settings, key) for key in keys} == keys
 
 
-def test_shorthands_and_the_plugins_defaults(registry: Registry) -> None:
+def test_shorthands_and_the_plugins_defaults(registry: PluginManager) -> None:
     auth = {"use": "bearer", "token": {"env": "T"}}
     settings = load({"auth": auth, "output": "zip", "observers": ["log"], "strategy": "serial"}, registry)
     assert settings.cookie_store == {"use": "json-file", "path": "cookies.json"}
@@ -48,18 +48,18 @@ def test_shorthands_and_the_plugins_defaults(registry: Registry) -> None:
     ("given", "tags"),
     [("", ()), (" Python , History,, ", ("Python", "History")), (["a, b", "a, b", " c"], ("a, b", "c"))],
 )
-def test_tags(given: Any, tags: tuple[str, ...], registry: Registry) -> None:
+def test_tags(given: Any, tags: tuple[str, ...], registry: PluginManager) -> None:
     assert load({"tags": given}, registry).tags == tags
 
 
-def test_doubt_and_timeouts(registry: Registry) -> None:
+def test_doubt_and_timeouts(registry: PluginManager) -> None:
     settings = load({"on_doubt": {"wait": 3}, "timeout": {"read": 5}}, registry)
     assert (settings.on_doubt, settings.doubt_wait) == ("wait", 3.0)
     assert settings.timeout == Timeout(10, 60, 5)
     assert load({"on_doubt": "ask"}, registry).on_doubt == "ask"
 
 
-def test_directories(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_directories(registry: PluginManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "a.toml").write_text('directory = "books"')
     monkeypatch.chdir(tmp_path)
@@ -75,7 +75,7 @@ def test_directories(registry: Registry, tmp_path: Path, monkeypatch: pytest.Mon
         load({"directory": "~nobody-of-this-name/x"}, registry)
 
 
-def test_overrides_replace_whole_keys_and_are_checked(registry: Registry, tmp_path: Path) -> None:
+def test_overrides_replace_whole_keys_and_are_checked(registry: PluginManager, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"max_workers": 0, "output": {"use": "zip", "level": 1}, "sessions": 0}')
     with pytest.raises(ConfigError) as caught:
@@ -90,7 +90,7 @@ def test_overrides_replace_whole_keys_and_are_checked(registry: Registry, tmp_pa
     assert settings.max_workers == 3
 
 
-def test_settings_can_be_pickled_and_the_configuration_is_left_alone(registry: Registry) -> None:
+def test_settings_can_be_pickled_and_the_configuration_is_left_alone(registry: PluginManager) -> None:
     config: dict[str, Any] = {"output": {"use": "zip"}, "tags": ["a"]}
     settings = load(config, registry)
     assert pickle.loads(pickle.dumps(settings)) == settings
@@ -99,4 +99,4 @@ def test_settings_can_be_pickled_and_the_configuration_is_left_alone(registry: R
 
 def test_a_default_that_is_not_installed_is_named() -> None:
     with pytest.raises(ConfigError, match="no auth plugin 'none'"):
-        load({}, Registry.of([]))
+        load({}, PluginManager.of([]))

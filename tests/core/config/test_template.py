@@ -11,20 +11,20 @@ import pytest
 import argosy_schemas
 from argosy.config.check import check
 from argosy.config.template import template, to_toml
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 
 
 def uncommented(text: str) -> str:
     return re.sub(r'^#(?=[A-Za-z"])', "", text, flags=re.M)
 
 
-def test_it_is_valid_as_printed_and_changes_nothing(registry: Registry) -> None:
+def test_it_is_valid_as_printed_and_changes_nothing(registry: PluginManager) -> None:
     assert tomllib.loads(template(registry)) == {}
 
 
 @pytest.mark.parametrize("installed", [True, False])
-def test_uncommented_it_has_every_key_and_is_valid(registry: Registry, installed: bool) -> None:
-    plugins = registry if installed else Registry.of([])
+def test_uncommented_it_has_every_key_and_is_valid(registry: PluginManager, installed: bool) -> None:
+    plugins = registry if installed else PluginManager.of([])
     document = tomllib.loads(uncommented(template(plugins)))
     assert check(document, plugins, "new.toml") == []
     if installed:
@@ -32,7 +32,7 @@ def test_uncommented_it_has_every_key_and_is_valid(registry: Registry, installed
         assert document["source"]["use"] == "manifest"
 
 
-def test_every_key_is_explained(registry: Registry) -> None:
+def test_every_key_is_explained(registry: PluginManager) -> None:
     text = " ".join(template(registry).replace("# ", "").split())
     for schema in argosy_schemas.load("config.v1")["properties"].values():
         assert " ".join(schema["description"].split()) in text

@@ -20,14 +20,14 @@ import pytest
 
 import argosy
 from argosy.config.load import load
-from argosy.engine.ipc import Hub, Link
+from argosy.engine.ipc import IpcClient, IpcServer
 from argosy.engine.run import Run
 from argosy.engine.stop import Stop
 from argosy.errors import Interrupted, StorageError
 from argosy.events import EventKind
 from argosy.interfaces.strategy import Work
 from argosy.models.items import Job, Outcome
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy_plugins.strategies.threads import ThreadsStrategy
 from hazards import TOKEN
 
@@ -53,27 +53,27 @@ def stop() -> Stop:
 
 
 @pytest.fixture
-def hub(heard: Heard, stop: Stop) -> Iterator[Hub]:
-    made = Hub(heard, stop, {"secret": lambda text: text.upper()})
+def hub(heard: Heard, stop: Stop) -> Iterator[IpcServer]:
+    made = IpcServer(heard, stop, {"secret": lambda text: text.upper()})
     yield made
     made.close()
 
 
-def test_nothing_is_opened_until_a_worker_is_sent_away(hub: Hub) -> None:
+def test_nothing_is_opened_until_a_worker_is_sent_away(hub: IpcServer) -> None:
     before = threading.active_count()
     hub.close()
     assert threading.active_count() == before
 
 
-def test_the_socket_is_for_this_user_alone(hub: Hub) -> None:
+def test_the_socket_is_for_this_user_alone(hub: IpcServer) -> None:
     folder = Path(hub.address).parent
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     hub.close()
     assert not folder.exists()
 
 
-def test_everything_said_before_the_close_is_heard(hub: Hub, heard: Heard) -> None:
-    links = [Link(hub.address, Stop()) for _ in range(3)]
+def test_everything_said_before_the_close_is_heard(hub: IpcServer, heard: Heard) -> None:
+    links = [IpcClient(hub.address, Stop()) for _ in range(3)]
     for number, link in enumerate(links):
         for turn in range(200):
             link.emit(EventKind.RUN_NOTICE, None, {"message": f"{number} {turn}"})
@@ -86,26 +86,26 @@ def test_everything_said_before_the_close_is_heard(hub: Hub, heard: Heard) -> No
     assert hub.counts == {"requests": 15, "logins": 3}
 
 
-def test_pieces_are_added_up_and_none_is_lost(hub: Hub, heard: Heard) -> None:
-    link = Link(hub.address, Stop())
+def test_pieces_are_added_up_and_none_is_lost(hub: IpcServer, heard: Heard) -> None:
+    link = IpcClient(hub.address, Stop())
     for _ in range(1000):
         link.emit(EventKind.RESOURCE_PROGRESS, "a", {"bytes": 7})
     link.emit(EventKind.ITEM_FINISHED, "a", {"state": "done"})
     link.close()
     hub.close()
-    pieces = [data["bytes"] for kind, _, data in heard.events if kind is EventKind.RESOURCE_PROGRESS]
-    assert (sum(pieces), len(pieces) < 1000) == (7000, True)
+    iter_body = [data["bytes"] for kind, _, data in heard.events if kind is EventKind.RESOURCE_PROGRESS]
+    assert (sum(iter_body), len(iter_body) < 1000) == (7000, True)
     assert heard.events[-1] == (EventKind.ITEM_FINISHED, "a", {"state": "done"})
 
 
 @pytest.mark.parametrize("abort", [False, True])
-def test_the_word_to_stop_goes_out(hub: Hub, stop: Stop, abort: bool) -> None:
+def test_the_word_to_stop_goes_out(hub: IpcServer, stop: Stop, abort: bool) -> None:
     early = Stop()
-    link = Link(hub.address, early)
+    link = IpcClient(hub.address, early)
     assert link.ask("secret", "there?") == "THERE?"
     (stop.abort if abort else stop.drain)()
     late = Stop()
-    other = Link(hub.address, late)
+    other = IpcClient(hub.address, late)
     for told in (early, late):
         with pytest.raises(Interrupted):
             told.sleep(30)  # ends as soon as the word is there
@@ -118,9 +118,9 @@ def test_the_word_to_stop_goes_out(hub: Hub, stop: Stop, abort: bool) -> None:
 
 
 def test_a_run_that_is_gone_stops_its_workers(heard: Heard) -> None:
-    hub = Hub(heard, Stop(), {})
+    hub = IpcServer(heard, Stop(), {})
     told = Stop()
-    link = Link(hub.address, told)
+    link = IpcClient(hub.address, told)
     for line in list(hub._lines) or _wait_for_line(hub):
         line.shutdown(socket.SHUT_RDWR)  # what the system does when the run's process dies
     with pytest.raises(Interrupted):
@@ -132,7 +132,7 @@ def test_a_run_that_is_gone_stops_its_workers(heard: Heard) -> None:
     hub.close()
 
 
-def _wait_for_line(hub: Hub) -> list[socket.socket]:
+def _wait_for_line(hub: IpcServer) -> list[socket.socket]:
     while not hub._lines:
         pass
     return list(hub._lines)
@@ -161,7 +161,7 @@ def test_the_folder_of_a_run_that_was_killed_is_removed_by_the_next(
         other.mkdir()
         running[0].kill()
         running[0].communicate()
-        hub = Hub(heard, Stop(), {})
+        hub = IpcServer(heard, Stop(), {})
         mine = Path(hub.address).parent
         assert sorted(Path(short).iterdir()) == sorted([living, mine, other])
         assert dead != living
@@ -198,7 +198,7 @@ def test_a_place_for_the_socket_that_will_not_do_is_named(
     long = tmp_path / ("x" * 120)
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
-    hub = Hub(heard, Stop(), {})
+    hub = IpcServer(heard, Stop(), {})
     with pytest.raises(StorageError, match="TMPDIR"):
         hub.address  # noqa: B018 - it opens the socket
     hub.close()
@@ -243,7 +243,7 @@ def test_a_password_is_asked_for_once(set_sail: Any) -> None:
         asked.append(f"{text} ({os.getpid()})")
         return str(voyage.server.password)
 
-    registry = Registry.load()
+    registry = PluginManager.load()
     report = Run(load(voyage.file, registry), registry, ask=ask).execute()
     assert (report.counts.done, asked) == (12, [f"Password of the library ({os.getpid()})"])
 
@@ -257,7 +257,7 @@ def test_a_worker_tidies_up_although_the_run_hung_up_before_it_was_gone(stop: St
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(folder / "line"))
             listener.listen()
-            link = Link(str(folder / "line"), stop)
+            link = IpcClient(str(folder / "line"), stop)
             listener.accept()[0].close()
             assert not over.wait(0.1)
         assert over.wait(30)

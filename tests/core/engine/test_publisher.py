@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from argosy.engine.publisher import Placer
+from argosy.engine.publisher import Publisher
 from argosy.errors import PluginError, TransferError
 from argosy.interfaces.storage import digest_of
 from argosy.models.items import Item, Job, Product, StagedItem, Verification
-from argosy.storage.local import LocalShelf
+from argosy.storage.local import LocalStorage
 
 ITEM = Item("a", "A")
 
 
-def placer(directory: Path, **options: bool | frozenset[str]) -> Placer:
-    return Placer(LocalShelf(directory), Job(ITEM, **options), StagedItem(ITEM, ()))  # type: ignore[arg-type]  # of a dict
+def placer(directory: Path, **options: bool | frozenset[str]) -> Publisher:
+    return Publisher(LocalStorage(directory), Job(ITEM, **options), StagedItem(ITEM, ()))  # type: ignore[arg-type]  # of a dict
 
 
 @pytest.fixture

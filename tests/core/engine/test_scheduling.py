@@ -10,7 +10,7 @@ import pytest
 
 import argosy
 from argosy.config.load import load
-from argosy.engine.context import Environment
+from argosy.engine.context import RunContext
 from argosy.engine.run import Choice, choose
 from argosy.engine.stop import Stop
 from argosy.errors import ConfigError
@@ -18,7 +18,7 @@ from argosy.events import EventKind
 from argosy.interfaces.cookie_store import Scope
 from argosy.interfaces.strategy import Strategy, Work
 from argosy.models.items import Job, Outcome
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy.toolkit.redaction import Redactor
 from argosy_plugins.auth import form_login, none
 from argosy_plugins.cookie_stores import json_file, memory
@@ -52,14 +52,14 @@ LOGIN = {"use": "form-login", "url": "http://127.0.0.1/login"}
 def chosen(tmp_path: Path, **config: Any) -> Choice:
     (tmp_path / "p").write_text("secret", "utf-8")
     modules = (none, form_login, memory, json_file, files, serial, threads, Plugin)
-    registry = Registry.of([(str(number), "tests", "0", m) for number, m in enumerate(modules)])
+    registry = PluginManager.of([(str(number), "tests", "0", m) for number, m in enumerate(modules)])
     login = LOGIN | {"fields": {"user": "a", "password": {"file": str(tmp_path / "p")}}}
     settings = load({"auth": login, **config}, registry)
 
     def emit(kind: EventKind, item: str | None, data: Any) -> None:
         return None
 
-    environment = Environment(settings, registry, emit, Stop(), Redactor())
+    environment = RunContext(settings, registry, emit, Stop(), Redactor())
     try:
         return choose(environment, registry)
     finally:

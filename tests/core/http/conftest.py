@@ -18,7 +18,7 @@ from argosy.http.adapter import LeasedAdapter
 from argosy.http.login_session import open_session
 from argosy.http.session import PlainSession
 from argosy.interfaces.base import PluginContext
-from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import Policy
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord
@@ -153,10 +153,10 @@ def log_in(server: LibraryServer) -> Jar:
 
 
 @pytest.fixture
-def member(store: MemoryStore) -> Callable[..., SessionKeeper]:
+def member(store: MemoryStore) -> Callable[..., SessionManager]:
     """Make a keeper that logs in to a library server."""
 
-    def make(server: LibraryServer, **policy: Any) -> SessionKeeper:
-        return SessionKeeper(store, "default", Policy(**policy), login=lambda: log_in(server))
+    def make(server: LibraryServer, **policy: Any) -> SessionManager:
+        return SessionManager(store, "default", Policy(**policy), login=lambda: log_in(server))
 
     return make

@@ -14,8 +14,8 @@ import requests
 from argosy.errors import Interrupted, SessionInDoubt, StoreError
 from argosy.http.adapter import LeasedAdapter
 from argosy.leasing.lease import Lease
-from argosy.leasing.manager import SessionKeeper
-from argosy.leasing.policy import Discipline, Policy, Watch
+from argosy.leasing.manager import SessionManager
+from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks
 from argosy.models.session import SessionRecord, Status
 from argosy_devkit.contracts.waiting import Thread, wait_until
 
@@ -28,9 +28,9 @@ def _answer(*headers: str, **options: Any) -> bytes:
     return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode("latin-1") + body
 
 
-def _pieces(*pieces: bytes, pause: float = 0.0) -> Any:
+def _pieces(*iter_body: bytes, pause: float = 0.0) -> Any:
     def script(connection: socket.socket, number: int) -> None:
-        for piece in pieces:
+        for piece in iter_body:
             connection.sendall(piece)
             time.sleep(pause)
         connection.shutdown(socket.SHUT_RDWR)
@@ -208,11 +208,11 @@ def test_cookies_never_go_to_another_host(raw_server: Any, reader: Any) -> None:
 def test_to_end_holds_to_the_last_byte(raw_server: Any, reader: Any, complete: bool) -> None:
     server, one = raw_server(_answer(NEW, body=b"x" * 100)), reader(lease="exclusive-to-end")
     response = one.get(server.url, stream=True)
-    pieces = response.iter_content(10)
-    next(pieces)
+    iter_body = response.iter_content(10)
+    next(iter_body)
     assert (one.record.status, one.is_free()) == (Status.IN_FLIGHT, False)
     if complete:
-        assert len(b"".join(pieces)) == 90
+        assert len(b"".join(iter_body)) == 90
     else:
         response.close()
     assert one.record.status is (Status.IDLE if complete else Status.IN_FLIGHT)
@@ -279,8 +279,8 @@ def test_where_the_new_token_cannot_be_stored_the_mark_stays(
 def _wait_for_the_session(one: Any, url: str) -> tuple[Thread, Any]:
     """Start a request while somebody else has the session; return when it waits, with what frees the session."""
     waits = threading.Event()
-    watch = replace(one.adapter.keeper._watch, waiting=lambda what: waits.set())
-    one.adapter.keeper._watch = watch
+    watch = replace(one.adapter.manager._watch, waiting=lambda what: waits.set())
+    one.adapter.manager._watch = watch
     release = one.store.acquire("default")
     request = Thread(lambda: one.get(url))
     assert waits.wait(20)
@@ -321,17 +321,17 @@ def test_a_stop_in_the_last_moment_sends_nothing_and_leaves_the_token_good(
         if granted:
             raise Interrupted("stopped")
 
-    keeper = SessionKeeper(
-        one.store, "default", Policy(discipline=Discipline(discipline)), watch=Watch(check=check)
+    manager = SessionManager(
+        one.store, "default", Policy(discipline=LeaseMode(discipline)), watch=SessionCallbacks(check=check)
     )
-    lend = keeper.lease
+    lend = manager.lease
 
     def lease(*given: Any) -> Lease:
         granted.append(lend(*given))
         return granted[0]
 
-    monkeypatch.setattr(keeper, "lease", lease)
-    one.http.mount("http://", LeasedAdapter(keeper))
+    monkeypatch.setattr(manager, "lease", lease)
+    one.http.mount("http://", LeasedAdapter(manager))
     with pytest.raises(Interrupted):
         one.get(server.url)
     assert len(granted) == 1

@@ -14,16 +14,16 @@ from argosy.errors import Refused, SessionLost
 from argosy.http.adapter import LeasedAdapter
 from argosy.http.session import AuthorizedSession, PlainSession
 from argosy.interfaces.base import PluginContext
-from argosy.leasing.manager import SessionKeeper
-from argosy.leasing.policy import Discipline, Policy
+from argosy.leasing.manager import SessionManager
+from argosy.leasing.policy import LeaseMode, Policy
 from argosy.models.session import Status
 from argosy_devkit import Fault, LibraryServer, ServerFactory, body_of
 from argosy_devkit.contracts.waiting import Thread
 from argosy_plugins.cookie_stores.json_file import JsonFileStore
 
 
-def _session(keeper: SessionKeeper) -> AuthorizedSession:
-    return AuthorizedSession(keeper, lambda head: head.status in (401, 403), timeout=(5.0, 10.0, 10.0))
+def _session(manager: SessionManager) -> AuthorizedSession:
+    return AuthorizedSession(manager, lambda head: head.status in (401, 403), timeout=(5.0, 10.0, 10.0))
 
 
 def _assert_clean(server: LibraryServer, *, logins: int = 1) -> None:
@@ -39,7 +39,7 @@ def test_sixteen_threads_on_one_requests_session(
     server = library_server(discipline="revoke", ttfb=0.002)
     if store_name == "json-file":
         store = JsonFileStore({}, PluginContext(base=tmp_path, directory=tmp_path))
-    SessionKeeper(store, "default", login=member(server)._login).ensure()
+    SessionManager(store, "default", login=member(server)._login).ensure()
     http = PlainSession()
     http.mount(server.url, LeasedAdapter(store))
 
@@ -76,12 +76,12 @@ def test_every_status_and_method_replaces_the_token(
 
 def test_each_redirect_has_a_lease_of_its_own(library_server: ServerFactory, member: Any) -> None:
     server = library_server(discipline="revoke", faults=(Fault("redirect", hops=3, first=1),))
-    keeper = member(server)
-    with _session(keeper) as http:
+    manager = member(server)
+    with _session(manager) as http:
         response = http.get(server.url_for("/files/a?size=10"))
     assert response.content == body_of("a", 10)
     assert [hop.status_code for hop in response.history] == [302, 302, 302]
-    assert keeper.store.read("default").generation == 1 + 2 * 4 + 1  # and that tokens are replaced
+    assert manager.store.read("default").generation == 1 + 2 * 4 + 1  # and that tokens are replaced
     _assert_clean(server)
 
 
@@ -156,8 +156,8 @@ def test_a_server_that_commits_with_the_body_needs_leases_to_the_end(
     library_server: ServerFactory, member: Any
 ) -> None:
     server = library_server(discipline="revoke", commit="body")
-    keeper = member(server, discipline=Discipline.EXCLUSIVE_TO_END)
-    with _session(keeper) as http:
+    manager = member(server, discipline=LeaseMode.EXCLUSIVE_TO_END)
+    with _session(manager) as http:
 
         def read() -> None:
             for _ in range(4):
@@ -189,7 +189,7 @@ def test_cookies_that_change_do_not_hide_that_a_shared_session_ended(
 ) -> None:
     """Every response, a refusal as well, changes a cookie that is no token: that is no newer token."""
     server = library_server(discipline="static", noise_cookie=True)
-    with _session(member(server, discipline=Discipline.SHARED)) as http:
+    with _session(member(server, discipline=LeaseMode.SHARED)) as http:
         http.get(server.url_for("/files/a?size=10"))
         server.expire_sessions()
 
@@ -237,8 +237,8 @@ def test_proxies_and_netrc_of_the_environment_are_ignored(
 
 def test_the_session_is_idle_after_all(library_server: ServerFactory, member: Any) -> None:
     server = library_server(discipline="revoke")
-    keeper = member(server)
-    with _session(keeper) as http:
+    manager = member(server)
+    with _session(manager) as http:
         http.get(server.url_for("/files/a?size=10"))
-    assert keeper.store.read("default").status is Status.IDLE
-    assert keeper.policy == Policy()
+    assert manager.store.read("default").status is Status.IDLE
+    assert manager.policy == Policy()

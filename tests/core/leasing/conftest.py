@@ -11,8 +11,8 @@ import pytest
 from argosy.cookies.jar import Jar
 from argosy.errors import ArgosyError
 from argosy.interfaces.base import PluginContext
-from argosy.leasing.manager import SessionKeeper
-from argosy.leasing.policy import Policy, Watch
+from argosy.leasing.manager import SessionManager
+from argosy.leasing.policy import Policy, SessionCallbacks
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord
 from argosy_plugins.cookie_stores.memory import MemoryStore
@@ -21,7 +21,7 @@ URL = "https://library.example/books/1"
 
 
 @dataclass
-class Desk:
+class LeaseScenario:
     """A login that hands out numbered tokens, and a store to keep them."""
 
     store: MemoryStore
@@ -37,9 +37,9 @@ class Desk:
             raise self.error
         return (Cookie("token", f"login-{self.logins}", "library.example"),)
 
-    def keeper(self, *, can_login: bool = True, **policy: object) -> SessionKeeper:
+    def manager(self, *, can_login: bool = True, **policy: object) -> SessionManager:
         tell = self.told.append
-        watch = Watch(
+        watch = SessionCallbacks(
             waiting=lambda what: tell(f"waiting {what}"),
             login=lambda reason: tell(f"login: {reason}"),
             notice=lambda message: tell(f"notice: {message}"),
@@ -47,7 +47,7 @@ class Desk:
             sleep=lambda seconds: tell(f"sleep {seconds:.0f}"),
         )
         login = self.log_in if can_login else None
-        return SessionKeeper(self.store, "default", Policy(**policy), login=login, watch=watch)  # type: ignore[arg-type]  # Policy's own fields
+        return SessionManager(self.store, "default", Policy(**policy), login=login, watch=watch)  # type: ignore[arg-type]  # Policy's own fields
 
     @property
     def record(self) -> SessionRecord:
@@ -63,5 +63,5 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(MemoryStore({}, PluginContext(base=tmp_path, directory=tmp_path)))
+def desk(tmp_path: Path) -> LeaseScenario:
+    return LeaseScenario(MemoryStore({}, PluginContext(base=tmp_path, directory=tmp_path)))

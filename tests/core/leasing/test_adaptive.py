@@ -10,7 +10,7 @@ import pytest
 from argosy.errors import LoginFailed
 from argosy.interfaces.cookie_store import Scope
 from argosy.leasing.adaptive import QUIET
-from argosy.leasing.policy import Discipline
+from argosy.leasing.policy import LeaseMode
 from argosy.leasing.tokens import Tokens
 from argosy.models.cookie import Cookie
 from argosy.models.session import Status
@@ -18,22 +18,22 @@ from argosy_devkit.contracts.waiting import Thread, wait_until
 
 URL = "https://library.example/books/1"
 ELSEWHERE = "https://cdn.example/books/1"
-AUTO = Discipline.AUTO
+AUTO = LeaseMode.AUTO
 
 
-def _send(keeper: Any, *headers: str, url: str = URL, good: bool = True) -> Any:
+def _send(manager: Any, *headers: str, url: str = URL, good: bool = True) -> Any:
     """Send one request, settle it and judge its answer; return the lease."""
-    lease = keeper.lease(url)
+    lease = manager.lease(url)
     lease.settle(list(headers), url, None)
     lease.end()
     if good:
-        keeper.accepted(lease.stamp)
+        manager.accepted(lease.stamp)
     return lease
 
 
-def _learn(keeper: Any) -> None:
+def _learn(manager: Any) -> None:
     for _ in range(QUIET):
-        assert _send(keeper).stamp.exclusive
+        assert _send(manager).stamp.exclusive
 
 
 def _lease(desk: Any) -> str | None:
@@ -45,9 +45,9 @@ def _lease(desk: Any) -> str | None:
 
 
 def test_it_is_exclusive_until_enough_answers_replaced_nothing(desk: Any) -> None:
-    keeper = desk.keeper(discipline=AUTO)
-    _learn(keeper)
-    first, second = keeper.lease(URL), keeper.lease(URL)
+    manager = desk.manager(discipline=AUTO)
+    _learn(manager)
+    first, second = manager.lease(URL), manager.lease(URL)
     assert not first.stamp.exclusive
     assert not second.stamp.exclusive
     assert desk.is_free()
@@ -56,43 +56,43 @@ def test_it_is_exclusive_until_enough_answers_replaced_nothing(desk: Any) -> Non
 
 def test_the_count_goes_on_over_processes_and_runs(desk: Any) -> None:
     for _ in range(QUIET):
-        assert _send(desk.keeper(discipline=AUTO)).stamp.exclusive
-    assert not desk.keeper(discipline=AUTO).lease(URL).stamp.exclusive
+        assert _send(desk.manager(discipline=AUTO)).stamp.exclusive
+    assert not desk.manager(discipline=AUTO).lease(URL).stamp.exclusive
 
 
 def test_in_shared_state_nothing_is_written_held_or_marked(desk: Any) -> None:
-    keeper = desk.keeper(discipline=AUTO)
-    _learn(keeper)
+    manager = desk.manager(discipline=AUTO)
+    _learn(manager)
     before = desk.record
     release = desk.store.acquire("default")  # a shared lease asks nobody
     for _ in range(3):
-        lease = keeper.lease(URL)
+        lease = manager.lease(URL)
         assert desk.record is before
         lease.settle(["token=login-1; Path=/"], URL, None)
         lease.end()
-        keeper.accepted(lease.stamp)
+        manager.accepted(lease.stamp)
     assert desk.record is before
     release()
 
 
 def test_a_session_that_is_prolonged_with_every_answer_is_not_written_every_time(desk: Any) -> None:
-    keeper = desk.keeper(discipline=AUTO)
+    manager = desk.manager(discipline=AUTO)
     for _ in range(QUIET):
-        _send(keeper, "token=login-1; Path=/; Max-Age=3600")
+        _send(manager, "token=login-1; Path=/; Max-Age=3600")
     before = desk.record
-    _send(keeper, "token=login-1; Path=/; Max-Age=3700")
+    _send(manager, "token=login-1; Path=/; Max-Age=3700")
     assert desk.record is before
-    _send(keeper, "token=login-1; Path=/; Max-Age=7200")
+    _send(manager, "token=login-1; Path=/; Max-Age=7200")
     assert desk.record.generation == before.generation + 1
     assert _lease(desk) == "shared"
 
 
 def test_whoever_queued_when_it_became_shared_does_not_queue_again(desk: Any) -> None:
-    keeper = desk.keeper(discipline=AUTO)
+    manager = desk.manager(discipline=AUTO)
     for _ in range(QUIET - 1):
-        _send(keeper)
-    last = keeper.lease(URL)
-    queued = [Thread(lambda: keeper.lease(URL)) for _ in range(3)]
+        _send(manager)
+    last = manager.lease(URL)
+    queued = [Thread(lambda: manager.lease(URL)) for _ in range(3)]
     wait_until(lambda: desk.told.count("waiting lease") == 3, "three leases to wait")
     last.settle([], URL, None)
     last.end()
@@ -100,12 +100,12 @@ def test_whoever_queued_when_it_became_shared_does_not_queue_again(desk: Any) ->
 
 
 def test_only_answers_to_requests_with_a_token_count(desk: Any) -> None:
-    keeper = desk.keeper(discipline=AUTO)
-    keeper.ensure()
+    manager = desk.manager(discipline=AUTO)
+    manager.ensure()
     for _ in range(QUIET):
-        _send(keeper, url=ELSEWHERE)
+        _send(manager, url=ELSEWHERE)
     assert desk.record.learned == {}
-    named = desk.keeper(discipline=AUTO, tokens=Tokens.named(["sid"]))
+    named = desk.manager(discipline=AUTO, tokens=Tokens.named(["sid"]))
     for _ in range(QUIET):
         _send(named)
     assert desk.record.learned == {}
@@ -113,47 +113,47 @@ def test_only_answers_to_requests_with_a_token_count(desk: Any) -> None:
 
 @pytest.mark.parametrize(
     "policy",
-    [{"renewable": False}, {"can_login": False}, {"discipline": Discipline.EXCLUSIVE}],
+    [{"renewable": False}, {"can_login": False}, {"discipline": LeaseMode.EXCLUSIVE}],
     ids=["a jar", "no login", "told"],
 )
 def test_without_a_login_and_where_it_was_told_nothing_is_counted(desk: Any, policy: dict[str, Any]) -> None:
-    desk.keeper().ensure()
-    keeper = desk.keeper(**{"discipline": AUTO, **policy})
+    desk.manager().ensure()
+    manager = desk.manager(**{"discipline": AUTO, **policy})
     for _ in range(QUIET + 1):
-        assert _send(keeper).stamp.exclusive
+        assert _send(manager).stamp.exclusive
     assert desk.record.learned == {}
 
 
 def test_without_a_login_it_stays_exclusive_whatever_others_learned(desk: Any) -> None:
-    _learn(desk.keeper(discipline=AUTO))
-    assert _send(desk.keeper(discipline=AUTO, renewable=False)).stamp.exclusive
-    assert not _send(desk.keeper(discipline=Discipline.SHARED, renewable=False)).stamp.exclusive
+    _learn(desk.manager(discipline=AUTO))
+    assert _send(desk.manager(discipline=AUTO, renewable=False)).stamp.exclusive
+    assert not _send(desk.manager(discipline=LeaseMode.SHARED, renewable=False)).stamp.exclusive
 
 
 # -- and back
 
 
 def test_the_first_replaced_token_makes_it_exclusive_for_good(desk: Any) -> None:
-    keeper = desk.keeper(discipline=AUTO)
-    _send(keeper, "token=2; Path=/")
+    manager = desk.manager(discipline=AUTO)
+    _send(manager, "token=2; Path=/")
     for _ in range(2 * QUIET):
-        assert _send(keeper).stamp.exclusive
-    keeper.login()
-    assert _send(keeper).stamp.exclusive
+        assert _send(manager).stamp.exclusive
+    manager.login()
+    assert _send(manager).stamp.exclusive
     assert desk.record.learned["proved"]
     assert not [told for told in desk.told if told.startswith("notice")], "nothing changed for anybody"
 
 
-@pytest.mark.parametrize("discipline", list(Discipline))
-def test_every_lease_tells_of_a_replaced_token(desk: Any, discipline: Discipline) -> None:
-    _send(desk.keeper(discipline=discipline), "token=2; Path=/")
+@pytest.mark.parametrize("discipline", list(LeaseMode))
+def test_every_lease_tells_of_a_replaced_token(desk: Any, discipline: LeaseMode) -> None:
+    _send(desk.manager(discipline=discipline), "token=2; Path=/")
     assert (_lease(desk), desk.record.learned["proved"]) == ("exclusive", True)
 
 
 def test_a_shared_session_whose_token_is_replaced_is_exclusive_at_the_next_lease_anywhere(desk: Any) -> None:
-    keeper, other = desk.keeper(discipline=AUTO), desk.keeper(discipline=AUTO)
-    _learn(keeper)
-    first, late = keeper.lease(URL), other.lease(URL)
+    manager, other = desk.manager(discipline=AUTO), desk.manager(discipline=AUTO)
+    _learn(manager)
+    first, late = manager.lease(URL), other.lease(URL)
     first.settle(["token=2; Path=/"], URL, None)
     first.end()
     after = other.lease(URL)
@@ -165,103 +165,103 @@ def test_a_shared_session_whose_token_is_replaced_is_exclusive_at_the_next_lease
     assert desk.record.cookies[0].value == "3", "the loser never clears the winner's token"
     other.refused(late.stamp)
     assert desk.logins == 1
-    keeper.accepted(first.stamp)
+    manager.accepted(first.stamp)
     assert len([told for told in desk.told if "take turns from now on" in told]) == 1
 
 
 def test_a_lease_is_never_shared_with_a_newer_token_than_it_was_decided_by(desk: Any) -> None:
     """Between the decision that a request may overlap and the reading of the token, both may change."""
-    keeper = desk.keeper(discipline=AUTO)
-    _learn(keeper)
-    rotates = keeper.lease(URL)
+    manager = desk.manager(discipline=AUTO)
+    _learn(manager)
+    rotates = manager.lease(URL)
 
     def admit() -> float:
         rotates.settle(["token=2; Path=/"], URL, None)
         return 0.0
 
-    assert keeper.lease(URL, admit).stamp.exclusive
+    assert manager.lease(URL, admit).stamp.exclusive
 
 
 def test_a_refusal_with_a_newer_token_makes_it_exclusive(desk: Any) -> None:
-    keeper = desk.keeper(discipline=AUTO)
-    _learn(keeper)
-    lease = keeper.lease(URL)
+    manager = desk.manager(discipline=AUTO)
+    _learn(manager)
+    lease = manager.lease(URL)
     record = desk.record  # somebody replaced the token without saying so
     other = (Cookie("token", "2", "library.example"),)
     desk.store.write(replace(record, cookies=other, generation=record.generation + 1), record.generation)
     lease.settle([], URL, None)
-    keeper.refused(lease.stamp)
+    manager.refused(lease.stamp)
     assert (_lease(desk), desk.logins) == ("exclusive", 1)
 
 
 def test_an_expired_session_does_not_look_like_a_replaced_token(desk: Any) -> None:
     """Many services give whoever they refuse the cookie of a stranger; the token was not replaced by that."""
-    keeper = desk.keeper(discipline=AUTO)
-    _learn(keeper)
-    lease = _send(keeper, "token=stranger; Path=/", good=False)
+    manager = desk.manager(discipline=AUTO)
+    _learn(manager)
+    lease = _send(manager, "token=stranger; Path=/", good=False)
     assert _lease(desk) == "exclusive", "to be safe, as long as nobody knows"
-    keeper.refused(lease.stamp)
-    keeper.refused(lease.stamp, again=True)
+    manager.refused(lease.stamp)
+    manager.refused(lease.stamp, again=True)
     assert (desk.logins, desk.record.learned) == (2, {})
-    _learn(keeper)
+    _learn(manager)
     assert _lease(desk) == "shared"
 
 
 def test_a_login_keeps_what_was_learned_and_forgets_it_where_it_is_told(desk: Any) -> None:
-    keeper = desk.keeper(discipline=AUTO)
-    _send(keeper)
-    keeper.login()
+    manager = desk.manager(discipline=AUTO)
+    _send(manager)
+    manager.login()
     assert desk.record.learned == {}, "a row of answers begins anew"
-    _learn(keeper)
-    keeper.login()
+    _learn(manager)
+    manager.login()
     assert _lease(desk) == "shared"
-    _send(keeper, "token=2; Path=/")
-    keeper.login()
+    _send(manager, "token=2; Path=/")
+    manager.login()
     assert _lease(desk) == "exclusive"
-    keeper.login(forget=True)
+    manager.login(forget=True)
     assert desk.record.learned == {}
 
 
 def test_a_login_that_fails_forgets_nothing(desk: Any) -> None:
-    keeper = desk.keeper(discipline=AUTO)
-    _send(keeper, "token=2; Path=/")
+    manager = desk.manager(discipline=AUTO)
+    _send(manager, "token=2; Path=/")
     before, desk.error = desk.record, LoginFailed("The password is wrong.")
     with pytest.raises(LoginFailed):
-        keeper.login(forget=True)
+        manager.login(forget=True)
     assert desk.record == before
 
 
 def test_what_is_proved_while_somebody_logs_in_is_not_forgotten(desk: Any) -> None:
-    keeper = desk.keeper(discipline=AUTO)
-    lease = _send(keeper, "token=2; Path=/", good=False)
+    manager = desk.manager(discipline=AUTO)
+    lease = _send(manager, "token=2; Path=/", good=False)
     assert "proved" not in desk.record.learned
-    desk.before_login = lambda: keeper.accepted(lease.stamp)
-    keeper.login()
+    desk.before_login = lambda: manager.accepted(lease.stamp)
+    manager.login()
     assert desk.record.learned["proved"]
 
 
 def test_the_last_token_that_is_deleted_ends_a_shared_session(desk: Any) -> None:
-    keeper = desk.keeper(discipline=AUTO)
-    _learn(keeper)
-    _send(keeper, "token=; Max-Age=0; Path=/", good=False)
+    manager = desk.manager(discipline=AUTO)
+    _learn(manager)
+    _send(manager, "token=; Max-Age=0; Path=/", good=False)
     assert desk.record.status is Status.DEAD
-    assert _send(keeper).stamp.logins == 2
+    assert _send(manager).stamp.logins == 2
     assert _lease(desk) == "shared"
 
 
 def test_a_lesson_from_before_a_power_loss_is_in_doubt(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A newer record may have been lost, with another token and another lesson."""
     monkeypatch.setattr(type(desk.store), "scope", Scope.HOST)
-    keeper = desk.keeper(discipline=AUTO)
-    _learn(keeper)
+    manager = desk.manager(discipline=AUTO)
+    _learn(manager)
     record = desk.record
     older = replace(record, boot="another boot", generation=record.generation + 1)
     desk.store.write(older, record.generation)
-    assert keeper.lease(URL).cookie_header(URL) == "token=login-2"
+    assert manager.lease(URL).cookie_header(URL) == "token=login-2"
     record = desk.record
     synced = replace(record, boot="another boot", synced=True, generation=record.generation + 1)
     desk.store.write(synced, record.generation)
-    assert not keeper.lease(URL).stamp.exclusive
+    assert not manager.lease(URL).stamp.exclusive
     assert desk.logins == 2
 
 
@@ -269,45 +269,45 @@ def test_a_lesson_from_before_a_power_loss_is_in_doubt(desk: Any, monkeypatch: p
 
 
 def test_cookies_that_are_no_tokens_hold_nobody_up(desk: Any) -> None:
-    keeper = desk.keeper(discipline=AUTO, tokens=Tokens.named(["token"]))
+    manager = desk.manager(discipline=AUTO, tokens=Tokens.named(["token"]))
     for number in range(QUIET):
-        assert _send(keeper, f"visits={number}; Path=/").stamp.exclusive
-    assert not _send(keeper, "visits=new; Path=/").stamp.exclusive
+        assert _send(manager, f"visits={number}; Path=/").stamp.exclusive
+    assert not _send(manager, "visits=new; Path=/").stamp.exclusive
     assert {cookie.name: cookie.value for cookie in desk.record.cookies}["visits"] == "new"
     assert _lease(desk) == "shared"
 
 
 def test_without_names_every_cookie_that_is_sent_and_replaced_counts(desk: Any) -> None:
-    keeper = desk.keeper(discipline=AUTO)
-    _send(keeper, "visits=1; Path=/")
+    manager = desk.manager(discipline=AUTO)
+    _send(manager, "visits=1; Path=/")
     assert _lease(desk) is None
-    _send(keeper, "visits=2; Path=/")
+    _send(manager, "visits=2; Path=/")
     assert _lease(desk) == "exclusive"
 
 
 def test_a_refusal_is_compared_by_the_tokens_alone(desk: Any) -> None:
-    keeper = desk.keeper(discipline=Discipline.SHARED, tokens=Tokens.named(["token"]))
-    stamp = _send(keeper).stamp
-    _send(keeper, "visits=1; Path=/")
-    keeper.refused(stamp)
+    manager = desk.manager(discipline=LeaseMode.SHARED, tokens=Tokens.named(["token"]))
+    stamp = _send(manager).stamp
+    _send(manager, "visits=1; Path=/")
+    manager.refused(stamp)
     assert desk.logins == 2, "statistics are no newer token"
-    stamp = _send(keeper).stamp
-    _send(keeper, "token=newer; Path=/")
-    keeper.refused(stamp)
+    stamp = _send(manager).stamp
+    _send(manager, "token=newer; Path=/")
+    manager.refused(stamp)
     assert desk.logins == 2
 
 
 def test_a_request_without_a_token_needs_no_turn_whatever_else_it_carries(desk: Any) -> None:
-    keeper = desk.keeper(discipline=AUTO, tokens=Tokens.named(["token"]))
-    _send(keeper)
-    _send(keeper, "cdn=1; Path=/", url=ELSEWHERE)
-    with_token = keeper.lease(URL)
-    without = keeper.lease(ELSEWHERE)
+    manager = desk.manager(discipline=AUTO, tokens=Tokens.named(["token"]))
+    _send(manager)
+    _send(manager, "cdn=1; Path=/", url=ELSEWHERE)
+    with_token = manager.lease(URL)
+    without = manager.lease(ELSEWHERE)
     assert without.cookie_header(ELSEWHERE) == "cdn=1"
     without.settle(["cdn=2; Path=/"], ELSEWHERE, None)
     with_token.settle(["token=2; Path=/"], URL, None)
     assert {cookie.name: cookie.value for cookie in desk.record.cookies} == {"token": "2", "cdn": "2"}
-    misspelt = desk.keeper(discipline=AUTO, tokens=Tokens.named(["tokne"]))
+    misspelt = desk.manager(discipline=AUTO, tokens=Tokens.named(["tokne"]))
     with_token.end()
     assert misspelt.lease(ELSEWHERE).stamp.exclusive
 
@@ -316,13 +316,13 @@ def test_a_request_without_a_token_needs_no_turn_whatever_else_it_carries(desk: 
 
 
 def test_a_refusal_waits_for_the_answers_under_way_with_the_same_token(desk: Any) -> None:
-    keeper = desk.keeper(discipline=AUTO)
-    _learn(keeper)
-    slow, quick, elsewhere = keeper.lease(URL), keeper.lease(URL), keeper.lease(ELSEWHERE)
+    manager = desk.manager(discipline=AUTO)
+    _learn(manager)
+    slow, quick, elsewhere = manager.lease(URL), manager.lease(URL), manager.lease(ELSEWHERE)
     quick.settle([], URL, None)
     quick.end()
-    refused = Thread(lambda: keeper.refused(quick.stamp))
-    wait_until(lambda: keeper._lessons.overlap._waiting, "the refusal to wait")
+    refused = Thread(lambda: manager.refused(quick.stamp))
+    wait_until(lambda: manager._lessons.overlap._waiting, "the refusal to wait")
     slow.settle(["token=2; Path=/"], URL, None)
     assert refused.is_alive()
     slow.end()
@@ -333,11 +333,11 @@ def test_a_refusal_waits_for_the_answers_under_way_with_the_same_token(desk: Any
 
 def test_a_refusal_does_not_wait_for_ever(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("argosy.leasing.sharing.LONGEST", 0.01)
-    keeper = desk.keeper(discipline=AUTO)
-    _learn(keeper)
-    stuck, quick = keeper.lease(URL), keeper.lease(URL)
+    manager = desk.manager(discipline=AUTO)
+    _learn(manager)
+    stuck, quick = manager.lease(URL), manager.lease(URL)
     quick.end()
-    keeper.refused(quick.stamp)
+    manager.refused(quick.stamp)
     assert desk.logins == 2
     stuck.settle(["token=late; Path=/"], URL, None)
     stuck.end()

@@ -20,8 +20,8 @@ from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing import adaptive as auto
 from argosy.leasing.lease import Lease
-from argosy.leasing.manager import SessionKeeper
-from argosy.leasing.policy import Discipline, Policy
+from argosy.leasing.manager import SessionManager
+from argosy.leasing.policy import LeaseMode, Policy
 from argosy.leasing.tokens import Tokens
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord, Status
@@ -89,8 +89,8 @@ class Service:
 class Worker:
     """One process: a keeper of its own, and at most one request under way."""
 
-    def __init__(self, keeper: SessionKeeper) -> None:
-        self.keeper = keeper
+    def __init__(self, manager: SessionManager) -> None:
+        self.manager = manager
         self.phase = "idle"
         self.lease: Any = None
         self.token = ""
@@ -110,7 +110,7 @@ class AutoMachine(RuleBasedStateMachine):
     stores: ClassVar[list[CookieStore]]
     revokes: ClassVar[bool] = False
     strangers: ClassVar[bool] = False
-    keeper_class: ClassVar[type[SessionKeeper]] = SessionKeeper
+    keeper_class: ClassVar[type[SessionManager]] = SessionManager
     count: ClassVar[int] = 0
 
     @initialize()
@@ -125,7 +125,7 @@ class AutoMachine(RuleBasedStateMachine):
 
     def _worker(self, number: int) -> Worker:
         store = self.stores[number % len(self.stores)]
-        policy = Policy(Discipline.AUTO, max_logins=10**6)
+        policy = Policy(LeaseMode.AUTO, max_logins=10**6)
         return Worker(self.keeper_class(store, self.session, policy, login=self.service.log_in))
 
     def _record(self) -> SessionRecord:
@@ -152,9 +152,9 @@ class AutoMachine(RuleBasedStateMachine):
             getattr(self, f"_{worker.phase}")(worker)
 
     def _idle(self, worker: Worker) -> None:
-        if self._is_free() or worker.keeper._overlaps(URL):
+        if self._is_free() or worker.manager._overlaps(URL):
             before = self._record()
-            worker.lease = worker.keeper.lease(URL)
+            worker.lease = worker.manager.lease(URL)
             if not worker.lease.stamp.exclusive and before.learned == self._record().learned:
                 assert self._record().generation == before.generation, "a shared lease was written"
             worker.knew = self.proved or (self.seen == self.service.logins)
@@ -196,12 +196,12 @@ class AutoMachine(RuleBasedStateMachine):
     def _judged(self, worker: Worker) -> None:
         if worker.accepted:
             self.proved |= bool(worker.headers)
-            worker.keeper.accepted(worker.lease.stamp)
+            worker.manager.accepted(worker.lease.stamp)
             worker.again = False
         elif self._is_free():
             if any(other.brings_a_token for other in self.workers):
                 self._lost()  # another process is refused before our answer is in: what the switch may cost
-            worker.keeper.refused(worker.lease.stamp, again=worker.again)
+            worker.manager.refused(worker.lease.stamp, again=worker.again)
             worker.again = True
         else:
             return
@@ -240,7 +240,7 @@ class AutoMachine(RuleBasedStateMachine):
     def log_in(self, number: int) -> None:
         if self._is_free():
             self.service.reason = True
-            self.workers[number].keeper.login()
+            self.workers[number].manager.login()
 
     @rule(number=WORKERS, arrived=st.booleans())
     def lose(self, number: int, arrived: bool) -> None:
@@ -289,7 +289,7 @@ class AutoMachine(RuleBasedStateMachine):
         """One more request gets through, as a worker sends it: again after a refusal."""
         worker = self._worker(0)
         for refusals in range(4):
-            lease = worker.keeper.lease(URL)
+            lease = worker.manager.lease(URL)
             header = lease.cookie_header(URL)
             assert header is not None
             accepted, headers = self.service.receive(header.removeprefix("token="))
@@ -297,21 +297,21 @@ class AutoMachine(RuleBasedStateMachine):
             lease.end()
             if accepted:
                 return
-            worker.keeper.refused(lease.stamp, again=refusals > 0)
+            worker.manager.refused(lease.stamp, again=refusals > 0)
         raise AssertionError("nothing is accepted any more")
 
 
 # -- keepers with a rule of the switch taken out
 
 
-class NeverSwitchesBack(SessionKeeper):
+class NeverSwitchesBack(SessionManager):
     """Goes on sharing where tokens are replaced."""
 
     def _is_shared(self, record: SessionRecord) -> bool:
         return bool(record.learned)
 
 
-class ForgetsAtLogin(SessionKeeper):
+class ForgetsAtLogin(SessionManager):
     """Begins to share again after a login, whatever was proved."""
 
     def _log_in(self, record: SessionRecord, reason: str, *, forget: bool = False) -> None:
@@ -324,22 +324,22 @@ class _BlindTokens(Tokens):
         return after
 
 
-class TheLastOneWins(SessionKeeper):
+class TheLastOneWins(SessionManager):
     """Stores what a late answer brings over what an earlier one has brought."""
 
     def __init__(self, store: CookieStore, session: str, policy: Policy, **options: Any) -> None:
         super().__init__(store, session, policy, **options)
-        self._lessons.learner = auto.Learner(Policy(Discipline.AUTO, tokens=_BlindTokens()))
+        self._lessons.learner = auto.AdaptiveLearner(Policy(LeaseMode.AUTO, tokens=_BlindTokens()))
 
 
-class LogsInAtOnce(SessionKeeper):
+class LogsInAtOnce(SessionManager):
     """Does not look whether there is a newer token."""
 
     def refused(self, stamp: Any, *, again: bool = False) -> None:
         super().refused(stamp, again=True)
 
 
-class MarksWhatOverlaps(SessionKeeper):
+class MarksWhatOverlaps(SessionManager):
     """Writes the store for each shared request."""
 
     def lease(self, url: str, admit: Callable[[], float] = lambda: 0.0) -> Lease:
@@ -387,9 +387,9 @@ def test_after_the_switch_no_replaced_token_is_sent(
         (MarksWhatOverlaps, "was written"),
     ],
 )
-def test_with_a_rule_taken_out_it_is_seen(tmp_path: Path, keeper: type[SessionKeeper], seen: str) -> None:
-    strangers = keeper is TheLastOneWins
-    machine = _machine(_stores("memory", tmp_path), keeper_class=keeper, strangers=strangers)
+def test_with_a_rule_taken_out_it_is_seen(tmp_path: Path, manager: type[SessionManager], seen: str) -> None:
+    strangers = manager is TheLastOneWins
+    machine = _machine(_stores("memory", tmp_path), keeper_class=manager, strangers=strangers)
     quick = settings(SETTINGS, max_examples=400, phases=[Phase.generate])
     with pytest.raises(AssertionError, match=seen):
         run_state_machine_as_test(machine, settings=quick)

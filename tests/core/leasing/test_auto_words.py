@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 
 from argosy.leasing.adaptive import QUIET, in_force
-from argosy.leasing.policy import Discipline, Policy
+from argosy.leasing.policy import LeaseMode, Policy
 from argosy.models.session import SessionRecord
 
 URL = "https://library.example/books/1"
-AUTO = Discipline.AUTO
+AUTO = LeaseMode.AUTO
 
 
-def _send(keeper: Any, *headers: str) -> bool:
+def _send(manager: Any, *headers: str) -> bool:
     """Send one request, settle it and judge its answer; return whether it had the session to itself."""
-    lease = keeper.lease(URL)
+    lease = manager.lease(URL)
     lease.settle(list(headers), URL, None)
     lease.end()
-    keeper.accepted(lease.stamp)
+    manager.accepted(lease.stamp)
     exclusive: bool = lease.stamp.exclusive
     return exclusive
 
@@ -43,9 +43,9 @@ SEEN = 1_700_000_000.0
             {"lease": "exclusive", "since": SEEN, "proved": True},
             "exclusive (learned: the service replaces tokens, seen on 2023-11-1",
         ),
-        (Discipline.EXCLUSIVE, {"lease": "shared", "quiet": 25}, "exclusive (as configured)"),
+        (LeaseMode.EXCLUSIVE, {"lease": "shared", "quiet": 25}, "exclusive (as configured)"),
         (
-            Discipline.SHARED,
+            LeaseMode.SHARED,
             {"lease": "exclusive", "since": SEEN},
             "shared (as configured, but the service replaces tokens, seen on 2023",
         ),
@@ -53,29 +53,29 @@ SEEN = 1_700_000_000.0
         (AUTO, {"lease": "exclusive", "since": float("inf")}, "exclusive (learned: the service replaces"),
     ],
 )
-def test_the_lease_in_words(asked: Discipline, learned: dict[str, Any], words: str) -> None:
+def test_the_lease_in_words(asked: LeaseMode, learned: dict[str, Any], words: str) -> None:
     lease, reason = in_force(Policy(asked), SessionRecord("default", learned=learned))
     assert f"{lease.value} ({reason})".startswith(words)
 
 
 def test_a_keeper_knows_what_is_in_force(desk: Any) -> None:
-    keeper = desk.keeper(discipline=AUTO)
-    assert keeper.in_force() == (Discipline.EXCLUSIVE, "nothing was learned yet")
+    manager = desk.manager(discipline=AUTO)
+    assert manager.in_force() == (LeaseMode.EXCLUSIVE, "nothing was learned yet")
     for _ in range(QUIET):
-        _send(keeper)
-    assert keeper.in_force()[0] is Discipline.SHARED
-    jar = desk.keeper(discipline=AUTO, renewable=False)
-    assert jar.in_force() == (Discipline.EXCLUSIVE, "nobody can log in again from here")
+        _send(manager)
+    assert manager.in_force()[0] is LeaseMode.SHARED
+    jar = desk.manager(discipline=AUTO, renewable=False)
+    assert jar.in_force() == (LeaseMode.EXCLUSIVE, "nobody can log in again from here")
 
 
 def test_rubbish_in_the_record_is_nothing_learned(desk: Any) -> None:
-    desk.keeper().ensure()
+    desk.manager().ensure()
     record = desk.record
     odd = {"lease": ["shared"], "quiet": "x", "proved": 0}
     desk.store.write(replace(record, learned=odd, generation=record.generation + 1), record.generation)
-    keeper = desk.keeper(discipline=AUTO)
-    assert _send(keeper)
-    assert _send(keeper, "token=2; Path=/")
+    manager = desk.manager(discipline=AUTO)
+    assert _send(manager)
+    assert _send(manager, "token=2; Path=/")
     assert desk.record.learned["lease"] == "exclusive"
 
 

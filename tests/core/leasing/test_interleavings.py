@@ -16,8 +16,8 @@ import pytest
 from argosy.cookies import jar
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore, Release
-from argosy.leasing.manager import SessionKeeper
-from argosy.leasing.policy import Discipline
+from argosy.leasing.manager import SessionManager
+from argosy.leasing.policy import LeaseMode
 from argosy.models.session import SessionRecord, Status
 from argosy_plugins.cookie_stores.json_file import JsonFileStore
 from argosy_plugins.cookie_stores.memory import MemoryStore
@@ -42,7 +42,7 @@ SCENES: dict[str, dict[str, Any]] = {
     "an answer is lost": {"faults": 1, "most_logins": 1},
     "the session was ended": {"over": True, "most_logins": 1},
     "the session is ended": {"ends": True, "most_logins": 1},
-    "shared, and ended": {"over": True, "replaces": False, "discipline": Discipline.SHARED, "most_logins": 1},
+    "shared, and ended": {"over": True, "replaces": False, "discipline": LeaseMode.SHARED, "most_logins": 1},
 }
 
 
@@ -63,13 +63,13 @@ def stores(tmp_path: Path) -> Stores:
     return make
 
 
-def _that_switches(stores: Stores, keeper: type[SessionKeeper] = SessionKeeper) -> Cast:
+def _that_switches(stores: Stores, manager: type[SessionManager] = SessionManager) -> Cast:
     """Return two processes that were told that requests may overlap."""
     return Cast(
         stores("memory") * 2,
         requests=(2, 1),
-        keeper=keeper,
-        discipline=Discipline.AUTO,
+        manager=manager,
+        discipline=LeaseMode.AUTO,
         learned={"lease": "shared", "quiet": 10, "since": 0.0},
         replaces=False,
         begins=True,
@@ -101,29 +101,29 @@ def test_the_switch_to_exclusive_costs_what_overlapped_and_no_more(stores: Store
 # -- with a rule taken out
 
 
-class IgnoresTheMark(SessionKeeper):
+class IgnoresTheMark(SessionManager):
     def _in_doubt(self, record: SessionRecord) -> bool:
         return False
 
 
-class DoesNotHold(SessionKeeper):
+class DoesNotHold(SessionManager):
     def _acquire(self) -> Release:
         return lambda: None
 
 
-class LogsInWithoutLooking(SessionKeeper):
+class LogsInWithoutLooking(SessionManager):
     def refused(self, *_: Any, **__: Any) -> None:
         self.login()
 
 
-class ClearsTheWinnersToken(SessionKeeper):
+class ClearsTheWinnersToken(SessionManager):
     def refused(self, *_: Any, **__: Any) -> None:
         release = self._acquire()
         self._write(self._read(), cookies=(), status=Status.DEAD, holder=None)
         release()
 
 
-class BindsBeforeTheQueue(SessionKeeper):
+class BindsBeforeTheQueue(SessionManager):
     def lease(self, url: str, *args: Any) -> Any:
         cookies = self._read().cookies
         lease: Any = super().lease(url, *args)
@@ -131,7 +131,7 @@ class BindsBeforeTheQueue(SessionKeeper):
         return lease
 
 
-class _Altered(SessionKeeper):
+class _Altered(SessionManager):
     """Grants leases of which something was changed."""
 
     def _exclusive(self, release: Release) -> Any:
@@ -192,7 +192,7 @@ class KeepsTheMarkOfWhatWasNotSent(_Altered):
         lease.unsent = lease.doubt
 
 
-class LooksTwice(SessionKeeper):
+class LooksTwice(SessionManager):
     """Sends another token than the one with which it saw that requests may overlap."""
 
     def lease(self, url: str, *args: Any) -> Any:
@@ -223,11 +223,11 @@ REPLACED, NEEDLESS = "a replaced token was sent", "a login without need|[2-9] lo
     ],
 )
 def test_with_a_rule_taken_out_an_order_breaks_it(
-    stores: Stores, keeper: type[SessionKeeper], scene: str, what: str
+    stores: Stores, manager: type[SessionManager], scene: str, what: str
 ) -> None:
     processes = 2 if "mortal" in SCENES[scene] else 1  # a thread does not die alone
     with pytest.raises(AssertionError, match=what):
-        _explore(Cast(stores("memory") * processes, keeper=keeper, **SCENES[scene]))
+        _explore(Cast(stores("memory") * processes, manager=manager, **SCENES[scene]))
 
 
 def test_a_switch_between_two_looks_breaks_it(stores: Stores) -> None:

@@ -11,8 +11,8 @@ import pytest
 from argosy.errors import GenerationMoved, HoldLapsed, StoreError
 from argosy.interfaces.cookie_store import Release
 from argosy.leasing.lease import ExclusiveLease
-from argosy.leasing.manager import SessionKeeper
-from argosy.leasing.policy import Discipline
+from argosy.leasing.manager import SessionManager
+from argosy.leasing.policy import LeaseMode
 from argosy.models.session import SessionRecord, Status
 
 URL = "https://library.example/books/1"
@@ -20,14 +20,14 @@ ELSEWHERE = "https://cdn.example/books/1"
 
 
 def test_the_mark_is_written_before_the_lease_is_granted(desk: Any) -> None:
-    lease = desk.keeper().lease(URL)
+    lease = desk.manager().lease(URL)
     assert (desk.record.status, desk.is_free()) == (Status.IN_FLIGHT, False)
     assert desk.record.holder.pid > 0
     assert lease.cookie_header(URL) == "token=login-1"
 
 
 def test_settle_stores_the_token_and_clears_the_mark_in_one_write(desk: Any) -> None:
-    lease = desk.keeper().lease(URL)
+    lease = desk.manager().lease(URL)
     marked = desk.record.generation
     lease.settle(["token=2; Path=/"], URL, None)
     assert (desk.record.generation, desk.record.status, desk.record.holder) == (marked + 1, Status.IDLE, None)
@@ -39,39 +39,39 @@ def test_settle_stores_the_token_and_clears_the_mark_in_one_write(desk: Any) -> 
 
 
 def test_a_response_without_cookies_clears_the_mark_too(desk: Any) -> None:
-    lease = desk.keeper().lease(URL)
+    lease = desk.manager().lease(URL)
     lease.settle([], URL, None)
     assert (desk.record.status, desk.record.cookies[0].value) == (Status.IDLE, "login-1")
 
 
 def test_a_request_that_was_not_sent_leaves_the_token_good(desk: Any) -> None:
-    keeper = desk.keeper()
-    lease = keeper.lease(URL)
+    manager = desk.manager()
+    lease = manager.lease(URL)
     lease.unsent()
     lease.end(complete=False)
-    assert keeper.lease(URL).cookie_header(URL) == "token=login-1"
+    assert manager.lease(URL).cookie_header(URL) == "token=login-1"
     assert desk.logins == 1
 
 
 def test_a_lost_answer_leaves_the_mark_and_frees_the_session(desk: Any) -> None:
-    lease = desk.keeper().lease(URL)
+    lease = desk.manager().lease(URL)
     lease.doubt()
     lease.end(complete=False)
     assert (desk.record.status, desk.is_free()) == (Status.IN_FLIGHT, True)
 
 
 def test_a_session_whose_last_cookie_is_deleted_is_dead_and_logged_in_next(desk: Any) -> None:
-    keeper = desk.keeper()
-    lease = keeper.lease(URL)
+    manager = desk.manager()
+    lease = manager.lease(URL)
     lease.settle(["token=; Max-Age=0; Path=/"], URL, None)
     lease.end()
     assert desk.record.status is Status.DEAD
-    assert keeper.lease(URL).cookie_header(URL) == "token=login-2"
+    assert manager.lease(URL).cookie_header(URL) == "token=login-2"
 
 
 @pytest.mark.parametrize(("complete", "status"), [(True, Status.IDLE), (False, Status.IN_FLIGHT)])
 def test_to_end_keeps_hold_and_mark_to_the_last_byte(desk: Any, complete: bool, status: Status) -> None:
-    lease = desk.keeper(discipline=Discipline.EXCLUSIVE_TO_END).lease(URL)
+    lease = desk.manager(discipline=LeaseMode.EXCLUSIVE_TO_END).lease(URL)
     lease.settle(["token=2; Path=/"], URL, None)
     assert (desk.record.status, desk.record.cookies[0].value) == (Status.IN_FLIGHT, "2")
     assert not desk.is_free()
@@ -82,23 +82,23 @@ def test_to_end_keeps_hold_and_mark_to_the_last_byte(desk: Any, complete: bool, 
 def test_nothing_is_granted_where_the_mark_cannot_be_written(
     desk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeper = desk.keeper()
-    keeper.ensure()
+    manager = desk.manager()
+    manager.ensure()
 
     def fail(record: SessionRecord, expected: int) -> None:
         raise StoreError("no space left")
 
     monkeypatch.setattr(desk.store, "write", fail)
     with pytest.raises(StoreError, match="no space left"):
-        keeper.lease(URL)
+        manager.lease(URL)
     assert desk.is_free()
 
 
 def test_cookies_of_another_host_do_not_cost_the_token_in_flight(desk: Any) -> None:
     """A download that was redirected to another host brings cookies while a token is on its way."""
-    keeper = desk.keeper()
-    lease = keeper.lease(URL)
-    other = keeper.lease(ELSEWHERE)
+    manager = desk.manager()
+    lease = manager.lease(URL)
+    other = manager.lease(ELSEWHERE)
     assert other.cookie_header(ELSEWHERE) is None
     other.settle(["cdn=1; Path=/"], ELSEWHERE, None)
     lease.settle(["token=2; Path=/"], URL, None)
@@ -111,9 +111,9 @@ def test_cookies_of_another_host_do_not_cost_the_token_in_flight(desk: Any) -> N
 def test_a_merge_between_reading_and_marking_is_no_failure(
     desk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeper: SessionKeeper = desk.keeper()
-    keeper.ensure()
-    other = keeper.lease(ELSEWHERE)
+    manager: SessionManager = desk.manager()
+    manager.ensure()
+    other = manager.lease(ELSEWHERE)
     write, moved = desk.store.write, list[int]()
 
     def write_late(record: SessionRecord, expected: int) -> None:
@@ -123,16 +123,16 @@ def test_a_merge_between_reading_and_marking_is_no_failure(
         write(record, expected)
 
     monkeypatch.setattr(desk.store, "write", write_late)
-    assert keeper.lease(URL).cookie_header(URL) == "token=login-1"
+    assert manager.lease(URL).cookie_header(URL) == "token=login-1"
     assert moved
     assert len(desk.record.cookies) == 2
 
 
 def test_a_holder_that_lapsed_neither_settles_nor_clears_the_winners_mark(desk: Any) -> None:
     """The lock was lost: somebody else logged in and has a request of their own on its way."""
-    late = desk.keeper().lease(URL)
+    late = desk.manager().lease(URL)
     desk.store._holds.clear()  # as if the lock file had been removed
-    winner = desk.keeper().lease(URL)
+    winner = desk.manager().lease(URL)
     late.settle(["token=stale; Path=/"], URL, None)
     assert desk.record.status is Status.IN_FLIGHT
     assert any("changed by somebody else" in told for told in desk.told)
@@ -144,8 +144,8 @@ def test_a_holder_that_lapsed_neither_settles_nor_clears_the_winners_mark(desk: 
 
 
 def test_a_holder_that_lapsed_cannot_mark(desk: Any) -> None:
-    keeper = desk.keeper()
-    keeper.ensure()
+    manager = desk.manager()
+    manager.ensure()
     release: Release = desk.store.acquire("default")
     old = desk.record
     desk.store.write(replace(old, generation=old.generation + 1), old.generation)
@@ -158,7 +158,7 @@ def test_a_holder_that_lapsed_gives_up_where_nobody_has_changed_anything_yet(
     desk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store whose holds have a time to live knows that somebody else has had the session; the mark is still ours."""
-    lease = desk.keeper().lease(URL)
+    lease = desk.manager().lease(URL)
     marked, refused = desk.record, HoldLapsed("somebody else has had it")
     monkeypatch.setattr(desk.store, "write", raiser(refused))
     lease.settle(["token=stale; Path=/"], URL, None)
@@ -175,11 +175,11 @@ def test_a_login_of_a_holder_that_lapsed_looks_again(desk: Any, monkeypatch: pyt
     def lapse(record: SessionRecord, expected: int) -> None:
         monkeypatch.setattr(desk.store, "write", write)
         desk.store._holds.clear()
-        desk.keeper().ensure()
+        desk.manager().ensure()
         raise HoldLapsed("somebody else has had it")
 
     monkeypatch.setattr(desk.store, "write", lapse)
-    desk.keeper().ensure()
+    desk.manager().ensure()
     assert (desk.logins, desk.record.logins, desk.record.cookies[0].value) == (2, 1, "login-2")
 
 
@@ -191,8 +191,8 @@ def raiser(error: Exception) -> Callable[..., None]:
 
 
 def test_shared_leases_merge_what_each_brings(desk: Any) -> None:
-    keeper = desk.keeper(discipline=Discipline.SHARED)
-    first, second = keeper.lease(URL), keeper.lease(URL)
+    manager = desk.manager(discipline=LeaseMode.SHARED)
+    first, second = manager.lease(URL), manager.lease(URL)
     assert desk.is_free()
     first.settle(["a=1; Path=/"], URL, None)
     second.settle(["b=2; Path=/"], URL, None)
@@ -210,12 +210,12 @@ def test_shared_leases_merge_what_each_brings(desk: Any) -> None:
 
 
 def test_a_login_wins_over_what_an_older_shared_lease_brings(desk: Any) -> None:
-    keeper = desk.keeper(discipline=Discipline.SHARED)
-    late = keeper.lease(URL)
-    keeper.login()
+    manager = desk.manager(discipline=LeaseMode.SHARED)
+    late = manager.lease(URL)
+    manager.login()
     late.settle(["token=old; Path=/"], URL, None)
     assert desk.record.cookies[0].value == "login-2"
 
 
 def test_a_stamp_does_not_show_the_token(desk: Any) -> None:
-    assert "login-1" not in repr(desk.keeper().lease(URL).stamp)
+    assert "login-1" not in repr(desk.manager().lease(URL).stamp)

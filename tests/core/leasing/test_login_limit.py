@@ -11,49 +11,49 @@ from argosy.leasing.login_limit import (
     FAILED_BEFORE,
     MOST_FAILED,
     NO_PROGRESS,
-    LoginAllowance,
-    RemoteAllowance,
+    LoginLimiter,
+    RemoteLoginLimiter,
 )
-from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.manager import SessionManager
 from argosy_devkit.contracts.waiting import Thread
 
 
 def test_logins_are_counted_over_all_sessions() -> None:
-    allowance = LoginAllowance(2)
-    assert [allowance.ask(name) for name in ("a", "b")] == [None, None]
-    assert allowance.ask("c") == NO_PROGRESS.format(2)
+    login_limit = LoginLimiter(2)
+    assert [login_limit.ask(name) for name in ("a", "b")] == [None, None]
+    assert login_limit.ask("c") == NO_PROGRESS.format(2)
 
 
 def test_logins_that_helped_do_not_count(desk: Any) -> None:
     """A session that only lives for a while is logged in as often as it takes; the others' logins still count."""
-    allowance = LoginAllowance(3)
-    assert [allowance.ask(name) for name in ("a", "b", "a")] == [None, None, None]
-    allowance.progressed("a")
-    assert [allowance.ask(name) for name in ("b", "b", "b")] == [None, None, NO_PROGRESS.format(3)]
+    login_limit = LoginLimiter(3)
+    assert [login_limit.ask(name) for name in ("a", "b", "a")] == [None, None, None]
+    login_limit.progressed("a")
+    assert [login_limit.ask(name) for name in ("b", "b", "b")] == [None, None, NO_PROGRESS.format(3)]
 
 
 def test_a_request_that_is_accepted_after_a_login_is_progress(desk: Any) -> None:
-    keeper = SessionKeeper(desk.store, "default", login=desk.log_in, allowance=LoginAllowance(1))
+    manager = SessionManager(desk.store, "default", login=desk.log_in, login_limit=LoginLimiter(1))
     for _ in range(3):
-        lease = keeper.lease("https://library.example/")
+        lease = manager.lease("https://library.example/")
         lease.settle([], "https://library.example/", None)
         lease.end()
-        keeper.accepted(lease.stamp)
-        keeper.refused(lease.stamp)
+        manager.accepted(lease.stamp)
+        manager.refused(lease.stamp)
     assert desk.logins == 4
     with pytest.raises(SessionLost, match="no request was accepted after 1 logins in a row") as raised:
-        keeper.login()
+        manager.login()
     assert '"max_logins"' in (raised.value.hint or "")
 
 
 def test_a_login_that_failed_is_not_tried_again_and_others_only_so_often() -> None:
-    allowance = LoginAllowance(100)
+    login_limit = LoginLimiter(100)
     names = [f"session-{number}" for number in range(MOST_FAILED)]
     for name in names:
-        assert allowance.ask(name) is None
-        allowance.failed(name)
-        assert allowance.ask(name) == FAILED_BEFORE
-    assert f"did not accept {MOST_FAILED} logins" in (allowance.ask("another") or "")
+        assert login_limit.ask(name) is None
+        login_limit.failed(name)
+        assert login_limit.ask(name) == FAILED_BEFORE
+    assert f"did not accept {MOST_FAILED} logins" in (login_limit.ask("another") or "")
 
 
 def test_a_worker_process_asks_the_run() -> None:
@@ -63,23 +63,23 @@ def test_a_worker_process_asks_the_run() -> None:
         asked.append((name, text))
         return "no" if len(asked) > 1 else None
 
-    allowance = RemoteAllowance(ask)
-    assert (allowance.ask("a"), allowance.ask("b")) == (None, "no")
-    allowance.failed("b")
-    allowance.progressed("a")
+    login_limit = RemoteLoginLimiter(ask)
+    assert (login_limit.ask("a"), login_limit.ask("b")) == (None, "no")
+    login_limit.failed("b")
+    login_limit.progressed("a")
     assert asked == [("login", "a"), ("login", "b"), ("login-failed", "b"), ("login-progressed", "a")]
 
 
 def test_keepers_of_several_sessions_try_a_wrong_password_a_few_times_together(desk: Any) -> None:
-    allowance = LoginAllowance(100)
+    login_limit = LoginLimiter(100)
     desk.error = LoginFailed("The password is wrong.")
 
-    def keeper(name: str) -> SessionKeeper:
-        return SessionKeeper(desk.store, name, login=desk.log_in, allowance=allowance)
+    def manager(name: str) -> SessionManager:
+        return SessionManager(desk.store, name, login=desk.log_in, login_limit=login_limit)
 
     def attempt(name: str) -> str:
         with pytest.raises((LoginFailed, SessionLost)) as raised:
-            keeper(name).ensure()
+            manager(name).ensure()
         return str(raised.value)
 
     threads = [Thread(lambda n=number: attempt(f"session-{n}")) for number in range(12)]  # type: ignore[misc]  # a default binds it

@@ -6,7 +6,7 @@ import pytest
 
 from argosy.errors import LoginFailed, SessionInDoubt
 from argosy.interfaces.base import PluginContext
-from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.manager import SessionManager
 from argosy.models.cookie import Cookie
 from argosy_plugins.cookie_stores.memory import MemoryStore
 
@@ -19,18 +19,18 @@ def good() -> tuple[Cookie, ...]:
 
 def test_doubt_ends_when_somebody_else_logs_in() -> None:
     store = MemoryStore({}, PluginContext())
-    keeper = SessionKeeper(store, "s")
-    lease = keeper.lease(URL)
+    manager = SessionManager(store, "s")
+    lease = manager.lease(URL)
     lease.settle(["token=a; Path=/"], URL, None)
     lease.end()
-    lease = keeper.lease(URL)
+    lease = manager.lease(URL)
     lease.doubt()
     lease.end()
     for _ in range(2):
         with pytest.raises(SessionInDoubt):
-            keeper.lease(URL)
-    SessionKeeper(store, "s", login=good).login()
-    lease = keeper.lease(URL)
+            manager.lease(URL)
+    SessionManager(store, "s", login=good).login()
+    lease = manager.lease(URL)
     assert lease.cookie_header(URL) == "token=fresh"
     lease.unsent()
     lease.end()
@@ -44,13 +44,13 @@ def test_a_failed_login_is_not_tried_again_until_somebody_has_logged_in() -> Non
         tries.append(1)
         raise LoginFailed("wrong password")
 
-    keeper = SessionKeeper(store, "s", login=bad)
+    manager = SessionManager(store, "s", login=bad)
     for _ in range(3):
         with pytest.raises(LoginFailed):
-            keeper.lease(URL)
+            manager.lease(URL)
     assert len(tries) == 1
-    SessionKeeper(store, "s", login=good).login()
-    lease = keeper.lease(URL)
+    SessionManager(store, "s", login=good).login()
+    lease = manager.lease(URL)
     assert lease.cookie_header(URL) == "token=fresh"
     lease.unsent()
     lease.end()

@@ -19,23 +19,23 @@ from argosy.errors import (
 )
 from argosy.interfaces.cookie_store import Scope
 from argosy.leasing.messages import FRUITLESS
-from argosy.leasing.policy import Discipline
+from argosy.leasing.policy import LeaseMode
 from argosy.models.session import Status
 from argosy_devkit.contracts.waiting import Thread, wait_until, wait_until_still
 
 URL = "https://library.example/books/1"
 
 
-def _send(keeper: Any, *headers: str) -> Any:
+def _send(manager: Any, *headers: str) -> Any:
     """Send one request and settle it; return its stamp."""
-    lease = keeper.lease(URL)
+    lease = manager.lease(URL)
     lease.settle(list(headers), URL, None)
     lease.end()
     return lease.stamp
 
 
-def _lose_answer(keeper: Any) -> None:
-    lease = keeper.lease(URL)
+def _lose_answer(manager: Any) -> None:
+    lease = manager.lease(URL)
     lease.doubt()
     lease.end(complete=False)
 
@@ -44,62 +44,62 @@ def _lose_answer(keeper: Any) -> None:
 
 
 def test_the_first_lease_logs_in_and_the_next_does_not(desk: Any) -> None:
-    keeper = desk.keeper()
-    assert _send(keeper).logins == 1
-    assert _send(keeper).logins == 1
+    manager = desk.manager()
+    assert _send(manager).logins == 1
+    assert _send(manager).logins == 1
     assert desk.logins == 1
     assert "login: first use" in desk.told
 
 
 def test_ensure_logs_in_before_the_first_request(desk: Any) -> None:
-    keeper = desk.keeper()
-    keeper.ensure()
-    keeper.ensure()
+    manager = desk.manager()
+    manager.ensure()
+    manager.ensure()
     assert (desk.logins, desk.is_free(), desk.record.logins) == (1, True, 1)
 
 
 def test_another_keeper_uses_the_session_that_is_there(desk: Any) -> None:
-    desk.keeper().ensure()
-    assert desk.keeper().lease(URL).cookie_header(URL) == "token=login-1"
+    desk.manager().ensure()
+    assert desk.manager().lease(URL).cookie_header(URL) == "token=login-1"
     assert desk.logins == 1
 
 
 def test_a_login_that_is_asked_for_replaces_the_session(desk: Any) -> None:
-    keeper = desk.keeper()
-    keeper.ensure()
-    keeper.login()
+    manager = desk.manager()
+    manager.ensure()
+    manager.login()
     assert [cookie.value for cookie in desk.record.cookies] == ["login-2"]
 
 
 def test_without_a_login_nothing_is_sent_with_a_token(desk: Any) -> None:
-    assert desk.keeper(can_login=False).lease(URL).cookie_header(URL) is None
+    assert desk.manager(can_login=False).lease(URL).cookie_header(URL) is None
 
 
 # -- doubt
 
 
 def test_in_doubt_one_logs_in_where_one_can(desk: Any) -> None:
-    keeper = desk.keeper()
-    _lose_answer(keeper)
-    assert keeper.lease(URL).cookie_header(URL) == "token=login-2"
+    manager = desk.manager()
+    _lose_answer(manager)
+    assert manager.lease(URL).cookie_header(URL) == "token=login-2"
     assert "login: a request was sent and its answer never came" in desk.told
 
 
 @pytest.mark.parametrize("policy", [{"on_doubt": "ask"}, {"renewable": False}])
 def test_in_doubt_the_person_is_asked(desk: Any, policy: dict[str, Any]) -> None:
-    keeper = desk.keeper(**policy)
-    _lose_answer(keeper)
+    manager = desk.manager(**policy)
+    _lose_answer(manager)
     for _ in range(2):
         with pytest.raises(SessionInDoubt, match="by process") as error:
-            keeper.lease(URL)
+            manager.lease(URL)
     assert error.value.exit_code == 3
     assert "argosy login CONFIG" in (error.value.hint or "")
     assert (desk.record.status, desk.logins, desk.is_free()) == (Status.IN_FLIGHT, 1, True)
 
 
 def test_in_doubt_one_waits_without_the_session_and_tries_once(desk: Any) -> None:
-    keeper = desk.keeper(on_doubt="wait", doubt_wait=1000.0)
-    _lose_answer(keeper)
+    manager = desk.manager(on_doubt="wait", doubt_wait=1000.0)
+    _lose_answer(manager)
     marked = desk.record
 
     def pass_time(seconds: float) -> None:
@@ -108,27 +108,27 @@ def test_in_doubt_one_waits_without_the_session_and_tries_once(desk: Any) -> Non
         desk.store.write(replace(marked, holder=holder, generation=marked.generation + 1), marked.generation)
 
     desk.told.clear()
-    keeper._watch = replace(keeper._watch, sleep=pass_time)
-    assert keeper.lease(URL).cookie_header(URL) == "token=login-1"
+    manager._watch = replace(manager._watch, sleep=pass_time)
+    assert manager.lease(URL).cookie_header(URL) == "token=login-1"
     assert desk.logins == 1
     assert "waiting doubt" in desk.told
 
 
 def test_ensure_does_not_cut_the_wait_short(desk: Any) -> None:
     """A run that starts right after a crash must not clear the mark: the dead holder's request may still arrive."""
-    keeper = desk.keeper(on_doubt="wait", doubt_wait=1000.0)
-    _lose_answer(keeper)
-    keeper.ensure()
+    manager = desk.manager(on_doubt="wait", doubt_wait=1000.0)
+    _lose_answer(manager)
+    manager.ensure()
     assert desk.record.status is Status.IN_FLIGHT
     assert desk.is_free()
 
 
 def test_the_wait_is_bounded_where_the_clock_was_set_back(desk: Any) -> None:
-    keeper = desk.keeper(on_doubt="wait", doubt_wait=30.0)
-    _lose_answer(keeper)
+    manager = desk.manager(on_doubt="wait", doubt_wait=30.0)
+    _lose_answer(manager)
     record = desk.record
     future = replace(record, holder=replace(record.holder, since=time.time() + 86_400))
-    assert keeper._doubt_left(future) == 30.0
+    assert manager._doubt_left(future) == 30.0
 
 
 @pytest.mark.parametrize(
@@ -139,11 +139,11 @@ def test_a_record_from_before_a_power_loss_is_in_doubt(
     desk: Any, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], doubt: bool
 ) -> None:
     monkeypatch.setattr(type(desk.store), "scope", Scope.HOST)
-    keeper = desk.keeper()
-    keeper.ensure()
+    manager = desk.manager()
+    manager.ensure()
     record = replace(desk.record, **{"boot": "another boot", **changes})
     desk.store.write(replace(record, generation=record.generation + 1), record.generation)
-    keeper.lease(URL)
+    manager.lease(URL)
     assert desk.logins == (2 if doubt else 1)
 
 
@@ -151,31 +151,31 @@ def test_a_record_from_before_a_power_loss_is_in_doubt(
 
 
 def test_a_refusal_logs_in_once_and_the_others_use_it(desk: Any) -> None:
-    keepers = [desk.keeper() for _ in range(3)]
-    stamps = [_send(keeper) for keeper in keepers]
-    for keeper, stamp in zip(keepers, stamps, strict=True):
-        keeper.refused(stamp)
+    managers = [desk.manager() for _ in range(3)]
+    stamps = [_send(manager) for manager in managers]
+    for manager, stamp in zip(managers, stamps, strict=True):
+        manager.refused(stamp)
     assert desk.logins == 2
     assert desk.record.logins == 2
 
 
 def test_refused_threads_wait_for_one_login(desk: Any) -> None:
-    keeper = desk.keeper(discipline=Discipline.SHARED)
-    stamps = [_send(keeper) for _ in range(8)]
-    for thread in [Thread(lambda s=stamp: keeper.refused(s)) for stamp in stamps]:  # type: ignore[misc]  # a default binds it
+    manager = desk.manager(discipline=LeaseMode.SHARED)
+    stamps = [_send(manager) for _ in range(8)]
+    for thread in [Thread(lambda s=stamp: manager.refused(s)) for stamp in stamps]:  # type: ignore[misc]  # a default binds it
         thread.result()
     assert desk.logins == 2
 
 
 def test_a_thread_that_queued_before_the_refusal_does_not_send_the_refused_token(desk: Any) -> None:
-    keeper = desk.keeper()
-    stamp = _send(keeper)
+    manager = desk.manager()
+    stamp = _send(manager)
     release = desk.store.acquire("default")
     queued = Thread(
-        lambda: keeper.lease(URL)
+        lambda: manager.lease(URL)
     )  # holds have an order: it comes before the one that was refused
     wait_until_still(queued)
-    refused = Thread(lambda: keeper.refused(stamp))
+    refused = Thread(lambda: manager.refused(stamp))
     wait_until_still(refused)
     release()
     lease = queued.result()
@@ -187,91 +187,91 @@ def test_a_thread_that_queued_before_the_refusal_does_not_send_the_refused_token
 
 
 def test_after_a_refusal_a_newer_token_is_used_without_a_login(desk: Any) -> None:
-    keeper = desk.keeper(discipline=Discipline.SHARED)
-    stamp = _send(keeper)
-    _send(keeper, "token=newer; Path=/")
-    keeper.refused(stamp)
+    manager = desk.manager(discipline=LeaseMode.SHARED)
+    stamp = _send(manager)
+    _send(manager, "token=newer; Path=/")
+    manager.refused(stamp)
     assert desk.logins == 1
     assert desk.record.cookies[0].value == "newer"
 
 
 def test_logins_of_one_run_are_bounded(desk: Any) -> None:
-    keeper = desk.keeper(max_logins=3)
+    manager = desk.manager(max_logins=3)
     for _ in range(2):
-        keeper.refused(_send(keeper))
+        manager.refused(_send(manager))
     with pytest.raises(SessionLost, match="after 3 logins in a row"):
-        keeper.refused(_send(keeper))
+        manager.refused(_send(manager))
     with pytest.raises(SessionLost):
-        keeper.lease(URL)
+        manager.lease(URL)
     assert desk.logins == 3
 
 
 def test_a_login_that_fails_keeps_the_old_record_and_is_not_tried_again(desk: Any) -> None:
-    keeper = desk.keeper()
-    stamp = _send(keeper)
+    manager = desk.manager()
+    stamp = _send(manager)
     before, desk.error = desk.record, LoginFailed("The password is wrong.")
-    for thread in [Thread(lambda: keeper.refused(stamp)) for _ in range(4)]:
+    for thread in [Thread(lambda: manager.refused(stamp)) for _ in range(4)]:
         with pytest.raises(LoginFailed, match="password is wrong"):
             thread.result()
     with pytest.raises(LoginFailed):
-        keeper.lease(URL)
+        manager.lease(URL)
     assert desk.logins == 2
     assert desk.record == before
     assert desk.is_free()
 
 
 def test_a_service_out_of_reach_is_not_a_failed_login(desk: Any) -> None:
-    keeper = desk.keeper()
+    manager = desk.manager()
     desk.error = TransferError("The login could not be sent.", kind="connect", retryable=True)
     with pytest.raises(TransferError):
-        keeper.lease(URL)
+        manager.lease(URL)
     desk.error = None
-    assert keeper.lease(URL).cookie_header(URL) == "token=login-2"
+    assert manager.lease(URL).cookie_header(URL) == "token=login-2"
 
 
 def test_an_imported_jar_is_not_imported_again(desk: Any) -> None:
-    keeper = desk.keeper(renewable=False)
+    manager = desk.manager(renewable=False)
     with pytest.raises(SessionLost, match="cannot be renewed from here") as error:
-        keeper.refused(_send(keeper))
+        manager.refused(_send(manager))
     assert (desk.logins, error.value.exit_code) == (1, 3)
     with pytest.raises(SessionError):
-        keeper.lease(URL)
+        manager.lease(URL)
 
 
 def test_an_imported_jar_that_the_service_ended_is_lost(desk: Any) -> None:
-    keeper = desk.keeper(renewable=False)
-    _send(keeper, "token=; Max-Age=0; Path=/")
+    manager = desk.manager(renewable=False)
+    _send(manager, "token=; Max-Age=0; Path=/")
     with pytest.raises(SessionLost, match="has ended the session"):
-        keeper.lease(URL)
+        manager.lease(URL)
     assert desk.logins == 1
 
 
 def test_without_a_login_a_refusal_ends_the_run(desk: Any) -> None:
-    keeper = desk.keeper(can_login=False)
+    manager = desk.manager(can_login=False)
     with pytest.raises(SessionLost, match="nobody can log in"):
-        keeper.refused(_send(keeper))
+        manager.refused(_send(manager))
 
 
 def test_logins_that_help_nothing_end_the_run(desk: Any) -> None:
-    keeper = desk.keeper()
-    stamp = _send(keeper)
+    manager = desk.manager()
+    stamp = _send(manager)
     for _ in range(FRUITLESS - 1):
-        keeper.fruitless()
-    keeper.accepted(stamp)
+        manager.fruitless()
+    manager.accepted(stamp)
     for _ in range(FRUITLESS - 1):
-        keeper.fruitless()
+        manager.fruitless()
     with pytest.raises(SessionLost, match="accepts the login but refuses"):
-        keeper.fruitless()
+        manager.fruitless()
     with pytest.raises(SessionLost):
-        keeper.lease(URL)
+        manager.lease(URL)
 
 
 def test_cookies_that_change_during_a_login_do_not_cost_the_login(desk: Any) -> None:
-    keeper = desk.keeper(discipline=Discipline.SHARED)
-    stamp = _send(keeper)
-    late = keeper.lease(URL)
+    manager = desk.manager(discipline=LeaseMode.SHARED)
+    stamp = _send(manager)
+    late = manager.lease(URL)
     desk.before_login = lambda: late.settle(["visits=7; Path=/"], URL, None)
-    keeper.refused(stamp)
+    manager.refused(stamp)
     assert [cookie.value for cookie in desk.record.cookies] == ["login-2"]
     assert desk.record.logins == 2
 
@@ -280,20 +280,20 @@ def test_cookies_that_change_during_a_login_do_not_cost_the_login(desk: Any) -> 
 
 
 def test_politeness_waits_without_the_session(desk: Any) -> None:
-    keeper = desk.keeper()
-    keeper.ensure()
+    manager = desk.manager()
+    manager.ensure()
     delays = [5.0, 0.0]
     free: list[bool] = []
-    keeper._watch = replace(keeper._watch, sleep=lambda seconds: free.append(desk.is_free()))
-    lease = keeper.lease(URL, lambda: delays.pop(0))
+    manager._watch = replace(manager._watch, sleep=lambda seconds: free.append(desk.is_free()))
+    lease = manager.lease(URL, lambda: delays.pop(0))
     assert free == [True]
     assert lease.cookie_header(URL) == "token=login-1"
 
 
 def test_a_thread_that_waits_for_the_session_says_so(desk: Any) -> None:
-    keeper = desk.keeper()
-    first = keeper.lease(URL)
-    waiting = Thread(lambda: keeper.lease(URL))
+    manager = desk.manager()
+    first = manager.lease(URL)
+    waiting = Thread(lambda: manager.lease(URL))
     wait_until(lambda: "waiting lease" in desk.told, "the second lease to wait")
     first.settle(["token=2; Path=/"], URL, None)
     assert waiting.is_alive()
@@ -302,22 +302,22 @@ def test_a_thread_that_waits_for_the_session_says_so(desk: Any) -> None:
 
 
 def test_sync_notes_that_the_record_is_on_stable_storage(desk: Any) -> None:
-    keeper = desk.keeper()
-    keeper.sync()
+    manager = desk.manager()
+    manager.sync()
     assert desk.store.sessions() == []
-    keeper.ensure()
-    keeper.sync()
+    manager.ensure()
+    manager.sync()
     assert desk.record.synced
     generation = desk.record.generation
-    keeper.sync()
+    manager.sync()
     assert desk.record.generation == generation
-    _send(keeper)
+    _send(manager)
     assert not desk.record.synced
 
 
 def test_a_sync_that_fails_leaves_no_claim_behind(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    keeper = desk.keeper()
-    keeper.ensure()
+    manager = desk.manager()
+    manager.ensure()
 
     def refuse() -> None:
         raise StoreError("The disk says no.")
@@ -325,57 +325,57 @@ def test_a_sync_that_fails_leaves_no_claim_behind(desk: Any, monkeypatch: pytest
     with monkeypatch.context() as patch:
         patch.setattr(desk.store, "sync", refuse)
         with pytest.raises(StoreError, match="says no"):
-            keeper.sync()
+            manager.sync()
     assert not desk.record.synced, "the record says that it is on stable storage, and nobody knows"
-    keeper.sync()
+    manager.sync()
     assert desk.record.synced
 
 
-@pytest.mark.parametrize("discipline", list(Discipline))
-def test_every_token_is_told_so_that_it_can_be_redacted(desk: Any, discipline: Discipline) -> None:
-    keeper = desk.keeper(discipline=discipline)
-    lease = keeper.lease(URL)
+@pytest.mark.parametrize("discipline", list(LeaseMode))
+def test_every_token_is_told_so_that_it_can_be_redacted(desk: Any, discipline: LeaseMode) -> None:
+    manager = desk.manager(discipline=discipline)
+    lease = manager.lease(URL)
     lease.settle(["token=rotated; Path=/"], URL, None)
     assert {"secret login-1", "secret rotated"} <= set(desk.told)
     lease.end()
     desk.told.clear()
-    desk.keeper(discipline=discipline).lease(URL)
+    desk.manager(discipline=discipline).lease(URL)
     assert "secret rotated" in desk.told, "a token that was found in the store is a secret as well"
 
 
 def test_a_newer_token_that_is_refused_too_leads_to_a_login(desk: Any) -> None:
-    keeper = desk.keeper(discipline=Discipline.SHARED)
-    stamp = _send(keeper)
-    _send(keeper, "visits=1; Path=/")
-    keeper.refused(stamp, again=True)
-    keeper.refused(stamp, again=True)
+    manager = desk.manager(discipline=LeaseMode.SHARED)
+    stamp = _send(manager)
+    _send(manager, "visits=1; Path=/")
+    manager.refused(stamp, again=True)
+    manager.refused(stamp, again=True)
     assert desk.logins == 2
 
 
 def test_a_record_that_is_on_stable_storage_is_outlived_there_before_anything_is_sent(
     desk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeper = desk.keeper()
-    keeper.ensure()
-    keeper.sync()
+    manager = desk.manager()
+    manager.ensure()
+    manager.sync()
     synced: list[Status] = []
     monkeypatch.setattr(desk.store, "sync", lambda: synced.append(desk.record.status))
-    lease = keeper.lease(URL)
+    lease = manager.lease(URL)
     assert synced == [Status.IN_FLIGHT], "a power loss must not bring back a token as good that may be spent"
     lease.settle([], URL, None)
     lease.end()
-    _send(keeper)
+    _send(manager)
     assert synced == [Status.IN_FLIGHT], "the record no longer says that it is on stable storage"
 
 
 def test_a_run_that_is_being_stopped_logs_nobody_in(desk: Any) -> None:
-    keeper = desk.keeper()
+    manager = desk.manager()
 
     def check() -> None:
         raise Interrupted("stopped")
 
-    keeper._watch = replace(keeper._watch, check=check)
-    for step in (keeper.ensure, lambda: keeper.lease(URL)):
+    manager._watch = replace(manager._watch, check=check)
+    for step in (manager.ensure, lambda: manager.lease(URL)):
         with pytest.raises(Interrupted):
             step()
     assert (desk.logins, desk.is_free()) == (0, True)

@@ -10,7 +10,7 @@ import pytest
 
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore, Release
-from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.manager import SessionManager
 from argosy.models.session import SessionRecord, Status
 from argosy_plugins.cookie_stores.json_file import JsonFileStore
 from argosy_plugins.cookie_stores.memory import MemoryStore
@@ -65,22 +65,22 @@ def test_no_order_of_processes_breaks_it(stores: Stores, scene: str) -> None:
 # -- with a rule taken out
 
 
-class IgnoresTheMark(SessionKeeper):
+class IgnoresTheMark(SessionManager):
     def _in_doubt(self, record: SessionRecord) -> bool:
         return False
 
 
-class DoesNotHold(SessionKeeper):
+class DoesNotHold(SessionManager):
     def _acquire(self) -> Release:
         return lambda: None
 
 
-class RefreshesWithoutLooking(SessionKeeper):
+class RefreshesWithoutLooking(SessionManager):
     def refused(self, *_: Any, **__: Any) -> None:
         self._holding(lambda record: self._refresh(record, "refused"))
 
 
-class DoesNotMark(SessionKeeper):
+class DoesNotMark(SessionManager):
     def _refresh(self, record: SessionRecord, reason: str) -> None:
         assert self._login is not None
         self._settle(
@@ -88,7 +88,7 @@ class DoesNotMark(SessionKeeper):
         )
 
 
-class ClearsTheMark(SessionKeeper):
+class ClearsTheMark(SessionManager):
     def _refresh(self, record: SessionRecord, reason: str) -> None:
         try:
             super()._refresh(record, reason)
@@ -107,6 +107,6 @@ class ClearsTheMark(SessionKeeper):
         (ClearsTheMark, "something is lost"),
     ],
 )
-def test_each_rule_is_needed(stores: Stores, keeper: type[SessionKeeper], scene: str) -> None:
+def test_each_rule_is_needed(stores: Stores, manager: type[SessionManager], scene: str) -> None:
     with pytest.raises(AssertionError):
-        _explore(Cast(stores("memory") * 2, keeper=keeper, **SCENES[scene]))
+        _explore(Cast(stores("memory") * 2, manager=manager, **SCENES[scene]))

@@ -12,7 +12,7 @@ from argosy.errors import PluginError
 from argosy.interfaces.output import Output
 from argosy.plugins.checks import PluginDeprecationWarning, check_api
 from argosy.plugins.kinds import Origin
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 
 Install = Callable[..., Path]
 ORIGIN = Origin("argosy-shelf", "3.1", "shelf")
@@ -75,5 +75,5 @@ def test_an_incompatible_one_names_its_distribution_and_can_be_left_out(
     # nothing else is looked at: its contract is another one
     install("later-shelf", OUTPUT.format(api=7).replace("produce", "make"), {"later": "later_shelf"})
     with pytest.raises(PluginError, match=r"later-shelf 1\.0.*plugin API 7"):
-        Registry.load(["argosy"])
-    assert Registry.load(["argosy", "later"]).plugins() == ()
+        PluginManager.load(["argosy"])
+    assert PluginManager.load(["argosy", "later"]).plugins() == ()

@@ -14,7 +14,7 @@ from argosy.errors import ConfigError, PluginError
 from argosy.interfaces.base import PluginContext
 from argosy.plugins.files import file_of, module_name
 from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 
 OUTPUT = """
 import argosy
@@ -36,34 +36,34 @@ def argosy_output():
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Path:
+def storage(tmp_path: Path) -> Path:
     path = tmp_path / "shelf.py"
     path.write_text(OUTPUT, "utf-8")
     return path
 
 
-def load(*files: Path | str) -> Registry:
-    return Registry.load(["argosy"], [Path(file) for file in files])
+def load(*files: Path | str) -> PluginManager:
+    return PluginManager.load(["argosy"], [Path(file) for file in files])
 
 
-def test_it_is_found_and_made(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_found_and_made(storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (info,) = load("shelf.py").plugins()
-    assert (info.kind, info.name, info.origin.file) == (Kind.OUTPUT, "shelf", shelf)
-    assert str(info) == f"the output plugin 'shelf' of {shelf}"
+    assert (info.kind, info.name, info.origin.file) == (Kind.OUTPUT, "shelf", storage)
+    assert str(info) == f"the output plugin 'shelf' of {storage}"
     assert load("shelf.py").output({"use": "shelf"}, PluginContext()).name == "shelf"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["shelf.py"], "no bytecode beside it"
 
 
-def test_nothing_is_found_by_itself(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_found_by_itself(storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert load().plugins() == ()
-    assert shelf.exists()
+    assert storage.exists()
 
 
-def test_one_that_is_named_twice_is_there_once(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(shelf.parent)
-    assert len(load(shelf, "shelf.py", "../" + shelf.parent.name + "/shelf.py").plugins()) == 1
+def test_one_that_is_named_twice_is_there_once(storage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(storage.parent)
+    assert len(load(storage, "shelf.py", "../" + storage.parent.name + "/shelf.py").plugins()) == 1
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_any_name_will_do_in_this_process_and_in_others(tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_its_class_survives_every_pickle(shelf: Path, protocol: int) -> None:
-    cls = load(shelf).find(Kind.OUTPUT, "shelf").cls
+def test_its_class_survives_every_pickle(storage: Path, protocol: int) -> None:
+    cls = load(storage).find(Kind.OUTPUT, "shelf").cls
     assert pickle.loads(pickle.dumps(cls, protocol)) is cls
 
 
@@ -128,18 +128,18 @@ def test_a_broken_one_is_named_by_its_path(tmp_path: Path, source: str, words: s
     assert f"leave out --plugin {path}" in caught.value.hint
 
 
-def test_a_name_that_is_taken_is_refused(tmp_path: Path, shelf: Path) -> None:
-    shelf.write_text(OUTPUT.replace('"shelf"', '"files"'), "utf-8")
+def test_a_name_that_is_taken_is_refused(tmp_path: Path, storage: Path) -> None:
+    storage.write_text(OUTPUT.replace('"shelf"', '"files"'), "utf-8")
     with pytest.raises(PluginError) as caught:
-        Registry.load(files=[shelf])
+        PluginManager.load(files=[storage])
     assert "one is of argosy " in caught.value.message
-    assert f"the other of the file {shelf}" in caught.value.message
+    assert f"the other of the file {storage}" in caught.value.message
     assert caught.value.hint is not None
-    assert f"--no-plugin argosy:files or leave out --plugin {shelf}" in caught.value.hint
+    assert f"--no-plugin argosy:files or leave out --plugin {storage}" in caught.value.hint
     other = tmp_path / "other.py"
-    for path in (shelf, other):
+    for path in (storage, other):
         path.write_text(OUTPUT.replace("Shelf", "Other"), "utf-8")
     for name in [name for name in sys.modules if file_of(name) is not None]:
         del sys.modules[name]
     with pytest.raises(PluginError, match="Two output plugins are called 'shelf'"):
-        load(shelf, other)
+        load(storage, other)

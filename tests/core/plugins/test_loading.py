@@ -12,7 +12,7 @@ from argosy.errors import ConfigError, PluginError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.output import Output
 from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 
 Install = Callable[..., Path]
 
@@ -40,8 +40,8 @@ def on_path(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
-def load(*exclude: str) -> Registry:
-    return Registry.load(["argosy", *exclude])
+def load(*exclude: str) -> PluginManager:
+    return PluginManager.load(["argosy", *exclude])
 
 
 def test_a_third_partys_plugin_is_found_and_made(install: Install, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from argosy.interfaces.output import Output
 from argosy.interfaces.strategy import Strategy
 from argosy.models.items import Product, StagedItem
 from argosy.plugins.kinds import Kind, contract_of
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 
 
 class Good(Output):
@@ -37,8 +37,8 @@ class Offer:
         return self.cls
 
 
-def registry(*classes: object) -> Registry:
-    return Registry.of([(f"e{i}", "some-dist", "1.2", Offer(cls)) for i, cls in enumerate(classes)])
+def registry(*classes: object) -> PluginManager:
+    return PluginManager.of([(f"e{i}", "some-dist", "1.2", Offer(cls)) for i, cls in enumerate(classes)])
 
 
 def made(**attributes: Any) -> type[Good]:

@@ -15,7 +15,7 @@ import pytest
 
 from argosy.errors import ServiceDown, TransferError
 from argosy.ratelimit.host_key import place_of
-from argosy.ratelimit.limiter import Pacer
+from argosy.ratelimit.limiter import RateLimiter
 from argosy.ratelimit.retry_after import LONGEST_RETRY_AFTER, retry_after
 from argosy_devkit.contracts.waiting import Thread, wait_until
 
@@ -45,11 +45,11 @@ print(json.dumps([(start, delay) for start in starts]))
 
 
 @pytest.fixture
-def pacer(tmp_path: Path) -> Callable[..., Pacer]:
+def rate_limiter(tmp_path: Path) -> Callable[..., RateLimiter]:
     """Make pacers as programs of one user have them, each with a file of its own open."""
 
-    def make(delay: float = 0.0, **options: object) -> Pacer:
-        return Pacer(delay, folder=tmp_path / "state", **options)  # type: ignore[arg-type]  # a test's options
+    def make(delay: float = 0.0, **options: object) -> RateLimiter:
+        return RateLimiter(delay, folder=tmp_path / "state", **options)  # type: ignore[arg-type]  # a test's options
 
     return make
 
@@ -59,18 +59,18 @@ def start(folder: Path, delay: float, threads: int, times: int) -> subprocess.Po
     return subprocess.Popen([sys.executable, "-c", _STARTER, *arguments], stdout=subprocess.PIPE, text=True)
 
 
-def begin(pacer: Pacer, url: str = URL, times: int = 1) -> None:
+def begin(rate_limiter: RateLimiter, url: str = URL, times: int = 1) -> None:
     """Start requests, each when it may start."""
     for _ in range(times):
-        with pacer.turn(url) as turn:
+        with rate_limiter.turn(url) as turn:
             while wait := turn.admit():
                 time.sleep(wait)
             turn.answered(200, None)
 
 
-def fail(pacer: Pacer, times: int, *, sent: bool = False) -> None:
+def fail(rate_limiter: RateLimiter, times: int, *, sent: bool = False) -> None:
     for _ in range(times):
-        with pacer.turn(URL) as turn:
+        with rate_limiter.turn(URL) as turn:
             assert turn.admit() == 0
             turn.failed("Connection refused", sent=sent)
 
@@ -86,8 +86,8 @@ def test_starts_are_spaced_over_threads_and_processes(tmp_path: Path, delays: li
         assert second - first >= max(one, two) - 1e-6
 
 
-def test_waiters_of_one_process_start_in_their_order(pacer: Callable[..., Pacer]) -> None:
-    paced = pacer(0.05)
+def test_waiters_of_one_process_start_in_their_order(rate_limiter: Callable[..., RateLimiter]) -> None:
+    paced = rate_limiter(0.05)
     begin(paced)
     turns = [paced.turn(URL) for _ in range(4)]
     waits = [turn.admit() for turn in turns]
@@ -96,8 +96,8 @@ def test_waiters_of_one_process_start_in_their_order(pacer: Callable[..., Pacer]
         assert two - one > 0.04, "they are not to wake at once"
 
 
-def test_one_who_gives_up_stands_in_nobodys_way(pacer: Callable[..., Pacer]) -> None:
-    paced = pacer(30.0)
+def test_one_who_gives_up_stands_in_nobodys_way(rate_limiter: Callable[..., RateLimiter]) -> None:
+    paced = rate_limiter(30.0)
     begin(paced)
     turns = [paced.turn(URL) for _ in range(5)]
     for turn in turns:
@@ -106,17 +106,19 @@ def test_one_who_gives_up_stands_in_nobodys_way(pacer: Callable[..., Pacer]) -> 
     assert paced.turn(URL).admit() <= 30
 
 
-def test_a_process_that_dies_leaves_one_start_at_most(pacer: Callable[..., Pacer], tmp_path: Path) -> None:
+def test_a_process_that_dies_leaves_one_start_at_most(
+    rate_limiter: Callable[..., RateLimiter], tmp_path: Path
+) -> None:
     with start(tmp_path / "state", 100.0, threads=20, times=1) as process:
-        other = pacer(0.0)
+        other = rate_limiter(0.0)
         state = other._read
         wait_until(lambda: (s := state("library.example")) and s.reserved > s.seen, "somebody to wait")
         process.kill()
     assert 0 < other.turn(URL).admit() <= 200
 
 
-def test_patience_that_one_program_learns_holds_for_all(pacer: Callable[..., Pacer]) -> None:
-    one, other = pacer(), pacer()
+def test_patience_that_one_program_learns_holds_for_all(rate_limiter: Callable[..., RateLimiter]) -> None:
+    one, other = rate_limiter(), rate_limiter()
     begin(other)
     with one.turn(URL) as turn:
         assert turn.admit() == 0
@@ -126,8 +128,8 @@ def test_patience_that_one_program_learns_holds_for_all(pacer: Callable[..., Pac
     assert other.turn("https://library.example:8443/b").admit() == 0, "another port is another"
 
 
-def test_after_patience_not_all_start_at_once(pacer: Callable[..., Pacer]) -> None:
-    one = pacer()
+def test_after_patience_not_all_start_at_once(rate_limiter: Callable[..., RateLimiter]) -> None:
+    one = rate_limiter()
     with one.turn(URL) as turn:
         turn.admit()
         turn.answered(429, 100.0)
@@ -138,7 +140,7 @@ def test_after_patience_not_all_start_at_once(pacer: Callable[..., Pacer]) -> No
 def test_a_folder_that_cannot_be_used_costs_one_notice(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     notices: list[str] = []
-    paced = Pacer(0.02, folder=tmp_path / "file", notice=notices.append)
+    paced = RateLimiter(0.02, folder=tmp_path / "file", notice=notices.append)
     begun = time.monotonic()
     for _ in range(4):
         begin(paced)
@@ -147,9 +149,9 @@ def test_a_folder_that_cannot_be_used_costs_one_notice(tmp_path: Path) -> None:
     assert "within this process only" in notices[0]
 
 
-def test_a_host_that_is_down_is_asked_by_one_at_a_time(pacer: Callable[..., Pacer]) -> None:
+def test_a_host_that_is_down_is_asked_by_one_at_a_time(rate_limiter: Callable[..., RateLimiter]) -> None:
     told: list[str] = []
-    one, other = pacer(max_outage=100, notice=told.append), pacer(max_outage=100)
+    one, other = rate_limiter(max_outage=100, notice=told.append), rate_limiter(max_outage=100)
     begin(one)
     begin(other)
     fail(one, 3)
@@ -170,8 +172,8 @@ def test_a_host_that_is_down_is_asked_by_one_at_a_time(pacer: Callable[..., Pace
     assert told[0].startswith("library.example is down: Connection refused.")
 
 
-def test_a_probe_that_is_given_up_is_anothers(pacer: Callable[..., Pacer]) -> None:
-    one = pacer(max_outage=100)
+def test_a_probe_that_is_given_up_is_anothers(rate_limiter: Callable[..., RateLimiter]) -> None:
+    one = rate_limiter(max_outage=100)
     begin(one)
     fail(one, 3)
     turn, other = one.turn(URL), one.turn(URL)
@@ -181,8 +183,8 @@ def test_a_probe_that_is_given_up_is_anothers(pacer: Callable[..., Pacer]) -> No
     assert other.admit() == 0
 
 
-def test_a_run_gives_up_in_the_end(pacer: Callable[..., Pacer]) -> None:
-    one = pacer(max_outage=0.05)
+def test_a_run_gives_up_in_the_end(rate_limiter: Callable[..., RateLimiter]) -> None:
+    one = rate_limiter(max_outage=0.05)
     begin(one)
     fail(one, 3)
     turn = one.turn(URL)
@@ -191,8 +193,10 @@ def test_a_run_gives_up_in_the_end(pacer: Callable[..., Pacer]) -> None:
     assert (error.value.host, error.value.cause) == ("library.example", "Connection refused")
 
 
-def test_while_others_answer_only_the_items_of_a_host_that_is_down_fail(pacer: Callable[..., Pacer]) -> None:
-    one = pacer(max_outage=0.05)
+def test_while_others_answer_only_the_items_of_a_host_that_is_down_fail(
+    rate_limiter: Callable[..., RateLimiter],
+) -> None:
+    one = rate_limiter(max_outage=0.05)
     begin(one)
     fail(one, 3)
     turn = one.turn(URL)
@@ -203,8 +207,8 @@ def test_while_others_answer_only_the_items_of_a_host_that_is_down_fail(pacer: C
     assert error.value.kind == "down"
 
 
-def test_a_host_that_was_never_there_is_not_waited_for(pacer: Callable[..., Pacer]) -> None:
-    one = pacer(max_outage=100)
+def test_a_host_that_was_never_there_is_not_waited_for(rate_limiter: Callable[..., RateLimiter]) -> None:
+    one = rate_limiter(max_outage=100)
     fail(one, 5)
     with pytest.raises(TransferError, match=r"library\.example is down") as error:
         one.turn(URL).admit()
@@ -212,9 +216,9 @@ def test_a_host_that_was_never_there_is_not_waited_for(pacer: Callable[..., Pace
 
 
 def test_a_process_that_had_no_answer_yet_learns_that_the_host_was_there(
-    pacer: Callable[..., Pacer],
+    rate_limiter: Callable[..., RateLimiter],
 ) -> None:
-    one, new = pacer(max_outage=100), pacer(max_outage=100)
+    one, new = rate_limiter(max_outage=100), rate_limiter(max_outage=100)
     begin(one)
     fail(one, 1)
     assert not new.was_there("library.example")
@@ -224,16 +228,16 @@ def test_a_process_that_had_no_answer_yet_learns_that_the_host_was_there(
     assert new.turn(URL).admit() > 0, "it waits as the others do"
 
 
-def test_who_comes_later_finds_the_outage_and_waits(pacer: Callable[..., Pacer]) -> None:
-    one, later, heedless = pacer(max_outage=100), pacer(max_outage=100), pacer()
+def test_who_comes_later_finds_the_outage_and_waits(rate_limiter: Callable[..., RateLimiter]) -> None:
+    one, later, heedless = rate_limiter(max_outage=100), rate_limiter(max_outage=100), rate_limiter()
     begin(one)
     fail(one, 3)
     assert later.turn(URL).admit() > 0
     assert heedless.turn(URL).admit() == 0
 
 
-def test_many_threads_get_through(pacer: Callable[..., Pacer]) -> None:
-    paced = pacer(0.002)
+def test_many_threads_get_through(rate_limiter: Callable[..., RateLimiter]) -> None:
+    paced = rate_limiter(0.002)
     workers = [Thread(lambda: begin(paced, times=5)) for _ in range(16)]
     for worker in workers:
         worker.result()

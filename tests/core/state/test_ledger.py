@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 from argosy.errors import LedgerError
-from argosy.models.items import Failure, Item, KeptFile, Outcome, Remembered, Resource, State, Verification
+from argosy.models.items import (
+    DownloadRecord,
+    Failure,
+    Item,
+    Outcome,
+    PublishedFile,
+    Resource,
+    State,
+    Verification,
+)
 from argosy.models.response_record import ResponseRecord
 from argosy.state.ledger import Collected, Ledger
 
@@ -43,7 +52,7 @@ def test_outcomes_are_kept(tmp_path: Path) -> None:
     ledger = opened(tmp_path)
     queue(ledger, ITEM)
     ledger.claim("a")
-    file = KeptFile("a.bin", 3, "00", Verification.LENGTH)
+    file = PublishedFile("a.bin", 3, "00", Verification.LENGTH)
     ledger.record(Outcome("a", State.DONE, (file,), 3))
     ledger.close()
     ledger = Ledger(tmp_path, read_only=True)
@@ -129,8 +138,8 @@ def test_reading_makes_nothing(tmp_path: Path) -> None:
 HEAD = ResponseRecord(
     "http://h/a", 200, "OK", "HTTP/1.1", (("Last-Modified", "Thu, 01 Jan 1970 00:01:40 GMT"),), (), 7.0
 )
-KNOWN = Remembered(ITEM, ((3, "00", Verification.LENGTH, HEAD),))
-FILE = KeptFile("a.bin", 3, "00", Verification.LENGTH, "files")
+KNOWN = DownloadRecord(ITEM, ((3, "00", Verification.LENGTH, HEAD),))
+FILE = PublishedFile("a.bin", 3, "00", Verification.LENGTH, "files")
 
 
 def done(ledger: Ledger) -> None:
@@ -182,7 +191,7 @@ def test_a_done_item_of_a_run_that_was_killed_is_done(tmp_path: Path) -> None:
 def test_more_outputs_are_added_and_fresh_ones_take_the_place_of_all(tmp_path: Path) -> None:
     ledger = opened(tmp_path)
     done(ledger)
-    archive = KeptFile("a.zip", 9, "11", Verification.DIGEST, "zip")
+    archive = PublishedFile("a.zip", 9, "11", Verification.DIGEST, "zip")
     (tmp_path / "a.bin").write_bytes(b"abc")
     ledger.claim_done("a")
     ledger.record(Outcome("a", State.DONE, (archive,), outputs=("zip",), fresh=False))
@@ -202,7 +211,7 @@ def test_more_outputs_are_added_and_fresh_ones_take_the_place_of_all(tmp_path: P
 def test_what_another_output_made_and_somebody_removed_is_forgotten(tmp_path: Path) -> None:
     ledger = opened(tmp_path)
     done(ledger)
-    archive = KeptFile("a.zip", 9, "11", Verification.DIGEST, "zip")
+    archive = PublishedFile("a.zip", 9, "11", Verification.DIGEST, "zip")
     ledger.claim_done("a")
     ledger.record(Outcome("a", State.DONE, (archive,), outputs=("zip",), fresh=False))
     row = ledger.rows(["a"])["a"]
@@ -239,7 +248,7 @@ def test_files_over_all_items_are_claimed_before_they_are_there(tmp_path: Path) 
     collected = Collected(ledger)
     collected.claim("index", ["index.jsonl"])
     assert collected.files() == {"index.jsonl": (None, 0, "index")}
-    file = KeptFile("index.jsonl", 1, "00", Verification.DIGEST, "index")
+    file = PublishedFile("index.jsonl", 1, "00", Verification.DIGEST, "index")
     collected.record("index", [file], 4)
     assert collected.files("index") == {"index.jsonl": (file, 4, "index")}
     assert collected.files("other") == {}
@@ -268,7 +277,7 @@ def test_the_first_version_is_read_as_it_is_and_brought_up_to_date_by_a_run(tmp_
     ledger = Ledger(tmp_path, read_only=True)
     row = ledger.rows(["a"])["a"]
     assert (row.files, row.outputs, ledger.remembered("a"), Collected(ledger).files()) == (
-        (KeptFile("a.bin", 3, "00", Verification.LENGTH),),
+        (PublishedFile("a.bin", 3, "00", Verification.LENGTH),),
         (),
         None,
         {},

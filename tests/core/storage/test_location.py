@@ -10,7 +10,7 @@ import pytest
 
 from argosy.config.load import load
 from argosy.errors import ConfigError
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy.storage.location import Remote, is_url, recalled
 
 SECRET = {"env": "STORAGE_SECRET"}
@@ -19,7 +19,7 @@ SECRET = {"env": "STORAGE_SECRET"}
 @pytest.mark.parametrize(
     "url", ["s3://books", "s3://books/a/b", "sftp://ada@host:2222/books", "file:///books"]
 )
-def test_a_url_is_kept_and_has_a_local_folder(registry: Registry, url: str) -> None:
+def test_a_url_is_kept_and_has_a_local_folder(registry: PluginManager, url: str) -> None:
     settings = load({"directory": f"{url}/"}, registry)
     assert settings.remote is not None
     assert (settings.remote.url, settings.where) == (url, url)
@@ -55,7 +55,7 @@ def test_a_folder_is_no_url(name: str) -> None:
     ],
 )
 @pytest.mark.parametrize("plain", [True, False])
-def test_a_url_that_cannot_be_one(registry: Registry, url: str, words: str, plain: bool) -> None:
+def test_a_url_that_cannot_be_one(registry: PluginManager, url: str, words: str, plain: bool) -> None:
     with pytest.raises(ConfigError, match=r"The URL of the directory") as caught:
         load({"directory": url if plain else {"url": url}}, registry)
     assert words in str(caught.value)
@@ -74,7 +74,7 @@ def test_a_url_that_cannot_be_one(registry: Registry, url: str, words: str, plai
         {"account_key": {"env": "no name"}},
     ],
 )
-def test_a_secret_does_not_stand_in_a_configuration(registry: Registry, options: dict[str, Any]) -> None:
+def test_a_secret_does_not_stand_in_a_configuration(registry: PluginManager, options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as caught:
         load({"directory": {"url": "s3://books", "options": options}}, registry)
     assert "hush" not in str(caught.value)
@@ -92,7 +92,7 @@ def test_a_secret_does_not_stand_in_a_configuration(registry: Registry, options:
     ],
 )
 def test_a_url_among_the_options_has_no_password_in_it(
-    registry: Registry, options: dict[str, Any], where: str
+    registry: PluginManager, options: dict[str, Any], where: str
 ) -> None:
     with pytest.raises(ConfigError, match=f"The option {where} of the directory") as caught:
         load({"directory": {"url": "s3://books", "options": options}}, registry)
@@ -109,7 +109,7 @@ def test_a_damaged_note_is_written_anew(tmp_path: Path) -> None:
     assert recalled("s3://books") == remote
 
 
-def test_options_of_all_kinds(registry: Registry) -> None:
+def test_options_of_all_kinds(registry: PluginManager) -> None:
     options = {
         "key": "ada",
         "secret": SECRET,
@@ -135,7 +135,7 @@ def test_two_services_with_one_bucket_have_two_ledgers() -> None:
     assert with_key.folder == Remote("s3://books", {}).folder, "a new key makes no other place of it"
 
 
-def test_a_url_that_has_lost_a_slash_is_no_folder(registry: Registry) -> None:
+def test_a_url_that_has_lost_a_slash_is_no_folder(registry: PluginManager) -> None:
     lost = Path("s3://books/library")
     for config, override in (({}, lost), ({}, str(lost)), ({"directory": str(lost)}, None)):
         with pytest.raises(ConfigError, match=r"with one slash"):
@@ -149,13 +149,13 @@ def test_a_slash_at_the_end_makes_no_other_service() -> None:
         assert Remote("s3://books", place).folder == Remote("s3://books", with_slash).folder
 
 
-def test_a_url_in_the_place_of_a_configuration_is_not_repeated(registry: Registry) -> None:
+def test_a_url_in_the_place_of_a_configuration_is_not_repeated(registry: PluginManager) -> None:
     with pytest.raises(ConfigError, match=r"A URL was given where a configuration") as caught:
         load("sftp://ada:hush-hush@host/books", registry)
     assert "hush" not in str(caught.value)
 
 
-def test_the_command_line_keeps_the_options_for_storage_of_one_kind(registry: Registry) -> None:
+def test_the_command_line_keeps_the_options_for_storage_of_one_kind(registry: PluginManager) -> None:
     config = {"directory": {"url": "s3://books", "options": {"key": "ada"}}}
     other = load(config, registry, {"directory": "s3://maps"}).remote
     assert other is not None

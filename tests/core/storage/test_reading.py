@@ -9,13 +9,13 @@ from typing import Any, cast
 import pytest
 
 from argosy.errors import StorageError
-from argosy.interfaces.storage import Shelf
-from argosy.models.items import KeptFile, Verification
+from argosy.interfaces.storage import Storage
+from argosy.models.items import PublishedFile, Verification
 from argosy.storage.reading import problems
 
 
-def file(number: int) -> KeptFile:
-    return KeptFile(f"{number}.bin", number, "", Verification.DIGEST)
+def file(number: int) -> PublishedFile:
+    return PublishedFile(f"{number}.bin", number, "", Verification.DIGEST)
 
 
 class Together:
@@ -24,14 +24,14 @@ class Together:
     def __init__(self, number: int) -> None:
         self._gate = threading.Barrier(number, timeout=60)
 
-    def problem(self, file: KeptFile) -> str | None:
+    def problem(self, file: PublishedFile) -> str | None:
         self._gate.wait()
         return "is missing" if file.size % 3 == 0 else None
 
 
 def test_they_are_read_at_once_and_told_in_their_order() -> None:
-    shelf = cast("Shelf", Together(4))
-    found = list(problems(shelf, ((str(n), file(n)) for n in range(12)), 4))
+    storage = cast("Storage", Together(4))
+    found = list(problems(storage, ((str(n), file(n)) for n in range(12)), 4))
     assert [(owner, f.size) for owner, f, _ in found] == [(str(n), n) for n in range(12)]
     assert [n for n, (_, _, problem) in enumerate(found) if problem] == [0, 3, 6, 9]
 
@@ -39,12 +39,12 @@ def test_they_are_read_at_once_and_told_in_their_order() -> None:
 def test_they_are_taken_as_they_are_needed() -> None:
     taken: list[int] = []
 
-    def files() -> Iterator[tuple[None, KeptFile]]:
+    def files() -> Iterator[tuple[None, PublishedFile]]:
         for number in range(10_000):
             taken.append(number)
             yield None, file(number)
 
-    looking = problems(cast("Shelf", Together(1)), files(), 1)
+    looking = problems(cast("Storage", Together(1)), files(), 1)
     next(looking)
     assert len(taken) == 2
     cast("Any", looking).close()
@@ -52,7 +52,7 @@ def test_they_are_taken_as_they_are_needed() -> None:
 
 def test_a_storage_that_fails_ends_it() -> None:
     class Fails:
-        def problem(self, file: KeptFile) -> str | None:
+        def problem(self, file: PublishedFile) -> str | None:
             if file.size == 5:
                 raise StorageError("It is down.")
             return None
@@ -60,6 +60,6 @@ def test_a_storage_that_fails_ends_it() -> None:
     seen: list[int] = []
     with pytest.raises(StorageError, match="It is down"):
         seen.extend(
-            f.size for _, f, _ in problems(cast("Shelf", Fails()), ((0, file(n)) for n in range(99)), 3)
+            f.size for _, f, _ in problems(cast("Storage", Fails()), ((0, file(n)) for n in range(99)), 3)
         )
     assert seen == [] or max(seen) < 5

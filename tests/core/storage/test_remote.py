@@ -15,14 +15,14 @@ import pytest
 import argosy
 from argosy.errors import ConfigError, StorageError, TransferError
 from argosy.interfaces.base import PluginContext
-from argosy.interfaces.storage import Patience, Shelf, Standing
-from argosy.models.items import KeptFile, Product, Verification
+from argosy.interfaces.storage import Existing, Patience, Storage
+from argosy.models.items import Product, PublishedFile, Verification
 from argosy.storage.location import Remote, recalled
-from argosy.storage.open import open_shelf
+from argosy.storage.open import open_storage
 from argosy.storage.remote import broken
 from voyage import Voyage
 
-Open = Callable[..., Shelf]
+Open = Callable[..., Storage]
 
 
 @pytest.fixture
@@ -33,99 +33,103 @@ def there(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, there: Path) -> Shelf:
+def storage(tmp_path: Path, there: Path) -> Storage:
     opened = open_at(tmp_path, Remote(f"file://{there}"))
     opened.prepare()
     return opened
 
 
-def open_at(tmp_path: Path, remote: Remote, **patience: Any) -> Shelf:
+def open_at(tmp_path: Path, remote: Remote, **patience: Any) -> Storage:
     given = Patience(**{"retries": 2, "delay": 0.0, **patience})
-    return open_shelf(tmp_path / "local", remote, PluginContext(), lambda text: text, given)
+    return open_storage(tmp_path / "local", remote, PluginContext(), lambda text: text, given)
 
 
-def file(tmp_path: Path, content: bytes, name: str = "a/b.txt") -> tuple[Product, KeptFile]:
+def file(tmp_path: Path, content: bytes, name: str = "a/b.txt") -> tuple[Product, PublishedFile]:
     path = tmp_path / f"staged-{hashlib.sha256(content).hexdigest()[:8]}"
     path.write_bytes(content)
-    kept = KeptFile(name, len(content), hashlib.sha256(content).hexdigest(), Verification.DIGEST, "files")
+    kept = PublishedFile(
+        name, len(content), hashlib.sha256(content).hexdigest(), Verification.DIGEST, "files"
+    )
     return Product(name, path), kept
 
 
-def test_a_file_is_put_looked_at_and_fetched(shelf: Shelf, there: Path, tmp_path: Path) -> None:
+def test_a_file_is_put_looked_at_and_fetched(storage: Storage, there: Path, tmp_path: Path) -> None:
     product, kept = file(tmp_path, b"a book")
-    assert shelf.standing(kept, replace=False) is Standing.NOTHING
-    assert (shelf.size(kept.name), shelf.occupied(kept.name)) == (None, False)
-    assert shelf.problem(kept) == "is missing"
-    shelf.put(product, kept, Standing.NOTHING, replace=False)
+    assert storage.standing(kept, replace=False) is Existing.NOTHING
+    assert (storage.size(kept.name), storage.occupied(kept.name)) == (None, False)
+    assert storage.problem(kept) == "is missing"
+    storage.put(product, kept, Existing.NOTHING, replace=False)
     assert [p.name for p in there.rglob("*") if p.is_file()] == ["b.txt"]
     assert (there / "a/b.txt").read_bytes() == b"a book"
-    assert (shelf.size(kept.name), shelf.occupied(kept.name)) == (6, True)
-    assert shelf.standing(kept, replace=False) is Standing.IT
-    assert shelf.standing(kept, replace=True) is Standing.OLD
-    assert shelf.problem(kept) is None
-    assert shelf.take(kept, tmp_path / "taken")
+    assert (storage.size(kept.name), storage.occupied(kept.name)) == (6, True)
+    assert storage.standing(kept, replace=False) is Existing.IT
+    assert storage.standing(kept, replace=True) is Existing.OLD
+    assert storage.problem(kept) is None
+    assert storage.take(kept, tmp_path / "taken")
     assert (tmp_path / "taken").read_bytes() == b"a book"
-    assert shelf.at_hand(kept.name, tmp_path).read_bytes() == b"a book"
+    assert storage.at_hand(kept.name, tmp_path).read_bytes() == b"a book"
 
 
 @pytest.mark.torture(71)
-def test_what_is_not_ours_is_left_as_it_is(shelf: Shelf, there: Path, tmp_path: Path) -> None:
+def test_what_is_not_ours_is_left_as_it_is(storage: Storage, there: Path, tmp_path: Path) -> None:
     product, kept = file(tmp_path, b"a book", "b.txt")
     (there / "b.txt").write_bytes(b"theirs")
     with pytest.raises(TransferError, match=r"exists already") as caught:
-        shelf.standing(kept, replace=False)
+        storage.standing(kept, replace=False)
     assert "--force" in str(caught.value)
-    assert shelf.standing(kept, replace=True) is Standing.OLD
+    assert storage.standing(kept, replace=True) is Existing.OLD
     # somebody comes between the look and the upload
     with pytest.raises(TransferError, match=r"exists already"):
-        shelf.put(product, kept, Standing.NOTHING, replace=False)
+        storage.put(product, kept, Existing.NOTHING, replace=False)
     assert (there / "b.txt").read_bytes() == b"theirs"
-    assert shelf.problem(kept) == "has another content than was downloaded"
-    shelf.put(product, kept, Standing.OLD, replace=True)
+    assert storage.problem(kept) == "has another content than was downloaded"
+    storage.put(product, kept, Existing.OLD, replace=True)
     assert (there / "b.txt").read_bytes() == b"a book"
     assert [p.name for p in there.iterdir()] == ["b.txt"]
 
 
-def test_the_very_file_that_has_come_meanwhile_is_kept(shelf: Shelf, there: Path, tmp_path: Path) -> None:
+def test_the_very_file_that_has_come_meanwhile_is_kept(storage: Storage, there: Path, tmp_path: Path) -> None:
     product, kept = file(tmp_path, b"a book", "b.txt")
     (there / "b.txt").write_bytes(b"a book")
     before = (there / "b.txt").stat().st_ino
-    shelf.put(product, kept, Standing.NOTHING, replace=False)
+    storage.put(product, kept, Existing.NOTHING, replace=False)
     assert (there / "b.txt").stat().st_ino == before
 
 
-def test_a_folder_of_that_name_is_in_the_way(shelf: Shelf, there: Path, tmp_path: Path) -> None:
+def test_a_folder_of_that_name_is_in_the_way(storage: Storage, there: Path, tmp_path: Path) -> None:
     _, kept = file(tmp_path, b"a book", "b.txt")
     (there / "b.txt").mkdir()
     for replace in (False, True):
         with pytest.raises(TransferError, match=r"exists already"):
-            shelf.standing(kept, replace=replace)
-    assert shelf.size(kept.name) is None
-    assert shelf.problem(kept) == "is missing"
+            storage.standing(kept, replace=replace)
+    assert storage.size(kept.name) is None
+    assert storage.problem(kept) == "is missing"
 
 
-def test_a_file_where_a_folder_should_be_costs_the_item(shelf: Shelf, there: Path, tmp_path: Path) -> None:
+def test_a_file_where_a_folder_should_be_costs_the_item(
+    storage: Storage, there: Path, tmp_path: Path
+) -> None:
     product, kept = file(tmp_path, b"a book")
     (there / "a").write_bytes(b"a file")
     with pytest.raises(TransferError, match=r"a file stands where a folder should be"):
-        shelf.put(product, kept, Standing.NOTHING, replace=False)
+        storage.put(product, kept, Existing.NOTHING, replace=False)
 
 
-def test_a_survey_is_a_list_of_what_is_there(shelf: Shelf, there: Path, tmp_path: Path) -> None:
+def test_a_survey_is_a_list_of_what_is_there(storage: Storage, there: Path, tmp_path: Path) -> None:
     (there / "a").mkdir()
     (there / "a" / "b.txt").write_bytes(b"12345")
-    shelf.survey()
+    storage.survey()
     (there / "a" / "b.txt").unlink()
-    assert shelf.size("a/b.txt") == 5, "it was not asked for again"
-    assert shelf.size("a/c.txt") is None
-    shelf.survey()
-    assert shelf.size("a/b.txt") is None
-    shelf.learn([KeptFile("x", 3, "", Verification.NONE)])
-    assert shelf.size("x") == 3
+    assert storage.size("a/b.txt") == 5, "it was not asked for again"
+    assert storage.size("a/c.txt") is None
+    storage.survey()
+    assert storage.size("a/b.txt") is None
+    storage.learn([PublishedFile("x", 3, "", Verification.NONE)])
+    assert storage.size("x") == 3
 
 
 def test_a_survey_passes_by_a_folder_that_nobody_may_read(
-    shelf: Shelf, there: Path, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, there: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from asyncssh import SFTPPermissionDenied
     from fsspec.implementations.local import LocalFileSystem
@@ -141,23 +145,23 @@ def test_a_survey_passes_by_a_folder_that_nobody_may_read(
         return real(self, path, detail=detail, **options)
 
     monkeypatch.setattr(LocalFileSystem, "ls", ls)
-    shelf.survey()
+    storage.survey()
     (there / "a" / "b.txt").unlink()
-    assert shelf.size("a/b.txt") == 5, "it was seen"
-    assert shelf.size("lost+found/b.txt") == 5, "it is asked for by itself"
+    assert storage.size("a/b.txt") == 5, "it was seen"
+    assert storage.size("lost+found/b.txt") == 5, "it is asked for by itself"
 
 
-def test_a_damaged_file_is_not_taken(shelf: Shelf, there: Path, tmp_path: Path) -> None:
+def test_a_damaged_file_is_not_taken(storage: Storage, there: Path, tmp_path: Path) -> None:
     _, kept = file(tmp_path, b"a book", "b.txt")
     (there / "b.txt").write_bytes(b"a bock")
-    assert not shelf.take(kept, tmp_path / "taken")
+    assert not storage.take(kept, tmp_path / "taken")
     assert not (tmp_path / "taken").exists()
     with pytest.raises(TransferError, match=r"not there any more"):
-        shelf.at_hand("nothing.txt", tmp_path)
+        storage.at_hand("nothing.txt", tmp_path)
 
 
 def test_a_storage_that_fails_is_tried_again_and_leaves_nothing_half_done(
-    shelf: Shelf, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fsspec.implementations.local import LocalFileSystem
 
@@ -171,18 +175,18 @@ def test_a_storage_that_fails_is_tried_again_and_leaves_nothing_half_done(
         real(self, path1, path2, *rest, **options)
 
     monkeypatch.setattr(LocalFileSystem, "put_file", put_file)
-    shelf.put(product, kept, Standing.NOTHING, replace=False)
+    storage.put(product, kept, Existing.NOTHING, replace=False)
     assert [(p.name, p.read_bytes()) for p in there.iterdir()] == [("b.txt", b"a book")]
 
     failures[:] = [PermissionError("no entry")]
     with pytest.raises(StorageError, match=r"does not permit it: no entry"):
-        shelf.put(product, kept, Standing.OLD, replace=True)
+        storage.put(product, kept, Existing.OLD, replace=True)
     assert [(p.name, p.read_bytes()) for p in there.iterdir()] == [("b.txt", b"a book")]
     assert failures == [], "that is not tried again"
 
 
 def test_a_storage_that_keeps_less_than_it_was_given(
-    shelf: Shelf, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fsspec.implementations.local import LocalFileSystem
 
@@ -192,7 +196,7 @@ def test_a_storage_that_keeps_less_than_it_was_given(
     product, kept = file(tmp_path, b"a book", "b.txt")
     monkeypatch.setattr(LocalFileSystem, "put_file", put_file)
     with pytest.raises(StorageError, match=r"3 of the 6 bytes"):
-        shelf.put(product, kept, Standing.NOTHING, replace=False)
+        storage.put(product, kept, Existing.NOTHING, replace=False)
     assert list(there.iterdir()) == []
 
 
@@ -204,12 +208,12 @@ def test_two_machines_do_not_write_to_one_part(tmp_path: Path, there: Path) -> N
 
 
 def test_a_name_at_the_top_of_memory(tmp_path: Path) -> None:
-    shelf = open_at(tmp_path, Remote("memory://library"))
+    storage = open_at(tmp_path, Remote("memory://library"))
     product, kept = file(tmp_path, b"a book", "b.txt")
-    shelf.prepare()
-    shelf.put(product, kept, Standing.NOTHING, replace=False)
-    shelf.survey()
-    assert (shelf.size("b.txt"), shelf.problem(kept)) == (6, None)
+    storage.prepare()
+    storage.put(product, kept, Existing.NOTHING, replace=False)
+    storage.survey()
+    assert (storage.size("b.txt"), storage.problem(kept)) == (6, None)
 
 
 @pytest.mark.parametrize(
@@ -251,11 +255,11 @@ def test_a_library_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_an_option_that_the_library_does_not_know(tmp_path: Path) -> None:
-    shelf = open_at(
+    storage = open_at(
         tmp_path, Remote("s3://books", {"no_such_option": 1, "endpoint_url": "http://127.0.0.1:9"})
     )
     with pytest.raises(ConfigError, match=r"The options of s3://books are not what .*no_such_option"):
-        shelf.prepare()
+        storage.prepare()
 
 
 @pytest.mark.parametrize(

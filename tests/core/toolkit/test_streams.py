@@ -10,11 +10,11 @@ import click
 import pytest
 
 from argosy.cli.options import redactor
-from argosy.toolkit.redaction import Streams
+from argosy.toolkit.redaction import RedactingStreams
 
 
 def test_what_is_written_is_scrubbed(capsys: pytest.CaptureFixture[str]) -> None:
-    with Streams() as streams:
+    with RedactingStreams() as streams:
         streams.redactor.add("difference engine")
         print("one difference engine")
         print(json.dumps({"a": "difference engine"}), file=sys.stderr)
@@ -26,7 +26,7 @@ def test_what_is_written_is_scrubbed(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_logs_come_by_here(capsys: pytest.CaptureFixture[str]) -> None:
-    with Streams() as streams:
+    with RedactingStreams() as streams:
         streams.redactor.add("difference engine")
         handler = logging.StreamHandler()
         handler.emit(logging.makeLogRecord({"msg": "logged difference engine"}))
@@ -34,7 +34,7 @@ def test_logs_come_by_here(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_url_is_scrubbed_before_any_secret_is_known(capsys: pytest.CaptureFixture[str]) -> None:
-    with Streams():
+    with RedactingStreams():
         print("no URL")
         print("https://ada:pw@library.example/")
     assert capsys.readouterr().out == "no URL\nhttps://***@library.example/\n"
@@ -42,7 +42,7 @@ def test_a_url_is_scrubbed_before_any_secret_is_known(capsys: pytest.CaptureFixt
 
 def test_the_streams_are_as_before(capsys: pytest.CaptureFixture[str]) -> None:
     before = sys.stdout, sys.stderr
-    with Streams() as streams:
+    with RedactingStreams() as streams:
         assert sys.stdout.isatty() is before[0].isatty()
         assert sys.stdout.encoding == before[0].encoding
         assert streams.redactor is streams.redactor
@@ -51,7 +51,7 @@ def test_the_streams_are_as_before(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_command_has_the_redactor_of_its_streams() -> None:
-    streams = Streams()
+    streams = RedactingStreams()
     with click.Context(click.Command("x"), obj=streams):
         assert redactor() is streams.redactor
     assert redactor() is not redactor()
@@ -60,7 +60,7 @@ def test_a_command_has_the_redactor_of_its_streams() -> None:
 def test_nothing_that_is_printed_steers_the_terminal_but_a_display(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with Streams():
+    with RedactingStreams():
         print("\x1b]52;c;cm0=\x07\u202e")
         print("\x1b[31mred\x1b[0m")
     assert capsys.readouterr().out == "\\u001b]52;c;cm0=\\u0007\\u202e\n\x1b[31mred\x1b[0m\n"

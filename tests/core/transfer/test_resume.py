@@ -13,9 +13,9 @@ import pytest
 
 from argosy.errors import TransferError
 from argosy.toolkit.processes import boot_id
-from argosy.transfer.resume import SYNC_EVERY, WORTH, Known, Partial
+from argosy.transfer.resume import SYNC_EVERY, WORTH, Partial, ResumeState
 
-KNOWN = Known(etag='"1"', place="here", length=5 * WORTH)
+KNOWN = ResumeState(etag='"1"', place="here", length=5 * WORTH)
 needs_boot_id = pytest.mark.skipif(not boot_id(), reason="needs a system that tells its boots apart")
 
 
@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "0-abcd.part"
 
 
-def wrote(path: Path, size: int, known: Known = KNOWN, *, keep: bool = True) -> None:
+def wrote(path: Path, size: int, known: ResumeState = KNOWN, *, keep: bool = True) -> None:
     """Write so many bytes, and end as an attempt that failed does; or as one that was killed."""
     with Partial(path).opened() as partial:
         partial.begin(known, worth=True)
@@ -147,13 +147,13 @@ def test_the_side_file_goes_before_other_bytes_come(path: Path) -> None:
 @pytest.mark.parametrize(
     ("known", "provable", "headers"),
     [
-        (Known(etag='"1"'), False, {"Range": "bytes=10-", "If-Range": '"1"'}),
-        (Known(modified="Tue"), False, {"Range": "bytes=10-", "If-Range": "Tue"}),
-        (Known(), False, {}),
-        (Known(), True, {"Range": "bytes=10-"}),
+        (ResumeState(etag='"1"'), False, {"Range": "bytes=10-", "If-Range": '"1"'}),
+        (ResumeState(modified="Tue"), False, {"Range": "bytes=10-", "If-Range": "Tue"}),
+        (ResumeState(), False, {}),
+        (ResumeState(), True, {"Range": "bytes=10-"}),
     ],
 )
-def test_conditions(path: Path, known: Known, provable: bool, headers: dict[str, str]) -> None:
+def test_conditions(path: Path, known: ResumeState, provable: bool, headers: dict[str, str]) -> None:
     with Partial(path).opened() as partial:
         assert partial.conditions(provable=provable) == {}
         partial.begin(known, worth=True)
@@ -163,7 +163,7 @@ def test_conditions(path: Path, known: Known, provable: bool, headers: dict[str,
 
 def test_what_is_not_worth_it_is_not_kept(path: Path) -> None:
     with Partial(path).opened() as partial:
-        partial.begin(Known(), worth=False)
+        partial.begin(ResumeState(), worth=False)
         partial.write(bytes(2 * WORTH))
         partial.keep()
     assert names(path) == []

@@ -41,13 +41,13 @@ class Checker(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Book]]:
+def storage(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Book]]:
     directory = tmp_path_factory.mktemp("shelf") / "books"
     return directory, build_library(directory)
 
 
-def test_there_are_books_with_chapters(shelf: tuple[Path, list[Book]]) -> None:
-    _, books = shelf
+def test_there_are_books_with_chapters(storage: tuple[Path, list[Book]]) -> None:
+    _, books = storage
     assert len({book.id for book in books}) == len(books) >= 10
     for book in books:
         assert 3 <= len(book.chapters) <= 8, book.id
@@ -58,8 +58,8 @@ def test_there_are_books_with_chapters(shelf: tuple[Path, list[Book]]) -> None:
         assert book.metadata["words"] > 4_000
 
 
-def test_files_are_those_that_are_named(shelf: tuple[Path, list[Book]]) -> None:
-    directory, books = shelf
+def test_files_are_those_that_are_named(storage: tuple[Path, list[Book]]) -> None:
+    directory, books = storage
     named = {f"{book.id}/{file}" for book in books for file in book.files}
     there = {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
     assert named == there
@@ -67,15 +67,15 @@ def test_files_are_those_that_are_named(shelf: tuple[Path, list[Book]]) -> None:
         assert {path for path, _ in book.chapters} | {"index.html", "style.css"} == set(book.files)
 
 
-def test_chapters_are_of_fairly_even_size(shelf: tuple[Path, list[Book]]) -> None:
-    directory, books = shelf
+def test_chapters_are_of_fairly_even_size(storage: tuple[Path, list[Book]]) -> None:
+    directory, books = storage
     for book in books:
         for path, title in book.chapters:
             assert 4_000 < (directory / book.id / path).stat().st_size < 65_000, f"{book.title}: {title}"
 
 
-def test_pages_are_well_formed_and_links_resolve(shelf: tuple[Path, list[Book]]) -> None:
-    directory, books = shelf
+def test_pages_are_well_formed_and_links_resolve(storage: tuple[Path, list[Book]]) -> None:
+    directory, books = storage
     for book in books:
         linked: set[str] = set()
         for name in book.files:
@@ -92,16 +92,16 @@ def test_pages_are_well_formed_and_links_resolve(shelf: tuple[Path, list[Book]])
         assert linked == set(book.files)
 
 
-def test_the_same_python_writes_the_same_bytes(shelf: tuple[Path, list[Book]], tmp_path: Path) -> None:
-    directory, books = shelf
+def test_the_same_python_writes_the_same_bytes(storage: tuple[Path, list[Book]], tmp_path: Path) -> None:
+    directory, books = storage
     assert build_library(tmp_path) == books
     for book in books:
         for name in book.files:
             assert (tmp_path / book.id / name).read_bytes() == (directory / book.id / name).read_bytes()
 
 
-def test_nothing_of_this_machine_is_inside(shelf: tuple[Path, list[Book]]) -> None:
-    directory, _ = shelf
+def test_nothing_of_this_machine_is_inside(storage: tuple[Path, list[Book]]) -> None:
+    directory, _ = storage
     places = (str(directory), sysconfig.get_paths()["stdlib"], str(Path.home()) + "/", str(Path.cwd()))
     for path in directory.rglob("*.html"):
         text = path.read_text("utf-8")

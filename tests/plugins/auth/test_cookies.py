@@ -13,7 +13,7 @@ from argosy import PluginContext
 from argosy.config.check import check
 from argosy.errors import ArgosyError, ConfigError, LoginFailed
 from argosy.models.cookie import Cookie
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy_plugins.auth.cookies import CookieImport
 from argosy_plugins.auth.jar_formats import NotAJar, parse_jar
 
@@ -201,7 +201,7 @@ def test_a_jar_of_another_site_says_whose_it_is(tmp_path: Path, session: Any) ->
     ],
 )
 def test_the_options_go_together(options: dict[str, Any], good: bool) -> None:
-    problems = check({"auth": {"use": "cookies", **options}}, Registry.load(), "argosy.json")
+    problems = check({"auth": {"use": "cookies", **options}}, PluginManager.load(), "argosy.json")
     assert (not problems) == good, problems
 
 

@@ -16,7 +16,7 @@ from argosy import PluginContext
 from argosy.config.check import check
 from argosy.errors import ConfigError, LoginFailed
 from argosy.http.login_session import open_session
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy_plugins.auth._codes import Totp
 from argosy_plugins.auth.form_login import FormLogin
 from servers.rules import KEY, PASSWORD, USER
@@ -198,7 +198,7 @@ def test_a_key_that_is_none_is_not_shown(tmp_path: Path, key: str) -> None:
 @pytest.mark.parametrize("name", ["code", "otp"])
 def test_the_schema_knows_codes(name: str, value: object, good: bool) -> None:
     document = {"auth": {"use": "form-login", "url": "https://h/", "fields": {name: value}}}
-    problems = check(document, Registry.load(), "argosy.json")
+    problems = check(document, PluginManager.load(), "argosy.json")
     assert (not problems) == good
     assert good or 'with one of the keys "totp", "one_time"' in str(problems)
     assert "JBSW" not in str(problems)

@@ -17,7 +17,7 @@ import pytest
 
 from argosy.errors import HoldLapsed
 from argosy.interfaces.cookie_store import Release
-from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.manager import SessionManager
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord, Status
 from argosy_devkit.contracts.store_processes import (
@@ -152,10 +152,10 @@ def test_a_login_of_a_holder_that_lapsed_is_not_stored(server: RedisProcess, ope
             with pytest.raises(HoldLapsed):
                 store.write(RECORD, 0)
             release()
-            SessionKeeper(other, SESSION, login=partial(log_in, "other")).ensure()
+            SessionManager(other, SESSION, login=partial(log_in, "other")).ensure()
         return (Cookie("token", name, "library.example"),)
 
-    SessionKeeper(store, SESSION, login=partial(log_in, "late")).ensure()
+    SessionManager(store, SESSION, login=partial(log_in, "late")).ensure()
     assert logins == ["late", "other"]
     assert (store.found().cookies[0].value, store.found().logins) == ("other", 1)
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from argosy.errors import GenerationMoved, SessionInDoubt, StoreError
-from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import Policy
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord, Status
@@ -70,7 +70,7 @@ def test_a_mark_outlives_a_restart_and_is_settled_after_it(
     server = start_redis(*EVERY_SECOND)
     store = open_redis(server)
     store.write(RECORD, 0)
-    lease = SessionKeeper(store, "default").lease(URL)
+    lease = SessionManager(store, "default").lease(URL)
     time.sleep(2.5)  # what was written is on the disk, whatever else the machine does
     server.restart()
     lease.settle(["token=next; Path=/"], URL, None)
@@ -115,14 +115,14 @@ def test_a_lost_session_is_put_back_by_who_has_it_in_flight(
     store, other = open_redis(server), open_redis(server)
     store.write(RECORD, 0)
     assert other.found() == RECORD
-    lease = SessionKeeper(store, "default").lease(URL)
+    lease = SessionManager(store, "default").lease(URL)
     server.restart()
     lease.settle(["token=next; Path=/"], URL, None)
     assert other.acquire("default", wait=False) is None
     lease.end()
     found = other.found()
     assert (found.status, found.cookies[0].value, found.logins) == (Status.IDLE, "next", 1)
-    late = SessionKeeper(store, "default").lease(URL)
+    late = SessionManager(store, "default").lease(URL)
     server.restart()
     release = other.acquire("default")
     assert release is not None
@@ -139,12 +139,12 @@ def test_a_lost_session_is_logged_in_once(start_redis: StartRedis, open_redis: O
         logins.append(f"token-{len(logins)}")
         return (Cookie("token", logins[-1], "library.example"),)
 
-    keepers = [SessionKeeper(open_redis(server), "default", login=log_in) for _ in range(3)]
-    for keeper in keepers:
-        keeper.ensure()
+    managers = [SessionManager(open_redis(server), "default", login=log_in) for _ in range(3)]
+    for manager in managers:
+        manager.ensure()
     server.restart()
-    for keeper in keepers:
-        lease = keeper.lease(URL)
+    for manager in managers:
+        lease = manager.lease(URL)
         assert lease.cookie_header(URL) == "token=token-1"
         lease.settle([], URL, None)
         lease.end()
@@ -177,8 +177,8 @@ def test_a_record_that_was_thrown_away_is_missed_by_everybody(
     assert (late.found().status, late.found().cookies) == (Status.IN_FLIGHT, ())
     assert [len(told) for told in (store.told, late.told)] == [1, 1]
     with pytest.raises(SessionInDoubt):
-        SessionKeeper(late, "default", Policy(renewable=False), login=tuple).lease(URL)
-    SessionKeeper(late, "default", login=lambda: RECORD.cookies).lease(URL).settle([], URL, None)
+        SessionManager(late, "default", Policy(renewable=False), login=tuple).lease(URL)
+    SessionManager(late, "default", login=lambda: RECORD.cookies).lease(URL).settle([], URL, None)
     assert (store.found().status, store.found().cookies) == (Status.IDLE, RECORD.cookies)
 
 
@@ -260,7 +260,7 @@ def test_a_hold_outlives_an_outage_longer_than_its_time(
     server = start_redis(*EVERYTHING)
     store, other = open_redis(server, ttl=1), open_redis(server, ttl=1)
     store.write(RECORD, 0)
-    lease = SessionKeeper(store, "default").lease(URL)
+    lease = SessionManager(store, "default").lease(URL)
     server.kill()
     time.sleep(1.3)
     server.start()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from argosy import FinishedItem, Item, KeptFile
+from argosy import FinishedItem, Item, PublishedFile
 from argosy.interfaces.output import CollectingOutput, Output
 from argosy.models.items import Verification
 from argosy_plugins.outputs.index import COLUMNS, IndexOutput
@@ -19,7 +19,7 @@ Make = Callable[..., Output]
 ITEMS = [
     FinishedItem(
         Item(f"b{n}", title, tags=("T",), metadata={"n": n}),
-        (KeptFile(f"b{n}/a.bin", n, "ab" * 32, Verification.DIGEST, "files"),),
+        (PublishedFile(f"b{n}/a.bin", n, "ab" * 32, Verification.DIGEST, "files"),),
         100.0,
     )
     for n, title in enumerate(["Eins", "with, comma\nand line", "=1+1", "x\ud800"])

@@ -20,7 +20,7 @@ class _Life:
     good: float = 0.0  # when the newest request was sent that was accepted
 
 
-class Rivals:
+class EvictionDetector:
     """Suspects sessions that were ended by the login of another one.
 
     Some services allow an account so many sessions, and end the oldest one when one more logs in. Were that one

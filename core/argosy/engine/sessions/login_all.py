@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from argosy.engine.sessions.pooled import MOST_SESSIONS, Member, name_of
+from argosy.engine.sessions.pooled import MOST_SESSIONS, PooledSession, name_of
 from argosy.errors import LoginFailed, SessionError, TransferError
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.models.session import SessionRecord, Status
@@ -25,12 +25,12 @@ class Muster:
         Whether a login makes a new session at the service; false for jars, each of which stands for itself.
     """
 
-    def __init__(self, members: Sequence[Member], store: CookieStore, *, can_login: bool) -> None:
+    def __init__(self, members: Sequence[PooledSession], store: CookieStore, *, can_login: bool) -> None:
         self._members = members
         self._store = store
         self._can_login = can_login
 
-    def begin(self) -> dict[Member, SessionError]:
+    def begin(self) -> dict[PooledSession, SessionError]:
         """Log in what is not logged in; return what went wrong.
 
         Raises
@@ -39,7 +39,7 @@ class Muster:
             If the service is out of reach and there is no session at all. Where there is one, the others are
             logged in when they are used.
         """
-        problems: dict[Member, SessionError] = {}
+        problems: dict[PooledSession, SessionError] = {}
         refused: LoginFailed | None = None
         out_of_reach: TransferError | None = None
         fewer = self._are_fewer_asked()
@@ -65,21 +65,21 @@ class Muster:
             try:
                 if refused is not None:
                     raise refused
-                member.keeper.login(forget=forget)
-                member.keeper.sync()
+                member.manager.login(forget=forget)
+                member.manager.sync()
             except SessionError as error:
                 refused = refused or self._refusal(error)
                 yield member.name, error
             else:
                 yield member.name, None
 
-    def _ensure(self, member: Member, refused: LoginFailed | None, *, retired_too: bool) -> None:
+    def _ensure(self, member: PooledSession, refused: LoginFailed | None, *, retired_too: bool) -> None:
         record = self._record(member)
         if refused is not None and not record.is_usable:
             raise refused
         if retired_too and record.status is Status.RETIRED:
-            member.keeper.login("fewer sessions are asked for")
-        member.keeper.ensure()
+            member.manager.login("fewer sessions are asked for")
+        member.manager.ensure()
 
     def _refusal(self, error: SessionError) -> LoginFailed | None:
         return error if isinstance(error, LoginFailed) and self._can_login else None
@@ -90,5 +90,5 @@ class Muster:
         records = [self._store.read(name_of(first, number)) for number in range(1, MOST_SESSIONS + 1)]
         return len(self._members) <= sum(record is not None and record.is_usable for record in records)
 
-    def _record(self, member: Member) -> SessionRecord:
+    def _record(self, member: PooledSession) -> SessionRecord:
         return self._store.read(member.name) or SessionRecord(member.name)

@@ -18,21 +18,21 @@ from typing import TYPE_CHECKING, Any
 import requests
 from requests.adapters import BaseAdapter
 
-from argosy.engine.sessions.eviction import Rivals
+from argosy.engine.sessions.eviction import EvictionDetector
 from argosy.engine.sessions.http import PoolSession
 from argosy.engine.sessions.login_all import Muster
-from argosy.engine.sessions.pooled import Member, Queues, Recruiter, session_names, signer_of
+from argosy.engine.sessions.pooled import PooledSession, Queues, SessionFactory, session_names, signer_of
 from argosy.errors import SessionError, SessionLost, StorageError
 from argosy.http.body import discard
 from argosy.http.network import Network
 from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.cookie_store import CookieStore
-from argosy.leasing.login_limit import Allowance, LoginAllowance
-from argosy.leasing.manager import SessionKeeper
-from argosy.leasing.policy import Discipline, Policy, Signer, Watch
+from argosy.leasing.login_limit import LoginLimit, LoginLimiter
+from argosy.leasing.manager import SessionManager
+from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks, Signer
 from argosy.leasing.tokens import Tokens
 from argosy.models.session import SessionRecord, Status
-from argosy.ratelimit.limiter import Pacer
+from argosy.ratelimit.limiter import RateLimiter
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
@@ -95,11 +95,11 @@ class SessionPool:
         store: CookieStore,
         *,
         is_refusal: Callable[[ResponseHead], bool],
-        watch: Watch,
-        pacer: Pacer,
+        watch: SessionCallbacks,
+        rate_limiter: RateLimiter,
         network: Network = Network(),
         share: Share | None = None,
-        allowance: Allowance | None = None,
+        login_limit: LoginLimit | None = None,
     ) -> None:
         self.requests = 0
         self._settings = settings
@@ -111,17 +111,17 @@ class SessionPool:
         asked = session_names(settings, auth)
         self._since = share.since if share else time.time()
         # each session needs a first login; `max_logins` limits what comes on top of that without progress
-        self.allowance = allowance or LoginAllowance(settings.max_logins + len(asked) - 1)
-        self._rivals = Rivals(store, asked, self._since)
+        self.login_limit = login_limit or LoginLimiter(settings.max_logins + len(asked) - 1)
+        self._rivals = EvictionDetector(store, asked, self._since)
         signer = signer_of(auth)
         kind = _kind_of(auth, signer)
         #: A signer whose state an answer may replace serves one request at a time, whatever its session.
         self._signing: contextlib.AbstractContextManager[object] = (
             threading.RLock()
-            if kind is Signer.STATEFUL and self.lease is not Discipline.SHARED
+            if kind is Signer.STATEFUL and self.lease is not LeaseMode.SHARED
             else contextlib.nullcontext()
         )
-        recruiter = Recruiter(
+        factory = SessionFactory(
             settings,
             Policy(
                 self.lease,
@@ -137,14 +137,14 @@ class SessionPool:
             store,
             is_refusal=is_refusal,
             watch=watch,
-            pacer=pacer,
+            rate_limiter=rate_limiter,
             network=network,
-            allowance=self.allowance,
+            login_limit=self.login_limit,
             may_renew=lambda record: not self._rivals.is_suspect(record),
             on_accepted=self._rivals.good,
             signer=signer,
         )
-        self._members = [recruiter.member(name, number) for number, name in enumerate(asked, 1)]
+        self._members = [factory.member(name, number) for number, name in enumerate(asked, 1)]
         self._muster = Muster(self._members, store, can_login=auth.can_login)
         for member in self._members:
             if share is not None and member.name not in share.names:
@@ -158,9 +158,9 @@ class SessionPool:
         return tuple(member.name for member in self._members if not member.retired)
 
     @property
-    def keepers(self) -> list[SessionKeeper]:
+    def managers(self) -> list[SessionManager]:
         """The keepers of the sessions that can be used."""
-        return [member.keeper for member in self._members if not member.retired]
+        return [member.manager for member in self._members if not member.retired]
 
     @property
     def asked(self) -> int:
@@ -181,26 +181,26 @@ class SessionPool:
         return sum(m.served or m not in retired for m in self._members)
 
     @property
-    def lease(self) -> Discipline:
+    def lease(self) -> LeaseMode:
         """The discipline that the sessions are kept by."""
         if self._auth.anonymous:
-            return Discipline.SHARED  # nobody is logged in: there is no token to protect
-        return Discipline(self._settings.lease)
+            return LeaseMode.SHARED  # nobody is logged in: there is no token to protect
+        return LeaseMode(self._settings.lease)
 
     @property
     def logins(self) -> int:
         """The logins made from this process."""
-        return sum(member.keeper.logins for member in self._members)
+        return sum(member.manager.logins for member in self._members)
 
     @property
     def refreshes(self) -> int:
         """How often a session was renewed without a login from this process."""
-        return sum(member.keeper.refreshes for member in self._members)
+        return sum(member.manager.refreshes for member in self._members)
 
     @property
     def refusals(self) -> int:
         """The refusals that were seen in this process."""
-        return sum(member.keeper.refusals for member in self._members)
+        return sum(member.manager.refusals for member in self._members)
 
     def counts(self) -> dict[str, int]:
         """Return the figures of this process that a report adds up."""
@@ -260,11 +260,11 @@ class SessionPool:
         """
         with self._mutex:
             self.requests += 1
-        aside: dict[Member, SessionError] = {}
+        aside: dict[PooledSession, SessionError] = {}
         while True:
             member, ticket = self._take(aside)
             try:
-                with member.keeper.first_in_turn(), self._signing:
+                with member.manager.first_in_turn(), self._signing:
                     response = member.session.request(method, url, *args, **kwargs)
             except SessionError as error:
                 aside[member] = error
@@ -290,8 +290,8 @@ class SessionPool:
     def sync(self) -> None:
         """Put the sessions on stable storage, at the end of the run."""
         if not self._auth.anonymous:
-            for keeper in self.keepers:
-                keeper.sync()
+            for manager in self.managers:
+                manager.sync()
 
     def close(self) -> None:
         """Close the connections."""
@@ -300,7 +300,7 @@ class SessionPool:
 
     # -- which session
 
-    def _take(self, aside: Mapping[Member, object]) -> tuple[Member, object]:
+    def _take(self, aside: Mapping[PooledSession, object]) -> tuple[PooledSession, object]:
         """Choose a session for a request, and put the request into its queue."""
         with self._mutex:
             usable = [m for m in self._members if not m.retired]
@@ -314,12 +314,12 @@ class SessionPool:
             member = self._queues.soonest([m for m in self._members if not m.retired])
         return member.session.get_adapter(url)
 
-    def _record(self, member: Member) -> SessionRecord:
+    def _record(self, member: PooledSession) -> SessionRecord:
         return self._store.read(member.name) or SessionRecord(member.name)
 
     # -- what becomes of a session that was lost
 
-    def _go_on(self, aside: dict[Member, SessionError]) -> bool:
+    def _go_on(self, aside: dict[PooledSession, SessionError]) -> bool:
         """Return whether there is a session left to try; one that was only suspected may be the last hope."""
         if any(not m.retired and m not in aside for m in self._members):
             return True
@@ -330,7 +330,7 @@ class SessionPool:
         return bool(suspects)
 
     def _conclude(
-        self, aside: Mapping[Member, SessionError], good: Member, response: requests.Response
+        self, aside: Mapping[PooledSession, SessionError], good: PooledSession, response: requests.Response
     ) -> None:
         """Use no more what was refused something that another session was given."""
         for member, error in aside.items():
@@ -350,10 +350,10 @@ class SessionPool:
                     hint='Ask for fewer "sessions", or leave out "strict".',
                 )
             else:
-                member.keeper.retire(rival)
+                member.manager.retire(rival)
                 self._retire(member, error)
 
-    def _retire(self, member: Member, error: SessionError) -> None:
+    def _retire(self, member: PooledSession, error: SessionError) -> None:
         with self._mutex:
             if member.retired or len(self.names) == 1:  # somebody was faster; and the last one stays
                 return
@@ -361,17 +361,17 @@ class SessionPool:
         if not hasattr(error, "told"):
             self._watch.notice(f"The run goes on without the session {member.name!r}: {error}")
 
-    def _forgive(self, aside: Mapping[Member, SessionError]) -> None:
+    def _forgive(self, aside: Mapping[PooledSession, SessionError]) -> None:
         """Let sessions be tried again that one refusal alone speaks against: nothing was found out about it."""
         for member, error in aside.items():
             if hasattr(error, "unsure"):
-                member.keeper.forgive()
+                member.manager.forgive()
 
-    def _acquit(self, member: Member) -> None:
+    def _acquit(self, member: PooledSession) -> None:
         """Let a session be logged in again that did not end because another one logged in."""
         self._rivals.excuse(self._record(member))
-        member.keeper.forgive()
+        member.manager.forgive()
 
-    def _leave_out(self, member: Member) -> None:
+    def _leave_out(self, member: PooledSession) -> None:
         member.retired = True
         self._rivals.drop(member.name)

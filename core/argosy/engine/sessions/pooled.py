@@ -22,12 +22,12 @@ from argosy.http.session import AuthorizedSession, LoginDoubts
 from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.cookie_store import CookieStore, Scope
 from argosy.leasing.login import PluginLogin
-from argosy.leasing.login_limit import Allowance
-from argosy.leasing.manager import SessionKeeper
-from argosy.leasing.policy import Policy, Watch
+from argosy.leasing.login_limit import LoginLimit
+from argosy.leasing.manager import SessionManager
+from argosy.leasing.policy import Policy, SessionCallbacks
 from argosy.models.session import SessionRecord, Status
-from argosy.plugins.blame import mistake
-from argosy.ratelimit.limiter import Pacer
+from argosy.plugins.blame import describe_exception
+from argosy.ratelimit.limiter import RateLimiter
 from argosy.toolkit.processes import has_ended, is_this_process
 
 if TYPE_CHECKING:
@@ -56,12 +56,12 @@ class Queues:
         self._looks = waits or store.scope is not Scope.PROCESS
         self._turns = itertools.count(1)
 
-    def enter(self, member: Member) -> object:
+    def enter(self, member: PooledSession) -> object:
         """Put a request into the queue for a session; return what takes it out of the session's load."""
         member.turn = next(self._turns)
         return member.load.enter()
 
-    def soonest(self, members: Iterable[Member]) -> Member:
+    def soonest(self, members: Iterable[PooledSession]) -> PooledSession:
         """Return a session that is free, the one that has not been used for longest; else the one free soonest."""
         waiting = sorted(members, key=lambda m: m.turn)
         best, shortest = waiting[0], float("inf")
@@ -77,13 +77,13 @@ class Queues:
                 best, shortest = member, left
         return best
 
-    def _marked(self, member: Member, usual: float) -> float:
+    def _marked(self, member: PooledSession, usual: float) -> float:
         """Return the seconds until a session that nobody of this process uses is expected to be free."""
         record = self._store.read(member.name) if self._looks else None
         if record is None or record.status is not Status.IN_FLIGHT or record.holder is None:
             return 0.0
         if is_this_process(record.holder) or has_ended(record.holder):
-            return member.keeper.doubt_left()  # a mark that was left behind: the session is in doubt
+            return member.manager.doubt_left()  # a mark that was left behind: the session is in doubt
         return member.load.rest(time.time() - record.holder.since, usual)
 
 
@@ -91,7 +91,7 @@ class Queues:
 MOST_SESSIONS = 64
 
 
-class Member:
+class PooledSession:
     """One session of a pool.
 
     Parameters
@@ -104,8 +104,8 @@ class Member:
         How busy it is.
     """
 
-    def __init__(self, keeper: SessionKeeper, session: AuthorizedSession, load: Load) -> None:
-        self.keeper = keeper
+    def __init__(self, manager: SessionManager, session: AuthorizedSession, load: Load) -> None:
+        self.manager = manager
         self.session = session
         self.load = load
         self.turn = 0  # raised with each request it gets, so that all free sessions have their turn
@@ -115,10 +115,10 @@ class Member:
     @property
     def name(self) -> str:
         """Its name in the cookie store."""
-        return self.keeper.session
+        return self.manager.session
 
 
-class Recruiter:
+class SessionFactory:
     """Makes the sessions of a pool; they have the login, the bound on logins and the pace in common.
 
     Parameters
@@ -156,10 +156,10 @@ class Recruiter:
         store: CookieStore,
         *,
         is_refusal: Callable[[ResponseHead], bool],
-        watch: Watch,
-        pacer: Pacer,
+        watch: SessionCallbacks,
+        rate_limiter: RateLimiter,
         network: Network,
-        allowance: Allowance,
+        login_limit: LoginLimit,
         may_renew: Callable[[SessionRecord], bool],
         on_accepted: Callable[[str, float, int], None],
         signer: PluginSigner | None,
@@ -176,14 +176,14 @@ class Recruiter:
         self._store = store
         self._is_refusal = is_refusal
         self._watch = watch
-        self._pacer = pacer
-        self._allowance = allowance
+        self._pacer = rate_limiter
+        self._allowance = login_limit
         self._may_renew = may_renew
         self._on_accepted = on_accepted
         self._doubts = LoginDoubts()
         self._reuse = Reuse()
 
-    def member(self, name: str, number: int) -> Member:
+    def member(self, name: str, number: int) -> PooledSession:
         """Return the session of this name, the so manieth of its pool (from 1)."""
         timeout, load, network = self._timeout, Load(), self._network
         login = PluginLogin(
@@ -191,13 +191,13 @@ class Recruiter:
             lambda: open_session((timeout.connect, timeout.headers), number, network),
             self._plugin_timeout,
         )
-        keeper = SessionKeeper(
+        manager = SessionManager(
             self._store,
             name,
             self._policy,
             login=None if self._auth.anonymous else login,
             watch=self._watch,
-            allowance=self._allowance,
+            login_limit=self._allowance,
             may_renew=self._may_renew,
         )
 
@@ -206,9 +206,9 @@ class Recruiter:
             self._on_accepted(name, sent_at, logins)
 
         session = AuthorizedSession(
-            keeper,
+            manager,
             self._is_refusal,
-            pacer=self._pacer,
+            rate_limiter=self._pacer,
             timeout=(timeout.connect, timeout.headers, timeout.read),
             load=load,
             doubts=self._doubts,
@@ -218,7 +218,7 @@ class Recruiter:
             reuse=self._reuse,
             body_limits=self._body_limits,
         )
-        member = Member(keeper, session, load)
+        member = PooledSession(manager, session, load)
         return member
 
 
@@ -234,7 +234,7 @@ def signer_of(auth: Auth) -> PluginSigner | None:
         signer: object = auth.signer()  # a plugin may give anything
     except (Exception, SystemExit) as error:
         raise PluginError(
-            f"The auth plugin {auth.name!r} failed while it made its signer: {mistake(error, auth)}.",
+            f"The auth plugin {auth.name!r} failed while it made its signer: {describe_exception(error, auth)}.",
             hint="Report it to the plugin's author.",
             plugin=auth.name,
         ) from None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from argosy_plugins.outputs._epub.elements import LOOKS
 from argosy_plugins.outputs._epub.kinds import Role
-from argosy_plugins.outputs._epub.members import Member, References, identifier
+from argosy_plugins.outputs._epub.members import PooledSession, References, identifier
 from argosy_plugins.outputs._epub.styles import clean_declarations
 from argosy_plugins.outputs._epub.tree import legal, line
 
@@ -32,7 +32,7 @@ _MOST_CELLS = 1000
 ANCHOR = re.compile(' href="\x01([0-9]+)\x02([A-Za-z0-9_.-]*)\x03"')
 
 
-def anchor(member: Member, fragment: str) -> str:
+def anchor(member: PooledSession, fragment: str) -> str:
     """Return what stands for a place in a chapter until all of them are known."""
     return f"\x01{member.number}\x02{identifier(fragment) if fragment else ''}\x03"
 

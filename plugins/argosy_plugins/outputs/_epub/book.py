@@ -16,7 +16,7 @@ from argosy_plugins.outputs._epub.archive import Archive
 from argosy_plugins.outputs._epub.bounds import TooComplex
 from argosy_plugins.outputs._epub.chapters import Chapter, drawing, finished, read_chapter
 from argosy_plugins.outputs._epub.kinds import HEAD, Kind, Role, sniffed
-from argosy_plugins.outputs._epub.members import AS_IT_IS, Member, Members, References
+from argosy_plugins.outputs._epub.members import AS_IT_IS, Members, PooledSession, References
 from argosy_plugins.outputs._epub.metadata import Metadata, metadata_of
 from argosy_plugins.outputs._epub.pages import READING, READING_STYLE
 from argosy_plugins.outputs._epub.styles import LARGEST_SHEET, clean_sheet
@@ -138,7 +138,7 @@ def _too_large(path: str, kind: Kind, made: Made) -> None:
     made.left_out.append(f"{path} (more than {_largest(kind) >> 20} MiB of {kind.media_type})")
 
 
-def _write_others(archive: Archive, members: Members, made: Made) -> list[Member]:
+def _write_others(archive: Archive, members: Members, made: Made) -> list[PooledSession]:
     """Write all but the chapters, and return what was written."""
     written = []
     at = 0
@@ -159,7 +159,7 @@ def _write_others(archive: Archive, members: Members, made: Made) -> list[Member
     return written
 
 
-def _drawing(member: Member, members: Members, made: Made) -> bytes:
+def _drawing(member: PooledSession, members: Members, made: Made) -> bytes:
     """Return a clean drawing; an empty one where there is none in it, as something refers to it."""
     why = "no drawing is in it"
     try:
@@ -176,8 +176,8 @@ def _write_package(
     known: Metadata,
     language: str,
     chapters: list[Chapter],
-    members: list[Member],
-    cover: Member | None,
+    members: list[PooledSession],
+    cover: PooledSession | None,
 ) -> None:
     """Write the package document, the contents and the cover page, where the first chapter is none."""
     first = PurePosixPath(chapters[0].member.path).stem
@@ -192,7 +192,7 @@ def _write_package(
         archive.write(f"EPUB/{package.COVER_PAGE}", package.cover_page(known.title, language, cover))
 
 
-def _cover(known: Metadata, configured: str, members: list[Member]) -> Member | None:
+def _cover(known: Metadata, configured: str, members: list[PooledSession]) -> PooledSession | None:
     """Return the picture on the cover: the configured one, the one that the item names, the first called so."""
     pictures = [
         member for member in members if member.kind.role in {Role.IMAGE, Role.DRAWING} and member.path

@@ -17,7 +17,7 @@ from argosy_plugins.outputs._epub.decoding import decoded
 from argosy_plugins.outputs._epub.elements import HEADINGS
 from argosy_plugins.outputs._epub.foreign import settled
 from argosy_plugins.outputs._epub.kinds import Role
-from argosy_plugins.outputs._epub.members import Member, Members, References
+from argosy_plugins.outputs._epub.members import Members, PooledSession, References
 from argosy_plugins.outputs._epub.pages import page
 from argosy_plugins.outputs._epub.styles import LARGEST_SHEET, clean_sheet, media_wanted
 from argosy_plugins.outputs._epub.tree import MATHML, SVG, XHTML, XLINK, Element, escaped, line, written
@@ -59,7 +59,7 @@ class Chapter:
         Whether it has a style sheet that is too large.
     """
 
-    member: Member
+    member: PooledSession
     draft: Path
     title: str
     language: str
@@ -71,7 +71,7 @@ class Chapter:
 
 
 def read_chapter(
-    member: Member, members: Members, scratch: Path, titles: Mapping[str, str], language: str
+    member: PooledSession, members: Members, scratch: Path, titles: Mapping[str, str], language: str
 ) -> Chapter:
     """Clean one chapter, and write its draft.
 
@@ -151,7 +151,7 @@ def finished(chapter: Chapter, chapters: Mapping[int, Chapter]) -> bytes:
     return ANCHOR.sub(resolved, chapter.draft.read_text("utf-8")).encode()
 
 
-def drawing(member: Member, members: Members) -> bytes | None:
+def drawing(member: PooledSession, members: Members) -> bytes | None:
     """Return a clean SVG file; None where there is no drawing in it.
 
     Raises

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from argosy_plugins.outputs._epub.attributes import anchor
 from argosy_plugins.outputs._epub.content import fitted
 from argosy_plugins.outputs._epub.kinds import Role
-from argosy_plugins.outputs._epub.members import Member
+from argosy_plugins.outputs._epub.members import PooledSession
 from argosy_plugins.outputs._epub.tree import Child, Element, line
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _played(cleaner: Cleaner, node: Any, inside: tuple[str, ...]) -> list[Child]
     return _instead(cleaner, node, inside, addresses)
 
 
-def _first(cleaner: Cleaner, addresses: Iterable[str], role: Role) -> Member | None:
+def _first(cleaner: Cleaner, addresses: Iterable[str], role: Role) -> PooledSession | None:
     files = (cleaner.attributes.references.file(address, {role}) for address in addresses)
     return next((file for file in files if file is not None), None)
 

@@ -25,7 +25,7 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class PooledSession:
     """A file of the book.
 
     Parameters
@@ -60,25 +60,25 @@ class Members:
     """
 
     def __init__(self, scratch: Path) -> None:
-        self.all: list[Member] = []
+        self.all: list[PooledSession] = []
         self._scratch = scratch
         self._counts: dict[Role, int] = {}
-        self._by_url: dict[str, Member] = {}
-        self._by_path: dict[str, Member] = {}
-        self._embedded: dict[str, Member] = {}
+        self._by_url: dict[str, PooledSession] = {}
+        self._by_path: dict[str, PooledSession] = {}
+        self._embedded: dict[str, PooledSession] = {}
 
-    def add(self, file: StagedFile, kind: Kind) -> Member:
+    def add(self, file: StagedFile, kind: Kind) -> PooledSession:
         """Take a finished file into the book, and give it its name there."""
         member = self._new(kind, file.path, file.resource.url, file.resource.path)
         self._by_url.setdefault(_url_key(file.resource.url), member)
         self._by_path.setdefault(_path_key(file.resource.path), member)
         return member
 
-    def of(self, *roles: Role) -> list[Member]:
+    def of(self, *roles: Role) -> list[PooledSession]:
         """Return the files of some roles, in the order of the item."""
         return [member for member in self.all if member.kind.role in roles]
 
-    def embed(self, address: str) -> Member | None:
+    def embed(self, address: str) -> PooledSession | None:
         """Return the file that stands in a ``data:`` URL (RFC 2397); None where it has no place in a book."""
         data = _data_of(address)
         kind = sniffed("", data[:HEAD]) if data else None
@@ -91,17 +91,17 @@ class Members:
             self._embedded[digest] = self._new(kind, path)
         return self._embedded[digest]
 
-    def find(self, url: str, path: str | None) -> Member | None:
+    def find(self, url: str, path: str | None) -> PooledSession | None:
         """Return the file at a URL, or at a path within the item."""
         found = self._by_url.get(_url_key(url))
         if found is None and path is not None:
             found = self._by_path.get(_path_key(path))
         return found
 
-    def _new(self, kind: Kind, file: Path, url: str = "", path: str = "") -> Member:
+    def _new(self, kind: Kind, file: Path, url: str = "", path: str = "") -> PooledSession:
         role = Role.IMAGE if kind.role is Role.DRAWING else kind.role
         number = self._counts[role] = self._counts.get(role, 0) + 1
-        member = Member(f"{role.value}-{number:04d}{kind.suffix}", kind, number, file, url, path)
+        member = PooledSession(f"{role.value}-{number:04d}{kind.suffix}", kind, number, file, url, path)
         self.all.append(member)
         return member
 
@@ -117,7 +117,7 @@ class References:
         The file that they stand in.
     """
 
-    def __init__(self, members: Members, own: Member) -> None:
+    def __init__(self, members: Members, own: PooledSession) -> None:
         self._members = members
         self._own = own
         self._base = own.url
@@ -129,7 +129,7 @@ class References:
         if base is not None and urlsplit(base).scheme in {"http", "https"}:
             self._base, self._moved = base, True
 
-    def file(self, address: str, roles: Iterable[Role]) -> Member | None:
+    def file(self, address: str, roles: Iterable[Role]) -> PooledSession | None:
         """Return the file of some roles that an address leads to, where the book has it."""
         address = address.strip()
         found = self._members.embed(address) if address[:5].lower() == "data:" else self._find(address)
@@ -141,7 +141,7 @@ class References:
         found = self.file(address, roles)
         return None if found is None or found is self._own else found.name
 
-    def link(self, address: str, anchor: Callable[[Member, str], str]) -> str | None:
+    def link(self, address: str, anchor: Callable[[PooledSession, str], str]) -> str | None:
         """Return what a link becomes: within the book, or to the web, or nothing.
 
         Parameters
@@ -167,7 +167,7 @@ class References:
             return None  # the file is in the book, where no link may lead to it (EPUB 3.3 section 3.4)
         return web_address(url)
 
-    def _find(self, address: str) -> Member | None:
+    def _find(self, address: str) -> PooledSession | None:
         url = _joined(self._base, address)
         if url is None or not address:
             return None

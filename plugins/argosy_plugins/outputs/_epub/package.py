@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from argosy_plugins.outputs._epub.chapters import Chapter
-from argosy_plugins.outputs._epub.members import Member
+from argosy_plugins.outputs._epub.members import PooledSession
 from argosy_plugins.outputs._epub.metadata import Metadata
 from argosy_plugins.outputs._epub.pages import READING, page
 from argosy_plugins.outputs._epub.tree import Child, Element, written
@@ -26,8 +26,8 @@ def package(
     metadata: Metadata,
     language: str,
     chapters: Sequence[Chapter],
-    members: Sequence[Member],
-    cover: Member | None,
+    members: Sequence[PooledSession],
+    cover: PooledSession | None,
     *,
     cover_page: bool,
 ) -> str:
@@ -74,7 +74,7 @@ def package(
     return _document(root)
 
 
-def _metadata(known: Metadata, language: str, cover: Member | None) -> Element:
+def _metadata(known: Metadata, language: str, cover: PooledSession | None) -> Element:
     parts = [
         _dc("identifier", known.identifier, "id"),
         _dc("title", known.title, "title"),
@@ -176,7 +176,7 @@ def old_contents(metadata: Metadata, language: str, chapters: Sequence[Chapter],
     return _document(root)
 
 
-def cover_page(title: str, language: str, picture: Member) -> str:
+def cover_page(title: str, language: str, picture: PooledSession) -> str:
     """Return the page with the cover."""
     image = Element("img", {"src": picture.name, "alt": title, "style": "max-width: 100%; max-height: 100%"})
     body = Element("body", {"epub:type": "cover", "style": "margin: 0; padding: 0; text-align: center"}, [])
@@ -203,7 +203,7 @@ def _entry(own: str, name: str, media_type: str, properties: str = "") -> Elemen
     return entry
 
 
-def _id(member: Member) -> str:
+def _id(member: PooledSession) -> str:
     return member.name.partition(".")[0]
 
 

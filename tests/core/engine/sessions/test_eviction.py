@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from argosy.engine.sessions.eviction import Rivals
+from argosy.engine.sessions.eviction import EvictionDetector
 from argosy.interfaces.base import PluginContext
 from argosy.models.session import SessionRecord
 from argosy_plugins.cookie_stores.memory import MemoryStore
@@ -26,7 +26,7 @@ class Service:
     logins: int = 0
 
     def __post_init__(self) -> None:
-        self.rivals = Rivals(self.store, NAMES, since=self.now)
+        self.evictions = EvictionDetector(self.store, NAMES, since=self.now)
 
     def record(self, name: str) -> SessionRecord:
         return self.store.read(name) or SessionRecord(name)
@@ -44,11 +44,11 @@ class Service:
         """Send a request; return whether it was accepted."""
         self.now += 1
         if name in self.living:
-            self.rivals.good(name, self.now, self.record(name).logins)
+            self.evictions.good(name, self.now, self.record(name).logins)
         return name in self.living
 
     def suspects(self, name: str) -> bool:
-        return self.rivals.is_suspect(self.record(name))
+        return self.evictions.is_suspect(self.record(name))
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_sessions_that_were_good_together_may_all_end_and_are_renewed(service: S
 def test_sessions_of_an_earlier_run_are_renewed(service: Service) -> None:
     for name in NAMES:
         service.log_in(name)
-    service.rivals = Rivals(service.store, NAMES, since=service.now + 1)
+    service.evictions = EvictionDetector(service.store, NAMES, since=service.now + 1)
     service.now += 2
     service.log_in("c")
     assert not service.suspects("a")
@@ -114,7 +114,7 @@ def test_what_one_process_has_found_out_all_know(service: Service) -> None:
     """Another process has used one of the sessions only: it cannot know that all were good together."""
     for name in NAMES:
         service.log_in(name)
-    other = Rivals(service.store, NAMES, since=100.0)
+    other = EvictionDetector(service.store, NAMES, since=100.0)
     assert other.is_suspect(service.record("a")), "until somebody knows better"
     assert all(service.use(name) for name in NAMES)
     assert not other.is_suspect(service.record("a"))
@@ -150,7 +150,7 @@ def test_one_that_was_used_since_the_last_login_is_renewed(service: Service) -> 
 def test_an_excuse_holds_until_the_next_login(service: Service) -> None:
     service.log_in("a")
     service.log_in("b")
-    service.rivals.excuse(service.record("a"))
+    service.evictions.excuse(service.record("a"))
     assert not service.suspects("a")
     service.log_in("a")
     service.log_in("b")
@@ -160,20 +160,20 @@ def test_an_excuse_holds_until_the_next_login(service: Service) -> None:
 def test_one_is_excused_again_only_after_all_were_good_together(service: Service) -> None:
     for name in NAMES:
         service.log_in(name)
-    assert not service.rivals.was_excused("a")
-    service.rivals.excuse(service.record("a"))
+    assert not service.evictions.was_excused("a")
+    service.evictions.excuse(service.record("a"))
     service.log_in("a")
-    assert service.rivals.was_excused("a")
+    assert service.evictions.was_excused("a")
     assert [service.use(name) for name in NAMES] == [True, True, True]
-    assert not service.rivals.was_excused("a")
+    assert not service.evictions.was_excused("a")
 
 
 def test_one_that_is_used_no_more_need_not_be_good(service: Service) -> None:
     for name in NAMES:
         service.log_in(name)
-    service.rivals.drop("a")
+    service.evictions.drop("a")
     assert service.use("b")
     assert service.use("c")
     assert not service.suspects("b"), "those that are left were good together"
-    service.rivals.good("a", service.now, 1)
+    service.evictions.good("a", service.now, 1)
     assert not service.suspects("b")

@@ -11,16 +11,16 @@ import pytest
 import requests
 
 from argosy.config.load import load
-from argosy.engine.context import Environment
+from argosy.engine.context import RunContext
 from argosy.engine.sessions.pool import SessionPool, Share
 from argosy.engine.stop import Stop
 from argosy.errors import ConfigError, LoginFailed, PluginError, SessionError
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
-from argosy.leasing.policy import Watch
+from argosy.leasing.policy import SessionCallbacks
 from argosy.models.cookie import Cookie
-from argosy.plugins.manager import Registry
-from argosy.ratelimit.limiter import Pacer
+from argosy.plugins.manager import PluginManager
+from argosy.ratelimit.limiter import RateLimiter
 from argosy.toolkit.redaction import Redactor
 from argosy_plugins.cookie_stores.memory import MemoryStore
 from voyage import Voyage
@@ -28,7 +28,7 @@ from voyage import Voyage
 Make = Callable[..., SessionPool]
 
 
-class Desk(Auth):
+class LeaseScenario(Auth):
     """Gives out tokens; some logins are refused."""
 
     name = "desk"
@@ -62,24 +62,24 @@ def notices() -> list[str]:
 @pytest.fixture
 def make(tmp_path: Path, notices: list[str]) -> Make:
     store = MemoryStore({}, PluginContext(base=tmp_path, directory=tmp_path))
-    registry = Registry.load()
+    registry = PluginManager.load()
 
     def pool(auth: Auth | None = None, share: Share | None = None, **config: Any) -> SessionPool:
         return SessionPool(
             load({"directory": str(tmp_path), **config}, registry),
-            auth or Desk(),
+            auth or LeaseScenario(),
             store,
             is_refusal=lambda response: False,
-            watch=Watch(notice=notices.append),
-            pacer=Pacer(),
+            watch=SessionCallbacks(notice=notices.append),
+            rate_limiter=RateLimiter(),
             share=share,
         )
 
     return pool
 
 
-def desk(**changes: Any) -> Desk:
-    made: Desk = type("Desk", (Desk,), changes)()
+def desk(**changes: Any) -> LeaseScenario:
+    made: LeaseScenario = type("Desk", (LeaseScenario,), changes)()
     return made
 
 
@@ -173,9 +173,9 @@ def test_a_requests_session_of_the_pool_sends_on_its_sessions(
     set_sail: Callable[..., Voyage],
 ) -> None:
     voyage = set_sail(items=1, discipline="revoke", sessions=2)
-    registry = Registry.load()
+    registry = PluginManager.load()
     settings = load(voyage.file, registry)
-    environment = Environment(settings, registry, lambda *_: None, Stop(), Redactor())
+    environment = RunContext(settings, registry, lambda *_: None, Stop(), Redactor())
     try:
         environment.pool.log_in()
         http, url = environment.pool.http, voyage.server.url_for("/files/a?size=100")

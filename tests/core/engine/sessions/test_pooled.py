@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from argosy.engine.sessions.pooled import Member, Queues
+from argosy.engine.sessions.pooled import PooledSession, Queues
 from argosy.http.load import Load
 from argosy.http.session import AuthorizedSession
 from argosy.interfaces.base import PluginContext
-from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import Policy
 from argosy.models.session import Holder, SessionRecord, Status
 from argosy.toolkit.processes import this_holder
 from argosy_plugins.cookie_stores.json_file import JsonFileStore
 
-Make = Callable[..., Member]
+Make = Callable[..., PooledSession]
 
 
 @pytest.fixture
@@ -30,10 +30,10 @@ def store(tmp_path: Path) -> JsonFileStore:
 
 @pytest.fixture
 def make(store: JsonFileStore) -> Make:
-    def member(name: str, **policy: Any) -> Member:
-        keeper = SessionKeeper(store, name, Policy(**policy))
+    def member(name: str, **policy: Any) -> PooledSession:
+        manager = SessionManager(store, name, Policy(**policy))
         load = Load()
-        return Member(keeper, AuthorizedSession(keeper, lambda response: False, load=load), load)
+        return PooledSession(manager, AuthorizedSession(manager, lambda response: False, load=load), load)
 
     return member
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy_devkit.contracts.auth import AuthContract
 
 from argosy_example import ExampleAuth
@@ -28,4 +28,4 @@ class TestExampleAuth(AuthContract):
 
 
 def test_it_is_installed() -> None:
-    assert Registry.load().find(Kind.AUTH, "example").cls is ExampleAuth
+    assert PluginManager.load().find(Kind.AUTH, "example").cls is ExampleAuth

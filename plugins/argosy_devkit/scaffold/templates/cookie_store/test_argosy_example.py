@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy_devkit.contracts.cookie_store import CookieStoreContract
 
 from argosy_example import ExampleCookieStore
@@ -20,4 +20,4 @@ class TestExampleCookieStore(CookieStoreContract):
 
 
 def test_it_is_installed() -> None:
-    assert Registry.load().find(Kind.COOKIE_STORE, "example").cls is ExampleCookieStore
+    assert PluginManager.load().find(Kind.COOKIE_STORE, "example").cls is ExampleCookieStore

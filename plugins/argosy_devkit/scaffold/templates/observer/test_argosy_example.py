@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy_devkit.contracts.observer import ObserverContract
 
 from argosy_example import ExampleObserver
@@ -14,4 +14,4 @@ class TestExampleObserver(ObserverContract):
 
 
 def test_it_is_installed() -> None:
-    assert Registry.load().find(Kind.OBSERVER, "example").cls is ExampleObserver
+    assert PluginManager.load().find(Kind.OBSERVER, "example").cls is ExampleObserver

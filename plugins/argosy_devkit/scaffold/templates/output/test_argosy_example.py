@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy_devkit.contracts.output import OutputContract
 
 from argosy_example import ExampleOutput
@@ -14,4 +14,4 @@ class TestExampleOutput(OutputContract):
 
 
 def test_it_is_installed() -> None:
-    assert Registry.load().find(Kind.OUTPUT, "example").cls is ExampleOutput
+    assert PluginManager.load().find(Kind.OUTPUT, "example").cls is ExampleOutput

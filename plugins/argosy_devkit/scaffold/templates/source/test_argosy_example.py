@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy_devkit.contracts.source import SourceContract
 
 from argosy_example import ExampleSource
@@ -29,4 +29,4 @@ class TestExampleSource(SourceContract):
 
 
 def test_it_is_installed() -> None:
-    assert Registry.load().find(Kind.SOURCE, "example").cls is ExampleSource
+    assert PluginManager.load().find(Kind.SOURCE, "example").cls is ExampleSource

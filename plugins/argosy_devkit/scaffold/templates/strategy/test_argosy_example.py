@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import Registry
+from argosy.plugins.manager import PluginManager
 from argosy_devkit.contracts.strategy import StrategyContract
 
 from argosy_example import ExampleStrategy
@@ -14,4 +14,4 @@ class TestExampleStrategy(StrategyContract):
 
 
 def test_it_is_installed() -> None:
-    assert Registry.load().find(Kind.STRATEGY, "example").cls is ExampleStrategy
+    assert PluginManager.load().find(Kind.STRATEGY, "example").cls is ExampleStrategy

@@ -12,14 +12,14 @@ from argosy.cookies import jar
 from argosy.errors import ArgosyError, GenerationMoved, LoginFailed, SessionLost
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.lease import ExclusiveLease, changed
-from argosy.leasing.login_limit import LoginAllowance
-from argosy.leasing.manager import SessionKeeper
+from argosy.leasing.login_limit import LoginLimiter
+from argosy.leasing.manager import SessionManager
 from argosy.models.session import SessionRecord, Status
 from argosy.toolkit.processes import this_holder
 from argosy_devkit.contracts.service import TapedStore
 
 
-class _WithLease(SessionKeeper):
+class _WithLease(SessionManager):
     """A keeper whose leases have a rule taken out."""
 
     lease_class: ClassVar[type[ExclusiveLease]]
@@ -61,7 +61,7 @@ class _DeafStore(TapedStore):
         pass
 
 
-class SendsWithoutTheMark(SessionKeeper):
+class SendsWithoutTheMark(SessionManager):
     """Goes ahead although the mark could not be written."""
 
     def _exclusive(self, release: Any) -> Any:
@@ -74,7 +74,7 @@ class SendsWithoutTheMark(SessionKeeper):
 # -- rule 3: what was not sent leaves the token good
 
 
-class KeepsTheMarkOfWhatWasNotSent(SessionKeeper):
+class KeepsTheMarkOfWhatWasNotSent(SessionManager):
     """Takes a failure to connect for a lost answer."""
 
     def _exclusive(self, release: Any) -> Any:
@@ -143,7 +143,7 @@ class SettlesAfterTheRelease(_WithLease):
 # -- rules 1 and 5: the hold, from reading the token to storing the next one
 
 
-class DoesNotHold(SessionKeeper):
+class DoesNotHold(SessionManager):
     """Goes ahead whether the session is taken or not."""
 
     def _acquire(self) -> Any:
@@ -162,7 +162,7 @@ class DoesNotHoldToTheHeaders(_WithLease):
     lease_class = _ReleasesEarly
 
 
-class HoldsToTheLastByte(SessionKeeper):
+class HoldsToTheLastByte(SessionManager):
     """Streams the body under the lease, whatever the discipline."""
 
     def _exclusive(self, release: Any) -> Any:
@@ -172,14 +172,14 @@ class HoldsToTheLastByte(SessionKeeper):
 # -- rule 6: doubt
 
 
-class IgnoresTheMark(SessionKeeper):
+class IgnoresTheMark(SessionManager):
     """Takes the token of a session in doubt for good."""
 
     def _in_doubt(self, record: SessionRecord) -> bool:
         return record.status is not Status.IN_FLIGHT and super()._in_doubt(record)
 
 
-class ClearsTheMarkAfterALostAnswer(SessionKeeper):
+class ClearsTheMarkAfterALostAnswer(SessionManager):
     """Takes a request whose answer was lost for one that was never sent."""
 
     def _exclusive(self, release: Any) -> Any:
@@ -188,14 +188,14 @@ class ClearsTheMarkAfterALostAnswer(SessionKeeper):
         return lease
 
 
-class DoesNotWait(SessionKeeper):
+class DoesNotWait(SessionManager):
     """Tries a token in doubt at once, where the dead holder's request may still arrive."""
 
     def _doubt_left(self, record: SessionRecord) -> float:
         return 0.0
 
 
-class LogsInWithoutAsking(SessionKeeper):
+class LogsInWithoutAsking(SessionManager):
     """Logs in where the person wants to be asked."""
 
     def _on_doubt(self, record: SessionRecord) -> str:
@@ -205,7 +205,7 @@ class LogsInWithoutAsking(SessionKeeper):
 # -- rule 7: refusals and logins
 
 
-class LogsInWithoutReadingAgain(SessionKeeper):
+class LogsInWithoutReadingAgain(SessionManager):
     """Takes each refusal for the end of the session."""
 
     def refused(self, stamp: Any, *, again: bool = False) -> None:
@@ -216,7 +216,7 @@ class LogsInWithoutReadingAgain(SessionKeeper):
             release()
 
 
-class ClearsTheWinnersToken(SessionKeeper):
+class ClearsTheWinnersToken(SessionManager):
     """Throws the session away when it is refused, whoever has renewed it meanwhile."""
 
     def refused(self, stamp: Any, *, again: bool = False) -> None:
@@ -227,7 +227,7 @@ class ClearsTheWinnersToken(SessionKeeper):
             release()
 
 
-class LogsInBesideOthers(SessionKeeper):
+class LogsInBesideOthers(SessionManager):
     """Logs in without having the session to itself."""
 
     def refused(self, stamp: Any, *, again: bool = False) -> None:
@@ -236,15 +236,15 @@ class LogsInBesideOthers(SessionKeeper):
             self._log_in(record, "refused")
 
 
-class TriesAFailedLoginAgain(SessionKeeper):
+class TriesAFailedLoginAgain(SessionManager):
     """Does not remember that a login was not accepted."""
 
     def _log_in(self, record: SessionRecord, reason: str, *, forget: bool = False) -> None:
-        self._allowance, self._lost = LoginAllowance(10**9), None
+        self._allowance, self._lost = LoginLimiter(10**9), None
         super()._log_in(record, reason, forget=forget)
 
 
-class WipesAfterAFailedLogin(SessionKeeper):
+class WipesAfterAFailedLogin(SessionManager):
     """Deletes the old session when the login is not accepted."""
 
     def _lose(self, error: SessionLost | LoginFailed) -> ArgosyError:
@@ -252,11 +252,11 @@ class WipesAfterAFailedLogin(SessionKeeper):
         return super()._lose(error)
 
 
-class LogsInForEver(SessionKeeper):
+class LogsInForEver(SessionManager):
     """Knows no bound of logins."""
 
     def _log_in(self, record: SessionRecord, reason: str, *, forget: bool = False) -> None:
-        self._allowance = LoginAllowance(10**9)
+        self._allowance = LoginLimiter(10**9)
         super()._log_in(record, reason, forget=forget)
 
 
@@ -284,7 +284,7 @@ class IsNotFenced(_WithLease):
 # -- rule 10: nothing waits with the lease
 
 
-class SleepsWithTheLease(SessionKeeper):
+class SleepsWithTheLease(SessionManager):
     """Waits for politeness with the session held."""
 
     def lease(self, url: str, admit: Callable[[], float] = lambda: 0.0) -> Any:
@@ -297,7 +297,7 @@ class SleepsWithTheLease(SessionKeeper):
         return super().lease(url, wait)
 
 
-class BindsTheTokenEarly(SessionKeeper):
+class BindsTheTokenEarly(SessionManager):
     """Takes the token before it queues for the lease."""
 
     def lease(self, url: str, admit: Callable[[], float] = lambda: 0.0) -> Any:
@@ -312,14 +312,14 @@ class BindsTheTokenEarly(SessionKeeper):
 # -- rule 13: a power loss
 
 
-class IgnoresAPowerLoss(SessionKeeper):
+class IgnoresAPowerLoss(SessionManager):
     """Takes a record from before a power loss for the newest."""
 
     def _in_doubt(self, record: SessionRecord) -> bool:
         return record.status is Status.IN_FLIGHT
 
 
-class NeverSaysThatItIsSynced(SessionKeeper):
+class NeverSaysThatItIsSynced(SessionManager):
     """Syncs, and does not write it down: each boot costs a login."""
 
     def sync(self) -> None:
@@ -331,7 +331,7 @@ class _SleepyStore(TapedStore):
         pass
 
 
-class LeavesTheFirstChangeUnsynced(SessionKeeper):
+class LeavesTheFirstChangeUnsynced(SessionManager):
     """Sends the token of a record that says it is on stable storage, and does not put the mark there."""
 
     def _exclusive(self, release: Any) -> Any:
@@ -345,21 +345,21 @@ class LeavesTheFirstChangeUnsynced(SessionKeeper):
 # -- what says who asks
 
 
-class TrustsAHeader(SessionKeeper):
+class TrustsAHeader(SessionManager):
     """Lets requests overlap as soon as a header field goes along, whatever the cookies beside it."""
 
     def _overlaps(self, url: str, record: SessionRecord | None = None) -> bool:
         return bool((record or self._read()).headers) or super()._overlaps(url, record)
 
 
-class DoesNotWaitForTheFirstAnswer(SessionKeeper):
+class DoesNotWaitForTheFirstAnswer(SessionManager):
     """Lets everybody send what the service may not accept."""
 
     def first_in_turn(self) -> Any:
         return nullcontext()
 
 
-class SendsWhatHasExpired(SessionKeeper):
+class SendsWhatHasExpired(SessionManager):
     """Looks at no expiry of a cookie."""
 
     def _is_due(self, record: SessionRecord) -> bool:
