@@ -47,10 +47,11 @@ def page(note: str) -> str:
         "# The contracts\n",
         note,
         (
-            "A plugin is a class that extends one of these, and a hook that returns it "
-            "([how to write one](writing-an-output.md)). What is not on this page may change in any release "
-            "([what is promised](stability.md)). For each kind there is [a test suite](testing.md#contracts-as-test-suites) "
-            "of its promises.\n"
+            "A plugin is a class that extends one of these classes, and a hook that returns it "
+            "([how to write one](writing-an-output.md)). Anything that is not on this page or in "
+            "[plugin-surface.txt](../reference/plugin-surface.txt) may change in any release "
+            "([what a plugin can count on](stability.md)). Each kind has "
+            "[a test suite](testing.md#contracts-as-test-suites) for its contract.\n"
         ),
     ]
     for heading, things in PARTS.items():
