@@ -1,4 +1,4 @@
-"""The kinds of plugins, and what is known of one plugin."""
+"""The kinds of plugins, and what is known about one plugin before it is created."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from argosy import hookspecs
 from argosy.interfaces.base import Plugin
 
-P = TypeVar("P", bound=Plugin)
-
 
 class Kind(StrEnum):
-    """The kinds of plugins; each has one hook in `argosy.hookspecs`."""
+    """The kinds of plugins. Each has one hook in `argosy.hookspecs` and one interface in `argosy.interfaces`."""
 
     SOURCE = "source"
     AUTH = "auth"
@@ -31,25 +29,20 @@ class Kind(StrEnum):
 
     @property
     def words(self) -> str:
-        """The kind as it stands in a sentence."""
+        """The kind as a message names it."""
         return self.value.replace("_", " ")
 
     @property
     def article(self) -> str:
-        """The article in front of `words`."""
+        """The indefinite article of `words`."""
         return "an" if self.value[0] in "aeiou" else "a"
 
     @property
-    def contract(self) -> type[Plugin]:
-        """The class that every plugin of this kind extends."""
+    def interface(self) -> type[Plugin]:
+        """The class that every plugin of this kind extends; the hook's annotation names it."""
         hook: Callable[[], type[Plugin]] = getattr(hookspecs, self.hook)
-        return contract_of(hook)
-
-
-def contract_of(hook: Callable[[], type[P]]) -> type[P]:
-    """Return the class that a hook's plugins extend; its annotation is the one place that says so."""
-    contract: type[P] = get_args(get_type_hints(hook)["return"])[0]
-    return contract
+        interface: type[Plugin] = get_args(get_type_hints(hook)["return"])[0]
+        return interface
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +52,17 @@ class Origin:
     Parameters
     ----------
     distribution, version
-        The installed distribution that registers it; for a plugin file, its path and nothing.
+        The installed distribution that registers it. For a plugin file: its path, and an empty string.
     entry_point
-        The name it is registered by; for a plugin file, its name without ``.py``.
+        The name of its entry point. For a plugin file: the file's name without ``.py``.
     file
-        The plugin file (``--plugin``), absolute; None for what is installed.
+        The absolute path of a plugin file (``--plugin``); None for an installed plugin.
     """
 
     distribution: str
     version: str
     entry_point: str
     file: Path | None = None
-
-    @classmethod
-    def of_file(cls, file: Path) -> Origin:
-        """Return the origin of a plugin file."""
-        return cls(str(file), "", file.stem, file)
-
-    @property
-    def pluggy_name(self) -> str:
-        """The name the plugin manager knows it by: no two distributions share one."""
-        return f"{self.distribution}:{self.entry_point}"
 
     @property
     def short(self) -> str:
@@ -88,9 +71,9 @@ class Origin:
 
     @property
     def without(self) -> str:
-        """What to do on the command line to go on without it."""
+        """How to run argosy without this plugin."""
         if self.file is None:
-            return f"--no-plugin {self.entry_point}"
+            return f"--no-plugin {self.distribution}:{self.entry_point}"
         return f"leave out --plugin {self.file}"
 
     def __str__(self) -> str:
@@ -101,18 +84,18 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class PluginInfo:
-    """What is known of one plugin without making it.
+    """What is known about a plugin before it is created.
 
     Parameters
     ----------
     kind, name, summary
-        What it is, what the configuration calls it, and its one line.
+        Its kind, its name in a configuration, and one line about it.
     origin
         Where it comes from.
     cls
         Its class.
     options_schema
-        JSON Schema of its options.
+        The JSON Schema of its options.
     """
 
     kind: Kind
@@ -121,21 +104,6 @@ class PluginInfo:
     origin: Origin
     cls: type[Plugin]
     options_schema: Mapping[str, Any]
-
-    @property
-    def distribution(self) -> str:
-        """The distribution that registers it."""
-        return self.origin.distribution
-
-    @property
-    def version(self) -> str:
-        """That distribution's version."""
-        return self.origin.version
-
-    @property
-    def entry_point(self) -> str:
-        """The name it is registered by."""
-        return self.origin.entry_point
 
     def __str__(self) -> str:
         return f"the {self.kind.words} plugin {self.name!r} of {self.origin.short}"
