@@ -34,7 +34,7 @@ class Cast:
     stores
         One for each process: senders on one store share a keeper, as threads do.
     keeper
-        The class of the keepers.
+        The class of the managers.
     discipline
         How they share the session.
     logged_in

@@ -15,10 +15,10 @@ pytest_plugins = ("pytester",)
 MUTANTS = (adapters, managers, stores, strategies)
 
 _IMPORTS = """
-from argosy.testing.contracts.cookie_store import CookieStoreContract
+from argosy_devkit.contracts.cookie_store import CookieStoreContract
 from argosy_plugins.cookie_stores.sqlite import SqliteStore
-from argosy.testing.contracts.strategy import StrategyContract
-from mutants import adapters, keepers, stores, strategies
+from argosy_devkit.contracts.strategy import StrategyContract
+from mutants import adapters, managers, stores, strategies
 """
 
 _STORE = """
@@ -79,63 +79,63 @@ STORES = {
 #: By rule: keeper or adapter, the test that must see it, and what it says (a pattern).
 LEASES = {
     "hold while reading": [
-        ("keepers.DoesNotHold", "waits_for_the_one_before", "the second lease to wait"),
-        ("keepers.DoesNotHold", "threads_share", r"replaced token was sent|SessionLost|stats\.refused"),
+        ("managers.DoesNotHold", "waits_for_the_one_before", "the second lease to wait"),
+        ("managers.DoesNotHold", "threads_share", r"replaced token was sent|SessionLost|stats\.refused"),
     ],
     "mark before sending": [
-        ("keepers.DoesNotMark", "mark_is_there", "the mark must be there before"),
-        ("keepers.DoesNotMark", "killed_between_sending", "a replaced token was sent"),
-        ("keepers.MarksAfterSending", "killed_between_sending", "a replaced token was sent"),
-        ("keepers.SendsWithoutTheMark", "cannot_be_written", "DID NOT RAISE.*StoreError"),
-        ("keepers.SendsWithoutTheMark", "store_that_fails", "DID NOT RAISE.*StoreError"),
+        ("managers.DoesNotMark", "mark_is_there", "the mark must be there before"),
+        ("managers.DoesNotMark", "killed_between_sending", "a replaced token was sent"),
+        ("managers.MarksAfterSending", "killed_between_sending", "a replaced token was sent"),
+        ("managers.SendsWithoutTheMark", "cannot_be_written", "DID NOT RAISE.*StoreError"),
+        ("managers.SendsWithoutTheMark", "store_that_fails", "DID NOT RAISE.*StoreError"),
     ],
     "send once": [
         ("adapters.SendsAgain", "not_sent_again", "a replaced token was sent"),
-        ("keepers.KeepsTheMarkOfWhatWasNotSent", "what_was_not_sent", "leaves no doubt"),
+        ("managers.KeepsTheMarkOfWhatWasNotSent", "what_was_not_sent", "leaves no doubt"),
     ],
     "settle first": [
-        ("keepers.DoesNotCommit", "settling_is_one", "settling must store the new token"),
-        ("keepers.DoesNotCommit", "threads_share", "a replaced token was sent"),
-        ("keepers.ClearsTheMarkFirst", "settling_is_one", "must be one write"),
-        ("keepers.SettlesLater", "settling_is_one", "before the lease ends"),
-        ("keepers.SettlesAfterTheRelease", "settling_is_one", "before the lease ends"),
+        ("managers.DoesNotCommit", "settling_is_one", "settling must store the new token"),
+        ("managers.DoesNotCommit", "threads_share", "a replaced token was sent"),
+        ("managers.ClearsTheMarkFirst", "settling_is_one", "must be one write"),
+        ("managers.SettlesLater", "settling_is_one", "before the lease ends"),
+        ("managers.SettlesAfterTheRelease", "settling_is_one", "before the lease ends"),
         ("adapters.SettlesGoodAnswersOnly", "every_status", "a replaced token was sent"),
     ],
     "release, then stream": [
-        ("keepers.DoesNotHoldToTheHeaders", "mark_is_there", "must be held while its token"),
-        ("keepers.HoldsToTheLastByte", "while_the_body", "the token of a body on its way"),
+        ("managers.DoesNotHoldToTheHeaders", "mark_is_there", "must be held while its token"),
+        ("managers.HoldsToTheLastByte", "while_the_body", "the token of a body on its way"),
     ],
     "in doubt": [
-        ("keepers.IgnoresTheMark", "killed_between_sending", "a replaced token was sent"),
-        ("keepers.ClearsTheMarkAfterALostAnswer", "lost_answer_costs", "leaves the mark"),
+        ("managers.IgnoresTheMark", "killed_between_sending", "a replaced token was sent"),
+        ("managers.ClearsTheMarkAfterALostAnswer", "lost_answer_costs", "leaves the mark"),
         ("adapters.TakesLostForUnsent", "not_sent_again", "a replaced token was sent"),
-        ("keepers.DoesNotWait", "one_waits", "must not be held while waiting"),
-        ("keepers.LogsInWithoutAsking", "person_is_asked", "DID NOT RAISE.*SessionInDoubt"),
+        ("managers.DoesNotWait", "one_waits", "must not be held while waiting"),
+        ("managers.LogsInWithoutAsking", "person_is_asked", "DID NOT RAISE.*SessionInDoubt"),
     ],
     "refusals and logins": [
-        ("keepers.LogsInWithoutReadingAgain", "programs_log_in_once", "must cost one login"),
-        ("keepers.LogsInWithoutReadingAgain", "newer_token_costs", "must be tried before a login"),
-        ("keepers.ClearsTheWinnersToken", "programs_log_in_once", "."),
-        ("keepers.LogsInBesideOthers", "refused_threads", "a login without a reason|session held"),
-        ("keepers.TriesAFailedLoginAgain", "login_that_fails", "must not be tried again"),
-        ("keepers.WipesAfterAFailedLogin", "login_that_fails", "must keep the old record"),
-        ("keepers.LogsInForEver", "bounded", "DID NOT RAISE.*SessionLost"),
+        ("managers.LogsInWithoutReadingAgain", "programs_log_in_once", "must cost one login"),
+        ("managers.LogsInWithoutReadingAgain", "newer_token_costs", "must be tried before a login"),
+        ("managers.ClearsTheWinnersToken", "programs_log_in_once", "."),
+        ("managers.LogsInBesideOthers", "refused_threads", "a login without a reason|session held"),
+        ("managers.TriesAFailedLoginAgain", "login_that_fails", "must not be tried again"),
+        ("managers.WipesAfterAFailedLogin", "login_that_fails", "must keep the old record"),
+        ("managers.LogsInForEver", "bounded", "DID NOT RAISE.*SessionLost"),
     ],
     "what says who asks": [
-        ("keepers.TrustsAHeader", "header_beside", "must be sent under a lease of its own"),
-        ("keepers.DoesNotWaitForTheFirstAnswer", "one_by_one", "the second request to wait"),
-        ("keepers.SendsWhatHasExpired", "has_expired", "a request without a token"),
+        ("managers.TrustsAHeader", "header_beside", "must be sent under a lease of its own"),
+        ("managers.DoesNotWaitForTheFirstAnswer", "one_by_one", "the second request to wait"),
+        ("managers.SendsWhatHasExpired", "has_expired", "a request without a token"),
     ],
     "deadline": [("adapters.HasNoDeadline", "headers_that_are_late", "DID NOT RAISE.*RequestException")],
-    "compare generations": [("keepers.IsNotFenced", "holder_that_lapsed", "must leave the winner's token")],
+    "compare generations": [("managers.IsNotFenced", "holder_that_lapsed", "must leave the winner's token")],
     "bind the token last": [
-        ("keepers.SleepsWithTheLease", "politeness", "must not be held while waiting"),
-        ("keepers.BindsTheTokenEarly", "threads_share", "a replaced token was sent"),
+        ("managers.SleepsWithTheLease", "politeness", "must not be held while waiting"),
+        ("managers.BindsTheTokenEarly", "threads_share", "a replaced token was sent"),
     ],
     "power loss": [
-        ("keepers.IgnoresAPowerLoss", "power_loss", "assert 1 == 2"),
-        ("keepers.NeverSaysThatItIsSynced", "power_loss", "must say so"),
-        ("keepers.LeavesTheFirstChangeUnsynced", "first_change", "must be on stable storage before"),
+        ("managers.IgnoresAPowerLoss", "power_loss", "assert 1 == 2"),
+        ("managers.NeverSaysThatItIsSynced", "power_loss", "must say so"),
+        ("managers.LeavesTheFirstChangeUnsynced", "first_change", "must be on stable storage before"),
     ],
 }
 

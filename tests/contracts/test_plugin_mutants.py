@@ -15,21 +15,21 @@ MUTANTS = (auths, collecting_outputs, observers, outputs, sources)
 
 _SUITES = {
     "outputs": """
-from argosy.testing.contracts.output import OutputContract
+from argosy_devkit.contracts.output import OutputContract
 from mutants import outputs as mutants
 
 class Suite(OutputContract):
     pass
 """,
     "collecting_outputs": """
-from argosy.testing.contracts.collecting_output import CollectingOutputContract
+from argosy_devkit.contracts.collecting_output import CollectingOutputContract
 from mutants import collecting_outputs as mutants
 
 class Suite(CollectingOutputContract):
     pass
 """,
     "sources": """
-from argosy.testing.contracts.source import SourceContract
+from argosy_devkit.contracts.source import SourceContract
 from mutants import sources as mutants
 
 class Suite(SourceContract):
@@ -43,14 +43,14 @@ class Suite(SourceContract):
         return {"path": "broken.txt"}
 """,
     "observers": """
-from argosy.testing.contracts.observer import ObserverContract
+from argosy_devkit.contracts.observer import ObserverContract
 from mutants import observers as mutants
 
 class Suite(ObserverContract):
     pass
 """,
     "auths": """
-from argosy.testing.contracts.auth import AuthContract
+from argosy_devkit.contracts.auth import AuthContract
 from mutants import auths as mutants
 
 class Suite(AuthContract):

@@ -2,7 +2,7 @@
 
 Subclass it in your tests, and run pytest::
 
-    from argosy.testing.contracts.auth import AuthContract
+    from argosy_devkit.contracts.auth import AuthContract
 
     class TestMyAuth(AuthContract):
         plugin = MyAuth

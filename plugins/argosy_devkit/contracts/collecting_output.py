@@ -2,7 +2,7 @@
 
 Subclass it in your tests, and run pytest::
 
-    from argosy.testing.contracts.collecting_output import CollectingOutputContract
+    from argosy_devkit.contracts.collecting_output import CollectingOutputContract
 
     class TestMyCatalogue(CollectingOutputContract):
         plugin = MyCatalogue

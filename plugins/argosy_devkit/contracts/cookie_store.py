@@ -2,7 +2,7 @@
 
 Subclass it in your tests, and run pytest::
 
-    from argosy.testing.contracts.cookie_store import CookieStoreContract
+    from argosy_devkit.contracts.cookie_store import CookieStoreContract
 
     class TestMyStore(CookieStoreContract):
         plugin = MyStore

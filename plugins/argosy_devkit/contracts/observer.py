@@ -2,7 +2,7 @@
 
 Subclass it in your tests, and run pytest::
 
-    from argosy.testing.contracts.observer import ObserverContract
+    from argosy_devkit.contracts.observer import ObserverContract
 
     class TestMyObserver(ObserverContract):
         plugin = MyObserver

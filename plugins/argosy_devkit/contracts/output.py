@@ -2,7 +2,7 @@
 
 Subclass it in your tests, and run pytest::
 
-    from argosy.testing.contracts.output import OutputContract
+    from argosy_devkit.contracts.output import OutputContract
 
     class TestMyOutput(OutputContract):
         plugin = MyOutput

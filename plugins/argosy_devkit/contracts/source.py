@@ -2,7 +2,7 @@ r"""The contract of sources as a test suite.
 
 Subclass it in your tests, and run pytest::
 
-    from argosy.testing.contracts.source import SourceContract
+    from argosy_devkit.contracts.source import SourceContract
 
     class TestMySource(SourceContract):
         plugin = MySource

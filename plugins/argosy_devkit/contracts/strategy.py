@@ -2,7 +2,7 @@
 
 Subclass it in your tests, and run pytest::
 
-    from argosy.testing.contracts.strategy import StrategyContract
+    from argosy_devkit.contracts.strategy import StrategyContract
 
     class TestMyStrategy(StrategyContract):
         plugin = MyStrategy

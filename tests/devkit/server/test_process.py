@@ -29,7 +29,7 @@ Browse = Callable[[LibraryServer], Any]
 
 PARENT = """
 import os
-from argosy.testing import LibraryServer
+from argosy_devkit import LibraryServer
 server = LibraryServer(discipline="open").start()
 print(server.pid, flush=True)
 os.kill(os.getpid(), 9)
