@@ -143,7 +143,7 @@ def plugins() -> str:
             "other people's plugins included.\n"
         ),
     ]
-    infos = [info for info in PluginManager.load().plugins() if info.distribution == "argosy"]
+    infos = [info for info in PluginManager().plugins() if info.origin.distribution == "argosy"]
     for kind in SLOTS.values():
         blocks.append(f"## {kind.words}\n")
         for info in (info for info in infos if info.kind is kind):

@@ -206,7 +206,7 @@ def open_session(
 
 
 def _loaded(config: Config, plugins: Files) -> tuple[Settings, PluginManager]:
-    registry = PluginManager.load(files=map(Path, plugins))
+    registry = PluginManager(files=map(Path, plugins))
     return load(config, registry), registry
 
 
@@ -287,7 +287,7 @@ def stored(
     """Return what is known of the sessions in the cookie store; nothing else is opened."""
     on_secret = (redactor or Redactor()).add
     context = PluginContext(settings.base, settings.directory, ask, on_secret)  # it may need a key
-    store = registry.cookie_store(settings.cookie_store, context)
+    store = registry.make(CookieStore, settings.cookie_store, context)
     try:
         records = [store.read(name) for name in store.sessions()]
     finally:
@@ -382,7 +382,7 @@ def download(
     >>> report.counts.failed
     0
     """
-    registry = PluginManager.load(files=map(Path, plugins))
+    registry = PluginManager(files=map(Path, plugins))
     return _reported(Run(load(config, registry), registry, on_event=on_event))
 
 
@@ -414,7 +414,7 @@ def remake(
     ArgosyError
         If the run could not begin, or ended early; the error's ``report`` says how far it came.
     """
-    registry = PluginManager.load(files=map(Path, plugins))
+    registry = PluginManager(files=map(Path, plugins))
     return _reported(ReprocessRun(load(config, registry), registry, on_event=on_event))
 
 
@@ -500,10 +500,10 @@ def open_store(use: str, **options: Any) -> CookieStore:
     ConfigError
         If there is no such store, or the options are not valid.
     """
-    registry = PluginManager.load()
+    registry = PluginManager()
     settings = load({"cookie_store": {"use": use, **options}}, registry)
     registry.find(Kind.COOKIE_STORE, use)
-    return registry.cookie_store(settings.cookie_store, PluginContext())
+    return registry.make(CookieStore, settings.cookie_store, PluginContext())
 
 
 def copy_sessions(
@@ -547,12 +547,12 @@ def copy_sessions(
     StoreError
         If a store fails. What was not moved by then is still in the source, and the same call goes on from there.
     """
-    registry = PluginManager.load(files=map(Path, plugins))
+    registry = PluginManager(files=map(Path, plugins))
     with ExitStack() as opened:
 
         def open_named(given: str | Path | Mapping[str, Any]) -> CookieStore:
             options, base = store_options(given, registry)
-            store = registry.cookie_store(options, PluginContext(base, base))
+            store = registry.make(CookieStore, options, PluginContext(base, base))
             opened.callback(store.close)
             return store
 

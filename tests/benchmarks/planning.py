@@ -18,6 +18,7 @@ from argosy.engine.outputs import Outputs
 from argosy.engine.plan import read_plan
 from argosy.engine.stop import Stop
 from argosy.interfaces.base import PluginContext
+from argosy.interfaces.source import Source
 from argosy.plugins.manager import PluginManager
 from argosy.state.ledger import PRIVATE, Ledger
 from benchmarks.machine import memory_peak
@@ -26,9 +27,9 @@ from benchmarks.table import Cell, Table
 
 def plan(folder: Path, name: str, items: int) -> dict[str, Cell]:
     """Read the manifest, compare it with the ledger, and return what that cost."""
-    registry = PluginManager.load()
+    registry = PluginManager()
     settings = load({"source": {"use": "manifest", "path": str(folder / "books.jsonl")}}, registry)
-    source = registry.source(settings.source or {}, PluginContext())
+    source = registry.make(Source, settings.source or {}, PluginContext())
     ledger = Ledger(folder)
     begun = time.perf_counter()
     outputs = Outputs.make(settings.output, registry, PluginContext())

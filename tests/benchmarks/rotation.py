@@ -137,7 +137,7 @@ def crews(quick: bool, discipline: str) -> list[tuple[ProcessPool, int]]:
         chosen = [(SERIAL, 16), *((threads(count), rounds) for count in (4, 8, 16, 32))]
         chosen += [(terminals(2, 2), rounds), (terminals(2, 4), rounds)]
     with contextlib.suppress(argosy.ArgosyError):
-        if "multiprocess" in PluginManager.load().names(Kind.STRATEGY):
+        if "multiprocess" in PluginManager().names(Kind.STRATEGY):
             chosen += (
                 [(processes(2, 2), rounds), (processes(4, 4), rounds)]
                 if not quick

@@ -13,6 +13,7 @@ import pytest
 from argosy.config.check import check
 from argosy.config.load import load
 from argosy.interfaces.base import PluginContext
+from argosy.interfaces.source import Source
 from argosy.plugins.manager import PluginManager
 from documents import Block, blocks
 
@@ -25,7 +26,7 @@ MANIFESTS = [block for block in blocks("json", "csv") if block.mark == "manifest
 
 @pytest.fixture(scope="module")
 def registry() -> PluginManager:
-    return PluginManager.load()
+    return PluginManager()
 
 
 @pytest.mark.parametrize("block", CONFIGURATIONS, ids=str)
@@ -43,11 +44,11 @@ def test_a_configuration_is_valid(block: Block, registry: PluginManager) -> None
 def test_a_manifest_is_valid(block: Block, registry: PluginManager, tmp_path: Path) -> None:
     path = tmp_path / f"books.{ {'json': 'jsonl', 'csv': 'csv'}[block.language] }"
     path.write_text(block.text, "utf-8")
-    source = registry.source({"use": "manifest", "path": str(path)}, PluginContext(tmp_path))
+    source = registry.make(Source, {"use": "manifest", "path": str(path)}, PluginContext(tmp_path))
     assert list(source.items())
 
 
 def test_a_new_configuration_is_valid(tmp_path: Path) -> None:
     new = [sys.executable, "-m", "argosy", "config", "new", "argosy.toml"]
     subprocess.run(new, cwd=tmp_path, check=True, capture_output=True)
-    assert load(tmp_path / "argosy.toml", PluginManager.load()).source is None
+    assert load(tmp_path / "argosy.toml", PluginManager()).source is None

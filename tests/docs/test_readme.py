@@ -7,7 +7,7 @@ from types import ModuleType
 
 from argosy.config.load import load
 from argosy.engine.run import Run
-from argosy.plugins.manager import PluginManager, installed
+from argosy.plugins.manager import PluginManager
 from argosy_devkit import ServerFactory
 from documents import ROOT, blocks
 
@@ -39,8 +39,7 @@ def test_the_plugin_works(library_server: ServerFactory, tmp_path: Path) -> None
     )
     module = ModuleType("page")
     exec(code, module.__dict__)
-    there = [(o.entry_point, o.distribution, o.version, entry.load()) for o, entry in installed()]
-    registry = PluginManager.of([*there, ("page", "readme", "0", module)])
+    registry = PluginManager.of([("page", "readme", "0", module)], installed=True)
     urls = [server.url_for("/files/a.bin?size=3")]
     config = {"source": {"use": "urls", "urls": urls}, "output": "page", "directory": str(tmp_path)}
     assert Run(load(config, registry), registry).execute().exit_code == 0

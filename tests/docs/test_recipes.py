@@ -27,7 +27,7 @@ RECIPES = ROOT / "docs" / "plugins" / "recipes"
 
 def recipe(kind: Kind, name: str) -> Any:
     """Return the class of a recipe."""
-    registry = PluginManager.load(files=[RECIPES / f"{name}.py"])
+    registry = PluginManager(files=[RECIPES / f"{name}.py"])
     return registry.find(kind, name.replace("_", "-")).cls
 
 

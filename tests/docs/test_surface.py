@@ -53,7 +53,7 @@ def test_what_is_taken_away_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "thing",
-    [kind.contract for kind in Kind]
+    [kind.interface for kind in Kind]
     + [getattr(hookspecs, kind.hook) for kind in Kind]
     + [contracts.Plugin, contracts.PluginContext, contracts.LoginSession, *SUITES],
     ids=lambda thing: thing.__name__,

@@ -142,7 +142,7 @@ CONFIG = st.fixed_dictionaries(
 
 @pytest.fixture(scope="module")
 def registry() -> PluginManager:
-    return PluginManager.load()
+    return PluginManager()
 
 
 @fuzzed

@@ -202,7 +202,7 @@ def test_a_sync_that_failed_is_not_taken_for_one_that_worked(set_sail: SetSail, 
     ended(voyage.run(), 0)  # so that all folders and files are there
     shutil.rmtree(voyage.library)
     (voyage.library / ".argosy" / "staging").mkdir(parents=True)
-    registry, items = PluginManager.load(), list[Preview]()
+    registry, items = PluginManager(), list[Preview]()
     preview(load(voyage.file, registry), registry, items.append)
     item = items[0].item
     paths = {

@@ -189,7 +189,7 @@ def test_retry_after_is_obeyed_up_to_a_cap_without_a_lease(
 ) -> None:
     header = header() if callable(header) else header
     voyage = set_sail(items=1, discipline="revoke", faults=[fault("status", retry_after=header, times=1)])
-    registry = PluginManager.load()
+    registry = PluginManager()
     waits: list[float] = []
     held: list[bool] = []
 

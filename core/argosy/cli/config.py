@@ -31,7 +31,7 @@ def check_file(file: Path, plugin_files: tuple[Path, ...], excluded: tuple[str, 
     from argosy.engine.check import trial
     from argosy.plugins.manager import PluginManager
 
-    registry = PluginManager.load(excluded, plugin_files)
+    registry = PluginManager(excluded, plugin_files)
     document = load_file(file)
     problems = [*check(document, registry, str(file)), *trial(document, registry, file, redactor().add)]
     if problems:
@@ -52,7 +52,7 @@ def schema(plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
     from argosy.config.schema import editor_schema
     from argosy.plugins.manager import PluginManager
 
-    click.echo(json.dumps(editor_schema(PluginManager.load(excluded, plugin_files)), indent=2))
+    click.echo(json.dumps(editor_schema(PluginManager(excluded, plugin_files)), indent=2))
 
 
 @config.command("new")
@@ -64,7 +64,7 @@ def new(file: Path | None, plugin_files: tuple[Path, ...], excluded: tuple[str, 
     from argosy.config.template import template
     from argosy.plugins.manager import PluginManager
 
-    text = template(PluginManager.load(excluded, plugin_files))
+    text = template(PluginManager(excluded, plugin_files))
     if file is None:
         click.echo(text, nl=False)
         return

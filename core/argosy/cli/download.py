@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from argosy.cli.options import no_plugin, plugin_file, redactor
+from argosy.interfaces.observer import Observer
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
     from argosy.engine.run import Run
     from argosy.engine.stop import Stop
-    from argosy.interfaces.observer import Observer
     from argosy.plugins.manager import PluginManager
 
 
@@ -57,7 +57,7 @@ def download(what: tuple[str, ...], report: Path | None, dry_run: bool, quiet: b
     from argosy.engine.run import Run
     from argosy.plugins.manager import PluginManager
 
-    registry = PluginManager.load(options["excluded"], options["plugin_files"])
+    registry = PluginManager(options["excluded"], options["plugin_files"])
     settings = _settings(what, options, registry)
     if dry_run:
         return show_preview(settings, registry)
@@ -131,7 +131,7 @@ def observers_of(
         chosen.append({"use": "json-lines", "path": events})
     if not quiet:
         chosen.append({"use": "progress" if sys.stderr.isatty() else "log"})
-    return [registry.observer(options, context) for options in chosen]
+    return [registry.make(Observer, options, context) for options in chosen]
 
 
 def show_preview(settings: Settings, registry: PluginManager, *, remake: bool = False) -> int:

@@ -29,7 +29,7 @@ def login(config: str, forget: bool, plugin_files: tuple[Path, ...], excluded: t
     from argosy.config.load import load
     from argosy.plugins.manager import PluginManager
 
-    registry = PluginManager.load(excluded, plugin_files)
+    registry = PluginManager(excluded, plugin_files)
     settings = load(config, registry)
     with opened(settings, registry, tell, redactor(), ask(), _ask_now(), attended=True) as environment:
         problems = []

@@ -24,7 +24,7 @@ def logout(config: str, local: bool, plugin_files: tuple[Path, ...], excluded: t
     from argosy.config.load import load
     from argosy.plugins.manager import PluginManager
 
-    registry = PluginManager.load(excluded, plugin_files)
+    registry = PluginManager(excluded, plugin_files)
     settings = load(config, registry)
     with opened(settings, registry, tell, redactor(), ask()) as environment:
         found = False

@@ -45,7 +45,7 @@ def output(what: str, report: Path | None, dry_run: bool, quiet: bool, **options
     from argosy.plugins.manager import PluginManager
     from argosy.state.ledger import need_ledger
 
-    registry = PluginManager.load(options["excluded"], options["plugin_files"])
+    registry = PluginManager(options["excluded"], options["plugin_files"])
     settings = _settings(what, options, registry)
     need_ledger(settings.directory, settings.where)
     if dry_run:

@@ -39,7 +39,7 @@ def new(kind: str, name: str, directory: Path, excluded: tuple[str, ...]) -> Non
     from argosy.plugins.manager import PluginManager
     from argosy_devkit.scaffold import new_plugin
 
-    folder = new_plugin(Kind(kind.replace("-", "_")), name, directory, PluginManager.load(excluded))
+    folder = new_plugin(Kind(kind.replace("-", "_")), name, directory, PluginManager(excluded))
     click.echo(f"{folder}: written. Next, in the environment that argosy is in:")
     click.echo(f"  cd {shlex.quote(str(folder))}")
     click.echo("  pip install -e '.[test]'")

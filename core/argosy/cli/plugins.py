@@ -27,7 +27,7 @@ def plugins(as_json: bool, plugin_files: tuple[Path, ...], excluded: tuple[str, 
     """List the installed plugins and their options."""
     from argosy.plugins.manager import PluginManager
 
-    infos = PluginManager.load(excluded, plugin_files).plugins()
+    infos = PluginManager(excluded, plugin_files).plugins()
     if as_json:
         click.echo(json.dumps([to_json(info) for info in infos], indent=2))
         return
@@ -44,8 +44,8 @@ def to_json(info: PluginInfo) -> dict[str, Any]:
         "kind": info.kind.value,
         "name": info.name,
         "summary": info.summary,
-        "distribution": None if info.origin.file else info.distribution,
-        "version": None if info.origin.file else info.version,
+        "distribution": None if info.origin.file else info.origin.distribution,
+        "version": None if info.origin.file else info.origin.version,
         "file": str(info.origin.file) if info.origin.file else None,
         "api": getattr(info.cls, "argosy_api", 1),
         "options": info.options_schema,

@@ -51,12 +51,14 @@ def copy(
     from argosy.leasing.copy import move_sessions, place_of
     from argosy.plugins.manager import PluginManager
 
-    registry = PluginManager.load(excluded, plugin_files)
+    registry = PluginManager(excluded, plugin_files)
     with ExitStack() as opened:
 
         def open_store(given: str) -> CookieStore:
             options, base = store_options(given, registry)
-            store = registry.cookie_store(options, PluginContext(base, base, ask(), redactor().add, tell))
+            store = registry.make(
+                CookieStore, options, PluginContext(base, base, ask(), redactor().add, tell)
+            )
             opened.callback(store.close)
             return store
 

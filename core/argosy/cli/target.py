@@ -57,6 +57,6 @@ def target(given: str, excluded: Sequence[str], plugin_files: Sequence[Path]) ->
     from argosy.config.load import load
     from argosy.plugins.manager import PluginManager
 
-    registry = PluginManager.load(excluded, plugin_files)
+    registry = PluginManager(excluded, plugin_files)
     settings = load(given, registry)
     return Target(settings.directory, settings.remote, settings, registry)

@@ -55,7 +55,8 @@ def check(
         If the options schema of a plugin that it uses is not valid.
     """
     document = expand(plain(document), registry)
-    schema = compose(registry, _used(document, registry))
+    used, complete = _used(document, registry)
+    schema = compose(registry, None if not complete else used)
     where = dict.fromkeys(overrides, "command line")
     found = list(foreign(document))
     if found:
@@ -84,28 +85,31 @@ def expand(document: Any, registry: PluginManager) -> Any:
         return document
     expanded = dict(document)
     for slot, kind in SLOTS.items():
-        value, names = document.get(slot), registry.names(kind)
+        value = document.get(slot)
         if isinstance(value, list):
-            expanded[slot] = [_use(part, names) for part in value]
+            expanded[slot] = [_use(part, kind, registry) for part in value]
         elif isinstance(value, str) and slot != "observers":  # which is always a list
-            expanded[slot] = _use(value, names)
+            expanded[slot] = _use(value, kind, registry)
     return expanded
 
 
-def _used(document: Any, registry: PluginManager) -> list[PluginInfo]:
-    """Return the plugins that an expanded document names."""
-    named = set()
+def _used(document: Any, registry: PluginManager) -> tuple[list[PluginInfo], bool]:
+    """Return the plugins that an expanded document names, and whether all of them exist."""
+    found: dict[tuple[Kind, str], PluginInfo] = {}
+    complete = True
     for slot, kind in SLOTS.items():
         value = document.get(slot) if isinstance(document, dict) else None
         for part in value if isinstance(value, list) else [value]:
-            use = part.get("use") if isinstance(part, dict) else None
-            if isinstance(use, str):
-                named.add((kind, use))
-    return [info for info in registry.plugins() if (info.kind, info.name) in named]
+            use = part.get("use") if isinstance(part, dict) else part
+            info = registry.get(kind, use) if isinstance(use, str) else None
+            if info is not None:
+                found[kind, info.name] = info
+            complete = complete and (info is not None or not isinstance(use, str))
+    return sorted(found.values(), key=lambda info: (info.kind.value, info.name)), complete
 
 
-def _use(value: Any, names: Collection[str]) -> Any:
-    return {"use": value} if isinstance(value, str) and value in names else value
+def _use(value: Any, kind: Kind, registry: PluginManager) -> Any:
+    return {"use": value} if isinstance(value, str) and registry.get(kind, value) is not None else value
 
 
 def _leaves(errors: Iterable[jsonschema.ValidationError]) -> Iterator[jsonschema.ValidationError]:

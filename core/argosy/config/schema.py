@@ -135,7 +135,7 @@ def check_references(schema: Mapping[str, Any], infos: Iterable[PluginInfo]) -> 
                     f"The options schema of {info} refers to {reference!r}, which is not there.",
                     hint=f"Tell its author, or go on without it: --no-plugin {info.name}",
                     plugin=info.name,
-                    distribution=info.distribution,
+                    distribution=info.origin.distribution,
                 ) from error
 
 
@@ -150,8 +150,7 @@ def compose(registry: PluginManager, used: Collection[PluginInfo] | None = None)
     registry
         The installed plugins; each may be named.
     used
-        Those whose options are described: what a configuration has no options for is not looked at, as that takes
-        longer than all the rest of a check. All, where it is not said.
+        The plugins that a configuration names, so that no others are imported; None for all plugins.
 
     Raises
     ------
@@ -167,7 +166,7 @@ def compose(registry: PluginManager, used: Collection[PluginInfo] | None = None)
         definitions[resource_id(info)] = _resource(info)
     for kind in Kind:
         infos = [info for info in described if info.kind is kind]
-        definitions[kind.value] = _slot(kind, registry.names(kind), infos)
+        definitions[kind.value] = _slot(kind, [info.name for info in infos], infos)
     check_references(schema, described)
     return schema
 
@@ -210,7 +209,7 @@ def check_options_schema(info: PluginInfo) -> None:
             f"The options schema of {info} is not valid at {error.json_path}: {error.message[:200]}.",
             hint=f"Tell its author, or go on without it: --no-plugin {info.name}",
             plugin=info.name,
-            distribution=info.distribution,
+            distribution=info.origin.distribution,
         ) from error
 
 

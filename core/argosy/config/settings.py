@@ -71,8 +71,6 @@ class Settings:
         Seconds to wait, for ``on_doubt`` "wait"; else 0.
     download_delay, retry_delay, max_outage
         Seconds.
-    plugin_timeout
-        Seconds; 0 for any time.
     low_speed_limit
         Bytes per second, over the seconds of ``timeout.read``.
     max_size, disk_reserve
@@ -112,7 +110,6 @@ class Settings:
     max_retries: int
     retry_delay: float
     max_outage: float
-    plugin_timeout: float
     timeout: Timeout
     low_speed_limit: float
     max_size: int | None
@@ -186,7 +183,6 @@ def build(document: Mapping[str, Any], registry: PluginManager, base: Path, path
         max_retries=int(keys["max_retries"]),
         retry_delay=float(keys["retry_delay"]),
         max_outage=float(keys["max_outage"]),
-        plugin_timeout=float(keys["plugin_timeout"]),
         timeout=Timeout(**{k: float(v) for k, v in {**defaults["timeout"], **keys["timeout"]}.items()}),
         low_speed_limit=float(keys["low_speed_limit"]),
         max_size=_whole(keys.get("max_size")),

@@ -18,9 +18,9 @@ from argosy.engine.publisher import Publisher
 from argosy.errors import ArgosyError, PluginError, StorageError, TransferError
 from argosy.interfaces.output import CollectingOutput
 from argosy.models.items import FinishedItem, Item, Job, StagedItem
-from argosy.plugins.blame import TooLong, bounded, describe_exception, never_returned
 from argosy.state.ledger import Collected, Ledger
 from argosy.state.staging import StagingArea
+from argosy.toolkit.failures import describe_exception
 from argosy.toolkit.locks import FileLock
 from argosy.transfer.classify import DISK_ERRNOS, disk_error
 
@@ -49,8 +49,6 @@ class Aggregator:
         Its staging.
     scrub
         Takes secrets out of what a failing output says.
-    timeout
-        Seconds that an output may take; 0 for any time.
     force
         Whether files that are not argosy's may be replaced.
     """
@@ -62,11 +60,9 @@ class Aggregator:
         staging: StagingArea,
         scrub: Callable[[str], str],
         *,
-        timeout: float,
         force: bool = False,
     ) -> None:
         self._outputs = outputs.over_all
-        self._timeout = timeout
         self._ledger = ledger
         self._collected = Collected(ledger)
         self._staging = staging
@@ -145,11 +141,9 @@ class Aggregator:
 
     def _call(self, output: CollectingOutput, items: Iterable[FinishedItem], scratch: Path) -> list[Any]:
         try:
-            return bounded(lambda: list(output.collect(items, scratch)), self._timeout)
+            return list(output.collect(items, scratch))
         except ArgosyError:
             raise
-        except TooLong:
-            raise self._failed(output, never_returned(self._timeout)) from None
         except (Exception, SystemExit) as error:
             if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
                 raise

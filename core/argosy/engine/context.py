@@ -21,11 +21,11 @@ from argosy.interfaces.source import Source
 from argosy.interfaces.storage import Patience
 from argosy.leasing.login_limit import LoginLimit
 from argosy.leasing.policy import SessionCallbacks
-from argosy.plugins.blame import describe_exception
 from argosy.plugins.kinds import Kind
 from argosy.ratelimit.limiter import RateLimiter
 from argosy.state.staging import StagingArea
 from argosy.storage.open import storage_of
+from argosy.toolkit.failures import describe_exception
 from argosy.toolkit.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -92,10 +92,10 @@ class RunContext:
             redactor.scrub,
             Patience(settings.max_retries, settings.retry_delay, settings.max_outage, stop, self.notice),
         )
-        self.auth: Auth = registry.auth(settings.auth, self.context)
-        self.store: CookieStore = registry.cookie_store(settings.cookie_store, self.context)
+        self.auth: Auth = registry.make(Auth, settings.auth, self.context)
+        self.store: CookieStore = registry.make(CookieStore, settings.cookie_store, self.context)
         self.source: Source | None = (
-            registry.source(settings.source, self.context) if settings.source else None
+            registry.make(Source, settings.source, self.context) if settings.source else None
         )
         self.outputs = Outputs.make(settings.output, registry, self.context)
         self._registry = registry
@@ -139,7 +139,7 @@ class RunContext:
             try:
                 info = self._registry.find(Kind.OUTPUT, name)
                 options = {"use": name, **default_options(info.options_schema)}
-                self._others[name] = self._registry.output(options, self.context)
+                self._others[name] = self._registry.make(Output, options, self.context)
             except ArgosyError:
                 self._others[name] = None
         return self._others[name]

@@ -9,7 +9,7 @@ from typing import Any
 
 from argosy.events import Event, EventKind
 from argosy.interfaces.observer import Observer
-from argosy.plugins.blame import describe_exception
+from argosy.toolkit.failures import describe_exception
 from argosy.toolkit.redaction import Redactor
 
 #: Notices that are kept for the report; more would be noise.

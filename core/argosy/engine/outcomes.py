@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from argosy.errors import ArgosyError, PluginError
 from argosy.interfaces.strategy import Strategy, Work
 from argosy.models.items import Job, Outcome
-from argosy.plugins.blame import describe_exception
+from argosy.toolkit.failures import describe_exception
 
 
 def outcomes_of(

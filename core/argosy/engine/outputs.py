@@ -13,8 +13,8 @@ from argosy.interfaces.base import PluginContext
 from argosy.interfaces.output import CollectingOutput, Output
 from argosy.interfaces.storage import Storage
 from argosy.models.items import Item, PublishedFile
-from argosy.plugins.blame import describe_exception
 from argosy.state.ledger import Row
+from argosy.toolkit.failures import describe_exception
 
 if TYPE_CHECKING:
     from argosy.plugins.manager import PluginManager
@@ -70,7 +70,7 @@ class Outputs:
         for given in options:
             label = label_of(given, registry.find(Kind.OUTPUT, given["use"]).options_schema)
             if label not in made:
-                made[label] = registry.output(given, context)
+                made[label] = registry.make(Output, given, context)
         return cls(tuple(made.items()))
 
     def missing(self, row: Row, storage: Storage) -> frozenset[str]:

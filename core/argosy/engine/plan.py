@@ -32,8 +32,8 @@ from argosy.engine.stop import Stop
 from argosy.errors import ArgosyError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.source import Source
-from argosy.plugins.blame import describe_exception
 from argosy.storage.open import storage_of
+from argosy.toolkit.failures import describe_exception
 from argosy.toolkit.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -521,7 +521,7 @@ def preview(
         Whether only other outputs are to be made of what is done.
     """
     context = PluginContext(settings.base, settings.directory)
-    source = registry.source(settings.source, context) if settings.source else None
+    source = registry.make(Source, settings.source, context) if settings.source else None
     outputs = Outputs.make(settings.output, registry, context)
     ledger = Ledger(settings.directory, read_only=True)
     try:

@@ -83,7 +83,7 @@ def choose(environment: RunContext, registry: PluginManager) -> Choice:
     settings = environment.settings
     default = "serial" if settings.max_workers == 1 else "threads"
     options = settings.strategy or {"use": default}
-    strategy = registry.strategy(options, environment.context)
+    strategy = registry.make(Strategy, options, environment.context)
     asked = settings.strategy["use"] if settings.strategy else None
     if strategy.needs > Scope.HOST:
         strategy.close()
@@ -109,7 +109,7 @@ def choose(environment: RunContext, registry: PluginManager) -> Choice:
         if settings.strict:
             raise ConfigError(reason, hint=change)
         strategy.close()
-        serial = registry.strategy({"use": "serial"}, environment.context)
+        serial = registry.make(Strategy, {"use": "serial"}, environment.context)
         return Choice(serial, asked, f"{reason} The run is serial instead. {change}")
     if not strategy.parallel and settings.max_workers > 1 and asked:
         reason = f"The strategy {strategy.name!r} does one item at a time: max_workers {settings.max_workers} has no effect."
@@ -246,7 +246,6 @@ class Run:
             plan.ledger,
             environment.staging,
             self._redactor.scrub,
-            timeout=self.settings.plugin_timeout,
             force=self.settings.force_redownload,
         )
         self._collect(environment)  # what an earlier run left undone; and what is wrong with it shows now
@@ -285,7 +284,9 @@ class Run:
             environment = RunContext(
                 self.settings, self.registry, self._emit, self.stop, self._redactor, self._ask
             )
-            configured = [self.registry.observer(o, environment.context) for o in self.settings.observers]
+            configured = [
+                self.registry.make(Observer, o, environment.context) for o in self.settings.observers
+            ]
             ledger.storage = environment.storage
             ledger.storage.prepare()
             self._note(directory)

@@ -42,9 +42,8 @@ from argosy.models.items import (
     StagedItem,
     State,
 )
-from argosy.plugins.blame import TooLong, bounded, describe_exception, never_returned
 from argosy.state.staging import Staging
-from argosy.toolkit.failures import reason_of
+from argosy.toolkit.failures import describe_exception, reason_of
 from argosy.transfer.classify import DISK_ERRNOS, disk_error
 from argosy.transfer.content_disposition import Names
 from argosy.transfer.download import Fetcher, Progress
@@ -280,11 +279,9 @@ class Worker:
 
     def _call(self, called: Plugin, function: Callable[[], T]) -> T:
         """Call a plugin; what it raises fails its item and names it."""
-        plugin, seconds = called.name, self._environment.settings.plugin_timeout
+        plugin = called.name
         try:
-            return bounded(function, seconds)
-        except TooLong:
-            raise self._broken(plugin, never_returned(seconds)) from None
+            return function()
         except TransferError as error:
             raise _Failed(self._failure(error.kind, str(error), plugin=plugin)) from None
         except Downgraded:

@@ -36,7 +36,7 @@ from argosy.http.limits import INTERIM, BodyLimits, Stream, TooMuch, Wire, wire_
 from argosy.http.network import charset_of
 from argosy.leasing.lease import Lease
 from argosy.models.session import origin_of
-from argosy.plugins.blame import describe_exception
+from argosy.toolkit.failures import describe_exception
 
 #: Seconds a connection may lie idle before it is made anew. Servers close idle connections after 5 s (Node's
 #: default) or later; a request sent into a connection that is just being closed is in doubt.

@@ -18,9 +18,8 @@ from argosy.http.network import DOWNGRADE_HINT, Downgraded
 from argosy.interfaces.auth import Auth
 from argosy.models.cookie import Cookie
 from argosy.models.session import HeaderToken, SessionRecord, origin_of
-from argosy.plugins.blame import TooLong, bounded, describe_exception, never_returned
 from argosy.ratelimit.host_key import place_of
-from argosy.toolkit.failures import kind_of, never_sent, reason_of
+from argosy.toolkit.failures import describe_exception, kind_of, never_sent, reason_of
 
 #: What requests raises for a redirect that leads nowhere.
 NOT_PLACES = (
@@ -195,15 +194,11 @@ class PluginLogin:
         The plugin that knows how.
     open_session
         Makes an empty session with HTTP on it.
-    timeout
-        Seconds that the plugin may take, as everybody waits for the session meanwhile; 0 for any time. One that may
-        ask the person takes as long as the person does.
     """
 
-    def __init__(self, auth: Auth, open_session: Callable[[], NewSession], timeout: float = 0.0) -> None:
+    def __init__(self, auth: Auth, open_session: Callable[[], NewSession]) -> None:
         self._auth = auth
         self._open = open_session
-        self._timeout = 0.0 if auth.context.attended else timeout
 
     def log_in(self, record: SessionRecord) -> Credentials:
         """Log in."""
@@ -244,9 +239,7 @@ class PluginLogin:
         opened.on_token = self._auth.context.on_secret
         begin(opened)
         try:
-            bounded(partial(step, opened), self._timeout)
-        except TooLong:
-            raise self._failed(doing, never_returned(self._timeout)) from None
+            step(opened)
         except LoginFailed:
             answered(opened.cookies)
             raise

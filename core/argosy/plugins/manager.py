@@ -48,7 +48,7 @@ class PluginManager:
     files
         Python files with plugins (``--plugin``); relative paths are relative to the current directory.
     given
-        Plugins that are not installed.
+        Plugins that need not be installed; they take the place of installed ones of the same name.
     installed
         Whether to use installed plugins.
 
@@ -82,6 +82,34 @@ class PluginManager:
             self._add(info)
         for file in dict.fromkeys(self._files):
             self._load_file(file)
+
+    @classmethod
+    def of(
+        cls,
+        plugins: Iterable[tuple[str, str, str, object]],
+        exclude: Iterable[str] = (),
+        *,
+        installed: bool = False,
+    ) -> PluginManager:
+        """Return a manager of plugin objects that need not be installed.
+
+        Parameters
+        ----------
+        plugins
+            The entry point, distribution, version, and module or object of each.
+        exclude, installed
+            As for the class.
+        """
+        given = [(Origin(dist, version, name), plugin) for name, dist, version, plugin in plugins]
+        manager = cls(installed=installed)
+        manager.excluded = tuple(exclude)
+        manager._check_exclusions([origin for origin, _ in given])
+        for origin, plugin in given:
+            if not manager._is_excluded(origin):
+                for info in manager._register(plugin, origin):
+                    manager._add(info)
+        manager._given = tuple(manager._table.values())
+        return manager
 
     def __reduce__(self) -> tuple[Callable[..., PluginManager], tuple[Any, ...]]:
         return _again, (self.excluded, self._files, self._given, self._installed)
@@ -169,8 +197,11 @@ class PluginManager:
                 ) from error
             for info in self._register(plugin, origin):
                 if info.name != origin.entry_point:
-                    raise broken(origin, f"its name is {info.name!r}, but its entry point is another one")
-                self._add(info)
+                    raise broken(
+                        origin, f"its name is {info.name!r}, which must be the name of its entry point"
+                    )
+                if not any((info.kind, info.name) == (other.kind, other.name) for other in self._given):
+                    self._add(info)
 
     def _load_file(self, file: Path) -> None:
         origin = Origin(str(file), "", file.stem, file)
@@ -210,7 +241,9 @@ class PluginManager:
             try:
                 cls: object = hook.function()
             except (Exception, SystemExit) as error:
-                raise broken(origin, f"its hook {caller.name} raised {type(error).__name__}: {error}") from error
+                raise broken(
+                    origin, f"its hook {caller.name} raised {type(error).__name__}: {error}"
+                ) from error
             yield describe(hooks[caller.name], cls, origin)
 
     def _add(self, info: PluginInfo) -> None:

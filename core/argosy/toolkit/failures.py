@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import socket
 import ssl
+import traceback
+from pathlib import Path
 from typing import Any
 
 #: The kinds of failure in which nothing reached the host: it is not the URL's fault.
@@ -82,3 +85,34 @@ def kind_of(error: BaseException, *, sent: bool) -> str:
     if not sent:
         return "timeout" if isinstance(seen, TimeoutError) else "connect"
     return "reset" if isinstance(seen, (ConnectionResetError, BrokenPipeError)) else "lost"
+
+
+def describe_exception(error: BaseException, plugin: object) -> str:
+    """Describe what a plugin raised, and where: ``KeyError: 'year' (catalogue.py, line 31)``.
+
+    Parameters
+    ----------
+    error
+        The exception. Its text may contain secrets; it is not redacted here.
+    plugin
+        The plugin's class, an instance of it, or the path of its file.
+    """
+    place = _place(error, plugin)
+    return f"{type(error).__name__}: {error}{f' ({place})' if place else ''}"
+
+
+def _place(error: BaseException, plugin: object) -> str | None:
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return None  # its text names the line
+    if isinstance(plugin, str):
+        file, shown = plugin, Path(plugin).name
+    else:
+        cls = plugin if isinstance(plugin, type) else type(plugin)
+        try:
+            file = inspect.getfile(cls)
+        except (TypeError, OSError):
+            return None
+        # a plugin file has no distribution that a message could name, so show its whole path
+        shown = file if "/" in cls.__module__ else Path(file).name
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f"{shown}, line {lines[-1]}" if lines else None

@@ -23,9 +23,8 @@ from argosy.config.schema import check_options_schema, compose, default_options
 from argosy.engine.report import Report
 from argosy.engine.run import Run
 from argosy.interfaces.base import Plugin, PluginContext
-from argosy.plugins.checks import describe
 from argosy.plugins.kinds import Kind, Origin
-from argosy.plugins.manager import PluginManager
+from argosy.plugins.manager import PluginManager, describe
 from argosy_devkit.contracts.promises import BrokenPromise, relying_on
 
 #: Seconds after which a connection that was closed is closed at its other end, too.
@@ -40,16 +39,13 @@ _Plugin = TypeVar("_Plugin", bound=Plugin)
 
 def kind_of(plugin: type[Plugin]) -> Kind:
     """Return the kind of a plugin's class."""
-    return next(kind for kind in Kind if issubclass(plugin, kind.contract))
+    return next(kind for kind in Kind if issubclass(plugin, kind.interface))
 
 
 def registry_with(plugin: type[Plugin]) -> PluginManager:
-    """Return a registry of what is installed and a plugin that need not be; it takes the place of one of its name."""
-    kind = kind_of(plugin)
-    others = [
-        info for info in PluginManager.load().plugins() if (info.kind, info.name) != (kind, plugin.name)
-    ]
-    return PluginManager([*others, describe(kind, plugin, Origin("the plugin under test", "0", plugin.name))])
+    """Return a manager of the installed plugins and one that need not be installed."""
+    origin = Origin("the plugin under test", "0", plugin.name)
+    return PluginManager(given=[describe(kind_of(plugin), plugin, origin)])
 
 
 def make_plugin(plugin: type[_Plugin], options: Mapping[str, Any], context: PluginContext) -> _Plugin:

@@ -56,7 +56,7 @@ def show(directory: Path, max_workers: int, outputs: Sequence[str] = ("files",),
     int
         The exit code: 0 if both runs did everything and the server refused nothing.
     """
-    registry = PluginManager.load()
+    registry = PluginManager()
     with tempfile.TemporaryDirectory(prefix="argosy-demo-") as name:
         scratch = Path(name)
         books = build_library(scratch / "shelf")
@@ -95,7 +95,7 @@ def _observers(registry: PluginManager, directory: Path, quiet: bool) -> Sequenc
     if quiet:
         return ()
     name = "progress" if sys.stderr.isatty() else "log"
-    return [registry.observer({"use": name}, PluginContext(directory=directory))]
+    return [registry.make(Observer, {"use": name}, PluginContext(directory=directory))]
 
 
 def _write_manifest(path: Path, books: Sequence[Book], server: LibraryServer) -> None:

@@ -56,9 +56,9 @@ SCHEMAS: dict[Kind, dict[str, dict[str, Any]]] = {
 
 def plugin(kind: Kind, name: str, schema: dict[str, Any], **attributes: Any) -> object:
     """Return a plugin object that offers a class with an options schema."""
-    methods = dict.fromkeys(kind.contract.__abstractmethods__, lambda self, *_: None)
+    methods = dict.fromkeys(kind.interface.__abstractmethods__, lambda self, *_: None)
     attributes |= {"name": name, "summary": f"The {name} one", "options_schema": {"type": "object", **schema}}
-    cls = type(name.title(), (kind.contract,), {**methods, **attributes})
+    cls = type(name.title(), (kind.interface,), {**methods, **attributes})
     return type("Plugin", (), {kind.hook: staticmethod(hookimpl(lambda: cls))})()
 
 

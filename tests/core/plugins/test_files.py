@@ -12,6 +12,7 @@ import pytest
 
 from argosy.errors import ConfigError, PluginError
 from argosy.interfaces.base import PluginContext
+from argosy.interfaces.output import Output
 from argosy.plugins.files import file_of, module_name
 from argosy.plugins.kinds import Kind
 from argosy.plugins.manager import PluginManager
@@ -43,7 +44,7 @@ def storage(tmp_path: Path) -> Path:
 
 
 def load(*files: Path | str) -> PluginManager:
-    return PluginManager.load(["argosy"], [Path(file) for file in files])
+    return PluginManager(["argosy"], [Path(file) for file in files])
 
 
 def test_it_is_found_and_made(storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +52,7 @@ def test_it_is_found_and_made(storage: Path, tmp_path: Path, monkeypatch: pytest
     (info,) = load("shelf.py").plugins()
     assert (info.kind, info.name, info.origin.file) == (Kind.OUTPUT, "shelf", storage)
     assert str(info) == f"the output plugin 'shelf' of {storage}"
-    assert load("shelf.py").output({"use": "shelf"}, PluginContext()).name == "shelf"
+    assert load("shelf.py").make(Output, {"use": "shelf"}, PluginContext()).name == "shelf"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["shelf.py"], "no bytecode beside it"
 
 
@@ -131,7 +132,7 @@ def test_a_broken_one_is_named_by_its_path(tmp_path: Path, source: str, words: s
 def test_a_name_that_is_taken_is_refused(tmp_path: Path, storage: Path) -> None:
     storage.write_text(OUTPUT.replace('"shelf"', '"files"'), "utf-8")
     with pytest.raises(PluginError) as caught:
-        PluginManager.load(files=[storage])
+        PluginManager(files=[storage])
     assert "one is of argosy " in caught.value.message
     assert f"the other of the file {storage}" in caught.value.message
     assert caught.value.hint is not None

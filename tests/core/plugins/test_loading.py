@@ -41,7 +41,7 @@ def on_path(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def load(*exclude: str) -> PluginManager:
-    return PluginManager.load(["argosy", *exclude])
+    return PluginManager(["argosy", *exclude])
 
 
 def test_a_third_partys_plugin_is_found_and_made(install: Install, tmp_path: Path) -> None:
@@ -49,8 +49,8 @@ def test_a_third_partys_plugin_is_found_and_made(install: Install, tmp_path: Pat
     registry = load()
     (info,) = registry.plugins()
     assert (info.kind, info.name, info.summary) == (Kind.OUTPUT, "listing", "One line per item")
-    assert (info.distribution, info.version, info.entry_point) == ("good", "2.5", "list")
-    output = registry.output({"use": "listing", "path": "list.txt"}, PluginContext(base=tmp_path))
+    assert (info.origin.distribution, info.origin.version, info.origin.entry_point) == ("good", "2.5", "list")
+    output = registry.make(Output, {"use": "listing", "path": "list.txt"}, PluginContext(base=tmp_path))
     assert isinstance(output, Output)
     assert output.options == {"path": "list.txt"}
     assert registry.excluded == ("argosy",)
@@ -67,7 +67,7 @@ def test_two_of_one_name_are_an_error_that_names_both(install: Install) -> None:
     assert caught.value.hint is not None
     assert "--no-plugin one:a" in caught.value.hint
     for excluded, left in (("one:a", "two"), ("b", "one"), ("TWO", "one")):
-        assert [info.distribution for info in load(excluded).plugins()] == [left]
+        assert [info.origin.distribution for info in load(excluded).plugins()] == [left]
     assert load("listing").plugins() == ()
 
 

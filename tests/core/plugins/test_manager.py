@@ -14,7 +14,7 @@ from argosy.interfaces.base import PluginContext
 from argosy.interfaces.output import Output
 from argosy.interfaces.strategy import Strategy
 from argosy.models.items import Product, StagedItem
-from argosy.plugins.kinds import Kind, contract_of
+from argosy.plugins.kinds import Kind
 from argosy.plugins.manager import PluginManager
 
 
@@ -69,7 +69,7 @@ def test_a_class_that_breaks_the_rules_is_refused(attributes: dict[str, Any], wo
 
 
 def test_every_kind_has_a_hook_with_its_contract() -> None:
-    assert {kind.contract.__name__ for kind in Kind} == {
+    assert {kind.interface.__name__ for kind in Kind} == {
         "Source",
         "Auth",
         "CookieStore",
@@ -77,7 +77,7 @@ def test_every_kind_has_a_hook_with_its_contract() -> None:
         "Output",
         "Observer",
     }
-    assert contract_of(argosy.hookspecs.argosy_strategy) is Strategy
+    assert Kind.STRATEGY.interface is Strategy
 
 
 def test_plugins_are_sorted_by_kind_and_name() -> None:
@@ -106,7 +106,7 @@ class Raising(Good):
 def test_what_a_constructor_raises_becomes_a_plugin_error(error: BaseException) -> None:
     plugins = registry(type("R", (Raising,), {"error": error}))
     with pytest.raises(PluginError) as caught:
-        plugins.output({"use": "raising"}, PluginContext())
+        plugins.make(Output, {"use": "raising"}, PluginContext())
     assert "The output plugin 'raising' of some-dist 1.2 could not be made" in caught.value.message
     assert type(error).__name__ in caught.value.message
     assert caught.value.__cause__ is error
@@ -116,10 +116,10 @@ def test_what_a_constructor_raises_becomes_a_plugin_error(error: BaseException) 
 def test_an_argosy_error_or_an_interrupt_passes_through(error: BaseException) -> None:
     plugins = registry(type("R", (Raising,), {"error": error}))
     with pytest.raises(type(error)):
-        plugins.output({"use": "raising"}, PluginContext())
+        plugins.make(Output, {"use": "raising"}, PluginContext())
 
 
 def test_a_constructor_that_makes_something_else_is_named() -> None:
     plugins = registry(made(__new__=lambda cls, *_: 5))
     with pytest.raises(PluginError, match="made an object of type int"):
-        plugins.output({"use": "good"}, PluginContext())
+        plugins.make(Output, {"use": "good"}, PluginContext())

@@ -33,7 +33,7 @@ def test_a_name_of_the_wrong_form_is_refused(tmp_path: Path, name: str) -> None:
 
 def test_a_name_that_is_taken_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="There is an output plugin 'files' already: it is of argosy "):
-        new_plugin(Kind.OUTPUT, "files", tmp_path, PluginManager.load())
+        new_plugin(Kind.OUTPUT, "files", tmp_path, PluginManager())
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "argosy_shelf.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
@@ -75,7 +75,7 @@ def test_every_name_gives_a_module_that_works(tmp_path: Path, kind: Kind, name: 
     assert f'    name = "{name}"\n' in source
     path = tmp_path / f"argosy_{name}.py"
     path.write_text(source, "utf-8")
-    assert PluginManager.load(files=[path]).find(kind, name).origin.file == path
+    assert PluginManager(files=[path]).find(kind, name).origin.file == path
     assert "Example" not in source or name == "example"
 
 

@@ -201,7 +201,7 @@ def test_a_jar_of_another_site_says_whose_it_is(tmp_path: Path, session: Any) ->
     ],
 )
 def test_the_options_go_together(options: dict[str, Any], good: bool) -> None:
-    problems = check({"auth": {"use": "cookies", **options}}, PluginManager.load(), "argosy.json")
+    problems = check({"auth": {"use": "cookies", **options}}, PluginManager(), "argosy.json")
     assert (not problems) == good, problems
 
 

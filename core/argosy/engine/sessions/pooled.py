@@ -26,8 +26,8 @@ from argosy.leasing.login_limit import LoginLimit
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import Policy, SessionCallbacks
 from argosy.models.session import SessionRecord, Status
-from argosy.plugins.blame import describe_exception
 from argosy.ratelimit.limiter import RateLimiter
+from argosy.toolkit.failures import describe_exception
 from argosy.toolkit.processes import has_ended, is_this_process
 
 if TYPE_CHECKING:
@@ -166,7 +166,6 @@ class SessionFactory:
     ) -> None:
         self._signer = signer
         self._timeout = settings.timeout
-        self._plugin_timeout = settings.plugin_timeout
         self._body_limits = BodyLimits(
             settings.timeout.total, settings.low_speed_limit, settings.timeout.read
         )
@@ -189,7 +188,6 @@ class SessionFactory:
         login = PluginLogin(
             self._auth,
             lambda: open_session((timeout.connect, timeout.headers), number, network),
-            self._plugin_timeout,
         )
         manager = SessionManager(
             self._store,

@@ -62,7 +62,7 @@ def notices() -> list[str]:
 @pytest.fixture
 def make(tmp_path: Path, notices: list[str]) -> Make:
     store = MemoryStore({}, PluginContext(base=tmp_path, directory=tmp_path))
-    registry = PluginManager.load()
+    registry = PluginManager()
 
     def pool(auth: Auth | None = None, share: Share | None = None, **config: Any) -> SessionPool:
         return SessionPool(
@@ -173,7 +173,7 @@ def test_a_requests_session_of_the_pool_sends_on_its_sessions(
     set_sail: Callable[..., Voyage],
 ) -> None:
     voyage = set_sail(items=1, discipline="revoke", sessions=2)
-    registry = PluginManager.load()
+    registry = PluginManager()
     settings = load(voyage.file, registry)
     environment = RunContext(settings, registry, lambda *_: None, Stop(), Redactor())
     try:

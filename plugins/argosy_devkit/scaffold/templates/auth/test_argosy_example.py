@@ -28,4 +28,4 @@ class TestExampleAuth(AuthContract):
 
 
 def test_it_is_installed() -> None:
-    assert PluginManager.load().find(Kind.AUTH, "example").cls is ExampleAuth
+    assert PluginManager().find(Kind.AUTH, "example").cls is ExampleAuth

@@ -20,4 +20,4 @@ class TestExampleCookieStore(CookieStoreContract):
 
 
 def test_it_is_installed() -> None:
-    assert PluginManager.load().find(Kind.COOKIE_STORE, "example").cls is ExampleCookieStore
+    assert PluginManager().find(Kind.COOKIE_STORE, "example").cls is ExampleCookieStore

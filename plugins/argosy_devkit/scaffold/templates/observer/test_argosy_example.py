@@ -14,4 +14,4 @@ class TestExampleObserver(ObserverContract):
 
 
 def test_it_is_installed() -> None:
-    assert PluginManager.load().find(Kind.OBSERVER, "example").cls is ExampleObserver
+    assert PluginManager().find(Kind.OBSERVER, "example").cls is ExampleObserver

@@ -14,4 +14,4 @@ class TestExampleOutput(OutputContract):
 
 
 def test_it_is_installed() -> None:
-    assert PluginManager.load().find(Kind.OUTPUT, "example").cls is ExampleOutput
+    assert PluginManager().find(Kind.OUTPUT, "example").cls is ExampleOutput

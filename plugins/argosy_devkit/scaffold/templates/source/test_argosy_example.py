@@ -29,4 +29,4 @@ class TestExampleSource(SourceContract):
 
 
 def test_it_is_installed() -> None:
-    assert PluginManager.load().find(Kind.SOURCE, "example").cls is ExampleSource
+    assert PluginManager().find(Kind.SOURCE, "example").cls is ExampleSource

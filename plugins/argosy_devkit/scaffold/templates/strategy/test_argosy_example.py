@@ -14,4 +14,4 @@ class TestExampleStrategy(StrategyContract):
 
 
 def test_it_is_installed() -> None:
-    assert PluginManager.load().find(Kind.STRATEGY, "example").cls is ExampleStrategy
+    assert PluginManager().find(Kind.STRATEGY, "example").cls is ExampleStrategy
