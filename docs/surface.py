@@ -35,7 +35,7 @@ MODULES: Mapping[str, tuple[str, ...] | None] = {
         "FinishedItem",
         "Item",
         "Job",
-        "KeptFile",
+        "PublishedFile",
         "Outcome",
         "Product",
         "Resource",

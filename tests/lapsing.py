@@ -20,7 +20,7 @@ class Steps:
     def __init__(self, recipe: StoreRecipe) -> None:
         self._store = recipe.make()
         self._told: list[str] = []
-        self._keeper = SessionManager(self._store, SESSION, watch=SessionCallbacks(notice=self._told.append))
+        self._manager = SessionManager(self._store, SESSION, watch=SessionCallbacks(notice=self._told.append))
         self._lease: Any = None
         self._record = SessionRecord(SESSION)
         self._release: Release = lambda: None
@@ -48,7 +48,7 @@ class Steps:
 
     def lease(self) -> str | None:
         """Take a lease; return the token that would be sent."""
-        self._lease = self._keeper.lease(URL)
+        self._lease = self._manager.lease(URL)
         header: str | None = self._lease.cookie_header(URL)
         return header
 

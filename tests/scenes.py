@@ -32,7 +32,7 @@ class Cast:
     requests
         How many each sender sends.
     stores
-        One for each process: senders on one store share a keeper, as threads do.
+        One for each process: senders on one store share a session manager, as threads do.
     keeper
         The class of the managers.
     discipline

@@ -192,7 +192,7 @@ def test_a_lease_with_a_rule_taken_out_is_found(pytester: pytest.Pytester, rule:
     source = ""
     for path in sorted({path for path, _, _ in LEASES[rule]}):
         module, name = path.split(".")
-        attribute = "adapter_class" if module == "adapters" else "keeper_class"
+        attribute = "adapter_class" if module == "adapters" else "manager_class"
         source += _LEASE.format(name=name, module=module, attribute=attribute)
     cases = [(path.split(".")[1], tests, words) for path, tests, words in LEASES[rule]]
     assert survivors(pytester, _IMPORTS + source, cases) == []

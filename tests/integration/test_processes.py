@@ -248,7 +248,7 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
 import argosy
-from argosy.contracts import Scope
+from argosy.interfaces.cookie_store import Scope
 
 class Pool(argosy.Strategy):
     name = "pool-multiprocess"

@@ -121,13 +121,13 @@ WRITER = """
 import sys
 from pathlib import Path
 from argosy.config import load
-from argosy.contracts import PluginContext
-from argosy.model import Item, KeptFile, Outcome, Remembered, State
-from argosy.registry import Registry
-from argosy.run.collecting import Collector
-from argosy.run.ledger import Ledger
-from argosy.run.outputs import Outputs
-from argosy.run.staging import StagingArea
+from argosy.interfaces.base import PluginContext
+from argosy.models.items import Item, PublishedFile, Outcome, DownloadRecord, State
+from argosy.plugins.manager import PluginManager
+from argosy.engine.aggregate import Aggregator
+from argosy.state.ledger import Ledger
+from argosy.engine.outputs import Outputs
+from argosy.state.staging import StagingArea
 
 directory, who = Path(sys.argv[1]), sys.argv[2]
 registry = Registry.load()
@@ -136,14 +136,14 @@ staging = StagingArea(directory)
 staging.prepare()
 ledger = Ledger(directory)
 outputs = Outputs.make(settings.output, registry, PluginContext())
-collector = Collector(outputs, ledger, staging, str, timeout=0)
+collector = Aggregator(outputs, ledger, staging, str, timeout=0)
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(20):
     item = Item(f"{who}-{number:02}", "x" * 2000)
     ledger.requeue([(item.id, item.fingerprint(), item.title, item.to_json())])
     ledger.claim(item.id)
-    ledger.record(Outcome(item.id, State.DONE, outputs=("files",), known=Remembered(item, ()).pack()))
+    ledger.record(Outcome(item.id, State.DONE, outputs=("files",), known=DownloadRecord(item, ()).pack()))
     assert collector.refresh()
     lines = (directory / "index.jsonl").read_text().splitlines()
     assert any(item.id in line for line in lines), "what is done when the files are made is in them"

@@ -38,13 +38,13 @@ class LeasedAdapter(Adapter):
     store
         A cookie store, or a `SessionManager` on one.
     session
-        The session's name in the store (not used with a keeper).
+        The session's name in the store (not used with a session manager).
     lease
-        ``exclusive``, ``exclusive-to-end``, ``shared`` or ``auto`` (not used with a keeper). An adapter cannot log
+        ``exclusive``, ``exclusive-to-end``, ``shared`` or ``auto`` (not used with a session manager). An adapter cannot log
         in, and so cannot make good what goes wrong where tokens are replaced after all: with ``auto`` its requests
         take turns, whatever was learned.
     token_cookies
-        The names of the cookies that are tokens; all are where none is named (not used with a keeper).
+        The names of the cookies that are tokens; all are where none is named (not used with a session manager).
     deadline
         Seconds for send and headers of one request together. At the deadline the connection is cut and the
         session is in doubt.

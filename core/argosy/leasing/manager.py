@@ -3,7 +3,7 @@
 The keeper of one session: who may send next, what happens in doubt, and who logs in.
 
 All the rules of the lease stand here, in `argosy.leasing.manager` and in `argosy.leasing.lease`, once, above
-whichever cookie store is used. One keeper serves all threads of a process; keepers of other processes meet it in the store.
+whichever cookie store is used. One keeper serves all threads of a process; managers of other processes meet it in the store.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from argosy.toolkit.processes import this_holder
 
 
 class Renewal:
-    """The part of a keeper that works under the session's hold; see `SessionManager` for the parameters."""
+    """The part of a session manager that works under the session's hold; see `SessionManager` for the parameters."""
 
     def __init__(
         self,

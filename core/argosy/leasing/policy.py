@@ -1,4 +1,4 @@
-"""What a keeper may do, and whom it tells."""
+"""What a session manager may do, and whom it tells."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class LeaseMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a keeper may do.
+    """What a session manager may do.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def _nothing(*_: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SessionCallbacks:
-    """Who is told what a keeper does, for progress displays and for redaction.
+    """Who is told what a session manager does, for progress displays and for redaction.
 
     Parameters
     ----------

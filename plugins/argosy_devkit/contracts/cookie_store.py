@@ -55,7 +55,7 @@ class MachineRules(StoreSuite):
                 examples=self.examples,
                 revokes=revokes,
                 discipline=discipline,
-                keeper_class=self.keeper_class,
+                manager_class=self.manager_class,
             )
         finally:
             for store in stores:

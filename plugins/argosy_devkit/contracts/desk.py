@@ -16,22 +16,22 @@ from argosy_devkit.contracts.waiting import Thread
 
 
 class LeaseScenario:
-    """A session at a service, on the store that is tested, with as many keepers as there are programs.
+    """A session at a service, on the store that is tested, with as many managers as there are programs.
 
     Parameters
     ----------
     store
         The store.
-    keeper_class
-        What the keepers are.
+    manager_class
+        What the managers are.
     """
 
-    def __init__(self, store: CookieStore, keeper_class: Any) -> None:
+    def __init__(self, store: CookieStore, manager_class: Any) -> None:
         self.store = TapedStore(store)
         self.service = Service()
         self.told: list[str] = []
         self.on_sleep: Callable[[float], None] = lambda seconds: None
-        self._keeper_class = keeper_class
+        self._manager_class = manager_class
 
     def manager(self, *, can_login: bool = True, **policy: Any) -> Any:
         """Return another program's keeper."""
@@ -41,7 +41,7 @@ class LeaseScenario:
             sleep=lambda seconds: self.on_sleep(seconds),
         )
         login = self.service.log_in if can_login else None
-        return self._keeper_class(self.store, SESSION, Policy(**policy), login=login, watch=watch)
+        return self._manager_class(self.store, SESSION, Policy(**policy), login=login, watch=watch)
 
     def record(self) -> SessionRecord:
         """Return the session's record."""

@@ -61,7 +61,7 @@ class ClientRecipe:
         The server's URL.
     login
         The options of `LibraryLogin`.
-    keeper_class, adapter_class
+    manager_class, adapter_class
         The keeper and the adapter that are tried.
     policy
         What the keeper may do.
@@ -70,7 +70,7 @@ class ClientRecipe:
     store: StoreRecipe
     url: str
     login: Mapping[str, str]
-    keeper_class: type[SessionManager] = SessionManager
+    manager_class: type[SessionManager] = SessionManager
     adapter_class: type[LeasedAdapter] = LeasedAdapter
     policy: Policy = field(default_factory=Policy)
 
@@ -103,7 +103,7 @@ class Client:
         assert self.store is not None
         auth = LibraryLogin(recipe.login, PluginContext())
         login = PluginLogin(auth, lambda: open_session(_TIMEOUT))
-        self.manager = recipe.keeper_class(self.store, SESSION, recipe.policy, login=login)
+        self.manager = recipe.manager_class(self.store, SESSION, recipe.policy, login=login)
         self.session = AuthorizedSession(self.manager, auth.is_refusal)
         self.session.mount("http://", recipe.adapter_class(self.manager, deadline=deadline))
 

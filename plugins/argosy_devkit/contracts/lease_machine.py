@@ -44,7 +44,7 @@ def run_lease_machine(
     examples: int = 40,
     revokes: bool = True,
     discipline: LeaseMode = LeaseMode.EXCLUSIVE,
-    keeper_class: type[SessionManager] = SessionManager,
+    manager_class: type[SessionManager] = SessionManager,
     **options: Any,
 ) -> int:
     """Run the machine on a store.
@@ -59,7 +59,7 @@ def run_lease_machine(
         Whether an old token ends the session at the service.
     discipline
         ``exclusive``, or ``exclusive-to-end`` at a service that replaces the token with the end of the body.
-    keeper_class
+    manager_class
         The keeper that is tried.
     options
         More settings of Hypothesis.
@@ -78,7 +78,7 @@ def run_lease_machine(
         "stores": stores,
         "revokes": revokes,
         "discipline": discipline,
-        "keeper_class": keeper_class,
+        "manager_class": manager_class,
         "count": 0,
     }
     machine: type[LeaseMachine] = type("Machine", (LeaseMachine,), fields)
@@ -87,7 +87,7 @@ def run_lease_machine(
 
 
 class Program:
-    """One program: a keeper on a store of its own, and at most one request under way."""
+    """One program: a session manager on a store of its own, and at most one request under way."""
 
     def __init__(self, store: TapedStore, manager: SessionManager) -> None:
         self.store = store
@@ -103,7 +103,7 @@ class LeaseMachine(RuleBasedStateMachine):
     stores: ClassVar[list[CookieStore]]
     revokes: ClassVar[bool]
     discipline: ClassVar[LeaseMode]
-    keeper_class: ClassVar[type[SessionManager]]
+    manager_class: ClassVar[type[SessionManager]]
     count: ClassVar[int] = 0
 
     @initialize(crashes=st.booleans())
@@ -121,7 +121,7 @@ class LeaseMachine(RuleBasedStateMachine):
         store = TapedStore(self.stores[number % len(self.stores)])
         store.on_write = self._look_at
         policy = Policy(self.discipline, max_logins=10**6)
-        manager = self.keeper_class(store, self.session, policy, login=self.service.log_in)
+        manager = self.manager_class(store, self.session, policy, login=self.service.log_in)
         return Program(store, manager)
 
     def _at(self, number: int, phase: str) -> Program | None:
@@ -150,8 +150,8 @@ class LeaseMachine(RuleBasedStateMachine):
         return is_free(self.stores[0], self.session) or not self._waits()
 
     def _waits(self) -> bool:
-        """Return whether a keeper waits for a session that is held; one with that rule taken out does not."""
-        return self.keeper_class._acquire is SessionManager._acquire
+        """Return whether a session manager waits for a session that is held; one with that rule taken out does not."""
+        return self.manager_class._acquire is SessionManager._acquire
 
     # -- one request, step by step
 

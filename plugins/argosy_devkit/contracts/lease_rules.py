@@ -30,7 +30,7 @@ class LeaseRules(StoreSuite):
     @pytest.fixture
     def desk(self, store: CookieStore) -> Any:
         """Return a session on the store; at its end no replaced token was sent, and nobody logged in needlessly."""
-        desk = LeaseScenario(store, self.keeper_class)
+        desk = LeaseScenario(store, self.manager_class)
         yield desk
         assert desk.service.replaced_sent == 0, "a replaced token was sent"
         assert desk.service.needless_logins == 0, "a login without a reason"

@@ -46,7 +46,7 @@ class WireRules(StoreSuite):
     def client_recipe(self, recipe: StoreRecipe, server: LibraryServer) -> ClientRecipe:
         """Return what makes a program on the store."""
         return ClientRecipe.of(
-            recipe, server, keeper_class=self.keeper_class, adapter_class=self.adapter_class
+            recipe, server, manager_class=self.manager_class, adapter_class=self.adapter_class
         )
 
     @pytest.fixture

@@ -30,8 +30,8 @@ class StoreSuite(PluginSuite):
     #: The store's class; other processes must be able to import it.
     plugin: ClassVar[type[CookieStore]]
     documented: ClassVar[str] = "argosy.CookieStore (docs/plugins/contracts.md)"
-    #: What grants leases on it. The suites are tried out with keepers that have a rule taken out.
-    keeper_class: ClassVar[type[SessionManager]] = SessionManager
+    #: What grants leases on it. The suites are tried out with managers that have a rule taken out.
+    manager_class: ClassVar[type[SessionManager]] = SessionManager
 
     def options(self, tmp_path: Path) -> Mapping[str, Any]:
         """Return options that open an empty store, the same for the same folder; they can be pickled."""

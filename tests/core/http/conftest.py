@@ -154,7 +154,7 @@ def log_in(server: LibraryServer) -> Jar:
 
 @pytest.fixture
 def member(store: MemoryStore) -> Callable[..., SessionManager]:
-    """Make a keeper that logs in to a library server."""
+    """Make a session manager that logs in to a library server."""
 
     def make(server: LibraryServer, **policy: Any) -> SessionManager:
         return SessionManager(store, "default", Policy(**policy), login=lambda: log_in(server))

@@ -87,7 +87,7 @@ class Service:
 
 
 class Worker:
-    """One process: a keeper of its own, and at most one request under way."""
+    """One process: a session manager of its own, and at most one request under way."""
 
     def __init__(self, manager: SessionManager) -> None:
         self.manager = manager
@@ -110,7 +110,7 @@ class AutoMachine(RuleBasedStateMachine):
     stores: ClassVar[list[CookieStore]]
     revokes: ClassVar[bool] = False
     strangers: ClassVar[bool] = False
-    keeper_class: ClassVar[type[SessionManager]] = SessionManager
+    manager_class: ClassVar[type[SessionManager]] = SessionManager
     count: ClassVar[int] = 0
 
     @initialize()
@@ -126,7 +126,7 @@ class AutoMachine(RuleBasedStateMachine):
     def _worker(self, number: int) -> Worker:
         store = self.stores[number % len(self.stores)]
         policy = Policy(LeaseMode.AUTO, max_logins=10**6)
-        return Worker(self.keeper_class(store, self.session, policy, login=self.service.log_in))
+        return Worker(self.manager_class(store, self.session, policy, login=self.service.log_in))
 
     def _record(self) -> SessionRecord:
         return self.stores[0].read(self.session) or SessionRecord(self.session)
@@ -301,7 +301,7 @@ class AutoMachine(RuleBasedStateMachine):
         raise AssertionError("nothing is accepted any more")
 
 
-# -- keepers with a rule of the switch taken out
+# -- managers with a rule of the switch taken out
 
 
 class NeverSwitchesBack(SessionManager):
@@ -378,7 +378,7 @@ def test_after_the_switch_no_replaced_token_is_sent(
 
 
 @pytest.mark.parametrize(
-    ("keeper", "seen"),
+    ("manager", "seen"),
     [
         (NeverSwitchesBack, "after the switch|a login without a reason"),  # whichever comes up first
         (ForgetsAtLogin, "after the switch"),
@@ -389,7 +389,7 @@ def test_after_the_switch_no_replaced_token_is_sent(
 )
 def test_with_a_rule_taken_out_it_is_seen(tmp_path: Path, manager: type[SessionManager], seen: str) -> None:
     strangers = manager is TheLastOneWins
-    machine = _machine(_stores("memory", tmp_path), keeper_class=manager, strangers=strangers)
+    machine = _machine(_stores("memory", tmp_path), manager_class=manager, strangers=strangers)
     quick = settings(SETTINGS, max_examples=400, phases=[Phase.generate])
     with pytest.raises(AssertionError, match=seen):
         run_state_machine_as_test(machine, settings=quick)

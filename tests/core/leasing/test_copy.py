@@ -212,8 +212,8 @@ def test_a_target_that_fails_leaves_one_good_session(
 #: Moves a session in forks of itself; each is killed before another call that changes a store.
 _KILLED = """
 import os, signal, sys
-from argosy.contracts import CookieStore
-from argosy.session.moving import move_sessions
+from argosy.interfaces.cookie_store import CookieStore
+from argosy.leasing.copy import move_sessions
 from test_moving import RECORD, open_pair
 
 def kill_before(number):

@@ -52,7 +52,7 @@ IN_MEMORY_ALONE = {"three send", "the session is ended"}
 
 @pytest.fixture
 def stores(tmp_path: Path) -> Stores:
-    """What the senders use: threads share one in memory, and a keeper; processes open one file."""
+    """What the senders use: threads share one in memory, and a session manager; processes open one file."""
 
     def make(kind: str) -> list[CookieStore]:
         context = PluginContext(base=tmp_path, directory=tmp_path)
@@ -206,7 +206,7 @@ REPLACED, NEEDLESS = "a replaced token was sent", "a login without need|[2-9] lo
 
 
 @pytest.mark.parametrize(
-    ("keeper", "scene", "what"),
+    ("manager", "scene", "what"),
     [
         (IgnoresTheMark, "one dies", REPLACED),
         (DoesNotHold, "both come first", NEEDLESS),

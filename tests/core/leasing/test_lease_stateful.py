@@ -30,10 +30,10 @@ TAKEN_OUT = [
 ]
 
 
-@pytest.mark.parametrize("keeper", TAKEN_OUT, ids=lambda manager: manager.__name__)
+@pytest.mark.parametrize("manager", TAKEN_OUT, ids=lambda manager: manager.__name__)
 def test_with_a_rule_taken_out_it_is_seen(tmp_path: Path, manager: type[SessionManager]) -> None:
     store = MemoryStore({}, PluginContext(base=tmp_path, directory=tmp_path))
     with pytest.raises(
         AssertionError, match=r"a replaced token was sent|not the newest|a login without a reason|is accepted"
     ):
-        run_lease_machine([store], examples=3000, keeper_class=manager, phases=[Phase.generate])
+        run_lease_machine([store], examples=3000, manager_class=manager, phases=[Phase.generate])

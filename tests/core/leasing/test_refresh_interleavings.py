@@ -35,7 +35,7 @@ SCENES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def stores(tmp_path: Path) -> Stores:
-    """What the senders use: threads share one in memory, and a keeper; processes open one file."""
+    """What the senders use: threads share one in memory, and a session manager; processes open one file."""
 
     def make(kind: str) -> list[CookieStore]:
         context = PluginContext(base=tmp_path, directory=tmp_path)
@@ -98,7 +98,7 @@ class ClearsTheMark(SessionManager):
 
 
 @pytest.mark.parametrize(
-    ("keeper", "scene"),
+    ("manager", "scene"),
     [
         (IgnoresTheMark, "something is lost"),
         (DoesNotHold, "both find it due"),

@@ -25,9 +25,9 @@ URL = "https://library.example/a"
 _STARTER = """\
 import json, sys, threading, time
 from pathlib import Path
-from argosy.pacing import Pacer
+from argosy.ratelimit.limiter import RateLimiter
 folder, delay, threads, times = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-pacer = Pacer(delay, folder=folder)
+pacer = RateLimiter(delay, folder=folder)
 starts = []
 def work():
     for _ in range(times):

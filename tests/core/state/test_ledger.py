@@ -299,7 +299,7 @@ def test_the_first_version_is_read_as_it_is_and_brought_up_to_date_by_a_run(tmp_
 BEGINNER = """
 import os, sys
 from pathlib import Path
-from argosy.run.ledger import Ledger
+from argosy.state.ledger import Ledger
 
 me, other = sys.argv[2:]
 for number in range(100):

@@ -22,7 +22,7 @@ from argosy_devkit.contracts.waiting import Thread, wait_until, wait_until_still
 _HOLDER = """\
 import sys
 from pathlib import Path
-from argosy.locks import FileLock
+from argosy.toolkit.locks import FileLock
 lock = FileLock(Path(sys.argv[1]))
 lock.acquire()
 print("held", flush=True)
@@ -232,7 +232,7 @@ def test_whoever_freed_the_lock_gives_way_to_those_who_wait(
 _WAITER = """\
 import sys
 from pathlib import Path
-from argosy.locks import HostLock
+from argosy.toolkit.locks import HostLock
 lock = HostLock(Path(sys.argv[1]))
 print("ready", flush=True)
 lock.acquire()

@@ -19,7 +19,7 @@ exec "$@"
 
 _PREFACE = """
 import sys, threading, argosy, keyring
-from argosy.session.record import SessionRecord
+from argosy.models.session import SessionRecord
 path = sys.argv[1]
 
 def open_store(name="c.json", user="ada"):

@@ -137,7 +137,7 @@ def test_standard_output_is_ascii_and_stays_open(
 
 BROKEN = """
 import sys
-from argosy.contracts import PluginContext
+from argosy.interfaces.base import PluginContext
 from argosy.events import Event, EventKind
 from argosy_plugins.observers.json_lines import JsonLinesObserver
 observer = JsonLinesObserver({"path": sys.argv[1]}, PluginContext())

@@ -299,7 +299,7 @@ import resource, sys
 from pathlib import Path
 import warcio.archiveiterator, warcio.warcwriter
 from argosy import Item, PluginContext, Resource, ResponseRecord, StagedFile, StagedItem
-from argosy.model import Verification
+from argosy.models.items import Verification
 from argosy_plugins.outputs.warc import WarcOutput
 
 root, size, digest = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]

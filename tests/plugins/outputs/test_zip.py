@@ -84,7 +84,7 @@ BIG = """
 import resource, sys
 from pathlib import Path
 from argosy import Item, PluginContext, Resource, StagedFile, StagedItem
-from argosy.model import Verification
+from argosy.models.items import Verification
 from argosy_plugins.outputs.zip import ZipOutput
 
 root = Path(sys.argv[1])

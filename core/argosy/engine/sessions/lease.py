@@ -18,8 +18,8 @@ def in_force(lease: LeaseMode, asked: str, managers: Iterable[SessionManager]) -
         The discipline that the sessions are kept by.
     asked
         The lease of the configuration.
-    keepers
-        The keepers of the sessions; one that is exclusive speaks for all.
+    managers
+        The managers of the sessions; one that is exclusive speaks for all.
     """
     if lease is not LeaseMode.AUTO:
         return lease.value, "nobody is logged in" if lease.value != asked else None

@@ -159,7 +159,7 @@ class SessionPool:
 
     @property
     def managers(self) -> list[SessionManager]:
-        """The keepers of the sessions that can be used."""
+        """The managers of the sessions that can be used."""
         return [member.manager for member in self._members if not member.retired]
 
     @property

@@ -126,7 +126,7 @@ class SessionFactory:
     settings
         The run's settings.
     policy
-        What the keepers may do.
+        What the managers may do.
     auth, store
         The plugins that log in and keep the sessions.
     is_refusal
