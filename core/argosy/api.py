@@ -16,7 +16,6 @@ import requests
 
 from argosy.config.load import load
 from argosy.engine.context import RunContext
-from argosy.engine.stop import Stop
 from argosy.errors import ConfigError, SessionError, TransferError
 from argosy.events import EventKind
 from argosy.interfaces.base import PluginContext
@@ -27,6 +26,7 @@ from argosy.leasing.tokens import Tokens
 from argosy.models.session import SessionRecord, Status
 from argosy.plugins.manager import PluginManager
 from argosy.toolkit.redaction import Redactor
+from argosy.toolkit.stop import Stop
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings

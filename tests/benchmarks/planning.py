@@ -16,11 +16,11 @@ from pathlib import Path
 from argosy.config.load import load
 from argosy.engine.outputs import Outputs
 from argosy.engine.plan import read_plan
-from argosy.engine.stop import Stop
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.source import Source
 from argosy.plugins.manager import PluginManager
 from argosy.state.ledger import PRIVATE, Ledger
+from argosy.toolkit.stop import Stop
 from benchmarks.machine import memory_peak
 from benchmarks.table import Cell, Table
 

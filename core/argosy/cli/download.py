@@ -18,8 +18,8 @@ from argosy.interfaces.observer import Observer
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
     from argosy.engine.run import Run
-    from argosy.engine.stop import Stop
     from argosy.plugins.manager import PluginManager
+    from argosy.toolkit.stop import Stop
 
 
 @click.command()

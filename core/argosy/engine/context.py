@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from argosy.config.schema import default_options
 from argosy.engine.outputs import Outputs
 from argosy.engine.sessions.pool import SessionPool, Share
-from argosy.engine.stop import Stop
 from argosy.errors import ArgosyError, PluginError
 from argosy.events import Emit, EventKind
 from argosy.http.network import Network, proxy_of
@@ -27,6 +26,7 @@ from argosy.state.staging import StagingArea
 from argosy.storage.open import storage_of
 from argosy.toolkit.failures import describe_exception
 from argosy.toolkit.redaction import Redactor
+from argosy.toolkit.stop import Stop
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings

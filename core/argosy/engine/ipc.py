@@ -24,9 +24,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from argosy.engine.stop import Stop
 from argosy.errors import Interrupted, StorageError
 from argosy.events import Emit, EventKind
+from argosy.toolkit.stop import Stop
 
 #: Seconds that workers whose jobs are over have to say their last word.
 LAST_WORDS = 5.0

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from argosy.engine.stop import Stop
 from argosy.errors import ArgosyError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.source import Source
 from argosy.storage.open import storage_of
 from argosy.toolkit.failures import describe_exception
 from argosy.toolkit.redaction import Redactor
+from argosy.toolkit.stop import Stop
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings

@@ -31,7 +31,6 @@ from argosy.engine.outcomes import outcomes_of
 from argosy.engine.plan import Plan, Planned, no_source, read_plan
 from argosy.engine.report import MOST_FAILURES, Counts, Report
 from argosy.engine.sessions.lease import in_force
-from argosy.engine.stop import Stop
 from argosy.engine.worker import Worker
 from argosy.engine.worker_spec import WorkerSpec
 from argosy.errors import ArgosyError, Interrupted
@@ -42,6 +41,7 @@ from argosy.state.ledger import PRIVATE, Ledger
 from argosy.state.staging import StagingArea
 from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.secrets import asked_once
+from argosy.toolkit.stop import Stop
 from argosy.transfer.classify import disk_error
 from argosy.transfer.limits import Limits
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from argosy.engine.context import RunContext
 from argosy.engine.ipc import IpcClient
 from argosy.engine.sessions.pool import Share
-from argosy.engine.stop import Stop
 from argosy.errors import ArgosyError, Interrupted
 from argosy.leasing.login_limit import RemoteLoginLimiter
 from argosy.models.items import Job, Outcome, State
 from argosy.toolkit.redaction import RedactingStreams, Redactor
+from argosy.toolkit.stop import Stop
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings

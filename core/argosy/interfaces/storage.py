@@ -9,9 +9,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from argosy.engine.stop import Stop
 from argosy.errors import TransferError
 from argosy.models.items import Product, PublishedFile
+from argosy.toolkit.stop import Stop
 
 
 class Existing(Enum):

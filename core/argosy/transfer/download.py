@@ -21,7 +21,6 @@ from urllib.parse import urlsplit
 
 import requests
 
-from argosy.engine.stop import Stop
 from argosy.errors import Refused, TransferError, VerificationError
 from argosy.http.body import discard, is_plain, left_over, peek
 from argosy.models.items import Resource, StagedFile
@@ -32,6 +31,7 @@ from argosy.state.staging import Staging
 from argosy.toolkit.failures import UNREACHED
 from argosy.toolkit.login_pages import is_html, is_page_for_file
 from argosy.toolkit.names import safe_part
+from argosy.toolkit.stop import Stop
 from argosy.transfer.body import iter_body
 from argosy.transfer.classify import causes, disk
 from argosy.transfer.content_disposition import content_disposition, renamed

@@ -22,12 +22,12 @@ import argosy
 from argosy.config.load import load
 from argosy.engine.ipc import IpcClient, IpcServer
 from argosy.engine.run import Run
-from argosy.engine.stop import Stop
 from argosy.errors import Interrupted, StorageError
 from argosy.events import EventKind
 from argosy.interfaces.strategy import Work
 from argosy.models.items import Job, Outcome
 from argosy.plugins.manager import PluginManager
+from argosy.toolkit.stop import Stop
 from argosy_plugins.strategies.threads import ThreadsStrategy
 from hazards import TOKEN
 
@@ -142,7 +142,7 @@ def test_the_folder_of_a_run_that_was_killed_is_removed_by_the_next(
     heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = (
-        "import time; from argosy.engine.ipc import Hub; from argosy.engine.stop import Stop\n"
+        "import time; from argosy.engine.ipc import Hub; from argosy.toolkit.stop import Stop\n"
         "hub = Hub(print, Stop(), {}); print(hub.address, flush=True); time.sleep(600)"
     )
     with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path is 107 characters long at most

@@ -12,7 +12,6 @@ import argosy
 from argosy.config.load import load
 from argosy.engine.context import RunContext
 from argosy.engine.run import Choice, choose
-from argosy.engine.stop import Stop
 from argosy.errors import ConfigError
 from argosy.events import EventKind
 from argosy.interfaces.cookie_store import Scope
@@ -20,6 +19,7 @@ from argosy.interfaces.strategy import Strategy, Work
 from argosy.models.items import Job, Outcome
 from argosy.plugins.manager import PluginManager
 from argosy.toolkit.redaction import Redactor
+from argosy.toolkit.stop import Stop
 from argosy_plugins.auth import form_login, none
 from argosy_plugins.cookie_stores import json_file, memory
 from argosy_plugins.outputs import files

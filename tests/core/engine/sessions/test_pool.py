@@ -13,7 +13,6 @@ import requests
 from argosy.config.load import load
 from argosy.engine.context import RunContext
 from argosy.engine.sessions.pool import SessionPool, Share
-from argosy.engine.stop import Stop
 from argosy.errors import ConfigError, LoginFailed, PluginError, SessionError
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
@@ -22,6 +21,7 @@ from argosy.models.cookie import Cookie
 from argosy.plugins.manager import PluginManager
 from argosy.ratelimit.limiter import RateLimiter
 from argosy.toolkit.redaction import Redactor
+from argosy.toolkit.stop import Stop
 from argosy_plugins.cookie_stores.memory import MemoryStore
 from voyage import Voyage
 
