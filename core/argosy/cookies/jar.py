@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Container, Iterable
 from dataclasses import replace
 
-from argosy.cookies.matching import Target, default_path, domain_match, is_ip, is_public_suffix, path_match
+from argosy.cookies.matching import Target, default_path, domain_match, path_match
 from argosy.cookies.parse import MAX_AGE, SetCookie, parse_cookie_date, parse_set_cookie
 from argosy.models.cookie import Cookie
+from argosy.toolkit.hosts import is_ip, is_public_suffix
 
 Jar = tuple[Cookie, ...]
 

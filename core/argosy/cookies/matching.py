@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from functools import lru_cache
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from publicsuffixlist import PublicSuffixList
+from argosy.toolkit.hosts import is_ip, is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +45,7 @@ def _target(url: str) -> Target:
     host = (parts.hostname or "").rstrip(".")
     secure = parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
-    return Target(host, parts.path or "/", secure or _is_loopback(host), parts.scheme, port)
-
-
-@lru_cache(maxsize=256)
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or host.endswith(".localhost") or (is_ip(host) and _ip(host).is_loopback)
-
-
-def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    return ipaddress.ip_address(host)
-
-
-@lru_cache(maxsize=256)
-def is_ip(host: str) -> bool:
-    """Return whether a host is an IP address, to which no domain rules apply."""
-    try:
-        _ip(host)
-    except ValueError:
-        return False
-    return True
+    return Target(host, parts.path or "/", secure or is_loopback(host), parts.scheme, port)
 
 
 def domain_match(host: str, domain: str) -> bool:
@@ -85,26 +63,3 @@ def path_match(path: str, cookie_path: str) -> bool:
 def default_path(path: str) -> str:
     """Return the path of a cookie that names none: the folder of the request's path (section 5.1.4)."""
     return path[: path.rfind("/")] or "/" if path.startswith("/") else "/"
-
-
-@cache
-def _suffixes() -> PublicSuffixList:
-    from publicsuffixlist import PublicSuffixList  # reads a large file: only where a Domain attribute comes
-
-    return PublicSuffixList()
-
-
-def is_public_suffix(domain: str) -> bool:
-    """Return whether people register names right below a domain: ``com``, ``co.uk``, ``github.io``."""
-    return bool(_suffixes().is_public(domain))
-
-
-def site_of(host: str) -> str:
-    """Return the site that a host is part of: ``library.example`` of ``www.library.example``.
-
-    That is the name right below a public suffix, as people register it; an address, or a name like ``localhost``,
-    stands for itself.
-    """
-    if is_ip(host) or "." not in host:
-        return host
-    return _suffixes().privatesuffix(host) or host

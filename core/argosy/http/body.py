@@ -153,35 +153,6 @@ def exhaust(response: requests.Response) -> None:
         pass
 
 
-def content_of(response: requests.Response, most: int, *, whole: bool = False) -> bytes:
-    """Return the decoded content of a response that is not a file's.
-
-    Parameters
-    ----------
-    response
-        Made with ``stream=True``, its body unread.
-    most
-        How many bytes to read, at most.
-    whole
-        Whether a larger one is an error, and not cut off.
-
-    Raises
-    ------
-    TransferError
-        If it is too large, or breaks the bounds of a body.
-    requests.RequestException
-        If it breaks off.
-    """
-    content = bytearray()
-    for piece in response.iter_content(CHUNK):
-        content += piece
-        if len(content) > most:
-            if whole:
-                raise TransferError(f"The answer is larger than {most} bytes.", kind="too-large")
-            break
-    return bytes(content[:most])
-
-
 def inflated(raw: Iterable[bytes], coding: str) -> Iterator[bytes]:
     """Yield the bytes of a compressed body, in pieces that are no larger than usual.
 

@@ -102,10 +102,6 @@ _NO_CHARSETS = frozenset(
 )
 
 
-class OddAnswer(requests.RequestException):
-    """The service sent something that cannot be acted upon; the text says what, in words."""
-
-
 def charset_of(name: str | None) -> str | None:
     """Return the character set that a service names; None if it is not one."""
     try:

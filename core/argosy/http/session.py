@@ -18,7 +18,7 @@ from argosy.cookies import jar
 from argosy.cookies.matching import Target
 from argosy.errors import Refused
 from argosy.http.adapter import LeasedAdapter
-from argosy.http.body import content_of, discard, exhaust, peek
+from argosy.http.body import discard, exhaust, peek
 from argosy.http.limits import IN_MEMORY, BodyLimits
 from argosy.http.load import Load
 from argosy.http.network import Downgraded, Network, is_downgraded, odd_places
@@ -29,6 +29,7 @@ from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import LeaseMode
 from argosy.models.session import origin_of
 from argosy.ratelimit.limiter import RateLimiter
+from argosy.toolkit.responses import read_content
 
 #: Bytes of an HTML body that a refusal is looked for in.
 PEEK = 64 * 1024
@@ -233,7 +234,7 @@ class AuthorizedSession(PlainSession):
                 self._proof = response.url if response.ok else self._proof
                 self._accepted_issue = last.issue
                 if not stream:
-                    response._content = content_of(response, IN_MEMORY, whole=True)
+                    response._content = read_content(response, IN_MEMORY, whole=True)
                     response._content_consumed = True  # type: ignore[attr-defined]  # not in the stubs
                 return response
             discard(response)

@@ -18,8 +18,8 @@ from argosy.http.network import DOWNGRADE_HINT, Downgraded
 from argosy.interfaces.auth import Auth
 from argosy.models.cookie import Cookie
 from argosy.models.session import HeaderToken, SessionRecord, origin_of
-from argosy.ratelimit.host_key import place_of
 from argosy.toolkit.failures import describe_exception, kind_of, never_sent, reason_of
+from argosy.toolkit.hosts import host_key
 
 #: What requests raises for a redirect that leads nowhere.
 NOT_PLACES = (
@@ -182,7 +182,7 @@ def _to(error: requests.RequestException) -> str:
     """Return where a request was to go, for a sentence; nothing where that is not known."""
     through_proxy = isinstance(error, requests.exceptions.ProxyError)
     url = None if error.request is None or through_proxy else error.request.url
-    return f" to {place_of(url)}" if url else ""
+    return f" to {host_key(url)}" if url else ""
 
 
 class PluginLogin:

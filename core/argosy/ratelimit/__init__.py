@@ -1,6 +1,5 @@
 """Politeness: when the next request to a host may start, over all programs of this user on this machine."""
 
-from argosy.ratelimit.host_key import place_of
 from argosy.ratelimit.limiter import Permit, RateLimiter
 
-__all__ = ["Permit", "RateLimiter", "place_of"]
+__all__ = ["Permit", "RateLimiter"]

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from argosy.ratelimit.host_key import place_of
 from argosy.ratelimit.outage import Outages
 from argosy.ratelimit.retry_after import THROTTLES
 from argosy.ratelimit.shared import FileTable, MemoryTable, Table, clock
 from argosy.ratelimit.state import HostState
+from argosy.toolkit.hosts import host_key
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ class RateLimiter:
 
     def turn(self, url: str) -> Permit:
         """Return the turn of one request."""
-        return Permit(self, place_of(url), next(self._numbers))
+        return Permit(self, host_key(url), next(self._numbers))
 
     def was_there(self, place: str) -> bool:
         """Return whether a host was there before in this run, and an outage of it is waited for."""

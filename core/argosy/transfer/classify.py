@@ -12,10 +12,11 @@ import requests
 import urllib3.exceptions
 
 from argosy.errors import StorageError, TransferError
-from argosy.http.network import DOWNGRADE_HINT, Downgraded, OddAnswer
+from argosy.http.network import DOWNGRADE_HINT, Downgraded
 from argosy.models.items import Resource
-from argosy.ratelimit.host_key import place_of
 from argosy.toolkit.failures import hint_of, is_unknown_name, kind_of, reason_of
+from argosy.toolkit.hosts import host_key
+from argosy.toolkit.responses import InvalidAnswer
 
 #: What a disk says when nothing more can be written to it, whoever tries; else a plugin's OSError is its own.
 DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
@@ -36,11 +37,11 @@ def causes(resource: Resource) -> Iterator[None]:
         raise TransferError(
             "The URL, or one it redirects to, is not a plain http or https URL.", kind="url"
         ) from None
-    except OddAnswer as error:
+    except InvalidAnswer as error:
         raise TransferError(f"The answer makes no sense: {error}.", kind="answer") from None
     except Downgraded as error:
         raise TransferError(
-            f"The server redirects to {place_of((error.request and error.request.url) or resource.url)} without"
+            f"The server redirects to {host_key((error.request and error.request.url) or resource.url)} without"
             " encryption; nothing was sent there.",
             kind="downgrade",
             hint=DOWNGRADE_HINT,
@@ -50,7 +51,7 @@ def causes(resource: Resource) -> Iterator[None]:
     except requests.RequestException as error:
         sending = getattr(error, "argosy_sending", None)
         # the request that failed may be one that the resource's URL redirects to
-        host = place_of((error.request.url if error.request else None) or resource.url)
+        host = host_key((error.request.url if error.request else None) or resource.url)
         where = "The proxy" if isinstance(error, requests.exceptions.ProxyError) else host
         sent = sending is None or sending.bytes_out > 0
         kind = kind_of(error, sent=sent)

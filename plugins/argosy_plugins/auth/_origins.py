@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import urllib3.exceptions
 from requests.auth import AuthBase, HTTPDigestAuth
 
-from argosy.cookies.matching import Target
-from argosy.errors import ConfigError
-from argosy.http.body import drop
-from argosy.http.network import OddAnswer
+from argosy.errors import ConfigError, TransferError
 from argosy.interfaces.base import PluginContext
 from argosy.models.session import origin_of
+from argosy.toolkit.hosts import is_secure_url
+from argosy.toolkit.responses import InvalidAnswer
 from argosy.toolkit.urls import check_url
+
+#: A longer body of a challenge is not read to its end, in bytes.
+_UNWANTED = 64 * 1024
 
 #: The JSON Schema of the option ``origins``.
 ORIGINS_SCHEMA: Mapping[str, Any] = {
@@ -46,7 +50,7 @@ def origins_of(options: Mapping[str, Any], context: PluginContext, plugin: str) 
                 f"One of the origins of the auth {plugin} {problem}.",
                 hint="Write scheme, host and, if it is not the usual one, port: https://api.example",
             )
-        if not Target.of(given).secure:
+        if not is_secure_url(given):
             context.notice(
                 f"The credentials go to {origin_of(given)} unencrypted: whoever is on the way can read them."
             )
@@ -111,10 +115,10 @@ class DigestSigner(HTTPDigestAuth):
         challenge: Mapping[str, str] = self._thread_local.chal  # type: ignore[attr-defined]  # not in the stubs
         missing = [name for name in ("realm", "nonce") if name not in challenge]
         if missing:
-            raise OddAnswer(f"the service's Digest challenge has no {missing[0]}")
+            raise InvalidAnswer(f"the service's Digest challenge has no {missing[0]}")
         header: str | None = super().build_digest_header(method, url)  # type: ignore[no-untyped-call]  # not in the stubs
         if header is None:
-            raise OddAnswer(
+            raise InvalidAnswer(
                 "the service's Digest challenge asks for an algorithm or a protection that is not known"
             )
         return header
@@ -124,6 +128,15 @@ class DigestSigner(HTTPDigestAuth):
         if origin_of(r.request.url or "") not in self._origins:
             return r
         if 400 <= r.status_code < 500 and "digest" in r.headers.get("WWW-Authenticate", "").lower():
-            drop(r)  # requests would read all of it
+            _drop_body(r)
         answered: requests.Response = super().handle_401(r, **kwargs)  # type: ignore[no-untyped-call]  # as above
         return answered
+
+
+def _drop_body(response: requests.Response) -> None:
+    """Read a short body, so that its connection can be used again; requests would read one of any length."""
+    with contextlib.suppress(OSError, urllib3.exceptions.HTTPError, TransferError):
+        response.raw.read(_UNWANTED, decode_content=False)
+    response.close()
+    response._content = b""
+    response._content_consumed = True  # type: ignore[attr-defined]  # not in the stubs

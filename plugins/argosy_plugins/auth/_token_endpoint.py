@@ -12,9 +12,9 @@ from urllib.parse import quote_plus, urlsplit
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
-from argosy.cookies.matching import Target
 from argosy.errors import ArgosyError, ConfigError, LoginFailed, RefreshRefused, TransferError
-from argosy.http.body import content_of
+from argosy.toolkit.hosts import is_secure_url
+from argosy.toolkit.responses import read_content
 from argosy.toolkit.secrets import Secret
 from argosy.toolkit.urls import check_url
 
@@ -78,7 +78,7 @@ def endpoint(url: object, what: str) -> str:
         If it is none, or not encrypted (RFC 6749 section 3.2) and not of this machine.
     """
     problem = check_url(url) if isinstance(url, str) else "is not there"
-    if problem is None and not Target.of(str(url)).secure:
+    if problem is None and not is_secure_url(str(url)):
         problem = "is not encrypted: it begins with http:"
     if problem is not None:
         raise ConfigError(f"The {what} of the auth oauth2 {problem}.", hint="Write it as https://...")
@@ -133,7 +133,7 @@ def post(
         allow_redirects=False,
     )
     with response:
-        response._content = content_of(response, MAX_ANSWER)
+        response._content = read_content(response, MAX_ANSWER)
     return response
 
 
@@ -220,7 +220,7 @@ def _odd(response: requests.Response, why: str = "") -> TransferError:
 
 
 def _json(response: requests.Response) -> Mapping[str, Any] | None:
-    body = response._content if isinstance(response._content, bytes) else content_of(response, MAX_ANSWER)
+    body = response._content if isinstance(response._content, bytes) else read_content(response, MAX_ANSWER)
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):

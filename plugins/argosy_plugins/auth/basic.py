@@ -6,7 +6,7 @@ import base64
 
 from requests.auth import AuthBase
 
-from argosy.hookspecs import hookimpl
+from argosy import hookimpl
 from argosy.interfaces.auth import Auth
 from argosy_plugins.auth._origins import HeaderSigner
 from argosy_plugins.auth._password import PasswordAuth

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from requests.auth import AuthBase
 
+from argosy import hookimpl
 from argosy.errors import ConfigError, LoginFailed
-from argosy.hookspecs import hookimpl
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
 from argosy.toolkit.login_pages import RefusalRules, refusal_schema

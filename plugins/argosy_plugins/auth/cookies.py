@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from argosy.cookies.matching import site_of
+from argosy import hookimpl
 from argosy.errors import ConfigError, LoginFailed
-from argosy.hookspecs import hookimpl
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
 from argosy.models.cookie import Cookie
 from argosy.toolkit.files import open_file
+from argosy.toolkit.hosts import site_of
 from argosy.toolkit.login_pages import REFUSAL_SCHEMA, RefusalRules
 from argosy.toolkit.urls import check_url
 from argosy_plugins.auth._browsers import BROWSERS, browser_cookies

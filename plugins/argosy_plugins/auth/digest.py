@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from requests.auth import AuthBase
 
-from argosy.hookspecs import hookimpl
+from argosy import hookimpl
 from argosy.interfaces.auth import Auth
 from argosy_plugins.auth._origins import DigestSigner
 from argosy_plugins.auth._password import PasswordAuth

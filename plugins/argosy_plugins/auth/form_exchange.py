@@ -11,9 +11,8 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 from argosy.errors import LoginFailed
-from argosy.http.body import content_of
-from argosy.http.network import DOWNGRADE_HINT
 from argosy.toolkit.forms import Form, Page, parse_page
+from argosy.toolkit.responses import read_content
 from argosy.toolkit.urls import check_url, strip_fragment
 from argosy_plugins.auth._codes import Field
 
@@ -232,7 +231,7 @@ class FormExchange:
         if not allowed and urlsplit(url).scheme == "https" and urlsplit(onward).scheme == "http":
             raise LoginFailed(
                 f"The login is redirected from https to {_place(onward)}, which is not encrypted; nothing was sent there.",
-                hint=DOWNGRADE_HINT,
+                hint='Report it to the service. To follow such redirects, without credentials: "allow_downgrade": true.',
             )
 
     def _judge(self, answer: _Answer, sent: _Sent) -> None:
@@ -290,7 +289,7 @@ def _is_sent_on(form: Form) -> bool:
 
 
 def _text(response: requests.Response) -> str:
-    raw = content_of(response, MAX_PAGE)
+    raw = read_content(response, MAX_PAGE)
     return raw.decode(response.encoding or "utf-8", "replace")
 
 

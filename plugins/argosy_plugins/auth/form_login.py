@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from argosy import hookimpl
 from argosy.errors import ConfigError
-from argosy.hookspecs import hookimpl
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
 from argosy.toolkit.login_pages import REFUSAL_SCHEMA, RefusalRules

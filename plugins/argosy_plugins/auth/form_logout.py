@@ -8,8 +8,8 @@ from urllib.parse import urljoin
 import requests
 
 from argosy.errors import LoginFailed
-from argosy.http.body import content_of
 from argosy.toolkit.forms import Form, parse_page
+from argosy.toolkit.responses import read_content
 from argosy.toolkit.urls import check_url, strip_fragment
 
 #: A page larger than this is read to here, in bytes.
@@ -34,7 +34,7 @@ def log_out(http: requests.Session, url: str, wanted: int | str | None) -> None:
         If there is no such form, or the service answers with an error.
     """
     with http.get(url, stream=True) as response:
-        text = content_of(response, MAX_PAGE).decode("utf-8", "replace")
+        text = read_content(response, MAX_PAGE).decode("utf-8", "replace")
     _check(response)
     if wanted is None:
         return

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 
 import requests
 
+from argosy import hookimpl
 from argosy.errors import ConfigError, LoginFailed, TransferError
-from argosy.hookspecs import hookimpl
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
 from argosy.toolkit.failures import kind_of, reason_of

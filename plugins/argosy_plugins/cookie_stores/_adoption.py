@@ -6,11 +6,10 @@ were read before, and are written back late; then what it does not have is no si
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from argosy.cookies import jar
-from argosy.leasing.lease import changed
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord, Status
 from argosy.toolkit.processes import boot_id, has_ended
@@ -27,7 +26,7 @@ OLDER = "Another program has written older cookies back into {}: the newer ones 
 class _Change:
     """What another tool has done to the cookies of a session."""
 
-    cookies: jar.Jar
+    cookies: tuple[Cookie, ...]
     fresh: tuple[Cookie, ...]  # with a value that is new to us
     gone: bool  # whether it has taken some out
     older: bool  # whether it has put a value back that was replaced
@@ -96,9 +95,11 @@ def _compare(known: Beside, found: Mapping[Place, Cookie], now: float) -> _Chang
             fresh.append(cookie)
     missing = [mine for place, (_, mine) in ours.items() if place not in found or found[place].expired(now)]
     lost = set() if older else {mine for mine in missing if not mine.expired(now)}
-    kept: jar.Jar = tuple(prolonged.get(cookie, cookie) for cookie in known.cookies if cookie not in lost)
+    kept: tuple[Cookie, ...] = tuple(
+        prolonged.get(cookie, cookie) for cookie in known.cookies if cookie not in lost
+    )
     for cookie in fresh:
-        kept = jar.put(kept, cookie, now)
+        kept = _put(kept, cookie)
     return _Change(kept, tuple(fresh), bool(lost), older)
 
 
@@ -123,8 +124,16 @@ def _changed(known: Beside, record: SessionRecord, change: _Change, at: float) -
         news |= {"status": Status.DEAD}
     if not superseded and record.boot != boot_id() and not record.synced:
         news |= {"boot": record.boot}
-    return changed(record, **news)
+    stamps = {"generation": record.generation + 1, "saved": time.time(), "boot": boot_id(), "synced": False}
+    return replace(record, **{**stamps, **news})  # type: ignore[arg-type]  # replace() checks the names
 
 
-def _any_left(known: Beside, cookies: jar.Jar) -> bool:
+def _put(cookies: tuple[Cookie, ...], cookie: Cookie) -> tuple[Cookie, ...]:
+    """Return the cookies with another, in the place of what it replaces: the time of creation decides the order."""
+    place = next((number for number, old in enumerate(cookies) if old.meets(cookie)), len(cookies))
+    rest = [old for old in cookies if not old.meets(cookie)]
+    return (*rest[:place], cookie, *rest[place:])
+
+
+def _any_left(known: Beside, cookies: tuple[Cookie, ...]) -> bool:
     return any(known.concerns(cookie.domain) for cookie in cookies) if known.served else bool(cookies)

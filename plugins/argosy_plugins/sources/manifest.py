@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, BinaryIO, ClassVar
 
+from argosy import hookimpl
 from argosy.errors import ConfigError
-from argosy.hookspecs import hookimpl
 from argosy.interfaces.source import Source
 from argosy.models.items import Item
 from argosy_plugins.sources.manifest_entry import entry_to_item

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from argosy import hookimpl
 from argosy.errors import StorageError
-from argosy.hookspecs import hookimpl
 from argosy.interfaces.source import Source
 from argosy.models.items import Item, Resource
 from argosy.toolkit.names import marked, problem_of, safe_part

@@ -19,9 +19,10 @@ from argosy.cookies.jar import (
     settle,
     within_bounds,
 )
-from argosy.cookies.matching import default_path, domain_match, is_public_suffix, path_match
+from argosy.cookies.matching import default_path, domain_match, path_match
 from argosy.cookies.parse import MAX_AGE
 from argosy.models.cookie import Cookie
+from argosy.toolkit.hosts import is_public_suffix
 
 NOW = 1_800_000_000.0
 URL = "https://www.library.example/books/1"

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from argosy.errors import ServiceDown, TransferError
-from argosy.ratelimit.host_key import place_of
 from argosy.ratelimit.limiter import RateLimiter
 from argosy.ratelimit.retry_after import LONGEST_RETRY_AFTER, retry_after
+from argosy.toolkit.hosts import host_key
 from argosy_devkit.contracts.waiting import Thread, wait_until
 
 URL = "https://library.example/a"
@@ -258,7 +258,7 @@ def test_many_threads_get_through(rate_limiter: Callable[..., RateLimiter]) -> N
     ],
 )
 def test_places(url: str, place: str) -> None:
-    assert place_of(url) == place
+    assert host_key(url) == place
 
 
 @pytest.mark.parametrize(
