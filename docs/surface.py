@@ -46,7 +46,7 @@ MODULES: Mapping[str, tuple[str, ...] | None] = {
     ),
     "argosy.toolkit.names": ("problem_of", "safe_part"),
     "argosy.toolkit.login_pages": ("REFUSAL_SCHEMA", "RefusalRules"),
-    "argosy.plugins": ("Kind", "Registry"),
+    "argosy.plugins": ("Kind", "PluginManager"),
     "argosy.toolkit.secrets": ("Secret",),
     "argosy.toolkit.session_document": ("dump", "parse"),
     "argosy.models.session": ("Holder", "SessionRecord", "Status"),

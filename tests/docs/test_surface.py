@@ -22,9 +22,8 @@ from documents import ROOT
 PIN = ROOT / "docs" / "reference" / "plugin-surface.txt"
 HELP = """
 The public surface of plugins is not what docs/reference/plugin-surface.txt says.
-What was added only: write the list again with `python docs/generate.py`, and commit it.
-What was taken away or changed: plugins break by that. docs/plugins/stability.md says what is promised; if it has to be,
-raise argosy.plugins.checks.CURRENT as well.
+If something was only added, run `python docs/generate.py` and commit the list.
+If something was removed or changed, plugins break; docs/plugins/stability.md says what is promised.
 """
 
 SUITES = [

@@ -164,12 +164,6 @@ class HasNoSummary(Good):
     summary = ""
 
 
-class WantsAnotherApi(Good):
-    """Was written for a plugin API of later days."""
-
-    argosy_api = 99
-
-
 class HasABrokenSchema(Good):
     """Has a type that there is not in its schema."""
 

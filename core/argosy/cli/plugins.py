@@ -47,7 +47,6 @@ def to_json(info: PluginInfo) -> dict[str, Any]:
         "distribution": None if info.origin.file else info.origin.distribution,
         "version": None if info.origin.file else info.origin.version,
         "file": str(info.origin.file) if info.origin.file else None,
-        "api": getattr(info.cls, "argosy_api", 1),
         "options": info.options_schema,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,18 +100,18 @@ def _attempts(
         yield (key,), lambda: _discard(storage_options(remote, context))
     if key not in SLOTS:
         return
-    make = getattr(registry, SLOTS[key].value)
+    interface = SLOTS[key].interface
     given = getattr(settings, key)
     several = isinstance(given, tuple)
     for number, options in enumerate(given if several else [given]):
         place: tuple[str | int, ...] = (key, number) if several and len(given) > 1 else (key,)
-        yield place, lambda o=options: _try(make, o, context)  # type: ignore[misc]  # a lambda's defaults have no types
+        yield place, partial(_try, registry, interface, options, context)
 
 
 def _try(
-    make: Callable[[PluginOptions, PluginContext], Plugin], options: PluginOptions, context: PluginContext
+    registry: PluginManager, interface: type[Plugin], options: PluginOptions, context: PluginContext
 ) -> None:
-    plugin = make(options, context)
+    plugin = registry.make(interface, options, context)
     try:
         plugin.check()
     finally:

@@ -87,9 +87,6 @@ class Plugin(ABC):
     options_schema: ClassVar[Mapping[str, Any]] = {"type": "object", "properties": {}}
     #: Whether it may still change, or misbehave; a run that uses it says so.
     experimental: ClassVar[bool] = False
-    #: The version of the plugin API that it was written for; 1 where it does not say. It is not a version of argosy:
-    #: it goes up when something that plugins use is taken away or changes its meaning.
-    argosy_api: ClassVar[int]
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         self.options = options

@@ -380,7 +380,7 @@ class Outcome:
     outputs
         The outputs that were made, by name and mark.
     known
-        What is to be remembered of a done item, as `Remembered.pack` writes it.
+        What is to be remembered of a done item, as `DownloadRecord.pack` writes it.
     fresh
         Whether its resources are new, so that what other outputs made of it before is not of them.
     """

@@ -135,8 +135,7 @@ class PluginManager:
 
     def get(self, kind: Kind, name: str) -> PluginInfo | None:
         """Return a plugin as `find` does, or None if there is none of that name."""
-        if (kind, name) not in self._table:
-            self._load(lambda origin: origin.entry_point == name)
+        self._load(lambda origin: origin.entry_point == name)
         return self._table.get((kind, name))
 
     def plugins(self) -> tuple[PluginInfo, ...]:
@@ -198,7 +197,8 @@ class PluginManager:
             for info in self._register(plugin, origin):
                 if info.name != origin.entry_point:
                     raise broken(
-                        origin, f"its name is {info.name!r}, which must be the name of its entry point"
+                        origin,
+                        f"its name is {info.name!r}, but its entry point is named {origin.entry_point!r}",
                     )
                 if not any((info.kind, info.name) == (other.kind, other.name) for other in self._given):
                     self._add(info)
@@ -286,7 +286,11 @@ def describe(kind: Kind, cls: object, origin: Origin) -> PluginInfo:
     interface = kind.interface
     fault: str | None = None
     if not isinstance(cls, type) or not issubclass(cls, interface):
-        shown = f"{_module(cls)}.{cls.__qualname__}" if isinstance(cls, type) else f"a {type(cls).__name__}"
+        shown = (
+            f"{_module(cls)}.{cls.__qualname__}"
+            if isinstance(cls, type)
+            else f"an object of type {type(cls).__name__}"
+        )
         fault = f"it returned {shown}, not a subclass of argosy.{interface.__name__}"
     elif inspect.isabstract(cls):
         fault = f"{cls.__qualname__} lacks {', '.join(sorted(cls.__abstractmethods__))}"

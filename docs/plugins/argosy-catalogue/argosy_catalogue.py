@@ -14,7 +14,6 @@ class Catalogue(argosy.Output):
 
     name = "catalogue"
     summary = "A page about each item: its files, their sizes and digests"
-    argosy_api = 1
     options_schema = {
         "type": "object",
         "properties": {

@@ -14,7 +14,6 @@ class ByAuthor(argosy.Output):
 
     name = "by-author"
     summary = "Files called AUTHOR/TITLE - ID/NAME"
-    argosy_api = 1
 
     def produce(self, item: argosy.StagedItem, scratch: Path) -> Iterator[argosy.Product]:
         """Ask for another name for each staged file; nothing is copied."""

@@ -20,7 +20,6 @@ class JsonCatalogue(argosy.Source):
 
     name = "json-catalogue"
     summary = "The books of a site with a JSON API"
-    argosy_api = 1
     options_schema = {
         "type": "object",
         "properties": {"url": {"type": "string", "minLength": 1, "description": "The first page."}},

@@ -15,7 +15,6 @@ class PlainText(argosy.Output):
 
     name = "plain-text"
     summary = "The text of each HTML page"
-    argosy_api = 1
 
     def produce(self, item: argosy.StagedItem, scratch: Path) -> Iterator[argosy.Product]:
         """Convert into the scratch folder, one file after the other."""
@@ -30,7 +29,7 @@ class PlainText(argosy.Output):
             text = _Text()
             text.feed(page)
             target = scratch / f"{number}.txt"
-            target.write_text("".join(text.iter_body), "utf-8")
+            target.write_text("".join(text.pieces), "utf-8")
             yield argosy.Product(f"{name.rpartition('.')[0]}.txt", target)
 
 
@@ -39,11 +38,11 @@ class _Text(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.iter_body: list[str] = []
+        self.pieces: list[str] = []
 
     def handle_data(self, data: str) -> None:
         """Take a piece of text."""
-        self.iter_body.append(data)
+        self.pieces.append(data)
 
 
 @argosy.hookimpl

@@ -13,7 +13,6 @@ class Webhook(argosy.Observer):
 
     name = "webhook"
     summary = "A POST with the counts of the run, when it ends"
-    argosy_api = 1
     options_schema = {
         "type": "object",
         "properties": {"url": {"type": "string", "minLength": 1, "description": "Where it is sent."}},

@@ -50,24 +50,22 @@ KIT = """
         def produce(self, item, scratch):
             return []
 
-    @argosy.hookimpl
-    def argosy_source(): return Urls
+    class Offer:
+        def __init__(self, hook, cls):
+            setattr(self, hook, argosy.hookimpl(lambda: cls))
 
-    @argosy.hookimpl
-    def argosy_auth(): return NoAuth
-
-    @argosy.hookimpl
-    def argosy_cookie_store(): return Memory
-
-    @argosy.hookimpl
-    def argosy_output(): return Files
+    urls = Offer("argosy_source", Urls)
+    none = Offer("argosy_auth", NoAuth)
+    memory = Offer("argosy_cookie_store", Memory)
+    files = Offer("argosy_output", Files)
 """
 
 
 @pytest.fixture
 def run(site: Path, tmp_path: Path, install: Install) -> Run:
     """Return what runs ``python -m argosy`` beside the kit's distribution."""
-    install("kit", KIT, {"kit": "kit"}, version="2.0")
+    names = ("urls", "none", "memory", "files")
+    install("kit", KIT, {name: f"kit:{name}" for name in names}, version="2.0")
 
     def run(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PYTHONPATH": str(site), **env}
@@ -178,7 +176,7 @@ def test_a_broken_plugin_is_exit_code_7_and_can_be_left_out(run: Run, install: I
     done = run("plugins", *ALONE)
     assert (done.returncode, done.stdout) == (7, "")
     assert "bad 1.0 (entry point 'broken')" in done.stderr
-    assert "--no-plugin broken" in done.stderr
+    assert "--no-plugin bad:broken" in done.stderr
     assert "Traceback" not in done.stderr
     assert "Traceback" in run("plugins", *ALONE, ARGOSY_DEBUG="1").stderr
     assert run("plugins", *ALONE, "--no-plugin", "broken").returncode == 0

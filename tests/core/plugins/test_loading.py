@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,36 +47,65 @@ def load(*exclude: str) -> PluginManager:
 
 
 def test_a_third_partys_plugin_is_found_and_made(install: Install, tmp_path: Path) -> None:
-    install("good", OUTPUT.format(name="listing"), {"list": "good"}, version="2.5")
+    install("good", OUTPUT.format(name="listing"), {"listing": "good"}, version="2.5")
     registry = load()
     (info,) = registry.plugins()
     assert (info.kind, info.name, info.summary) == (Kind.OUTPUT, "listing", "One line per item")
-    assert (info.origin.distribution, info.origin.version, info.origin.entry_point) == ("good", "2.5", "list")
+    assert (info.origin.distribution, info.origin.version, info.origin.entry_point) == (
+        "good",
+        "2.5",
+        "listing",
+    )
     output = registry.make(Output, {"use": "listing", "path": "list.txt"}, PluginContext(base=tmp_path))
     assert isinstance(output, Output)
     assert output.options == {"path": "list.txt"}
     assert registry.excluded == ("argosy",)
 
 
+def test_only_the_plugin_that_is_asked_for_is_imported(install: Install) -> None:
+    install("one", OUTPUT.format(name="first"), {"first": "one"})
+    install("two", OUTPUT.format(name="second"), {"second": "two"})
+    install("bad", "raise RuntimeError", {"broken": "bad"})
+    plugins = load()
+    assert {"one", "two", "bad"}.isdisjoint(sys.modules)
+    assert plugins.find(Kind.OUTPUT, "second").name == "second"
+    assert {"one", "bad"}.isdisjoint(sys.modules)
+    assert pickle.loads(pickle.dumps(plugins)).find(Kind.OUTPUT, "first").name == "first"
+
+
+def test_a_run_imports_only_the_plugins_of_its_configuration() -> None:
+    code = (
+        "import sys; from argosy.config.load import load; from argosy.plugins.manager import PluginManager; "
+        "load({'source': {'use': 'urls', 'urls': []}}, PluginManager()); "
+        "print(*sorted(name for name in sys.modules if name.startswith('argosy_plugins.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    outputs = {name for name in done.stdout.split() if name.startswith("argosy_plugins.outputs.")}
+    assert outputs - {"argosy_plugins.outputs._facts"} == {"argosy_plugins.outputs.files"}
+    assert "argosy_plugins.sources.manifest" not in done.stdout
+
+
 def test_two_of_one_name_are_an_error_that_names_both(install: Install) -> None:
-    install("one", OUTPUT.format(name="listing"), {"a": "one"})
-    install("two", OUTPUT.format(name="listing"), {"b": "two"}, version="3.1")
+    install("one", OUTPUT.format(name="listing"), {"listing": "one"})
+    install("two", OUTPUT.format(name="listing"), {"listing": "two"}, version="3.1")
+    plugins = load()  # an error only if the name is used
     with pytest.raises(PluginError) as caught:
-        load()
-    assert "one 1.0 (entry point 'a')" in caught.value.message
-    assert "two 3.1 (entry point 'b')" in caught.value.message
+        plugins.find(Kind.OUTPUT, "listing")
+    assert "one 1.0 (entry point 'listing')" in caught.value.message
+    assert "two 3.1 (entry point 'listing')" in caught.value.message
     assert caught.value.exit_code == 7
     assert caught.value.hint is not None
-    assert "--no-plugin one:a" in caught.value.hint
-    for excluded, left in (("one:a", "two"), ("b", "one"), ("TWO", "one")):
+    assert "--no-plugin one:listing" in caught.value.hint
+    for excluded, left in (("one:listing", "two"), ("two", "one"), ("TWO", "one")):
         assert [info.origin.distribution for info in load(excluded).plugins()] == [left]
     assert load("listing").plugins() == ()
 
 
-def test_two_entry_points_of_one_name_in_two_distributions_are_both_loaded(install: Install) -> None:
-    install("one", OUTPUT.format(name="first"), {"same": "one"})
-    install("two", OUTPUT.format(name="second"), {"same": "two"})
-    assert load().names(Kind.OUTPUT) == ("first", "second")
+def test_an_entry_point_has_its_plugins_name(install: Install) -> None:
+    install("one", OUTPUT.format(name="listing"), {"list": "one"})
+    for name in ("list", "listing"):
+        with pytest.raises(PluginError, match="its name is 'listing', but its entry point is named 'list'"):
+            load().find(Kind.OUTPUT, name)
 
 
 @pytest.mark.parametrize(
@@ -89,26 +120,26 @@ def test_two_entry_points_of_one_name_in_two_distributions_are_both_loaded(insta
 def test_a_broken_import_names_its_distribution_and_the_way_round_it(
     install: Install, source: str, target: str, cause: str
 ) -> None:
-    install("good", OUTPUT.format(name="listing"), {"list": "good"})
+    install("good", OUTPUT.format(name="listing"), {"listing": "good"})
     install("bad", source, {"broken": target}, version="0.9")
     with pytest.raises(PluginError) as caught:
-        load()
+        load().plugins()
     assert "bad 0.9 (entry point 'broken')" in caught.value.message
     assert cause in caught.value.message
     assert caught.value.hint is not None
-    assert "--no-plugin broken" in caught.value.hint
+    assert "--no-plugin bad:broken" in caught.value.hint
     assert load("broken").names(Kind.OUTPUT) == ("listing",)
     assert load("bad").names(Kind.OUTPUT) == ("listing",)
 
 
 def test_an_excluded_plugin_is_not_even_imported(install: Install) -> None:
     install("bad", "raise RuntimeError", {"broken": "bad"})
-    load("broken")
+    load("broken").plugins()
     assert "bad" not in sys.modules
 
 
 def test_leaving_out_what_is_not_there_is_an_error(install: Install) -> None:
-    install("good", OUTPUT.format(name="listing"), {"list": "good"})
+    install("good", OUTPUT.format(name="listing"), {"listing": "good"})
     with pytest.raises(ConfigError) as caught:
         load("listin")
     assert caught.value.hint == 'did you mean "listing"?'
@@ -117,30 +148,34 @@ def test_leaving_out_what_is_not_there_is_an_error(install: Install) -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("def argosy_outptu(): ...", 'argosy_outptu, which does not exist (did you mean "argosy_output"?)'),
+        ("def argosy_outptu(): ...", 'the hook argosy_outptu does not exist (did you mean "argosy_output"?)'),
         ("def argosy_output(colour): ...", "cannot be registered"),
-        ("def argosy_output(): raise KeyError('x')", "argosy_output in bad raised KeyError"),
+        ("def argosy_output(): raise KeyError('x')", "its hook argosy_output raised KeyError"),
         ("def argosy_output(): raise SystemExit", "raised SystemExit"),
-        ("def argosy_output(): return 7", "returned an object of type int"),
-        ("def argosy_output(): return dict", "builtins.dict, but that is no subclass of argosy.Output"),
-        ("def argosy_output(): return argosy.Output", "is abstract: it lacks produce"),
+        (
+            "def argosy_output(): return 7",
+            "it returned an object of type int, not a subclass of argosy.Output",
+        ),
+        ("def argosy_output(): return dict", "builtins.dict, not a subclass of argosy.Output"),
+        ("def argosy_output(): return argosy.Output", "Output lacks produce"),
     ],
 )
 def test_a_broken_hook_is_named(install: Install, source: str, words: str) -> None:
     install("bad", f"import argosy\n@argosy.hookimpl\n{source}", {"b": "bad"})
     with pytest.raises(PluginError) as caught:
-        load()
+        load().plugins()
     assert words in caught.value.message
     assert "bad 1.0 (entry point 'b')" in caught.value.message
 
 
 def test_a_plugin_that_offers_nothing_is_an_error(install: Install) -> None:
     install("bad", "def argosy_output(): ...", {"b": "bad"})
-    with pytest.raises(PluginError, match=r"argosy_output is not marked with @argosy\.hookimpl"):
-        load()
+    with pytest.raises(PluginError, match=r"its argosy_output lacks @argosy\.hookimpl"):
+        load().plugins()
 
 
 def test_one_module_under_two_entry_points_is_an_error(install: Install) -> None:
-    install("bad", OUTPUT.format(name="listing"), {"a": "bad", "b": "bad"})
+    install("bad", OUTPUT.format(name="listing"), {"listing": "bad", "other": "bad"})
+    assert load().find(Kind.OUTPUT, "listing").name == "listing"
     with pytest.raises(PluginError, match="cannot be registered"):
-        load()
+        load().plugins()

@@ -48,13 +48,13 @@ def made(**attributes: Any) -> type[Good]:
 @pytest.mark.parametrize(
     ("attributes", "words"),
     [
-        ({"name": "Good"}, "its name is 'Good'"),
-        ({"name": "good\n"}, "its name is"),
-        ({"name": "-good"}, "its name is"),
-        ({"name": None}, "its name is None"),
+        ({"name": "Good"}, "invalid plugin name 'Good'"),
+        ({"name": "good\n"}, "invalid plugin name"),
+        ({"name": "-good"}, "invalid plugin name"),
+        ({"name": None}, "invalid plugin name None"),
         ({"summary": " "}, "summary"),
         ({"summary": "two\nlines"}, "summary"),
-        ({"options_schema": True}, "not a mapping"),
+        ({"options_schema": True}, "a mapping with"),
         ({"options_schema": {}}, '"type": "object"'),
         ({"options_schema": {"type": "object", "properties": {"use": {}}}}, '"use"'),
         ({"options_schema": {"type": "object", "$id": "x"}}, "$id"),
@@ -107,7 +107,7 @@ def test_what_a_constructor_raises_becomes_a_plugin_error(error: BaseException) 
     plugins = registry(type("R", (Raising,), {"error": error}))
     with pytest.raises(PluginError) as caught:
         plugins.make(Output, {"use": "raising"}, PluginContext())
-    assert "The output plugin 'raising' of some-dist 1.2 could not be made" in caught.value.message
+    assert "The output plugin 'raising' of some-dist 1.2 could not be created" in caught.value.message
     assert type(error).__name__ in caught.value.message
     assert caught.value.__cause__ is error
 
@@ -121,5 +121,5 @@ def test_an_argosy_error_or_an_interrupt_passes_through(error: BaseException) ->
 
 def test_a_constructor_that_makes_something_else_is_named() -> None:
     plugins = registry(made(__new__=lambda cls, *_: 5))
-    with pytest.raises(PluginError, match="made an object of type int"):
+    with pytest.raises(PluginError, match="created an object of type int"):
         plugins.make(Output, {"use": "good"}, PluginContext())

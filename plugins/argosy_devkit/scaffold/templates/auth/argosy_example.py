@@ -17,7 +17,6 @@ class ExampleAuth(argosy.Auth):
 
     name = "example"
     summary = "A user name and a password in a web page's form"
-    argosy_api = 1
     options_schema = {
         "type": "object",
         "properties": {

@@ -21,7 +21,6 @@ class ExampleCookieStore(argosy.CookieStore):
 
     name = "example"
     summary = "Sessions in one file, for the processes of one machine"
-    argosy_api = 1
     scope = argosy.Scope.HOST
     options_schema = {
         "type": "object",

@@ -13,7 +13,6 @@ class ExampleObserver(argosy.Observer):
 
     name = "example"
     summary = "A line in a file for each item that is done or has failed"
-    argosy_api = 1
     options_schema = {
         "type": "object",
         "properties": {

@@ -15,7 +15,6 @@ class ExampleOutput(argosy.Output):
 
     name = "example"
     summary = "A CSV table about each item: its files, their sizes and digests"
-    argosy_api = 1
     options_schema = {
         "type": "object",
         "properties": {

@@ -18,7 +18,6 @@ class ExampleSource(argosy.Source):
 
     name = "example"
     summary = "A text file with a URL and a title in each line"
-    argosy_api = 1
     options_schema = {
         "type": "object",
         "properties": {

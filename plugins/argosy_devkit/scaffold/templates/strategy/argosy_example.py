@@ -15,7 +15,6 @@ class ExampleStrategy(argosy.Strategy):
 
     name = "example"
     summary = "Several items at once, in threads"
-    argosy_api = 1
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[argosy.Outcome]:
         """Yield the outcome of every job, in any order."""
