@@ -1,4 +1,4 @@
-"""Rubbish in headers: cookies, dates, ranges. Nothing raises; what has a meaning keeps it."""
+"""Rubbish in headers: cookies, dates, resume. Nothing raises; what has a meaning keeps it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from argosy.errors import TransferError
 from argosy.models.cookie import Cookie
 from argosy.ratelimit.retry_after import LONGEST_RETRY_AFTER
 from argosy.toolkit.names import problem_of, safe_part
+from argosy.transfer import resume
 from argosy.transfer.content_disposition import content_disposition
-from argosy.transfer.download import content_length, judge_status
+from argosy.transfer.download import check_status, content_length
 from rubbish import fuzzed, header_text, made_of
 
 NOW = 1_800_000_000.0
@@ -114,7 +115,7 @@ def answered(status: int, **headers: str) -> requests.Response:
 @example("Fri, 31 Dec 9999 23:59:59 -2359", "", 503)
 def test_retry_after(value: str, date: str, status: int) -> None:
     with pytest.raises(TransferError) as caught:
-        judge_status(answered(status, Retry_After=value, Date=date))
+        check_status(answered(status, Retry_After=value, Date=date))
     seconds = caught.value.retry_after
     assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
     assert seconds is None or math.isfinite(seconds)
@@ -124,7 +125,7 @@ def test_retry_after(value: str, date: str, status: int) -> None:
 @given(st.integers(0, 10**12))
 def test_retry_after_in_seconds_is_what_it_says(seconds: int) -> None:
     with pytest.raises(TransferError) as caught:
-        judge_status(answered(429, Retry_After=f" 00{seconds} "))
+        check_status(answered(429, Retry_After=f" 00{seconds} "))
     assert caught.value.retry_after is not None
     assert caught.value.retry_after == min(seconds, LONGEST_RETRY_AFTER)
 
@@ -134,7 +135,7 @@ def test_retry_after_in_seconds_is_what_it_says(seconds: int) -> None:
 def test_retry_after_as_a_date_is_what_it_says(seconds: int) -> None:
     then, now = (formatdate(t, usegmt=True) for t in (NOW + seconds, NOW))
     with pytest.raises(TransferError) as caught:
-        judge_status(answered(503, Retry_After=then, Date=now))
+        check_status(answered(503, Retry_After=then, Date=now))
     assert caught.value.retry_after == min(seconds, LONGEST_RETRY_AFTER)
 
 
@@ -161,27 +162,25 @@ TAG = made_of("W/", '"', "abc", "\\", ",", " ")
 @fuzzed
 @given(RANGE | header_text, TAG | header_text, DATE | header_text, DATE | header_text)
 def test_content_range_and_validators(value: str, tag: str, modified: str, date: str) -> None:
-    ranges = pytest.importorskip("argosy.transfer.resume", reason="parts are not asked for yet")
-    found = ranges.content_range(value)
+    found = resume.content_range(value)
     if found is not None:
         assert 0 <= found.first <= found.last
         assert found.length is None or found.last < found.length
         assert found.size == found.last - found.first + 1
-    length = ranges.unsatisfied_length(value)
+    length = resume.unsatisfied_length(value)
     assert length is None or length >= 0
-    strong = ranges.strong_etag(tag)
+    strong = resume.strong_etag(tag)
     assert strong is None or (strong.startswith('"') and strong.endswith('"') and "\n" not in strong)
-    ranges.strong_date(modified, date)
+    resume.strong_date(modified, date)
 
 
 @fuzzed
 @given(st.integers(0, 10**15), st.integers(1, 10**15), st.integers(0, 10**15))
 def test_content_range_is_what_it_says(first: int, size: int, more: int) -> None:
-    ranges = pytest.importorskip("argosy.transfer.resume", reason="parts are not asked for yet")
     last, whole = first + size - 1, first + size + more
-    found = ranges.content_range(f"bytes {first}-{last}/{whole}")
-    assert (found.first, found.last, found.length) == (first, last, whole)
-    assert ranges.content_range(f"bytes {first}-{last}/{last}") is None
+    found = resume.content_range(f"bytes {first}-{last}/{whole}")
+    assert found == (first, last, whole)
+    assert resume.content_range(f"bytes {first}-{last}/{last}") is None
 
 
 @pytest.mark.parametrize("size", [100_000, 1_000_000])

@@ -20,9 +20,8 @@ from argosy.interfaces.output import CollectingOutput
 from argosy.models.items import FinishedItem, Item, Job, StagedItem
 from argosy.state.ledger import Collected, Ledger
 from argosy.state.staging import StagingArea
-from argosy.toolkit.failures import describe_exception
+from argosy.toolkit.failures import DISK_ERRNOS, describe_exception, disk_error
 from argosy.toolkit.locks import FileLock
-from argosy.transfer.classify import DISK_ERRNOS, disk_error
 
 #: Seconds between two times that the files are made while items get done, at least.
 EVERY = 2.0

@@ -15,8 +15,8 @@ from argosy._version import __version__
 from argosy.errors import ArgosyError
 from argosy.models.items import Failure
 from argosy.state.ledger import Row
+from argosy.toolkit.failures import disk_error
 from argosy.toolkit.files import open_special
-from argosy.transfer.classify import disk_error
 
 #: Failures that a report names; the ledger, and the report's items, have them all.
 MOST_FAILURES = 100

@@ -39,10 +39,10 @@ from argosy.interfaces.observer import Observer
 from argosy.models.items import Failure, Job, Outcome, State
 from argosy.state.ledger import PRIVATE, Ledger
 from argosy.state.staging import StagingArea
+from argosy.toolkit.failures import disk_error
 from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.secrets import asked_once
 from argosy.toolkit.stop import Stop
-from argosy.transfer.classify import disk_error
 from argosy.transfer.limits import Limits
 
 if TYPE_CHECKING:

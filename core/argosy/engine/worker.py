@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import requests
 
@@ -37,16 +37,14 @@ from argosy.models.items import (
     Outcome,
     Packed,
     PublishedFile,
-    Resource,
     StagedFile,
     StagedItem,
     State,
 )
 from argosy.state.staging import Staging
-from argosy.toolkit.failures import describe_exception, reason_of
-from argosy.transfer.classify import DISK_ERRNOS, disk_error
+from argosy.toolkit.failures import DISK_ERRNOS, describe_exception, disk_error, reason_of
 from argosy.transfer.content_disposition import Names
-from argosy.transfer.download import Fetcher, Progress
+from argosy.transfer.download import Downloader, Report
 from argosy.transfer.limits import Limits
 
 T = TypeVar("T")
@@ -73,7 +71,7 @@ class Worker:
         self._emit = emit
         self._recipe = recipe
         self._names = Names(settings.directory, environment.storage)
-        self._fetcher = Fetcher(
+        self._downloader = Downloader(
             environment.pool.get,
             environment.rate_limiter,
             environment.stop,
@@ -148,7 +146,7 @@ class Worker:
         there = {} if job.force and job.fetch else self._there(job, staging)
         try:
             item, there = self._what_is_lacking(job, there)
-            files = self._fetched(item, there, staging, self._progress(shown, received))
+            files = self._fetched(item, there, staging, self._report(shown, received))
             staged = self._staged(job, item, files)
             fresh = job.known is None or DownloadRecord.of(staged).digests() != job.known.digests()
             # where something was fetched, what an output made of it before may be missing or damaged, too
@@ -211,7 +209,7 @@ class Worker:
         return self._expanded(job.item), {}
 
     def _fetched(
-        self, item: Item, there: dict[int, StagedFile], staging: Staging, progress: Progress
+        self, item: Item, there: dict[int, StagedFile], staging: Staging, report: Report
     ) -> list[StagedFile]:
         files: list[StagedFile] = []
         for number, resource in enumerate(item.resources):
@@ -221,7 +219,7 @@ class Worker:
                 continue
             try:
                 last = number == len(item.resources) - 1
-                files.append(self._fetcher.fetch(resource, number, staging, progress, last=last))
+                files.append(self._downloader.download(resource, number, staging, report, last=last))
             except TransferError as error:
                 raise _Failed(self._failure(error.kind, str(error), url=resource.url)) from None
         return files
@@ -317,30 +315,20 @@ class Worker:
     def _scrubbed(self, error: ArgosyError | None) -> ArgosyError | None:
         return None if error is None else self._environment.redactor.scrub_error(error)
 
-    def _progress(self, id_: str, received: _Counter) -> Progress:
+    def _report(self, id_: str, received: _Counter) -> Report:
+        """Return what emits the events of an item's resources, and counts its bytes."""
         emit, scrub = self._emit, self._environment.redactor.scrub
 
-        def started(resource: Resource, size: int | None, there: int) -> None:
-            data = {"url": scrub(resource.url), "path": resource.path, "size": size, "offset": there}
-            emit(EventKind.RESOURCE_STARTED, id_, data)
-
-        def got(size: int) -> None:
-            received.bytes += size
-            emit(EventKind.RESOURCE_PROGRESS, id_, {"bytes": size})
-
-        def retry(resource: Resource, attempt: int, error: TransferError, seconds: float) -> None:
-            url, cause = scrub(resource.url), scrub(error.message)
+        def report(kind: EventKind, data: dict[str, Any]) -> None:
+            if kind is EventKind.RESOURCE_PROGRESS:
+                received.bytes += data["bytes"]
             emit(
-                EventKind.RESOURCE_RETRY,
+                kind,
                 id_,
-                {"url": url, "attempt": attempt, "cause": cause, "seconds": round(seconds, 3)},
+                {key: scrub(value) if key in ("url", "cause") else value for key, value in data.items()},
             )
 
-        def finished(resource: Resource, file: StagedFile) -> None:
-            data = {"url": scrub(resource.url), "path": resource.path, "bytes": file.size}
-            emit(EventKind.RESOURCE_FINISHED, id_, {**data, "verification": file.verification.value})
-
-        return Progress(started, got, retry, finished)
+        return report
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,8 @@ from argosy.models.items import (
     Verification,
 )
 from argosy.storage.local import LocalStorage
-from argosy.toolkit.failures import hint_of
+from argosy.toolkit.failures import disk_error, hint_of
 from argosy.toolkit.locks import FileLock
-from argosy.transfer.classify import disk_error
 
 #: The folder of everything that is argosy's own in a target directory.
 PRIVATE = ".argosy"

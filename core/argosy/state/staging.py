@@ -20,9 +20,9 @@ from pathlib import Path
 from argosy.interfaces.storage import digest_of
 from argosy.models.items import Item, PublishedFile, Resource, Verification
 from argosy.state.ledger import PRIVATE
+from argosy.state.notes import Notes
 from argosy.storage.local import has_size
 from argosy.toolkit.processes import process_lives
-from argosy.transfer.response_record import Notes
 
 #: What the names of spare folders begin with; those of items are hexadecimal.
 _SPARE = "spare-"

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import inspect
+import os
 import socket
 import ssl
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import requests
+
+from argosy.errors import StorageError
 
 #: The kinds of failure in which nothing reached the host: it is not the URL's fault.
 UNREACHED = frozenset({"dns", "refused", "timeout", "connect"})
@@ -116,3 +123,28 @@ def _place(error: BaseException, plugin: object) -> str | None:
         shown = file if "/" in cls.__module__ else Path(file).name
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f"{shown}, line {lines[-1]}" if lines else None
+
+
+#: What a full or broken disk raises whoever writes to it; any other OSError may be a plugin's own.
+DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
+
+
+def disk_error(path: Path, error: OSError) -> StorageError:
+    """Return the error of a disk that failed."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    hint = f"{'Free some space' if full else 'Check the disk'} and start again; finished work is kept."
+    return StorageError(
+        f"{path} cannot be written: {error.strerror or os.strerror(error.errno or 0)}.",
+        hint=hint_of(error, hint),
+    )
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError of the local disk into a `StorageError`, which ends the run; the network's errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, (requests.RequestException, ConnectionError, TimeoutError)):
+            raise
+        raise disk_error(path, error) from None

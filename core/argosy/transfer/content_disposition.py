@@ -1,8 +1,8 @@
-"""What a server calls a file (RFC 6266), where the source asks for that, and whose name it becomes.
+"""File names that servers give (``Content-Disposition``, RFC 6266), and which item may use one.
 
-No plan knows such names beforehand: two items may be called the same. So a name is claimed by whoever comes first,
-in a file below ``.argosy/names`` that all runs and processes of a target directory see, and stays that item's. The
-other one has 8 hex digits of its URL's SHA-256 before its suffix.
+A plan cannot know these names, and two items may get the same one. The first item claims it with a file in
+``.argosy/names``, which all runs and processes of a target directory share. The other item's file gets 8 hex digits of
+its URL's SHA-256 before the suffix.
 """
 
 from __future__ import annotations
@@ -20,40 +20,39 @@ from argosy.models.items import Item, Job, Resource, StagedFile
 from argosy.state.ledger import PRIVATE
 from argosy.toolkit.names import MAX_PART, collision_key, marked, safe_part
 
-#: Characters of the header that are looked at.
-_MOST = 4096
+#: Characters of the header that are parsed.
+_MAX_HEADER = 4096
 
 
 def content_disposition(headers: Mapping[str, str]) -> str | None:
-    """Return what ``Content-Disposition`` calls a file, made safe; None where it does not say.
+    """Return the file name in ``Content-Disposition``, made safe, or None.
 
-    ``filename*`` (RFC 8187) counts before ``filename``, whose bytes are taken for UTF-8 where they are. Folders in
-    it are left out (RFC 6266 section 4.3), and in front dots and hyphens: a command would take ``-rf`` for an option.
+    ``filename*`` (RFC 8187) takes precedence over ``filename``, which is read as UTF-8 if it is valid. Folders are
+    dropped (RFC 6266 section 4.3), as are leading dots and hyphens: a command would take ``-rf`` for an option.
     """
-    value = headers.get("Content-Disposition", "")[:_MOST]
+    value = headers.get("Content-Disposition", "")[:_MAX_HEADER]
     if "filename" not in value.lower():
         return None
     message = Message()
     message["Content-Disposition"] = value.replace("\r", " ").replace("\n", " ")
     plain, encoded = "", ""
     try:
-        given: list[Any] = message.get_params([], "content-disposition") or []
-        for key, text in given[1:]:
+        params: list[Any] = message.get_params([], "content-disposition") or []
+        for key, text in params[1:]:
             if key.lower() != "filename":
                 continue
             if isinstance(text, tuple):
                 encoded = encoded or collapse_rfc2231_value(text)
             else:
                 plain = plain or _as_utf8(text)
-    except (ValueError, LookupError, TypeError, AttributeError):  # the parser's own, on rubbish
+    except (ValueError, LookupError, TypeError, AttributeError):  # the parser fails in many ways on garbage
         return None
-    name = encoded or plain
-    last = name.replace("\\", "/").rpartition("/")[2].strip().lstrip(".-")
+    last = (encoded or plain).replace("\\", "/").rpartition("/")[2].strip().lstrip(".-")
     return safe_part(last, limit=MAX_PART, keep_suffix=True) if last else None
 
 
 def _as_utf8(text: str) -> str:
-    """Return a header's text, whose bytes were taken for Latin-1, as the UTF-8 that it most often is."""
+    """Decode a header's text, which was decoded as Latin-1, as the UTF-8 that it usually is."""
     try:
         return text.encode("latin-1").decode()
     except UnicodeError:
@@ -69,31 +68,37 @@ def renamed(resource: Resource, name: str | None) -> Resource:
 
 
 class Names:
-    """The names in a target directory that servers have given.
+    """The claims on names that servers gave, in one target directory.
 
     Parameters
     ----------
     directory
-        The target directory; the local folder of a remote one.
-    shelf
-        Its final names.
+        The target directory; for a remote one, its local folder.
+    storage
+        The final files.
     """
 
     def __init__(self, directory: Path, storage: Storage) -> None:
-        self._shelf = storage
+        self._storage = storage
         self._claims = directory / PRIVATE / "names"
 
     def settle(self, job: Job, item: Item, files: tuple[StagedFile, ...]) -> tuple[StagedFile, ...]:
-        """Return the files under names that are theirs."""
+        """Return an item's files with names that only this item uses.
+
+        Parameters
+        ----------
+        job, item
+            The item and its job.
+        files
+            Its files; those that do not ask for the server's name stay as they are.
+        """
         return tuple(
-            self._settled(job, item, file) if file.resource.content_disposition else file for file in files
+            self._settle_one(job, item, file) if file.resource.content_disposition else file for file in files
         )
 
-    def _settled(self, job: Job, item: Item, file: StagedFile) -> StagedFile:
+    def _settle_one(self, job: Job, item: Item, file: StagedFile) -> StagedFile:
         resource = file.resource
-        owner = hashlib.blake2b(
-            f"{item.id}\n{resource.identity}".encode("utf-8", "surrogatepass"), digest_size=16
-        ).hexdigest()
+        owner = _hash(f"{item.id}\n{resource.identity}")
         folder, slash, last = resource.path.rpartition("/")
         url = resource.url.partition("?")[0] if resource.ignore_query else resource.url
         for part in (last, marked(last, url)):
@@ -104,22 +109,21 @@ class Names:
         return replace(file, resource=replace(resource, path=path))
 
     def _claim(self, name: str, owner: str, job: Job) -> bool:
-        key = hashlib.blake2b(
-            collision_key(name).encode("utf-8", "surrogatepass"), digest_size=16
-        ).hexdigest()
-        claim = self._claims / key
+        claim = self._claims / _hash(collision_key(name))
         try:
             return claim.read_text("ascii", "replace") == owner
         except FileNotFoundError:
             pass
-        # what stands there is of somebody who asked for the name, or no file of ours at all
-        free = job.force or name in job.replaces or not self._shelf.occupied(name)
-        if not free:
-            return False
+        if not (job.force or name in job.replaces or not self._storage.occupied(name)):
+            return False  # the file belongs to an item that named it itself, or is not ours
         self._claims.mkdir(exist_ok=True)
         try:
             with claim.open("x", encoding="ascii") as file:
                 file.write(owner)
-        except FileExistsError:  # somebody was faster
+        except FileExistsError:  # another thread or process was faster
             return False
         return True
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

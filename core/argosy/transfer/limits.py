@@ -1,4 +1,4 @@
-"""What a run may take at most: bytes of one file, room on the disk."""
+"""The limits of one run: bytes per file, and free disk space."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from argosy.toolkit.text import size_text
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
 
-#: Bytes of a file whose length nobody says, unless `max_size` is set.
+#: The largest file whose size neither the source nor the server gives, in bytes, unless `max_size` is set.
 UNKNOWN_SIZE = 10 * 10**9
 
-#: The part of a disk that is kept free unless `disk_reserve` is set, and the most that this is, in bytes. It is for
-#: what must be saved at the end: the session and the ledger.
-RESERVED_PART = 0.01
-MOST_RESERVED = 100 * 10**6
+#: The default of `disk_reserve`: this share of the disk, and at most so many bytes. The session and the ledger must
+#: still fit at the end.
+RESERVED_SHARE = 0.01
+MAX_RESERVED = 100 * 10**6
 
-#: Bytes written between two looks at the room that is left.
-LOOK_EVERY = 1 << 18
+#: Bytes written between two checks of the free space.
+CHECK_EVERY = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class Limits:
     Parameters
     ----------
     directory
-        The target directory; its disk is the one that is looked at.
+        The target directory; its disk is checked.
     max_size
-        The most bytes of a file that the source promises no size of; None for no other limit than `UNKNOWN_SIZE`
-        where the server does not say either.
+        The largest file that the source promises no size for, in bytes; None for no limit (`UNKNOWN_SIZE` if the
+        server does not announce its length either).
     disk_reserve
-        Bytes that are kept free; None for a hundredth of the disk, at most `MOST_RESERVED`.
+        Bytes to keep free; None for 1% of the disk, at most `MAX_RESERVED`.
     pages
-        Whether an HTML page may have the name of another kind of file.
+        Accept an HTML page in place of another kind of file.
     """
 
     directory: Path
@@ -56,77 +56,74 @@ class Limits:
             settings.directory, settings.max_size, settings.disk_reserve, pages=takes_pages(settings.auth)
         )
 
-    def cap(self, promised: int | None, announced: int | None) -> int:
+    def max_bytes(self, promised: int | None, announced: int | None) -> int:
         """Return how many bytes a file may have.
 
         Parameters
         ----------
-        promised
-            Its size as the source has it.
-        announced
-            Its size as the server has it.
+        promised, announced
+            Its size according to the source and to the server, in bytes.
 
         Raises
         ------
         TransferError
-            If the server announces more than may be taken; nothing of the body was read.
+            If the server announces more than `max_size`.
         """
         if promised is not None:
             return promised
-        if self.max_size is not None and announced is not None and announced > self.max_size:
+        if announced is None:
+            return UNKNOWN_SIZE if self.max_size is None else self.max_size
+        if self.max_size is not None and announced > self.max_size:
             raise TransferError(
-                f"The server announces {size_text(announced)}, and at most {size_text(self.max_size)} are to be taken.",
+                f"Too large: {size_text(announced)}; the limit is {size_text(self.max_size)}.",
                 kind="too-large",
                 hint='Raise "max_size" in the configuration, or give the size in the manifest.',
             )
-        if announced is not None:
-            return announced
-        return UNKNOWN_SIZE if self.max_size is None else self.max_size
+        return announced
 
     def check_room(self, needed: int = 0) -> None:
-        """Raise where the disk has no room for so many more bytes beside what is kept free.
+        """Check that so many more bytes fit on the disk, beside the reserve.
 
         Raises
         ------
         StorageError
-            If there is none, though there could be: somebody can make room.
+            If they do not fit now.
         TransferError
-            If the disk could not hold it even if it were empty.
+            If they would not fit on the empty disk.
         """
-        whole, free, reserve = self._room()
+        total, free, reserve = self._space()
         if needed <= free - reserve:
             return
-        if needed > whole > 0:
+        if needed > total > 0:
             raise TransferError(
-                f"The server announces {size_text(needed)}, which is more than the whole disk can hold.",
-                kind="too-large",
+                f"Too large: {size_text(needed)}; the whole disk has {size_text(total)}.", kind="too-large"
             )
         raise self._full(free, reserve, f"{size_text(needed)} more" if needed > 0 else "more")
 
     def check_plan(self, needed: int) -> None:
-        """Raise where the disk has no room for what a plan promises, less what is staged of it already.
+        """Check that the promised bytes of a plan fit, less what is staged already.
 
         Raises
         ------
         StorageError
-            If so; nothing was sent yet.
+            If they do not fit; nothing was sent yet.
         """
-        _, free, reserve = self._room()
+        _, free, reserve = self._space()
         if needed > free - reserve and needed - staged_bytes(self.directory) > free - reserve:
-            raise self._full(free, reserve, f"{size_text(needed)} for what is to be done")
+            raise self._full(free, reserve, f"{size_text(needed)} for this run")
 
-    def _room(self) -> tuple[int, int, int]:
-        """Return the bytes of the whole disk, those that are free, and those that must stay free."""
+    def _space(self) -> tuple[int, int, int]:
+        """Return the size of the disk, its free bytes, and the reserve."""
         disk = os.statvfs(self.directory)
-        whole, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
+        total, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
         reserve = self.disk_reserve
         if reserve is None:
-            reserve = min(int(whole * RESERVED_PART), MOST_RESERVED)
-        return whole, free, reserve
+            reserve = min(int(total * RESERVED_SHARE), MAX_RESERVED)
+        return total, free, reserve
 
     def _full(self, free: int, reserve: int, wanted: str) -> StorageError:
         return StorageError(
-            f"{self.directory} has {size_text(free)} left, of which {size_text(reserve)} are kept free; "
-            f"needed is {wanted}.",
-            hint='Make room, then start again: everything done so far is kept. "disk_reserve" says what is kept free.',
+            f"Not enough disk space in {self.directory}: {size_text(free)} left ({size_text(reserve)} reserved), "
+            f"{wanted} needed.",
+            hint='Free some space and start again; finished work is kept. "disk_reserve" sets the reserve.',
         )

@@ -1,18 +1,15 @@
-"""Ranges and the conditions on them: RFC 9110 sections 13 and 14, as far as a download that goes on needs them.
+"""Resuming a download: what a partial file holds, and how to ask for the rest (RFC 9110 sections 13 and 14).
 
-The part of a resource that is there, and what is known of it: what it takes to go on after any end.
+Beside the bytes (``0-1c2d.part``), a side file (``0-1c2d.part.json``) says which representation they belong to. These
+rules hold at every moment, so that a kill or a power loss does no harm:
 
-Beside the bytes (``0-1c2d.part``) lies a side file (``0-1c2d.part.json``). It says which representation the bytes are
-of. The rules that hold at every moment, so that a kill or a power loss at any of them does no harm:
+- Bytes without a side file are worthless and are removed before the next ones are written.
+- The side file is removed, durably, before the first byte of another representation is written.
+- It is replaced by a rename, and never claims more synced bytes than were synced before it was written.
+- After a kill, all written bytes count, as the machine did not reboot. After a reboot, only the synced ones count.
+- After a failed ``fsync`` the bytes are removed: the kernel may report them as written from then on.
 
-- Bytes without a side file are worth nothing. They are removed before the next ones are written.
-- The side file is removed, and that is on the disk, before the first byte of another representation is written.
-- It is replaced by a rename, and never claims more bytes to be on the disk than were synced before it was written.
-- A killed process takes nothing with it that was written: within one boot of the machine all bytes of the file
-  count. After another boot only those count that are claimed to have been synced.
-- What a failed ``fsync`` leaves is removed: the system may take it for written from then on (and it is not).
-
-Small files have no side file while all goes well: it is made when a transfer fails, or after the first `WORTH` bytes.
+A small file gets a side file only if its transfer fails: it is written then, or after the first `RESUME_MIN` bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +23,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from argosy.errors import TransferError
 from argosy.models.response_record import ResponseRecord
@@ -35,10 +32,14 @@ from argosy.toolkit.files import sync_file
 from argosy.toolkit.processes import boot_id
 from argosy.transfer.verify import CHUNK
 
-#: Digits of a position that are read; 10^18 bytes are more than any file has.
-_DIGITS = 18
+#: Bytes that are worth a side file while the transfer goes well, and that count as progress between two attempts.
+RESUME_MIN = 1 << 20
 
-_POSITION = rf"[0-9]{{1,{_DIGITS}}}"
+#: Bytes between two syncs: a power loss costs no more.
+SYNC_EVERY = 64 << 20
+
+# no file has 10^18 bytes, and int() takes quadratic time
+_POSITION = r"[0-9]{1,18}"
 _SATISFIED = re.compile(
     rf"bytes (?P<first>{_POSITION})-(?P<last>{_POSITION})/(?P<length>{_POSITION}|\*)", re.IGNORECASE
 )
@@ -47,22 +48,13 @@ _UNSATISFIED = re.compile(rf"bytes \*/(?P<length>{_POSITION})", re.IGNORECASE)
 #: A strong entity tag (RFC 9110 section 8.8.3); a weak one begins with ``W/``.
 _STRONG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
 
-#: Seconds by which a response must be younger than its ``Last-Modified`` before that is a strong validator. Two
-#: changes within one second have one date, and the server's clocks may differ (RFC 9110 section 8.8.2.2; RFC 7232 named 60).
+#: A ``Last-Modified`` is a strong validator once the response is so many seconds younger: two changes within one second
+#: have one date, and clocks may differ (RFC 9110 section 8.8.2.2; RFC 7232 named 60).
 _SETTLED = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class ContentRange:
-    """Which bytes of a representation a response has.
-
-    Parameters
-    ----------
-    first, last
-        Positions of the first and the last byte, counted from 0.
-    length
-        The length of the whole representation; None where the server does not say.
-    """
+class ContentRange(NamedTuple):
+    """A ``Content-Range``: the positions of the first and last byte, and the whole length, if known."""
 
     first: int
     last: int
@@ -70,19 +62,19 @@ class ContentRange:
 
     @property
     def size(self) -> int:
-        """How many bytes that are."""
+        """The number of bytes."""
         return self.last - self.first + 1
 
 
 def content_range(value: str | None) -> ContentRange | None:
-    """Return what a ``Content-Range`` says; None where it is missing, malformed or impossible.
+    """Return a parsed ``Content-Range``; None if it is missing, malformed or impossible.
 
     Parameters
     ----------
     value
-        The field's value: ``bytes 100-199/1000`` or ``bytes 100-199/*`` (RFC 9110 section 14.4).
+        ``bytes 100-199/1000`` or ``bytes 100-199/*`` (RFC 9110 section 14.4).
     """
-    match = _SATISFIED.fullmatch(value.strip(" \t")) if value is not None else None
+    match = _SATISFIED.fullmatch((value or "").strip(" \t"))
     if match is None:
         return None
     length = None if match["length"] == "*" else int(match["length"])
@@ -93,16 +85,14 @@ def content_range(value: str | None) -> ContentRange | None:
 
 
 def unsatisfied_length(value: str | None) -> int | None:
-    """Return the length that the ``Content-Range`` of a 416 names (``bytes */1000``); None where it names none."""
-    match = _UNSATISFIED.fullmatch(value.strip(" \t")) if value is not None else None
+    """Return the length in the ``Content-Range`` of a 416 (``bytes */1000``), or None."""
+    match = _UNSATISFIED.fullmatch((value or "").strip(" \t"))
     return int(match["length"]) if match is not None else None
 
 
 def strong_etag(value: str | None) -> str | None:
-    """Return an entity tag if it is a strong one (RFC 9110 section 8.8.3)."""
-    if value is None:
-        return None
-    value = value.strip(" \t")
+    """Return an entity tag if it is strong (RFC 9110 section 8.8.3)."""
+    value = (value or "").strip(" \t")
     return value if _STRONG.fullmatch(value) else None
 
 
@@ -111,51 +101,39 @@ def strong_date(modified: str | None, date: str | None) -> str | None:
 
     Parameters
     ----------
-    modified
-        The ``Last-Modified`` of a response.
-    date
-        Its ``Date``.
+    modified, date
+        The ``Last-Modified`` and the ``Date`` of a response.
     """
-    if not modified or not date:
+    then, now = seconds_of(modified or ""), seconds_of(date or "")
+    if modified is None or then is None or now is None or now - then < _SETTLED:
         return None
-    then, now = seconds_of(modified), seconds_of(date)
-    if then is None or now is None:
-        return None
-    settled = now - then >= _SETTLED and modified.isascii() and modified.isprintable()
-    return modified.strip(" ") if settled else None
-
-
-#: Bytes that are worth a side file even while all goes well.
-WORTH = 1 << 20
-
-#: Bytes after which what is there is synced, so that a power loss costs no more than that.
-SYNC_EVERY = 64 << 20
+    return modified.strip(" ") if modified.isascii() and modified.isprintable() else None
 
 
 @dataclass(frozen=True, slots=True)
 class ResumeState:
-    """What is known of a representation that has come in part.
+    """What is known about the representation that a partial file belongs to.
 
     Parameters
     ----------
     etag
         Its strong entity tag, or None.
     modified
-        Its ``Last-Modified``, where that is a strong validator and there is no entity tag at all; or None.
+        Its ``Last-Modified``, if that is a strong validator and there is no entity tag at all; or None.
     place
-        A digest of the URL that it came from, after redirects and without its query: validators are one resource's.
+        A digest of its URL, after redirects and without the query: a validator is only valid for one resource.
     length
-        Its whole length, where the server said it.
+        Its whole length, if the server announced it.
     digests
-        Digests of the whole that the server promised, in hex by algorithm.
+        The digests of the whole that the server announced, as ``{algorithm: hex}``.
     name
-        What the server calls it, where that is asked for.
+        The file name that the server gave, if it was asked for.
     response
-        The head of the response that its bytes began with.
+        The response that its first bytes came with.
     synced
-        Bytes that are on the disk for certain.
+        How many bytes are certainly on the disk.
     boot
-        The boot of the machine in which this was written.
+        The machine's boot in which this was written.
     """
 
     etag: str | None = None
@@ -170,12 +148,33 @@ class ResumeState:
 
     @property
     def validator(self) -> str | None:
-        """What ``If-Range`` may name (RFC 9110 section 13.1.5)."""
+        """The validator for ``If-Range`` (RFC 9110 section 13.1.5)."""
         return self.etag or self.modified
+
+    @classmethod
+    def parse(cls, data: bytes) -> ResumeState | None:
+        """Return what a side file says; None if it is damaged."""
+        try:
+            value = json.loads(data)
+            response = value.pop("response")
+            texts = (
+                value["place"],
+                value["boot"],
+                *(value[key] or "" for key in ("etag", "modified", "name")),
+            )
+            texts += tuple(text for pair in value["digests"].items() for text in pair)
+            sizes = (value["synced"], value["length"] or 0)
+            if not all(isinstance(text, str) for text in texts):
+                return None
+            if not all(type(size) is int and size >= 0 for size in sizes):
+                return None
+            return cls(**value, response=ResponseRecord.from_json(response) if response is not None else None)
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            return None
 
 
 class Partial:
-    """A resource in staging that is not whole; one attempt opens it, and closes it.
+    """A partial file in staging. Each attempt locks it.
 
     Parameters
     ----------
@@ -185,128 +184,124 @@ class Partial:
     Attributes
     ----------
     size
-        Bytes that can be gone on from; with `begin` and `write` it grows.
-    known
-        What is known of them; None where nothing is, and then `size` is 0.
+        How many bytes are usable.
+    state
+        What is known about them; None if nothing is, and `size` is 0 then.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.side = path.with_name(f"{path.name}.json")
-        self.known: ResumeState | None = None
         self.size = 0
+        self.state: ResumeState | None = None
+        self._side = path.with_name(f"{path.name}.json")
+        self._resumable = True
+        self._saved = False  # whether the side file says what `state` does, but for the bytes synced since
+        self._has_side = False
         self._fd = -1
-        self._aside = False  # whether there is a side file
-        self._told = False  # whether it speaks of what is there
-        self._worth = True
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator[Partial]:
-        """Hold it open, and to ourselves; at the end of the block, it is closed as it is.
+    def lock(self) -> Iterator[Partial]:
+        """Open and lock it; at the end of the block, close it as it is.
 
         Raises
         ------
         TransferError
-            If another process still writes to it: one whose run is gone.
+            If another process is writing it: one that survived its run.
         """
+        self.size, self.state, self._saved, self._has_side = 0, None, False, False
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise _busy() from None
-            self._look()
+            self._load()
             yield self
         finally:
             os.close(self._fd)
             self._fd = -1
 
     @property
-    def is_whole(self) -> bool:
-        """Whether everything has come, though nobody has checked it yet."""
-        return self.known is not None and self.known.length == self.size
+    def is_complete(self) -> bool:
+        """Whether all bytes are there, not yet verified."""
+        return self.state is not None and self.state.length == self.size
 
     def conditions(self, *, provable: bool) -> dict[str, str]:
-        """Return the headers that ask for the rest; none where it must be asked for from the start.
+        """Return the headers that ask for the rest; none if the file cannot be resumed.
 
         Parameters
         ----------
         provable
-            Whether a digest is promised that proves the result, so that no validator is needed.
+            Whether an expected digest will verify the result, so that no validator is needed.
         """
-        if self.known is None or not self.size:
+        if self.state is None or not self.size:
             return {}
-        headers = {"Range": f"bytes={self.size}-"}
-        if self.known.validator is not None:
-            headers["If-Range"] = self.known.validator
-        elif not provable:
-            return {}
-        return headers
+        if self.state.validator is not None:
+            return {"Range": f"bytes={self.size}-", "If-Range": self.state.validator}
+        return {"Range": f"bytes={self.size}-"} if provable else {}
 
-    def begin(self, known: ResumeState, *, worth: bool) -> None:
-        """Start again, with another representation or the same.
+    def begin(self, state: ResumeState, *, resumable: bool) -> None:
+        """Start over, with the same or another representation.
 
         Parameters
         ----------
-        known
-            What is known of it.
-        worth
-            Whether a part of it is worth anything: whether a later attempt could go on from there.
+        state
+            What is known about it.
+        resumable
+            Whether a later attempt could resume it.
         """
         self.empty()
-        self.known, self._worth = known, worth
+        self.state, self._resumable = state, resumable
 
-    def resume(self, known: ResumeState) -> None:
-        """Go on behind what is there; what lies behind that in the file is cut off."""
+    def resume(self, state: ResumeState) -> None:
+        """Append to the usable bytes; cut off what follows them."""
         os.ftruncate(self._fd, self.size)
         os.lseek(self._fd, self.size, os.SEEK_SET)
-        self._told = self._told and known == self.known
-        self.known = known
+        self._saved = self._saved and state == self.state
+        self.state = state
 
-    def iter_body(self) -> Iterator[bytes]:
-        """Yield what is there."""
+    def read(self) -> Iterator[bytes]:
+        """Yield the usable bytes."""
         offset = 0
         while offset < self.size:
-            piece = os.pread(self._fd, min(CHUNK, self.size - offset), offset)
-            if not piece:
+            data = os.pread(self._fd, min(CHUNK, self.size - offset), offset)
+            if not data:
                 raise OSError(errno.EIO, "The file has become shorter")
-            offset += len(piece)
-            yield piece
+            offset += len(data)
+            yield data
 
-    def write(self, piece: bytes | memoryview) -> None:
-        """Put the next piece behind what is there."""
-        view = memoryview(piece)
+    def write(self, data: bytes) -> None:
+        """Append bytes."""
+        view = memoryview(data)
         while view:
             written = os.write(self._fd, view)
             view = view[written:]
             self.size += written
-        if self.size >= WORTH and self._worth and self.known is not None:
-            if not self._told:
-                self._tell(self.known)
-            elif self.size - self.known.synced >= SYNC_EVERY:
-                self.sync()
-                self._tell(replace(self.known, synced=self.size))
+        if self.size >= RESUME_MIN and self._resumable and self.state is not None:
+            if not self._saved:
+                self._save(self.state)
+            elif self.size - self.state.synced >= SYNC_EVERY:
+                self._sync_and_save(self.state)
 
     def keep(self) -> None:
-        """Leave it so that the next attempt can go on; where the disk does not allow that, as it was before."""
-        if self.known is None or not self.size:
+        """Leave it for the next attempt; if the disk fails, leave it as it was before."""
+        if self.state is None or not self.size:
             return
         with contextlib.suppress(OSError):
-            if not self._worth:
+            if not self._resumable:
                 self.discard()
-            elif self.size - self.known.synced >= WORTH:
-                self.sync()
-                self._tell(replace(self.known, synced=self.size))
-            elif not self._told:
-                self._tell(self.known)
+            elif self.size - self.state.synced >= RESUME_MIN:
+                self._sync_and_save(self.state)
+            elif not self._saved:
+                self._save(self.state)
 
     def sync(self) -> None:
-        """Return when all bytes are on the disk.
+        """Sync all bytes to the disk.
 
         Raises
         ------
         OSError
-            If they are not. They are removed then, as nobody can say what is left of them.
+            If that fails. The bytes are removed then: nobody can say which of them were written.
         """
         try:
             os.fsync(self._fd)
@@ -316,94 +311,71 @@ class Partial:
             raise
 
     def empty(self) -> None:
-        """Forget what is there, before other bytes take its place."""
+        """Drop the bytes before others take their place."""
         self._forget()
         os.ftruncate(self._fd, 0)
         os.lseek(self._fd, 0, os.SEEK_SET)
 
     def discard(self) -> None:
-        """Remove it, with what is known of it."""
+        """Remove the file and its side file."""
         self.path.unlink(missing_ok=True)
         self._forget()
 
-    def finish(self, whole: Path) -> None:
-        """Give the file the name of a whole one; it is synced and checked."""
-        self.path.replace(whole)
-        if self._aside:
-            self.side.unlink(missing_ok=True)
+    def finish(self, final: Path) -> None:
+        """Rename it to its name as a complete file, after it was verified and synced."""
+        self.path.replace(final)
+        if self._has_side:
+            self._side.unlink(missing_ok=True)
 
     def _forget(self) -> None:
-        self.size, self.known, self._told = 0, None, False
-        if self._aside:
-            self.side.unlink(missing_ok=True)
-            self._aside = False
-            sync_file(self.side.parent)
+        self.size, self.state, self._saved = 0, None, False
+        if self._has_side:
+            self._side.unlink(missing_ok=True)
+            self._has_side = False
+            sync_file(self._side.parent)
 
-    def _look(self) -> None:
-        """Find out how many bytes can be gone on from."""
+    def _load(self) -> None:
+        """Find out how many bytes are usable."""
         opened = os.fstat(self._fd)
         try:
-            renamed = self.path.stat().st_ino != opened.st_ino
+            same = self.path.stat().st_ino == opened.st_ino
         except FileNotFoundError:
-            renamed = True
-        if renamed:
-            raise _busy()  # whoever held it has just given it another name
+            same = False
+        if not same:
+            raise _busy()  # the process that held the lock has just renamed it
         try:
-            data = self.side.read_bytes()
+            data = self._side.read_bytes()
         except FileNotFoundError:
             return
-        self._aside = True
-        known, there = _parsed(data), opened.st_size
-        if known is None:
+        self._has_side = True
+        state = ResumeState.parse(data)
+        if state is None:
             return
-        size = there if known.boot and known.boot == boot_id() else known.synced
-        if size > there or known.synced > there or (known.length is not None and size > known.length):
-            return  # they do not belong together
-        self.size, self.known, self._told = size, known, True
+        size = opened.st_size if state.boot and state.boot == boot_id() else state.synced
+        if max(size, state.synced) > opened.st_size or (state.length is not None and size > state.length):
+            return  # the two files do not belong together
+        self.size, self.state, self._saved = size, state, True
 
-    def _tell(self, known: ResumeState) -> None:
-        """Write the side file: whole or not at all."""
-        known = replace(known, boot=boot_id())
-        temporary = self.side.with_name(f"{self.side.name}.new")
+    def _sync_and_save(self, state: ResumeState) -> None:
+        self.sync()
+        self._save(replace(state, synced=self.size))
+
+    def _save(self, state: ResumeState) -> None:
+        """Write the side file atomically."""
+        state = replace(state, boot=boot_id())
+        temporary = self._side.with_name(f"{self._side.name}.new")
         try:
             with temporary.open("wb") as file:
-                file.write(json.dumps(asdict(known), ensure_ascii=True).encode())
+                file.write(json.dumps(asdict(state)).encode())
                 file.flush()
-                if known.synced:
+                if state.synced:
                     os.fsync(file.fileno())
-            temporary.replace(self.side)
+            temporary.replace(self._side)
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
-        self.known, self._told, self._aside = known, True, True
+        self.state, self._saved, self._has_side = state, True, True
 
 
 def _busy() -> TransferError:
     return TransferError("Another process is still writing this file.", kind="busy", retryable=True)
-
-
-def _parsed(data: bytes) -> ResumeState | None:
-    """Return what a side file says; None where it is not one that was written here."""
-    try:
-        value = json.loads(data)
-        head = value.pop("response", None)
-        response = ResponseRecord.from_json(head) if head is not None else None
-        return ResumeState(**value, response=response) if _is_sound(value) else None
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        return None
-
-
-def _is_sound(value: Any) -> bool:
-    texts = all(
-        value.get(name) is None or isinstance(value[name], str) for name in ("etag", "modified", "name")
-    )
-    length, synced = value["length"], value["synced"]
-    return (
-        texts
-        and isinstance(value["place"], str)
-        and isinstance(value["boot"], str)
-        and (length is None or (type(length) is int and length >= 0))
-        and type(synced) is int
-        and synced >= 0
-        and all(isinstance(text, str) for pair in value["digests"].items() for text in pair)
-    )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
 import requests
 
 from argosy.models.response_record import ResponseRecord
 from argosy.toolkit.redaction import Redactor
-from argosy.transfer.response_record import MOST, Notes, record_of
+from argosy.transfer.response_record import MAX_HEADERS, response_record
 from argosy_devkit import LibraryServer, ServerFactory
 
 
@@ -17,7 +14,7 @@ def head(
     server: LibraryServer, path: str = "/files/a?size=5", redactor: Redactor | None = None, **asked: str
 ) -> ResponseRecord:
     with requests.get(server.url_for(path), headers=asked, stream=True, timeout=10) as response:
-        return record_of(response, (redactor or Redactor()).redact)
+        return response_record(response, (redactor or Redactor()).redact)
 
 
 def test_it_is_what_the_server_said(library_server: ServerFactory) -> None:
@@ -62,37 +59,4 @@ def test_no_credential_is_in_it(library_server: ServerFactory) -> None:
 
 def test_a_head_without_measure_is_cut_off(library_server: ServerFactory) -> None:
     server = library_server(discipline="open", headers=[(f"X-{n}", "x" * 1000) for n in range(20)])
-    assert sum(len(n) + len(v) for n, v in head(server).headers) < MOST
-
-
-def test_a_note_comes_back_whenever_the_writer_was_killed(
-    library_server: ServerFactory, tmp_path: Path
-) -> None:
-    record, whole, other = head(library_server(discipline="open")), tmp_path / "0-ab", tmp_path / "1-cd"
-    notes = Notes(tmp_path)
-    assert notes.read(whole) == (None, None)
-    notes.write(whole, "report.pdf", record)
-    notes.write(other, None, record)
-    assert [Notes(tmp_path).read(path) for path in (whole, other)] == [("report.pdf", record), (None, record)]
-    text = (tmp_path / "heads.jsonl").read_text("utf-8")
-    for end in range(0, len(text), 7):
-        (tmp_path / "heads.jsonl").write_text(text[:end], "utf-8")
-        assert Notes(tmp_path).read(other) in ((None, None), (None, record))
-        Notes(tmp_path).write(whole, "again.pdf", record)
-        assert Notes(tmp_path).read(whole) == ("again.pdf", record)
-
-
-def test_the_last_note_of_an_item_may_wait(library_server: ServerFactory, tmp_path: Path) -> None:
-    record, notes = head(library_server(discipline="open")), Notes(tmp_path)
-    notes.write(tmp_path / "0", None, record, later=True)
-    assert list(tmp_path.iterdir()) == []
-    notes.flush()
-    assert Notes(tmp_path).read(tmp_path / "0") == (None, record)
-
-
-@pytest.mark.parametrize("name", ['"../x"', "5", "[]"])
-def test_a_name_that_nobody_wrote_there_is_none(tmp_path: Path, name: str) -> None:
-    (tmp_path / "heads.jsonl").write_text(
-        f'{{"of": "0", "name": {name}, "response": null}}\n[]\n7\n', "utf-8"
-    )
-    assert Notes(tmp_path).read(tmp_path / "0") == (None, None)
+    assert sum(len(n) + len(v) for n, v in head(server).headers) < MAX_HEADERS

@@ -13,9 +13,9 @@ import pytest
 
 from argosy.errors import TransferError
 from argosy.toolkit.processes import boot_id
-from argosy.transfer.resume import SYNC_EVERY, WORTH, Partial, ResumeState
+from argosy.transfer.resume import RESUME_MIN, SYNC_EVERY, Partial, ResumeState
 
-KNOWN = ResumeState(etag='"1"', place="here", length=5 * WORTH)
+KNOWN = ResumeState(etag='"1"', place="here", length=5 * RESUME_MIN)
 needs_boot_id = pytest.mark.skipif(not boot_id(), reason="needs a system that tells its boots apart")
 
 
@@ -26,8 +26,8 @@ def path(tmp_path: Path) -> Path:
 
 def wrote(path: Path, size: int, known: ResumeState = KNOWN, *, keep: bool = True) -> None:
     """Write so many bytes, and end as an attempt that failed does; or as one that was killed."""
-    with Partial(path).opened() as partial:
-        partial.begin(known, worth=True)
+    with Partial(path).lock() as partial:
+        partial.begin(known, resumable=True)
         for start in range(0, size, 1000):
             partial.write(b"x" * min(1000, size - start))
         if keep:
@@ -41,8 +41,8 @@ def names(path: Path) -> list[str]:
 
 def found(path: Path) -> tuple[int, bool]:
     """Return how many bytes can be gone on from, and whether anything is known of them."""
-    with Partial(path).opened() as partial:
-        return partial.size, partial.known is not None
+    with Partial(path).lock() as partial:
+        return partial.size, partial.state is not None
 
 
 def another_boot(path: Path, **changes: Any) -> None:
@@ -60,22 +60,22 @@ def test_a_failed_attempt_leaves_all_its_bytes(path: Path) -> None:
 
 
 @needs_boot_id
-@pytest.mark.parametrize(("size", "left"), [(WORTH // 2, 0), (2 * WORTH, 2 * WORTH)])
+@pytest.mark.parametrize(("size", "left"), [(RESUME_MIN // 2, 0), (2 * RESUME_MIN, 2 * RESUME_MIN)])
 def test_a_kill_leaves_all_bytes_of_what_is_worth_it(path: Path, size: int, left: int) -> None:
     wrote(path, size, keep=False)
     assert found(path) == (left, left > 0)
 
 
 def test_after_a_power_loss_only_what_was_synced_counts(path: Path) -> None:
-    wrote(path, 3 * WORTH)
+    wrote(path, 3 * RESUME_MIN)
     another_boot(path)
-    assert found(path) == (3 * WORTH, True), "a failed attempt syncs what is worth it"
+    assert found(path) == (3 * RESUME_MIN, True), "a failed attempt syncs what is worth it"
     with path.open("ab") as file:
         file.write(bytes(5000))  # junk
-    assert found(path) == (3 * WORTH, True)
-    with Partial(path).opened() as partial:
+    assert found(path) == (3 * RESUME_MIN, True)
+    with Partial(path).lock() as partial:
         partial.resume(replace(KNOWN, synced=partial.size))
-        assert path.stat().st_size == 3 * WORTH, "the junk is still there"
+        assert path.stat().st_size == 3 * RESUME_MIN, "the junk is still there"
         partial.write(b"end")
     assert path.read_bytes()[-4:] == b"xend"
 
@@ -87,10 +87,10 @@ def test_after_a_power_loss_nothing_counts_that_was_not_synced(path: Path) -> No
 
 
 def test_a_long_transfer_is_synced_on_its_way(path: Path) -> None:
-    with Partial(path).opened() as partial:
-        partial.begin(replace(KNOWN, length=None), worth=True)
-        for _ in range(SYNC_EVERY // WORTH + 2):
-            partial.write(bytes(WORTH))
+    with Partial(path).lock() as partial:
+        partial.begin(replace(KNOWN, length=None), resumable=True)
+        for _ in range(SYNC_EVERY // RESUME_MIN + 2):
+            partial.write(bytes(RESUME_MIN))
     another_boot(path)
     size, known = found(path)
     assert (size >= SYNC_EVERY, known) == (True, True)
@@ -131,15 +131,15 @@ def test_bytes_without_a_side_file_are_worth_nothing(path: Path) -> None:
 
 
 def test_a_side_file_without_its_bytes_is_worth_nothing(path: Path) -> None:
-    wrote(path, 2 * WORTH)
+    wrote(path, 2 * RESUME_MIN)
     path.unlink()
     assert found(path) == (0, False)
 
 
 def test_the_side_file_goes_before_other_bytes_come(path: Path) -> None:
-    wrote(path, 2 * WORTH)
-    with Partial(path).opened() as partial:
-        partial.begin(replace(KNOWN, etag='"2"'), worth=True)
+    wrote(path, 2 * RESUME_MIN)
+    with Partial(path).lock() as partial:
+        partial.begin(replace(KNOWN, etag='"2"'), resumable=True)
         assert names(path) == [path.name]
         partial.write(b"x")
 
@@ -154,35 +154,35 @@ def test_the_side_file_goes_before_other_bytes_come(path: Path) -> None:
     ],
 )
 def test_conditions(path: Path, known: ResumeState, provable: bool, headers: dict[str, str]) -> None:
-    with Partial(path).opened() as partial:
+    with Partial(path).lock() as partial:
         assert partial.conditions(provable=provable) == {}
-        partial.begin(known, worth=True)
+        partial.begin(known, resumable=True)
         partial.write(b"x" * 10)
         assert partial.conditions(provable=provable) == headers
 
 
 def test_what_is_not_worth_it_is_not_kept(path: Path) -> None:
-    with Partial(path).opened() as partial:
-        partial.begin(ResumeState(), worth=False)
-        partial.write(bytes(2 * WORTH))
+    with Partial(path).lock() as partial:
+        partial.begin(ResumeState(), resumable=False)
+        partial.write(bytes(2 * RESUME_MIN))
         partial.keep()
     assert names(path) == []
 
 
 def test_another_process_that_still_writes(path: Path) -> None:
     code = (
-        "import sys, pathlib; from argosy.transfer.resume import Partial, Known\n"
-        "with Partial(pathlib.Path(sys.argv[1])).opened() as p:\n"
-        "    p.begin(Known(etag='\"1\"'), worth=True); p.write(b'x'); print('there', flush=True); sys.stdin.read()"
+        "import sys, pathlib; from argosy.transfer.resume import Partial, ResumeState\n"
+        "with Partial(pathlib.Path(sys.argv[1])).lock() as p:\n"
+        "    p.begin(ResumeState(etag='\"1\"'), resumable=True); p.write(b'x'); print('there', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"there\n"
-        with pytest.raises(TransferError, match="still writing") as caught, Partial(path).opened():
+        with pytest.raises(TransferError, match="still writing") as caught, Partial(path).lock():
             pass
         assert (caught.value.kind, caught.value.retryable) == ("busy", True)
         process.communicate()
     assert path.read_bytes() == b"x"
-    with Partial(path).opened():
+    with Partial(path).lock():
         pass
