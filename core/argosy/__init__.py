@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from argosy.interfaces.observer import Observer
     from argosy.interfaces.output import CollectingOutput, Output
     from argosy.interfaces.source import Source
+    from argosy.interfaces.storage import Existing, Storage
     from argosy.interfaces.strategy import Strategy
     from argosy.models.items import (
         FinishedItem,
@@ -45,6 +46,7 @@ __all__ = [
     "Auth",
     "CollectingOutput",
     "CookieStore",
+    "Existing",
     "FinishedItem",
     "Item",
     "LeasedAdapter",
@@ -65,6 +67,7 @@ __all__ = [
     "Source",
     "StagedFile",
     "StagedItem",
+    "Storage",
     "Strategy",
     "__version__",
     "copy_sessions",
@@ -95,6 +98,7 @@ _HOMES = {
         "Auth",
         "CollectingOutput",
         "CookieStore",
+        "Existing",
         "LoginSession",
         "Observer",
         "Output",
@@ -103,6 +107,7 @@ _HOMES = {
         "ResponseHead",
         "Scope",
         "Source",
+        "Storage",
         "Strategy",
     ),
     "argosy.errors": ("ArgosyError",),

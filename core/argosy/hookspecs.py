@@ -26,6 +26,7 @@ from argosy.interfaces.cookie_store import CookieStore
 from argosy.interfaces.observer import Observer
 from argosy.interfaces.output import Output
 from argosy.interfaces.source import Source
+from argosy.interfaces.storage import Storage
 from argosy.interfaces.strategy import Strategy
 
 hookspec = pluggy.HookspecMarker("argosy")
@@ -80,6 +81,15 @@ def argosy_output() -> type[Output]:
 @hookspec
 def argosy_observer() -> type[Observer]:
     """Return a class that sees the events of a run.
+
+    .. versionadded:: 0.1
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def argosy_storage() -> type[Storage]:
+    """Return a class that stores finished files; its name is the scheme of the URLs it serves.
 
     .. versionadded:: 0.1
     """

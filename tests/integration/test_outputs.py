@@ -152,7 +152,7 @@ def test_a_name_that_is_taken_by_another_output_fails_the_item_and_leaves_nothin
     )
     done = voyage.run()
     assert done.returncode == 1
-    assert "x.zip exists already" in " ".join(done.stderr.split())
+    assert "x.zip already exists" in " ".join(done.stderr.split())
     assert not list(voyage.library.glob("*/*.bin"))
 
 
@@ -198,7 +198,7 @@ def test_a_later_output_does_not_take_the_place_of_another_one_s_file(set_sail: 
     before = (voyage.library / "item-00001" / "all.zip").read_bytes()
     packed = {"use": "zip", "layout": "{id}/all"}
     outputs: tuple[tuple[list[Any], int, str], ...] = (
-        ([packed], 1, "all.zip exists already"),
+        ([packed], 1, "all.zip already exists"),
         (["files", packed], 4, "the outputs 'files' and 'zip' want the name 'item-00001/all.zip'"),
     )
     for output, code, words in outputs:
@@ -240,7 +240,7 @@ def test_a_file_that_is_not_argosy_s_is_no_index(set_sail: SetSail) -> None:
     (voyage.library / "index.jsonl").write_text("mine")
     done = voyage.run()
     assert (done.returncode, voyage.server.stats().requests) == (5, 0)
-    assert "index.jsonl exists already" in " ".join(done.stderr.split())
+    assert "index.jsonl already exists" in " ".join(done.stderr.split())
     assert (voyage.library / "index.jsonl").read_text() == "mine"
 
 

@@ -31,18 +31,19 @@ def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: t
     """
     from argosy.cli.download import ask
     from argosy.interfaces.base import PluginContext
-    from argosy.interfaces.storage import Patience
+    from argosy.plugins.manager import PluginManager
     from argosy.state.ledger import Collected, Ledger, need_ledger
-    from argosy.storage.open import open_storage
-    from argosy.storage.reading import LOCAL, REMOTE, problems
+    from argosy.storage.open import LOCAL, REMOTE, open_storage, problems
 
     scrub = redactor().scrub  # an id may be a URL, with a token in it
     found = target(what, excluded, plugin_files)
     need_ledger(found.directory, found.where)
     base = Path.cwd() if found.settings is None else found.settings.base
-    context = PluginContext(base, found.directory, ask(), redactor().add)
-    patience = Patience(notice=lambda message: click.echo(message, err=True))
-    storage = open_storage(found.directory, found.remote, context, scrub, patience)
+    context = PluginContext(
+        base, found.directory, ask(), redactor().add, lambda message: click.echo(scrub(message), err=True)
+    )
+    plugins = found.registry or PluginManager(excluded, plugin_files)
+    storage = open_storage(found.directory, found.remote, plugins, context)
     storage.prepare()
     ledger = Ledger(found.directory, read_only=not requeue)
     ledger.storage = storage

@@ -15,7 +15,7 @@ from argosy.errors import ArgosyError, PluginError, Problem
 from argosy.http.network import proxy_of
 from argosy.interfaces.base import Plugin, PluginContext
 from argosy.plugins.manager import PluginManager
-from argosy.storage.open import storage_options
+from argosy.storage.open import open_storage
 from argosy.toolkit.secrets import Secret
 
 #: What takes the place of a secret that is not there, or that a person would have to give: good as a password, as a
@@ -97,7 +97,7 @@ def _attempts(
         yield (key,), lambda: _try_proxy(proxy, context)
     if key == "directory" and settings.remote is not None:
         remote = settings.remote
-        yield (key,), lambda: _discard(storage_options(remote, context))
+        yield (key,), lambda: _try(open_storage(settings.directory, remote, registry, context))
     if key not in SLOTS:
         return
     interface = SLOTS[key].interface
@@ -105,13 +105,16 @@ def _attempts(
     several = isinstance(given, tuple)
     for number, options in enumerate(given if several else [given]):
         place: tuple[str | int, ...] = (key, number) if several and len(given) > 1 else (key,)
-        yield place, partial(_try, registry, interface, options, context)
+        yield place, partial(_make_and_try, registry, interface, options, context)
 
 
-def _try(
+def _make_and_try(
     registry: PluginManager, interface: type[Plugin], options: PluginOptions, context: PluginContext
 ) -> None:
-    plugin = registry.make(interface, options, context)
+    _try(registry.make(interface, options, context))
+
+
+def _try(plugin: Plugin) -> None:
     try:
         plugin.check()
     finally:
@@ -122,10 +125,6 @@ def _try_proxy(proxy: str | Mapping[str, Any], context: PluginContext) -> None:
     found = Secret(proxy) if isinstance(proxy, str) else context.secret(proxy)
     if found.reveal() != _STAND_IN:
         proxy_of(proxy, lambda _: found, context.on_secret)
-
-
-def _discard(value: object) -> None:
-    """Take a value of which nothing is wanted but that it could be had."""
 
 
 def _problems(where: str, error: ArgosyError) -> list[Problem]:

@@ -23,7 +23,7 @@ from argosy.leasing.policy import SessionCallbacks
 from argosy.plugins.kinds import Kind
 from argosy.ratelimit.limiter import RateLimiter
 from argosy.state.staging import StagingArea
-from argosy.storage.open import storage_of
+from argosy.storage.open import open_storage
 from argosy.toolkit.failures import describe_exception
 from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.stop import Stop
@@ -86,11 +86,12 @@ class RunContext:
         self.context = PluginContext(
             settings.base, settings.directory, ask, redactor.add, self.notice, ask_now, attended
         )
-        self.storage = storage_of(
-            settings,
+        self.storage = open_storage(
+            settings.directory,
+            settings.remote,
+            registry,
             self.context,
-            redactor.scrub,
-            Patience(settings.max_retries, settings.retry_delay, settings.max_outage, stop, self.notice),
+            Patience(settings.max_retries, settings.retry_delay, settings.max_outage, stop),
         )
         self.auth: Auth = registry.make(Auth, settings.auth, self.context)
         self.store: CookieStore = registry.make(CookieStore, settings.cookie_store, self.context)

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 from argosy.errors import ArgosyError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.source import Source
-from argosy.storage.open import storage_of
+from argosy.storage.open import open_storage
 from argosy.toolkit.failures import describe_exception
 from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.stop import Stop
@@ -525,7 +525,7 @@ def preview(
     outputs = Outputs.make(settings.output, registry, context)
     ledger = Ledger(settings.directory, read_only=True)
     try:
-        ledger.storage = storage_of(settings, context, Redactor().scrub)
+        ledger.storage = open_storage(settings.directory, settings.remote, registry, context)
         if remake:
             plan: Plan = ReprocessPlan.of(settings, ledger, outputs)
         else:

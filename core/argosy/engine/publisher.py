@@ -25,13 +25,13 @@ class Checked:
         The product.
     file
         What will stand under its name.
-    standing
+    existing
         What stands there now.
     """
 
     product: Product
     file: PublishedFile
-    standing: Existing
+    existing: Existing
 
 
 class Publisher:
@@ -56,7 +56,7 @@ class Publisher:
         staged: StagedItem,
         left: Callable[[str, int | None], Iterable[PublishedFile]] = lambda name, size: (),
     ) -> None:
-        self._shelf = storage
+        self._storage = storage
         self._job = job
         self._left = left
         self._own = set(job.replaces)
@@ -97,24 +97,24 @@ class Publisher:
             If a remote storage fails.
         """
         for one in checked:
-            if one.standing is not Existing.IT:
+            if one.existing is not Existing.IT:
                 replace = self._may_replace(one.file.name)
-                self._shelf.put(one.product, one.file, one.standing, replace=replace)
+                self._storage.put(one.product, one.file, one.existing, replace=replace)
         kept = [one.file for one in checked]
-        self._shelf.settle([file.name for file in kept])
+        self._storage.settle([file.name for file in kept])
         return kept
 
     def _may_replace(self, name: str) -> bool:
         return self._job.force or name in self._own
 
-    def _standing(self, file: PublishedFile) -> Existing:
+    def _existing(self, file: PublishedFile) -> Existing:
         try:
-            return self._shelf.standing(file, replace=self._may_replace(file.name))
+            return self._storage.existing(file, replace=self._may_replace(file.name))
         except TransferError:
             if any(kept.name == file.name for kept in self._job.kept):
                 raise  # the ledger knows it: another output made it
-            left = self._left(file.name, self._shelf.size(file.name))
-            if not any(self._shelf.problem(one) is None for one in left):
+            left = self._left(file.name, self._storage.size(file.name))
+            if not any(self._storage.problem(one) is None for one in left):
                 raise
             self._own.add(file.name)  # a run was killed before the ledger knew of it
             return Existing.OLD
@@ -141,7 +141,7 @@ class Publisher:
             raise PluginError(f"The output {output!r} names {product.file.name!r}, which is no regular file.")
         file = self._described(product, label)
         self._claim(file, output)
-        return Checked(product, file, self._standing(file))
+        return Checked(product, file, self._existing(file))
 
     def _described(self, product: Product, label: str) -> PublishedFile:
         staged = self._staged.get(product.file)

@@ -6,12 +6,14 @@ from argosy.interfaces.cookie_store import CookieStore, Release, Scope
 from argosy.interfaces.observer import Observer
 from argosy.interfaces.output import CollectingOutput, Output
 from argosy.interfaces.source import Source
+from argosy.interfaces.storage import Existing, Storage
 from argosy.interfaces.strategy import Strategy, Work
 
 __all__ = [
     "Auth",
     "CollectingOutput",
     "CookieStore",
+    "Existing",
     "LoginSession",
     "Observer",
     "Output",
@@ -21,6 +23,7 @@ __all__ = [
     "ResponseHead",
     "Scope",
     "Source",
+    "Storage",
     "Strategy",
     "Work",
 ]

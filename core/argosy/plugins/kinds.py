@@ -21,6 +21,7 @@ class Kind(StrEnum):
     STRATEGY = "strategy"
     OUTPUT = "output"
     OBSERVER = "observer"
+    STORAGE = "storage"
 
     @property
     def hook(self) -> str:

@@ -1,4 +1,4 @@
-"""A shelf that is a folder of the local disk."""
+"""Storage in a folder of the local disk."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from argosy.errors import TransferError
-from argosy.interfaces.storage import Existing, digest_of, foreign
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.storage import Existing, Storage, digest_of, foreign
 from argosy.models.items import Product, PublishedFile
 from argosy.toolkit.files import sync_file
 
 _FOLDER = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
 
 
-class LocalStorage:
-    """A folder; staging lies on its file system, so that the last step is a further name for a file.
+class LocalStorage(Storage):
+    """A folder; the staging area is on the same file system, so files are published by hard links.
 
     Parameters
     ----------
@@ -29,20 +30,14 @@ class LocalStorage:
         The target directory.
     """
 
+    name = "local"
+
     def __init__(self, directory: Path) -> None:
+        super().__init__({}, PluginContext(directory, directory))
         self._directory = directory
 
-    def prepare(self) -> None:
-        """Do nothing: the folder is made with the staging area in it."""
-
-    def survey(self) -> None:
-        """Do nothing: a look at the disk costs next to nothing."""
-
-    def learn(self, files: Iterable[PublishedFile]) -> None:
-        """Do nothing: every process sees the disk."""
-
     def size(self, name: str) -> int | None:
-        """Return the bytes of the file of a name, also through a link; None where there is none."""
+        """Return the size of a file, also behind a link."""
         try:
             found = (self._directory / name).stat()
         except (OSError, ValueError):
@@ -50,49 +45,53 @@ class LocalStorage:
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def occupied(self, name: str) -> bool:
-        """Return whether anything stands under a name."""
+        """Return whether anything has a name."""
         return os.path.lexists(self._directory / name)
 
-    def standing(self, file: PublishedFile, *, replace: bool) -> Existing:
-        """Return what stands under a name; refuse to replace what is not ours."""
+    def existing(self, file: PublishedFile, *, replace: bool) -> Existing:
+        """Return what has the name of a file."""
         try:
             with self._place(file.name) as place:
-                return _standing(place, file, replace=replace)
+                return _existing(place, file, replace=replace)
         except FileNotFoundError:
             return Existing.NOTHING
 
-    def put(self, product: Product, file: PublishedFile, standing: Existing, *, replace: bool) -> None:
-        """Give the product's file its name; the staged file stays until the item is done."""
+    def put(self, product: Product, file: PublishedFile, existing: Existing, *, replace: bool) -> None:
+        """Give a product its name; the staged file stays until the item is done."""
         if product.modified is not None:
-            with contextlib.suppress(OSError, OverflowError):  # a time that the file system cannot hold
+            with contextlib.suppress(OSError, OverflowError):  # a time that the file system cannot store
                 os.utime(product.file, (product.modified, product.modified))
         with self._place(file.name, make=True) as place:
-            if standing is Existing.NOTHING:
-                # a name of somebody else's may come at any moment, and is not to be replaced: so no rename over it
+            if existing is Existing.NOTHING:
+                # another program may create the name at any moment; a rename would replace its file
                 try:
                     place.link(product.file)
                 except FileExistsError:
                     pass
                 else:
                     return
-            if _standing(place, file, replace=replace) is not Existing.IT:
+            if _existing(place, file, replace=replace) is not Existing.IT:
                 place.replace(product.file)
 
     def settle(self, names: Sequence[str]) -> None:
-        """Put the names on the disk."""
+        """Sync the folders of the names."""
         try:
             for name in {name.rpartition("/")[0]: name for name in names}.values():
                 with self._place(name) as place:
                     os.fsync(place.folder)
         except OSError:
-            # the system may say from now on that the names are on the disk: so the next run must write them again
+            # a later fsync may report success for names that were never written: the next run must write them again
             for name in names:
                 with contextlib.suppress(FileNotFoundError), self._place(name) as place:
                     os.unlink(place.name, dir_fd=place.folder)
             raise
 
+    def fetch(self, name: str, path: Path) -> None:
+        """Copy a file."""
+        shutil.copy2(self._directory / name, path)
+
     def take(self, file: PublishedFile, path: Path) -> bool:
-        """Give a file a further name, and return whether it is what it should be; else it keeps its one name."""
+        """Link an intact file."""
         return linked(self._directory / file.name, path, file.size, file.sha256)
 
     def at_hand(self, name: str, folder: Path) -> Path:
@@ -100,31 +99,20 @@ class LocalStorage:
         return self._directory / name
 
     def problem(self, file: PublishedFile) -> str | None:
-        """Read a file, and return what is wrong with it."""
+        """Read a whole file, and return what is wrong with it."""
         path = self._directory / file.name
         try:
             if path.is_symlink() or not path.is_file():
                 return "is missing"
             if path.stat().st_size != file.size:
                 return f"has {path.stat().st_size} bytes instead of {file.size}"
-            return None if digest_of(path) == file.sha256 else "has another content than was downloaded"
+            return None if digest_of(path) == file.sha256 else "has different content than was downloaded"
         except OSError as error:
             return f"cannot be read: {error.strerror}"
 
-    def close(self) -> None:
-        """Do nothing."""
-
     @contextlib.contextmanager
     def _place(self, name: str, *, make: bool = False) -> Iterator[_Place]:
-        """Open the folder of a name, one part after the other, so that none of them can be swapped for a link later.
-
-        Raises
-        ------
-        TransferError
-            If one of them is not a folder.
-        FileNotFoundError
-            If one is missing and none is to be made.
-        """
+        """Open the folder of a name part by part, so that no part can be swapped for a link later."""
         *parts, last = name.split("/")
         folder = os.open(self._directory, _FOLDER)
         try:
@@ -151,13 +139,7 @@ class _Place:
     path: Path
 
     def link(self, file: Path) -> None:
-        """Give a file this name, too.
-
-        Raises
-        ------
-        FileExistsError
-            If there is a file of that name.
-        """
+        """Link a file to this name, unless something has it (FileExistsError)."""
         try:
             os.link(file, self.name, dst_dir_fd=self.folder)
         except FileExistsError:
@@ -171,9 +153,9 @@ class _Place:
             os.replace(temporary, self.name, dst_dir_fd=self.folder)
 
     def replace(self, file: Path) -> None:
-        """Put a file in the place of the one of this name."""
+        """Replace the file of this name."""
         temporary = file.with_name(f"{file.name}.placing")
-        temporary.unlink(missing_ok=True)  # of an earlier try
+        temporary.unlink(missing_ok=True)  # from an earlier attempt
         try:
             os.link(file, temporary)
         except OSError:  # a file system without hard links
@@ -182,7 +164,7 @@ class _Place:
         os.replace(temporary, self.name, dst_dir_fd=self.folder)
 
     def state(self) -> os.stat_result | None:
-        """Return what has this name; None where nothing has."""
+        """Return what has this name, or None."""
         try:
             return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
         except FileNotFoundError:
@@ -198,7 +180,7 @@ class _Place:
 
 
 def _opened_folder(folder: int, part: str, *, make: bool) -> int:
-    """Open a folder in an open one."""
+    """Open a subfolder of an open folder."""
     flags = _FOLDER | os.O_NOFOLLOW
     try:
         return os.open(part, flags, dir_fd=folder)
@@ -211,7 +193,7 @@ def _opened_folder(folder: int, part: str, *, make: bool) -> int:
 
 
 def has_size(path: Path, size: int) -> bool:
-    """Return whether there is a regular file of a size."""
+    """Return whether a path is a regular file of a size."""
     try:
         found = path.lstat()
     except OSError:
@@ -220,10 +202,10 @@ def has_size(path: Path, size: int) -> bool:
 
 
 def linked(path: Path, link: Path, size: int, digest: str) -> bool:
-    """Give a file a further name, and return whether it is what it should be; else it keeps its one name."""
+    """Link a file to a further name; return False, and leave none, if its size or digest is wrong."""
     if not has_size(path, size):
         return False
-    link.unlink(missing_ok=True)  # of an earlier try
+    link.unlink(missing_ok=True)  # from an earlier attempt
     try:
         os.link(path, link)
     except FileNotFoundError:
@@ -236,7 +218,7 @@ def linked(path: Path, link: Path, size: int, digest: str) -> bool:
     return False
 
 
-def _standing(place: _Place, file: PublishedFile, *, replace: bool) -> Existing:
+def _existing(place: _Place, file: PublishedFile, *, replace: bool) -> Existing:
     found = place.state()
     if found is None:
         return Existing.NOTHING
@@ -250,7 +232,7 @@ def _standing(place: _Place, file: PublishedFile, *, replace: bool) -> Existing:
 
 def _in_the_way(folder: Path) -> TransferError:
     return TransferError(
-        f"{folder} is in the way: it is not a folder of its own, so nothing is written through it.",
+        f"{folder} is in the way: it is not a real folder, so nothing was written into it.",
         kind="exists",
         hint="Move it away, then start again.",
     )

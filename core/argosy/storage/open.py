@@ -1,100 +1,94 @@
-"""From settings to a shelf."""
+"""Opens the storage of a target directory, and verifies its files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TypeVar
 
+from argosy.interfaces.base import PluginContext
 from argosy.interfaces.storage import Patience, Storage
+from argosy.models.items import PublishedFile
+from argosy.plugins.kinds import Kind
+from argosy.plugins.manager import PluginManager
 from argosy.storage.local import LocalStorage
-from argosy.toolkit.secrets import Secret
+from argosy.storage.location import Remote
 
-if TYPE_CHECKING:
-    from argosy.config.settings import Settings
-    from argosy.interfaces.base import PluginContext
-    from argosy.storage.location import Remote
+Owner = TypeVar("Owner")
 
+#: Files of a remote storage to read at once, as latency dominates; a disk is fastest with one.
+REMOTE, LOCAL = 8, 1
 
-def storage_of(
-    settings: Settings, context: PluginContext, scrub: Callable[[str], str], patience: Patience | None = None
-) -> Storage:
-    """Return the shelf that settings mean; the parameters are those of `open_storage`."""
-    return open_storage(settings.directory, settings.remote, context, scrub, patience)
+_ALIASES = {"s3a": "s3", "ssh": "sftp"}
 
 
 def open_storage(
     directory: Path,
     remote: Remote | None,
+    plugins: PluginManager,
     context: PluginContext,
-    scrub: Callable[[str], str],
     patience: Patience | None = None,
 ) -> Storage:
-    """Return the shelf of a target directory; nothing is asked of a storage yet.
+    """Return the storage of a target directory, without connecting to it.
 
     Parameters
     ----------
     directory
         The local folder.
     remote
-        The target directory where it is not on this machine.
-    context
-        Finds out what a reference to a secret means, and is told the secret.
-    scrub
-        Takes secrets out of what a library says.
+        The remote directory, or None. The plugin named like its URL's scheme serves it, or else ``fsspec``.
+    plugins, context
+        Create the plugin.
     patience
-        How calls to a storage are tried again.
-    """
-    if remote is None:
-        return LocalStorage(directory)
-    from argosy.storage.remote import FsspecStorage
-
-    def connect() -> tuple[Any, str]:
-        # not before it is needed: a login, say, needs neither the library nor the secrets
-        from argosy.storage.remote import made
-
-        cls, options = storage_options(remote, replace(context, base=remote.base))
-        # neither instances nor listings are shared with anybody: what others did meanwhile is to be seen
-        fs = made(remote.protocol, cls, {**options, "skip_instance_cache": True})
-        fs.dircache.use_listings_cache = False
-        return fs, str(cls._strip_protocol(remote.url))
-
-    return FsspecStorage(remote.url, remote.protocol, connect, str(directory), patience or Patience(), scrub)
-
-
-def storage_options(remote: Remote, context: PluginContext) -> tuple[Any, dict[str, Any]]:
-    """Return the class of a storage's file system and the options it is made with, secrets among them.
+        How to repeat calls that failed.
 
     Raises
     ------
     ConfigError
-        If there is no such storage, its library is not installed, or a secret is not there.
+        If the plugin is not installed.
     """
-    from argosy.storage.remote import defaults, file_system
-
-    cls = file_system(remote.protocol)
-    return cls, {
-        **_of_url(cls, remote.url),
-        **defaults(remote.protocol, _resolved(remote.options, context.secret)),
-    }
-
-
-def _of_url(cls: Any, url: str) -> dict[str, Any]:
-    """Return the options that a URL has in it: a host, a port, a user."""
-    found = {key: value for key, value in cls._get_kwargs_from_urls(url).items() if key != "path"}
-    host = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
-    if "host" in found and host.startswith("["):  # fsspec leaves the brackets, or cuts at the first colon
-        found["host"] = host[1:].partition("]")[0]
-    return found
+    if remote is None:
+        return LocalStorage(directory)
+    name = _ALIASES.get(remote.protocol, remote.protocol)
+    if plugins.get(Kind.STORAGE, name) is None:
+        name = "fsspec"
+    options = {"use": name, "url": remote.url, "options": remote.options}
+    storage = plugins.make(Storage, options, replace(context, base=remote.base, directory=directory))
+    storage.patience = patience or storage.patience
+    return storage
 
 
-def _resolved(value: Any, secret: Callable[[Mapping[str, Any]], Secret]) -> Any:
-    """Return options with secrets in the place of references."""
-    if isinstance(value, Mapping):
-        if value.keys() & {"env", "file", "keyring", "prompt"}:
-            return secret(value).reveal()
-        return {key: _resolved(inner, secret) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_resolved(inner, secret) for inner in value]
-    return value
+def problems(
+    storage: Storage, files: Iterable[tuple[Owner, PublishedFile]], at_once: int
+) -> Iterator[tuple[Owner, PublishedFile, str | None]]:
+    """Read whole files, and yield what is wrong with each, or None, in their order.
+
+    Parameters
+    ----------
+    storage
+        The storage.
+    files
+        Each file with its owner. The iterable may be very long; it is read as needed.
+    at_once
+        How many files to read at once.
+
+    Raises
+    ------
+    StorageError
+        If the storage fails.
+    """
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="argosy-verify")
+    begun: deque[tuple[Owner, PublishedFile, Future[str | None]]] = deque()
+    try:
+        for owner, file in files:
+            begun.append((owner, file, pool.submit(storage.problem, file)))
+            if len(begun) > at_once:
+                first, kept, future = begun.popleft()
+                yield first, kept, future.result()
+        for first, kept, future in begun:
+            yield first, kept, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -46,7 +46,7 @@ def test_a_folder_is_no_url(name: str) -> None:
         ("sftp:///books", "has no host or bucket"),
         ("sftp://host", "names no folder"),
         ("file:///", "names no folder"),
-        ("sftp://host:ssh/books", "has a port that is none"),
+        ("sftp://host:ssh/books", "has an invalid port"),
         ("s3://books/../x", "has a part . or .."),
         ("s3://books/a b", "has a space"),
         ("s3://books//a", "has an empty part"),

@@ -76,6 +76,7 @@ def test_every_kind_has_a_hook_with_its_contract() -> None:
         "Strategy",
         "Output",
         "Observer",
+        "Storage",
     }
     assert Kind.STRATEGY.interface is Strategy
 

@@ -1,4 +1,4 @@
-"""A remote shelf on fsspec's own file systems: what it looks at, what it puts there, and what it tries again."""
+"""Remote storage on fsspec's own file systems: what it looks at, what it puts there, and what it tries again."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ from argosy.errors import ConfigError, StorageError, TransferError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.storage import Existing, Patience, Storage
 from argosy.models.items import Product, PublishedFile, Verification
+from argosy.plugins.manager import PluginManager
 from argosy.storage.location import Remote, recalled
 from argosy.storage.open import open_storage
-from argosy.storage.remote import broken
+from argosy_plugins.storages._errors import broken
+from argosy_plugins.storages._remote import RemoteStorage, _options_of_url, made
 from voyage import Voyage
 
 Open = Callable[..., Storage]
+
+PLUGINS = PluginManager()
 
 
 @pytest.fixture
@@ -41,7 +45,7 @@ def storage(tmp_path: Path, there: Path) -> Storage:
 
 def open_at(tmp_path: Path, remote: Remote, **patience: Any) -> Storage:
     given = Patience(**{"retries": 2, "delay": 0.0, **patience})
-    return open_storage(tmp_path / "local", remote, PluginContext(), lambda text: text, given)
+    return open_storage(tmp_path / "local", remote, PLUGINS, PluginContext(), given)
 
 
 def file(tmp_path: Path, content: bytes, name: str = "a/b.txt") -> tuple[Product, PublishedFile]:
@@ -55,15 +59,15 @@ def file(tmp_path: Path, content: bytes, name: str = "a/b.txt") -> tuple[Product
 
 def test_a_file_is_put_looked_at_and_fetched(storage: Storage, there: Path, tmp_path: Path) -> None:
     product, kept = file(tmp_path, b"a book")
-    assert storage.standing(kept, replace=False) is Existing.NOTHING
+    assert storage.existing(kept, replace=False) is Existing.NOTHING
     assert (storage.size(kept.name), storage.occupied(kept.name)) == (None, False)
     assert storage.problem(kept) == "is missing"
     storage.put(product, kept, Existing.NOTHING, replace=False)
     assert [p.name for p in there.rglob("*") if p.is_file()] == ["b.txt"]
     assert (there / "a/b.txt").read_bytes() == b"a book"
     assert (storage.size(kept.name), storage.occupied(kept.name)) == (6, True)
-    assert storage.standing(kept, replace=False) is Existing.IT
-    assert storage.standing(kept, replace=True) is Existing.OLD
+    assert storage.existing(kept, replace=False) is Existing.IT
+    assert storage.existing(kept, replace=True) is Existing.OLD
     assert storage.problem(kept) is None
     assert storage.take(kept, tmp_path / "taken")
     assert (tmp_path / "taken").read_bytes() == b"a book"
@@ -74,15 +78,15 @@ def test_a_file_is_put_looked_at_and_fetched(storage: Storage, there: Path, tmp_
 def test_what_is_not_ours_is_left_as_it_is(storage: Storage, there: Path, tmp_path: Path) -> None:
     product, kept = file(tmp_path, b"a book", "b.txt")
     (there / "b.txt").write_bytes(b"theirs")
-    with pytest.raises(TransferError, match=r"exists already") as caught:
-        storage.standing(kept, replace=False)
+    with pytest.raises(TransferError, match=r"already exists") as caught:
+        storage.existing(kept, replace=False)
     assert "--force" in str(caught.value)
-    assert storage.standing(kept, replace=True) is Existing.OLD
+    assert storage.existing(kept, replace=True) is Existing.OLD
     # somebody comes between the look and the upload
-    with pytest.raises(TransferError, match=r"exists already"):
+    with pytest.raises(TransferError, match=r"already exists"):
         storage.put(product, kept, Existing.NOTHING, replace=False)
     assert (there / "b.txt").read_bytes() == b"theirs"
-    assert storage.problem(kept) == "has another content than was downloaded"
+    assert storage.problem(kept) == "has different content than was downloaded"
     storage.put(product, kept, Existing.OLD, replace=True)
     assert (there / "b.txt").read_bytes() == b"a book"
     assert [p.name for p in there.iterdir()] == ["b.txt"]
@@ -100,8 +104,8 @@ def test_a_folder_of_that_name_is_in_the_way(storage: Storage, there: Path, tmp_
     _, kept = file(tmp_path, b"a book", "b.txt")
     (there / "b.txt").mkdir()
     for replace in (False, True):
-        with pytest.raises(TransferError, match=r"exists already"):
-            storage.standing(kept, replace=replace)
+        with pytest.raises(TransferError, match=r"already exists"):
+            storage.existing(kept, replace=replace)
     assert storage.size(kept.name) is None
     assert storage.problem(kept) == "is missing"
 
@@ -111,7 +115,7 @@ def test_a_file_where_a_folder_should_be_costs_the_item(
 ) -> None:
     product, kept = file(tmp_path, b"a book")
     (there / "a").write_bytes(b"a file")
-    with pytest.raises(TransferError, match=r"a file stands where a folder should be"):
+    with pytest.raises(TransferError, match=r"a file is in the place of a folder"):
         storage.put(product, kept, Existing.NOTHING, replace=False)
 
 
@@ -156,7 +160,7 @@ def test_a_damaged_file_is_not_taken(storage: Storage, there: Path, tmp_path: Pa
     (there / "b.txt").write_bytes(b"a bock")
     assert not storage.take(kept, tmp_path / "taken")
     assert not (tmp_path / "taken").exists()
-    with pytest.raises(TransferError, match=r"not there any more"):
+    with pytest.raises(TransferError, match=r"no longer exists"):
         storage.at_hand("nothing.txt", tmp_path)
 
 
@@ -179,7 +183,7 @@ def test_a_storage_that_fails_is_tried_again_and_leaves_nothing_half_done(
     assert [(p.name, p.read_bytes()) for p in there.iterdir()] == [("b.txt", b"a book")]
 
     failures[:] = [PermissionError("no entry")]
-    with pytest.raises(StorageError, match=r"does not permit it: no entry"):
+    with pytest.raises(StorageError, match=r"denied permission: no entry"):
         storage.put(product, kept, Existing.OLD, replace=True)
     assert [(p.name, p.read_bytes()) for p in there.iterdir()] == [("b.txt", b"a book")]
     assert failures == [], "that is not tried again"
@@ -201,9 +205,11 @@ def test_a_storage_that_keeps_less_than_it_was_given(
 
 
 def test_two_machines_do_not_write_to_one_part(tmp_path: Path, there: Path) -> None:
-    from argosy.storage.remote import Uploader
-
-    names = {Uploader("file", mark)._short("/x/b.txt") for mark in ("/var/ada", "/var/bob")}
+    names = set()
+    for mark in ("ada", "bob"):
+        storage = open_storage(tmp_path / mark, Remote(f"file://{there}"), PLUGINS, PluginContext())
+        assert isinstance(storage, RemoteStorage)
+        names.add(storage.temporary("/x/b.txt"))
     assert len(names) == 2
 
 
@@ -250,7 +256,7 @@ def test_a_library_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.
         open_at(tmp_path, Remote("s3://books")).prepare()
     with pytest.raises(ConfigError, match=r"pip install 'argosy\[sftp\]'"):
         open_at(tmp_path, Remote("sftp://host/books")).prepare()
-    with pytest.raises(ConfigError, match=r"a protocol that fsspec does not know"):
+    with pytest.raises(ConfigError, match=r"fsspec does not know the protocol"):
         open_at(tmp_path, Remote("carrier-pigeon://books")).prepare()
 
 
@@ -258,7 +264,7 @@ def test_an_option_that_the_library_does_not_know(tmp_path: Path) -> None:
     storage = open_at(
         tmp_path, Remote("s3://books", {"no_such_option": 1, "endpoint_url": "http://127.0.0.1:9"})
     )
-    with pytest.raises(ConfigError, match=r"The options of s3://books are not what .*no_such_option"):
+    with pytest.raises(ConfigError, match=r"rejected the options of s3://books: .*no_such_option"):
         storage.prepare()
 
 
@@ -273,7 +279,7 @@ def test_an_option_that_the_library_does_not_know(tmp_path: Path) -> None:
 def test_a_first_call_that_fails_for_what_it_was_given(
     tmp_path: Path, url: str, options: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises(ConfigError, match=f"The options of {url} are not what .*{words}"):
+    with pytest.raises(ConfigError, match=f"rejected the options of {url}: .*{words}"):
         open_at(tmp_path, Remote(url, options)).prepare()
 
 
@@ -281,7 +287,7 @@ def test_a_file_that_options_name_is_not_taken_for_the_directory(tmp_path: Path)
     key = "-----BEGIN KEY-----\nhush-hush\n"
     for name, words in (("/no/such/key", r"No such file or directory\): /no/such/key"), (key, r"\.$")):
         options = {"client_keys": [name], "known_hosts": None, "config": [], "agent_path": None}
-        with pytest.raises(ConfigError, match=r"name a file that cannot be read") as caught:
+        with pytest.raises(ConfigError, match=r"name an unreadable file") as caught:
             open_at(tmp_path, Remote("sftp://127.0.0.1:9/books", options)).prepare()
         assert "hush" not in str(caught.value)
         with pytest.raises(ConfigError, match=words):
@@ -290,10 +296,9 @@ def test_a_file_that_options_name_is_not_taken_for_the_directory(tmp_path: Path)
 
 @pytest.mark.parametrize(("user", "port"), [("", ""), ("ada@", ""), ("", ":2222"), ("ada@", ":2222")])
 def test_a_host_in_brackets(user: str, port: str) -> None:
-    from argosy.storage.open import _of_url
-    from argosy.storage.remote import file_system
+    from sshfs import SSHFileSystem
 
-    found = _of_url(file_system("sftp"), f"sftp://{user}[::1]{port}/books")
+    found = _options_of_url(SSHFileSystem, f"sftp://{user}[::1]{port}/books")
     wanted = {
         "host": "::1",
         **({"username": "ada"} if user else {}),
@@ -303,12 +308,10 @@ def test_a_host_in_brackets(user: str, port: str) -> None:
 
 
 def test_a_library_that_is_missed_no_sooner_than_it_is_used(tmp_path: Path) -> None:
-    from argosy.storage.remote import made
-
     def late(**options: Any) -> Any:
         raise ModuleNotFoundError("No module named 'pyarrow'")
 
-    with pytest.raises(ConfigError, match=r"needs for it is not installed") as caught:
+    with pytest.raises(ConfigError, match=r"library for it is not installed") as caught:
         made("hdfs", late, {})
     assert "pyarrow" in str(caught.value.hint)
 

@@ -11,7 +11,7 @@ import pytest
 from argosy.errors import StorageError
 from argosy.interfaces.storage import Storage
 from argosy.models.items import PublishedFile, Verification
-from argosy.storage.reading import problems
+from argosy.storage.open import problems
 
 
 def file(number: int) -> PublishedFile:
