@@ -363,34 +363,6 @@ def test_other_options_are_another_output(set_sail: SetSail) -> None:
     assert voyage.argosy("verify", str(voyage.library)).returncode == 0
 
 
-def test_a_library_of_the_first_ledger_gets_more_outputs_too(set_sail: SetSail) -> None:
-    voyage = set_sail(items=3, size=3000)
-    assert voyage.run("--quiet").returncode == 0
-    old(voyage.library / ".argosy" / "ledger.sqlite")
-    seen = without_session(voyage)
-    done = voyage.argosy("output", str(voyage.library), "--output", "zip")
-    assert done.returncode == 1
-    assert "An older argosy downloaded it" in " ".join(done.stderr.split())
-    assert voyage.run("--quiet").returncode == 0
-    done = voyage.argosy("output", str(voyage.library), "--output", "zip", "--quiet")
-    assert (done.returncode, done.stderr, voyage.server.stats().requests) == (0, "", seen)
-    assert all(right(voyage.library / f"item-{n:05}.zip", voyage, f"item-{n:05}") for n in range(1, 4))
-
-
-def old(path: Path) -> None:
-    """Make a ledger one of the first version."""
-    with contextlib.closing(sqlite3.connect(path)) as db:
-        (files,) = zip(*db.execute("SELECT files FROM items ORDER BY id"), strict=True)
-        for number, text in enumerate(files, 1):
-            kept = json.dumps([file[:4] for file in json.loads(text)])
-            db.execute("UPDATE items SET files = ? WHERE id = ?", (kept, f"item-{number:05}"))
-        for table in ("remembered", "collected", "changes"):
-            db.execute(f"DROP TABLE {table}")
-        db.execute("ALTER TABLE items DROP COLUMN outputs")
-        db.execute("PRAGMA user_version = 1")
-        db.commit()
-
-
 def test_a_damaged_session_store_is_nobody_s_business(set_sail: SetSail) -> None:
     """Nothing of the service is looked at, so nothing that is wrong with it is in the way."""
     voyage = set_sail(items=2)

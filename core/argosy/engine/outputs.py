@@ -19,9 +19,6 @@ from argosy.toolkit.failures import describe_exception
 if TYPE_CHECKING:
     from argosy.plugins.manager import PluginManager
 
-#: How an argosy whose ledger did not know the outputs is taken to have kept the files.
-FIRST = "files"
-
 
 def label_of(options: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     """Return what tells an output from another: its name, and a mark of those options that are not the defaults.
@@ -84,9 +81,6 @@ class Outputs:
             The final names.
         """
         gone = {file.output for file in row.files if storage.size(file.name) is None}
-        if row.is_old:
-            kept = {label for label in self.labels if _plugin(label) == FIRST}
-            return self.labels if gone else self.labels - kept
         return frozenset(label for label in self.labels if label in gone or label not in row.outputs)
 
     def replaceable(self, kept: Iterable[PublishedFile], made: frozenset[str] | None) -> frozenset[str]:
@@ -107,9 +101,7 @@ class Outputs:
         return frozenset(
             file.name
             for file in kept
-            if file.output in labels
-            or (file.output not in self.labels and _plugin(file.output) in plugins)
-            or not file.output  # of an older argosy
+            if file.output in labels or (file.output not in self.labels and _plugin(file.output) in plugins)
         )
 
     def names(self, item: Item, wanted: frozenset[str] | None = None) -> Iterator[tuple[Output, list[str]]]:

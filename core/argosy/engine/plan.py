@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from argosy.engine.outputs import FIRST, Outputs
+from argosy.engine.outputs import Outputs
 from argosy.engine.reuse import stand_there
 from argosy.errors import ConfigError, PluginError, Problem, SourceError
 from argosy.interfaces.output import Output
@@ -174,7 +174,7 @@ class Plan:
             self.ledger.storage.survey()
         for batch in self._batches("SELECT n, id, origin, fingerprint, title, item FROM plan"):
             known = self.ledger.rows([row[1] for row in batch])
-            kinds = {row[0]: self._kind(row, known.get(row[1]), dry=dry) for row in batch}
+            kinds = {row[0]: self._kind(row, known.get(row[1])) for row in batch}
             wanted = [row for row in batch if kinds[row[0]] == DOWNLOAD]
             fresh = [row for row in wanted if not self._is_under_way(row, known.get(row[1]))]
             self._db.executemany(
@@ -294,34 +294,16 @@ class Plan:
             'names that differ in more than case; give a "path", or set "paths": "full" for plain URLs',
         )
 
-    def _kind(self, row: tuple[Any, ...], known: Row | None, *, dry: bool) -> int:
+    def _kind(self, row: tuple[Any, ...], known: Row | None) -> int:
         """Return what is to be done with an item."""
         if self.force or known is None or known.state != "done" or known.fingerprint != row[3]:
             return DOWNLOAD
-        adopted = None
-        if known.is_old:
-            if any(self.ledger.storage.size(file.name) is None for file in known.files):
-                return DOWNLOAD
-            adopted = self._adopted(row, known, dry=dry)
         if not self._lacking(known):
             return NOTHING
-        remembered = adopted or self.ledger.remembered(known.id)
+        remembered = self.ledger.remembered(known.id)
         if remembered is not None and stand_there(self.ledger.storage, remembered, known.files):
             return REMAKE
         return DOWNLOAD
-
-    def _adopted(self, row: tuple[Any, ...], known: Row, *, dry: bool) -> DownloadRecord | None:
-        """Return what an older argosy did not write down of an item, where its files tell."""
-        item, files = Item.from_json(row[5]), {file.name: file for file in known.files}
-        if not item.resources or not files.keys() >= set(item.names()):
-            return None
-        found = tuple(
-            (files[name].size, files[name].sha256, files[name].verification, None) for name in item.names()
-        )
-        remembered = DownloadRecord(item, found)
-        if not dry:
-            self.ledger.adopt(known.id, remembered.pack(), FIRST)
-        return remembered
 
     def _is_under_way(self, row: tuple[Any, ...], known: Row | None) -> bool:
         """Return whether the item is in the queue, or in work by a living run, just as it is."""
@@ -403,7 +385,7 @@ class ReprocessPlan(Plan):
             raise
         return plan
 
-    def _kind(self, row: tuple[Any, ...], known: Row | None, *, dry: bool) -> int:
+    def _kind(self, row: tuple[Any, ...], known: Row | None) -> int:
         return REMAKE if known is not None and self._lacking(known) else NOTHING
 
     def _lacking(self, row: Row) -> frozenset[str]:

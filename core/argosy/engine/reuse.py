@@ -91,10 +91,7 @@ def missing_text(job: Job, numbers: Sequence[int]) -> str:
     """Return what is said of an item whose resources are not all there."""
     known = job.known
     if known is None:
-        return (
-            "An older argosy downloaded it, and did not write down what another output needs. "
-            "`argosy download` with the item's configuration adds that, mostly without a request."
-        )
+        return "The ledger does not know its downloaded files. `argosy download` with the item's configuration adds them."
     names = list(_names(job, known, numbers))
     if not names:
         return (

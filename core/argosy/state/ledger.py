@@ -1,16 +1,7 @@
-"""Where the ledger lies.
+"""The ledger of a target directory: which items are done, in progress or failed.
 
-What the ledger knows of an item, and of a run.
-
-The tables of the ledger, and what becomes of older ones.
-
-The ledger of a target directory: what is done, in progress and failed.
-
-One SQLite file. Several runs may use it at once: each claims one item at a time, and holds a lock of the
-operating system for as long as it lives, so that the items of a run that died are found and taken over. Only
-a run's own process writes; its workers do not.
-
-The ledger's page of the files over all items: which output made them, and how much they know.
+It is one SQLite file. Several runs may use it at once: a run claims one item at a time and holds a file lock for as long
+as it lives, so that others take over the items of a run that died. Only the run's own process writes; workers do not.
 """
 
 from __future__ import annotations
@@ -45,36 +36,36 @@ from argosy.storage.local import LocalStorage
 from argosy.toolkit.failures import disk_error, hint_of
 from argosy.toolkit.locks import FileLock
 
-#: The folder of everything that is argosy's own in a target directory.
+#: The folder for argosy's own files in a target directory.
 PRIVATE = ".argosy"
 
-#: The ledger's file in it.
+#: The ledger's file in that folder.
 FILE = "ledger.sqlite"
 
 
 def has_ledger(directory: Path) -> bool:
-    """Return whether something was downloaded into a directory."""
+    """Return whether a directory has a ledger."""
     return (directory / PRIVATE / FILE).exists()
 
 
 def need_ledger(directory: Path, where: str | None = None) -> None:
-    """Raise where a directory has no ledger.
+    """Raise if a directory has no ledger.
 
     Parameters
     ----------
     directory
         The directory; the local folder of a remote one.
     where
-        What it is called, where that is not its path.
+        Its name in the message, if that is not its path.
 
     Raises
     ------
     ConfigError
-        If so.
+        If there is none.
     """
     if not has_ledger(directory):
         raise ConfigError(
-            f"Nothing was downloaded into {where or directory} yet: there is no ledger.",
+            f"Nothing was downloaded into {where or directory} yet: it has no ledger.",
             hint="Give the directory of a download, or its configuration.",
         )
 
@@ -85,15 +76,7 @@ COLUMNS = "id, title, state, fingerprint, files, bytes, failure, owner, outputs"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What the ledger knows of an item.
-
-    Parameters
-    ----------
-    files
-        What stands under final names.
-    outputs
-        The outputs that were made of it.
-    """
+    """An item in the ledger: its published files, and the labels of the outputs that made them."""
 
     id: str
     title: str
@@ -105,22 +88,16 @@ class Row:
     owner: str | None
     outputs: tuple[str, ...] = ()
 
-    @property
-    def is_old(self) -> bool:
-        """Whether an older argosy made its files, whose ledger did not know the outputs."""
-        return any(not file.output for file in self.files)
-
     @classmethod
     def of(cls, columns: tuple[Any, ...]) -> Row:
-        """Return the row of a query for the usual columns."""
+        """Return the row for the `COLUMNS` of a query."""
         id_, title, state, fingerprint, files, size, failure, owner, outputs = columns
-        kept = parse_files(files)
         return cls(
             id_,
             title,
             state,
             fingerprint,
-            kept,
+            parse_files(files),
             size,
             Failure(**json.loads(failure)) if failure else None,
             owner,
@@ -130,18 +107,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A run that has items of the ledger in work.
+    """A run that works on items of the ledger.
 
     Parameters
     ----------
     run
         Its id.
     alive
-        Whether it lives; what a dead one left is taken over by the next.
+        Whether it lives; the next run takes over the items of a dead one.
     items
-        The ids of what it works on.
+        The ids of its items.
     pid, host, since
-        Its process, and when it began (seconds since the epoch); 0 and empty where unknown.
+        Its process, and its start in seconds since the epoch; 0 or empty if unknown.
     """
 
     run: str
@@ -153,8 +130,8 @@ class Owner:
 
 
 def parse_files(text: str) -> tuple[PublishedFile, ...]:
-    """Return the files that `files_text` wrote, or an older ledger, which did not know the outputs."""
-    return tuple(PublishedFile(n, s, d, Verification(v), *output) for n, s, d, v, *output in json.loads(text))
+    """Return the files that `files_text` wrote."""
+    return tuple(PublishedFile(n, s, d, Verification(v), o) for n, s, d, v, o in json.loads(text))
 
 
 def files_text(files: tuple[PublishedFile, ...]) -> str:
@@ -162,19 +139,20 @@ def files_text(files: tuple[PublishedFile, ...]) -> str:
     return json.dumps([[f.name, f.size, f.sha256, f.verification.value, f.output] for f in files])
 
 
-#: Seconds that somebody else who writes is waited for.
+#: Seconds to wait for another writer.
 PATIENCE = 60.0
 
-#: Raised when the tables change; an older argosy then says so instead of guessing.
+#: The version of the tables.
 VERSION = 2
 
-_ITEMS = """
+_TABLES = (
+    """
 CREATE TABLE IF NOT EXISTS items (
     id TEXT PRIMARY KEY,
     fingerprint TEXT NOT NULL,
     title TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('pending', 'active', 'done', 'failed')),
-    item TEXT,       -- the item itself, until it is done; so an active one without it was done before
+    item TEXT,       -- the item itself until it is done, so an active item without it was done before
     owner TEXT,      -- the run that works on it
     files TEXT NOT NULL DEFAULT '[]',
     bytes INTEGER NOT NULL DEFAULT 0,
@@ -182,28 +160,25 @@ CREATE TABLE IF NOT EXISTS items (
     updated REAL NOT NULL,
     outputs TEXT NOT NULL DEFAULT '[]'
 ) WITHOUT ROWID
-"""
-
-_REST = (
+""",
     "CREATE INDEX IF NOT EXISTS items_to_do ON items (state, owner) WHERE state != 'done'",
-    # what is needed to make other outputs of an item, beside the table that every run reads through
+    # what other outputs need; a table of its own, because every run scans the items
     "CREATE TABLE IF NOT EXISTS remembered (id TEXT PRIMARY KEY, data BLOB NOT NULL)",
-    # the files over all items; their size and digest are unknown while they are made for the first time
+    # aggregated files; size and digest are unknown until they are first published
     """CREATE TABLE IF NOT EXISTS collected (
     output TEXT NOT NULL, name TEXT NOT NULL, size INTEGER, sha256 TEXT, changes INTEGER NOT NULL,
     PRIMARY KEY (output, name)
 ) WITHOUT ROWID""",
-    # how often what is done has changed
+    # counts changes of finished items
     "CREATE TABLE IF NOT EXISTS changes (n INTEGER NOT NULL)",
     "INSERT INTO changes SELECT 1 WHERE NOT EXISTS (SELECT * FROM changes)",
 )
 
 
-def use_wal(db: sqlite3.Connection) -> None:
+def _use_wal(db: sqlite3.Connection) -> None:
     """Let readers and a writer work side by side.
 
-    SQLite waits for others by itself, but not here: of two that begin at once with a new file, each may be in the
-    other's way, and one is told at once that it is locked.
+    SQLite does not wait here: if two processes open a new file at once, one of them gets SQLITE_BUSY immediately.
     """
     end = time.monotonic() + PATIENCE
     while True:
@@ -217,66 +192,40 @@ def use_wal(db: sqlite3.Connection) -> None:
             return
 
 
-def prepare(db: sqlite3.Connection) -> int:
-    """Make the tables, or bring those of an older argosy up to date; return the version that was found.
-
-    One of a newer argosy is left as it is.
-    """
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        found = version_of(db)
-        if found < VERSION:
-            if found == 1:
-                db.execute("ALTER TABLE items ADD COLUMN outputs TEXT NOT NULL DEFAULT '[]'")
-            for statement in (_ITEMS, *_REST, f"PRAGMA user_version = {VERSION}"):
-                db.execute(statement)
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
-    return found
-
-
-def version_of(db: sqlite3.Connection) -> int:
-    """Return the version of the tables; 0 where there are none."""
-    (found,) = db.execute("PRAGMA user_version").fetchone()
-    return int(found)
-
-
-#: What is done: also an item of which more is being made at this moment.
+#: Finished items, including those for which a further output is being made.
 _DONE = "(state = 'done' OR (state = 'active' AND item IS NULL))"
 
-#: What becomes of an item that goes back: one that was done before is done.
+#: The state of an item after a failure or an interruption: one that was done before stays done.
 _FAILED = "CASE WHEN item IS NULL THEN 'done' ELSE 'failed' END"
 _BACK = "CASE WHEN item IS NULL THEN 'done' ELSE 'pending' END"
 
 
 class Ledger:
-    """The ledger of one target directory, opened by one run; used by one thread at a time.
+    """The ledger of one target directory, opened by one run; only one thread may use it at a time.
 
     Parameters
     ----------
     directory
         The target directory; the local folder of a remote one.
     read_only
-        Change nothing on the disk; a directory without a ledger has an empty one.
+        Change nothing on the disk; if there is no ledger, use an empty one.
 
     Raises
     ------
     LedgerError
-        If it cannot be opened or is damaged; it is left as it is.
+        If it cannot be opened or is damaged; it is not changed.
     """
 
     def __init__(self, directory: Path, *, read_only: bool = False) -> None:
         self.private = directory / PRIVATE
         self.path = self.private / FILE
         self.run = uuid.uuid4().hex
-        #: Where the files stand that it speaks of.
+        #: The storage of its files.
         self.storage: Storage = LocalStorage(directory)
-        #: What the person should know.
+        #: Messages for the user.
         self.notices: list[str] = []
         self._alive: FileLock | None = None
-        #: Items this run claimed that have files already: those of other outputs are kept.
+        #: Claimed items with files of an earlier run; those of other outputs are kept.
         self._had_files: set[str] = set()
         with self.guard():
             if read_only:
@@ -287,10 +236,10 @@ class Ledger:
                 self.db = sqlite3.connect(
                     self.path, isolation_level=None, timeout=PATIENCE, check_same_thread=False
                 )
-                # a commit need not reach the disk at once: an item whose "done" is lost is found whole again
-                use_wal(self.db)
+                # a commit need not reach the disk at once: if "done" is lost, the next run finds the complete files
+                _use_wal(self.db)
                 self.db.execute("PRAGMA synchronous = NORMAL")
-            self._columns = self._prepare(read_only)
+            self._make_tables(create=not read_only or not self.path.exists())
         if not read_only:
             lock = FileLock(self.private / "runs" / f"{self.run}.lock")
             who = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
@@ -306,7 +255,7 @@ class Ledger:
             self._alive = lock
 
     def _make(self) -> None:
-        """Make the file, for this user alone: it knows URLs, and they may carry secrets; never through a link."""
+        """Make the file, readable by this user only, as URLs may contain secrets; do not follow links."""
         flags = os.O_RDWR | os.O_CREAT
         try:
             for path, options in ((self.private, os.O_RDONLY | os.O_DIRECTORY), (self.path, flags)):
@@ -320,12 +269,24 @@ class Ledger:
                 f"The ledger {self.path} cannot be opened: {error.strerror}.",
                 hint=hint_of(
                     error,
-                    "Check the permissions of the target directory; the ledger is a file, and no link to one.",
+                    "Check the permissions of the target directory; the ledger must be a file, not a link.",
                 ),
             ) from None
 
+    def _make_tables(self, *, create: bool) -> None:
+        (found,) = self.db.execute("PRAGMA user_version").fetchone()
+        if found == 0 and create:
+            with self.transaction():
+                for statement in (*_TABLES, f"PRAGMA user_version = {VERSION}"):
+                    self.db.execute(statement)
+        elif found != VERSION:
+            raise LedgerError(
+                f"The ledger {self.path} has version {found}; this argosy reads version {VERSION}.",
+                hint="Use the argosy that wrote it, or another directory.",
+            )
+
     def _take_back(self, path: Path, fd: int) -> None:
-        """Make sure that nobody else may change what is trusted here: a ledger says which files may be replaced."""
+        """Make a path writable by this user only: the ledger says which files may be replaced."""
         found = os.fstat(fd)
         if not found.st_mode & 0o022:
             return
@@ -334,18 +295,18 @@ class Ledger:
         except OSError:
             if found.st_uid != os.geteuid():
                 raise LedgerError(
-                    f"Others may change {path} (mode {stat.S_IMODE(found.st_mode):03o}), so it is not trusted.",
-                    hint=f"Let its owner run: chmod go-w {path}",
+                    f"Others may change {path} (mode {stat.S_IMODE(found.st_mode):03o}), so argosy does not trust it.",
+                    hint=f"Ask its owner to run: chmod go-w {path}",
                 ) from None
             return  # a file system without modes
         if not os.fstat(fd).st_mode & 0o022:
             self.notices.append(
-                f"Others could change {path} (mode {stat.S_IMODE(found.st_mode):03o}); it is yours alone again. "
+                f"Others could change {path} (mode {stat.S_IMODE(found.st_mode):03o}); now only you can. "
                 f"If somebody may have changed it, move {self.private} away."
             )
 
     def close(self) -> None:
-        """Give up what this run still claims, and close."""
+        """Give back claimed items, and close."""
         with self.guard():
             if self._alive is not None:
                 self.db.execute(
@@ -358,27 +319,24 @@ class Ledger:
             self._alive.release()
 
     def rows(self, ids: list[str]) -> dict[str, Row]:
-        """Return what is known of some items (at most a few hundred at once)."""
+        """Return the rows of some items, at most a few hundred, by id."""
         marks = ", ".join("?" * len(ids))
         with self.guard():
-            found = self.db.execute(f"SELECT {self._columns} FROM items WHERE id IN ({marks})", ids)
+            found = self.db.execute(f"SELECT {COLUMNS} FROM items WHERE id IN ({marks})", ids)
             return {row.id: row for row in map(Row.of, found)}
 
     def all_rows(self) -> Iterator[Row]:
-        """Yield everything that is known, in the order of the ids."""
+        """Yield all rows, sorted by id."""
         with self.guard():
-            yield from map(Row.of, self.db.execute(f"SELECT {self._columns} FROM items ORDER BY id"))
+            yield from map(Row.of, self.db.execute(f"SELECT {COLUMNS} FROM items ORDER BY id"))
 
     def counts(self) -> dict[str, int]:
-        """Return how many items are in each state."""
+        """Return the number of items in each state."""
         with self.guard():
             return dict(self.db.execute("SELECT state, count(*) FROM items GROUP BY state").fetchall())
 
     def requeue(self, items: list[tuple[str, str, str, str]]) -> None:
-        """Put items in the queue: (id, fingerprint, title, item as JSON) each.
-
-        What is remembered of one that is another now is forgotten.
-        """
+        """Queue items (id, fingerprint, title, JSON); forget the download of one with another fingerprint."""
         now = time.time()
         with self.guard(), self.transaction():
             self.db.executemany(
@@ -395,11 +353,11 @@ class Ledger:
             self._changed()
 
     def claim(self, id_: str) -> tuple[Item, Row, DownloadRecord | None] | None:
-        """Take an item that is in the queue for this run; None where another run was first."""
+        """Claim a queued item for this run; return None if another run has it."""
         with self.guard():
             taken = self.db.execute(
                 "UPDATE items SET state = 'active', owner = ?, updated = ? WHERE id = ? AND state = 'pending' "
-                f"RETURNING item, {self._columns}",
+                f"RETURNING item, {COLUMNS}",
                 (self.run, time.time(), id_),
             ).fetchone()
             if taken is None:
@@ -410,11 +368,11 @@ class Ledger:
             return Item.from_json(taken[0]), row, self.remembered(id_) if row.files else None
 
     def claim_done(self, id_: str) -> tuple[Row, DownloadRecord | None] | None:
-        """Take an item that is done, to make more of it; whatever becomes of this run, it is done after it."""
+        """Claim a finished item to make further outputs; it stays done even if this run dies."""
         with self.guard():
             taken = self.db.execute(
                 "UPDATE items SET state = 'active', owner = ?, item = NULL WHERE id = ? AND state = 'done' "
-                f"RETURNING {self._columns}",
+                f"RETURNING {COLUMNS}",
                 (self.run, id_),
             ).fetchone()
             if taken is None:
@@ -423,29 +381,13 @@ class Ledger:
             return Row.of(taken), self.remembered(id_)
 
     def remembered(self, id_: str) -> DownloadRecord | None:
-        """Return what is remembered of an item's resources; None where an older argosy fetched them."""
-        if self.is_old:
-            return None
+        """Return what was downloaded for an item, or None."""
         with self.guard():
             found = self.db.execute("SELECT data FROM remembered WHERE id = ?", (id_,)).fetchone()
             return DownloadRecord.unpack(found[0]) if found else None
 
-    def adopt(self, id_: str, known: Packed, output: str) -> None:
-        """Add what is to be remembered of an item that an older argosy has done."""
-        with self.guard(), self.transaction():
-            (files,) = self.db.execute("SELECT files FROM items WHERE id = ?", (id_,)).fetchone()
-            own = tuple(
-                PublishedFile(f.name, f.size, f.sha256, f.verification, output) for f in parse_files(files)
-            )
-            self.db.execute(
-                "UPDATE items SET files = ?, outputs = ? WHERE id = ? AND state = 'done'",
-                (files_text(own), json.dumps([output]), id_),
-            )
-            self._remember(id_, known)
-            self._changed()
-
     def record(self, outcome: Outcome) -> None:
-        """Write down what became of an item that this run claimed."""
+        """Record the outcome of an item that this run claimed."""
         state = {State.DONE: "'done'", State.FAILED: _FAILED, State.REQUEUED: _BACK}[outcome.state]
         failure = json.dumps(asdict(outcome.failure)) if outcome.failure else None
         done = outcome.state is State.DONE
@@ -469,22 +411,22 @@ class Ledger:
                     self.run,
                 ),
             )
-            if done and changed.rowcount:  # else it is somebody else's now
+            if done and changed.rowcount:  # else another run has it now
                 if outcome.known is not None:
                     self._remember(outcome.item, outcome.known)
                 self._changed()
 
     def _merged(self, outcome: Outcome) -> tuple[tuple[PublishedFile, ...], tuple[str, ...]]:
-        """Return the files and the outputs of an item, with those that were just made."""
+        """Return the files and outputs of an item, old and new."""
         found = self.db.execute("SELECT files, outputs FROM items WHERE id = ?", (outcome.item,)).fetchone()
         files, outputs = parse_files(found[0]), tuple(json.loads(found[1]))
         if outcome.state is not State.DONE:
             return files, outputs
-        # what somebody removed is not missed any more; new ones may take the place of the rest
+        # forget removed files; new ones may replace the rest
         names = {file.name for file in outcome.files}
         there = {file.name for file in files if self.storage.size(file.name) is not None}
         gone = {file.output for file in files if file.name not in there}
-        if outcome.fresh:  # what the others made is of what the resources were before
+        if outcome.fresh:  # the other outputs were made from older resources
             gone |= {*outputs}
         others = tuple(o for o in outputs if o not in gone and o not in outcome.outputs)
         left = tuple(
@@ -499,29 +441,31 @@ class Ledger:
         self.db.execute("UPDATE changes SET n = n + 1")
 
     def changes(self) -> int:
-        """Return a number that is another one after what is done has changed."""
+        """Return a number that changes whenever the finished items do."""
         with self.guard():
             (number,) = self.db.execute("SELECT n FROM changes").fetchone()
             return int(number)
 
     def finished(self) -> Iterator[FinishedItem]:
-        """Yield everything that is done, in the order of the ids."""
-        data, more = ("NULL", "") if self.is_old else ("data", "LEFT JOIN remembered USING (id)")
-        query = f"SELECT items.id, title, files, updated, {data} FROM items {more} WHERE {_DONE} ORDER BY items.id"
+        """Yield all finished items, sorted by id."""
+        query = (
+            "SELECT items.id, title, files, updated, data FROM items LEFT JOIN remembered USING (id) "
+            f"WHERE {_DONE} ORDER BY items.id"
+        )
         with self.guard():
             for id_, title, files, updated, data in self.db.execute(query):
                 item = DownloadRecord.unpack(data).item if data else Item(id_, title)
                 yield FinishedItem(item, parse_files(files), updated)
 
     def mark_damaged(self, id_: str, problems: Mapping[str, str]) -> None:
-        """Say that files of a finished item are not what they were: a run with their outputs makes them again.
+        """Let the next run remake files of a finished item.
 
         Parameters
         ----------
         id_
             The item.
         problems
-            What is wrong, by the name of the file. A file that is gone is forgotten; one that is damaged may be replaced.
+            What is wrong, by file name. A missing file is forgotten; a damaged one may be replaced.
         """
         said = "; ".join(f"{name} {problem}" for name, problem in problems.items())
         failure = json.dumps(asdict(Failure("damaged", said)))
@@ -529,27 +473,25 @@ class Ledger:
             found = self.db.execute(
                 "SELECT files, outputs FROM items WHERE id = ? AND state = 'done'", (id_,)
             ).fetchone()
-            if found is None:  # a run is at it
+            if found is None:  # a run works on it
                 return
             files = parse_files(found[0])
             broken = {file.output for file in files if file.name in problems}
             left = tuple(f for f in files if f.name not in problems or self.storage.size(f.name) is not None)
             outputs = [output for output in json.loads(found[1]) if output not in broken]
-            # of an older argosy's files nobody knows which output makes them: the item is downloaded again
-            state = "failed" if "" in broken else "done"
             self.db.execute(
-                "UPDATE items SET state = ?, files = ?, outputs = ?, failure = ?, updated = ? WHERE id = ?",
-                (state, files_text(left), json.dumps(outputs), failure, time.time(), id_),
+                "UPDATE items SET files = ?, outputs = ?, failure = ?, updated = ? WHERE id = ?",
+                (files_text(left), json.dumps(outputs), failure, time.time(), id_),
             )
             self._changed()
 
     def take_over(self, tidy: Callable[[str], None] = lambda id_: None) -> None:
-        """Put the items of runs that died back in the queue.
+        """Requeue the items of dead runs.
 
         Parameters
         ----------
         tidy
-            Called with the id of each, before anybody else can claim it.
+            Called with each id before another run can claim the item.
         """
         with self.guard():
             owners = self.db.execute("SELECT DISTINCT owner FROM items WHERE state = 'active'").fetchall()
@@ -565,7 +507,7 @@ class Ledger:
             self.db.execute(f"UPDATE items SET state = {_BACK}, owner = NULL WHERE {theirs}", (owner,))
 
     def owners(self) -> list[Owner]:
-        """Return the runs at work here, and those that died at it, the oldest first."""
+        """Return running and dead runs with items, the oldest first."""
         with self.guard():
             active = self.db.execute(
                 "SELECT owner, id FROM items WHERE state = 'active' ORDER BY id"
@@ -576,7 +518,7 @@ class Ledger:
         runs = {path.stem for path in (self.private / "runs").glob("*.lock")} | items.keys()
         found = []
         for run in runs:
-            who = self._who(run)  # before the look at its lock, which removes what a dead one left
+            who = self._who(run)  # first, as is_alive removes the lock of a dead run
             owner = Owner(run, self.is_alive(run), tuple(items.get(run, ())), **who)
             if owner.alive or owner.items:
                 found.append(owner)
@@ -587,7 +529,7 @@ class Ledger:
             who = json.loads((self.private / "runs" / f"{run}.lock").read_text("utf-8"))
             return {"pid": int(who["pid"]), "host": str(who["host"]), "since": float(who["since"])}
         except (OSError, ValueError, TypeError, KeyError):
-            return {}  # it has just ended, or died before it could say
+            return {}  # it has just ended, or died before it wrote this
 
     def is_alive(self, run: str | None) -> bool:
         """Return whether a run still holds its lock."""
@@ -602,7 +544,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Do several writes at once, or none."""
+        """Commit all writes of the block, or none."""
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -611,26 +553,9 @@ class Ledger:
             raise
         self.db.execute("COMMIT")
 
-    def _prepare(self, read_only: bool) -> str:
-        """Make the tables, and return the columns of a row."""
-        found = version_of(self.db)
-        if found < VERSION and (not read_only or not self.path.exists()):
-            found = prepare(self.db)
-        if found > VERSION:
-            raise LedgerError(
-                f"The ledger {self.path} has version {found}, and this argosy reads version {VERSION}.",
-                hint="Use the argosy that wrote it, or another directory.",
-            )
-        return COLUMNS.replace("outputs", "'[]'") if read_only and found == 1 else COLUMNS
-
-    @property
-    def is_old(self) -> bool:
-        """Whether an older argosy made it, and it is only read."""
-        return self._columns != COLUMNS
-
     @contextlib.contextmanager
     def guard(self) -> Iterator[None]:
-        """Turn what SQLite raises into an error that says what to do."""
+        """Turn errors of SQLite into a LedgerError with a hint."""
         try:
             yield
         except sqlite3.DatabaseError as error:
@@ -638,46 +563,44 @@ class Ledger:
                 raise self._damaged(str(error)) from None
             raise LedgerError(
                 f"The ledger {self.path} cannot be used: {error}. Nothing in it was lost.",
-                hint="Make room or check the permissions of the target directory, then start again.",
+                hint="Free some space, or check the permissions of the target directory, then start again.",
             ) from None
         except (ValueError, TypeError, KeyError):
-            raise self._damaged("a row in it is not complete") from None
+            raise self._damaged("a row is incomplete") from None
 
     def _damaged(self, why: str) -> LedgerError:
         return LedgerError(
-            f"The ledger {self.path} is damaged ({why}), so it is left as it is.",
+            f"The ledger {self.path} is damaged ({why}) and was not changed.",
             hint="Restore it from a backup, or move it away: the next run then downloads everything again, "
-            "and leaves a file alone that is the same.",
+            "but does not replace identical files.",
         )
 
 
 class Collected:
-    """The files over all items of a target directory.
+    """The aggregated files in a ledger.
 
     Parameters
     ----------
     ledger
-        Its ledger.
+        The ledger.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     def files(self, output: str | None = None) -> dict[str, tuple[PublishedFile | None, int, str]]:
-        """Return what was last put into place under each name, which change of the ledger it speaks of, and whose it is.
+        """Return the published file, its change number and its output by name.
 
         Parameters
         ----------
         output
-            Those of one output alone.
+            Only files of this output.
 
         Returns
         -------
         dict
-            None for a file of which it is not known whether it came into place.
+            The file is None if its publication was not recorded.
         """
-        if self._ledger.is_old:
-            return {}
         with self._ledger.guard():
             found = self._ledger.db.execute(
                 "SELECT name, size, sha256, output, changes FROM collected WHERE ? IN (output, '') ORDER BY name",
@@ -693,7 +616,7 @@ class Collected:
         }
 
     def claim(self, output: str, names: list[str]) -> None:
-        """Write down under which names an output is about to put files: they are its own from then on."""
+        """Record the names that an output is about to publish; they belong to it from now on."""
         with self._ledger.guard():
             self._ledger.db.executemany(
                 "INSERT OR IGNORE INTO collected VALUES (?, ?, NULL, NULL, 0)",
@@ -701,7 +624,7 @@ class Collected:
             )
 
     def mark_damaged(self, names: list[str]) -> None:
-        """Say that files are not what they were, so that the next run makes them anew; those that are gone are forgotten."""
+        """Let the next run remake damaged files; forget missing ones."""
         gone = [(name,) for name in names if self._ledger.storage.size(name) is None]
         with self._ledger.guard(), self._ledger.transaction():
             self._ledger.db.executemany(
@@ -710,7 +633,7 @@ class Collected:
             self._ledger.db.executemany("DELETE FROM collected WHERE name = ?", gone)
 
     def record(self, output: str, files: list[PublishedFile], changes: int) -> None:
-        """Write down what an output has put into place, and the change that it speaks of."""
+        """Record the published files of an output, and the change number they reflect."""
         with self._ledger.guard(), self._ledger.transaction():
             self._ledger.db.execute("DELETE FROM collected WHERE output = ?", (output,))
             self._ledger.db.executemany(

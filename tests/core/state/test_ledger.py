@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -252,46 +250,6 @@ def test_files_over_all_items_are_claimed_before_they_are_there(tmp_path: Path) 
     collected.record("index", [file], 4)
     assert collected.files("index") == {"index.jsonl": (file, 4, "index")}
     assert collected.files("other") == {}
-    ledger.close()
-
-
-V1 = """
-CREATE TABLE items (
-    id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, title TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('pending', 'active', 'done', 'failed')),
-    item TEXT, owner TEXT, files TEXT NOT NULL DEFAULT '[]', bytes INTEGER NOT NULL DEFAULT 0, failure TEXT,
-    updated REAL NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX items_to_do ON items (state, owner) WHERE state != 'done';
-INSERT INTO items VALUES ('a', 'f', 'A', 'done', NULL, NULL, '[["a.bin", 3, "00", "length only"]]', 3, NULL, 1.0);
-PRAGMA user_version = 1;
-"""
-
-
-def test_the_first_version_is_read_as_it_is_and_brought_up_to_date_by_a_run(tmp_path: Path) -> None:
-    (tmp_path / ".argosy").mkdir()
-    path = tmp_path / ".argosy" / "ledger.sqlite"
-    with contextlib.closing(sqlite3.connect(path)) as db:
-        db.executescript(V1)
-    before = path.read_bytes()
-    ledger = Ledger(tmp_path, read_only=True)
-    row = ledger.rows(["a"])["a"]
-    assert (row.files, row.outputs, ledger.remembered("a"), Collected(ledger).files()) == (
-        (PublishedFile("a.bin", 3, "00", Verification.LENGTH),),
-        (),
-        None,
-        {},
-    )
-    assert [one.item for one in ledger.finished()] == [Item("a", "A")]
-    ledger.close()
-    assert path.read_bytes() == before
-    for _ in range(2):
-        ledger = Ledger(tmp_path)
-        assert ledger.rows(["a"])["a"] == row
-        ledger.close()
-    ledger = Ledger(tmp_path)
-    ledger.adopt("a", KNOWN.pack(), "files")
-    assert (ledger.rows(["a"])["a"].files, ledger.remembered("a")) == ((FILE,), KNOWN)
     ledger.close()
 
 
