@@ -24,14 +24,16 @@ def site(tmp_path: Path) -> Path:
 def install(site: Path) -> Install:
     """Return what installs a distribution of one module, as an installer lays it out on the disk."""
 
-    def install(name: str, source: str, entry_points: dict[str, str], version: str = "1.0") -> Path:
+    def install(
+        name: str, source: str, entry_points: dict[str, str], version: str = "1.0", group: str = "argosy"
+    ) -> Path:
         module = name.replace("-", "_")
         (site / f"{module}.py").write_text(textwrap.dedent(source), "utf-8")
         info = site / f"{module}-{version}.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", "utf-8")
         lines = [f"{key} = {value}" for key, value in entry_points.items()]
-        (info / "entry_points.txt").write_text("\n".join(["[argosy]", *lines, ""]), "utf-8")
+        (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]), "utf-8")
         return site
 
     return install

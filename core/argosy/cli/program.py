@@ -12,8 +12,7 @@ from pathlib import Path
 import click
 
 from argosy._version import __version__
-from argosy.cli.lazy import ClosedPipe, LazyGroup
-from argosy.cli.table import COMMANDS
+from argosy.cli.commands import ClosedPipe, LazyGroup
 from argosy.errors import ArgosyError, StorageError
 from argosy.toolkit.failures import hint_of
 from argosy.toolkit.redaction import RedactingStreams
@@ -26,7 +25,7 @@ EXIT_PIPE = 141
 EXIT_INTERRUPTED = 130
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
     """Download many things, in parallel, from services that replace your session token while you work."""

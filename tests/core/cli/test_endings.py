@@ -13,15 +13,14 @@ import pytest
 PROGRAM = """
 import sys
 import click
-from argosy.cli import program
-from argosy.cli.lazy import Lazy
+from argosy.cli import commands, program
 from argosy.errors import StoreDamaged
 
 @click.command()
 def command():
     {body}
 
-program.cli._lazy = {{"command": Lazy("__main__:command", "A command.")}}
+commands.COMMANDS = {{"command": ("__main__:command", "A command.")}}
 sys.exit(program.main(["command"]))
 """
 
@@ -79,12 +78,14 @@ def test_a_title_that_the_encoding_lacks_does_not_fail() -> None:
 
 
 def test_every_command_of_the_table_is_there() -> None:
-    from argosy.cli.table import COMMANDS
+    from argosy.cli.commands import COMMANDS, added, load
 
-    for name, lazy in COMMANDS.items():
-        assert lazy.load().name == name
-        assert lazy.help.endswith(".")
-        assert Path(sys.modules[lazy.target.partition(":")[0]].__file__ or "").stem == name
+    assert {"demo", "plugin"} <= set(added())
+    for name in (*COMMANDS, *added()):
+        command = load(name)
+        assert command is not None
+        assert command.name == name
+    assert all(text.endswith(".") for _, text in COMMANDS.values())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

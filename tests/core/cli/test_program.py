@@ -182,6 +182,24 @@ def test_a_broken_plugin_is_exit_code_7_and_can_be_left_out(run: Run, install: I
     assert run("plugins", *ALONE, "--no-plugin", "broken").returncode == 0
 
 
+def test_a_package_adds_commands(run: Run, install: Install) -> None:
+    source = "import click\n@click.command()\ndef hello():\n    'Say hello.'\n    print('hello')\nno = 7\n"
+    targets = {"hello": "extra:hello", "gone": "extra:gone", "no": "extra:no", "plugins": "extra:hello"}
+    install("extra", source, targets, group="argosy.commands")
+    assert run("hello").stdout == "hello\n"
+    shown = run("--help").stdout
+    assert "Say hello." in shown
+    assert "List the installed plugins" in shown, "a package cannot replace one of argosy's commands"
+    for name, words in (
+        ("gone", "cannot be imported: AttributeError"),
+        ("no", "is an object of type int, not a click.Command"),
+    ):
+        done = run(name)
+        assert done.returncode == 7
+        assert f"The command '{name}' of extra {words}" in done.stderr
+        assert "Repair or reinstall extra." in done.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [

@@ -13,8 +13,7 @@ import pytest
 from argosy.errors import ConfigError, StorageError
 from argosy.plugins.kinds import Kind
 from argosy.plugins.manager import PluginManager
-from argosy_devkit.scaffold import new_plugin
-from argosy_devkit.scaffold.package import class_of, contents
+from argosy_devkit.scaffold.package import class_of, contents, new_plugin
 
 EMPTY = PluginManager([])
 

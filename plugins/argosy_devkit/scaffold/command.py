@@ -1,4 +1,4 @@
-"""``argosy plugin``: start a plugin of one's own."""
+"""``argosy plugin``: create a plugin package."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from pathlib import Path
 
 import click
 
-from argosy.cli.options import no_plugin
-
-#: The kinds by the names that the command takes.
+#: The kinds with a template, as the command names them.
 KINDS = ("source", "auth", "cookie-store", "strategy", "output", "observer")
 
 
@@ -26,18 +24,19 @@ def plugin() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
     metavar="DIR",
-    help="The folder in which the package's own folder is made; here where it is not given.",
+    help="Create the package's folder in this one; the current directory by default.",
 )
-@no_plugin
+@click.option(
+    "--no-plugin", "excluded", multiple=True, metavar="NAME", help="Ignore a plugin; may be repeated."
+)
 def new(kind: str, name: str, directory: Path, excluded: tuple[str, ...]) -> None:
-    """Make a package with a plugin that works, its tests, and all that it needs to be installed and published.
+    """Create a package with a working plugin, its tests, and everything needed to publish it.
 
-    KIND is source, auth, cookie-store, strategy, output or observer. NAME is what configurations will call it:
-    lower-case letters, digits and hyphens. Nothing that exists is written over.
+    KIND is source, auth, cookie-store, strategy, output or observer. NAME is its name in configurations:
+    lower-case letters, digits and hyphens. Existing files are never overwritten.
     """
-    from argosy.plugins.kinds import Kind
-    from argosy.plugins.manager import PluginManager
-    from argosy_devkit.scaffold import new_plugin
+    from argosy.plugins import Kind, PluginManager
+    from argosy_devkit.scaffold.package import new_plugin
 
     folder = new_plugin(Kind(kind.replace("-", "_")), name, directory, PluginManager(excluded))
     click.echo(f"{folder}: written. Next, in the environment that argosy is in:")
