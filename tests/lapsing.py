@@ -11,7 +11,8 @@ from argosy.leasing.lease import ExclusiveLease
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import SessionCallbacks
 from argosy.models.session import SessionRecord
-from argosy_devkit.contracts.store_processes import SESSION, URL, StoreRecipe, obey
+from argosy_devkit.contracts.store_processes import SESSION, StoreRecipe, obey
+from lease_suite.service import URL
 
 
 class Steps:

@@ -1,4 +1,4 @@
-"""The built-in cookie stores keep to their contract."""
+"""The built-in cookie stores keep their contract, and the lease keeps its rules on each of them."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from argosy_plugins.cookie_stores.json_file import JsonFileStore
 from argosy_plugins.cookie_stores.memory import MemoryStore
 from argosy_plugins.cookie_stores.netscape import NetscapeStore
 from argosy_plugins.cookie_stores.sqlite import SqliteStore
+from lease_suite.contract import LeaseContract
 
 
-class TestMemoryStore(CookieStoreContract):
+class TestMemoryStore(LeaseContract, CookieStoreContract):
     plugin = MemoryStore
 
 
-class TestJsonFileStore(CookieStoreContract):
+class TestJsonFileStore(LeaseContract, CookieStoreContract):
     plugin = JsonFileStore
 
     def files(self, tmp_path: Path) -> list[Path]:
         return [tmp_path / "cookies.json"]
 
 
-class TestSqliteStore(CookieStoreContract):
+class TestSqliteStore(LeaseContract, CookieStoreContract):
     plugin = SqliteStore
 
     def files(self, tmp_path: Path) -> list[Path]:
         return [tmp_path / "cookies.sqlite"]
 
 
-class TestNetscapeStore(CookieStoreContract):
+class TestNetscapeStore(LeaseContract, CookieStoreContract):
     plugin = NetscapeStore
 
     def files(self, tmp_path: Path) -> list[Path]:
@@ -44,7 +45,7 @@ class TestNetscapeStore(CookieStoreContract):
 
 
 class EncryptedStoreContract(RecordRules, HoldRules, SurvivalRules):
-    """What a key may change; the lease stands above the records, however they are kept."""
+    """What a key may change; the lease does not depend on how records are kept."""
 
     def options(self, tmp_path: Path) -> Mapping[str, Any]:
         key = tmp_path / "key.txt"

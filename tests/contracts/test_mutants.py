@@ -18,6 +18,7 @@ _IMPORTS = """
 from argosy_devkit.contracts.cookie_store import CookieStoreContract
 from argosy_plugins.cookie_stores.sqlite import SqliteStore
 from argosy_devkit.contracts.strategy import StrategyContract
+from lease_suite.contract import LeaseContract
 from mutants import adapters, managers, stores, strategies
 """
 
@@ -30,7 +31,7 @@ class Test{name}(CookieStoreContract):
 """
 
 _LEASE = """
-class Test{name}(CookieStoreContract):
+class Test{name}(LeaseContract):
     plugin = SqliteStore
     {attribute} = {module}.{name}
 """
@@ -51,7 +52,7 @@ STORES = {
         ),
         ("ForgetsWhatWasLearned", "comes_back", "a record with what was learned must come back"),
         ("ClosesNothing", "closed_it_holds", "close.. must close the files"),
-        ("NeverReadsAgain", "no_lease_of_four", "."),
+        ("NeverReadsAgain", "no_change_of_four", "."),
         ("MixesUpNames", "sessions_are_independent", "GenerationMoved"),
         ("WritesInPlace", "reader_sees_whole", "StoreDamaged"),
         ("RemovesFirst", "reader_sees_whole", "a record must never be missing"),
@@ -174,16 +175,15 @@ def test_a_store_that_breaks_a_promise_is_found(pytester: pytest.Pytester, part:
 def test_a_hold_that_cannot_be_ended_is_named_at_once(
     pytester: pytest.Pytester, name: str, words: str
 ) -> None:
-    """Each test would wait for it else, for minutes; the machine, which finds it by chance, comes last."""
+    """Otherwise each test would wait for it, for minutes."""
     reports = reports_of(pytester, _IMPORTS + _STORE.format(name=name), f"Test{name}")
     begun = {report.nodeid.rpartition("::")[2] for report in reports if report.when == "call"}
     assert all(hasattr(PluginRules, test) for test in begun), "a test that needs the store was begun"
     failed = [report for report in reports if report.failed]
-    assert len(failed) > 60
+    assert len(failed) > 30
     assert all(words in report.longreprtext for report in failed)
     promise = "broke this promise: acquire() returns a function that ends the hold, or None."
     assert all(promise in dict(report.sections)[HEADING] for report in failed)
-    assert "test_no_replaced_token_is_ever_sent" in failed[-1].nodeid
 
 
 @pytest.mark.timeout(600)

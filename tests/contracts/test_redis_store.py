@@ -12,11 +12,12 @@ import redis
 
 from argosy.interfaces.cookie_store import Release
 from argosy.leasing.policy import LeaseMode
-from argosy_devkit.contracts import lease_machine
 from argosy_devkit.contracts.cookie_store import CookieStoreContract
-from argosy_devkit.contracts.service import TapedStore
 from argosy_devkit.contracts.store_processes import StoreRecipe
 from argosy_plugins.cookie_stores.redis import RedisStore
+from lease_suite import machine as lease_machine
+from lease_suite.contract import LeaseContract
+from lease_suite.service import TapedStore
 from missing import need
 from redis_process import RedisProcess
 
@@ -42,7 +43,7 @@ class RunsOut(TapedStore):
         client.close()
 
 
-class TestRedisStore(CookieStoreContract):
+class TestRedisStore(LeaseContract, CookieStoreContract):
     """A server for all tests, and keys of its own for each."""
 
     plugin = RedisStore

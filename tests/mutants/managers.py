@@ -16,7 +16,7 @@ from argosy.leasing.login_limit import LoginLimiter
 from argosy.leasing.manager import SessionManager
 from argosy.models.session import SessionRecord, Status
 from argosy.toolkit.processes import this_holder
-from argosy_devkit.contracts.service import TapedStore
+from lease_suite.service import TapedStore
 
 
 class _WithLease(SessionManager):

@@ -126,8 +126,8 @@ class HoldRules(StoreSuite):
         assert record.holder is not None, "a mark must keep who made it"
         assert record.holder.pid == other.process.pid, "a mark must keep who made it"
 
-    def test_no_lease_of_four_processes_is_lost(self, store: CookieStore, recipe: StoreRecipe) -> None:
-        """Four processes with 50 leases each: all 200 are seen."""
+    def test_no_change_of_four_processes_is_lost(self, store: CookieStore, recipe: StoreRecipe) -> None:
+        """Four processes with 50 holds each: all 200 changes are seen."""
         self._needs_processes()
         store.write(SessionRecord(SESSION, 1, (Cookie("count", "0", "library.example"),), logins=1), 0)
         with (
@@ -145,6 +145,6 @@ class HoldRules(StoreSuite):
                 other.answer()
         record = store.read(SESSION)
         assert record is not None
-        assert record.cookies[0].value == "200", "a token that was stored under a lease was lost"
-        assert record.generation == 401, "each lease must raise the generation twice: the mark and the commit"
-        assert record.status is Status.IDLE, "the last lease must leave the session idle"
+        assert record.cookies[0].value == "200", "a change that was written under a hold was lost"
+        assert record.generation == 401, "each hold wrote twice"
+        assert record.status is Status.IDLE, "the last write must leave the session idle"

@@ -10,14 +10,11 @@ import pytest
 
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore, Scope
-from argosy.leasing.manager import SessionManager
 from argosy_devkit.contracts.plugin_suite import PluginSuite, check_importable, make_plugin
 from argosy_devkit.contracts.promises import BrokenPromise, relying_on
 from argosy_devkit.contracts.store_processes import StoreRecipe
 from argosy_devkit.contracts.waiting import Thread
 
-#: Where the rules of the lease are documented.
-LEASE = "The lease (docs/explanation/the-lease.md)"
 _ACQUIRE = "argosy.CookieStore.acquire (docs/plugins/contracts.md)"
 _HOLD = "acquire() returns a function that ends the hold, or None."
 #: Why the store of a class cannot be held, by its class; None where it can.
@@ -30,8 +27,6 @@ class StoreSuite(PluginSuite):
     #: The store's class; other processes must be able to import it.
     plugin: ClassVar[type[CookieStore]]
     documented: ClassVar[str] = "argosy.CookieStore (docs/plugins/contracts.md)"
-    #: What grants leases on it. The suites are tried out with managers that have a rule taken out.
-    manager_class: ClassVar[type[SessionManager]] = SessionManager
 
     def options(self, tmp_path: Path) -> Mapping[str, Any]:
         """Return options that open an empty store, the same for the same folder; they can be pickled."""

@@ -9,8 +9,8 @@ from hypothesis import Phase
 
 from argosy.interfaces.base import PluginContext
 from argosy.leasing.manager import SessionManager
-from argosy_devkit.contracts.lease_machine import run_lease_machine
 from argosy_plugins.cookie_stores.memory import MemoryStore
+from lease_suite.machine import run_lease_machine
 from mutants import managers
 
 TAKEN_OUT = [

@@ -15,21 +15,20 @@ from argosy.http.adapter import LeasedAdapter
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.models.session import Status
 from argosy_devkit.client import LibraryServer, ServerFactory
-from argosy_devkit.contracts.lease_client import Client, ClientRecipe, obey_client
-from argosy_devkit.contracts.service import TapedStore
 from argosy_devkit.contracts.store_processes import SESSION, OtherProcess, StoreRecipe, start_process
-from argosy_devkit.contracts.store_suite import LEASE, StoreSuite
 from argosy_devkit.contracts.waiting import wait_until
 from argosy_devkit.fault import Fault
+from lease_suite.client import Client, ClientRecipe, obey_client
+from lease_suite.service import TapedStore
+from lease_suite.suite import LeaseSuite
 
 #: Starts so many programs, each in a process of its own.
 Programs = Callable[[int], list[OtherProcess]]
 
 
-class WireRules(StoreSuite):
+class WireRules(LeaseSuite):
     """The server replaces the token with every answer, and ends the session where an old one is sent: none ever is."""
 
-    documented = LEASE
     #: What sends the requests. The suites are tried out with adapters that have a rule taken out.
     adapter_class: ClassVar[type[LeasedAdapter]] = LeasedAdapter
 

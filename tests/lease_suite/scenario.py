@@ -10,9 +10,9 @@ from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.lease import Lease, changed
 from argosy.leasing.policy import Policy, SessionCallbacks
 from argosy.models.session import SessionRecord
-from argosy_devkit.contracts.service import URL, Service, TapedStore, is_free
 from argosy_devkit.contracts.store_processes import SESSION
 from argosy_devkit.contracts.waiting import Thread
+from lease_suite.service import URL, Service, TapedStore, is_free
 
 
 class LeaseScenario:

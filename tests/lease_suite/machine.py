@@ -24,7 +24,7 @@ from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import LeaseMode, Policy
 from argosy.models.session import SessionRecord, Status
-from argosy_devkit.contracts.service import ELSEWHERE, URL, Died, Service, TapedStore, is_free
+from lease_suite.service import ELSEWHERE, URL, Died, Service, TapedStore, is_free
 
 #: Nothing is kept between runs, and no limit depends on the machine's speed.
 SETTINGS = settings(

@@ -11,10 +11,10 @@ from argosy.errors import LoginFailed, SessionInDoubt, SessionLost, StoreError
 from argosy.interfaces.cookie_store import CookieStore, Scope
 from argosy.leasing.policy import LeaseMode
 from argosy.models.session import HeaderToken, Holder, Status
-from argosy_devkit.contracts.desk import LeaseScenario
-from argosy_devkit.contracts.service import ELSEWHERE, HOST, URL
-from argosy_devkit.contracts.store_suite import LEASE, StoreSuite
 from argosy_devkit.contracts.waiting import Thread, wait_until
+from lease_suite.scenario import LeaseScenario
+from lease_suite.service import ELSEWHERE, HOST, URL
+from lease_suite.suite import LeaseSuite
 
 
 def _pass(manager: Any) -> bool:
@@ -22,10 +22,8 @@ def _pass(manager: Any) -> bool:
         return True
 
 
-class LeaseRules(StoreSuite):
+class LeaseRules(LeaseSuite):
     """Each test is one rule of the lease, as `argosy.leasing` keeps it on the store that is tested."""
-
-    documented = LEASE
 
     @pytest.fixture
     def desk(self, store: CookieStore) -> Any:

@@ -1,0 +1,46 @@
+"""All suites of the lease in one class."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from argosy.interfaces.cookie_store import Scope
+from argosy.leasing.policy import LeaseMode
+from argosy_devkit.contracts.store_processes import StoreRecipe
+from lease_suite.machine import run_lease_machine
+from lease_suite.rules import LeaseRules
+from lease_suite.suite import LeaseSuite
+from lease_suite.wire import WireRules
+
+
+class MachineRules(LeaseSuite):
+    """Steps of three programs in any order: no replaced token is sent, and no login is wasted."""
+
+    #: How many sequences of steps each test tries.
+    examples: ClassVar[int] = 30
+
+    @pytest.mark.parametrize("revokes", [True, False], ids=["revoke", "strict"])
+    @pytest.mark.parametrize("discipline", [LeaseMode.EXCLUSIVE, LeaseMode.EXCLUSIVE_TO_END])
+    def test_no_replaced_token_is_ever_sent(
+        self, recipe: StoreRecipe, discipline: LeaseMode, revokes: bool
+    ) -> None:
+        """Crashes at any step, lost requests and responses, lapsed holds, late arrivals, sessions that end."""
+        stores = [recipe.make() for _ in range(3 if self.plugin.scope >= Scope.HOST else 1)]
+        try:
+            ran = run_lease_machine(
+                stores,
+                examples=self.examples,
+                revokes=revokes,
+                discipline=discipline,
+                manager_class=self.manager_class,
+            )
+        finally:
+            for store in stores:
+                store.close()
+        assert ran >= self.examples
+
+
+class LeaseContract(MachineRules, WireRules, LeaseRules):  # pytest runs the tests of the last one first
+    """Each test is one rule of the lease, on the store `plugin`."""
