@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from argosy_devkit import LibraryServer
-from voyage import Voyage, set_out
+pytest.register_assert_rewrite("lease_suite")
+
+from argosy_devkit import LibraryServer  # noqa: E402
+from voyage import Voyage, set_out  # noqa: E402
 
 #: Starts a library server and sets a download out on it: ``set_sail(items=9, discipline="revoke")``.
 SetSail = Callable[..., Voyage]

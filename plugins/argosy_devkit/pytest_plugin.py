@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from argosy_devkit.client import LibraryServer, ServerFactory
-from argosy_devkit.contracts.promises import HEADING, promise_of
+pytest.register_assert_rewrite("argosy_devkit.contracts")
+
+from argosy_devkit.client import LibraryServer, ServerFactory  # noqa: E402
+from argosy_devkit.contracts.promises import HEADING, promise_of  # noqa: E402
 
 
 @pytest.fixture

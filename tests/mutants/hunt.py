@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing.forkserver  # noqa: F401 - pytester forgets imports, and each one would start a server of its own
 import re
 
 import pytest
 
 from argosy_devkit.contracts import store_processes, strategy_suite, waiting
 
-#: A mutant leaves connections open, which is found in whichever test comes next.
-_QUIET = ("-p", "no:cacheprovider", "-p", "no:unraisableexception")
+#: The suites' own plugin. A mutant leaves connections open, which would fail the test that comes next.
+_PLUGINS = ("-p", "argosy_devkit.pytest_plugin", "-p", "no:cacheprovider", "-p", "no:unraisableexception")
 
 
 def survivors(
@@ -40,4 +41,4 @@ def reports_of(
         patch.setattr(waiting, "PATIENCE", patience)
         patch.setattr(strategy_suite, "PATIENCE", 2.0)
         patch.setattr(store_processes, "PATIENCE", 20.0)
-        return list(pytester.inline_run(*_QUIET, "-k", chosen).getreports("pytest_runtest_logreport"))
+        return list(pytester.inline_run(*_PLUGINS, "-k", chosen).getreports("pytest_runtest_logreport"))
