@@ -21,7 +21,9 @@ class Steps:
     def __init__(self, recipe: StoreRecipe) -> None:
         self._store = recipe.make()
         self._told: list[str] = []
-        self._manager = SessionManager(self._store, SESSION, watch=SessionCallbacks(notice=self._told.append))
+        self._manager = SessionManager(
+            self._store, SESSION, callbacks=SessionCallbacks(notice=self._told.append)
+        )
         self._lease: Any = None
         self._record = SessionRecord(SESSION)
         self._release: Release = lambda: None

@@ -11,6 +11,7 @@ from functools import partial
 from argosy.errors import RefreshRefused, SessionInDoubt, TransferError
 from argosy.interfaces.cookie_store import CookieStore, Release
 from argosy.leasing.login import Answered, Credentials
+from argosy.leasing.login import Authority as Login
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import LeaseMode, Policy
 from argosy.models.session import HeaderToken, SessionRecord, Status
@@ -87,7 +88,7 @@ def seen(record: SessionRecord | None) -> Hashable:
     return record.generation, record.status, record.issue, headers, record.due, holder
 
 
-class Session:
+class Session(Login):
     """A scene: senders, a server, and what may go wrong."""
 
     _count = itertools.count()

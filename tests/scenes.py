@@ -270,7 +270,7 @@ class Session:
         while True:
             self.run.forget(which)  # each lease begins with a look at the store
             lease = manager.lease(URL)
-            self.run.forget(which, lease.stamp.exclusive, seen(lease._record))  # type: ignore[attr-defined]  # all that it goes by
+            self.run.forget(which, lease.stamp.exclusive, seen(lease._record))  # all that it goes by
             self.gave_up.discard(me)
             header = lease.cookie_header(URL)
             how = self._goes_wrong("sends", "cannot connect", "sends, and it is lost")

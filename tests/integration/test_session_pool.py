@@ -11,7 +11,7 @@ import pytest
 import argosy
 import processes
 from argosy.errors import LoginFailed, SessionLost
-from argosy.leasing.login_limit import MOST_FAILED
+from argosy.leasing.login import MOST_FAILED
 from argosy_devkit import Fault
 from voyage import Voyage, after
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import requests
 
+from argosy.engine.sessions.login import PluginLogin
 from argosy.errors import LoginFailed
 from argosy.http.adapter import LeasedAdapter
 from argosy.http.login_session import open_session
@@ -17,7 +18,6 @@ from argosy.http.session import AuthorizedSession
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore
-from argosy.leasing.login import PluginLogin
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import Policy
 from argosy.toolkit.forms import parse_page

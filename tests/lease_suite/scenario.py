@@ -41,7 +41,7 @@ class LeaseScenario:
             sleep=lambda seconds: self.on_sleep(seconds),
         )
         login = self.service.log_in if can_login else None
-        return self._manager_class(self.store, SESSION, Policy(**policy), login=login, watch=watch)
+        return self._manager_class(self.store, SESSION, Policy(**policy), login=login, callbacks=watch)
 
     def record(self) -> SessionRecord:
         """Return the session's record."""

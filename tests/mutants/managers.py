@@ -12,7 +12,7 @@ from argosy.cookies import jar
 from argosy.errors import ArgosyError, GenerationMoved, LoginFailed, SessionLost
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.lease import ExclusiveLease, changed
-from argosy.leasing.login_limit import LoginLimiter
+from argosy.leasing.login import LoginLimiter
 from argosy.leasing.manager import SessionManager
 from argosy.models.session import SessionRecord, Status
 from argosy.toolkit.processes import this_holder
@@ -240,7 +240,7 @@ class TriesAFailedLoginAgain(SessionManager):
     """Does not remember that a login was not accepted."""
 
     def _log_in(self, record: SessionRecord, reason: str, *, forget: bool = False) -> None:
-        self._allowance, self._lost = LoginLimiter(10**9), None
+        self._login_limit, self._lost = LoginLimiter(10**9), None
         super()._log_in(record, reason, forget=forget)
 
 
@@ -256,7 +256,7 @@ class LogsInForEver(SessionManager):
     """Knows no bound of logins."""
 
     def _log_in(self, record: SessionRecord, reason: str, *, forget: bool = False) -> None:
-        self._allowance = LoginLimiter(10**9)
+        self._login_limit = LoginLimiter(10**9)
         super()._log_in(record, reason, forget=forget)
 
 
@@ -291,7 +291,7 @@ class SleepsWithTheLease(SessionManager):
         def wait() -> float:
             delay = admit()
             if delay > 0:
-                self._watch.sleep(delay)
+                self._callbacks.sleep(delay)
             return 0.0
 
         return super().lease(url, wait)

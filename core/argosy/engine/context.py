@@ -18,7 +18,7 @@ from argosy.interfaces.cookie_store import CookieStore
 from argosy.interfaces.output import Output
 from argosy.interfaces.source import Source
 from argosy.interfaces.storage import Patience
-from argosy.leasing.login_limit import LoginLimit
+from argosy.leasing.login import LoginLimiter
 from argosy.leasing.policy import SessionCallbacks
 from argosy.plugins.kinds import Kind
 from argosy.ratelimit.limiter import RateLimiter
@@ -67,7 +67,7 @@ class RunContext:
         redactor: Redactor,
         ask: Callable[[str], str] | None = None,
         share: Share | None = None,
-        login_limit: LoginLimit | None = None,
+        login_limit: LoginLimiter | None = None,
         ask_now: Callable[[str], str] | None = None,
         attended: bool = False,
     ) -> None:
@@ -106,7 +106,7 @@ class RunContext:
             self.auth,
             self.store,
             is_refusal=self._is_refusal,
-            watch=SessionCallbacks(
+            callbacks=SessionCallbacks(
                 self._waiting,
                 self._logged_in,
                 self._refreshed,

@@ -15,7 +15,7 @@ from argosy.engine.context import RunContext
 from argosy.engine.ipc import IpcClient
 from argosy.engine.sessions.pool import Share
 from argosy.errors import ArgosyError, Interrupted
-from argosy.leasing.login_limit import RemoteLoginLimiter
+from argosy.leasing.login import RemoteLoginLimiter
 from argosy.models.items import Job, Outcome, State
 from argosy.toolkit.redaction import RedactingStreams, Redactor
 from argosy.toolkit.stop import Stop

@@ -15,7 +15,7 @@ from urllib3.response import BaseHTTPResponse
 from argosy.errors import TransferError
 from argosy.http.body import Body, drop
 from argosy.http.limits import BodyLimits
-from argosy.http.load import Load, MeasuredLease
+from argosy.http.load import Load
 from argosy.http.network import is_downgraded
 from argosy.http.request import Adapter, NotSent, Reuse, Sending, Watchdog, current
 from argosy.interfaces.cookie_store import CookieStore
@@ -131,7 +131,7 @@ class LeasedAdapter(Adapter):
             self.deadline,
             self._watchdog,
             url,
-            lambda: MeasuredLease(self.manager.lease(url, turn.admit), self.load),
+            lambda: self.load.measure(self.manager.lease(url, turn.admit)),
             self.manager.check,
             request,
         )

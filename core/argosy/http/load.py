@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 
-from argosy.leasing.lease import Lease, Stamp
+from argosy.leasing.lease import Lease
 
 #: The weight of the newest request in the mean.
 NEWEST = 0.2
@@ -57,9 +56,13 @@ class Load:
         self._moved = hold.begun
         return hold
 
-    def keep(self, hold: Hold) -> None:
-        """Say that a request keeps the session beyond its headers: it counts until it ends."""
-        self._queue.add(hold)
+    def measure(self, lease: Lease) -> Lease:
+        """Count a lease that was just granted until it ends, and return it."""
+        hold = self.begin()
+        if lease.to_end:
+            self._queue.add(hold)  # it counts beyond the headers
+        lease.on_end.append(lambda: self.end(hold))
+        return lease
 
     def end(self, hold: Hold) -> None:
         """Say that a request has the session no more; may be said more than once."""
@@ -93,55 +96,3 @@ class Load:
         """
         mean = usual if self.mean is None else self.mean
         return abs(mean - seconds)
-
-
-class MeasuredLease:
-    """A lease, and how long it lasts; satisfies `argosy.leasing.lease.Lease`.
-
-    Parameters
-    ----------
-    lease
-        The lease, just granted.
-    load
-        Told.
-    """
-
-    def __init__(self, lease: Lease, load: Load) -> None:
-        self.to_end = lease.to_end
-        self._lease = lease
-        self._load = load
-        self._hold = load.begin()
-
-    @property
-    def stamp(self) -> Stamp:
-        """Which session the request goes with."""
-        return self._lease.stamp
-
-    def cookie_header(self, url: str) -> str | None:
-        """Return the ``Cookie`` header for the request, or None."""
-        return self._lease.cookie_header(url)
-
-    def credentials(self, url: str) -> Mapping[str, str]:
-        """Return all header fields that say who asks."""
-        return self._lease.credentials(url)
-
-    def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
-        """Store what the response brings."""
-        self._lease.settle(headers, url, date)
-        if self.to_end:
-            self._load.keep(self._hold)
-
-    def unsent(self) -> None:
-        """Say that not a byte of the request went out."""
-        self._lease.unsent()
-
-    def doubt(self) -> None:
-        """Say that the request went out and its answer never came."""
-        self._lease.doubt()
-
-    def end(self, *, complete: bool = True) -> None:
-        """Give the lease back."""
-        try:
-            self._lease.end(complete=complete)
-        finally:
-            self._load.end(self._hold)

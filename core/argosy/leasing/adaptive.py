@@ -1,22 +1,20 @@
-"""The lease that is chosen by watching: what the answers on a session say about the service.
+"""Lease mode ``auto``: learn from responses whether a service replaces its tokens.
 
-A session starts exclusive. `QUIET` answers in a row that replaced no token make it shared; the first one that
-replaces a token makes it exclusive, for good. What was learned is a part of the session's record and changes
-in the same write as its cookies: whoever takes the next lease, in whatever process, reads the newest
-token and the discipline that goes with it in one piece.
+A session starts exclusive. `QUIET` responses in a row that replace no token make it shared; the first response that
+replaces one makes it exclusive permanently. What was learned is part of the session's record and changes in the same write
+as its cookies, so a worker always reads the newest token together with the mode that applies to it.
 
-What is in the record's ``learned``:
+The record's ``learned`` has these keys:
 
 =========  =========================================================================================
-``lease``  ``shared`` or ``exclusive``; missing as long as neither is known
-``quiet``  answers in a row that replaced no token
-``since``  when the lease was learned, seconds since the epoch
-``proved`` whether an answer that replaced a token was one to a request that the service accepted
+``lease``  ``shared`` or ``exclusive``; missing until one is known
+``quiet``  responses in a row that replaced no token
+``since``  when the mode was learned, seconds since the epoch
+``proved`` whether the service accepted a request whose response replaced a token
 =========  =========================================================================================
 
-The proof matters because a service that refuses a request may give it the cookie of a stranger, which
-replaces nothing: a session that has just expired would be taken for one whose token is replaced. Without proof a
-session is exclusive too, but the next login lets it begin anew.
+The proof matters: a service that refuses a request may set an anonymous cookie, so an expired session looks like one
+whose token is replaced. Without proof the session is exclusive too, but the next login starts over.
 """
 
 from __future__ import annotations
@@ -27,23 +25,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from argosy.cookies import jar
-from argosy.leasing.policy import LeaseMode, Policy, Signer
+from argosy.leasing.policy import LeaseMode, Policy
 from argosy.leasing.tokens import Tokens
-from argosy.models.session import SessionRecord
+from argosy.models.session import SessionRecord, Signer
 
-#: Answers in a row without a new token that make a session shared. No number is safe: a service may replace the
-#: token every hour. The switch back is what keeps the session safe; this number only says how often it is needed.
-#: Services that count replace the token every few answers, up to about twenty, so these never go shared. And it
-#: is cheap: at 50 ms to the headers, a session is exclusive for its first 1.3 seconds, once.
+#: Responses in a row without a new token that make a session shared. No number is safe, as a service may replace the
+#: token every hour; the switch back keeps the session safe. Services that count requests replace the token at least every
+#: twenty or so responses, and never go shared. At 50 ms to the headers, the exclusive phase takes 1.3 seconds, once.
 QUIET = 25
 
-#: What a run says when the lease of a session changes.
-SHARED_NOW = (
-    f"The requests of session {{!r}} overlap from now on: {QUIET} answers in a row replaced no token."
-)
+#: Notices for the two changes of mode.
+SHARED_NOW = f"Requests on session {{!r}} now overlap: {QUIET} responses in a row replaced no token."
 EXCLUSIVE_NOW = (
-    "The service has replaced the token of session {!r}, so its requests take turns from now on. "
-    "Requests that were refused meanwhile are sent again."
+    "The service replaced the token of session {!r}, so its requests now take turns. "
+    "Requests refused meanwhile are sent again."
 )
 
 Learned = Mapping[str, Any]
@@ -52,13 +47,13 @@ Learn = Callable[[Learned], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class AdaptiveLearner:
-    """Says what one answer teaches.
+    """Decides what one response teaches.
 
     Parameters
     ----------
     policy
-        Says which cookies are tokens. Answers without a new token count only if the lease is chosen by watching, and
-        the session can begin anew if the choice was wrong.
+        Says which cookies are tokens. Quiet responses count only in mode ``auto``, and only if the session can be
+        replaced should sharing turn out to be wrong.
     """
 
     policy: Policy = Policy()
@@ -69,20 +64,20 @@ class AdaptiveLearner:
         return self.policy.tokens
 
     def over(self, record: SessionRecord, cookies: jar.Jar) -> bool:
-        """Return whether a session has ended because an answer left it without its tokens."""
+        """Return whether a response ended the session by deleting its tokens."""
         return self.tokens.over(record.cookies, cookies) and self.policy.needs_cookies(record)
 
     def after(self, record: SessionRecord, cookies: jar.Jar, url: str) -> dict[str, Any]:
-        """Return what is known after an answer; the same object where that is nothing new.
+        """Return what is known after a response; the same object if nothing changed.
 
         Parameters
         ----------
         record
             What the request was sent with.
         cookies
-            Its jar with what the answer brought.
+            Its jar after the response.
         url
-            Where the request went: an answer to one that carried no token says nothing.
+            Where the request went; a response to a request without tokens teaches nothing.
         """
         learned = record.learned
         if learned.get("proved") or (cookies is record.cookies and not self._is_counting(record)):
@@ -102,39 +97,34 @@ class AdaptiveLearner:
         return "lease" not in record.learned and _may_share(self.policy, record)
 
 
-#: Learns of replaced tokens alone.
-UNTAUGHT = AdaptiveLearner()
+#: Learns of replaced tokens only.
+DEFAULT_LEARNER = AdaptiveLearner()
 
 
 def is_shared(learned: Learned) -> bool:
-    """Return whether requests may overlap, by what was learned."""
+    """Return whether the learned mode is shared."""
     return learned.get("lease") == LeaseMode.SHARED.value
 
 
 def is_exclusive(learned: Learned) -> bool:
-    """Return whether tokens are replaced, by what was learned."""
+    """Return whether the learned mode is exclusive."""
     return learned.get("lease") == LeaseMode.EXCLUSIVE.value
 
 
 def replaces(learned: Learned, *, proved: bool = False) -> dict[str, Any]:
-    """Return what is known of a service that was seen to replace a token."""
+    """Return what is known after the service replaced a token."""
     since = learned.get("since") if is_exclusive(learned) else time.time()
     known: dict[str, Any] = {"lease": LeaseMode.EXCLUSIVE.value, "since": since}
     return known | {"proved": True} if proved or learned.get("proved") else known
 
 
 def after_login(learned: Learned) -> dict[str, Any]:
-    """Return what is still known after a login: a row of answers begins anew, and what was never proved is not."""
+    """Return what is still known after a login: the count and anything unproved is dropped."""
     return dict(learned) if is_shared(learned) or learned.get("proved") else {}
 
 
-def nothing(learned: Learned) -> dict[str, Any]:
-    """Return what is known after all was forgotten."""
-    return {}
-
-
 def _may_share(policy: Policy, record: SessionRecord) -> bool:
-    """Return whether requests may overlap by what was learned: if that was wrong, the session must not be lost."""
+    """Return whether learning may make the session shared: only if a wrong guess does not lose the session."""
     return (
         policy.discipline is LeaseMode.AUTO
         and policy.signer is not Signer.STATEFUL
@@ -143,7 +133,7 @@ def _may_share(policy: Policy, record: SessionRecord) -> bool:
 
 
 def _only_headers(policy: Policy, record: SessionRecord) -> bool:
-    """Return whether nothing that says who asks can be replaced by an answer."""
+    """Return whether no response can replace any credential."""
     return not (policy.tokens.names or record.cookies or policy.needs_cookies(record))
 
 
@@ -158,7 +148,7 @@ def shares(policy: Policy, record: SessionRecord) -> bool:
 
 
 def in_force(policy: Policy, record: SessionRecord) -> tuple[LeaseMode, str]:
-    """Return the lease that is in force, and why, in words for people."""
+    """Return the lease mode in force and the reason, for people."""
     asked, learned = policy.discipline, record.learned
     seen = time.strftime("%Y-%m-%d %H:%M", time.localtime(_number(learned.get("since"))))
     replacing = f"the service replaces tokens, seen on {seen}"
@@ -168,22 +158,19 @@ def in_force(policy: Policy, record: SessionRecord) -> tuple[LeaseMode, str]:
     if is_exclusive(learned):
         return LeaseMode.EXCLUSIVE, f"learned: {replacing}"
     if policy.signer is Signer.STATEFUL:
-        return LeaseMode.EXCLUSIVE, "what signs the requests may depend on the previous answer"
+        return LeaseMode.EXCLUSIVE, "the request signer may depend on the previous response"
     if not _may_share(policy, record):
-        return LeaseMode.EXCLUSIVE, "nobody can log in again from here"
+        return LeaseMode.EXCLUSIVE, "argosy cannot log in again"
     quiet = int(_number(learned.get("quiet")))
     if is_shared(learned):
-        return LeaseMode.SHARED, f"learned: {quiet} answers in a row replaced no token"
+        return LeaseMode.SHARED, f"learned: {quiet} responses in a row replaced no token"
     if _only_headers(policy, record):
-        return LeaseMode.SHARED, "its credentials are in header fields, which no answer replaces"
+        return LeaseMode.SHARED, "its credentials are header fields, which no response replaces"
     if quiet:
-        return (
-            LeaseMode.EXCLUSIVE,
-            f"still learning: {quiet} of {QUIET} answers in a row replaced no token",
-        )
-    return LeaseMode.EXCLUSIVE, "nothing was learned yet"
+        return LeaseMode.EXCLUSIVE, f"learning: {quiet} of {QUIET} responses in a row replaced no token"
+    return LeaseMode.EXCLUSIVE, "nothing learned yet"
 
 
 def _number(value: object) -> float:
-    """Return a number of the record, which somebody may have edited, or 0."""
+    """Return a number from the record, which a person may have edited, or 0."""
     return float(value) if isinstance(value, int | float) and 0 <= value < 1e11 else 0.0

@@ -1,54 +1,60 @@
-"""Whether nobody knows which token is good.
+"""The lease: the right to send one request with the session's newest token.
 
-The lease: the right to send one request with the session's newest token.
-
-One object serves one request. Whoever sends it calls, in this order, `credentials`, then one of `settle`
-(the headers are in), `unsent` (not a byte went out) or `doubt` (it went out, and no answer came), then `end`.
+The sender calls, in this order, `Lease.credentials`; then one of `Lease.settle` (the headers are in), `Lease.unsent` (no byte
+went out) or `Lease.doubt` (it went out and no answer came); then `Lease.end`.
 """
 
 from __future__ import annotations
 
+import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Protocol
+from typing import ClassVar
 
 from argosy.cookies import jar
 from argosy.errors import GenerationMoved, HoldLapsed
 from argosy.interfaces.cookie_store import CookieStore, Release, Scope
-from argosy.leasing.adaptive import UNTAUGHT, AdaptiveLearner, is_exclusive, is_shared
+from argosy.leasing.adaptive import DEFAULT_LEARNER, AdaptiveLearner, is_exclusive, is_shared
 from argosy.leasing.policy import LeaseMode
 from argosy.leasing.tokens import slight
 from argosy.models.session import SessionRecord, Status, header_fields
 from argosy.toolkit.processes import boot_id, this_holder
 
-#: What the mark of a refresh or a logout has before the thread's name: what was sent may be more than cookies.
+#: Prefix of the thread name in the mark of a refresh or logout, which may send more than cookies.
 RENEWAL = "argosy renewal: "
 
-#: What the mark of a move to another store has in place of a thread's name, followed by the status before.
+#: In the mark of a move to another store, this and the status before replace the thread name.
 MOVE = "argosy session copy: "
+
+#: Seconds that a refused request waits for overlapping ones. A session that has simply expired must not wait for a
+#: response that takes a minute.
+LONGEST = 5.0
+
+
+# -- records
 
 
 def is_moving(record: SessionRecord) -> bool:
-    """Return whether a move to another store was under way; that sends nothing, so the token is as good as before."""
+    """Return whether a move to another store was under way; it sends nothing, so the token is still good."""
     return record.holder is not None and record.holder.thread.startswith(MOVE)
 
 
 def is_about_a_request(record: SessionRecord) -> bool:
-    """Return whether only a request can have been under way: no refresh, no logout, no move to another store."""
+    """Return whether the mark is that of a request, not of a refresh, a logout or a move."""
     return record.holder is None or not record.holder.thread.startswith((RENEWAL, MOVE))
 
 
 def in_doubt(record: SessionRecord, scope: Scope) -> bool:
-    """Return whether a token may be spent: marked by somebody who is gone, or from before a power loss.
+    """Return whether a token may be spent: its holder died, or the record predates a power loss.
 
     Parameters
     ----------
     record
-        The session's record; read under its hold, so that whoever marked it is gone.
+        The session's record, read under its hold.
     scope
-        That of its store: only one that lies on this machine's disk can lose power with it.
+        The scope of its store; only a store on this machine's disk loses power with it.
     """
     if record.status is Status.IN_FLIGHT:
         return True
@@ -56,12 +62,20 @@ def in_doubt(record: SessionRecord, scope: Scope) -> bool:
     return lost_power and scope is Scope.HOST and bool(record.cookies)
 
 
-def seconds_left(record: SessionRecord, wait: float) -> float:
-    """Return the seconds until a token that may be spent can be tried, where the policy is to wait so long."""
-    if record.holder is None:
-        return 0.0
-    # no longer than the whole wait, should the wall clock have been set back
-    return min(record.holder.since + wait - time.time(), wait)
+def changed(record: SessionRecord, **changes: object) -> SessionRecord:
+    """Return the next generation of a record."""
+    stamps = {"generation": record.generation + 1, "saved": time.time(), "boot": boot_id(), "synced": False}
+    return replace(record, **{**stamps, **changes})  # type: ignore[arg-type]  # replace() checks the names
+
+
+def put(store: CookieStore, record: SessionRecord, before: SessionRecord) -> None:
+    """Replace a record; the first change after a sync is synced, so no power loss brings back the old record as good."""
+    store.write(record, before.generation)
+    if before.synced and not record.synced:
+        store.sync()
+
+
+# -- leases
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +84,14 @@ class Stamp:
 
     Parameters
     ----------
-    logins
-        The session's count of logins then.
+    logins, refreshes
+        The session's counts when it was sent.
     cookies
-        Its cookies then; compared, never shown.
+        Its cookies; compared, never shown.
     exclusive
-        Whether nobody else could replace the token meanwhile.
+        Whether no other sender could replace the token meanwhile.
     taught
-        The lease that its answer spoke for, where that was news; known when it is settled.
-    refreshes
-        The session's count of refreshes then.
+        The lease mode that the response newly suggests; known once it is settled.
     """
 
     logins: int
@@ -97,111 +109,125 @@ class Stamp:
         return f"Stamp(logins={self.logins}, refreshes={self.refreshes})"
 
 
-class Lease(Protocol):
-    """What a sender needs of a lease, whatever its discipline."""
-
-    #: Whether the lease is to be ended by the last byte of the body instead of the headers.
-    to_end: bool
-
-    @property
-    def stamp(self) -> Stamp:
-        """Which session the request goes with."""
-
-    def cookie_header(self, url: str) -> str | None:
-        """Return the ``Cookie`` header for the request, or None."""
-
-    def credentials(self, url: str) -> Mapping[str, str]:
-        """Return all header fields that say who asks: cookies, and the session's header tokens."""
-
-    def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
-        """Store what the response's raw ``Set-Cookie`` headers bring, whatever its status."""
-
-    def unsent(self) -> None:
-        """Say that not a byte of the request went out: the token is as good as before."""
-
-    def doubt(self) -> None:
-        """Say that the request went out and its answer never came: nobody knows which token is good."""
-
-    def end(self, *, complete: bool = True) -> None:
-        """Give the lease back; may be called more than once.
-
-        Parameters
-        ----------
-        complete
-            Whether the body came to its end (for a lease that reaches that far).
-        """
-
-
-def _credentials(lease: Lease, record: SessionRecord, url: str) -> Mapping[str, str]:
-    cookies = lease.cookie_header(url)
-    fields = header_fields(record.headers, url) if record.headers else {}
-    return fields if cookies is None else {**fields, "Cookie": cookies}
-
-
-def changed(record: SessionRecord, **changes: object) -> SessionRecord:
-    """Return the next generation of a record."""
-    stamps = {"generation": record.generation + 1, "saved": time.time(), "boot": boot_id(), "synced": False}
-    return replace(record, **{**stamps, **changes})  # type: ignore[arg-type]  # replace() checks the names
-
-
-def put(store: CookieStore, record: SessionRecord, before: SessionRecord) -> None:
-    """Replace a record that was read; return when a power loss cannot bring the old one back as a good one."""
-    store.write(record, before.generation)
-    if before.synced and not record.synced:
-        store.sync()
-
-
-def _tell_headers(on_token: Callable[[str], None], record: SessionRecord) -> None:
-    for token in record.headers:
-        on_token(token.value)
-        on_token(token.value.rpartition(" ")[2])  # without its scheme
-
-
-def _tell(on_token: Callable[[str], None], cookies: jar.Jar, known: jar.Jar = ()) -> None:
-    for cookie in cookies:
-        if cookie not in known:
-            on_token(cookie.value)
-
-
-def _bounded(cookies: jar.Jar, record: SessionRecord, learner: AdaptiveLearner) -> jar.Jar:
-    """Return cookies without those that are too many; what an answer teaches is seen before."""
-    return jar.within_bounds(cookies, learner.tokens.names.union(record.login_cookies), time.time())
-
-
-def _stamp(record: SessionRecord, *, exclusive: bool) -> Stamp:
-    return Stamp(record.logins, record.cookies, exclusive, refreshes=record.refreshes)
-
-
-def _taught(learned: Mapping[str, object]) -> LeaseMode | None:
-    if is_exclusive(learned):
-        return LeaseMode.EXCLUSIVE
-    return LeaseMode.SHARED if is_shared(learned) else None
-
-
-_CLEARED: Mapping[str, object] = MappingProxyType({"status": Status.IDLE, "holder": None})
-
-
-class ExclusiveLease:
-    """A lease that has the session to itself, from the mark to the commit of the new token.
+class Lease(ABC):
+    """The right to send one request.
 
     Parameters
     ----------
     store
         Keeps the record.
     record
-        The newest record, read under the hold.
+        The newest record.
+    on_token
+        Called with each token that is sent and each that arrives, before another reader can see it.
+    learner
+        Decides what the response teaches.
+    """
+
+    #: Whether no other sender can use the session meanwhile.
+    is_exclusive: ClassVar[bool]
+    #: Whether the last byte of the body ends the lease, instead of the headers.
+    to_end = False
+
+    def __init__(
+        self,
+        store: CookieStore,
+        record: SessionRecord,
+        *,
+        on_token: Callable[[str], None] = lambda value: None,
+        learner: AdaptiveLearner = DEFAULT_LEARNER,
+    ) -> None:
+        self._store = store
+        self._record = record
+        self._on_token = on_token
+        self._learner = learner
+        #: Called once when the lease ends.
+        self.on_end: list[Callable[[], None]] = []
+        #: Which session the request goes with.
+        self.stamp = Stamp(record.logins, record.cookies, self.is_exclusive, refreshes=record.refreshes)
+        self._tell(record.cookies)
+        for token in record.headers:
+            on_token(token.value)
+            on_token(token.value.rpartition(" ")[2])  # without its scheme
+
+    def cookie_header(self, url: str) -> str | None:
+        """Return the ``Cookie`` header for the request, or None."""
+        return jar.cookie_header(self._record.cookies, url, time.time())
+
+    def credentials(self, url: str) -> Mapping[str, str]:
+        """Return all header fields that identify the session: cookies and header tokens."""
+        cookies = self.cookie_header(url)
+        fields = header_fields(self._record.headers, url) if self._record.headers else {}
+        return fields if cookies is None else {**fields, "Cookie": cookies}
+
+    @abstractmethod
+    def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
+        """Store what the response's raw ``Set-Cookie`` headers bring, whatever its status.
+
+        Parameters
+        ----------
+        headers
+            The header values, in order.
+        url
+            The URL of the request.
+        date
+            The response's ``Date``.
+        """
+
+    @abstractmethod
+    def unsent(self) -> None:
+        """Report that no byte of the request went out: the token is still good."""
+
+    @abstractmethod
+    def doubt(self) -> None:
+        """Report that the request went out and no answer came: the token may be spent."""
+
+    def end(self, *, complete: bool = True) -> None:
+        """Release the session; may be called more than once.
+
+        Parameters
+        ----------
+        complete
+            Whether the whole body arrived (for a lease that lasts that long).
+        """
+        callbacks, self.on_end = self.on_end, []
+        for callback in callbacks:
+            callback()
+
+    def _tell(self, cookies: jar.Jar, known: jar.Jar = ()) -> None:
+        for cookie in cookies:
+            if cookie not in known:
+                self._on_token(cookie.value)
+
+    def _bounded(self, cookies: jar.Jar, record: SessionRecord) -> jar.Jar:
+        """Drop excess cookies, after the learner has seen them all."""
+        tokens = self._learner.tokens.names.union(record.login_cookies)
+        return jar.within_bounds(cookies, tokens, time.time())
+
+    def _note_taught(self, learned: Mapping[str, object]) -> None:
+        taught = (
+            LeaseMode.EXCLUSIVE if is_exclusive(learned) else LeaseMode.SHARED if is_shared(learned) else None
+        )
+        self.stamp = replace(self.stamp, taught=taught)
+
+
+class ExclusiveLease(Lease):
+    """A lease that has the session to itself, from the mark to the commit of the new token.
+
+    Parameters
+    ----------
+    store, record, on_token, learner
+        As for `Lease`; the record was read under the hold.
     release
         Ends the hold.
     to_end
-        Keep the hold, and the mark, to the last byte of the body.
+        Keep the hold and the mark to the last byte of the body.
     on_lapse
-        Called where somebody else changed the session under our hold: a lock file that was removed, a
-        lease that outlived its time. Their token stands; ours is given up.
-    on_token
-        Called with the value of each cookie that is sent, and of each that comes, so that it can be redacted.
-    learner
-        Says what the answer teaches.
+        Called if another process changed the session under our hold, because a lock file was removed or a hold
+        outlived its time-to-live. Their token is kept; ours is dropped.
     """
+
+    is_exclusive = True
 
     def __init__(
         self,
@@ -212,43 +238,29 @@ class ExclusiveLease:
         to_end: bool = False,
         on_lapse: Callable[[], None] = lambda: None,
         on_token: Callable[[str], None] = lambda value: None,
-        learner: AdaptiveLearner = UNTAUGHT,
+        learner: AdaptiveLearner = DEFAULT_LEARNER,
     ) -> None:
+        super().__init__(store, record, on_token=on_token, learner=learner)
         self.to_end = to_end
-        self._store = store
         self._release = release
         self._on_lapse = on_lapse
-        self._on_token = on_token
-        self._learner = learner
-        self.stamp = _stamp(record, exclusive=True)
         # generation and mark in one write: if it fails, nothing is sent
         self._record = changed(record, status=Status.IN_FLIGHT, holder=this_holder())
         put(store, self._record, record)
         self._marked = True
         self._ended = False
-        _tell(on_token, self._record.cookies)
-        _tell_headers(on_token, self._record)
-
-    def cookie_header(self, url: str) -> str | None:
-        """Return the ``Cookie`` header for the request, or None."""
-        return jar.cookie_header(self._record.cookies, url, time.time())
-
-    def credentials(self, url: str) -> Mapping[str, str]:
-        """Return all header fields that say who asks: cookies, and the session's header tokens."""
-        return _credentials(self, self._record, url)
 
     def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
         """Store the new cookies and clear the mark in one commit (with `to_end`: keep the mark)."""
 
         def changes(record: SessionRecord) -> dict[str, object]:
             cookies = jar.settle(record.cookies, headers, url, time.time(), date)
-            _tell(self._on_token, cookies, record.cookies)  # before anybody can read them in the store
+            self._tell(cookies, record.cookies)
             learned = self._learner.after(record, cookies, url)
             if learned is not record.learned:
-                self.stamp = replace(self.stamp, taught=_taught(learned))
+                self._note_taught(learned)
             over = self._learner.over(record, cookies)
-            cookies = _bounded(cookies, record, self._learner)
-            news: dict[str, object] = {"cookies": cookies, "learned": learned}
+            news: dict[str, object] = {"cookies": self._bounded(cookies, record), "learned": learned}
             if self.to_end:
                 return news
             return {**news, "status": Status.DEAD if over else Status.IDLE, "holder": None}
@@ -258,21 +270,24 @@ class ExclusiveLease:
     def unsent(self) -> None:
         """Clear the mark; the token was not spent."""
         if self._marked:
-            self._commit(lambda _: _CLEARED)
+            self._commit(lambda _: {"status": Status.IDLE, "holder": None})
 
     def doubt(self) -> None:
-        """Leave the mark where it is: whoever comes next finds it."""
+        """Leave the mark for the next holder to find."""
 
     def end(self, *, complete: bool = True) -> None:
-        """Give the session to the next one."""
+        """Give the session to the next sender."""
         if self._ended:
             return
         self._ended = True
         try:
-            if self.to_end and self._marked and complete:
-                self._commit(lambda _: _CLEARED)
+            if self.to_end and complete:
+                self.unsent()
         finally:
-            self._release()
+            try:
+                self._release()
+            finally:
+                super().end(complete=complete)
 
     def _commit(self, changes: Callable[[SessionRecord], Mapping[str, object]]) -> None:
         while True:
@@ -281,12 +296,12 @@ class ExclusiveLease:
                 put(self._store, record, self._record)
             except GenerationMoved as error:
                 newest = self._store.read(record.session)
-                lapsed = isinstance(error, HoldLapsed)  # whoever has it now may not have changed it yet
+                lapsed = isinstance(error, HoldLapsed)  # the new holder may not have changed it yet
                 if lapsed or newest is None or newest.holder != self._record.holder:
                     self._marked = False
                     self._on_lapse()
                     return
-                # our mark stands: a request that carried no token has brought cookies of another host
+                # our mark is still there: a request without a token has brought cookies of another host
                 self._record = newest
             else:
                 self._record = record
@@ -294,50 +309,13 @@ class ExclusiveLease:
                 return
 
 
-class SharedLease:
-    """A lease that others overlap: for sessions whose token stays good, and for requests that carry none.
+class SharedLease(Lease):
+    """A lease that overlaps others: for tokens that stay good, and for requests that carry none."""
 
-    Parameters
-    ----------
-    store
-        Keeps the record.
-    record
-        The newest record.
-    on_token
-        Called with the value of each cookie that is sent, and of each that comes, so that it can be redacted.
-    learner
-        Says what the answer teaches.
-    """
-
-    to_end = False
-
-    def __init__(
-        self,
-        store: CookieStore,
-        record: SessionRecord,
-        *,
-        on_token: Callable[[str], None] = lambda value: None,
-        learner: AdaptiveLearner = UNTAUGHT,
-    ) -> None:
-        self._store = store
-        self._record = record
-        self._on_token = on_token
-        self._learner = learner
-        self.on_end: Callable[[SharedLease], None] = lambda lease: None
-        _tell(on_token, record.cookies)
-        _tell_headers(on_token, record)
-        self.stamp = _stamp(record, exclusive=False)
-
-    def cookie_header(self, url: str) -> str | None:
-        """Return the ``Cookie`` header for the request, or None."""
-        return jar.cookie_header(self._record.cookies, url, time.time())
-
-    def credentials(self, url: str) -> Mapping[str, str]:
-        """Return all header fields that say who asks: cookies, and the session's header tokens."""
-        return _credentials(self, self._record, url)
+    is_exclusive = False
 
     def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
-        """Merge what the response brought into the newest record; whoever was faster wins, and so does a login."""
+        """Merge what the response brought into the newest record; the first response wins, and so does a login."""
         if not headers:
             return
         sent, tokens = self._record, self._learner.tokens
@@ -348,7 +326,7 @@ class SharedLease:
         newest = sent
         while True:
             changes: dict[str, object] = {}
-            cookies = _bounded(tokens.merge(newest.cookies, sent.cookies, brought), newest, self._learner)
+            cookies = self._bounded(tokens.merge(newest.cookies, sent.cookies, brought), newest)
             if not slight(newest.cookies, cookies, time.time()):
                 changes["cookies"] = cookies
             if learned is not sent.learned and not is_exclusive(newest.learned):
@@ -357,7 +335,7 @@ class SharedLease:
                 changes["status"] = Status.DEAD
             if not changes:
                 break
-            _tell(self._on_token, cookies, newest.cookies)  # before anybody can read them in the store
+            self._tell(cookies, newest.cookies)
             try:
                 put(self._store, changed(newest, **changes), newest)
             except GenerationMoved:
@@ -367,7 +345,7 @@ class SharedLease:
             else:
                 break
         if learned is not sent.learned:
-            self.stamp = replace(self.stamp, taught=_taught(learned))
+            self._note_taught(learned)
 
     def unsent(self) -> None:
         """Do nothing: nothing was marked."""
@@ -375,6 +353,36 @@ class SharedLease:
     def doubt(self) -> None:
         """Do nothing: the token stays good."""
 
-    def end(self, *, complete: bool = True) -> None:
-        """Say that it is over; nothing was held."""
-        self.on_end(self)
+
+class Overlap:
+    """The shared leases of one session in this process that have not ended.
+
+    A service that replaces the token refuses every other request that carries the old one, and a refusal often comes
+    before the response with the new token. So a refused request waits for those sent with the same token, instead of
+    logging in needlessly. Adding to a set is atomic, so leases take no lock unless a request waits.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: set[SharedLease] = set()
+        self._waiting = 0
+        self._ended = threading.Condition()
+
+    def begin(self, lease: SharedLease) -> SharedLease:
+        """Count a lease until it ends, and return it."""
+        self._under_way.add(lease)
+        lease.on_end.append(lambda: self._end(lease))
+        return lease
+
+    def wait(self, concerns: Callable[[SharedLease], bool]) -> None:
+        """Wait until the leases have ended that are under way now and concern the caller."""
+        with self._ended:
+            self._waiting += 1  # before the look: a lease that ends after it sees the waiter
+            pending = {lease for lease in self._under_way.copy() if concerns(lease)}
+            self._ended.wait_for(lambda: not pending & self._under_way, timeout=LONGEST)
+            self._waiting -= 1
+
+    def _end(self, lease: SharedLease) -> None:
+        self._under_way.discard(lease)
+        if self._waiting:
+            with self._ended:
+                self._ended.notify_all()

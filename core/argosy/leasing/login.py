@@ -1,43 +1,43 @@
-"""Logging in, in a jar of its own: the session's record changes only when the login has succeeded."""
+"""Logging in: what a login returns, who performs it, and how often.
+
+A login works on a jar of its own, so a failed one changes nothing in the session's record.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from types import MappingProxyType
-from typing import Protocol
 
 import requests
 
 from argosy.cookies import jar
 from argosy.cookies.jar import Jar
-from argosy.errors import ArgosyError, LoginFailed, TransferError
-from argosy.http.network import DOWNGRADE_HINT, Downgraded
-from argosy.interfaces.auth import Auth
 from argosy.models.cookie import Cookie
 from argosy.models.session import HeaderToken, SessionRecord, origin_of
-from argosy.toolkit.failures import describe_exception, kind_of, never_sent, reason_of
-from argosy.toolkit.hosts import host_key
 
-#: What requests raises for a redirect that leads nowhere.
-NOT_PLACES = (
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.InvalidURL,
-    requests.exceptions.MissingSchema,
-    requests.TooManyRedirects,
-)
-
-#: Seconds before the end of its tokens at which a session is renewed: a request that was under way may take a while.
+#: A session is renewed this many seconds before its tokens expire, as a request under way may take a while ...
 MARGIN = 60.0
-#: The share of a lifetime that this margin is at most, for tokens that live for a minute or two.
+#: ... but at most this share of their lifetime, for tokens that live for a minute or two.
 MARGIN_SHARE = 0.2
+
+#: After this many logins that the service did not accept, over all sessions, a run makes no more: failed logins
+#: lock accounts.
+MOST_FAILED = 3
+
+#: Why a session whose login failed is not logged in again.
+FAILED_BEFORE = "the service did not accept its login earlier in this run"
+
+#: Why a run makes no more logins after none of them helped.
+NO_PROGRESS = "no request was accepted after {} logins in a row"
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a login or a refresh gave; the fields are those of `SessionRecord`."""
+    """What a login or a refresh returns; the fields are those of `SessionRecord`."""
 
     cookies: Jar = ()
     headers: tuple[HeaderToken, ...] = ()
@@ -46,50 +46,36 @@ class Credentials:
     due: float = 0.0
 
 
-#: Told the session's cookies where the service refused: an answer that says no may bring a new token, too.
+#: Called with the session's cookies if the service refuses: even that response may bring a new token.
 Answered = Callable[[Jar], None]
 
 
-class Authority(Protocol):
-    """Makes sessions, and renews them."""
+class Authority:
+    """Makes, renews and ends sessions.
 
-    def log_in(self, record: SessionRecord) -> Credentials:
-        """Make a new session in the place of the one that is recorded."""
+    Parameters
+    ----------
+    login
+        Logs in and returns the cookies of the new session; for anything more, override the methods.
+    """
 
-    def can_refresh(self, record: SessionRecord) -> bool:
-        """Return whether a session has what it can be renewed with, without a login."""
-
-    def refresh(self, record: SessionRecord, answered: Answered) -> Credentials:
-        """Renew it; what that takes may be spent by it, so it is sent once, and under the session's mark."""
-
-    def log_out(self, record: SessionRecord, answered: Answered) -> bool:
-        """End it at the service, under the mark as well; return whether the service offers that."""
-
-
-#: What logs in where there is nothing to refresh: it returns the cookies of the new session.
-LogIn = Callable[[], Jar]
-
-
-class Simple:
-    """A plain function that logs in, as an `Authority`."""
-
-    def __init__(self, login: LogIn) -> None:
+    def __init__(self, login: Callable[[], Jar]) -> None:
         self._login = login
 
     def log_in(self, record: SessionRecord) -> Credentials:
-        """Log in."""
+        """Make a new session to replace the recorded one."""
         return Credentials(self._login())
 
     def can_refresh(self, record: SessionRecord) -> bool:
-        """Return False."""
+        """Return whether a session can be renewed without a login."""
         return False
 
     def refresh(self, record: SessionRecord, answered: Answered) -> Credentials:
-        """Log in."""
-        return self.log_in(record)
+        """Renew a session. It is marked, as the request may spend its credentials, and this is called once."""
+        raise NotImplementedError
 
     def log_out(self, record: SessionRecord, answered: Answered) -> bool:
-        """Return False."""
+        """End a session at the service, under the mark as well; return whether the service offers that."""
         return False
 
 
@@ -99,7 +85,7 @@ class NewSession:
     Parameters
     ----------
     http
-        Sends the login's requests, and gives the jar what they bring.
+        Sends the login's requests and puts what they bring into `cookies`.
     number
         Which session it is for, from 1.
     """
@@ -117,7 +103,7 @@ class NewSession:
 
     @property
     def cookies(self) -> Jar:
-        """What is in the jar; `on_token` is told each value that comes into it, so that it can be redacted."""
+        """The jar; `on_token` is called with each value put into it."""
         return self._cookies
 
     @cookies.setter
@@ -129,45 +115,45 @@ class NewSession:
 
     @property
     def credentials(self) -> Mapping[str, str]:
-        """What was kept with the session; at a login, with the one before."""
+        """What the plugin keeps with the session; at a login, with the session before."""
         return MappingProxyType({**self._before, **self._credentials})
 
     def begin_with(self, record: SessionRecord) -> None:
-        """Begin with what a session has."""
+        """Start with what a session has."""
         self._cookies, self._credentials = record.cookies, dict(record.credentials)
         self.login_cookies = record.login_cookies
         self._headers = {token.name.lower(): token for token in record.headers}
 
     def replace(self, record: SessionRecord) -> None:
-        """Begin with nothing, but know the credentials of the session before."""
+        """Start empty, but know the credentials of the session before."""
         self._before = MappingProxyType(record.credentials)
 
     def add_cookies(self, cookies: Iterable[Cookie]) -> None:
-        """Put cookies into the jar that did not come with a response."""
+        """Add cookies that did not come with a response."""
         kept = self.cookies
         for cookie in cookies:
-            kept = jar.put(kept, cookie, 0.0)  # what has ended is taken out when the login is over
+            kept = jar.put(kept, cookie, 0.0)  # `granted` drops expired ones
         self.cookies = kept
 
     def add_header(self, name: str, value: str, origins: Iterable[str]) -> None:
-        """Send a token in a header field, to these origins alone."""
+        """Send a token in a header field, to these origins only."""
         self.on_token(value)
         self.on_token(value.rpartition(" ")[2])
         self._headers[name.lower()] = HeaderToken(name, value, tuple(origin_of(url) for url in origins))
 
     def keep(self, name: str, value: str) -> None:
-        """Keep something with the session."""
+        """Keep a value with the session."""
         self.on_token(value)
         self._credentials[name] = value
 
     def expires_in(self, seconds: float) -> None:
-        """Say how long the tokens live."""
+        """Set how long the tokens live, in seconds."""
         now = time.time()
         self._expires = now + max(seconds, 0.0)
         self._due = max(self._expires - min(MARGIN, MARGIN_SHARE * max(seconds, 0.0)), 1.0)
 
     def granted(self) -> Credentials:
-        """Return what the session has now."""
+        """Return what the session has."""
         now = time.time()
         return Credentials(
             tuple(cookie for cookie in self.cookies if not cookie.expired(now)),
@@ -178,104 +164,79 @@ class NewSession:
         )
 
 
-def _to(error: requests.RequestException) -> str:
-    """Return where a request was to go, for a sentence; nothing where that is not known."""
-    through_proxy = isinstance(error, requests.exceptions.ProxyError)
-    url = None if error.request is None or through_proxy else error.request.url
-    return f" to {host_key(url)}" if url else ""
+class LoginLimiter:
+    """How often a run may log in, over all its sessions: creating sessions is a quota of its own.
 
-
-class PluginLogin:
-    """What an auth plugin does for a session, with its failures in one form.
+    Logins count until a request is accepted on their session. A service with short-lived sessions may need many
+    logins; one that refuses each new session gets only a few.
 
     Parameters
     ----------
-    auth
-        The plugin that knows how.
-    open_session
-        Makes an empty session with HTTP on it.
+    most
+        The limit on logins without progress, whether they succeed or not.
     """
 
-    def __init__(self, auth: Auth, open_session: Callable[[], NewSession]) -> None:
-        self._auth = auth
-        self._open = open_session
+    def __init__(self, most: int) -> None:
+        self.most = most
+        #: Held from the question to the end of the login, so its outcome is known before the next one starts.
+        self.turn = threading.Lock()
+        self._made: Counter[str] = Counter()  # logins without progress, by session
+        self._failed: set[str] = set()
+        self._mutex = threading.Lock()
 
-    def log_in(self, record: SessionRecord) -> Credentials:
-        """Log in."""
-        return self._run(self._auth.login, "login", "logging in", lambda new: new.replace(record)).granted()
+    def ask(self, session: str) -> str | None:
+        """Count a login that is about to start; return why it must not, or None if it may."""
+        with self._mutex:
+            if session in self._failed:
+                return FAILED_BEFORE
+            if len(self._failed) >= MOST_FAILED:
+                return f"the service did not accept {MOST_FAILED} logins in this run"
+            if self._made.total() >= self.most:
+                return NO_PROGRESS.format(self.most)
+            self._made[session] += 1
+            return None
 
-    def can_refresh(self, record: SessionRecord) -> bool:
-        """Return whether the session has what it can be renewed with."""
-        try:
-            return bool(self._auth.can_refresh(MappingProxyType(record.credentials)))
-        except (Exception, SystemExit) as error:
-            raise self._fault("looking at a session", error) from None
+    def failed(self, session: str) -> None:
+        """Report that the service did not accept a login; the session is not tried again."""
+        with self._mutex:
+            self._failed.add(session)
 
-    def refresh(self, record: SessionRecord, answered: Answered) -> Credentials:
-        """Renew the session with what it has."""
-        begin = partial(NewSession.begin_with, record=record)
-        return self._run(self._auth.refresh, "refresh", "refreshing the session", begin, answered).granted()
+    def unsent(self, session: str) -> None:
+        """Report that a login did not reach the service; it does not count."""
+        with self._mutex:
+            self._made[session] = max(self._made[session] - 1, 0)
 
-    def log_out(self, record: SessionRecord, answered: Answered) -> bool:
-        """End the session at the service; return whether the service offers that."""
-        ended: list[bool] = []
-        begin = partial(NewSession.begin_with, record=record)
+    def progressed(self, session: str) -> None:
+        """Report that a request was accepted after a login; the session's logins no longer count."""
+        with self._mutex:
+            del self._made[session]
 
-        def leave(session: NewSession) -> None:
-            ended.append(self._auth.logout(session))
 
-        self._run(leave, "logout", "logging out", begin, answered)
-        return bool(ended[0])
+class RemoteLoginLimiter(LoginLimiter):
+    """The limiter of a run, used from one of its worker processes.
 
-    def _run(
-        self,
-        step: Callable[[NewSession], None],
-        what: str,
-        doing: str,
-        begin: Callable[[NewSession], None],
-        answered: Answered = lambda cookies: None,
-    ) -> NewSession:
-        opened = self._open()
-        opened.on_token = self._auth.context.on_secret
-        begin(opened)
-        try:
-            step(opened)
-        except LoginFailed:
-            answered(opened.cookies)
-            raise
-        except ArgosyError:
-            raise
-        except Downgraded:
-            raise LoginFailed(
-                f"The {what} was broken off: a redirect leads from https to http.", hint=DOWNGRADE_HINT
-            ) from None
-        except NOT_PLACES:
-            raise LoginFailed(
-                f"The {what} was broken off: the service redirects to a URL that is not valid, or in a circle.",
-                hint="Check the login in the browser.",
-            ) from None
-        except requests.RequestException as error:
-            # the service is out of reach: that is no answer to the login, and may be different later
-            # (what went out of it is not known; only where plainly nothing did, its kind says so)
-            raise TransferError(
-                f"The {what} could not be sent{_to(error)}: {reason_of(error)}.",
-                kind=kind_of(error, sent=not isinstance(error, requests.ConnectTimeout)),
-                retryable=True,
-                unsent=never_sent(error)
-                or isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError),
-            ) from None
-        except (Exception, SystemExit) as error:
-            raise self._fault(doing, error) from None
-        finally:
-            opened.http.close()
-        return opened
+    Parameters
+    ----------
+    ask
+        Sends the run a question and a session's name, and waits for the answer.
+    """
 
-    def _fault(self, doing: str, error: BaseException) -> LoginFailed:
-        return self._failed(doing, describe_exception(error, self._auth))
+    def __init__(self, ask: Callable[[str, str], str | None]) -> None:
+        super().__init__(0)
+        self._ask = ask
 
-    def _failed(self, doing: str, how: str) -> LoginFailed:
-        return LoginFailed(
-            f"The auth plugin {self._auth.name!r} failed while {doing}: {how}",
-            hint="Report it to the plugin's author.",
-            plugin=self._auth.name,
-        )
+    def ask(self, session: str) -> str | None:
+        """Ask the run whether a login may start."""
+        return self._ask("login", session)
+
+    def failed(self, session: str) -> None:
+        """Tell the run."""
+        self._ask("login-failed", session)
+
+    def unsent(self, session: str) -> None:
+        """Tell the run."""
+        self._ask("login-unsent", session)
+
+    def progressed(self, session: str) -> None:
+        """Tell the run."""
+        self._ask("login-progressed", session)

@@ -1,9 +1,11 @@
-"""What makes a held session usable: a look at doubts, a login, a refresh, and the memory that neither is possible.
+"""One session: which request goes next, what happens in doubt, and when to log in.
 
-The keeper of one session: who may send next, what happens in doubt, and who logs in.
+A request takes four steps. `SessionManager.lease` waits for its turn and returns a lease; the caller sends with the lease's
+credentials, settles the lease when the headers are in, and ends it. When the response has been judged, the caller reports
+`SessionManager.accepted` or `SessionManager.refused`.
 
-All the rules of the lease stand here, in `argosy.leasing.manager` and in `argosy.leasing.lease`, once, above
-whichever cookie store is used. One keeper serves all threads of a process; managers of other processes meet it in the store.
+Every change of the session's record is a compare-and-set in the cookie store. One manager serves all threads of a process;
+managers of other processes meet it in the store.
 """
 
 from __future__ import annotations
@@ -22,318 +24,40 @@ from argosy.errors import (
     HoldLapsed,
     LoginFailed,
     RefreshRefused,
+    SessionInDoubt,
     SessionLost,
+    StoreError,
     TransferError,
 )
 from argosy.interfaces.cookie_store import CookieStore, Release
-from argosy.leasing import adaptive as auto
-from argosy.leasing import lease as doubt
-from argosy.leasing import messages as lost
-from argosy.leasing.lease import ExclusiveLease, Lease, SharedLease, Stamp, changed, put
-from argosy.leasing.login import Authority, Credentials, LogIn, Simple
-from argosy.leasing.login_limit import LoginLimit, LoginLimiter, told
-from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks, Signer
-from argosy.leasing.sharing import Lessons
-from argosy.models.session import SessionRecord, Status, header_fields
+from argosy.leasing import adaptive
+from argosy.leasing.lease import (
+    RENEWAL,
+    ExclusiveLease,
+    Lease,
+    Overlap,
+    SharedLease,
+    Stamp,
+    changed,
+    in_doubt,
+    is_about_a_request,
+    is_moving,
+    put,
+)
+from argosy.leasing.login import FAILED_BEFORE, NO_PROGRESS, Authority, Credentials, LoginLimiter
+from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks
+from argosy.models.session import SessionRecord, Signer, Status, header_fields
+from argosy.toolkit.failures import UNREACHED
 from argosy.toolkit.processes import this_holder
 
+#: This many refusals after a login, with nothing accepted, mean that logging in does not help.
+FRUITLESS = 5
 
-class Renewal:
-    """The part of a session manager that works under the session's hold; see `SessionManager` for the parameters."""
-
-    def __init__(
-        self,
-        store: CookieStore,
-        session: str,
-        policy: Policy,
-        login: Authority | LogIn | None,
-        watch: SessionCallbacks,
-        login_limit: LoginLimit | None,
-        may_renew: Callable[[SessionRecord], bool],
-    ) -> None:
-        self.store = store
-        self.session = session
-        #: What it may do; where there is nobody who logs in, no login makes a new session.
-        self.policy = policy if login is not None else replace(policy, renewable=False)
-        self.logins = self.refreshes = 0
-        self._login: Authority | None = Simple(login) if callable(login) else login
-        self._watch = watch
-        self._allowance = login_limit or LoginLimiter(policy.max_logins)
-        self._may_renew = may_renew
-        self._can_renew = self.policy.renewable
-        #: Whether the service has accepted a request on the newest session (`_issue`) that this process knows.
-        self._proved = False
-        self._issue = (0, 0)
-        self._lost: tuple[SessionLost | LoginFailed, tuple[int, int]] | None = None
-
-    # -- the record
-
-    def _acquire(self) -> Release:
-        release = self.store.acquire(self.session, wait=False)
-        if release is None:
-            self._watch.waiting("lease")
-            release = self.store.acquire(self.session)
-        if release is None:
-            raise lost.not_granted(self.session, self.store.name)
-        return release
-
-    def _holding(self, step: Callable[[SessionRecord], None]) -> None:
-        """Do something with the session held; again, where the hold lapsed and somebody else changed the session."""
-        while True:
-            release = self._acquire()
-            try:
-                return step(self._read())
-            except GenerationMoved:
-                continue
-            finally:
-                release()
-
-    def _read(self) -> SessionRecord:
-        return self.store.read(self.session) or SessionRecord(self.session)
-
-    def _write(self, record: SessionRecord, learn: auto.Learn = dict, **changes: object) -> None:
-        """Change the record of the held session; what shared leases merge meanwhile does not prevent it."""
-        while True:
-            try:
-                put(self.store, changed(record, learned=learn(record.learned), **changes), record)
-            except HoldLapsed:
-                raise
-            except GenerationMoved:
-                newest = self._read()
-                if (newest.issue, newest.holder) != (record.issue, record.holder):
-                    raise  # somebody else had the session as well
-                record = newest
-            else:
-                return
-
-    # -- what it needs
-
-    def _needs_login(self, record: SessionRecord) -> bool:
-        return self._login is not None and not record.is_usable
-
-    def _is_due(self, record: SessionRecord) -> bool:
-        """Return whether the session is to be renewed before it is used."""
-        now = time.time()
-        return record.is_due(now) or self.policy.is_over(record, now)
-
-    def _in_doubt(self, record: SessionRecord) -> bool:
-        return doubt.in_doubt(record, self.store.scope)
-
-    def _on_doubt(self, record: SessionRecord) -> str:
-        if self.policy.on_doubt is not None:
-            return self.policy.on_doubt
-        if not self.policy.needs_cookies(record) and doubt.is_about_a_request(record):
-            return "drop"  # only cookies can be in doubt, and the session can do without them
-        return "login" if self._can_renew else "ask"
-
-    def _doubt_left(self, record: SessionRecord) -> float:
-        """Return the seconds until a session in doubt may be tried, where the policy is to wait."""
-        waits = self._on_doubt(record) == "wait" and self._in_doubt(record)
-        return doubt.seconds_left(record, self.policy.doubt_wait) if waits else 0.0
-
-    def _asks_the_service(self, record: SessionRecord) -> bool:
-        """Return whether it takes a request to make the session usable."""
-        if self._needs_login(record) or self._is_due(record):
-            return True
-        return self._in_doubt(record) and self._on_doubt(record) == "login"
-
-    def _usable(self, record: SessionRecord) -> None:
-        """Log in where there is no session, or where the policy for one in doubt is to; renew what is about to expire."""
-        if record.status is Status.RETIRED:
-            raise self._lose(lost.retired(self.session))
-        if self._needs_login(record):
-            self._come_by(record)
-            record = self._read()
-        elif self._in_doubt(record):
-            self._resolve_doubt(record)
-            record = self._read()
-        if self._is_due(record):
-            self._before_it_expires(record)
-
-    def _come_by(self, record: SessionRecord) -> None:
-        """Log in where there is no session."""
-        if not record.logins:
-            self._log_in(record, "first use")
-        elif not self.policy.renewable:
-            raise self._lose(lost.ended(self.session, self.policy.remedy))
-        else:
-            self._renew(record, "the service ended the session")
-
-    def _resolve_doubt(self, record: SessionRecord) -> None:
-        policy = self._on_doubt(record)
-        if policy == "drop":
-            self._write(record, cookies=(), status=Status.IDLE, holder=None)
-        elif policy == "login":
-            self._log_in(record, "a request was sent and its answer never came")
-        elif policy == "wait":
-            self._write(record, status=Status.IDLE, holder=None)
-        else:
-            # not remembered: whoever comes next looks again, and somebody may have logged in
-            raise lost.in_doubt(record)
-
-    def _before_it_expires(self, record: SessionRecord) -> None:
-        reason = "the session expires" if record.due else "the session has expired"
-        if self._can_refresh(record):
-            self._refresh(record, reason)
-        elif self._can_renew:
-            self._log_in(record, reason)
-        elif record.expires <= (now := time.time()) or self.policy.is_over(record, now):
-            raise self._lose(lost.expired(self.session, self.policy.remedy))
-
-    # -- what renews it
-
-    def _renew(self, record: SessionRecord, reason: str) -> None:
-        """Log in again after the service ended the session, unless that would only end another one."""
-        if record.status is Status.RETIRED:
-            raise self._lose(lost.retired(self.session))
-        if not self._may_renew(record):
-            raise self._lose(lost.rival(record))
-        self._log_in(record, reason)
-
-    def _log_in(self, record: SessionRecord, reason: str, *, forget: bool = False) -> None:
-        self._raise_if_lost()
-        if self._login is None:
-            raise self._lose(lost.nobody(self.session))
-        self._watch.waiting("login")
-        with self._allowance.turn:
-            self._watch.check()
-            if (why_not := self._allowance.ask(self.session)) is not None:
-                raise self._lose(lost.not_allowed(self.session, why_not))
-            try:
-                with told(self._allowance, self.session):
-                    granted = self._login.log_in(record)
-            except LoginFailed as error:
-                raise self._lose(error) from None
-        self._settle(
-            record,
-            granted,
-            auto.nothing if forget else auto.after_login,
-            login_cookies=tuple(sorted({cookie.name for cookie in granted.cookies})),
-            logins=record.logins + 1,
-            logged_in=time.time(),
-            renewable=self.policy.renewable,
-            signer=self.policy.signer,
-        )
-        self.logins += 1
-        self._watch.login(reason)
-
-    def _can_refresh(self, record: SessionRecord) -> bool:
-        return self._login is not None and self._login.can_refresh(record)
-
-    def _refresh(self, record: SessionRecord, reason: str) -> None:
-        """Renew the session with what it has; the mark stands in the store before anything is sent.
-
-        A credential that is replaced by its use is a token like any other: where the answer never comes, nobody
-        knows whether it was spent, and it is not sent again.
-        """
-        assert self._login is not None  # noqa: S101 - `_can_refresh` was asked
-        self._raise_if_lost()
-        self._watch.waiting("login")
-        self._watch.check()
-        marked = self._mark(record)
-        try:
-            granted = self._login.refresh(marked, partial(self._answered, marked))
-        except RefreshRefused as error:
-            self._not_refreshed(marked, error)
-            return
-        except LoginFailed as error:  # of a plugin that broke off, the mark stands: it may have sent it
-            raise self._lose(error) from None
-        except TransferError as error:
-            self._not_sent(marked, error)
-            raise
-        try:
-            self._settle(marked, granted, refreshes=record.refreshes + 1)
-        except GenerationMoved:
-            self._watch.notice(lost.LAPSED.format(self.session))
-            return
-        self.refreshes += 1
-        self._watch.refresh(reason)
-
-    def _end_there(self, record: SessionRecord) -> bool:
-        """End the session at the service; return whether the service offers that."""
-        assert self._login is not None  # noqa: S101 - only where there is somebody who can
-        marked = self._mark(record)
-        try:
-            return self._login.log_out(marked, partial(self._answered, marked))
-        except TransferError as error:
-            self._not_sent(marked, error)
-            raise
-
-    def _mark(self, record: SessionRecord) -> SessionRecord:
-        """Mark the session, on stable storage: a power loss must not bring back a record without the mark."""
-        holder = this_holder()
-        holder = replace(holder, thread=doubt.RENEWAL + holder.thread)
-        marked = changed(record, status=Status.IN_FLIGHT, holder=holder)
-        put(self.store, marked, record)
-        self.store.sync()
-        return marked
-
-    def _answered(self, marked: SessionRecord, cookies: jar.Jar) -> None:
-        self._write(marked, cookies=cookies, status=Status.IDLE, holder=None)
-
-    def _not_sent(self, marked: SessionRecord, error: TransferError) -> None:
-        """Take the mark away where not a byte went out."""
-        if getattr(error, "unsent", False):
-            self._answered(marked, marked.cookies)
-
-    def _not_refreshed(self, marked: SessionRecord, error: RefreshRefused) -> None:
-        """Go on without the credentials that were refused; the store is read again before that."""
-        newest = self._read()
-        if newest.issue != marked.issue or newest.credentials != marked.credentials:
-            return  # somebody was faster, and has newer ones
-        if self._can_renew:
-            self._log_in(newest, "the service did not refresh the session")
-            return
-        self._write(newest, status=Status.DEAD, holder=None)  # nobody is to send them again
-        raise self._lose(error) from None
-
-    def _settle(
-        self, record: SessionRecord, granted: Credentials, learn: auto.Learn = dict, **counts: object
-    ) -> None:
-        """Store what a login or a refresh gave; what cannot be had again goes to stable storage at once."""
-        for value in (*(cookie.value for cookie in granted.cookies), *granted.credentials.values()):
-            self._watch.secret(value)
-        self._write(
-            record,
-            learn,
-            cookies=granted.cookies,
-            headers=granted.headers,
-            credentials=dict(granted.credentials),
-            expires=granted.expires,
-            due=granted.due,
-            status=Status.IDLE,
-            holder=None,
-            **counts,
-        )
-        self._prove(replace(record, **counts).issue, proved=False)  # type: ignore[arg-type]  # fields of a record
-        if granted.credentials:
-            self.store.sync()  # what the record says, before it says that it is there
-            self._write(self._read(), synced=True)
-
-    def _prove(self, issue: tuple[int, int], *, proved: bool) -> None:
-        """Remember whether the newest session is known to be good; what is said of an older one is ignored."""
-        if issue >= self._issue:
-            self._issue, self._proved = issue, proved
-
-    # -- whether it is lost
-
-    def _lose(self, error: SessionLost | LoginFailed) -> ArgosyError:
-        """Remember that the session is lost, so that no other worker tries again, and return the error."""
-        self._lost = error, self._read().issue
-        return error
-
-    def _raise_if_lost(self) -> None:
-        """Raise what lost the session, unless somebody has logged in since."""
-        if self._lost is None:
-            return
-        error, issue = self._lost
-        if self._read().issue == issue:
-            raise error
-        self._lost = None
+_KEPT = "Everything done so far is kept."
 
 
-class SessionManager(Renewal):
-    """Grants leases on one session.
+class SessionManager:
+    """Grants leases on one session, and keeps the session alive.
 
     Parameters
     ----------
@@ -342,17 +66,17 @@ class SessionManager(Renewal):
     session
         Its name in the store.
     policy
-        What the keeper may do.
+        What the manager may do.
     login
-        What logs in and renews the session, or just a function that logs in and returns the cookies of the new
-        session; None where nobody can.
-    watch
-        Who is told.
-    allowance
-        Says whether it may log in; where it is not given, `policy` says how often.
+        Logs in and renews the session: an `Authority`, or a function that returns the cookies of a new session. None if
+        argosy cannot log in.
+    callbacks
+        What to call on events.
+    login_limit
+        Limits logins over several sessions; by default, `policy` limits those of this one.
     may_renew
-        Asked, under the hold and with the record, whether to log in again after the service ended the session; a
-        pool says no where one of its other sessions is the cause.
+        Asked, under the hold, whether to log in again after the service ended the session. A pool says no if another of
+        its sessions is the cause.
     """
 
     def __init__(
@@ -361,38 +85,49 @@ class SessionManager(Renewal):
         session: str,
         policy: Policy = Policy(),
         *,
-        login: Authority | LogIn | None = None,
-        watch: SessionCallbacks = SessionCallbacks(),
-        login_limit: LoginLimit | None = None,
+        login: Authority | Callable[[], jar.Jar] | None = None,
+        callbacks: SessionCallbacks = SessionCallbacks(),
+        login_limit: LoginLimiter | None = None,
         may_renew: Callable[[SessionRecord], bool] = lambda record: True,
     ) -> None:
-        super().__init__(store, session, policy, login, watch, login_limit, may_renew)
-        self.refusals = 0
-        self.pause: Callable[[float], None] = lambda seconds: self._watch.pause(seconds)
-        self._lessons = Lessons(store, session, self.policy, notice=watch.notice)
+        self.store = store
+        self.session = session
+        self.policy = policy if login is not None else replace(policy, renewable=False)
+        self.logins = self.refreshes = self.refusals = 0
+        self.pause: Callable[[float], None] = self._pause
+        self._login = login if isinstance(login, Authority) or login is None else Authority(login)
+        self._callbacks = callbacks
+        self._login_limit = login_limit or LoginLimiter(policy.max_logins)
+        self._may_renew = may_renew
+        self._learner = adaptive.AdaptiveLearner(self.policy)
+        self._overlap = Overlap()
         self._mutex = threading.Lock()
-        self._fruitless = 0
-        self._renewal: Callable[[SessionRecord], None] | None = None  # what a refusal has called for
-        self._progressed = (
-            0  # the newest login that a request was accepted after, as far as this process knows
-        )
         self._first = threading.RLock()
+        #: Whether the service accepted a request on the newest session (`_issue`) that this process knows.
+        self._proved = False
+        self._issue = (0, 0)
+        self._progressed = 0  # the newest login after which a request was accepted
+        self._fruitless = 0
+        self._renewal: Callable[[SessionRecord], None] | None = None  # what a refusal called for
+        self._lost: tuple[SessionLost | LoginFailed, tuple[int, int]] | None = None
+
+    # -- a request: acquire
 
     def lease(self, url: str, admit: Callable[[], float] = lambda: 0.0) -> Lease:
-        """Return a lease for one request, once it is this sender's turn.
+        """Return a lease for one request once it is this sender's turn.
 
         Parameters
         ----------
         url
-            Where the request goes. One that carries no token of the session needs no exclusive lease.
+            Where the request goes. A request that carries no token of the session needs no exclusive lease.
         admit
-            Asked at the last moment, with the session held and nothing sent, and before a login as well:
-            seconds to wait first, for politeness; 0 to go ahead. The session is never held during that wait.
+            Asked at the last moment, with the session held and nothing sent, and before a login: seconds to wait
+            first, 0 to go ahead. The session is never held during that wait.
 
         Raises
         ------
         SessionLost, LoginFailed, SessionInDoubt
-            If there is no session, and none can be had.
+            If there is no usable session.
         StoreError
             If the store fails; nothing was sent.
         """
@@ -401,7 +136,7 @@ class SessionManager(Renewal):
             if self._overlaps(url):
                 delay = admit()
                 record = self._read()
-                if delay <= 0 and self._overlaps(url, record):  # token and discipline from one record
+                if delay <= 0 and self._overlaps(url, record):  # token and mode from one record
                     return self._share(record)
             else:
                 release = self._acquire()
@@ -419,126 +154,116 @@ class SessionManager(Renewal):
                 self.pause(delay)
 
     def check(self) -> None:
-        """Return if something may be sent now.
-
-        Raises
-        ------
-        Interrupted
-            If the run is being stopped.
-        """
-        self._watch.check()
+        """Raise `Interrupted` if the run is being stopped."""
+        self._callbacks.check()
 
     @contextlib.contextmanager
     def first_in_turn(self) -> Iterator[None]:
-        """Let one request at a time go, up to the verdict on its answer, until the service has accepted one.
+        """Let one request at a time go, up to its verdict, until the service has accepted one.
 
-        A wrong password or a dead session is then sent once, and not by every worker.
+        So a wrong password or a dead session is sent once, and not by every worker.
         """
         with contextlib.ExitStack() as turn:
             if not self._proved:
                 if not self._first.acquire(blocking=False):
-                    self._watch.waiting("lease")
+                    self._callbacks.waiting("lease")
                     self._first.acquire()
                 turn.callback(self._first.release)
                 if self._proved:
                     turn.close()
             yield
 
-    def ensure(self) -> None:
-        """Log in where there is no session yet, so that a wrong password is found before the first request."""
-        self._holding(self._make_sure)
+    def _pause(self, seconds: float) -> None:
+        """Wait for politeness; never with the session held."""
+        self._callbacks.waiting("delay")
+        self._callbacks.sleep(seconds)
 
-    def _make_sure(self, record: SessionRecord) -> None:
-        for cookie in record.cookies:
-            self._watch.secret(cookie.value)  # a run that sends nothing may have plugins that read it
-        for value in record.credentials.values():
-            self._watch.secret(value)
-        policy = self.policy
-        if record.is_usable and (record.renewable, record.signer) != (policy.renewable, policy.signer):
-            self._write(record, renewable=policy.renewable, signer=policy.signer)
+    def _overlaps(self, url: str, record: SessionRecord | None = None) -> bool:
+        """Return whether a request may overlap others: its lease is shared, or it carries no token."""
+        record = record or self._read()
+        if self._renewal is not None or self._needs_login(record) or self._is_due(record):
+            return False
+        if adaptive.shares(self.policy, record):
+            configured = self.policy.discipline is LeaseMode.SHARED
+            return not (record.status is Status.IN_FLIGHT if configured else self._in_doubt(record))
+        tokens = self.policy.tokens.of(record.cookies)
+        if self.policy.signer is Signer.STATEFUL or not tokens or jar.concerns(tokens, url):
+            return False
+        # a header token may be under renewal
+        return not header_fields(record.headers, url) or not self._in_doubt(record)
+
+    def _ready(self, admit: Callable[[], float]) -> float:
+        """Make the held session usable; return the seconds to wait first, if any."""
+        self.check()
+        self._raise_if_lost()
+        record, renewal = self._read(), self._renewal
+        if (delay := self._doubt_left(record)) > 0:
+            self._callbacks.waiting("doubt")
+        elif renewal is not None or self._asks_the_service(record):
+            delay = admit()
+        if delay > 0:
+            return delay
+        if renewal is not None:
+            renewal(record)
             record = self._read()
-        if self._doubt_left(record) <= 0:
-            self._usable(record)
-        # else the first lease waits, and the session is not held meanwhile
+        self._make_usable(record)
+        return admit()
 
-    def login(self, reason: str = "asked for", *, forget: bool = False) -> None:
-        """Log in again, whatever there is; everybody else waits for it.
+    def _exclusive(self, release: Release) -> Lease:
+        record = self._read()
+        if adaptive.shares(self.policy, record):
+            # it was in doubt, needed a login, or was exclusive when we queued
+            release()
+            return self._share(record)
+        return ExclusiveLease(
+            self.store,
+            record,
+            release,
+            to_end=self.policy.discipline is LeaseMode.EXCLUSIVE_TO_END,
+            on_token=self._callbacks.secret,
+            on_lapse=self._notice_lapse,
+            learner=self._learner,
+        )
 
-        Parameters
-        ----------
-        reason
-            Why, for people.
-        forget
-            Whether to forget what was learned about the service, too.
-        """
+    def _share(self, record: SessionRecord) -> SharedLease:
+        lease = SharedLease(self.store, record, on_token=self._callbacks.secret, learner=self._learner)
+        learned = self._is_auto and adaptive.is_shared(record.learned)
+        return self._overlap.begin(lease) if learned else lease
 
-        def again(record: SessionRecord) -> None:
-            self._lost = None
-            self._log_in(record, reason, forget=forget)
-            record = self._read()
-            if self._is_due(record):  # what was imported is to be exchanged before it is used
-                self._before_it_expires(record)
-
-        self._holding(again)
-
-    def log_out(self, *, local: bool = False) -> bool | None:
-        """End the session at the service, where that can be done, and forget it.
-
-        Parameters
-        ----------
-        local
-            Whether to ask nothing of the service.
-
-        Returns
-        -------
-        bool or None
-            Whether it was ended at the service; None where there is no session.
-
-        Raises
-        ------
-        SessionError, TransferError
-            If the service did not end it; it is kept.
-        """
-        ended: list[bool] = []
-
-        def forget(record: SessionRecord) -> None:
-            if record.generation:
-                asks = (
-                    not local and self._login is not None and record.is_usable and not self._in_doubt(record)
-                )
-                ended.append(asks and self._end_there(record))
-                self.store.remove(self.session)
-
-        self._holding(forget)
-        self.store.sync()
-        return ended[0] if ended else None
+    # -- a request: the verdict
 
     def accepted(self, stamp: Stamp) -> None:
-        """Say that a request with this stamp was accepted: the login behind it is good, and what it taught is true."""
+        """Report that a request was accepted: its login was good, and what its response taught is true."""
         if self._fruitless:
             with self._mutex:
                 self._fruitless = 0
         if stamp.logins > self._progressed:
             self._progressed = stamp.logins
-            self._allowance.progressed(self.session)
+            self._login_limit.progressed(self.session)
         if not self._proved:
             self._prove(stamp.issue, proved=True)
-        if stamp.taught is not None:
-            self._lessons.accepted(stamp)
+        if stamp.taught is LeaseMode.SHARED:
+            self._callbacks.notice(adaptive.SHARED_NOW.format(self.session))
+        elif stamp.taught is LeaseMode.EXCLUSIVE:
+            is_news = self._teach(
+                lambda known: known.get("proved"), lambda known: adaptive.replaces(known, proved=True)
+            )
+            if is_news and self._is_auto and not stamp.exclusive:
+                self._callbacks.notice(adaptive.EXCLUSIVE_NOW.format(self.session))
 
     def refused(self, stamp: Stamp, *, again: bool = False) -> None:
-        """Say that a request was refused; return where it is worth sending again under a new lease.
+        """Report that a request was refused; return if it should be sent again under a new lease.
 
-        The store is read again first: where somebody has a newer token there is no login, and the loser
-        never clears the winner's token. Otherwise this sender logs in, once, and everybody waits for it.
+        The store is read again first. If it has a newer token, there is no login, and that token is kept. Otherwise this
+        sender logs in, once, and all others wait for it.
 
         Parameters
         ----------
         stamp
             What the request was sent with.
         again
-            Whether the newer token was refused as well. Cookies that change with every response (analytics,
-            load balancers) are no newer token, so only a login counts then.
+            Whether a newer token was refused as well. Then only a login counts: cookies that change with every
+            response (analytics, load balancers) are no newer token.
 
         Raises
         ------
@@ -548,20 +273,26 @@ class SessionManager(Renewal):
             If the login was not accepted.
         """
         self._prove(stamp.issue, proved=False)
-        if not again:
-            self._lessons.wait(stamp)
+        if self._is_auto and not again and not stamp.exclusive:
+            self._overlap.wait(lambda lease: self.policy.tokens.same(lease.stamp.cookies, stamp.cookies))
 
         def renew(record: SessionRecord) -> None:
             if record.issue != stamp.issue:
                 return
-            if not again and self._lessons.moved(stamp, record):
+            if not again and self._moved(stamp, record):
                 return
             reason = "the service refused the session"
             if record.is_usable and self._can_refresh(record):
-                if not self._in_doubt(record):  # else the next lease finds out what becomes of it
+                if not self._in_doubt(record):  # else the next lease resolves the doubt
                     self._refresh(record, reason)
             elif not self.policy.renewable and record.logins:
-                raise self._lose(lost.refused(self.session, self.policy.remedy))
+                raise self._lose(
+                    SessionLost(
+                        f"The service refuses the session {self.session!r}, and argosy cannot renew it. {_KEPT}",
+                        hint=self.policy.remedy,
+                        unsure=True,
+                    )
+                )
             else:
                 self._renew(record, reason)
 
@@ -579,26 +310,123 @@ class SessionManager(Renewal):
             self.refusals += 1
 
     def fruitless(self) -> None:
-        """Say that a request was refused right after a login.
+        """Report that a request was refused right after a login.
 
         Raises
         ------
         SessionLost
-            If nothing at all is accepted any more, however often one logs in.
+            If no request is accepted any more, however often argosy logs in.
         """
         with self._mutex:
             self._fruitless += 1
-            useless = self._fruitless >= lost.FRUITLESS
-        if useless:
-            raise self._lose(lost.fruitless())
+            is_useless = self._fruitless >= FRUITLESS
+        if is_useless:
+            raise self._lose(
+                SessionLost(
+                    f"The service accepts the login but refused {FRUITLESS} requests in a row after it. {_KEPT}",
+                    hint="Check in a browser what this account may download.",
+                )
+            )
+
+    @property
+    def _is_auto(self) -> bool:
+        return self.policy.discipline is LeaseMode.AUTO
+
+    def _moved(self, stamp: Stamp, record: SessionRecord) -> bool:
+        """Return whether there is a newer token than the refused one, and learn from that."""
+        tokens = self.policy.tokens
+        if stamp.exclusive or tokens.same(record.cookies, stamp.cookies):
+            return False
+        if not tokens.of(stamp.cookies):  # a cookie that came with a refusal is no newer token
+            return False
+        if tokens.replaced(stamp.cookies, stamp.cookies, record.cookies):
+            self._teach(adaptive.is_exclusive, adaptive.replaces)
+        return True
+
+    def _teach(self, knows: Callable[[adaptive.Learned], object], learn: adaptive.Learn) -> bool:
+        """Write what was learned into the record, which need not be held; return whether it was new."""
+        while True:
+            record = self.store.read(self.session)
+            if record is None or knows(record.learned):
+                return False
+            with contextlib.suppress(GenerationMoved):
+                put(self.store, changed(record, learned=learn(record.learned)), record)
+                return True
+
+    # -- the session as a whole
+
+    def ensure(self) -> None:
+        """Log in if there is no session yet, so that a wrong password shows before the first request."""
+        self._holding(self._ensure)
+
+    def _ensure(self, record: SessionRecord) -> None:
+        # plugins may read these in a run that sends nothing
+        for value in (*(cookie.value for cookie in record.cookies), *record.credentials.values()):
+            self._callbacks.secret(value)
+        policy = self.policy
+        if record.is_usable and (record.renewable, record.signer) != (policy.renewable, policy.signer):
+            self._write(record, renewable=policy.renewable, signer=policy.signer)
+            record = self._read()
+        if self._doubt_left(record) <= 0:  # else the first lease waits, without holding the session
+            self._make_usable(record)
+
+    def login(self, reason: str = "asked for", *, forget: bool = False) -> None:
+        """Log in again, whatever the state; all others wait.
+
+        Parameters
+        ----------
+        reason
+            Why, for people.
+        forget
+            Whether to forget what was learned about the service.
+        """
+
+        def again(record: SessionRecord) -> None:
+            self._lost = None
+            self._log_in(record, reason, forget=forget)
+            record = self._read()
+            if self._is_due(record):  # exchange an imported token before it is used
+                self._before_it_expires(record)
+
+        self._holding(again)
+
+    def log_out(self, *, local: bool = False) -> bool | None:
+        """End the session at the service, if the service offers that, and forget it.
+
+        Parameters
+        ----------
+        local
+            Whether to send nothing to the service.
+
+        Returns
+        -------
+        bool or None
+            Whether it was ended at the service; None if there is no session.
+
+        Raises
+        ------
+        SessionError, TransferError
+            If the service did not end it; it is kept.
+        """
+        ended: list[bool] = []
+
+        def forget(record: SessionRecord) -> None:
+            if record.generation:
+                asks = not local and record.is_usable and not self._in_doubt(record)
+                ended.append(asks and self._log_out(record))
+                self.store.remove(self.session)
+
+        self._holding(forget)
+        self.store.sync()
+        return ended[0] if ended else None
 
     def retire(self, logins: int) -> None:
-        """Say in the store that nobody is to use the session until a login is asked for.
+        """Mark the session as not to be used until the person logs in.
 
         Parameters
         ----------
         logins
-            Its count of logins when that was decided; where somebody has logged in since, nothing is done.
+            Its count of logins when that was decided; after another login, nothing is done.
         """
 
         def retire(record: SessionRecord) -> None:
@@ -608,84 +436,360 @@ class SessionManager(Renewal):
         self._holding(retire)
 
     def forgive(self) -> None:
-        """Forget what lost the session: it turned out to be good."""
+        """Forget that the session is lost: it turned out to be good."""
         self._lost = None
 
     @property
     def is_suspect(self) -> bool:
-        """Whether the session, if it was refused, is not to be logged in again."""
+        """Whether the session must not be logged in again if it is refused."""
         return not self._may_renew(self._read())
 
     def doubt_left(self) -> float:
-        """Return the seconds until a session in doubt may be tried, where the policy is to wait; else 0."""
+        """Return the seconds until a session in doubt may be tried (`on_doubt` ``wait``), else 0."""
         return max(self._doubt_left(self._read()), 0.0)
 
     def in_force(self) -> tuple[LeaseMode, str]:
-        """Return the lease that is in force now, and why, in words for people."""
-        return auto.in_force(self.policy, self._read())
+        """Return the lease mode in force and the reason, for people."""
+        return adaptive.in_force(self.policy, self._read())
 
     def sync(self) -> None:
         """Put the session on stable storage at the end of a run, and say so in its record.
 
-        Its first change after that goes there before anything is sent (`lease.put`): it is the newest after a power loss.
+        Its first change after that is synced before anything is sent (`argosy.leasing.lease.put`).
         """
 
         def write(record: SessionRecord) -> None:
             if record.generation and not record.synced:
-                self.store.sync()  # what the record says, before it says that it is there
+                self.store.sync()  # before the record says so
                 self._write(record, synced=True)
 
         self._holding(write)
         self.store.sync()
 
-    # -- what happens while the session is held
+    # -- what the held session needs before it can be used
 
-    def _overlaps(self, url: str, record: SessionRecord | None = None) -> bool:
-        """Return whether a request may overlap others: its lease is shared, or no token goes with it."""
-        record = record or self._read()
-        if self._renewal is not None or self._needs_login(record) or self._is_due(record):
-            return False
-        if auto.shares(self.policy, record):
-            told = self.policy.discipline is LeaseMode.SHARED
-            return not (record.status is Status.IN_FLIGHT if told else self._in_doubt(record))
-        tokens = self.policy.tokens.of(record.cookies)
-        if self.policy.signer is Signer.STATEFUL or not tokens or jar.concerns(tokens, url):
-            return False
-        # a header token may be under renewal just now
-        return not header_fields(record.headers, url) or not self._in_doubt(record)
-
-    def _share(self, record: SessionRecord) -> SharedLease:
-        return self._lessons.share(record, self._watch.secret)
-
-    def _ready(self, admit: Callable[[], float]) -> float:
-        """Make the held session usable; return the seconds to wait first, if any."""
-        self.check()
-        self._raise_if_lost()
-        record, renewal = self._read(), self._renewal
-        if (delay := self._doubt_left(record)) > 0:
-            self._watch.waiting("doubt")
-        elif renewal is not None or self._asks_the_service(record):
-            delay = admit()
-        if delay > 0:
-            return delay
-        if renewal is not None:
-            renewal(record)
+    def _make_usable(self, record: SessionRecord) -> None:
+        """Log in, resolve a doubt or renew the session, as needed."""
+        if record.status is Status.RETIRED:
+            raise self._lose(self._retired())
+        if self._needs_login(record):
+            if not record.logins:
+                self._log_in(record, "first use")
+            elif not self.policy.renewable:
+                raise self._lose(
+                    SessionLost(
+                        f"The service ended the session {self.session!r}, and argosy cannot renew it.",
+                        hint=self.policy.remedy,
+                    )
+                )
+            else:
+                self._renew(record, "the service ended the session")
             record = self._read()
-        self._usable(record)
-        return admit()
+        elif self._in_doubt(record):
+            self._resolve_doubt(record)
+            record = self._read()
+        if self._is_due(record):
+            self._before_it_expires(record)
 
-    def _exclusive(self, release: Release) -> Lease:
-        record = self._read()
-        if auto.shares(self.policy, record):
-            # it was in doubt, had to be logged in or renewed, or was exclusive when we queued
-            release()
-            return self._share(record)
-        return ExclusiveLease(
-            self.store,
+    def _needs_login(self, record: SessionRecord) -> bool:
+        return self._login is not None and not record.is_usable
+
+    def _is_due(self, record: SessionRecord) -> bool:
+        """Return whether to renew the session before it is used."""
+        now = time.time()
+        return record.is_due(now) or self.policy.is_over(record, now)
+
+    def _asks_the_service(self, record: SessionRecord) -> bool:
+        """Return whether it takes a request to make the session usable."""
+        if self._needs_login(record) or self._is_due(record):
+            return True
+        return self._in_doubt(record) and self._on_doubt(record) == "login"
+
+    def _before_it_expires(self, record: SessionRecord) -> None:
+        reason = "the session expires" if record.due else "the session has expired"
+        if self._can_refresh(record):
+            self._refresh(record, reason)
+        elif self.policy.renewable:
+            self._log_in(record, reason)
+        elif record.expires <= (now := time.time()) or self.policy.is_over(record, now):
+            raise self._lose(
+                SessionLost(
+                    f"The session {self.session!r} has expired, and argosy cannot renew it. {_KEPT}",
+                    hint=self.policy.remedy,
+                )
+            )
+
+    # -- doubt
+
+    def _in_doubt(self, record: SessionRecord) -> bool:
+        return in_doubt(record, self.store.scope)
+
+    def _on_doubt(self, record: SessionRecord) -> str:
+        if self.policy.on_doubt is not None:
+            return self.policy.on_doubt
+        if not self.policy.needs_cookies(record) and is_about_a_request(record):
+            return "drop"  # only cookies can be in doubt, and the session can do without them
+        return "login" if self.policy.renewable else "ask"
+
+    def _doubt_left(self, record: SessionRecord) -> float:
+        """Return the seconds until a session in doubt may be tried, if the policy is to wait."""
+        if record.holder is None or self._on_doubt(record) != "wait" or not self._in_doubt(record):
+            return 0.0
+        # no longer than the whole wait, in case the wall clock was set back
+        wait = self.policy.doubt_wait
+        return min(record.holder.since + wait - time.time(), wait)
+
+    def _resolve_doubt(self, record: SessionRecord) -> None:
+        policy = self._on_doubt(record)
+        if policy == "drop":
+            self._write(record, cookies=(), status=Status.IDLE, holder=None)
+        elif policy == "login":
+            self._log_in(record, "a request was sent and its answer never came")
+        elif policy == "wait":
+            self._write(record, status=Status.IDLE, holder=None)
+        else:
+            raise doubt_error(record)  # not remembered: the person may log in meanwhile
+
+    # -- login, refresh, logout; all with the session held
+
+    def _renew(self, record: SessionRecord, reason: str) -> None:
+        """Log in again after the service ended the session, unless that would only end another one."""
+        if record.status is Status.RETIRED:
+            raise self._lose(self._retired())
+        if not self._may_renew(record):
+            raise self._lose(
+                SessionLost(
+                    f"The service ended the session {self.session!r} when another one logged in.",
+                    hint='Ask for fewer "sessions"; to try again with as many, run: argosy login CONFIG',
+                    unsure=True,
+                    rival=record.logins,
+                    at=time.time(),
+                )
+            )
+        self._log_in(record, reason)
+
+    def _log_in(self, record: SessionRecord, reason: str, *, forget: bool = False) -> None:
+        self._raise_if_lost()
+        if self._login is None:
+            raise self._lose(SessionLost(f"The session {self.session!r} cannot be renewed without a login."))
+        self._callbacks.waiting("login")
+        with self._login_limit.turn:
+            self._callbacks.check()
+            if (why_not := self._login_limit.ask(self.session)) is not None:
+                raise self._lose(self._not_allowed(why_not))
+            try:
+                granted = self._login.log_in(record)
+            except LoginFailed as error:
+                self._login_limit.failed(self.session)
+                raise self._lose(error) from None
+            except TransferError as error:
+                if error.kind in UNREACHED:
+                    self._login_limit.unsent(self.session)
+                raise
+        self._store_granted(
             record,
-            release,
-            to_end=self.policy.discipline is LeaseMode.EXCLUSIVE_TO_END,
-            on_token=self._watch.secret,
-            on_lapse=lambda: self._watch.notice(lost.LAPSED.format(self.session)),
-            learner=self._lessons.learner,
+            granted,
+            (lambda known: {}) if forget else adaptive.after_login,
+            login_cookies=tuple(sorted({cookie.name for cookie in granted.cookies})),
+            logins=record.logins + 1,
+            logged_in=time.time(),
+            renewable=self.policy.renewable,
+            signer=self.policy.signer,
         )
+        self.logins += 1
+        self._callbacks.login(reason)
+
+    def _can_refresh(self, record: SessionRecord) -> bool:
+        return self._login is not None and self._login.can_refresh(record)
+
+    def _refresh(self, record: SessionRecord, reason: str) -> None:
+        """Renew the session with its credentials; the mark is in the store before anything is sent.
+
+        A credential that its use replaces is a token like any other: if the answer never comes it may be spent, and it is
+        not sent again.
+        """
+        assert self._login is not None  # noqa: S101 - `_can_refresh` was asked
+        self._raise_if_lost()
+        self._callbacks.waiting("login")
+        self._callbacks.check()
+        marked = self._mark(record)
+        try:
+            granted = self._login.refresh(marked, partial(self._clear_mark, marked))
+        except RefreshRefused as error:
+            self._not_refreshed(marked, error)
+            return
+        except LoginFailed as error:  # a plugin that failed may have sent it: then the mark is still there
+            raise self._lose(error) from None
+        except TransferError as error:
+            self._unmark_unsent(marked, error)
+            raise
+        try:
+            self._store_granted(marked, granted, refreshes=record.refreshes + 1)
+        except GenerationMoved:
+            self._notice_lapse()
+            return
+        self.refreshes += 1
+        self._callbacks.refresh(reason)
+
+    def _not_refreshed(self, marked: SessionRecord, error: RefreshRefused) -> None:
+        """Go on without the refused credentials, after a new look at the store."""
+        newest = self._read()
+        if newest.issue != marked.issue or newest.credentials != marked.credentials:
+            return  # another process was faster and has newer ones
+        if self.policy.renewable:
+            self._log_in(newest, "the service did not refresh the session")
+            return
+        self._write(newest, status=Status.DEAD, holder=None)  # so that they are not sent again
+        raise self._lose(error) from None
+
+    def _log_out(self, record: SessionRecord) -> bool:
+        """End the session at the service; return whether the service offers that."""
+        if self._login is None:
+            return False
+        marked = self._mark(record)
+        try:
+            return self._login.log_out(marked, partial(self._clear_mark, marked))
+        except TransferError as error:
+            self._unmark_unsent(marked, error)
+            raise
+
+    def _mark(self, record: SessionRecord) -> SessionRecord:
+        """Mark the session, on stable storage: a power loss must not bring back a record without the mark."""
+        holder = this_holder()
+        holder = replace(holder, thread=RENEWAL + holder.thread)
+        marked = changed(record, status=Status.IN_FLIGHT, holder=holder)
+        put(self.store, marked, record)
+        self.store.sync()
+        return marked
+
+    def _clear_mark(self, marked: SessionRecord, cookies: jar.Jar) -> None:
+        self._write(marked, cookies=cookies, status=Status.IDLE, holder=None)
+
+    def _unmark_unsent(self, marked: SessionRecord, error: TransferError) -> None:
+        """Clear the mark if no byte went out."""
+        if getattr(error, "unsent", False):
+            self._clear_mark(marked, marked.cookies)
+
+    def _store_granted(
+        self, record: SessionRecord, granted: Credentials, learn: adaptive.Learn = dict, **counts: object
+    ) -> None:
+        """Store what a login or refresh returned; credentials go to stable storage at once."""
+        for value in (*(cookie.value for cookie in granted.cookies), *granted.credentials.values()):
+            self._callbacks.secret(value)
+        self._write(
+            record,
+            learn,
+            cookies=granted.cookies,
+            headers=granted.headers,
+            credentials=dict(granted.credentials),
+            expires=granted.expires,
+            due=granted.due,
+            status=Status.IDLE,
+            holder=None,
+            **counts,
+        )
+        self._prove(replace(record, **counts).issue, proved=False)  # type: ignore[arg-type]  # fields of a record
+        if granted.credentials:
+            self.store.sync()  # before the record says so
+            self._write(self._read(), synced=True)
+
+    def _prove(self, issue: tuple[int, int], *, proved: bool) -> None:
+        """Remember whether the newest session is known to be good; reports about older ones are ignored."""
+        if issue >= self._issue:
+            self._issue, self._proved = issue, proved
+
+    # -- whether the session is lost
+
+    def _lose(self, error: SessionLost | LoginFailed) -> ArgosyError:
+        """Remember that the session is lost, so that no other worker tries again, and return the error."""
+        self._lost = error, self._read().issue
+        return error
+
+    def _raise_if_lost(self) -> None:
+        """Raise the error that lost the session, unless there was a login since."""
+        if self._lost is None:
+            return
+        error, issue = self._lost
+        if self._read().issue == issue:
+            raise error
+        self._lost = None
+
+    def _retired(self) -> SessionLost:
+        return SessionLost(
+            f"The session {self.session!r} is not used: the service ended it when another one logged in.",
+            hint="To try again, run: argosy login CONFIG",
+            told=True,
+        )
+
+    def _not_allowed(self, why: str) -> SessionLost:
+        hint = "Check in a browser that this account can log in and stays logged in."
+        if why.startswith(NO_PROGRESS.partition("{")[0]):
+            hint += ' To allow more logins in a row, raise "max_logins".'
+        told = {"told": True} if why == FAILED_BEFORE else {}
+        return SessionLost(
+            f"The session {self.session!r} cannot be renewed: {why}. {_KEPT}", hint=hint, **told
+        )
+
+    def _notice_lapse(self) -> None:
+        self._callbacks.notice(
+            f"Another process changed the session {self.session!r} while a request held it, and its token is kept. "
+            "Was the lock file or the store replaced?"
+        )
+
+    # -- the record
+
+    def _acquire(self) -> Release:
+        release = self.store.acquire(self.session, wait=False)
+        if release is None:
+            self._callbacks.waiting("lease")
+            release = self.store.acquire(self.session)
+        if release is None:
+            raise StoreError(
+                f"The cookie store {self.store.name!r} gave up waiting for the session {self.session!r}."
+            )
+        return release
+
+    def _holding(self, step: Callable[[SessionRecord], None]) -> None:
+        """Do something with the session held; again, if the hold lapsed and another process changed the session."""
+        while True:
+            release = self._acquire()
+            try:
+                return step(self._read())
+            except GenerationMoved:
+                continue
+            finally:
+                release()
+
+    def _read(self) -> SessionRecord:
+        return self.store.read(self.session) or SessionRecord(self.session)
+
+    def _write(self, record: SessionRecord, learn: adaptive.Learn = dict, **changes: object) -> None:
+        """Change the record of the held session, on top of what shared leases merge meanwhile."""
+        while True:
+            try:
+                put(self.store, changed(record, learned=learn(record.learned), **changes), record)
+            except HoldLapsed:
+                raise
+            except GenerationMoved:
+                newest = self._read()
+                if (newest.issue, newest.holder) != (record.issue, record.holder):
+                    raise  # another process had the session as well
+                record = newest
+            else:
+                return
+
+
+def doubt_error(record: SessionRecord) -> SessionInDoubt:
+    """Return the error of a session whose token may be spent."""
+    if is_moving(record):
+        return SessionInDoubt(
+            f"Moving the session {record.session!r} to another store was interrupted. {_KEPT}",
+            hint="Run the same `argosy session copy` again to finish it, or log in again: argosy login CONFIG",
+        )
+    who = f" by process {record.holder.pid} on {record.holder.host}" if record.holder else ""
+    return SessionInDoubt(
+        f"The session {record.session!r} is in doubt: a request was sent{who} and its answer never came, "
+        f"so the service may have replaced the token. {_KEPT}",
+        hint='Log in again: argosy login CONFIG. If the service never replaces tokens, set "lease" to '
+        '"shared"; if an old token stays good for a while, set "on_doubt" to {"wait": SECONDS}.',
+    )

@@ -7,23 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from argosy.leasing.tokens import ALL, Tokens
-
-if TYPE_CHECKING:
-    from argosy.models.session import SessionRecord
+from argosy.models.session import SessionRecord, Signer
 
 #: Names of cookies that protect forms: csrftoken (Django), XSRF-TOKEN (Laravel, Angular), _csrf (Express).
 _FORGERY = re.compile("csrf|xsrf", re.I)
-
-
-class Signer(StrEnum):
-    """What computes credentials for each request, beside the session's record."""
-
-    NONE = "none"
-    STATELESS = "stateless"  # no answer replaces what it signs with, so signed requests may overlap
-    STATEFUL = "stateful"  # it may depend on the previous answer, so signed requests take turns
 
 
 class LeaseMode(StrEnum):
@@ -32,7 +21,7 @@ class LeaseMode(StrEnum):
     EXCLUSIVE = "exclusive"
     EXCLUSIVE_TO_END = "exclusive-to-end"
     SHARED = "shared"
-    AUTO = "auto"  # exclusive or shared, by what was learned (`argosy.leasing.adaptive`)
+    AUTO = "auto"  # exclusive or shared, as learned (`argosy.leasing.adaptive`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +33,19 @@ class Policy:
     discipline
         How requests share the session.
     on_doubt
-        ``login``, ``ask`` or ``wait``; None is ``login`` where one can log in, else ``ask``.
+        ``login``, ``ask`` or ``wait``; None means ``login`` if `renewable`, else ``ask``.
     doubt_wait
-        Seconds to wait after a lost answer before the token is tried once more, for ``wait``.
+        For ``wait``: seconds between a lost response and one more try of the token.
     max_logins
-        The limit on logins without an accepted request, if the keeper is given no allowance that it shares with others.
+        The limit on logins without an accepted request, unless the manager is given a shared `LoginLimiter`.
     renewable
-        Whether a login makes a new session; false for an imported jar, which can be imported only once.
+        Whether a login makes a new session; false for an imported jar.
     tokens
         Which cookies are tokens.
     signer
-        What else says who asks.
+        What signs each request, if anything.
     remedy
-        What a person can do where the session cannot be renewed.
+        What a person can do if the session cannot be renewed.
     """
 
     discipline: LeaseMode = LeaseMode.EXCLUSIVE
@@ -71,17 +60,17 @@ class Policy:
     def needs_cookies(self, record: SessionRecord) -> bool:
         """Return whether the session ends with its cookies.
 
-        It does not if the credentials travel with every request anyway: a stateless signer, or a header or signer
-        of a login that set no cookies. Cookies that the service sets later can then be dropped at any time.
+        It does not if every request carries other credentials: a stateless signer, or a header or signer from a
+        login that set no cookies. Cookies that the service sets later can then be dropped at any time.
         """
         if self.signer is Signer.STATELESS:
             return False
         return bool(record.login_cookies) or not (record.headers or self.signer is Signer.STATEFUL)
 
     def is_over(self, record: SessionRecord, now: float) -> bool:
-        """Return whether the session has expired because its cookies have (`now`: seconds since the epoch).
+        """Return whether all tokens have expired (`now`: seconds since the epoch).
 
-        Cookies against request forgery do not count: they often outlive the session, and say nothing about who asks.
+        Cookies against request forgery do not count: they often outlive the session and identify nobody.
         """
         tokens = self.tokens.of(record.cookies)
         tokens = tuple(cookie for cookie in tokens if not _FORGERY.search(cookie.name)) or tokens
@@ -94,22 +83,20 @@ def _nothing(*_: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SessionCallbacks:
-    """Who is told what a session manager does, for progress displays and for redaction.
+    """Functions that a session manager calls.
 
     Parameters
     ----------
     waiting
         Called with ``"lease"``, ``"login"``, ``"delay"`` or ``"doubt"`` before a wait.
-    login
-        Called with the reason of each login after it succeeded.
-    refresh
-        Called with the reason of each refresh after it succeeded.
+    login, refresh
+        Called with the reason after each login or refresh that succeeded.
     notice
         Called with a message for the person.
     secret
-        Called with every new token, so that it can be redacted.
+        Called with every new token, so that logs and reports can leave it out.
     sleep
-        Waits so many seconds, or less where the run is stopped.
+        Waits so many seconds, or less if the run is being stopped.
     check
         Called right before anything is sent; raises `Interrupted` if the run is being stopped.
     """
@@ -121,8 +108,3 @@ class SessionCallbacks:
     secret: Callable[[str], None] = _nothing
     sleep: Callable[[float], None] = time.sleep
     check: Callable[[], None] = _nothing
-
-    def pause(self, seconds: float) -> None:
-        """Wait for politeness; never with the session held."""
-        self.waiting("delay")
-        self.sleep(seconds)

@@ -1,21 +1,20 @@
-"""Which cookies of a session are tokens, and what an answer did to them.
+"""Which cookies of a session are tokens, and what a response did to them.
 
-A request says with its cookies who asks. What matters of an answer is whether it *replaced* one of those that
-were sent: whoever sends the old one then is refused. A cookie that comes for the first time replaces nothing, one
-that comes again with its old value and a later end is as good as before, and one that is deleted alone leaves
-nothing newer to send: the session is over, or it was a note for one page.
+A response *replaces* a token if it changes the value of one that was sent: sending the old one then gets refused. A new
+cookie replaces nothing, a new expiry replaces nothing, and a deleted cookie leaves nothing newer to send: the session is
+over, or the cookie was a note for one page.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from argosy.cookies.jar import Jar
 from argosy.models.cookie import Cookie
 
-#: A lifetime that moved by less than this share of what is left is not worth a write of the store: a service
-#: that prolongs its session with every answer would cost one for every answer.
+#: An expiry that moved by less than this share of the remaining lifetime is not written: a service that prolongs
+#: its session with every response would cost a write each.
 SLIGHT = 0.1
 
 _Key = tuple[str, str, str, str | None, int | None]
@@ -28,7 +27,7 @@ class Tokens:
     Parameters
     ----------
     names
-        Their names (``token_cookies``); empty where nobody said, and then all cookies are.
+        Their names (``token_cookies``); if empty, every cookie is a token.
     """
 
     names: frozenset[str] = frozenset()
@@ -39,28 +38,28 @@ class Tokens:
         return cls(frozenset([names] if isinstance(names, str) else names))
 
     def of(self, cookies: Jar) -> Jar:
-        """Return those of some cookies that are tokens."""
+        """Return the cookies that are tokens."""
         return tuple(cookie for cookie in cookies if cookie.name in self.names) if self.names else cookies
 
     def same(self, one: Jar, other: Jar) -> bool:
-        """Return whether two jars have the same tokens, however long these live."""
+        """Return whether two jars have the same tokens, whatever their expiry."""
         return one is other or _values(self.of(one)) == _values(self.of(other))
 
     def replaced(self, sent: Jar, before: Jar, after: Jar) -> bool:
-        """Return whether an answer replaced a token.
+        """Return whether a response replaced a token.
 
         Parameters
         ----------
         sent
             The cookies that the request carried.
         before, after
-            The jar it was sent with, and that jar with what the answer brought.
+            The whole jar before and after the response.
 
         Returns
         -------
         bool
-            Whether a cookie that was sent has another value now, under any domain and path: the old one and
-            the new one would go out together. Or it is gone, and one under a new name has come with that.
+            Whether a cookie that was sent has another value now, under any domain and path, as the old one and
+            the new one would go out together; or whether one is gone and a cookie with a new name has come.
         """
         sent = self.of(sent)
         if after is before or not sent:
@@ -74,19 +73,18 @@ class Tokens:
         return gone and any(new.key not in old for new in brought)
 
     def merge(self, newest: Jar, before: Jar, after: Jar) -> Jar:
-        """Return the newest jar with what an answer brought, where nobody was faster.
+        """Return the newest jar with the changes of a response, unless another response came first.
 
-        Two requests that overlap may have been sent with the same token, and only one of them with success: what
-        the other one brings (the cookie of a stranger, say) must not stand over the token that is good.
-        So a change counts only where it is one of what was sent. Named tokens are one set: if
-        one of them was replaced since, none is taken.
+        Two overlapping requests may carry the same token while only one succeeds. What the other one brings (an
+        anonymous cookie, say) must not replace the good token, so a change counts only if the newest jar still has the
+        cookie that was sent. Named tokens are one set: if one of them was replaced since, none is taken.
 
         Parameters
         ----------
         newest
             The jar that the store has now.
         before, after
-            The jar the request was sent with, and that jar with what its answer brought.
+            The jar before and after the response.
         """
         if newest is before:
             return after
@@ -105,16 +103,16 @@ class Tokens:
         return newest if cookies == newest else cookies
 
     def over(self, before: Jar, after: Jar) -> bool:
-        """Return whether a session that had tokens has none any more."""
+        """Return whether a session that had tokens has none left."""
         return not self.of(after) and bool(self.of(before))
 
 
-#: Nobody said which cookies are tokens.
+#: Every cookie is a token.
 ALL = Tokens()
 
 
 def slight(before: Jar, after: Jar, now: float) -> bool:
-    """Return whether nothing changed but ends of cookies, and those by little (`now`: seconds since the epoch)."""
+    """Return whether only expiry times changed, and only a little (`now`: seconds since the epoch)."""
     return before is after or (
         len(before) == len(after)
         and all(_is_slight(old, new, now) for old, new in zip(before, after, strict=True))
@@ -124,11 +122,7 @@ def slight(before: Jar, after: Jar, now: float) -> bool:
 def _is_slight(old: Cookie, new: Cookie, now: float) -> bool:
     if old == new:
         return True
-    if (
-        old.expires is None
-        or new.expires is None
-        or old.to_dict() | {"expires": new.expires} != new.to_dict()
-    ):
+    if old.expires is None or new.expires is None or replace(old, expires=new.expires) != new:
         return False
     return abs(new.expires - old.expires) <= SLIGHT * (new.expires - now)
 

@@ -1,20 +1,18 @@
-"""Tokens that a session sends in a header field instead of a cookie: ``Authorization: Bearer ...`` and the like.
-
-The record of one session, as every cookie store keeps it.
-"""
+"""The record of one session, as every cookie store keeps it."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
-from argosy.cookies import jar
-from argosy.cookies.matching import Target
-from argosy.leasing.policy import Signer
 from argosy.models.cookie import Cookie
+
+#: The port that each scheme uses by itself.
+_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +51,16 @@ class HeaderToken:
         return cls(str(value["name"]), str(value["value"]), tuple(map(str, value["origins"])))
 
 
+@lru_cache(maxsize=256)  # asked several times for each request
 def origin_of(url: str) -> str:
-    """Return the origin of a URL, ``https://api.example``, its port only where it is not the scheme's own."""
-    target = Target.of(url)
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    usual = {"http": 80, "https": 443}.get(target.scheme)
-    return f"{target.scheme}://{host}" if target.port == usual else f"{target.scheme}://{host}:{target.port}"
+    """Return the origin of a URL, ``https://api.example``, with the port unless it is the scheme's own."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".")
+    host = f"[{host}]" if ":" in host else host
+    port = parts.port or _PORTS.get(parts.scheme)
+    return (
+        f"{parts.scheme}://{host}" if port == _PORTS.get(parts.scheme) else f"{parts.scheme}://{host}:{port}"
+    )
 
 
 def header_fields(tokens: Iterable[HeaderToken], url: str) -> dict[str, str]:
@@ -66,15 +68,21 @@ def header_fields(tokens: Iterable[HeaderToken], url: str) -> dict[str, str]:
     return {token.name: token.value for token in tokens if token.concerns(url)}
 
 
+class Signer(StrEnum):
+    """What computes credentials for each request, besides the session's record."""
+
+    NONE = "none"
+    STATELESS = "stateless"  # no response changes the signatures, so signed requests may overlap
+    STATEFUL = "stateful"  # a response may change them, so signed requests take turns
+
+
 class Status(StrEnum):
     """Whether a session's token may be sent."""
 
     IDLE = "idle"  # the token is good as far as we know
-    IN_FLIGHT = "in_flight"  # it was sent, or is about to be, by the holder
+    IN_FLIGHT = "in_flight"  # the holder sent it, or is about to
     DEAD = "dead"  # the service ended the session
-    RETIRED = (
-        "retired"  # the service ends it whenever another session logs in; not used until a login is asked for
-    )
+    RETIRED = "retired"  # the service ends it when another session logs in; unused until the person logs in
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,16 +234,11 @@ class SessionRecord:
             If it is not one; a store turns these into `StoreDamaged`.
         """
         holder = value.get("holder")
-        cookies = tuple(Cookie.from_dict(cookie) for cookie in value["cookies"])
-        login_cookies = value.get("login_cookies")
-        if login_cookies is None:  # written before there were bounds: those of the login are the oldest
-            login_cookies = {cookie.name: None for cookie in cookies[: jar.MAX_OF_DOMAIN]}
-            cookies = jar.within_bounds(cookies, login_cookies, time.time())
         return cls(
             session=value["session"],
             generation=int(value["generation"]),
-            cookies=cookies,
-            login_cookies=tuple(map(str, login_cookies)),
+            cookies=tuple(Cookie.from_dict(cookie) for cookie in value["cookies"]),
+            login_cookies=tuple(map(str, value.get("login_cookies", ()))),
             status=Status(value["status"]),
             holder=Holder(**holder) if holder is not None else None,
             logins=int(value["logins"]),

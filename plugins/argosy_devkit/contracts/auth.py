@@ -40,7 +40,7 @@ from argosy_devkit.contracts.promises import BrokenPromise, documented_at
 
 _REFUSAL = "argosy.Auth.is_refusal (docs/plugins/contracts.md)"
 #: What the core says of a login that raised something of its own.
-MISTAKE = "failed while logging in"
+MISTAKE = "failed during login"
 #: How many items the real run has, and how many workers do them.
 ITEMS, WORKERS = 24, 4
 _FAILING = "How a plugin may fail (docs/plugins/failing.md)"

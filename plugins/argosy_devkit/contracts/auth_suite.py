@@ -12,10 +12,11 @@ import pytest
 import requests
 
 from argosy.config.schema import default_options
+from argosy.engine.sessions.login import PluginLogin
 from argosy.http.login_session import open_session
 from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.base import PluginContext
-from argosy.leasing.login import Credentials, NewSession, PluginLogin
+from argosy.leasing.login import Credentials, NewSession
 from argosy.models.session import SessionRecord, header_fields
 from argosy_devkit.client import LibraryServer, ServerFactory
 from argosy_devkit.contracts.plugin_suite import PluginSuite, make_plugin

@@ -10,9 +10,8 @@ import pytest
 
 from argosy.errors import GenerationMoved
 from argosy.interfaces.cookie_store import CookieStore
-from argosy.leasing.policy import Signer
 from argosy.models.cookie import Cookie
-from argosy.models.session import HeaderToken, Holder, SessionRecord, Status
+from argosy.models.session import HeaderToken, Holder, SessionRecord, Signer, Status
 from argosy_devkit.contracts.plugin_suite import no_more_files, settled_files
 from argosy_devkit.contracts.store_processes import SESSION, StoreRecipe
 from argosy_devkit.contracts.store_suite import StoreSuite

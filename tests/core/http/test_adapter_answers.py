@@ -279,8 +279,8 @@ def test_where_the_new_token_cannot_be_stored_the_mark_stays(
 def _wait_for_the_session(one: Any, url: str) -> tuple[Thread, Any]:
     """Start a request while somebody else has the session; return when it waits, with what frees the session."""
     waits = threading.Event()
-    watch = replace(one.adapter.manager._watch, waiting=lambda what: waits.set())
-    one.adapter.manager._watch = watch
+    watch = replace(one.adapter.manager._callbacks, waiting=lambda what: waits.set())
+    one.adapter.manager._callbacks = watch
     release = one.store.acquire("default")
     request = Thread(lambda: one.get(url))
     assert waits.wait(20)
@@ -322,7 +322,10 @@ def test_a_stop_in_the_last_moment_sends_nothing_and_leaves_the_token_good(
             raise Interrupted("stopped")
 
     manager = SessionManager(
-        one.store, "default", Policy(discipline=LeaseMode(discipline)), watch=SessionCallbacks(check=check)
+        one.store,
+        "default",
+        Policy(discipline=LeaseMode(discipline)),
+        callbacks=SessionCallbacks(check=check),
     )
     lend = manager.lease
 

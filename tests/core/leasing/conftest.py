@@ -47,7 +47,7 @@ class LeaseScenario:
             sleep=lambda seconds: tell(f"sleep {seconds:.0f}"),
         )
         login = self.log_in if can_login else None
-        return SessionManager(self.store, "default", Policy(**policy), login=login, watch=watch)  # type: ignore[arg-type]  # Policy's own fields
+        return SessionManager(self.store, "default", Policy(**policy), login=login, callbacks=watch)  # type: ignore[arg-type]  # Policy's own fields
 
     @property
     def record(self) -> SessionRecord:

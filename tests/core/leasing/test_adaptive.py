@@ -322,7 +322,7 @@ def test_a_refusal_waits_for_the_answers_under_way_with_the_same_token(desk: Any
     quick.settle([], URL, None)
     quick.end()
     refused = Thread(lambda: manager.refused(quick.stamp))
-    wait_until(lambda: manager._lessons.overlap._waiting, "the refusal to wait")
+    wait_until(lambda: manager._overlap._waiting, "the refusal to wait")
     slow.settle(["token=2; Path=/"], URL, None)
     assert refused.is_alive()
     slow.end()
@@ -332,7 +332,7 @@ def test_a_refusal_waits_for_the_answers_under_way_with_the_same_token(desk: Any
 
 
 def test_a_refusal_does_not_wait_for_ever(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("argosy.leasing.sharing.LONGEST", 0.01)
+    monkeypatch.setattr("argosy.leasing.lease.LONGEST", 0.01)
     manager = desk.manager(discipline=AUTO)
     _learn(manager)
     stuck, quick = manager.lease(URL), manager.lease(URL)

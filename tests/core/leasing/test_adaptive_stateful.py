@@ -329,7 +329,7 @@ class TheLastOneWins(SessionManager):
 
     def __init__(self, store: CookieStore, session: str, policy: Policy, **options: Any) -> None:
         super().__init__(store, session, policy, **options)
-        self._lessons.learner = auto.AdaptiveLearner(Policy(LeaseMode.AUTO, tokens=_BlindTokens()))
+        self._learner = auto.AdaptiveLearner(Policy(LeaseMode.AUTO, tokens=_BlindTokens()))
 
 
 class LogsInAtOnce(SessionManager):

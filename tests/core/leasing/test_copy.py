@@ -19,7 +19,7 @@ from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.copy import move_sessions
 from argosy.leasing.lease import in_doubt
-from argosy.leasing.messages import in_doubt as doubt_error
+from argosy.leasing.manager import doubt_error
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord, Status
 from argosy.toolkit.processes import this_holder

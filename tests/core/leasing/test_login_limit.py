@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from argosy.errors import LoginFailed, SessionLost
-from argosy.leasing.login_limit import (
+from argosy.leasing.login import (
     FAILED_BEFORE,
     MOST_FAILED,
     NO_PROGRESS,

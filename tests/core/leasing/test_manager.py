@@ -18,7 +18,7 @@ from argosy.errors import (
     TransferError,
 )
 from argosy.interfaces.cookie_store import Scope
-from argosy.leasing.messages import FRUITLESS
+from argosy.leasing.manager import FRUITLESS
 from argosy.leasing.policy import LeaseMode
 from argosy.models.session import Status
 from argosy_devkit.contracts.waiting import Thread, wait_until, wait_until_still
@@ -108,7 +108,7 @@ def test_in_doubt_one_waits_without_the_session_and_tries_once(desk: Any) -> Non
         desk.store.write(replace(marked, holder=holder, generation=marked.generation + 1), marked.generation)
 
     desk.told.clear()
-    manager._watch = replace(manager._watch, sleep=pass_time)
+    manager._callbacks = replace(manager._callbacks, sleep=pass_time)
     assert manager.lease(URL).cookie_header(URL) == "token=login-1"
     assert desk.logins == 1
     assert "waiting doubt" in desk.told
@@ -284,7 +284,7 @@ def test_politeness_waits_without_the_session(desk: Any) -> None:
     manager.ensure()
     delays = [5.0, 0.0]
     free: list[bool] = []
-    manager._watch = replace(manager._watch, sleep=lambda seconds: free.append(desk.is_free()))
+    manager._callbacks = replace(manager._callbacks, sleep=lambda seconds: free.append(desk.is_free()))
     lease = manager.lease(URL, lambda: delays.pop(0))
     assert free == [True]
     assert lease.cookie_header(URL) == "token=login-1"
@@ -374,7 +374,7 @@ def test_a_run_that_is_being_stopped_logs_nobody_in(desk: Any) -> None:
     def check() -> None:
         raise Interrupted("stopped")
 
-    manager._watch = replace(manager._watch, check=check)
+    manager._callbacks = replace(manager._callbacks, check=check)
     for step in (manager.ensure, lambda: manager.lease(URL)):
         with pytest.raises(Interrupted):
             step()

@@ -83,7 +83,7 @@ class RefreshesWithoutLooking(SessionManager):
 class DoesNotMark(SessionManager):
     def _refresh(self, record: SessionRecord, reason: str) -> None:
         assert self._login is not None
-        self._settle(
+        self._store_granted(
             record, self._login.refresh(record, lambda cookies: None), refreshes=record.refreshes + 1
         )
 

@@ -27,11 +27,11 @@ from argosy.http.body import discard
 from argosy.http.network import Network
 from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.cookie_store import CookieStore
-from argosy.leasing.login_limit import LoginLimit, LoginLimiter
+from argosy.leasing.login import LoginLimiter
 from argosy.leasing.manager import SessionManager
-from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks, Signer
+from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks
 from argosy.leasing.tokens import Tokens
-from argosy.models.session import SessionRecord, Status
+from argosy.models.session import SessionRecord, Signer, Status
 from argosy.ratelimit.limiter import RateLimiter
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class SessionPool:
         The plugins that log in and keep the sessions.
     is_refusal
         The auth plugin's judgement.
-    watch
+    callbacks
         Who is told what happens.
     pacer
         Spaces requests to a host.
@@ -95,17 +95,17 @@ class SessionPool:
         store: CookieStore,
         *,
         is_refusal: Callable[[ResponseHead], bool],
-        watch: SessionCallbacks,
+        callbacks: SessionCallbacks,
         rate_limiter: RateLimiter,
         network: Network = Network(),
         share: Share | None = None,
-        login_limit: LoginLimit | None = None,
+        login_limit: LoginLimiter | None = None,
     ) -> None:
         self.requests = 0
         self._settings = settings
         self._auth = auth
         self._store = store
-        self._watch = watch
+        self._callbacks = callbacks
         self._mutex = threading.Lock()
         self._queues = Queues(store, waits=settings.on_doubt == "wait")
         asked = session_names(settings, auth)
@@ -136,7 +136,7 @@ class SessionPool:
             auth,
             store,
             is_refusal=is_refusal,
-            watch=watch,
+            callbacks=callbacks,
             rate_limiter=rate_limiter,
             network=network,
             login_limit=self.login_limit,
@@ -228,7 +228,7 @@ class SessionPool:
             self._leave_out(member)
         asked, given = len(self._members), len(self.names)
         for message in dict.fromkeys(map(str, problems.values())):
-            self._watch.notice(
+            self._callbacks.notice(
                 f"The service gave {given} of the {asked} sessions asked for; the run goes on with {given}. ({message})"
             )
 
@@ -359,7 +359,7 @@ class SessionPool:
                 return
             self._leave_out(member)
         if not hasattr(error, "told"):
-            self._watch.notice(f"The run goes on without the session {member.name!r}: {error}")
+            self._callbacks.notice(f"The run goes on without the session {member.name!r}: {error}")
 
     def _forgive(self, aside: Mapping[PooledSession, SessionError]) -> None:
         """Let sessions be tried again that one refusal alone speaks against: nothing was found out about it."""

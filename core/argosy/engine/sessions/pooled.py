@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from requests.auth import AuthBase
 
+from argosy.engine.sessions.login import PluginLogin
 from argosy.errors import ConfigError, PluginError
 from argosy.http.limits import BodyLimits
 from argosy.http.load import Load
@@ -21,8 +22,7 @@ from argosy.http.request import PluginSigner, Reuse
 from argosy.http.session import AuthorizedSession, LoginDoubts
 from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.cookie_store import CookieStore, Scope
-from argosy.leasing.login import PluginLogin
-from argosy.leasing.login_limit import LoginLimit
+from argosy.leasing.login import LoginLimiter
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import Policy, SessionCallbacks
 from argosy.models.session import SessionRecord, Status
@@ -131,7 +131,7 @@ class SessionFactory:
         The plugins that log in and keep the sessions.
     is_refusal
         The auth plugin's judgement.
-    watch
+    callbacks
         Who is told what happens.
     pacer
         Spaces requests to a host.
@@ -156,10 +156,10 @@ class SessionFactory:
         store: CookieStore,
         *,
         is_refusal: Callable[[ResponseHead], bool],
-        watch: SessionCallbacks,
+        callbacks: SessionCallbacks,
         rate_limiter: RateLimiter,
         network: Network,
-        login_limit: LoginLimit,
+        login_limit: LoginLimiter,
         may_renew: Callable[[SessionRecord], bool],
         on_accepted: Callable[[str, float, int], None],
         signer: PluginSigner | None,
@@ -174,7 +174,7 @@ class SessionFactory:
         self._auth = auth
         self._store = store
         self._is_refusal = is_refusal
-        self._watch = watch
+        self._callbacks = callbacks
         self._pacer = rate_limiter
         self._allowance = login_limit
         self._may_renew = may_renew
@@ -194,7 +194,7 @@ class SessionFactory:
             name,
             self._policy,
             login=None if self._auth.anonymous else login,
-            watch=self._watch,
+            callbacks=self._callbacks,
             login_limit=self._allowance,
             may_renew=self._may_renew,
         )

@@ -70,7 +70,7 @@ def make(tmp_path: Path, notices: list[str]) -> Make:
             auth or LeaseScenario(),
             store,
             is_refusal=lambda response: False,
-            watch=SessionCallbacks(notice=notices.append),
+            callbacks=SessionCallbacks(notice=notices.append),
             rate_limiter=RateLimiter(),
             share=share,
         )
