@@ -67,7 +67,7 @@ def test_a_service_that_replaces_none_is_shared_after_a_while_and_from_then_on(s
     stats = voyage.server.stats()
     assert (report.counts.done, voyage.wrong(), stats.refused, stats.logins) == (60, [], 0, 1)
     assert (report.lease_used, record(voyage).learned["quiet"]) == ("shared", QUIET)
-    assert len([notice for notice in report.notices if "overlap from now on" in notice]) == 1
+    assert len([notice for notice in report.notices if "now overlap" in notice]) == 1
     before = record(voyage)
     report = again(voyage)
     assert (report.counts.done, report.lease_used, report.logins) == (60, "shared", 0)
@@ -94,7 +94,7 @@ def test_a_service_that_changes_its_mind_costs_one_switch(set_sail: SetSail, dis
     assert (report.lease_used, record(voyage).learned["proved"]) == ("exclusive", True)
     assert stats.replaced_tokens_sent <= 2 * (WORKERS - 1)
     assert stats.logins <= 2
-    assert len([notice for notice in report.notices if "take turns from now on" in notice]) == 1
+    assert len([notice for notice in report.notices if "now take turns" in notice]) == 1
     report = again(voyage)
     stats = voyage.server.stats()
     assert (report.counts.done, stats.replaced_tokens_sent, stats.refused, stats.logins) == (100, 0, 0, 0)
@@ -175,7 +175,7 @@ def test_an_imported_jar_is_never_shared_unless_it_is_told(set_sail: SetSail) ->
     voyage.config["auth"] = {"use": "cookies", "path": "export.json", "url": server.url}
     report = argosy.download(voyage.file)
     assert (report.counts.done, report.lease_used) == (QUIET + 10, "exclusive")
-    assert report.lease_reason == "nobody can log in again from here"
+    assert report.lease_reason == "argosy cannot log in again"
     assert record(voyage).learned == {}
     voyage.config["lease"] = "shared"
     report = again(voyage)
@@ -216,7 +216,7 @@ def test_what_one_process_learned_the_next_one_obeys(set_sail: SetSail) -> None:
     assert value["lease"] == {
         "asked": "auto",
         "used": "shared",
-        "reason": f"learned: {QUIET} answers in a row replaced no token",
+        "reason": f"learned: {QUIET} responses in a row replaced no token",
     }
 
 
@@ -252,11 +252,11 @@ def test_the_status_says_what_was_learned_and_a_login_forgets_it_where_told(set_
     voyage = set_sail(items=10, discipline="static", max_workers=4, size=1000)
     config = str(voyage.file)
     argosy.download(voyage.file)
-    learning = f"lease      exclusive (still learning: 10 of {QUIET} answers in a row replaced no token)"
+    learning = f"lease      exclusive (learning: 10 of {QUIET} responses in a row replaced no token)"
     assert learning in run("status", config, cwd=voyage.root)
     for _ in range(2):
         again(voyage)
-    shared = f"lease      shared (learned: {QUIET} answers in a row replaced no token)"
+    shared = f"lease      shared (learned: {QUIET} responses in a row replaced no token)"
     assert shared in run("status", config, cwd=voyage.root)
     run("login", config, cwd=voyage.root)
     assert shared in run("status", config, cwd=voyage.root)
@@ -267,7 +267,7 @@ def test_the_status_says_what_was_learned_and_a_login_forgets_it_where_told(set_
     run("login", config, cwd=voyage.root)
     assert replacing in run("status", config, cwd=voyage.root)
     run("login", config, "--forget", cwd=voyage.root)
-    assert "lease      exclusive (nothing was learned yet)" in run("status", config, cwd=voyage.root)
+    assert "lease      exclusive (nothing learned yet)" in run("status", config, cwd=voyage.root)
 
 
 def test_without_a_session_the_report_says_so(set_sail: SetSail) -> None:

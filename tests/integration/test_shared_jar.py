@@ -142,7 +142,7 @@ def test_a_jar_whose_session_has_ended_and_was_made_anew(voyage: Voyage) -> None
     voyage.config |= {"auth": {"use": "cookies", "path": "cookies.txt"}}
     voyage.server.expire_sessions()
     done = voyage.run()
-    assert done.returncode == 3, "it cannot be renewed from here"
+    assert done.returncode == 3, "argosy cannot renew it"
     curl_login(jar, voyage.server)
     done = voyage.run()
     assert (done.returncode, voyage.wrong()) == (0, []), done.stderr

@@ -253,7 +253,7 @@ def test_expired_cookies_that_were_imported_are_not_tried(set_sail: SetSail) -> 
     (voyage.root / "export.json").write_text("{}", "utf-8")
     voyage.config |= {"force_redownload": True}
     voyage.config["auth"] = {"use": "cookies", "path": "export.json", "url": voyage.server.url}
-    with pytest.raises(SessionLost, match="has expired, and it cannot be renewed from here"):
+    with pytest.raises(SessionLost, match="has expired, and argosy cannot renew it"):
         argosy.download(voyage.file)
     assert (voyage.server.stats().refused, voyage.server.stats().accepted) == (0, 0)
 

@@ -8,6 +8,10 @@ import pytest
 
 from argosy.http import load as module
 from argosy.http.load import Load
+from argosy.interfaces.base import PluginContext
+from argosy.leasing.lease import SharedLease
+from argosy.models.session import SessionRecord
+from argosy_plugins.cookie_stores.memory import MemoryStore
 
 
 class Clock:
@@ -74,17 +78,21 @@ def test_the_mean_follows_the_service(clock: Clock) -> None:
     assert load.mean == pytest.approx(0.1, abs=0.01)
 
 
+class _ToEnd(SharedLease):
+    to_end = True
+
+
 def test_a_lease_to_the_end_of_the_body_counts_until_there(clock: Clock) -> None:
     load = Load()
     ticket = load.enter()
-    hold = load.begin()
-    load.keep(hold)
+    lease = _ToEnd(MemoryStore({}, PluginContext()), SessionRecord("default"))
+    load.measure(lease)
     load.leave(ticket)
     assert load.queue == 1
     clock.now += 2.0
-    load.end(hold)
+    lease.end()
     clock.now += 2.0
-    load.end(hold)
+    lease.end()
     assert (load.queue, load.mean) == (0, 2.0), "the end may be said twice"
 
 

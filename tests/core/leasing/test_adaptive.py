@@ -51,7 +51,7 @@ def test_it_is_exclusive_until_enough_answers_replaced_nothing(desk: Any) -> Non
     assert not first.stamp.exclusive
     assert not second.stamp.exclusive
     assert desk.is_free()
-    assert [told for told in desk.told if "overlap from now on" in told]
+    assert [told for told in desk.told if "now overlap" in told]
 
 
 def test_the_count_goes_on_over_processes_and_runs(desk: Any) -> None:
@@ -166,7 +166,7 @@ def test_a_shared_session_whose_token_is_replaced_is_exclusive_at_the_next_lease
     other.refused(late.stamp)
     assert desk.logins == 1
     manager.accepted(first.stamp)
-    assert len([told for told in desk.told if "take turns from now on" in told]) == 1
+    assert len([told for told in desk.told if "now take turns" in told]) == 1
 
 
 def test_a_lease_is_never_shared_with_a_newer_token_than_it_was_decided_by(desk: Any) -> None:

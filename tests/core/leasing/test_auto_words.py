@@ -31,12 +31,12 @@ SEEN = 1_700_000_000.0
 @pytest.mark.parametrize(
     ("asked", "learned", "words"),
     [
-        (AUTO, {}, "exclusive (nothing was learned yet)"),
-        (AUTO, {"quiet": 7}, f"exclusive (still learning: 7 of {QUIET} answers in a row replaced no token)"),
+        (AUTO, {}, "exclusive (nothing learned yet)"),
+        (AUTO, {"quiet": 7}, f"exclusive (learning: 7 of {QUIET} responses in a row replaced no token)"),
         (
             AUTO,
             {"lease": "shared", "quiet": 25, "since": SEEN},
-            "shared (learned: 25 answers in a row replaced no token)",
+            "shared (learned: 25 responses in a row replaced no token)",
         ),
         (
             AUTO,
@@ -49,7 +49,7 @@ SEEN = 1_700_000_000.0
             {"lease": "exclusive", "since": SEEN},
             "shared (as configured, but the service replaces tokens, seen on 2023",
         ),
-        (AUTO, {"lease": 7, "quiet": "many", "since": None}, "exclusive (nothing was learned yet)"),
+        (AUTO, {"lease": 7, "quiet": "many", "since": None}, "exclusive (nothing learned yet)"),
         (AUTO, {"lease": "exclusive", "since": float("inf")}, "exclusive (learned: the service replaces"),
     ],
 )
@@ -60,12 +60,12 @@ def test_the_lease_in_words(asked: LeaseMode, learned: dict[str, Any], words: st
 
 def test_a_keeper_knows_what_is_in_force(desk: Any) -> None:
     manager = desk.manager(discipline=AUTO)
-    assert manager.in_force() == (LeaseMode.EXCLUSIVE, "nothing was learned yet")
+    assert manager.in_force() == (LeaseMode.EXCLUSIVE, "nothing learned yet")
     for _ in range(QUIET):
         _send(manager)
     assert manager.in_force()[0] is LeaseMode.SHARED
     jar = desk.manager(discipline=AUTO, renewable=False)
-    assert jar.in_force() == (LeaseMode.EXCLUSIVE, "nobody can log in again from here")
+    assert jar.in_force() == (LeaseMode.EXCLUSIVE, "argosy cannot log in again")
 
 
 def test_rubbish_in_the_record_is_nothing_learned(desk: Any) -> None:

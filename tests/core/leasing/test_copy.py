@@ -214,7 +214,7 @@ _KILLED = """
 import os, signal, sys
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.copy import move_sessions
-from test_moving import RECORD, open_pair
+from test_copy import RECORD, open_pair
 
 def kill_before(number):
     left = [number]

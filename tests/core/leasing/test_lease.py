@@ -135,7 +135,7 @@ def test_a_holder_that_lapsed_neither_settles_nor_clears_the_winners_mark(desk: 
     winner = desk.manager().lease(URL)
     late.settle(["token=stale; Path=/"], URL, None)
     assert desk.record.status is Status.IN_FLIGHT
-    assert any("changed by somebody else" in told for told in desk.told)
+    assert any("Another process changed" in told for told in desk.told)
     winner.settle(["token=3; Path=/"], URL, None)
     assert desk.record.cookies[0].value == "3"
     late.unsent()
@@ -165,7 +165,7 @@ def test_a_holder_that_lapsed_gives_up_where_nobody_has_changed_anything_yet(
     lease.unsent()
     lease.end()
     assert desk.record == marked
-    assert sum("changed by somebody else" in told for told in desk.told) == 1
+    assert sum("Another process changed" in told for told in desk.told) == 1
 
 
 def test_a_login_of_a_holder_that_lapsed_looks_again(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,7 +120,7 @@ def test_a_program_that_was_stopped_cannot_settle(
     told = stepper.ask("settle late")
     assert store.found() == marked
     assert len(told) == 1
-    assert "was changed by somebody else" in told[0]
+    assert "Another process changed the session" in told[0]
     release()
 
 
