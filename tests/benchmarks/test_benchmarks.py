@@ -35,6 +35,7 @@ def test_one_that_there_is_not_is_named() -> None:
     assert "no benchmark 'speed'" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["startup", "planning"])
 def test_figures_are_printed_and_written(name: str, tmp_path: Path) -> None:
     done = _run(name, "--quick", "--json", str(tmp_path / "figures.json"))

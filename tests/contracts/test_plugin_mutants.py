@@ -53,6 +53,8 @@ class Suite(ObserverContract):
 from argosy_devkit.contracts.auth import AuthContract
 from mutants import auths as mutants
 
+pytestmark = pytest.mark.slow
+
 class Suite(AuthContract):
     def options_for(self, service, tmp_path):
         (tmp_path / "right.txt").write_text(service.password)

@@ -60,8 +60,8 @@ def test_the_markers_that_are_found_are_those_of_pytest(
 def collected(request: pytest.FixtureRequest) -> set[tuple[int, str]]:
     """The markers of this very session; it must have collected everything."""
     items = request.session.items
-    if len({item.path for item in items}) < 40:
-        pytest.skip("not all tests were collected: run the whole suite")
+    if request.config.option.markexpr or len({item.path for item in items}) < 40:
+        pytest.skip("not all tests were collected: run `pytest -m ''`")
     return {
         (row, item.originalname)
         for item in items

@@ -12,6 +12,8 @@ import pytest
 from hazards import fault
 from voyage import Voyage
 
+pytestmark = pytest.mark.slow
+
 SetSail = Callable[..., Voyage]
 
 #: How many times the run is killed; the more, the longer it takes (about a second each).

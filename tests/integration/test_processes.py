@@ -73,6 +73,7 @@ def test_events_and_figures_reach_the_run(set_sail: SetSail) -> None:
     assert (received, report.bytes, report.retries, report.requests) == (1_800_000, 1_800_000, 2, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.torture(49)
 def test_a_random_worker_killed_20_times(set_sail: SetSail) -> None:
     voyage = set_sail(
@@ -118,6 +119,7 @@ def test_ctrl_c_drains_and_leaves_no_process(set_sail: SetSail, start_method: st
     assert (voyage.wrong(), voyage.server.stats().logins) == ([], 1)
 
 
+@pytest.mark.slow
 @pytest.mark.torture(45)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_processes_that_only_just_start(set_sail: SetSail, number: signal.Signals) -> None:
@@ -135,6 +137,7 @@ def test_a_signal_to_processes_that_only_just_start(set_sail: SetSail, number: s
     assert (voyage.wrong(), voyage.server.stats().logins) == ([], 1)
 
 
+@pytest.mark.slow
 @pytest.mark.torture(46)
 def test_sigterm_to_the_whole_group_is_clean(set_sail: SetSail) -> None:
     voyage = set_sail(items=200, discipline="revoke", ttfb=0.02, strategy=FOUR, max_workers=4)

@@ -25,7 +25,7 @@ NEW = {
     "observer": "csv-observer",
 }
 
-pytestmark = pytest.mark.timeout(600)  # pip builds and installs
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # pip builds and installs
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,8 @@ def test_it_makes_its_file(environment: RunContext, library_server: ServerFactor
 
 
 def test_its_own_tests_pass(environment: RunContext, tmp_path: Path) -> None:
-    shutil.copy(PACKAGE / "test_catalogue.py", tmp_path)  # away from this tree's pytest settings
+    for name in ("test_catalogue.py", "pyproject.toml"):
+        shutil.copy(PACKAGE / name, tmp_path)  # away from this tree's pytest settings
     done = environment.run("python", "-m", "pytest", "-q", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout

@@ -98,6 +98,7 @@ def tools() -> None:
     need(*TOOLS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "defines"), COMPLETE.values(), ids=COMPLETE.keys())
 def test_no_replaced_token_is_sent_and_nobody_logs_in_without_need(
     tmp_path: Path, model: str, defines: str
@@ -110,6 +111,7 @@ def test_no_replaced_token_is_sent_and_nobody_logs_in_without_need(
     assert found.states > 100_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "defines"), ENDING.values(), ids=ENDING.keys())
 def test_every_run_comes_to_its_end(tmp_path: Path, model: str, defines: str) -> None:
     found = search(model, defines, tmp_path, cycles=True)

@@ -167,6 +167,7 @@ def test_a_byte_order_mark_is_no_fault(set_sail: SetSail) -> None:
     assert voyage.wrong() == []
 
 
+@pytest.mark.slow
 @pytest.mark.torture(53)
 def test_memory_is_flat_whatever_the_manifest(tmp_path: Path) -> None:
     peaks = []

@@ -30,6 +30,8 @@ from missing import need
 from voyage import Voyage, set_out
 from warm import Warm
 
+pytestmark = pytest.mark.slow
+
 SECONDS = os.environ.get("ARGOSY_TORTURE_SECONDS", "25")
 SEED = int(os.environ.get("ARGOSY_TORTURE_SEED", "67"))
 

@@ -12,6 +12,8 @@ from argosy_devkit import ServerStats
 from hazards import fault
 from voyage import Voyage
 
+pytestmark = pytest.mark.slow
+
 SetSail = Callable[..., Voyage]
 
 WEATHER = [

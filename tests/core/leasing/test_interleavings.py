@@ -46,6 +46,9 @@ SCENES: dict[str, dict[str, Any]] = {
 }
 
 
+#: Scenes with so many orders that they take half a minute or more.
+MANY_ORDERS = {"three send", "an answer is lost", "the session is ended"}
+
 #: What is not worth the time of a file.
 IN_MEMORY_ALONE = {"three send", "the session is ended"}
 
@@ -83,16 +86,25 @@ def _explore(cast: Cast) -> None:
     assert runs > 50, "there is nothing to explore"
 
 
-@pytest.mark.parametrize("scene", [scene for scene in SCENES if "mortal" not in SCENES[scene]])
+@pytest.mark.parametrize(
+    "scene",
+    [
+        pytest.param(scene, marks=[pytest.mark.slow] if scene in MANY_ORDERS else [])
+        for scene in SCENES
+        if "mortal" not in SCENES[scene]
+    ],
+)
 def test_no_order_of_threads_breaks_it(stores: Stores, scene: str) -> None:
     _explore(Cast(stores("memory"), **SCENES[scene]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene", [scene for scene in SCENES if scene not in IN_MEMORY_ALONE])
 def test_no_order_of_processes_breaks_it(stores: Stores, scene: str) -> None:
     _explore(Cast(stores("json-file"), **{"learned": REPLACES, **SCENES[scene]}))
 
 
+@pytest.mark.slow
 def test_the_switch_to_exclusive_costs_what_overlapped_and_no_more(stores: Stores) -> None:
     """An exclusive lease never carries a replaced token, though the service begins to replace them at any moment."""
     _explore(_that_switches(stores))
@@ -230,6 +242,7 @@ def test_with_a_rule_taken_out_an_order_breaks_it(
         _explore(Cast(stores("memory") * processes, manager=manager, **SCENES[scene]))
 
 
+@pytest.mark.slow
 def test_a_switch_between_two_looks_breaks_it(stores: Stores) -> None:
     with pytest.raises(AssertionError, match=REPLACED):
         _explore(_that_switches(stores, LooksTwice))

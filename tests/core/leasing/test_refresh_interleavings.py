@@ -57,6 +57,7 @@ def test_no_order_of_threads_breaks_it(stores: Stores, scene: str) -> None:
     _explore(Cast(stores("memory"), **SCENES[scene]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene", SCENES)
 def test_no_order_of_processes_breaks_it(stores: Stores, scene: str) -> None:
     _explore(Cast(stores("memory") * 2, **SCENES[scene]))

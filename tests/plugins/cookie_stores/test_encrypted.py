@@ -172,6 +172,7 @@ def test_what_sqlite_cannot_take_away_yet_is_said(tmp_path: Path) -> None:
     assert with_token(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_many_processes_with_one_key(
     open_store: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,8 @@ from hard_books import HARD, HARD_METADATA
 from missing import need
 from soup import soup
 
+pytestmark = pytest.mark.slow
+
 #: It starts in half the time so, and nothing here runs for long.
 _JAVA = ("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 _MANY = Path(__file__).with_name("EpubCheckMany.java")
