@@ -15,7 +15,7 @@ import requests
 import argosy
 import warm
 from argosy import PluginContext
-from argosy.http.login_session import open_session
+from argosy.http.session import open_session
 from argosy.leasing.adaptive import QUIET
 from argosy.models.session import SessionRecord, Status
 from argosy.toolkit import session_document as document

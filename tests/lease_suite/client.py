@@ -13,8 +13,7 @@ import requests
 from argosy.engine.sessions.login import PluginLogin
 from argosy.errors import LoginFailed
 from argosy.http.adapter import LeasedAdapter
-from argosy.http.login_session import open_session
-from argosy.http.session import AuthorizedSession
+from argosy.http.session import AuthorizedSession, open_session
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore

@@ -9,7 +9,7 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
 from argosy.http.adapter import LeasedAdapter
-from argosy.http.request import Sending
+from argosy.http.connections import Sending
 
 
 class SendsAgain(LeasedAdapter):

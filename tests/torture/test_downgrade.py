@@ -13,13 +13,14 @@ import requests
 import argosy
 from argosy.cookies.jar import Jar
 from argosy.errors import LoginFailed
-from argosy.http.network import Downgraded, Network
+from argosy.http.network import Network
 from argosy.http.session import AuthorizedSession
 from argosy.interfaces.base import PluginContext
 from argosy.leasing.manager import SessionManager
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord
 from argosy.toolkit.login_pages import RefusalRules
+from argosy.toolkit.responses import Downgraded
 from argosy_plugins.cookie_stores.memory import MemoryStore
 from hazards import OK, Authority, failures
 from voyage import run_urls

@@ -10,7 +10,7 @@ import pytest
 
 import argosy
 from argosy.errors import SessionLost
-from argosy.http.request import Reuse
+from argosy.http.connections import Reuse
 from argosy_devkit import Fault
 from hazards import fault
 from voyage import Voyage, after

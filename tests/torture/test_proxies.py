@@ -17,7 +17,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 import argosy
-from argosy.http.request import Adapter, Reuse
+from argosy.http.connections import Adapter, Reuse
 from argosy_devkit.contracts.waiting import wait_until, wait_until_still
 from hazards import Authority, files_with
 from proxy import Proxy

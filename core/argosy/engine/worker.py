@@ -26,7 +26,6 @@ from argosy.errors import (
     TransferError,
 )
 from argosy.events import Emit, EventKind
-from argosy.http.network import DOWNGRADE_HINT, Downgraded
 from argosy.interfaces.base import Plugin
 from argosy.interfaces.strategy import Work
 from argosy.models.items import (
@@ -43,6 +42,7 @@ from argosy.models.items import (
 )
 from argosy.state.staging import Staging
 from argosy.toolkit.failures import DISK_ERRNOS, describe_exception, disk_error, reason_of
+from argosy.toolkit.responses import DOWNGRADE_HINT, Downgraded
 from argosy.transfer.content_disposition import Names
 from argosy.transfer.download import Downloader, Report
 from argosy.transfer.limits import Limits

@@ -1,7 +1,7 @@
-"""The Transport Adapter that leases the token for each request.
+"""The requests adapter that leases the token for each request.
 
-It can be mounted on any `requests.Session`: redirects then come back to it hop by hop, each under a lease of
-its own, and any number of threads, processes and terminals may send at once.
+Mount it on any `requests.Session`: each redirect comes back to it and gets a lease of its own, and any number of
+threads, processes and terminals may send at once.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from urllib3.response import BaseHTTPResponse
 
 from argosy.errors import TransferError
 from argosy.http.body import Body, drop
+from argosy.http.connections import Adapter, NotSent, Reuse, Sending, Watchdog, current
 from argosy.http.limits import BodyLimits
 from argosy.http.load import Load
 from argosy.http.network import is_downgraded
-from argosy.http.request import Adapter, NotSent, Reuse, Sending, Watchdog, current
 from argosy.interfaces.cookie_store import CookieStore
+from argosy.leasing.lease import Lease
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import LeaseMode, Policy
 from argosy.leasing.tokens import Tokens
@@ -26,40 +27,39 @@ from argosy.ratelimit.limiter import Permit, RateLimiter
 from argosy.ratelimit.retry_after import retry_after
 from argosy.toolkit.failures import is_unknown_name, reason_of
 
-#: Connections kept for each host; more workers than that would make new ones all the time.
+#: Connections kept per host; with more workers, each request would need a new one.
 POOL_SIZE = 256
 
 
 class LeasedAdapter(Adapter):
-    """Sends each request with the session's newest token, and stores what the response replaces it with.
+    """Sends each request with the session's newest token, and stores the token that replaces it.
 
     Parameters
     ----------
     store
         A cookie store, or a `SessionManager` on one.
     session
-        The session's name in the store (not used with a session manager).
+        The session's name in the store (ignored with a session manager).
     lease
-        ``exclusive``, ``exclusive-to-end``, ``shared`` or ``auto`` (not used with a session manager). An adapter cannot log
-        in, and so cannot make good what goes wrong where tokens are replaced after all: with ``auto`` its requests
-        take turns, whatever was learned.
+        ``exclusive``, ``exclusive-to-end``, ``shared`` or ``auto`` (ignored with a session manager). An adapter cannot
+        log in, so it cannot recover from a wrong guess: with ``auto``, its requests always take turns.
     token_cookies
-        The names of the cookies that are tokens; all are where none is named (not used with a session manager).
+        The names of the cookies that are tokens; all are if none is named (ignored with a session manager).
     deadline
-        Seconds for send and headers of one request together. At the deadline the connection is cut and the
-        session is in doubt.
-    pacer
-        Spaces requests to a host.
+        Seconds for sending a request and receiving its headers, together. Then the connection is cut and the session is
+        in doubt.
+    rate_limiter
+        Spaces the requests to a host.
     load
-        Told how long each request holds the session.
+        Records how long each request holds the session.
     reuse
-        Says which connections may serve more than one request, where several adapters find that out together.
+        Which connections may serve more than one request; shared by the adapters of a process.
     body_limits
-        How long each body may take.
+        The limits of each body.
 
     Notes
     -----
-    Nothing below the lease sends twice: urllib3's retries are off, as they would send the old token again.
+    Nothing below the lease sends a request twice: urllib3's retries are off, as they would send a replaced token.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class LeasedAdapter(Adapter):
         super().__init__(reuse or Reuse(), pool_maxsize=POOL_SIZE, max_retries=0)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a LeasedAdapter is not pickled: each process makes its own on the same store")
+        raise TypeError("a LeasedAdapter cannot be pickled: make one in each process, on the same store")
 
     def send(
         self,
@@ -111,33 +111,29 @@ class LeasedAdapter(Adapter):
             If the request fails, as with any adapter; its ``argosy_sending`` says whether a byte went out.
         """
         url = request.url or ""
-        with self.rate_limiter.turn(url) as turn:
-            while (wait := turn.reach()) > 0:
+        with self.rate_limiter.turn(url) as permit:
+            while (wait := permit.reach()) > 0:
                 self.manager.pause(wait)
             try:
-                response = self._send_in(turn, url, request, timeout, verify, cert, proxies)
+                response = self._send(permit, request, timeout, verify, cert, proxies)
             except (requests.ConnectionError, requests.Timeout, TransferError) as error:
-                self._failed(turn, error)
+                self._failed(permit, error)
                 raise
-            turn.answered(response.status_code, retry_after(response.status_code, response.headers))
+            permit.answered(response.status_code, retry_after(response.status_code, response.headers))
         if response.is_redirect:
             drop(response)
         return response
 
-    def _send_in(
-        self, turn: Permit, url: str, request: requests.PreparedRequest, timeout: Any, *options: Any
+    def _send(
+        self, permit: Permit, request: requests.PreparedRequest, timeout: Any, *options: Any
     ) -> requests.Response:
-        sending = Sending(
-            self.deadline,
-            self._watchdog,
-            url,
-            lambda: self.load.measure(self.manager.lease(url, turn.admit)),
-            self.manager.check,
-            request,
-        )
-        sending.bare = is_downgraded(request)
+        def acquire() -> Lease:
+            return self.load.measure(self.manager.lease(request.url or "", permit.admit))
+
+        bare = is_downgraded(request)
+        sending = Sending(request, self.deadline, self._watchdog, acquire, self.manager.check, bare=bare)
         token = current.set(sending)
-        request.headers.pop("Cookie", None)  # what the requests session may have put there is older
+        request.headers.pop("Cookie", None)  # what the requests session put there is older
         try:
             return super().send(request, True, timeout or (10.0, self.deadline), *options)
         except BaseException as error:
@@ -152,12 +148,13 @@ class LeasedAdapter(Adapter):
             current.reset(token)
 
     def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
-        """Settle before anything else can go wrong: the headers are in."""
+        """Settle the lease before anything else can go wrong: the headers are in."""
         sending = current.get()
-        assert sending is not None and sending.lease is not None  # noqa: S101, PT018 - `send` is under way
+        assert sending is not None and sending.lease is not None  # noqa: S101, PT018 - `send` is running
         lease = sending.lease
-        cookies = () if sending.bare else resp.headers.getlist("Set-Cookie")
-        lease.settle(cookies, sending.url, resp.headers.get("Date"))
+        lease.settle(
+            () if sending.bare else resp.headers.getlist("Set-Cookie"), sending.url, resp.headers.get("Date")
+        )
         if not lease.to_end:
             lease.end()
         response = super().build_response(req, resp)
@@ -168,15 +165,15 @@ class LeasedAdapter(Adapter):
         return response
 
     @staticmethod
-    def _failed(turn: Permit, error: requests.RequestException | TransferError) -> None:
-        """Tell the pacer of a request that came to nothing, or of a login before it that did."""
+    def _failed(permit: Permit, error: requests.RequestException | TransferError) -> None:
+        """Tell the rate limiter that a request, or the login before it, got no response."""
         if isinstance(error, TransferError):
-            if error.kind != "down":  # the pacer's own word; the rest is of a login, which is no URL's fault
-                turn.failed(error.message.rstrip("."), sent=False, named=error.kind != "dns")
-        elif not isinstance(error, requests.exceptions.SSLError):  # TLS is there to refuse the wrong host
+            if error.kind != "down":  # the rate limiter's own; other kinds come from a login
+                permit.failed(error.message.rstrip("."), sent=False, named=error.kind != "dns")
+        elif not isinstance(error, requests.exceptions.SSLError):  # TLS exists to refuse the wrong host
             sending: Sending | None = getattr(error, "argosy_sending", None)
             sent = sending is not None and sending.bytes_out > 0
-            turn.failed(reason_of(error), sent=sent, named=not is_unknown_name(error))
+            permit.failed(reason_of(error), sent=sent, named=not is_unknown_name(error))
 
     @staticmethod
     def _give_up(sending: Sending) -> None:

@@ -1,4 +1,4 @@
-"""How busy one session is: who holds it or waits for it, and how long one request holds it."""
+"""How busy one session is: how many requests have it or wait for it, and how long one request holds it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NEWEST = 0.2
 
 
 class Hold:
-    """One request that has, or had, the session."""
+    """One request that holds the session, or held it."""
 
     __slots__ = ("begun", "ended")
 
@@ -23,37 +23,37 @@ class Hold:
 class Load:
     """The load of one session in this process.
 
-    It takes no lock, as a body that is given up may end in the middle of anything: members are put into a set
-    and taken out of it, which is atomic, and a figure of the mean that is lost costs nothing.
+    It takes no lock, as an abandoned body may end at any moment, even in the middle of this code. Adding to a set and
+    removing from it is atomic, and losing one value of the mean does no harm.
     """
 
     def __init__(self) -> None:
         #: The mean time that a request holds the session, in seconds; None before the first.
         self.mean: float | None = None
         self._queue: set[object] = set()
-        self._moved = 0.0
+        self._changed = 0.0
 
     @property
     def queue(self) -> int:
-        """How many requests have the session or are to get it."""
+        """How many requests have the session or wait for it."""
         return len(self._queue)
 
     def enter(self) -> object:
-        """Put a request that is to get the session into the queue; return what takes it out by `leave`."""
+        """Add a waiting request; return the ticket that `leave` takes."""
         ticket = object()
         if not self._queue:
-            self._moved = time.monotonic()
+            self._changed = time.monotonic()
         self._queue.add(ticket)
         return ticket
 
     def leave(self, ticket: object) -> None:
-        """Take a request out of the queue; nothing happens where it is not in it."""
+        """Remove a request, if it is still there."""
         self._queue.discard(ticket)
 
     def begin(self) -> Hold:
-        """Say that a request has the session now."""
+        """Record that a request has got the session."""
         hold = Hold()
-        self._moved = hold.begun
+        self._changed = hold.begun
         return hold
 
     def measure(self, lease: Lease) -> Lease:
@@ -65,34 +65,33 @@ class Load:
         return lease
 
     def end(self, hold: Hold) -> None:
-        """Say that a request has the session no more; may be said more than once."""
+        """Record that a request has given the session back; may be called more than once."""
         if hold.ended:
             return
         hold.ended = True
         self._queue.discard(hold)
-        self._moved = time.monotonic()
-        seconds = self._moved - hold.begun
+        self._changed = time.monotonic()
+        seconds = self._changed - hold.begun
         self.mean = seconds if self.mean is None else self.mean + NEWEST * (seconds - self.mean)
 
-    def free_in(self, usual: float) -> float:
-        """Return the seconds until the session is expected to be free; 0 where it is.
+    def free_in(self, default: float) -> float:
+        """Return the seconds until the session is expected to be free; 0 if it is.
 
         Parameters
         ----------
-        usual
-            The mean that other sessions have, for one that has none yet.
+        default
+            The mean of other sessions, if this one has none yet.
         """
         queue = self.queue
         if not queue:
             return 0.0
-        mean = usual if self.mean is None else self.mean
-        return (queue - 1) * mean + self.rest(time.monotonic() - self._moved, usual)
+        mean = default if self.mean is None else self.mean
+        return (queue - 1) * mean + self.rest(time.monotonic() - self._changed, default)
 
-    def rest(self, seconds: float, usual: float) -> float:
-        """Return how much longer a request is expected to hold the session that has held it for so many seconds.
+    def rest(self, seconds: float, default: float) -> float:
+        """Return how much longer a request is expected to hold a session that it has held for so many seconds.
 
-        One that has taken longer than usual is expected to take as much longer again: a service that does not
-        answer on one session must not draw the work of all.
+        After the mean time, expect as much again as it is over: a session that hangs must not attract all the work.
         """
-        mean = usual if self.mean is None else self.mean
+        mean = default if self.mean is None else self.mean
         return abs(mean - seconds)

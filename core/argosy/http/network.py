@@ -1,9 +1,4 @@
-"""How the service is reached: through which proxy, and whose certificates are trusted.
-
-Redirects from https to http: refused unless the configuration allows them, and never sent credentials.
-
-Answers that make no sense: places that are not valid, character sets that are none.
-"""
+"""How to reach the service: proxy and certificates; redirects from https to http; what servers name wrongly."""
 
 from __future__ import annotations
 
@@ -29,11 +24,11 @@ class Network:
     Parameters
     ----------
     ca_bundle
-        The certificate authorities to trust; None for the usual ones.
+        The certificate authorities to trust; None for the default ones.
     proxy
-        The URL of an HTTP proxy, perhaps with a password in it; None to ask the service itself.
+        The URL of an HTTP proxy, which may contain a password; None for no proxy.
     allow_downgrade
-        Whether a redirect may lead from https to http.
+        Follow redirects from https to http, without credentials.
     """
 
     ca_bundle: Path | None = None
@@ -53,14 +48,14 @@ def proxy_of(
     value
         Its URL, or where the URL is kept.
     resolve
-        Finds out what is kept there.
+        Looks up what is kept there.
     on_secret
-        Told the password in the URL, so that it can be redacted.
+        Called with the password in the URL, so that it can be redacted.
 
     Raises
     ------
     ConfigError
-        If what is kept there is no URL of an HTTP proxy. Its text does not show it.
+        If it is not the URL of an HTTP proxy. The message does not contain it.
     """
     proxy = Secret(value) if isinstance(value, str) else resolve(value)
     try:
@@ -71,9 +66,9 @@ def proxy_of(
         usable, extra = False, ""
     if not usable or extra:
         raise ConfigError(
-            'What "proxy" names is not the URL of an HTTP proxy.',
-            hint="It looks like http://proxy.example:3128, or http://USER:PASSWORD@proxy.example:3128 where the proxy "
-            "asks who you are. SOCKS proxies cannot be used.",
+            '"proxy" is not the URL of an HTTP proxy.',
+            hint="Use http://proxy.example:3128, or http://USER:PASSWORD@proxy.example:3128 if the proxy asks for a "
+            "password. SOCKS proxies are not supported.",
         )
     if parts.password:
         for password in {parts.password, unquote(parts.password)}:
@@ -81,29 +76,19 @@ def proxy_of(
     return proxy
 
 
-#: What to do about a redirect from https to http.
-DOWNGRADE_HINT = (
-    'Report it to the service. To follow such redirects, without credentials: "allow_downgrade": true.'
-)
-
-
-class Downgraded(requests.RequestException):
-    """A redirect leads from https to http; `request` was not sent, and `response` is the redirect."""
-
-
 def is_downgraded(request: requests.PreparedRequest) -> bool:
     """Return whether a request goes over http because a redirect led there from https."""
     return getattr(request, "argosy_redirected_by", None) is not None
 
 
-#: Codecs of Python that are not the character set of a page: some raise, some take quadratic time.
+#: Python codecs that are not the character set of a page: some raise, some take quadratic time.
 _NO_CHARSETS = frozenset(
     {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem", "utf-7"}
 )
 
 
 def charset_of(name: str | None) -> str | None:
-    """Return the character set that a service names; None if it is not one."""
+    """Return the Python codec for a character set that a service names, or None."""
     try:
         codec = codecs.lookup(name or "")
     except (LookupError, ValueError):  # a null character is a ValueError
@@ -113,18 +98,12 @@ def charset_of(name: str | None) -> str | None:
 
 
 @contextmanager
-def odd_places() -> Iterator[None]:
-    """Turn what requests and urllib3 raise for a place that is not valid into one exception.
-
-    Raises
-    ------
-    requests.exceptions.InvalidURL
-        If a request could not be sent to its place.
-    """
+def invalid_urls() -> Iterator[None]:
+    """Turn what requests and urllib3 raise for an invalid URL into `requests.exceptions.InvalidURL`."""
     try:
         yield
     except requests.RequestException:
         raise
     except (ValueError, OverflowError, urllib3.exceptions.LocationValueError):
-        # a label of a host that is empty or too long, a port beyond 65535, a Location that is not UTF-8
-        raise requests.exceptions.InvalidURL("a place that is not a valid URL") from None
+        # an empty or overlong label of a host, a port beyond 65535, a Location that is not UTF-8
+        raise requests.exceptions.InvalidURL("not a valid URL") from None

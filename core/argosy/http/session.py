@@ -1,9 +1,10 @@
-"""A requests session whose requests are authorised: leased, judged, and sent again after a login."""
+"""The requests sessions of argosy: for logins, and for requests that are leased, judged and sent again after a login."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from http.cookiejar import DefaultCookiePolicy
@@ -12,62 +13,64 @@ from urllib.parse import urldefrag
 
 import requests
 from requests.cookies import RequestsCookieJar
+from urllib3.response import BaseHTTPResponse
 
 from argosy._version import __version__
 from argosy.cookies import jar
 from argosy.cookies.matching import Target
 from argosy.errors import Refused
 from argosy.http.adapter import LeasedAdapter
-from argosy.http.body import discard, exhaust, peek
-from argosy.http.limits import IN_MEMORY, BodyLimits
+from argosy.http.body import discard, drop, exhaust, peek
+from argosy.http.connections import Adapter, Reuse
+from argosy.http.limits import IN_MEMORY, OF_A_LOGIN, BodyLimits
 from argosy.http.load import Load
-from argosy.http.network import Downgraded, Network, is_downgraded, odd_places
-from argosy.http.request import PluginSigner, Reuse, first_signing
+from argosy.http.network import Network, invalid_urls, is_downgraded
+from argosy.http.signing import PluginSigner, first_signing
 from argosy.interfaces.auth import ResponseHead
 from argosy.leasing.lease import Stamp
+from argosy.leasing.login import NewSession
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import LeaseMode
 from argosy.models.session import origin_of
 from argosy.ratelimit.limiter import RateLimiter
-from argosy.toolkit.responses import read_content
+from argosy.toolkit.responses import Downgraded, read_content
 
-#: Bytes of an HTML body that a refusal is looked for in.
+#: Bytes of an HTML body that are searched for a refusal.
 PEEK = 64 * 1024
 
-#: What a plain request says, if anything.
+#: The options of a plain GET, which needs no merging of settings.
 _PLAIN = frozenset({"allow_redirects", "params", "stream", "timeout"})
 
-#: A request is taken for the cause, and refused, once the new sessions that ended when it was sent on them weigh so
-#: much: one that nothing else was accepted on, and one that others used meanwhile, who may have been the cause.
-MOST_ENDED, ALONE, AMONG_OTHERS = 6, 3, 1
+#: A request counts as the cause, and as refused, once the new sessions that ended when it was sent have this weight in
+#: sum: one on which nothing else was accepted, and one that others used, which may have been the cause.
+MAX_ENDED, ALONE, AMONG_OTHERS = 6, 3, 1
 
-#: Redirects that one request follows at most, each under a lease of its own.
+#: Redirects that one request follows, each under a lease of its own.
 MAX_REDIRECTS = 10
 
-
-#: Headers that say nothing of who asks. Any other may be a credential (``X-Api-Key``), and stays at its origin.
+#: Headers that do not identify the sender. Any other may be a credential (``X-Api-Key``) and stays at its origin.
 _HARMLESS = frozenset(
     {"accept", "accept-encoding", "accept-language", "connection", "if-range", "range", "user-agent"}
 )
 
 
 class _NoJar(RequestsCookieJar):
-    """Keeps no cookie, and does not even look at those of a response."""
+    """Keeps no cookies, and does not even parse those of a response."""
 
     def extract_cookies(self, *_: object) -> None:
         """Do nothing."""
 
 
 class PlainSession(requests.Session):
-    """A requests session that takes nothing from its surroundings, and no credentials to another origin.
+    """A requests session that ignores the environment and sends no credentials to another origin.
 
-    No proxy and no ``.netrc`` from the environment, and no cookie jar of its own beside the session's
-    record. Compression is not asked for: a truncated body that was compressed ends early without an error.
+    It uses no proxy and no ``.netrc`` of the environment, and no cookie jar beside the session's record. It does not
+    ask for compression: a truncated compressed body can end early without an error.
 
     Parameters
     ----------
     network
-        How it reaches the service.
+        How to reach the service.
     """
 
     def __init__(self, network: Network = Network()) -> None:
@@ -83,16 +86,16 @@ class PlainSession(requests.Session):
         self.headers["Accept-Encoding"] = "identity"
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Leave behind what may be a credential where a redirect leads to another origin.
+        """Drop what may be a credential if a redirect leads to another origin.
 
-        requests itself takes along all but ``Authorization``, and a form with its password after a 307.
+        requests drops only ``Authorization``, and sends a form with its password on after a 307.
 
         Raises
         ------
         requests.RequestException
             If the request has a body; nothing was sent to the other origin.
         """
-        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]  # the stubs leave it out
+        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]  # not in the stubs
         old, new = (Target.of(url or "") for url in (response.request.url, prepared_request.url))
         if new.scheme == "http" and (old.scheme == "https" or is_downgraded(response.request)):
             prepared_request.argosy_redirected_by = response  # type: ignore[attr-defined]  # a note for `send`
@@ -109,7 +112,7 @@ class PlainSession(requests.Session):
         Raises
         ------
         Downgraded
-            If a redirect led from https to http, and that is not allowed; nothing was sent there.
+            If a redirect leads from https to http and that is not allowed; nothing was sent there.
         """
         if is_downgraded(request) and not self.allow_downgrade:
             raise Downgraded(
@@ -117,54 +120,111 @@ class PlainSession(requests.Session):
                 request=request,
                 response=request.argosy_redirected_by,  # type: ignore[attr-defined]  # the note of `rebuild_auth`
             )
-        with odd_places():
+        with invalid_urls():
             return super().send(request, **kwargs)
 
 
+class _LoginAdapter(Adapter):
+    """Sends the cookies of a login's own jar and adds what the responses set; no lease."""
+
+    target: NewSession
+
+    def __init__(self, timeout: tuple[float, float]) -> None:
+        self._timeout = timeout
+        self.body_limits = BodyLimits(total=timeout[1], size=OF_A_LOGIN)
+        super().__init__(Reuse(allowed=False), max_retries=0)
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
+        verify: bool | str = True,
+        cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        request.headers.pop("Cookie", None)
+        if not is_downgraded(request):
+            header = jar.cookie_header(self.target.cookies, request.url or "", time.time())
+            request.headers.update({} if header is None else {"Cookie": header})
+        response = super().send(request, stream, timeout or self._timeout, verify, cert, proxies)
+        if response.is_redirect:
+            drop(response)
+        return response
+
+    def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
+        """Take the cookies of each hop."""
+        target, now = self.target, time.time()
+        headers = () if is_downgraded(req) else resp.headers.getlist("Set-Cookie")
+        cookies = jar.settle(target.cookies, headers, req.url or "", now, resp.headers.get("Date"))
+        target.cookies = jar.within_bounds(cookies, target.login_cookies, now)
+        return super().build_response(req, resp)
+
+
+def open_session(timeout: tuple[float, float], number: int = 1, network: Network = Network()) -> NewSession:
+    """Return an empty session to log in with.
+
+    Parameters
+    ----------
+    timeout
+        Seconds to connect, and for the headers and the body of each response.
+    number
+        Which session it is for, from 1.
+    network
+        How to reach the service.
+    """
+    session = PlainSession(network)
+    adapter = _LoginAdapter(timeout)
+    adapter.target = NewSession(session, number)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return adapter.target
+
+
 class _Verdict(Enum):
-    """What a refusal says, after a look at something that was accepted before."""
+    """What a refusal means, judging by a URL that was accepted before."""
 
     GOOD = "the session is good"
     ENDED = "the session has ended"
-    OVERTAKEN = "somebody has logged in since"
+    OVERTAKEN = "another login has replaced the session"
     UNKNOWN = "nothing else was ever accepted"
 
 
 @dataclass(slots=True)
 class LoginDoubts:
-    """Whether a login has turned out not to help: a request was refused right after it."""
+    """Whether a login turned out not to help: a request was refused right after it."""
 
     raised: bool = False
 
 
 class AuthorizedSession(PlainSession):
-    """Sends requests on one session; a refusal is judged, the session renewed, and the request sent again.
+    """Sends requests on one session: it judges refusals, renews the session, and sends the request again.
 
     Parameters
     ----------
-    keeper
-        The keeper of the session.
+    manager
+        Manages the session.
     is_refusal
-        The auth plugin's judgement.
-    pacer
-        Spaces requests to a host.
+        The auth plugin's judgment.
+    rate_limiter
+        Spaces the requests to a host.
     timeout
-        Seconds: to connect, for send + headers, and between two pieces of a body.
+        Seconds: to connect, for send and headers, and between two pieces of a body.
     load
-        Told how long each request holds the session.
+        Records how long each request holds the session.
     doubts
-        What is known about logins that do not help; shared by the sessions of one account.
+        Whether logins help; shared by the sessions of one account.
     on_accepted
-        Called for each request that the service accepted: with the time (seconds since the epoch) at which it was
-        sent, and the session's count of logins then.
+        Called for each accepted request with the time when it was sent (seconds since the epoch) and the session's
+        count of logins then.
     network
-        How it reaches the service.
+        How to reach the service.
     signer
-        Adds something to each request that is computed of it.
+        Signs each request.
     reuse
-        Says which connections may serve more than one request; shared by the sessions of one process.
+        Which connections may serve more than one request; shared by the sessions of a process.
     body_limits
-        How long each body may take.
+        The limits of each body.
     """
 
     def __init__(
@@ -188,10 +248,10 @@ class AuthorizedSession(PlainSession):
         self._is_refusal = is_refusal
         connect, headers, read = timeout
         self._timeout = (connect, max(headers, read))  # the adapter's own deadline cuts late headers
-        self._proof: str | None = None
+        self._proof: str | None = None  # a URL that was accepted
         self._accepted_issue: tuple[int, int] | None = None
-        self._ended_issue: tuple[int, int] | None = None  # found out by asking for something accepted before
-        self._asking = threading.Lock()
+        self._ended_issue: tuple[int, int] | None = None  # proved by requesting `_proof`
+        self._proving = threading.Lock()
         self._doubts = doubts or LoginDoubts()
         self._on_accepted = on_accepted
         adapter = LeasedAdapter(
@@ -206,7 +266,7 @@ class AuthorizedSession(PlainSession):
         self.mount("http://", adapter)
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request as `requests.Session.request` does, and judge the answer.
+        """Send a request as `requests.Session.request` does, and judge the response.
 
         Raises
         ------
@@ -221,26 +281,18 @@ class AuthorizedSession(PlainSession):
         ended = 0
         while True:
             response = self._send_once(method, url, *args, **kwargs)
-            first = response.history[0] if response.history else response
-            # somebody may have logged in between two hops: it is the first one's token that was refused
-            stamp: Stamp = first.argosy_stamp  # type: ignore[attr-defined]  # the adapter's note
+            # another thread may log in between two hops: it is the first hop's token that was refused
+            stamp = _stamp(_first(response))
             if not self._refuses(response):
-                if (downgraded := getattr(response, "argosy_downgraded", None)) is not None:
-                    raise downgraded
-                for hop in (*response.history, response):  # each had a lease of its own
-                    self.manager.accepted(hop.argosy_stamp)  # type: ignore[attr-defined]  # the adapter's note
-                last: Stamp = response.argosy_stamp  # type: ignore[attr-defined]  # as above
-                self._on_accepted(response.argosy_sent_at, last.logins)  # type: ignore[attr-defined]  # as above
-                self._proof = response.url if response.ok else self._proof
-                self._accepted_issue = last.issue
+                self._accept(response)
                 if not stream:
                     response._content = read_content(response, IN_MEMORY, whole=True)
                     response._content_consumed = True  # type: ignore[attr-defined]  # not in the stubs
                 return response
             discard(response)
-            if (error := self._nothing_for(response)) is not None:
+            if (error := self._no_cookies_for(response)) is not None:
                 raise error
-            # one that another login has ended says nothing of this request
+            # a session that another login has ended says nothing about this request
             renewed = refused_issue not in (None, stamp.issue) and not self.manager.is_suspect
             if renewed:
                 self._doubts.raised = True
@@ -248,23 +300,22 @@ class AuthorizedSession(PlainSession):
                 verdict = self._verdict(stamp, but=response.url)
                 if renewed and verdict is not _Verdict.OVERTAKEN:
                     self.manager.fruitless()
-                    among_others = self._accepted_issue == stamp.issue
-                    weight = AMONG_OTHERS if among_others else ALONE
-                    ended += weight if verdict is _Verdict.ENDED else MOST_ENDED
-                if verdict is _Verdict.GOOD or ended >= MOST_ENDED:
-                    raise self._refused(response)
+                    weight = AMONG_OTHERS if self._accepted_issue == stamp.issue else ALONE
+                    ended += weight if verdict is _Verdict.ENDED else MAX_ENDED
+                if verdict is _Verdict.GOOD or ended >= MAX_ENDED:
+                    raise _refused(response)
             self.manager.refused(stamp, again=refused_issue == stamp.issue)
             refused_issue = stamp.issue
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
-        """Prepare a request as `requests.Session.prepare_request` does, to be signed when it has its lease."""
+        """Prepare a request as `requests.Session.prepare_request` does, to be signed when it gets its lease."""
         prepared = super().prepare_request(request)
         if self._signer is not None and request.auth is None:
             self._signer.attach(prepared)
         return prepared
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Sign a redirect anew where it stays at the origin."""
+        """Sign a redirected request again if it stays at the origin."""
         super().rebuild_auth(prepared_request, response)
         signing = first_signing(response)
         if signing is not None and origin_of(prepared_request.url or "") == origin_of(response.url):
@@ -275,24 +326,24 @@ class AuthorizedSession(PlainSession):
     ) -> requests.Response:
         """Send, but stop at a redirect from https to http: it is a refusal if it leads to a login page."""
         try:
-            return self._sent(method, url, *args, **kwargs)
+            plain = not args and kwargs.keys() <= _PLAIN and not kwargs.get("params") and method == "GET"
+            if plain and not self.params and "@" not in str(url):
+                return self._get(url, **kwargs)
+            return super().request(method, url, *args, **kwargs)
         except Downgraded as error:
             response = error.response
             assert response is not None  # noqa: S101 - the redirect
             response.url = (error.request and error.request.url) or response.url
-            response.argosy_downgraded = error  # type: ignore[attr-defined]  # a note for `request`
+            response.argosy_downgraded = error  # type: ignore[attr-defined]  # a note for `_accept`
             return response
 
-    def _sent(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send as `requests.Session.request` does, without merging settings that are not there."""
-        plain = not args and kwargs.keys() <= _PLAIN and not kwargs.get("params") and method == "GET"
-        if not plain or self.params or "@" in str(url):
-            return super().request(method, url, *args, **kwargs)
+    def _get(self, url: str | bytes, **kwargs: Any) -> requests.Response:
+        """Send a GET as `requests.Session.request` does, but without merging settings: that takes too long per file."""
         request = requests.PreparedRequest()
         request.prepare_method("GET")
         request.prepare_url(url, None)
         request.prepare_headers(self.headers)
-        request._cookies = self.cookies  # type: ignore[attr-defined]  # keeps none; a redirect asks for it
+        request._cookies = self.cookies  # type: ignore[attr-defined]  # a redirect needs a jar, even an empty one
         request.prepare_hooks(self.hooks)
         if self._signer is not None:
             self._signer.attach(request)
@@ -307,7 +358,7 @@ class AuthorizedSession(PlainSession):
         )
 
     def _refuses(self, response: requests.Response) -> bool:
-        """Judge a response, and count it if it is a refusal."""
+        """Judge a response, and count refusals."""
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         start = b""
         whole = (
@@ -315,27 +366,43 @@ class AuthorizedSession(PlainSession):
         )  # no login page comes in parts
         if whole and kind in ("text/html", "application/xhtml+xml"):
             start = peek(response, PEEK)
-        first = response.history[0] if response.history else response
-        asked = urldefrag(first.request.url or "").url
-        accept = str(first.request.headers.get("Accept", "*/*"))
-        head = ResponseHead(asked, response.url, response.status_code, response.headers, start, accept)
+        request = _first(response).request
+        head = ResponseHead(
+            urldefrag(request.url or "").url,
+            response.url,
+            response.status_code,
+            response.headers,
+            start,
+            str(request.headers.get("Accept", "*/*")),
+        )
         refused = self._is_refusal(head)
         if refused:
             self.manager.count_refusal()
         return refused
 
-    def _verdict(self, stamp: Stamp, but: str) -> _Verdict:
-        """Return what becomes of something that was accepted before: where it still is, it is not the session.
+    def _accept(self, response: requests.Response) -> None:
+        """Record that the service accepted the session."""
+        if (downgraded := getattr(response, "argosy_downgraded", None)) is not None:
+            raise downgraded
+        for hop in (*response.history, response):  # each had a lease of its own
+            self.manager.accepted(_stamp(hop))
+        last = _stamp(response)
+        self._on_accepted(response.argosy_sent_at, last.logins)  # type: ignore[attr-defined]  # the adapter's note
+        self._proof = response.url if response.ok else self._proof
+        self._accepted_issue = last.issue
 
-        Asked only after a login did not help, or where one cannot log in again: without it, each thing this
-        account may not have would cost a login, or the session.
+    def _verdict(self, stamp: Stamp, but: str) -> _Verdict:
+        """Request a URL that was accepted before: if it still is, the session is not the reason of the refusal.
+
+        Only called after a login did not help, or if the session cannot log in again. Without it, each file that this
+        account may not download would cost a login, or the session.
         """
         if self._is_overtaken(stamp):
             return _Verdict.OVERTAKEN
         proof = self._proof
         if proof is None or proof == but:
             return _Verdict.UNKNOWN
-        with self._asking:  # one thread asks for all: where the session has ended, its token is sent no more
+        with self._proving:  # one thread for all: the token of an ended session is not sent again
             if self._is_overtaken(stamp):
                 return _Verdict.OVERTAKEN
             good = self._ended_issue != stamp.issue and self._is_good(proof)
@@ -344,29 +411,28 @@ class AuthorizedSession(PlainSession):
             return _Verdict.GOOD if good else _Verdict.ENDED
 
     def _is_overtaken(self, stamp: Stamp) -> bool:
-        """Return whether somebody has logged in since: then a refusal speaks of a session that is no more."""
+        """Return whether another login has replaced the session: then the refusal is about the old one."""
         record = self.manager.store.read(self.manager.session)
         return record is not None and record.issue != stamp.issue
 
     def _is_good(self, proof: str) -> bool:
-        # no HEAD: a login page with status 200 is known by its body alone
+        # not HEAD: a login page with status 200 can only be recognized by its body
         response = self._send_once("GET", proof, stream=True, timeout=self._timeout)
         try:
             if refused := self._refuses(response):
-                first = response.history[0] if response.history else response
-                self._ended_issue = first.argosy_stamp.issue  # type: ignore[attr-defined]  # the adapter's note
+                self._ended_issue = _stamp(_first(response)).issue
             return not refused
         finally:
             if self.manager.policy.discipline is LeaseMode.EXCLUSIVE_TO_END:
                 exhaust(response)  # or its lease would end in doubt
             response.close()
 
-    def _nothing_for(self, response: requests.Response) -> Refused | None:
-        """Return the error of a request that went where the session has nothing for, nor had its redirects."""
+    def _no_cookies_for(self, response: requests.Response) -> Refused | None:
+        """Return the error of a request for whose hosts the session has no cookies at all."""
         record = self.manager.store.read(self.manager.session)
         if self._signer is not None or record is None or record.headers or not record.cookies:
             return None
-        # the others of a session that was imported came later: anybody gets those
+        # an imported session may have received others since, which any visitor gets
         ours = tuple(cookie for cookie in record.cookies if cookie.scheme is None) or record.cookies
         hops = [hop.request.url or "" for hop in (*response.history, response)]
         if any(jar.concerns(ours, hop) for hop in hops):
@@ -377,19 +443,29 @@ class AuthorizedSession(PlainSession):
             f"The service refuses this, and the session has no cookie for {origin_of(hops[0])}:"
             f" its cookies are for {shown}.",
             kind="refused",
-            hint="Log in at that site, or import the cookies of it.",
+            hint="Log in at that site, or import its cookies.",
         )
 
-    @staticmethod
-    def _refused(response: requests.Response) -> Refused:
-        if response.ok:
-            return Refused(
-                "The service answers with a page that is taken for a login page, although the session is good.",
-                kind="refused",
-                hint="Look at it with a browser. If it is none, say in the auth plugin's option refusal what is one.",
-            )
+
+def _first(response: requests.Response) -> requests.Response:
+    """Return the response of the first hop."""
+    return response.history[0] if response.history else response
+
+
+def _stamp(response: requests.Response) -> Stamp:
+    stamp: Stamp = response.argosy_stamp  # type: ignore[attr-defined]  # the adapter's note
+    return stamp
+
+
+def _refused(response: requests.Response) -> Refused:
+    if response.ok:
         return Refused(
-            f"The service refuses this although the session is good (status {response.status_code}).",
+            "The service answers with what looks like a login page, although the session is good.",
             kind="refused",
-            hint="Check with a browser whether this account may download it.",
+            hint="Open the URL in a browser. If it is not a login page, change the auth plugin's option refusal.",
         )
+    return Refused(
+        f"The service refuses this although the session is good (status {response.status_code}).",
+        kind="refused",
+        hint="Check in a browser whether this account may download it.",
+    )

@@ -13,6 +13,16 @@ class InvalidAnswer(requests.RequestException):
     """The service sent something that makes no sense; the text says what."""
 
 
+#: What to do about a redirect from https to http.
+DOWNGRADE_HINT = (
+    'Report it to the service. To follow such redirects without credentials: "allow_downgrade": true.'
+)
+
+
+class Downgraded(requests.RequestException):
+    """A redirect leads from https to http; `request` was not sent, and `response` is the redirect."""
+
+
 def read_content(response: requests.Response, most: int, *, whole: bool = False) -> bytes:
     """Return the decoded content of a response, such as a page, that is kept in memory.
 

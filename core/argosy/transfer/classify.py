@@ -9,11 +9,10 @@ import requests
 import urllib3.exceptions
 
 from argosy.errors import TransferError
-from argosy.http.network import DOWNGRADE_HINT, Downgraded
 from argosy.models.items import Resource
 from argosy.toolkit.failures import is_unknown_name, kind_of, reason_of
 from argosy.toolkit.hosts import host_key
-from argosy.toolkit.responses import InvalidAnswer
+from argosy.toolkit.responses import DOWNGRADE_HINT, Downgraded, InvalidAnswer
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import requests
 
 from argosy.config.schema import default_options
 from argosy.engine.sessions.login import PluginLogin
-from argosy.http.login_session import open_session
+from argosy.http.session import open_session
 from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.base import PluginContext
 from argosy.leasing.login import Credentials, NewSession

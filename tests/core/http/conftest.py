@@ -15,8 +15,7 @@ import requests
 
 from argosy.cookies.jar import Jar
 from argosy.http.adapter import LeasedAdapter
-from argosy.http.login_session import open_session
-from argosy.http.session import PlainSession
+from argosy.http.session import PlainSession, open_session
 from argosy.interfaces.base import PluginContext
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import Policy

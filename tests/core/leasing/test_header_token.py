@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from argosy.http.login_session import open_session
+from argosy.http.session import open_session
 from argosy.leasing.login import NewSession
 from argosy.models.cookie import Cookie
 from argosy.models.session import HeaderToken, SessionRecord, header_fields, origin_of

@@ -12,7 +12,7 @@ import requests
 
 from argosy import PluginContext
 from argosy.errors import ConfigError, LoginFailed
-from argosy.http.login_session import open_session
+from argosy.http.session import open_session
 from argosy_plugins.auth.form_login import FormLogin
 
 PASSWORD = "hunter2&=%"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from argosy import PluginContext
 from argosy.config.check import check
 from argosy.errors import ConfigError, LoginFailed
-from argosy.http.login_session import open_session
+from argosy.http.session import open_session
 from argosy.plugins.manager import PluginManager
 from argosy_plugins.auth._codes import Totp
 from argosy_plugins.auth.form_login import FormLogin

@@ -9,12 +9,12 @@ from types import MappingProxyType
 import requests
 
 from argosy.errors import ArgosyError, LoginFailed, TransferError
-from argosy.http.network import DOWNGRADE_HINT, Downgraded
 from argosy.interfaces.auth import Auth
 from argosy.leasing.login import Answered, Authority, Credentials, NewSession
 from argosy.models.session import SessionRecord
 from argosy.toolkit.failures import describe_exception, kind_of, never_sent, reason_of
 from argosy.toolkit.hosts import host_key
+from argosy.toolkit.responses import DOWNGRADE_HINT, Downgraded
 
 #: What requests raises for a redirect that leads nowhere.
 _BAD_REDIRECTS = (
