@@ -1,5 +1,6 @@
 """argosy downloads many things, in parallel, from services that replace your session token while you work."""
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,10 @@ _HOMES = {
     "argosy.engine.report": ("Report",),
     "argosy.http.adapter": ("LeasedAdapter",),
 }
+
+
+# silent until a program configures logging
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy.cli.options import no_plugin, plugin_file, redactor
+from argosy.cli.options import log_options, no_plugin, plugin_file, redactor
 from argosy.interfaces.observer import Observer
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     "--events", metavar="FILE|-", help="Write every event as a line of JSON; - for standard output."
 )
 @click.option("--quiet", is_flag=True, help="Show nothing but errors.")
+@log_options
 @plugin_file
 @no_plugin
 def download(what: tuple[str, ...], report: Path | None, dry_run: bool, quiet: bool, **options: Any) -> int:

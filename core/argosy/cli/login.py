@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from argosy.cli.download import ask
-from argosy.cli.options import no_plugin, plugin_file, redactor, tell
+from argosy.cli.options import log_options, no_plugin, plugin_file, redactor, tell
 from argosy.errors import Interrupted
 
 
@@ -18,6 +18,7 @@ from argosy.errors import Interrupted
 @click.option(
     "--forget", is_flag=True, help="Forget what was learned about the service, too (for lease auto)."
 )
+@log_options
 @plugin_file
 @no_plugin
 def login(config: str, forget: bool, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from argosy.cli.download import ask
-from argosy.cli.options import no_plugin, plugin_file, redactor, tell
+from argosy.cli.options import log_options, no_plugin, plugin_file, redactor, tell
 
 
 @click.command()
 @click.argument("config")
 @click.option("--local", is_flag=True, help="Forget the session here, and ask nothing of the service.")
+@log_options
 @plugin_file
 @no_plugin
 def logout(config: str, local: bool, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:

@@ -54,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(argv, streams)
         except OSError:  # standard error fails as well: nobody can be told
             return StorageError.exit_code
+        finally:
+            if "argosy.engine.logs" in sys.modules:
+                sys.modules["argosy.engine.logs"].stop()
 
 
 def _run(argv: Sequence[str] | None, streams: RedactingStreams) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from argosy.cli.download import ask
-from argosy.cli.options import no_plugin, plugin_file, redactor, tell
+from argosy.cli.options import log_options, no_plugin, plugin_file, redactor, tell
 
 
 @click.group()
@@ -26,6 +26,7 @@ def session() -> None:
     "--keep", is_flag=True, help="Leave it in the old store as well: for tokens that are never replaced."
 )
 @click.option("--force", is_flag=True, help="Replace a session of the same name in the new store.")
+@log_options
 @plugin_file
 @no_plugin
 def copy(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from argosy.cli.download import ask
-from argosy.cli.options import no_plugin, plugin_file, redactor
+from argosy.cli.options import log_options, no_plugin, plugin_file, redactor
 from argosy.cli.target import Target, target
 from argosy.toolkit.text import one_line, size_text, time_text
 
@@ -31,6 +31,7 @@ NAMED = 4
 @click.command()
 @click.argument("what", metavar="CONFIG|DIR|URL")
 @click.option("--all", "everything", is_flag=True, help="List all failed items.")
+@log_options
 @plugin_file
 @no_plugin
 def status(what: str, everything: bool, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from argosy.cli.options import no_plugin, plugin_file, redactor
+from argosy.cli.options import log_options, no_plugin, plugin_file, redactor
 from argosy.cli.target import Target, target
 from argosy.toolkit.text import size_text
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("what", metavar="CONFIG|DIR|URL")
 @click.option("--requeue", is_flag=True, help="Let the next run that makes them repair damaged files.")
+@log_options
 @plugin_file
 @no_plugin
 def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> int:

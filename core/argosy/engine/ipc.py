@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import queue
 import shutil
@@ -27,6 +28,8 @@ from typing import Any
 from argosy.errors import Interrupted, StorageError
 from argosy.events import Emit, EventKind
 from argosy.toolkit.stop import Stop
+
+logger = logging.getLogger(__name__)
 
 #: Seconds that workers whose jobs are over have to say their last word.
 LAST_WORDS = 5.0
@@ -153,6 +156,7 @@ class IpcServer:
                 if self._folder is None:  # whoever called before has been heard when nobody waits any more
                     listener.setblocking(False)
                 self._lines.append(line)
+                logger.debug("a worker process has connected")
                 self._start(self._listen, line)
                 self._tell(line)  # it may have been stopped before this worker called
 

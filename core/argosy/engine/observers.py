@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,36 @@ MOST_NOTICES = 100
 
 #: Events after which the file of an item is not being transferred any more.
 _TRANSFER_OVER = frozenset({EventKind.RESOURCE_RETRY, EventKind.RESOURCE_FINISHED, EventKind.ITEM_FINISHED})
+
+#: The levels of the events that are logged; there is no record per piece of a body.
+_LEVELS: Mapping[EventKind, int] = {
+    EventKind.RUN_STARTED: logging.INFO,
+    EventKind.RUN_PLANNED: logging.INFO,
+    EventKind.RUN_NOTICE: logging.WARNING,
+    EventKind.RUN_STOPPING: logging.WARNING,
+    EventKind.RUN_FINISHED: logging.INFO,
+    EventKind.LOGIN: logging.INFO,
+    EventKind.REFRESH: logging.INFO,
+    EventKind.ITEM_STARTED: logging.DEBUG,
+    EventKind.ITEM_FINISHED: logging.INFO,
+    EventKind.RESOURCE_STARTED: logging.DEBUG,
+    EventKind.RESOURCE_RETRY: logging.INFO,
+    EventKind.RESOURCE_FINISHED: logging.DEBUG,
+}
+
+logger = logging.getLogger(__name__)
+
+
+def _log(event: Event) -> None:
+    """Log an event, whose texts are redacted already."""
+    level = (
+        logging.INFO if event.data.get("offset") else _LEVELS.get(event.kind)
+    )  # a partial download resumes
+    if level is not None and logger.isEnabledFor(level):
+        facts = " ".join(
+            f"{key}={value!r}" for key, value in event.data.items() if isinstance(value, str | int | float)
+        )
+        logger.log(level, "%s%s %s", event.kind.value, f" {event.item!r}" if event.item else "", facts)
 
 
 class ObserverDispatcher:
@@ -66,6 +97,7 @@ class ObserverDispatcher:
             elif kind in _TRANSFER_OVER:
                 self.transferring.discard(item or "")
                 self.retries += kind is EventKind.RESOURCE_RETRY
+            _log(event)
             for target in list(self._targets):
                 try:
                     target[2](event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -11,8 +12,10 @@ from dataclasses import dataclass, field
 from multiprocessing import util
 from typing import TYPE_CHECKING
 
+from argosy.engine import logs
 from argosy.engine.context import RunContext
 from argosy.engine.ipc import IpcClient
+from argosy.engine.logs import LogSettings
 from argosy.engine.sessions.pool import Share
 from argosy.errors import ArgosyError, Interrupted
 from argosy.leasing.login import RemoteLoginLimiter
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from argosy.config.settings import Settings
     from argosy.engine.worker import Worker
     from argosy.plugins.manager import PluginManager
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,8 @@ class WorkerSpec:
         What the run has found out about its sessions.
     pid
         The run's own process.
+    logs
+        What the run logs, and where.
     """
 
     settings: Settings
@@ -49,6 +56,7 @@ class WorkerSpec:
     address: str
     share: Share
     pid: int = field(default_factory=os.getpid)
+    logs: LogSettings = field(default_factory=logs.current)
 
 
 class RemoteWorker:
@@ -92,6 +100,9 @@ class RemoteWorker:
                     raise Interrupted("The run is over.") from None
                 redactor = Redactor()
                 self._streams = RedactingStreams(redactor)
+                if recipe.logs != LogSettings():
+                    logs.start(recipe.logs, redactor)
+                logger.debug("a worker starts in this process")
                 self._streams.__enter__()  # until the end of this process's work: plugins print here, too
                 self._environment = RunContext(
                     recipe.settings,

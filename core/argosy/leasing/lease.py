@@ -6,6 +6,7 @@ went out) or `Lease.doubt` (it went out and no answer came); then `Lease.end`.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -21,6 +22,8 @@ from argosy.leasing.policy import LeaseMode
 from argosy.leasing.tokens import slight
 from argosy.models.session import SessionRecord, Status, header_fields
 from argosy.toolkit.processes import boot_id, this_holder
+
+logger = logging.getLogger(__name__)
 
 #: Prefix of the thread name in the mark of a refresh or logout, which may send more than cookies.
 RENEWAL = "argosy renewal: "
@@ -73,6 +76,19 @@ def put(store: CookieStore, record: SessionRecord, before: SessionRecord) -> Non
     store.write(record, before.generation)
     if before.synced and not record.synced:
         store.sync()
+    if logger.isEnabledFor(logging.INFO):
+        _log(before, record)
+
+
+def _log(before: SessionRecord, after: SessionRecord) -> None:
+    """Log what a commit changed, never a value."""
+    if after.cookies != before.cookies:
+        logger.debug("session %r: cookies replaced (generation %d)", after.session, after.generation)
+    for mode, holds in ((LeaseMode.EXCLUSIVE, is_exclusive), (LeaseMode.SHARED, is_shared)):
+        if holds(after.learned) and not holds(before.learned):
+            logger.info("session %r: the lease is now %s", after.session, mode.value)
+    if after.status is Status.DEAD and before.status is not Status.DEAD:
+        logger.info("session %r: the service ended it", after.session)
 
 
 # -- leases

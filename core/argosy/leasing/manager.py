@@ -11,6 +11,7 @@ managers of other processes meet it in the store.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -49,6 +50,8 @@ from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks
 from argosy.models.session import SessionRecord, Signer, Status, header_fields
 from argosy.toolkit.failures import UNREACHED
 from argosy.toolkit.processes import this_holder
+
+logger = logging.getLogger(__name__)
 
 #: This many refusals after a login, with nothing accepted, mean that logging in does not help.
 FRUITLESS = 5
@@ -597,6 +600,7 @@ class SessionManager:
             signer=self.policy.signer,
         )
         self.logins += 1
+        logger.info("session %r: logged in (%s)", self.session, reason)
         self._callbacks.login(reason)
 
     def _can_refresh(self, record: SessionRecord) -> bool:
@@ -702,6 +706,7 @@ class SessionManager:
 
     def _lose(self, error: SessionLost | LoginFailed) -> ArgosyError:
         """Remember that the session is lost, so that no other worker tries again, and return the error."""
+        logger.info("session %r: lost: %s", self.session, type(error).__name__)
         self._lost = error, self._read().issue
         return error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from argosy.ratelimit.state import HostState
 from argosy.toolkit.hosts import host_key
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 #: Statuses that a gateway gives for a service that is not there.
 _ABSENT = frozenset({502, 503, 504})
@@ -142,6 +145,9 @@ class RateLimiter:
         if calm and status not in THROTTLES and not absent and not self.outages.any:
             self.outages.answered(turn.place, None)
             return
+
+        if status in THROTTLES:
+            logger.info("%s limits the rate: status %d, Retry-After %s", turn.place, status, hold)
 
         def take_in(state: HostState, now: float) -> None:
             if absent:
