@@ -1,4 +1,4 @@
-"""The two commands at the top of the README, as contributors and .ci/run need them."""
+"""The README's two commands, its first line, and its plugin."""
 
 from __future__ import annotations
 
@@ -19,11 +19,6 @@ def test_the_first_two_blocks_are_the_two_commands() -> None:
     first, second, *_ = blocks("sh", document=ROOT / "README.md")
     assert (first.text, second.text) == (f"{DEMO}\n", f"{TESTS}\n")
     assert first.line < second.line < 15, "they stand at the top"
-
-
-def test_ci_finds_the_command_of_the_tests() -> None:
-    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
-    assert next(line for line in lines if "pytest" in line) == TESTS
 
 
 def test_the_first_line_says_what_it_is_and_for_whom() -> None:

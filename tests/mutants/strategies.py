@@ -69,12 +69,12 @@ class StaysAtHome(ThreadsStrategy):
     needs = Scope.HOST
 
 
-class _WithCrew(MultiprocessStrategy):
-    crew: Any
+class _WithPool(MultiprocessStrategy):
+    pool: Any
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(multiprocess, "Crew", self.crew)
+            patch.setattr(multiprocess, "ProcessPool", self.pool)
             yield from super().run(jobs, work, max_workers)
 
 
@@ -84,10 +84,10 @@ class _Forgetful(_crew.ProcessPool):
         super()._bury(process)
 
 
-class LosesTheJobsOfTheDead(_WithCrew):
+class LosesTheJobsOfTheDead(_WithPool):
     """Replaces a worker that died, and forgets what it was at."""
 
-    crew = _Forgetful
+    pool = _Forgetful
 
 
 class _Careless(_crew.ProcessPool):
@@ -100,10 +100,10 @@ class _Careless(_crew.ProcessPool):
         self.left += self._processes
 
 
-class LeavesItsProcesses(_WithCrew):
+class LeavesItsProcesses(_WithPool):
     """Ends no worker, and keeps the pipes that would tell them."""
 
-    crew = _Careless
+    pool = _Careless
 
 
 class HearsCtrlC(MultiprocessStrategy):
