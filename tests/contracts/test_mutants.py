@@ -10,6 +10,7 @@ from mutants import adapters, managers, stores, strategies
 from mutants.hunt import reports_of, survivors
 
 pytest_plugins = ("pytester",)
+pytestmark = pytest.mark.slow
 
 #: Imported here, so that other processes find the same classes in every run of pytester, which forgets its imports.
 MUTANTS = (adapters, managers, stores, strategies)
@@ -20,8 +21,6 @@ from argosy_plugins.cookie_stores.sqlite import SqliteStore
 from argosy_devkit.contracts.strategy import StrategyContract
 from lease_suite.contract import LeaseContract
 from mutants import adapters, managers, stores, strategies
-
-pytestmark = pytest.mark.slow
 """
 
 _STORE = """

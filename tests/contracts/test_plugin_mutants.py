@@ -9,6 +9,7 @@ from mutants import auths, collecting_outputs, observers, outputs, sources
 from mutants.hunt import reports_of, survivors
 
 pytest_plugins = ("pytester",)
+pytestmark = pytest.mark.slow
 
 #: Imported here, so that other processes find the same classes in every run of pytester, which forgets its imports.
 MUTANTS = (auths, collecting_outputs, observers, outputs, sources)
@@ -53,7 +54,6 @@ class Suite(ObserverContract):
 from argosy_devkit.contracts.auth import AuthContract
 from mutants import auths as mutants
 
-pytestmark = pytest.mark.slow
 
 class Suite(AuthContract):
     def options_for(self, service, tmp_path):
