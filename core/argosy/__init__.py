@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from argosy.interfaces.cookie_store import CookieStore, Scope
     from argosy.interfaces.observer import Observer
     from argosy.interfaces.output import CollectingOutput, Output
+    from argosy.interfaces.ratelimit import RateLimit
     from argosy.interfaces.source import Source
     from argosy.interfaces.storage import Existing, Storage
     from argosy.interfaces.strategy import Strategy
@@ -59,6 +60,7 @@ __all__ = [
     "PluginContext",
     "Product",
     "PublishedFile",
+    "RateLimit",
     "Report",
     "Resource",
     "ResponseHead",
@@ -105,6 +107,7 @@ _HOMES = {
         "Output",
         "Plugin",
         "PluginContext",
+        "RateLimit",
         "ResponseHead",
         "Scope",
         "Source",

@@ -25,6 +25,7 @@ from argosy.interfaces.auth import Auth
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.interfaces.observer import Observer
 from argosy.interfaces.output import Output
+from argosy.interfaces.ratelimit import RateLimit
 from argosy.interfaces.source import Source
 from argosy.interfaces.storage import Storage
 from argosy.interfaces.strategy import Strategy
@@ -90,6 +91,15 @@ def argosy_observer() -> type[Observer]:
 @hookspec
 def argosy_storage() -> type[Storage]:
     """Return a class that stores finished files; its name is the scheme of the URLs it serves.
+
+    .. versionadded:: 0.1
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def argosy_ratelimit() -> type[RateLimit]:
+    """Return a class that keeps the states of hosts for the processes whose requests it limits together.
 
     .. versionadded:: 0.1
     """

@@ -17,7 +17,7 @@ from argosy.cookies.jar import cookie_header, settle
 from argosy.cookies.parse import MAX_AGE, parse_cookie_date, parse_set_cookie
 from argosy.errors import TransferError
 from argosy.models.cookie import Cookie
-from argosy.ratelimit.retry_after import LONGEST_RETRY_AFTER
+from argosy.models.host_state import LONGEST_RETRY_AFTER
 from argosy.toolkit.names import problem_of, safe_part
 from argosy.transfer import resume
 from argosy.transfer.content_disposition import content_disposition

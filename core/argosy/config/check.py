@@ -25,6 +25,7 @@ SLOTS: Mapping[str, Kind] = {
     "strategy": Kind.STRATEGY,
     "output": Kind.OUTPUT,
     "observers": Kind.OBSERVER,
+    "ratelimit": Kind.RATELIMIT,
 }
 
 

@@ -53,6 +53,8 @@ class Settings:
         The folder that relative paths of the configuration are relative to, absolute.
     source
         None where the configuration has none.
+    ratelimit
+        None to limit requests per process.
     strategy
         None where it is left to `max_workers`.
     output, observers
@@ -95,6 +97,7 @@ class Settings:
     strategy: PluginOptions | None
     output: tuple[PluginOptions, ...]
     observers: tuple[PluginOptions, ...]
+    ratelimit: PluginOptions | None
     directory: Path
     remote: Remote | None
     max_workers: int
@@ -153,6 +156,8 @@ def build(document: Mapping[str, Any], registry: PluginManager, base: Path, path
     keys = {**defaults, **expand(plain(document), registry)}
     if "cookie_store" not in document and _is_anonymous(registry, keys["auth"]):
         keys["cookie_store"] = {"use": "memory"}
+    if "ratelimit" not in keys and registry.get(Kind.RATELIMIT, "host") is not None:
+        keys["ratelimit"] = {"use": "host"}
     plugins = {
         slot: [_filled(registry, kind, given) for given in _as_list(keys.get(slot))]
         for slot, kind in SLOTS.items()
@@ -168,6 +173,7 @@ def build(document: Mapping[str, Any], registry: PluginManager, base: Path, path
         strategy=plugins["strategy"][0] if plugins["strategy"] else None,
         output=tuple(plugins["output"]),
         observers=tuple(plugins["observers"]),
+        ratelimit=plugins["ratelimit"][0] if plugins["ratelimit"] else None,
         directory=absolute(keys["directory"], base) if remote is None else remote.folder,
         remote=remote,
         max_workers=int(keys["max_workers"]),

@@ -16,6 +16,7 @@ from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.base import Plugin, PluginContext
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.interfaces.output import Output
+from argosy.interfaces.ratelimit import RateLimit
 from argosy.interfaces.source import Source
 from argosy.interfaces.storage import Patience
 from argosy.leasing.login import LoginLimiter
@@ -74,17 +75,21 @@ class RunContext:
         self.settings = settings
         self.stop = stop
         self.redactor = redactor
-        self.rate_limiter = RateLimiter(
-            settings.download_delay,
-            max_outage=settings.max_outage,
-            probe_time=settings.timeout.connect + settings.timeout.headers,
-            notice=self.notice,
-        )
         self.staging = StagingArea(settings.directory)
         self._emit = emit
         self._local = threading.local()
         self.context = PluginContext(
             settings.base, settings.directory, ask, redactor.add, self.notice, ask_now, attended
+        )
+        self.ratelimit: RateLimit | None = (
+            registry.make(RateLimit, settings.ratelimit, self.context) if settings.ratelimit else None
+        )
+        self.rate_limiter = RateLimiter(
+            settings.download_delay,
+            max_outage=settings.max_outage,
+            probe_time=settings.timeout.connect + settings.timeout.headers,
+            shared=self.ratelimit,
+            notice=self.notice,
         )
         self.storage = open_storage(
             settings.directory,
@@ -128,8 +133,14 @@ class RunContext:
 
     def plugins(self) -> tuple[Plugin, ...]:
         """Return the plugins that were made."""
-        source = () if self.source is None else (self.source,)
-        return (*source, self.auth, self.store, *(output for _, output in self.outputs.all))
+        made = (
+            self.source,
+            self.ratelimit,
+            self.auth,
+            self.store,
+            *(output for _, output in self.outputs.all),
+        )
+        return tuple(plugin for plugin in made if plugin is not None)
 
     def output(self, name: str) -> Output | None:
         """Return an output of a name, that of the run or another one; None where there is none to be had."""

@@ -111,7 +111,7 @@ class LeasedAdapter(Adapter):
             If the request fails, as with any adapter; its ``argosy_sending`` says whether a byte went out.
         """
         url = request.url or ""
-        with self.rate_limiter.turn(url) as permit:
+        with self.rate_limiter.permit(url) as permit:
             while (wait := permit.reach()) > 0:
                 self.manager.pause(wait)
             try:

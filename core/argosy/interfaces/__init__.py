@@ -5,6 +5,7 @@ from argosy.interfaces.base import Plugin, PluginContext
 from argosy.interfaces.cookie_store import CookieStore, Release, Scope
 from argosy.interfaces.observer import Observer
 from argosy.interfaces.output import CollectingOutput, Output
+from argosy.interfaces.ratelimit import RateLimit
 from argosy.interfaces.source import Source
 from argosy.interfaces.storage import Existing, Storage
 from argosy.interfaces.strategy import Strategy, Work
@@ -19,6 +20,7 @@ __all__ = [
     "Output",
     "Plugin",
     "PluginContext",
+    "RateLimit",
     "Release",
     "ResponseHead",
     "Scope",

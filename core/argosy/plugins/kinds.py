@@ -22,6 +22,7 @@ class Kind(StrEnum):
     OUTPUT = "output"
     OBSERVER = "observer"
     STORAGE = "storage"
+    RATELIMIT = "ratelimit"
 
     @property
     def hook(self) -> str:
@@ -31,7 +32,7 @@ class Kind(StrEnum):
     @property
     def words(self) -> str:
         """The kind as a message names it."""
-        return self.value.replace("_", " ")
+        return "rate limit" if self is Kind.RATELIMIT else self.value.replace("_", " ")
 
     @property
     def article(self) -> str:

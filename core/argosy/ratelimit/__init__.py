@@ -1,4 +1,7 @@
-"""Politeness: when the next request to a host may start, over all programs of this user on this machine."""
+"""Limits requests to each host: delays, Retry-After, outages. Read `limiter` first.
+
+The states of hosts are kept by a `RateLimit` plugin, or per process.
+"""
 
 from argosy.ratelimit.limiter import Permit, RateLimiter
 

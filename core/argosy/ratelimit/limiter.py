@@ -1,4 +1,4 @@
-"""The pacer: asked before each request, told after each answer."""
+"""When the next request to a host may start: asked before each request, told after each answer."""
 
 from __future__ import annotations
 
@@ -7,31 +7,61 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from argosy.interfaces.ratelimit import RateLimit
+from argosy.models.host_state import HostState
 from argosy.ratelimit.outage import Outages
 from argosy.ratelimit.retry_after import THROTTLES
-from argosy.ratelimit.shared import FileTable, MemoryTable, Table, clock
-from argosy.ratelimit.state import HostState
 from argosy.toolkit.hosts import host_key
+from argosy.toolkit.processes import clock
 
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-#: Statuses that a gateway gives for a service that is not there.
+#: Statuses of a gateway whose service is down.
 _ABSENT = frozenset({502, 503, 504})
 
-#: Seconds between two looks whether a host that is down has answered somebody else's probe.
+#: Seconds between two checks whether a host that is down has answered another probe.
 _LOOK = 0.5
+
+_MOST_HOSTS = 4096
+
+
+class ProcessRateLimit(RateLimit):
+    """Keeps the states of hosts for the threads of one process."""
+
+    name = "process"
+    summary = "Limits the requests of one process"
+
+    def __init__(self) -> None:
+        self._states: dict[str, HostState] = {}
+        self._mutex = threading.Lock()
+
+    def read(self, host: str) -> HostState | None:
+        """Return the state of a host."""
+        return self._states.get(host)
+
+    def started(self, host: str, now: float) -> None:
+        """Record that a request starts."""
+        if (state := self._states.get(host)) is not None:
+            state.seen = now
+
+    def update(self, host: str, change: Callable[[HostState, float], T]) -> T:
+        """Change the state of a host."""
+        with self._mutex:
+            now = clock()
+            if len(self._states) > _MOST_HOSTS:
+                self._states = {h: s for h, s in self._states.items() if not s.quiet(now)}
+            return change(self._states.setdefault(host, HostState()), now)
 
 
 class _Line:
-    """Those of this process who wait for a host: they have one start given to them at a time, together.
+    """The permits of this process that wait for a host. They reserve one start at a time, together.
 
-    So what a process that dies leaves reserved is one start at most, however many were waiting in it.
+    So a process that dies leaves one start reserved at most.
     """
 
     __slots__ = ("start", "waiting")
@@ -40,28 +70,29 @@ class _Line:
         self.start: float | None = None
         self.waiting: set[int] = set()
 
+    def ahead_of(self, number: int) -> int:
+        """Return how many permits have waited longer."""
+        return sum(other < number for other in self.waiting)
+
 
 class RateLimiter:
-    """Says when the next request to a host may start, over all programs of this user on this machine.
+    """Limits the requests of a run to each host.
+
+    A host that answers 429 or 503 gets fewer requests until it has answered for a while.
 
     Parameters
     ----------
     delay
-        Seconds between the starts of two requests to one host. Of two requests in a row that have
-        different delays, the longer counts: whichever program sends them.
+        Seconds between the starts of two requests to one host. Of two consecutive requests with different delays, the
+        longer one counts.
     max_outage
-        Seconds to wait for a host that is down; 0 to take no notice of outages.
+        Seconds to wait for a host that is down; 0 to ignore outages.
     probe_time
-        Seconds within which the probe of a host that is down has its outcome.
-    folder
-        Where the state that programs share is kept; None for this user's state folder.
+        Seconds in which the probe of a host that is down gets its result.
+    shared
+        Keeps the states of hosts; None to limit this process alone.
     notice
-        Takes messages for the person.
-
-    Notes
-    -----
-    A host that answers 429 or 503 is asked less often, by everybody, until it has answered for a while.
-    Where the shared file cannot be used, the pacer says so once, and paces this process alone.
+        Takes messages for the user.
     """
 
     def __init__(
@@ -70,221 +101,85 @@ class RateLimiter:
         *,
         max_outage: float = 0.0,
         probe_time: float = 60.0,
-        folder: Path | None = None,
+        shared: RateLimit | None = None,
         notice: Callable[[str], None] = lambda message: None,
     ) -> None:
         self.delay = delay
+        self.probe_time = probe_time
         self._untold: deque[str] = deque()
         self.outages = Outages(max_outage, self._untold.append)
-        self._probe_time = probe_time
+        self.mutex = threading.Lock()
+        self.lines: dict[str, _Line] = {}
         self._notice = notice
-        self._folder = folder
-        self._mutex = threading.Lock()
-        self._lines: dict[str, _Line] = {}
         self._numbers = itertools.count()
-        self._shared: Table | None = None
+        self._states = shared or ProcessRateLimit()
 
-    def turn(self, url: str) -> Permit:
-        """Return the turn of one request."""
+    def permit(self, url: str) -> Permit:
+        """Return the permit of one request."""
         return Permit(self, host_key(url), next(self._numbers))
 
-    def was_there(self, place: str) -> bool:
-        """Return whether a host was there before in this run, and an outage of it is waited for."""
-        return self.outages.limit > 0 and self.outages.heard(place)
+    def was_there(self, host: str) -> bool:
+        """Return whether a host has answered in this run, and the run waits for it during an outage."""
+        return self.outages.limit > 0 and self.outages.heard(host)
 
     def tell(self) -> None:
-        """Give the person the messages that came up while a session was held."""
+        """Pass on the messages that came up while a session was held."""
         while self._untold:
             try:
                 message = self._untold.popleft()
-            except IndexError:  # another thread was quicker
+            except IndexError:  # another thread was faster
                 return
             self._notice(message)
 
-    # -- what a turn asks and tells
-
-    def reach(self, turn: Permit) -> float:
-        """Connect to a host now, or learn how long to wait, as it is down."""
-        state = self._read(turn.place) if self.outages.limit else None
-        if state is None or not state.down(clock()):
-            return 0.0
-        with self._mutex:
-            line = self._lines.setdefault(turn.place, _Line())
-            wait = self._update(turn.place, lambda state, now: self._outage(state, now, line, turn))
-            if wait > 0:
-                line.waiting.add(turn.number)
-                self.outages.check(turn.place, clock())
-        return wait
-
-    def admit(self, turn: Permit) -> float:
-        """Start a request now, or learn how long to wait before asking again."""
-        if self.delay == 0:
-            state, now = self._read(turn.place), clock()
-            if state is None or state.quiet(now):
-                if state is not None:
-                    self._note(turn.place, now)
-                turn.started = now
-                return 0.0
-        with self._mutex:
-            line = self._lines.setdefault(turn.place, _Line())
-            down, wait = self._update(turn.place, lambda state, now: self._decide(state, now, line, turn))
-            if wait > 0:
-                line.waiting.add(turn.number)
-            else:
-                self._leave(turn)
-            if down:
-                self.outages.check(turn.place, clock())
-        return max(wait, 0.0)
-
-    def answered(self, turn: Permit, status: int, hold: float | None) -> None:
-        """Take in the answer to a request."""
-        absent = status in _ABSENT and hold is None
-        cause = f"it answers {status}" if absent else None
-        state = self._read(turn.place)
-        calm = state is None or not (state.failures or state.spacing)
-        if calm and status not in THROTTLES and not absent and not self.outages.any:
-            self.outages.answered(turn.place, None)
-            return
-
-        if status in THROTTLES:
-            logger.info("%s limits the rate: status %d, Retry-After %s", turn.place, status, hold)
-
-        def take_in(state: HostState, now: float) -> None:
-            if absent:
-                state.failed(now, sent=True, heard=True, probing=turn.probing)
-            if status in THROTTLES:
-                state.throttled(turn.started, now, hold)
-            if not absent:
-                state.answered(turn.started, now)
-
-        with self._mutex:  # nobody finds the host down between the two
-            self._update(turn.place, take_in)
-            self.outages.answered(turn.place, cause)
-
-    def failed(self, turn: Permit, cause: str, *, sent: bool, named: bool) -> None:
-        """Take in that a request came to nothing: no connection, or no answer."""
-        self.outages.failed(turn.place, cause, sent=sent)
-
-        def take_in(state: HostState, now: float) -> bool:
-            heard = self.outages.heard(turn.place) or state.was_there(now)
-            if not (named or heard or state.down(now)):
-                return False  # a misspelt URL: there is no host that could come back
-            state.failed(now, sent=sent, heard=heard, probing=turn.probing)
-            return heard
-
-        if self._update(turn.place, take_in):
-            self.outages.learn(turn.place)
-
-    def left(self, turn: Permit) -> None:
-        """Take in that a turn is over; who gave up in it must not stand in the way of others."""
-        if turn.probing and not turn.told:
-            self._update(turn.place, lambda state, now: state.ask_now(now))
-        if self._lines:
-            with self._mutex:
-                self._leave(turn)
-        self.tell()
-
-    # -- inside
-
-    def _decide(self, state: HostState, now: float, line: _Line, turn: Permit) -> tuple[bool, float]:
-        """Return whether the host is down and not to be asked now, and the seconds to wait."""
-        wait = self._outage(state, now, line, turn)
-        if wait > 0:
-            return True, wait
-        pace = state.pace(self.delay, now)
-        if line.start is None or line.start < state.hold:
-            line.start = state.reserve(pace, now)
-        wait = line.start - now
-        if wait <= 0:
-            wait = state.begin(pace, now)
-            if wait <= 0:
-                line.start, turn.started = None, now
-                return False, 0.0
-        return False, wait + self._rank(line, turn) * pace
-
-    def _outage(self, state: HostState, now: float, line: _Line, turn: Permit) -> float:
-        """Return the seconds to wait as the host is down; 0 where it is not, and for the one who is to ask it."""
-        if not self.outages.limit or turn.probing or not state.down(now):
-            return 0.0
-        if now < state.probe:
-            if state.was_there(now):
-                self.outages.learn(turn.place)
-            return min(state.probe - now, _LOOK * (1 + self._rank(line, turn) / 8))
-        state.probe = now + self._probe_time
-        turn.probing = True
-        return 0.0
-
-    @staticmethod
-    def _rank(line: _Line, turn: Permit) -> int:
-        """Return how many of this process have waited longer."""
-        return sum(number < turn.number for number in line.waiting)
-
-    def _leave(self, turn: Permit) -> None:
-        line = self._lines.get(turn.place)
-        if line is not None:
-            line.waiting.discard(turn.number)
-            if not line.waiting and line.start is None:
-                del self._lines[turn.place]
-
-    # -- the table, or what stands in for it
-
-    def _table(self) -> Table:
-        if self._shared is None:
-            try:
-                self._shared = FileTable((self._folder or _state_folder()) / "pacing")
-            except (OSError, RuntimeError) as error:
-                self._fall_back(error)
-        assert self._shared is not None  # noqa: S101 - for the type checker
-        return self._shared
-
-    def _fall_back(self, error: Exception) -> Table:
-        if isinstance(self._shared, MemoryTable):  # another thread was quicker
-            return self._shared
-        reason = getattr(error, "strerror", None) or str(error)
-        self._shared = MemoryTable()
-        self._untold.append(
-            f"The file in which programs tell each other when a host may be asked cannot be used: {reason}. "
-            "download_delay and Retry-After hold within this process only."
-        )
-        return self._shared
-
-    def _read(self, place: str) -> HostState | None:
+    def read(self, host: str) -> HostState | None:
+        """Return the state of a host."""
         try:
-            return self._table().read(place)
+            return self._states.read(host)
         except OSError as error:
-            return self._fall_back(error).read(place)
+            return self._per_process(error).read(host)
 
-    def _note(self, place: str, now: float) -> None:
+    def started(self, host: str, now: float) -> None:
+        """Record that a request starts."""
         try:
-            self._table().note(place, now)
+            self._states.started(host, now)
         except OSError as error:
-            self._fall_back(error).note(place, now)
+            self._per_process(error).started(host, now)
 
-    def _update(self, place: str, change: Callable[[HostState, float], T]) -> T:
+    def update(self, host: str, change: Callable[[HostState, float], T]) -> T:
+        """Change the state of a host."""
         try:
-            return self._table().update(place, change)
+            return self._states.update(host, change)
         except OSError as error:
-            return self._fall_back(error).update(place, change)
+            return self._per_process(error).update(host, change)
+
+    def _per_process(self, error: OSError) -> RateLimit:
+        if not isinstance(self._states, ProcessRateLimit):  # else another thread was faster
+            self._states = ProcessRateLimit()
+            self._untold.append(
+                f"Rate limits are not shared with other processes: {error.strerror or error}. "
+                "download_delay and Retry-After apply to this process only."
+            )
+        return self._states
 
 
 class Permit:
-    """One request's turn at a host; ask `admit` until it returns 0, send, and tell how it went.
+    """The permit of one request: call `admit` until it returns 0, send, and tell the result.
 
     Parameters
     ----------
-    pacer
-        Whose turn it is.
-    place
+    limiter
+        Gives the permit.
+    host
         The host.
     number
-        Turns are taken in the order of their numbers, as far as that can be had.
+        Permits are granted in the order of their numbers, if possible.
     """
 
-    __slots__ = ("_pacer", "number", "place", "probing", "started", "told")
+    __slots__ = ("_limiter", "host", "number", "probing", "started", "told")
 
-    def __init__(self, rate_limiter: RateLimiter, place: str, number: int) -> None:
-        self._pacer = rate_limiter
-        self.place = place
+    def __init__(self, limiter: RateLimiter, host: str, number: int) -> None:
+        self._limiter = limiter
+        self.host = host
         self.number = number
         self.started = 0.0
         self.probing = False
@@ -296,40 +191,67 @@ class Permit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pacer.left(self)
+        self.close()
 
     def reach(self) -> float:
-        """Connect to the host now, before the session is taken, or learn how long to wait before asking again.
+        """Connect to the host now, before the session is leased, or wait.
 
         Returns
         -------
         float
-            0 where the host may be connected to; else the seconds to wait, as it is down.
+            0 to connect; else the seconds to wait before asking again, as the host is down.
 
         Raises
         ------
         TransferError, ServiceDown
             As `admit` does.
         """
-        return self._pacer.reach(self)
+        limiter = self._limiter
+        state = limiter.read(self.host) if limiter.outages.limit else None
+        if state is None or not state.down(clock()):
+            return 0.0
+        with limiter.mutex:
+            line = limiter.lines.setdefault(self.host, _Line())
+            wait = limiter.update(self.host, lambda state, now: self._outage(state, now, line))
+            if wait > 0:
+                line.waiting.add(self.number)
+                limiter.outages.check(self.host, clock())
+        return wait
 
     def admit(self) -> float:
-        """Start the request now, or learn how long to wait before asking again.
+        """Start the request now, or wait.
 
         Returns
         -------
         float
-            0 where the request may start, and is counted as started; else the seconds to wait.
+            0 if the request may start, and counts as started; else the seconds to wait before asking again.
 
         Raises
         ------
         TransferError, ServiceDown
-            If the host is down, and this run does not wait for it (any longer).
+            If the host is down and this run does not wait for it any longer.
         """
-        return self._pacer.admit(self)
+        limiter = self._limiter
+        if limiter.delay == 0:  # most requests: without a lock
+            state, now = limiter.read(self.host), clock()
+            if state is None or state.quiet(now):
+                if state is not None:
+                    limiter.started(self.host, now)
+                self.started = now
+                return 0.0
+        with limiter.mutex:
+            line = limiter.lines.setdefault(self.host, _Line())
+            down, wait = limiter.update(self.host, lambda state, now: self._decide(state, now, line))
+            if wait > 0:
+                line.waiting.add(self.number)
+            else:
+                self._leave()
+            if down:
+                limiter.outages.check(self.host, clock())
+        return max(wait, 0.0)
 
     def answered(self, status: int, hold: float | None) -> None:
-        """Say that the headers are in.
+        """Record that the headers have come.
 
         Parameters
         ----------
@@ -339,29 +261,97 @@ class Permit:
             The seconds of its ``Retry-After``, if any.
         """
         self.told = True
-        self._pacer.answered(self, status, hold)
+        limiter, absent = self._limiter, status in _ABSENT and hold is None
+        state = limiter.read(self.host)
+        calm = state is None or not (state.failures or state.spacing)
+        if calm and status not in THROTTLES and not absent and not limiter.outages.any:
+            limiter.outages.answered(self.host, None)
+            return
+
+        if status in THROTTLES:
+            logger.info("%s limits the rate: status %d, Retry-After %s", self.host, status, hold)
+
+        def record(state: HostState, now: float) -> None:
+            if absent:
+                state.failed(now, sent=True, heard=True, probing=self.probing)
+            if status in THROTTLES:
+                state.throttled(self.started, now, hold)
+            if not absent:
+                state.answered(self.started, now)
+
+        with limiter.mutex:  # no other thread finds the host down between the two
+            limiter.update(self.host, record)
+            limiter.outages.answered(self.host, f"it answers {status}" if absent else None)
 
     def failed(self, cause: str, *, sent: bool, named: bool = True) -> None:
-        """Say that there was no connection or no answer.
+        """Record that there was no connection or no answer.
 
         Parameters
         ----------
         cause
             Why, in words.
         sent
-            Whether the request went out.
+            Whether the request was sent.
         named
-            Whether there is a host of that name, as far as is known; else it is an outage only of one that was
-            there before.
+            Whether the host's name resolves. If not, it is an outage only of a host that has answered before.
         """
         self.told = True
-        self._pacer.failed(self, cause, sent=sent, named=named)
+        outages = self._limiter.outages
+        outages.failed(self.host, cause, sent=sent)
 
+        def record(state: HostState, now: float) -> bool:
+            heard = outages.heard(self.host) or state.was_there(now)
+            if not (named or heard or state.down(now)):
+                return False  # a misspelt URL: no host to come back
+            state.failed(now, sent=sent, heard=heard, probing=self.probing)
+            return heard
 
-def _state_folder() -> Path:
-    import platformdirs  # only once for each process
+        if self._limiter.update(self.host, record):
+            outages.learn(self.host)
 
-    folder = platformdirs.user_state_path("argosy")
-    if not folder.is_absolute():
-        raise OSError("nobody knows this user's home folder")
-    return folder
+    def close(self) -> None:
+        """End the permit; one that was given up does not delay others."""
+        limiter = self._limiter
+        if self.probing and not self.told:
+            limiter.update(self.host, lambda state, now: state.ask_now(now))
+        if limiter.lines:
+            with limiter.mutex:
+                self._leave()
+        limiter.tell()
+
+    def _decide(self, state: HostState, now: float, line: _Line) -> tuple[bool, float]:
+        """Return whether the host is down, and the seconds to wait."""
+        wait = self._outage(state, now, line)
+        if wait > 0:
+            return True, wait
+        pace = state.pace(self._limiter.delay, now)
+        if line.start is None or line.start < state.hold:
+            line.start = state.reserve(pace, now)
+        wait = line.start - now
+        if wait <= 0:
+            wait = state.begin(pace, now)
+            if wait <= 0:
+                line.start, self.started = None, now
+                return False, 0.0
+        return False, wait + line.ahead_of(self.number) * pace
+
+    def _outage(self, state: HostState, now: float, line: _Line) -> float:
+        """Return the seconds to wait as the host is down; 0 if it is up, or if this request is its probe."""
+        outages = self._limiter.outages
+        if not outages.limit or self.probing or not state.down(now):
+            return 0.0
+        if now < state.probe:
+            if state.was_there(now):
+                outages.learn(self.host)
+            return min(state.probe - now, _LOOK * (1 + line.ahead_of(self.number) / 8))
+        state.probe = now + self._limiter.probe_time
+        self.probing = True
+        return 0.0
+
+    def _leave(self) -> None:
+        lines = self._limiter.lines
+        line = lines.get(self.host)
+        if line is not None:
+            line.waiting.discard(self.number)
+            if not line.waiting and line.start is None:
+                del lines[self.host]

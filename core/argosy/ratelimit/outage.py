@@ -1,7 +1,6 @@
-"""What a run does about a host that is down: it waits for a while, and then gives up in the right way.
+"""What a run does about a host that is down: it waits for a while, then gives up.
 
-That a host is down, and who may ask it when, is known to all programs of this user. How long *this* run
-waits for it, and what follows, is decided here.
+The state of a host says whether it is down and when to probe it. How long *this* run waits is decided here.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from argosy.errors import ServiceDown, TransferError
 
 @dataclass(slots=True)
 class _Outage:
-    """One outage, as this run sees it: since when, what it looks like, and the answers there were until then."""
+    """One outage in this run: its start, its cause, and how many answers of any host came before."""
 
     since: float
     cause: str
@@ -29,9 +28,9 @@ class Outages:
     Parameters
     ----------
     limit
-        Seconds to wait for a host that was there before; with 0 nobody waits, and nothing is given up.
+        Seconds to wait for a host that has answered before; 0 to ignore outages.
     tell
-        Takes messages for the person.
+        Takes messages for the user.
     """
 
     def __init__(self, limit: float, tell: Callable[[str], None]) -> None:
@@ -45,15 +44,15 @@ class Outages:
 
     @property
     def any(self) -> bool:
-        """Whether any host is down, as far as was asked."""
+        """Whether any host is down."""
         return bool(self._outages)
 
     def heard(self, place: str) -> bool:
-        """Return whether a host was there before in this run."""
+        """Return whether a host has answered in this run."""
         return place in self._heard
 
     def answered(self, place: str, cause: str | None) -> None:
-        """Take in that a host answered, if only to say that there is nobody behind it (the cause)."""
+        """Record an answer, perhaps one of a gateway whose service is down (the cause)."""
         if cause is not None:
             self.failed(place, cause, sent=True)
             return
@@ -67,26 +66,26 @@ class Outages:
             self._tell(f"{place} answers again.")
 
     def learn(self, place: str) -> None:
-        """Take in that a host has answered another process."""
+        """Record that a host has answered another process."""
         with self._mutex:
             self._heard.add(place)
 
     def failed(self, place: str, cause: str, *, sent: bool) -> None:
-        """Take in why a request to a host came to nothing."""
+        """Record why a request failed."""
         with self._mutex:
             self._causes[place] = cause
             if sent:
                 self._heard.add(place)
 
     def check(self, place: str, now: float) -> None:
-        """Return if a host that is down is to be waited for.
+        """Return if the run waits for a host that is down.
 
         Raises
         ------
         TransferError
-            If this host alone is down, or was never there: its items fail, and the run goes on.
+            If only this host is down, or it has never answered: its items fail, and the run continues.
         ServiceDown
-            If the run has waited long enough for a host that was there, and nobody else answers either.
+            If the run has waited long enough, and no other host answers either.
         """
         with self._mutex:
             outage = self._outages.get(place)
@@ -99,19 +98,19 @@ class Outages:
                 raise TransferError(
                     f"{place} is down, so it was not asked again: {outage.cause}.", kind="down", host=place
                 )
-            # one that only another run missed, and that this one does not know, is asked once before it is called down
+            # a host that only another run missed is asked once before this run reports it
             first = not outage.told and self.heard(place)
             outage.told |= first
         if waited >= self.limit:
             raise ServiceDown(
                 f"{place} has been down for {waited:.0f} seconds: {outage.cause}. "
-                "Everything done so far is kept, and the items that were waiting for it are still to be done.",
-                hint='Start again when the service is back. "max_outage" says how long a run waits for it.',
+                "Finished items are kept; the items that waited for it remain.",
+                hint='Start again when the service is back; "max_outage" sets how long a run waits.',
                 host=place,
                 cause=outage.cause,
             )
         if first:
             self._tell(
-                f"{place} is down: {outage.cause}. The run pauses, and asks it from time to time for "
-                f"{self.limit:.0f} seconds at most."
+                f"{place} is down: {outage.cause}. The run pauses and retries for up to "
+                f"{self.limit:.0f} seconds."
             )

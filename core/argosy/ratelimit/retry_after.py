@@ -1,16 +1,14 @@
-"""``Retry-After``: how long a server asks to be left alone."""
+"""``Retry-After``: how long to wait before the next request to a server."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
 
+from argosy.models.host_state import LONGEST_RETRY_AFTER
 from argosy.toolkit.dates import seconds_of
 
-#: A server that asks for more patience than this many seconds is asked again after it.
-LONGEST_RETRY_AFTER = 300.0
-
-#: The statuses it is read with; with a redirect (RFC 9110 allows it there, too) nobody uses it.
+#: The statuses whose Retry-After is read; no service sends it with a redirect, as RFC 9110 also allows.
 THROTTLES = frozenset({429, 503})
 
 
@@ -27,12 +25,11 @@ def retry_after(status: int, headers: Mapping[str, str]) -> float | None:
     Returns
     -------
     float or None
-        0 to `LONGEST_RETRY_AFTER`. None where the server asks for nothing, or nobody can tell for what.
+        0 to `LONGEST_RETRY_AFTER`; None if there is none, or it is invalid.
 
     Notes
     -----
-    A date is taken relative to the server's own ``Date``, so that a clock that is wrong there or here does
-    no harm.
+    A date is relative to the server's own ``Date``, so a wrong clock does no harm.
     """
     value = headers.get("Retry-After", "").strip()
     if status not in THROTTLES or not value:

@@ -21,6 +21,15 @@ def boot_id() -> str:
         return ""
 
 
+def clock() -> float:
+    """Return the time in seconds that all processes of this machine agree on.
+
+    The monotonic clock, as corrections of the date do not move it; the wall clock if the system does not identify its
+    boots, as the monotonic clock may restart unnoticed.
+    """
+    return time.monotonic() if boot_id() else time.time()
+
+
 def process_start(pid: int) -> int:
     """Return when a process started, in clock ticks since boot (proc(5), field 22 of stat); 0 if unknown."""
     try:

@@ -43,6 +43,7 @@ SCHEMAS: dict[Kind, dict[str, dict[str, Any]]] = {
         "json-file": {"properties": {"path": {"type": "string", "default": "cookies.json"}}},
     },
     Kind.STRATEGY: {"serial": {}, "threads": {}},
+    Kind.RATELIMIT: {"host": {}},
     Kind.OUTPUT: {
         "files": {},
         "zip": {

@@ -77,6 +77,7 @@ def test_every_kind_has_a_hook_with_its_contract() -> None:
         "Output",
         "Observer",
         "Storage",
+        "RateLimit",
     }
     assert Kind.STRATEGY.interface is Strategy
 

@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 
 from argosy.errors import ServiceDown, TransferError
+from argosy.interfaces import PluginContext
+from argosy.models.host_state import LONGEST_RETRY_AFTER
 from argosy.ratelimit.limiter import RateLimiter
-from argosy.ratelimit.retry_after import LONGEST_RETRY_AFTER, retry_after
+from argosy.ratelimit.retry_after import retry_after
 from argosy.toolkit.hosts import host_key
 from argosy_devkit.contracts.waiting import Thread, wait_until
+from argosy_plugins.ratelimits.host import HostRateLimit
 
 URL = "https://library.example/a"
 
@@ -25,13 +28,16 @@ URL = "https://library.example/a"
 _STARTER = """\
 import json, sys, threading, time
 from pathlib import Path
+from argosy.interfaces import PluginContext
 from argosy.ratelimit.limiter import RateLimiter
+from argosy_plugins.ratelimits.host import HostRateLimit
 folder, delay, threads, times = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-pacer = RateLimiter(delay, folder=folder)
+shared = HostRateLimit({"path": str(folder / "pacing")}, PluginContext())
+pacer = RateLimiter(delay, shared=shared)
 starts = []
 def work():
     for _ in range(times):
-        with pacer.turn("https://library.example/a") as turn:
+        with pacer.permit("https://library.example/a") as turn:
             while wait := turn.admit():
                 time.sleep(wait)
             starts.append(turn.started)
@@ -44,12 +50,16 @@ print(json.dumps([(start, delay) for start in starts]))
 """
 
 
+def shared(path: Path) -> HostRateLimit:
+    return HostRateLimit({"path": str(path)}, PluginContext())
+
+
 @pytest.fixture
 def rate_limiter(tmp_path: Path) -> Callable[..., RateLimiter]:
     """Make pacers as programs of one user have them, each with a file of its own open."""
 
     def make(delay: float = 0.0, **options: object) -> RateLimiter:
-        return RateLimiter(delay, folder=tmp_path / "state", **options)  # type: ignore[arg-type]  # a test's options
+        return RateLimiter(delay, shared=shared(tmp_path / "state" / "pacing"), **options)  # type: ignore[arg-type]  # a test's options
 
     return make
 
@@ -62,7 +72,7 @@ def start(folder: Path, delay: float, threads: int, times: int) -> subprocess.Po
 def begin(rate_limiter: RateLimiter, url: str = URL, times: int = 1) -> None:
     """Start requests, each when it may start."""
     for _ in range(times):
-        with rate_limiter.turn(url) as turn:
+        with rate_limiter.permit(url) as turn:
             while wait := turn.admit():
                 time.sleep(wait)
             turn.answered(200, None)
@@ -70,7 +80,7 @@ def begin(rate_limiter: RateLimiter, url: str = URL, times: int = 1) -> None:
 
 def fail(rate_limiter: RateLimiter, times: int, *, sent: bool = False) -> None:
     for _ in range(times):
-        with rate_limiter.turn(URL) as turn:
+        with rate_limiter.permit(URL) as turn:
             assert turn.admit() == 0
             turn.failed("Connection refused", sent=sent)
 
@@ -89,7 +99,7 @@ def test_starts_are_spaced_over_threads_and_processes(tmp_path: Path, delays: li
 def test_waiters_of_one_process_start_in_their_order(rate_limiter: Callable[..., RateLimiter]) -> None:
     paced = rate_limiter(0.05)
     begin(paced)
-    turns = [paced.turn(URL) for _ in range(4)]
+    turns = [paced.permit(URL) for _ in range(4)]
     waits = [turn.admit() for turn in turns]
     assert waits == sorted(waits)
     for one, two in itertools.pairwise(waits):
@@ -99,11 +109,11 @@ def test_waiters_of_one_process_start_in_their_order(rate_limiter: Callable[...,
 def test_one_who_gives_up_stands_in_nobodys_way(rate_limiter: Callable[..., RateLimiter]) -> None:
     paced = rate_limiter(30.0)
     begin(paced)
-    turns = [paced.turn(URL) for _ in range(5)]
+    turns = [paced.permit(URL) for _ in range(5)]
     for turn in turns:
         turn.admit()
-        paced.left(turn)
-    assert paced.turn(URL).admit() <= 30
+        turn.close()
+    assert paced.permit(URL).admit() <= 30
 
 
 def test_a_process_that_dies_leaves_one_start_at_most(
@@ -111,42 +121,42 @@ def test_a_process_that_dies_leaves_one_start_at_most(
 ) -> None:
     with start(tmp_path / "state", 100.0, threads=20, times=1) as process:
         other = rate_limiter(0.0)
-        state = other._read
+        state = other.read
         wait_until(lambda: (s := state("library.example")) and s.reserved > s.seen, "somebody to wait")
         process.kill()
-    assert 0 < other.turn(URL).admit() <= 200
+    assert 0 < other.permit(URL).admit() <= 200
 
 
 def test_patience_that_one_program_learns_holds_for_all(rate_limiter: Callable[..., RateLimiter]) -> None:
     one, other = rate_limiter(), rate_limiter()
     begin(other)
-    with one.turn(URL) as turn:
+    with one.permit(URL) as turn:
         assert turn.admit() == 0
         turn.answered(429, 100.0)
-    assert 99 < other.turn(URL).admit() <= 100
-    assert other.turn("http://library.example/b").admit() > 99, "http and https are one host"
-    assert other.turn("https://library.example:8443/b").admit() == 0, "another port is another"
+    assert 99 < other.permit(URL).admit() <= 100
+    assert other.permit("http://library.example/b").admit() > 99, "http and https are one host"
+    assert other.permit("https://library.example:8443/b").admit() == 0, "another port is another"
 
 
 def test_after_patience_not_all_start_at_once(rate_limiter: Callable[..., RateLimiter]) -> None:
     one = rate_limiter()
-    with one.turn(URL) as turn:
+    with one.permit(URL) as turn:
         turn.admit()
         turn.answered(429, 100.0)
-    waits = [one.turn(URL).admit() for _ in range(8)]
+    waits = [one.permit(URL).admit() for _ in range(8)]
     assert waits[-1] - waits[0] > 0.5
 
 
 def test_a_folder_that_cannot_be_used_costs_one_notice(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     notices: list[str] = []
-    paced = RateLimiter(0.02, folder=tmp_path / "file", notice=notices.append)
+    paced = RateLimiter(0.02, shared=shared(tmp_path / "file" / "pacing"), notice=notices.append)
     begun = time.monotonic()
     for _ in range(4):
         begin(paced)
     assert time.monotonic() - begun >= 0.06
     assert len(notices) == 1
-    assert "within this process only" in notices[0]
+    assert "to this process only" in notices[0]
 
 
 def test_a_host_that_is_down_is_asked_by_one_at_a_time(rate_limiter: Callable[..., RateLimiter]) -> None:
@@ -155,7 +165,7 @@ def test_a_host_that_is_down_is_asked_by_one_at_a_time(rate_limiter: Callable[..
     begin(one)
     begin(other)
     fail(one, 3)
-    turns = [p.turn(URL) for p in (one, other) for _ in range(4)]
+    turns = [p.permit(URL) for p in (one, other) for _ in range(4)]
     assert all(turn.admit() > 0 for turn in turns)
     admitted: list[int] = []
 
@@ -176,10 +186,10 @@ def test_a_probe_that_is_given_up_is_anothers(rate_limiter: Callable[..., RateLi
     one = rate_limiter(max_outage=100)
     begin(one)
     fail(one, 3)
-    turn, other = one.turn(URL), one.turn(URL)
+    turn, other = one.permit(URL), one.permit(URL)
     wait_until(lambda: turn.admit() == 0, "a probe")
     assert other.admit() > 0
-    one.left(turn)
+    turn.close()
     assert other.admit() == 0
 
 
@@ -187,7 +197,7 @@ def test_a_run_gives_up_in_the_end(rate_limiter: Callable[..., RateLimiter]) -> 
     one = rate_limiter(max_outage=0.05)
     begin(one)
     fail(one, 3)
-    turn = one.turn(URL)
+    turn = one.permit(URL)
     with pytest.raises(ServiceDown, match="has been down for") as error:
         wait_until(lambda: not turn.admit(), "the end of the outage")
     assert (error.value.host, error.value.cause) == ("library.example", "Connection refused")
@@ -199,7 +209,7 @@ def test_while_others_answer_only_the_items_of_a_host_that_is_down_fail(
     one = rate_limiter(max_outage=0.05)
     begin(one)
     fail(one, 3)
-    turn = one.turn(URL)
+    turn = one.permit(URL)
     assert turn.admit() > 0
     begin(one, "https://other.example/")
     with pytest.raises(TransferError) as error:
@@ -211,7 +221,7 @@ def test_a_host_that_was_never_there_is_not_waited_for(rate_limiter: Callable[..
     one = rate_limiter(max_outage=100)
     fail(one, 5)
     with pytest.raises(TransferError, match=r"library\.example is down") as error:
-        one.turn(URL).admit()
+        one.permit(URL).admit()
     assert error.value.kind == "down"
 
 
@@ -225,15 +235,15 @@ def test_a_process_that_had_no_answer_yet_learns_that_the_host_was_there(
     fail(new, 1)
     assert new.was_there("library.example")
     fail(new, 1)
-    assert new.turn(URL).admit() > 0, "it waits as the others do"
+    assert new.permit(URL).admit() > 0, "it waits as the others do"
 
 
 def test_who_comes_later_finds_the_outage_and_waits(rate_limiter: Callable[..., RateLimiter]) -> None:
     one, later, heedless = rate_limiter(max_outage=100), rate_limiter(max_outage=100), rate_limiter()
     begin(one)
     fail(one, 3)
-    assert later.turn(URL).admit() > 0
-    assert heedless.turn(URL).admit() == 0
+    assert later.permit(URL).admit() > 0
+    assert heedless.permit(URL).admit() == 0
 
 
 def test_many_threads_get_through(rate_limiter: Callable[..., RateLimiter]) -> None:
@@ -241,7 +251,7 @@ def test_many_threads_get_through(rate_limiter: Callable[..., RateLimiter]) -> N
     workers = [Thread(lambda: begin(paced, times=5)) for _ in range(16)]
     for worker in workers:
         worker.result()
-    assert paced._lines == {}
+    assert paced.lines == {}
 
 
 @pytest.mark.parametrize(

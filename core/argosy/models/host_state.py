@@ -1,7 +1,6 @@
-"""What is known of one host, and what follows from it for the next request to it.
+"""The state of one host, and when the next request to it may start.
 
-Everything here is arithmetic on one record. Where the record is kept, and who may change it when, is the
-business of `argosy.ratelimit.shared`; all times are on its clock, in seconds.
+All times are those of `argosy.toolkit.processes.clock`, in seconds.
 """
 
 from __future__ import annotations
@@ -9,62 +8,61 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from argosy.ratelimit.retry_after import LONGEST_RETRY_AFTER
-
-#: When something happened that never did.
+#: The time of what never happened.
 NEVER = -math.inf
 
-#: Seconds between two starts after a host first asks for patience, the most it is raised to by doubling,
-#: and below which it is dropped again.
+#: A longer Retry-After is cut to this, in seconds.
+LONGEST_RETRY_AFTER = 300.0
+
+#: Seconds between two starts after the first 429 or 503, the maximum of doubling, and the minimum below which
+#: there is no spacing.
 FIRST_SPACING, MOST_SPACING, LEAST_SPACING = 0.1, 30.0, 0.01
 
-#: What each answer that is no throttle leaves of the spacing.
+#: Each other answer multiplies the spacing by this.
 RELIEF = 7 / 8
 
-#: Seconds in which the spacing halves by itself, so that the next run does not begin slowly for nothing.
+#: Seconds in which the spacing halves by itself, so that the next run does not start slowly.
 HALF_LIFE = 120.0
 
-#: What a failure weighs: one of a request that went out may be the fault of its URL alone.
+#: The weight of a failure: if the request was sent, its URL alone may be at fault.
 UNSENT, SENT = 3, 1
 
-#: The weight of failures in a row with which a host is down: one that was there before in this run, and one that
-#: was not (so much that a single wrong URL comes to the end of its usual retries first).
+#: The weight of consecutive failures after which a host is down: a host that has answered in this run, and another
+#: (more than the usual retries of a single wrong URL).
 DOWN_AFTER, DOWN_AFTER_UNHEARD = 9, 15
 
-#: Seconds until the first probe of a host that is down, doubled with each that fails, up to the most.
+#: Seconds until the first probe of a host that is down, doubled by each failed probe, and the maximum.
 FIRST_PROBE, MOST_PROBE = 1.0, 30.0
 
-#: Seconds after which failures say nothing any more, if nobody has asked since.
+#: Seconds after which failures expire.
 STALE = 300.0
 
-#: Reservations that may stand ahead of a request (one for each process), and the longest delay in seconds; a
-#: record that says more is not believed.
+#: Limits of a sane state: reservations ahead of a request (one per process), and the delay in seconds.
 _MOST_AHEAD, _MOST_DELAY = 64, 86401.0
 
 
 @dataclass(slots=True)
 class HostState:
-    """What is known of one host.
+    """The state of one host.
 
     Parameters
     ----------
     reserved
-        When the last request that was given a start is to start.
+        The start of the last request that reserved one.
     due
-        Before this no further start is given: `reserved` and the spacing of that request.
+        The earliest next reservation: `reserved` plus the spacing of that request.
     clear
-        Before this nothing starts: the last start that took place, and the spacing of that request.
+        The earliest next start: the last actual start plus the spacing of that request.
     hold
-        Before this nothing starts: the host's ``Retry-After``.
+        The end of the host's ``Retry-After``.
     spacing, raised
-        Seconds between two starts that the host has taught us, and when they were last raised.
+        Seconds between two starts that 429 and 503 led to, and when they last rose.
     failures, failed_at, probe
-        The weight of requests in a row that came to nothing, and when the last did; and, once the host is
-        down, when it may be asked again.
+        The weight of consecutive failures and the time of the last; once the host is down, the time of the next probe.
     known
-        When last somebody failed to reach it who had an answer before: it is a host that was there.
+        The last failure seen by a process that had an answer before: the host exists.
     seen
-        The last start that took place. It stands apart: whoever has no delay writes it without a lock.
+        The last actual start. Requests without a delay write it without a lock.
     """
 
     reserved: float = NEVER
@@ -80,11 +78,11 @@ class HostState:
     seen: float = NEVER
 
     def sane(self, now: float) -> bool:
-        """Return whether a record can have come about; what cannot be is a clock that is another one, or rubbish."""
+        """Return whether the state is possible; another clock, or a damaged record, leads to one that is not."""
         soon = now + LONGEST_RETRY_AFTER
         pace = self.due - self.reserved if self.due > now else 0.0
         ahead = soon + _MOST_AHEAD * max(pace, self.spacing, 1.0)
-        return (  # a number that is none is not below anything
+        return (  # NaN fails every comparison
             pace <= _MOST_DELAY
             and self.hold <= soon
             and self.raised <= now + 1
@@ -100,7 +98,7 @@ class HostState:
         )
 
     def quiet(self, now: float) -> bool:
-        """Return whether nothing stands against a request that has no delay of its own."""
+        """Return whether a request without a delay may start now."""
         return (
             self.due <= now
             and self.clear <= now
@@ -109,20 +107,18 @@ class HostState:
             and self.failures == 0
         )
 
-    # -- starts
-
     def pace(self, delay: float, now: float) -> float:
-        """Return the seconds between two starts: those asked for, or those the host has taught us."""
+        """Return the seconds between two starts: the delay, or the host's spacing if that is longer."""
         return max(delay, self.slow(now))
 
     def reserve(self, pace: float, now: float) -> float:
-        """Give away the next start, and return when it is."""
+        """Reserve the next start and return its time."""
         start = max(now, self.due, self.clear, self.hold, max(self.reserved, self.seen) + pace)
         self.reserved, self.due = start, start + pace
         return start
 
     def begin(self, pace: float, now: float) -> float:
-        """Start now, and return 0; or return the seconds to wait, as what others did in the meantime is too near."""
+        """Start now and return 0; or return the seconds to wait if other requests have started meanwhile."""
         wait = max(self.clear, self.hold, self.seen + pace) - now
         if wait > 0:
             return wait
@@ -130,17 +126,15 @@ class HostState:
         self.reserved, self.due = max(self.reserved, now), max(self.due, now + pace)
         return 0.0
 
-    # -- what answers teach
-
     def slow(self, now: float) -> float:
-        """Return the seconds between two starts that the host has taught us."""
+        """Return the host's spacing now, in seconds."""
         if self.spacing == 0:
             return 0.0
         left = self.spacing * 0.5 ** (max(now - self.raised, 0.0) / HALF_LIFE)
         return left if left >= LEAST_SPACING else 0.0
 
     def throttled(self, started: float, now: float, hold: float | None) -> None:
-        """Take in that the host asked for patience; many at once, sent before we slowed down, count once."""
+        """Record a 429 or 503; several that were sent before the spacing rose count once."""
         if hold is not None:
             self.hold = max(self.hold, now + hold)
         if started > self.raised:
@@ -148,42 +142,39 @@ class HostState:
             self.raised = now
 
     def answered(self, started: float, now: float) -> None:
-        """Take in that the host answered: it is up, and bears this pace."""
+        """Record another answer: the host is up and keeps this pace."""
         self.failures, self.probe = 0.0, NEVER
         if self.spacing and started > self.raised:
             self.spacing *= RELIEF
             if self.slow(now) == 0:
                 self.spacing = 0.0
 
-    # -- outages
-
     def down(self, now: float) -> bool:
-        """Return whether the host is down, as far as anybody knows who has asked it lately."""
+        """Return whether the host is down."""
         return self.probe != NEVER and now < self.probe + STALE
 
     def was_there(self, now: float) -> bool:
-        """Return whether somebody knows of an answer of the host."""
+        """Return whether the host has answered another process."""
         return now - self.known < STALE
 
     def ask_now(self, now: float) -> None:
-        """Take in that a probe was given up before it had an outcome."""
+        """Record that a probe was given up before it had a result."""
         if self.probe != NEVER:
             self.probe = now
 
     def failed(self, now: float, *, sent: bool, heard: bool, probing: bool) -> bool:
-        """Take in that a request came to nothing; return whether the host is down from now on.
+        """Record a failed request; return whether the host is down from now on.
 
         Parameters
         ----------
         now
             The time.
         sent
-            Whether it went out.
+            Whether it was sent.
         heard
-            Whether the host was there before in this run.
+            Whether the host has answered before.
         probing
-            Whether the request was the probe of a host that is down. Others that fail then were sent before
-            it was, and say nothing new.
+            Whether the request was the probe of a host that is down. Other failures then are of older requests.
         """
         if heard:
             self.known = now

@@ -10,42 +10,49 @@ from pathlib import Path
 
 import pytest
 
-from argosy.ratelimit.shared import BUCKETS, ENTRY, WAYS, FileTable, MemoryTable, Table, clock
-from argosy.ratelimit.state import HostState
+from argosy.interfaces import PluginContext, RateLimit
+from argosy.models.host_state import HostState
+from argosy.ratelimit.limiter import ProcessRateLimit
+from argosy.toolkit.processes import clock
+from argosy_plugins.ratelimits.host import BUCKETS, ENTRY, WAYS, HostRateLimit
 
 SIZE = BUCKETS * WAYS * ENTRY
 
 
+def host(path: Path) -> HostRateLimit:
+    return HostRateLimit({"path": str(path)}, PluginContext())
+
+
 @pytest.fixture(params=["file", "memory"])
-def table(request: pytest.FixtureRequest, tmp_path: Path) -> Table:
-    return FileTable(tmp_path / "state" / "pacing") if request.param == "file" else MemoryTable()
+def table(request: pytest.FixtureRequest, tmp_path: Path) -> RateLimit:
+    return host(tmp_path / "state" / "pacing") if request.param == "file" else ProcessRateLimit()
 
 
 def slow_down(state: HostState, now: float) -> None:
     state.throttled(now, now, 20.0)
 
 
-def hold(table: Table, place: str) -> float:
+def hold(table: RateLimit, place: str) -> float:
     """Return the seconds that a host is held back for."""
     state = table.read(place)
     return 0.0 if state is None else max(state.hold - clock(), 0.0)
 
 
-def test_what_is_changed_is_read(table: Table) -> None:
+def test_what_is_changed_is_read(table: RateLimit) -> None:
     assert table.read("a.example") is None
     table.update("a.example", slow_down)
     assert 15 < hold(table, "a.example") <= 20
     assert table.read("b.example") is None
     now = clock()
-    table.note("a.example", now)
-    table.note("b.example", now)
+    table.started("a.example", now)
+    table.started("b.example", now)
     state = table.read("a.example")
     assert state is not None
     assert state.seen == now
     assert table.read("b.example") is None
 
 
-def test_many_hosts_find_room(table: Table) -> None:
+def test_many_hosts_find_room(table: RateLimit) -> None:
     names = [f"{number}.example" for number in range(3 * BUCKETS * WAYS)]
     for name in names:
         table.update(name, lambda state, now: None)
@@ -58,7 +65,7 @@ def test_many_hosts_find_room(table: Table) -> None:
 def test_the_file_is_private_and_small(tmp_path: Path) -> None:
     umask = os.umask(0)
     try:
-        table = FileTable(tmp_path / "state" / "pacing")
+        table = host(tmp_path / "state" / "pacing")
     finally:
         os.umask(umask)
     for number in range(100):
@@ -71,7 +78,7 @@ def test_the_file_is_private_and_small(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rubbish", ["random", "empty", "cut", "flipped"])
 def test_rubbish_is_ignored_and_written_over(tmp_path: Path, rubbish: str) -> None:
-    table = FileTable(tmp_path / "pacing")
+    table = host(tmp_path / "pacing")
     table.update("a.example", slow_down)
     data = table.path.read_bytes()
     at = next(n for n in range(0, len(data), ENTRY) if any(data[n : n + 16]))
@@ -90,7 +97,7 @@ def test_rubbish_is_ignored_and_written_over(tmp_path: Path, rubbish: str) -> No
 
 
 def test_a_time_that_cannot_be_is_not_believed(tmp_path: Path) -> None:
-    table = FileTable(tmp_path / "pacing")
+    table = host(tmp_path / "pacing")
 
     def nonsense(state: HostState, now: float) -> None:
         state.hold = now + 1e9
@@ -102,17 +109,18 @@ def test_a_time_that_cannot_be_is_not_believed(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_replaced_is_found(tmp_path: Path) -> None:
-    one = FileTable(tmp_path / "pacing")
+    one = host(tmp_path / "pacing")
     one.update("a.example", slow_down)
     one.path.unlink()
-    other = FileTable(tmp_path / "pacing")
+    other = host(tmp_path / "pacing")
     other.update("a.example", lambda state, now: None)
     one._looked = -1e9  # a second later
     assert hold(one, "a.example") == 0
 
 
 def test_a_holder_of_the_lock_that_was_stopped_holds_nobody_up(tmp_path: Path) -> None:
-    table = FileTable(tmp_path / "pacing")
+    table = host(tmp_path / "pacing")
+    table.update("b.example", slow_down)
     with table.path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         table.update("a.example", slow_down)
@@ -134,4 +142,4 @@ def test_a_file_that_cannot_be_used_is_an_os_error(tmp_path: Path, what: str) ->
     elif what == "open to all":
         path.parent.chmod(0o777)
     with pytest.raises(OSError, match=r"."):
-        FileTable(path)
+        host(path).read("a.example")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy.ratelimit.state import (
+from argosy.models.host_state import (
     DOWN_AFTER,
     FIRST_SPACING,
     HALF_LIFE,
