@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from argosy.toolkit.dates import seconds_of
+from argosy.models.http_date import seconds_of
 
 
 @dataclass(frozen=True, slots=True)

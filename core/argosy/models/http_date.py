@@ -1,4 +1,4 @@
-"""Dates as HTTP writes them."""
+"""HTTP dates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 
 def seconds_of(text: str) -> float | None:
-    """Return an HTTP date (RFC 9110 section 5.6.7) in seconds since the epoch; None where it is none.
+    """Return an HTTP date (RFC 9110 section 5.6.7) in seconds since the epoch; None if it is invalid.
 
     Examples
     --------
