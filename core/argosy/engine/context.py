@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from argosy.config.schema import default_options
 from argosy.engine.outputs import Outputs
-from argosy.engine.sessions.pool import SessionPool, Share
+from argosy.engine.sessions.provider import Share, open_sessions
 from argosy.errors import ArgosyError, PluginError
 from argosy.events import Emit, EventKind
 from argosy.http.network import Network, proxy_of
@@ -106,7 +106,7 @@ class RunContext:
         self.outputs = Outputs.make(settings.output, registry, self.context)
         self._registry = registry
         self._others: dict[str, Output | None] = {}
-        self.pool = SessionPool(
+        self.pool = open_sessions(
             settings,
             self.auth,
             self.store,
@@ -189,11 +189,11 @@ class RunContext:
         self.stop.sleep(seconds)
 
     def _logged_in(self, reason: str) -> None:
-        data: Mapping[str, Any] = {"number": self.pool.logins, "reason": reason}
+        data: Mapping[str, Any] = {"number": self.pool.counts()["logins"], "reason": reason}
         self._emit(EventKind.LOGIN, None, data)
 
     def _refreshed(self, reason: str) -> None:
-        data: Mapping[str, Any] = {"number": self.pool.refreshes, "reason": reason}
+        data: Mapping[str, Any] = {"number": self.pool.counts()["refreshes"], "reason": reason}
         self._emit(EventKind.REFRESH, None, data)
 
     def _is_refusal(self, response: ResponseHead) -> bool:

@@ -30,7 +30,6 @@ from argosy.engine.observers import ObserverDispatcher
 from argosy.engine.outcomes import outcomes_of
 from argosy.engine.plan import Plan, Planned, no_source, read_plan
 from argosy.engine.report import MOST_FAILURES, Counts, Report
-from argosy.engine.sessions.lease import in_force
 from argosy.engine.worker import Worker
 from argosy.engine.worker_spec import WorkerSpec
 from argosy.errors import ArgosyError, Interrupted
@@ -437,7 +436,7 @@ class Run:
         skipped = planned.items - self._done - self._failed - left
         started, begun = self._clock
         pool = environment.pool
-        lease, lease_reason = in_force(pool.lease, self.settings.lease, pool.managers)
+        lease, lease_reason = pool.in_force()
         counts = self._elsewhere + Counter(pool.counts())
         report = Report(
             run=plan.ledger.run,

@@ -16,7 +16,7 @@ from argosy.engine import logs
 from argosy.engine.context import RunContext
 from argosy.engine.ipc import IpcClient
 from argosy.engine.logs import LogSettings
-from argosy.engine.sessions.pool import Share
+from argosy.engine.sessions.provider import Share
 from argosy.errors import ArgosyError, Interrupted
 from argosy.leasing.login import RemoteLoginLimiter
 from argosy.models.items import Job, Outcome, State

@@ -186,7 +186,7 @@ class SessionManager:
         record = record or self._read()
         if self._renewal is not None or self._needs_login(record) or self._is_due(record):
             return False
-        if adaptive.shares(self.policy, record):
+        if self._is_shared(record):
             configured = self.policy.discipline is LeaseMode.SHARED
             return not (record.status is Status.IN_FLIGHT if configured else self._in_doubt(record))
         tokens = self.policy.tokens.of(record.cookies)
@@ -194,6 +194,9 @@ class SessionManager:
             return False
         # a header token may be under renewal
         return not header_fields(record.headers, url) or not self._in_doubt(record)
+
+    def _is_shared(self, record: SessionRecord) -> bool:
+        return adaptive.shares(self.policy, record)
 
     def _ready(self, admit: Callable[[], float]) -> float:
         """Make the held session usable; return the seconds to wait first, if any."""
@@ -214,7 +217,7 @@ class SessionManager:
 
     def _exclusive(self, release: Release) -> Lease:
         record = self._read()
-        if adaptive.shares(self.policy, record):
+        if self._is_shared(record):
             # it was in doubt, needed a login, or was exclusive when we queued
             release()
             return self._share(record)

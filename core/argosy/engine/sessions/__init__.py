@@ -1,1 +1,1 @@
-"""The sessions of a run: one or more, the work spread over them, and what becomes of those that are lost."""
+"""The sessions of a run. Read `provider` first; `pool` is loaded only for more than one session."""

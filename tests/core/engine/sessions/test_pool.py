@@ -12,7 +12,7 @@ import requests
 
 from argosy.config.load import load
 from argosy.engine.context import RunContext
-from argosy.engine.sessions.pool import SessionPool, Share
+from argosy.engine.sessions.provider import SessionProvider, Share, open_sessions
 from argosy.errors import ConfigError, LoginFailed, PluginError, SessionError
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
@@ -25,7 +25,7 @@ from argosy.toolkit.stop import Stop
 from argosy_plugins.cookie_stores.memory import MemoryStore
 from voyage import Voyage
 
-Make = Callable[..., SessionPool]
+Make = Callable[..., SessionProvider]
 
 
 class LeaseScenario(Auth):
@@ -64,8 +64,8 @@ def make(tmp_path: Path, notices: list[str]) -> Make:
     store = MemoryStore({}, PluginContext(base=tmp_path, directory=tmp_path))
     registry = PluginManager()
 
-    def pool(auth: Auth | None = None, share: Share | None = None, **config: Any) -> SessionPool:
-        return SessionPool(
+    def pool(auth: Auth | None = None, share: Share | None = None, **config: Any) -> SessionProvider:
+        return open_sessions(
             load({"directory": str(tmp_path), **config}, registry),
             auth or LeaseScenario(),
             store,
@@ -94,7 +94,7 @@ def test_each_login_knows_its_number(make: Make) -> None:
     pool = make(auth, sessions=3)
     pool.log_in()
     pool.log_in()
-    assert (auth.asked, pool.logins, pool.used) == ([1, 2, 3], 3, 3)
+    assert (auth.asked, pool.counts()["logins"], pool.used) == ([1, 2, 3], 3, 3)
 
 
 def test_a_worker_process_takes_what_the_run_has_found(make: Make) -> None:
@@ -139,15 +139,13 @@ def test_strict_wants_all(make: Make) -> None:
 def test_another_number_than_the_auth_has_is_an_error(make: Make) -> None:
     assert make(desk(count=2), sessions=2).asked == 2
     for asked in (1, 3):
-        with pytest.raises(
-            ConfigError, match=f"\"sessions\" asks for {asked}, and the auth 'desk' is given 2"
-        ):
+        with pytest.raises(ConfigError, match=f"\"sessions\" asks for {asked}, but the auth 'desk' has 2"):
             make(desk(count=2), sessions=asked)
 
 
 @pytest.mark.parametrize("count", [0, -1, "two", 1.5])
 def test_a_plugin_that_counts_wrong_is_named(make: Make, count: object) -> None:
-    with pytest.raises(PluginError, match="'desk' says that it has"):
+    with pytest.raises(PluginError, match="must be a positive number"):
         make(desk(count=count))
 
 

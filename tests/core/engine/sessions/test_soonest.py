@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from argosy.engine.sessions.pooled import PooledSession, Queues
+from argosy.engine.sessions.pool import enter, soonest
+from argosy.engine.sessions.provider import OpenSession
 from argosy.http.load import Load
 from argosy.http.session import AuthorizedSession
 from argosy.interfaces.base import PluginContext
@@ -20,7 +21,7 @@ from argosy.models.session import Holder, SessionRecord, Status
 from argosy.toolkit.processes import this_holder
 from argosy_plugins.cookie_stores.json_file import JsonFileStore
 
-Make = Callable[..., PooledSession]
+Make = Callable[..., OpenSession]
 
 
 @pytest.fixture
@@ -30,10 +31,10 @@ def store(tmp_path: Path) -> JsonFileStore:
 
 @pytest.fixture
 def make(store: JsonFileStore) -> Make:
-    def member(name: str, **policy: Any) -> PooledSession:
+    def member(name: str, **policy: Any) -> OpenSession:
         manager = SessionManager(store, name, Policy(**policy))
         load = Load()
-        return PooledSession(manager, AuthorizedSession(manager, lambda response: False, load=load), load)
+        return OpenSession(manager, AuthorizedSession(manager, lambda response: False, load=load), load)
 
     return member
 
@@ -58,44 +59,41 @@ def stranger() -> Holder:
 
 
 def test_free_sessions_have_their_turn(make: Make, store: JsonFileStore) -> None:
-    members, queues = [make("a"), make("b"), make("c")], Queues(store, waits=False)
+    members = [make("a"), make("b"), make("c")]
     order = []
     for _ in range(6):
-        chosen = queues.soonest(members)
+        chosen = soonest(members, store, waits=False)
         order.append(chosen.name)
-        chosen.load.leave(queues.enter(chosen))
+        chosen.load.leave(enter(chosen))
     assert order == ["a", "b", "c", "a", "b", "c"]
 
 
 def test_a_free_one_comes_first_however_slow_it_is(make: Make, store: JsonFileStore) -> None:
     fast, slow = make("fast"), make("slow")
-    queues = Queues(store, waits=False)
     fast.load.mean, slow.load.mean = 0.01, 5.0
-    queues.enter(fast)
-    assert queues.soonest([fast, slow]) is slow
+    enter(fast)
+    assert soonest([fast, slow], store, waits=False) is slow
 
 
 def test_where_none_is_free_the_shortest_wait_counts_and_not_the_shortest_queue(
     make: Make, store: JsonFileStore
 ) -> None:
     fast, slow = make("fast"), make("slow")
-    queues = Queues(store, waits=False)
     fast.load.mean, slow.load.mean = 0.1, 60.0
-    queues.enter(slow)
+    enter(slow)
     for _ in range(20):
-        queues.enter(fast)
-    assert queues.soonest([fast, slow]) is fast
+        enter(fast)
+    assert soonest([fast, slow], store, waits=False) is fast
 
 
 def test_one_that_another_process_has_is_not_free(make: Make, store: JsonFileStore, stranger: Holder) -> None:
     taken, free = make("taken"), make("free")
-    queues = Queues(store, waits=False)
     mark(store, "taken", replace(stranger, since=time.time()))
-    queues.enter(taken)
+    enter(taken)
     taken.load = Load()  # so that it is its turn, but for the other process
     taken.turn = 0
     free.turn = 1
-    assert queues.soonest([taken, free]) is free
+    assert soonest([taken, free], store, waits=False) is free
 
 
 @pytest.mark.parametrize("who", ["nobody", "this process"])
@@ -106,11 +104,11 @@ def test_a_mark_that_was_left_behind_makes_nobody_wait(make: Make, store: JsonFi
     if who == "nobody":
         holder = replace(holder, process_start=holder.process_start + 1)
     mark(store, "left", holder)
-    assert Queues(store, waits=False).soonest([left, other]) is left, "whoever has it next resolves the doubt"
+    assert soonest([left, other], store, waits=False) is left, "whoever has it next resolves the doubt"
 
 
 def test_a_session_that_rests_in_doubt_is_not_free(make: Make, store: JsonFileStore) -> None:
     resting, other = (make(name, on_doubt="wait", doubt_wait=500.0) for name in ("resting", "other"))
     other.turn = 1
     mark(store, "resting", this_holder())
-    assert Queues(store, waits=True).soonest([resting, other]) is other
+    assert soonest([resting, other], store, waits=True) is other

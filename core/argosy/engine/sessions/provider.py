@@ -1,0 +1,446 @@
+"""What a run sends its requests with: one session, or a pool of them."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import requests
+from requests.adapters import BaseAdapter
+from requests.auth import AuthBase
+
+from argosy.engine.sessions.login import PluginLogin
+from argosy.errors import ConfigError, LoginFailed, PluginError, SessionError, StorageError, TransferError
+from argosy.http.limits import BodyLimits
+from argosy.http.load import Load
+from argosy.http.login_session import open_session
+from argosy.http.network import Network
+from argosy.http.request import PluginSigner, Reuse
+from argosy.http.session import AuthorizedSession, LoginDoubts, PlainSession
+from argosy.interfaces.auth import Auth, ResponseHead
+from argosy.interfaces.cookie_store import CookieStore
+from argosy.leasing.login import LoginLimiter
+from argosy.leasing.manager import SessionManager
+from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks
+from argosy.leasing.tokens import Tokens
+from argosy.models.session import SessionRecord, Signer, Status
+from argosy.ratelimit.limiter import RateLimiter
+from argosy.toolkit.failures import describe_exception
+
+if TYPE_CHECKING:
+    from argosy.config.settings import Settings
+
+#: The most sessions that a configuration can ask for.
+MOST_SESSIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a worker process needs to know about the run's sessions, besides the settings; can be pickled.
+
+    Parameters
+    ----------
+    names
+        The sessions that the run found usable.
+    since
+        When the run began, in seconds since the epoch.
+    """
+
+    names: tuple[str, ...]
+    since: float
+
+
+@dataclass(slots=True, eq=False)
+class OpenSession:
+    """One session of this process.
+
+    Parameters
+    ----------
+    manager
+        Its manager.
+    http
+        Sends requests on it.
+    load
+        How busy it is.
+    turn
+        The number of the last request it was given.
+    served
+        Whether a request was accepted on it.
+    retired
+        Whether it is no longer used.
+    """
+
+    manager: SessionManager
+    http: AuthorizedSession
+    load: Load
+    turn: int = 0
+    served: bool = False
+    retired: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its name in the cookie store."""
+        return self.manager.session
+
+
+class _PluginSession(PlainSession):
+    """A requests session for plugins: its headers are its own, and its requests go through a provider."""
+
+    def __init__(self, provider: SessionProvider, network: Network) -> None:
+        super().__init__(network)
+        self._provider = provider
+
+    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send a request as `requests.Session.request` does."""
+        if len(args) < 3:  # the third argument after the URL is the headers
+            kwargs["headers"] = {**self.headers, **(kwargs.get("headers") or {})}
+        return self._provider.request(method, url, *args, **kwargs)
+
+    def get_adapter(self, url: str | bytes) -> BaseAdapter:
+        """Return what sends a prepared request: under a lease, but its response is not judged."""
+        return self._provider.adapter(str(url))
+
+
+class SessionProvider:
+    """The session of one process. `argosy.engine.sessions.pool.SessionPool` is one with several.
+
+    Making it sends nothing.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+    auth, store
+        The plugins that log in and keep the sessions.
+    is_refusal
+        Whether a response is a refusal, by the auth plugin.
+    callbacks
+        What the session managers call.
+    rate_limiter
+        Spaces requests to a host.
+    network
+        How to reach the service.
+    share
+        In a worker process, what the run knows; None in the run itself.
+    login_limit
+        In a worker process, asks the run before a login.
+
+    Raises
+    ------
+    ConfigError
+        If the settings ask for another number of sessions than the auth plugin has.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        auth: Auth,
+        store: CookieStore,
+        *,
+        is_refusal: Callable[[ResponseHead], bool],
+        callbacks: SessionCallbacks,
+        rate_limiter: RateLimiter,
+        network: Network = Network(),
+        share: Share | None = None,
+        login_limit: LoginLimiter | None = None,
+    ) -> None:
+        names = session_names(settings, auth)
+        self.requests = 0
+        self._settings = settings
+        self._auth = auth
+        self._store = store
+        self._callbacks = callbacks
+        self._mutex = threading.Lock()
+        self._since = share.since if share else time.time()
+        # each session needs a first login; `max_logins` limits further logins without progress
+        self.login_limit = login_limit or LoginLimiter(settings.max_logins + len(names) - 1)
+        signer, kind = _signer_of(auth), Signer.NONE
+        if signer is not None:
+            kind = Signer.STATELESS if auth.stateless_signer else Signer.STATEFUL
+        takes_turns = kind is Signer.STATEFUL and self.lease is not LeaseMode.SHARED
+        #: A signer whose state a response may replace serves one request at a time, whatever its session.
+        self._signing: contextlib.AbstractContextManager[object] = (
+            threading.RLock() if takes_turns else contextlib.nullcontext()
+        )
+        policy = Policy(
+            self.lease,
+            settings.on_doubt,
+            settings.doubt_wait,
+            settings.max_logins,
+            renewable=auth.can_login,
+            tokens=Tokens.named(settings.token_cookies),
+            signer=kind,
+            remedy=auth.remedy,
+        )
+        timeout, doubts, reuse = settings.timeout, LoginDoubts(), Reuse()
+
+        def opened(name: str, number: int) -> OpenSession:
+            login = PluginLogin(
+                auth, lambda: open_session((timeout.connect, timeout.headers), number, network)
+            )
+            manager = SessionManager(
+                store,
+                name,
+                policy,
+                login=None if auth.anonymous else login,
+                callbacks=callbacks,
+                login_limit=self.login_limit,
+                may_renew=self._may_renew,
+            )
+            load = Load()
+            http = AuthorizedSession(
+                manager,
+                is_refusal,
+                rate_limiter=rate_limiter,
+                timeout=(timeout.connect, timeout.headers, timeout.read),
+                load=load,
+                doubts=doubts,
+                on_accepted=lambda sent_at, logins: self._accepted(session, sent_at, logins),
+                network=network,
+                signer=signer,
+                reuse=reuse,
+                body_limits=BodyLimits(timeout.total, settings.low_speed_limit, timeout.read),
+            )
+            session = OpenSession(manager, http, load)
+            return session
+
+        self._sessions = [opened(name, number) for number, name in enumerate(names, 1)]
+        #: For a source that expands an item.
+        self.http: requests.Session = _PluginSession(self, network)
+
+    # -- requests
+
+    def get(self, url: str, **kwargs: Any) -> requests.Response:
+        """Send an authorized GET; the body is unread."""
+        return self.request("GET", url, stream=True, **kwargs)
+
+    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send an authorized request as `requests.Session.request` does.
+
+        Raises
+        ------
+        SessionError
+            If no session is left.
+        Refused
+            If the service refuses this request although the session is good.
+        """
+        self._count()
+        return self._send(self._sessions[0], method, url, *args, **kwargs)
+
+    def adapter(self, url: str) -> BaseAdapter:
+        """Return what sends a prepared request."""
+        return self._sessions[0].http.get_adapter(url)
+
+    def _count(self) -> None:
+        with self._mutex:
+            self.requests += 1
+
+    def _send(self, session: OpenSession, *args: Any, **kwargs: Any) -> requests.Response:
+        with session.manager.first_in_turn(), self._signing:
+            return session.http.request(*args, **kwargs)
+
+    def _accepted(self, session: OpenSession, sent_at: float, logins: int) -> None:
+        session.served = True
+
+    def _may_renew(self, record: SessionRecord) -> bool:
+        return True
+
+    # -- logging in and saving
+
+    def log_in(self) -> None:
+        """Log in unless there is a session.
+
+        Raises
+        ------
+        SessionError
+            If there is no usable session; with ``strict``, also if there are fewer than asked for.
+        TransferError
+            If the service is out of reach and there is no session.
+        """
+        if self._auth.anonymous:
+            return
+        session = self._sessions[0]
+        try:
+            self._ensure(session)
+        except TransferError:
+            if not self._record(session).is_usable:
+                raise
+
+    def log_in_again(self, *, forget: bool = False) -> Iterator[tuple[str, SessionError | None]]:
+        """Log every session in, whatever its state; yield the name of each, and its error or None.
+
+        Parameters
+        ----------
+        forget
+            Whether to forget what was learned about the service.
+        """
+        refused: LoginFailed | None = None
+        for session in self._sessions:
+            try:
+                if refused is not None:
+                    raise refused
+                session.manager.login(forget=forget)
+                session.manager.sync()
+            except SessionError as error:
+                refused = refused or self._refusal(error)
+                yield session.name, error
+            else:
+                yield session.name, None
+
+    def save(self) -> None:
+        """Put the sessions on stable storage as they are, while workers continue."""
+        if not self._auth.anonymous:
+            self._store.sync()
+
+    def sync(self) -> None:
+        """Put the sessions on stable storage at the end of the run."""
+        if not self._auth.anonymous:
+            for manager in self.managers:
+                manager.sync()
+
+    def close(self) -> None:
+        """Close the connections."""
+        for session in self._sessions:
+            session.http.close()
+
+    def _ensure(self, session: OpenSession) -> None:
+        if self._record(session).status is Status.RETIRED and self._are_fewer_asked():
+            session.manager.login("fewer sessions are asked for")
+        session.manager.ensure()
+
+    def _are_fewer_asked(self) -> bool:
+        """Return whether the service was found to give at least as many sessions as are asked for."""
+        names = (name_of(self._settings.session, number) for number in range(1, MOST_SESSIONS + 1))
+        records = [self._store.read(name) for name in names]
+        return len(self._sessions) <= sum(record is not None and record.is_usable for record in records)
+
+    def _refusal(self, error: SessionError) -> LoginFailed | None:
+        """Return the error if the service would refuse the next login too; an imported jar says nothing of others."""
+        return error if isinstance(error, LoginFailed) and self._auth.can_login else None
+
+    def _record(self, session: OpenSession) -> SessionRecord:
+        return self._store.read(session.name) or SessionRecord(session.name)
+
+    # -- facts
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the sessions that are usable, as far as is known."""
+        return tuple(session.name for session in self._sessions if not session.retired)
+
+    @property
+    def managers(self) -> list[SessionManager]:
+        """The managers of the usable sessions."""
+        return [session.manager for session in self._sessions if not session.retired]
+
+    @property
+    def asked(self) -> int:
+        """How many sessions were asked for."""
+        return len(self._sessions)
+
+    @property
+    def used(self) -> int:
+        """How many sessions were used or are usable."""
+        retired = {session for session in self._sessions if session.retired}
+        with contextlib.suppress(StorageError):  # a report is written even if the store has failed
+            retired |= {s for s in self._sessions if self._record(s).status is Status.RETIRED}
+        return sum(session.served or session not in retired for session in self._sessions)
+
+    @property
+    def share(self) -> Share:
+        """What a worker process needs to know."""
+        return Share(self.names, self._since)
+
+    @property
+    def lease(self) -> LeaseMode:
+        """The lease mode of the sessions; without a login there is no token to protect."""
+        return LeaseMode.SHARED if self._auth.anonymous else LeaseMode(self._settings.lease)
+
+    def in_force(self) -> tuple[str, str | None]:
+        """Return the lease mode in force and, unless it is as configured, the reason; exclusive if any session is."""
+        if self.lease is not LeaseMode.AUTO:
+            return (
+                self.lease.value,
+                "nobody is logged in" if self._auth.anonymous and self._settings.lease != "shared" else None,
+            )
+        try:
+            found = [manager.in_force() for manager in self.managers]
+        except StorageError:  # the run reports it
+            return LeaseMode.EXCLUSIVE.value, "what was learned cannot be read"
+        used, reason = min(found, key=lambda each: each[0] is LeaseMode.SHARED)
+        return used.value, reason
+
+    def counts(self) -> dict[str, int]:
+        """Return the figures of this process that a report adds up."""
+        managers = [session.manager for session in self._sessions]
+        return {
+            "requests": self.requests,
+            "logins": sum(manager.logins for manager in managers),
+            "refreshes": sum(manager.refreshes for manager in managers),
+            "refusals": sum(manager.refusals for manager in managers),
+        }
+
+
+def open_sessions(settings: Settings, auth: Auth, store: CookieStore, **options: Any) -> SessionProvider:
+    """Return the provider for the settings; see `SessionProvider` for the parameters."""
+    if len(session_names(settings, auth)) == 1:
+        return SessionProvider(settings, auth, store, **options)
+    from argosy.engine.sessions.pool import SessionPool
+
+    return SessionPool(settings, auth, store, **options)
+
+
+def _signer_of(auth: Auth) -> PluginSigner | None:
+    """Return what an auth plugin adds to each request."""
+    try:
+        signer: object = auth.signer()  # a plugin may return anything
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"The auth plugin {auth.name!r} failed to make its signer: {describe_exception(error, auth)}.",
+            hint="Report it to the plugin's author.",
+            plugin=auth.name,
+        ) from None
+    if signer is None:
+        return None
+    if isinstance(signer, AuthBase):
+        return PluginSigner(signer, auth.name)
+    raise PluginError(
+        f"The auth plugin {auth.name!r} returned a signer of type {type(signer).__name__}, not a "
+        "requests.auth.AuthBase or None.",
+        hint="Report it to the plugin's author.",
+        plugin=auth.name,
+    )
+
+
+def session_names(settings: Settings, auth: Auth) -> tuple[str, ...]:
+    """Return the names in the cookie store of the sessions that are asked for.
+
+    Raises
+    ------
+    ConfigError
+        If the settings ask for another number of sessions than the auth plugin has.
+    """
+    asked = settings.sessions
+    brought: object = auth.session_count  # a plugin may return anything
+    if brought is not None and not (isinstance(brought, int) and brought >= 1):
+        raise PluginError(
+            f"The auth plugin {auth.name!r} has {brought!r} sessions; it must be a positive number.",
+            hint="Report it to the plugin's author.",
+            plugin=auth.name,
+        )
+    if asked is not None and brought is not None and asked != brought:
+        raise ConfigError(
+            f'"sessions" asks for {asked}, but the auth {auth.name!r} has {brought}.',
+            hint=f'Leave "sessions" out, or give {auth.name!r} as many.',
+        )
+    count = 1 if auth.anonymous else asked or brought or 1
+    return tuple(name_of(settings.session, number) for number in range(1, count + 1))
+
+
+def name_of(first: str, number: int) -> str:
+    """Return the name of a session by its number (from 1) and the name of the first one."""
+    return first if number == 1 else f"{first}-{number}"
