@@ -15,12 +15,12 @@ from requests.auth import AuthBase
 
 from argosy.engine.sessions.login import PluginLogin
 from argosy.errors import ConfigError, LoginFailed, PluginError, SessionError, StorageError, TransferError
+from argosy.http.connections import Reuse
 from argosy.http.limits import BodyLimits
 from argosy.http.load import Load
-from argosy.http.login_session import open_session
 from argosy.http.network import Network
-from argosy.http.request import PluginSigner, Reuse
-from argosy.http.session import AuthorizedSession, LoginDoubts, PlainSession
+from argosy.http.session import AuthorizedSession, LoginDoubts, PlainSession, open_session
+from argosy.http.signing import PluginSigner
 from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.login import LoginLimiter
