@@ -1,6 +1,6 @@
 """The requests adapter that leases the token for each request.
 
-Mount it on any `requests.Session`: each redirect comes back to it and gets a lease of its own, and any number of
+Mount it on any `requests.Session`: each redirect comes back to it and gets its own lease, and any number of
 threads, processes and terminals may send at once.
 """
 
@@ -133,7 +133,7 @@ class LeasedAdapter(Adapter):
         bare = is_downgraded(request)
         sending = Sending(request, self.deadline, self._watchdog, acquire, self.manager.check, bare=bare)
         token = current.set(sending)
-        request.headers.pop("Cookie", None)  # what the requests session put there is older
+        request.headers.pop("Cookie", None)  # the requests session's cookies are older
         try:
             return super().send(request, True, timeout or (10.0, self.deadline), *options)
         except BaseException as error:

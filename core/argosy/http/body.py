@@ -10,15 +10,13 @@ import requests
 import urllib3.exceptions
 
 from argosy.errors import TransferError
-from argosy.http.limits import LEASED_SECONDS, UNWANTED, UNWANTED_SECONDS, Expansion, wire_of
+from argosy.http.limits import UNWANTED, UNWANTED_SECONDS, Expansion, wire_of
 
 #: Bytes read or decompressed at a time.
 CHUNK = 64 * 1024
 
 #: The content codings that are decoded.
 _CODINGS = frozenset({"gzip", "x-gzip", "deflate"})
-
-_BROKEN = (OSError, urllib3.exceptions.HTTPError, TransferError)
 
 
 def coding_of(headers: Mapping[str, str]) -> str:
@@ -123,17 +121,27 @@ class Body:
             on_end(complete)
 
 
-def discard(response: requests.Response) -> None:
+def discard(
+    response: requests.Response, *, size: float = UNWANTED, seconds: float = UNWANTED_SECONDS
+) -> None:
     """End a response whose body is unwanted.
 
     A short body is read, so that its connection can be reused and a lease that lasts to the last byte ends well: an
     error response that arrived in full leaves nothing in doubt.
+
+    Parameters
+    ----------
+    response
+        Made with ``stream=True``.
+    size, seconds
+        How many bytes to read at most, and for how long.
     """
     if (wire := wire_of(response.raw)) is not None:
-        wire.hurry(UNWANTED_SECONDS)
+        wire.hurry(seconds)
     try:
-        response.raw.read(UNWANTED, decode_content=False)
-    except _BROKEN:
+        while size > 0 and (data := response.raw.read(CHUNK, decode_content=False)):
+            size -= len(data)
+    except (OSError, urllib3.exceptions.HTTPError, TransferError):
         pass  # closing it decides what follows
     finally:
         response.close()
@@ -144,17 +152,6 @@ def drop(response: requests.Response) -> None:
     discard(response)
     response._content = b""
     response._content_consumed = True  # type: ignore[attr-defined]  # not in the stubs
-
-
-def exhaust(response: requests.Response) -> None:
-    """Read an unwanted body to its end, if that comes in time: its lease lasts until there."""
-    if (wire := wire_of(response.raw)) is not None:
-        wire.hurry(LEASED_SECONDS)
-    try:
-        while response.raw.read(CHUNK, decode_content=False):
-            pass
-    except _BROKEN:
-        pass
 
 
 def left_over(response: requests.Response) -> bool:

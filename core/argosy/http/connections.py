@@ -66,7 +66,7 @@ class Sending:
     check
         Raises if the request must not be sent any more; called right before its first byte.
     bare
-        Whether it carries no credentials, whatever the session has for its URL.
+        Whether it carries no credentials, even if the session has some for its URL.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class Sending:
             self._watchdog.forget(self)
 
     def expire(self) -> None:
-        """Cut the connection, so that the thread waiting for it fails at once; or take the lease from a signer."""
+        """Cut the connection, so that the waiting thread fails; or take the lease from a signer."""
         with self._mutex:
             if self._signing and self.lease is not None:
                 self._signing = False
@@ -260,7 +260,7 @@ class Reuse:
             Its host and port.
         sent
             When the request was sent, on the monotonic clock. Requests under way at an earlier loss do not count: a
-            server that restarts loses all requests at once.
+            server that restarts loses all requests together.
         """
         times = self._lost.setdefault(server, [])
         if not times or sent > times[-1]:
@@ -343,7 +343,7 @@ class _PlainConnection(HTTPConnection):
     def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
         """Add the newest token, and send: the connection is up before the lease is taken.
 
-        So nobody waits for a handshake, or for what requests and urllib3 do, while this request holds the session.
+        So a request does not hold the session during a handshake, or while requests and urllib3 prepare it.
         """
         sending = current.get()
         if sending is not None:

@@ -1,4 +1,4 @@
-"""Limits on one response, whoever reads it: time, bytes and lines.
+"""Limits on one response: time, bytes and lines.
 
 Every byte that our connections receive passes through a `Wire`, and every line of framing through a `Stream`: status
 lines, headers, interim responses, a proxy's response to CONNECT, chunk sizes and trailers. So the limits also hold when
@@ -143,7 +143,7 @@ class Stream(io.BufferedReader):
     """The stream of one response: it repairs header lines for `http.client`, and bounds all lines.
 
     It drops lines that are not headers: `http.client` would stop there and miss a token, or the length of the body.
-    Headers that end without an empty line are an error: the token may have been in what is missing.
+    Headers that end without an empty line are an error: a missing line may have held the token.
     """
 
     def __init__(self, wire: Wire) -> None:

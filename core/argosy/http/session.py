@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -20,9 +21,9 @@ from argosy.cookies import jar
 from argosy.cookies.matching import Target
 from argosy.errors import Refused
 from argosy.http.adapter import LeasedAdapter
-from argosy.http.body import discard, drop, exhaust, peek
+from argosy.http.body import discard, drop, peek
 from argosy.http.connections import Adapter, Reuse
-from argosy.http.limits import IN_MEMORY, OF_A_LOGIN, BodyLimits
+from argosy.http.limits import IN_MEMORY, LEASED_SECONDS, OF_A_LOGIN, BodyLimits
 from argosy.http.load import Load
 from argosy.http.network import Network, invalid_urls, is_downgraded
 from argosy.http.signing import PluginSigner, first_signing
@@ -45,7 +46,7 @@ _PLAIN = frozenset({"allow_redirects", "params", "stream", "timeout"})
 #: sum: one on which nothing else was accepted, and one that others used, which may have been the cause.
 MAX_ENDED, ALONE, AMONG_OTHERS = 6, 3, 1
 
-#: Redirects that one request follows, each under a lease of its own.
+#: Redirects that one request follows, each under its own lease.
 MAX_REDIRECTS = 10
 
 #: Headers that do not identify the sender. Any other may be a credential (``X-Api-Key``) and stays at its origin.
@@ -384,7 +385,7 @@ class AuthorizedSession(PlainSession):
         """Record that the service accepted the session."""
         if (downgraded := getattr(response, "argosy_downgraded", None)) is not None:
             raise downgraded
-        for hop in (*response.history, response):  # each had a lease of its own
+        for hop in (*response.history, response):  # each had its own lease
             self.manager.accepted(_stamp(hop))
         last = _stamp(response)
         self._on_accepted(response.argosy_sent_at, last.logins)  # type: ignore[attr-defined]  # the adapter's note
@@ -424,7 +425,7 @@ class AuthorizedSession(PlainSession):
             return not refused
         finally:
             if self.manager.policy.discipline is LeaseMode.EXCLUSIVE_TO_END:
-                exhaust(response)  # or its lease would end in doubt
+                discard(response, size=math.inf, seconds=LEASED_SECONDS)  # or its lease would end in doubt
             response.close()
 
     def _no_cookies_for(self, response: requests.Response) -> Refused | None:

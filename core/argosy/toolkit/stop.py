@@ -1,4 +1,4 @@
-"""Stopping a run: first it drains, then it gives up."""
+"""Stopping a run: drain first, then abort."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from argosy.errors import Interrupted
 
 
 class Stop:
-    """Says to all workers of a process whether to go on.
+    """Tells all workers of a process whether to continue.
 
-    When it drains, no worker starts an item, sends a request or sleeps any longer; transfers under way are
-    finished. When it is aborted, transfers end at the next piece of their body.
+    While it drains, no worker starts an item, sends a request or sleeps; running transfers finish. Once it is aborted,
+    transfers end at the next piece of their body.
     """
 
     def __init__(self) -> None:
@@ -22,12 +22,12 @@ class Stop:
 
     @property
     def draining(self) -> bool:
-        """Whether nothing new is to be started."""
+        """Whether to start nothing new."""
         return self._draining.is_set()
 
     @property
     def aborted(self) -> bool:
-        """Whether everything is to end at once."""
+        """Whether to end everything immediately."""
         return self._aborted.is_set()
 
     def drain(self) -> None:
@@ -36,13 +36,13 @@ class Stop:
         self._tell()
 
     def abort(self) -> None:
-        """End everything at once."""
+        """End everything immediately."""
         self._aborted.set()
         self._draining.set()
         self._tell()
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call a function at every change, perhaps in a signal handler; return what ends that."""
+        """Call a function at every change, possibly in a signal handler; return a function that unsubscribes it."""
         self._listeners = (*self._listeners, listener)
 
         def unsubscribe() -> None:
@@ -55,7 +55,7 @@ class Stop:
             listener()
 
     def sleep(self, seconds: float) -> None:
-        """Wait so many seconds.
+        """Wait so many seconds, unless the run is being stopped.
 
         Raises
         ------
@@ -68,7 +68,12 @@ class Stop:
             )
 
     def check(self, *, between: bool = False) -> None:
-        """Raise where the run is to end at once, or (between two resources) where it drains.
+        """Raise if the run must end now.
+
+        Parameters
+        ----------
+        between
+            Whether this is between two resources: then a drain ends the item, too.
 
         Raises
         ------

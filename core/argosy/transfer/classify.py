@@ -61,7 +61,7 @@ def _unanswered(error: requests.RequestException, resource: Resource) -> Transfe
         text = f"The response was lost: {reason_of(error)}."
         return TransferError(text, kind=kind, retryable=True, host=host)
     where = "The proxy" if isinstance(error, requests.exceptions.ProxyError) else host
-    # an unknown name is final, unless the host worked before in this run: `Retries` decides that
+    # an unknown name is final, unless the host worked before in this run: `_Retries` decides that
     retryable = not is_unknown_name(error)
     text = f"{where} cannot be reached: {reason_of(error)}."
     return TransferError(text, kind=kind, retryable=retryable, host=host)

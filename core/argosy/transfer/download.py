@@ -94,7 +94,7 @@ class Downloader:
     retry_delay
         Seconds; the pause before retry n is random between 0 and ``retry_delay * 2**n`` (full jitter).
     redact
-        Removes secrets from what is kept of a response.
+        Removes secrets from the parts of a response that are kept.
     """
 
     get: Callable[..., requests.Response]
@@ -133,24 +133,14 @@ class Downloader:
         return _Download(self, resource, number, staging, report, last=last).run()
 
 
-class Retries:
-    """Decides whether and when to try again.
+class _Retries:
+    """Decides whether and when to try a resource again. Not reaching a host that worked before is no attempt."""
 
-    Parameters
-    ----------
-    most
-        Further attempts in a row.
-    delay
-        Seconds; the pause before retry n is random between 0 and ``delay * 2**n`` (full jitter).
-    was_there
-        Whether a host worked before in this run. If so, not reaching it does not count as an attempt.
-    """
-
-    def __init__(self, most: int, delay: float, was_there: Callable[[str], bool]) -> None:
+    def __init__(self, options: Downloader) -> None:
         self.count = 0
-        self._most = most
-        self._delay = delay
-        self._was_there = was_there
+        self._most = options.max_retries
+        self._delay = options.retry_delay
+        self._was_there = options.rate_limiter.was_there
         self._used = self._throttled = self._unreached = 0
 
     def renew(self) -> None:
@@ -158,18 +148,7 @@ class Retries:
         self._used = self._unreached = 0
 
     def after(self, error: TransferError) -> float:
-        """Return the seconds to wait before the next attempt.
-
-        Parameters
-        ----------
-        error
-            Why the last attempt failed.
-
-        Raises
-        ------
-        TransferError
-            The error itself, if there is no next attempt.
-        """
+        """Return the seconds to wait before the next attempt; raise the error if there is none."""
         self.count += 1
         throttled = error.retry_after is not None or getattr(error, "status", None) == 429
         if throttled and self._throttled < MAX_THROTTLED:
@@ -243,7 +222,7 @@ class _Download:
 
     def _with_retries(self) -> StagedFile:
         options, partial, most = self._options, self._partial, 0
-        retries = Retries(options.max_retries, options.retry_delay, options.rate_limiter.was_there)
+        retries = _Retries(options)
         while True:
             try:
                 with disk_errors(partial.path), partial.lock():
@@ -314,7 +293,7 @@ class _Download:
         return self._finish(digests, length_known=expected.length is not None)
 
     def _prepare(self, response: requests.Response, *, conditional: bool) -> _Expected | None:
-        """Check the headers and position the partial file; None if its rest is not what comes."""
+        """Check the headers and position the partial file; None if the response is not the rest of it."""
         if conditional and response.status_code == 416:
             # RFC 9110 section 15.5.17: we may have it all
             length = unsatisfied_length(response.headers.get("Content-Range"))
@@ -542,7 +521,7 @@ def _decoded(response: requests.Response, check: Callable[[], None]) -> Iterator
 
 
 def _pieces(read1: Callable[..., bytes], check: Callable[[], None]) -> Iterator[bytes]:
-    """Yield the raw body in pieces worth writing; after an error, what came before it comes first."""
+    """Yield the raw body in pieces worth writing; before an error, yield the bytes that came first."""
     parts: list[bytes] = []
     size, since = 0, time.monotonic()
     while True:

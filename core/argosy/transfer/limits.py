@@ -101,7 +101,7 @@ class Limits:
         raise self._full(free, reserve, f"{size_text(needed)} more" if needed > 0 else "more")
 
     def check_plan(self, needed: int) -> None:
-        """Check that the promised bytes of a plan fit, less what is staged already.
+        """Check that the promised bytes of a plan fit, less the bytes staged already.
 
         Raises
         ------
