@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 from argosy import Item, PluginContext, Resource, StagedFile, StagedItem
 from argosy.models.items import Verification
-from argosy_plugins.outputs.epub import EpubOutput
+from argosy_epub.output import EpubOutput
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
 OPF = "{http://www.idpf.org/2007/opf}"

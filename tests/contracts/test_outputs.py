@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from argosy_devkit.contracts.collecting_output import CollectingOutputContract
 from argosy_devkit.contracts.output import OutputContract
+from argosy_epub.output import EpubOutput
 from argosy_plugins.outputs.cbz import CbzOutput
-from argosy_plugins.outputs.epub import EpubOutput
 from argosy_plugins.outputs.files import FilesOutput
 from argosy_plugins.outputs.index import IndexOutput
 from argosy_plugins.outputs.warc import WarcOutput

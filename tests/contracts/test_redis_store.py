@@ -14,7 +14,7 @@ from argosy.interfaces.cookie_store import Release
 from argosy.leasing.policy import LeaseMode
 from argosy_devkit.contracts.cookie_store import CookieStoreContract
 from argosy_devkit.contracts.store_processes import StoreRecipe
-from argosy_plugins.cookie_stores.redis import RedisStore
+from argosy_redis.store import RedisStore
 from lease_suite import machine as lease_machine
 from lease_suite.contract import LeaseContract
 from lease_suite.service import TapedStore

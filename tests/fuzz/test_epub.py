@@ -10,7 +10,7 @@ from urllib.parse import unquote, urldefrag
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from argosy_plugins.outputs._epub.styles import clean_declarations, clean_sheet
+from argosy_epub.styles import clean_declarations, clean_sheet
 from books import Book, make, png, staged
 from rubbish import fuzzed, made_of
 from soup import words

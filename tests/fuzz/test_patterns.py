@@ -19,7 +19,7 @@ MOST = 64
 #: Seconds that are too short to be measured, and that nobody minds.
 NOTHING = 0.005
 #: They see no more than 4 kB of a text.
-BOUNDED = ("argosy_plugins.outputs._epub.decoding._DECLARED",)
+BOUNDED = ("argosy_epub.decoding._DECLARED",)
 
 
 def cost(function: Callable[[Any], object], text: Any) -> float:

@@ -14,7 +14,7 @@ from argosy.errors import StorageError
 from argosy.toolkit.redaction import Redactor
 
 #: The packages whose records are wanted at all levels; of others, only warnings.
-_PACKAGES = ("argosy", "argosy_plugins")
+_PACKAGES = ("argosy", "argosy_plugins", "argosy_epub", "argosy_redis")
 
 
 @dataclass(frozen=True, slots=True)

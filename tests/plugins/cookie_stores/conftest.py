@@ -9,7 +9,7 @@ import pytest
 
 from argosy.interfaces.base import PluginContext
 from argosy.models.session import SessionRecord
-from argosy_plugins.cookie_stores.redis import RedisStore
+from argosy_redis.store import RedisStore
 from missing import need
 from redis_process import RedisProcess
 

@@ -17,8 +17,8 @@ from argosy.errors import ConfigError, StoreDamaged, StoreError
 from argosy.interfaces.base import PluginContext
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord
-from argosy_plugins.cookie_stores._redis_options import Options
-from argosy_plugins.cookie_stores.redis import RedisStore
+from argosy_redis.options import Options
+from argosy_redis.store import RedisStore
 from ports import free_port
 from redis_process import EVERYTHING
 

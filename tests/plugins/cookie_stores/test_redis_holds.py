@@ -29,8 +29,8 @@ from argosy_devkit.contracts.store_processes import (
     start_process,
 )
 from argosy_devkit.contracts.waiting import Thread, wait_until, wait_until_still
-from argosy_plugins.cookie_stores._redis_holds import _Heartbeat
-from argosy_plugins.cookie_stores.redis import RedisStore
+from argosy_redis.holds import _Heartbeat
+from argosy_redis.store import RedisStore
 from lapsing import obey_steps
 from redis_process import RedisProcess
 

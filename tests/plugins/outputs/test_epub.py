@@ -15,7 +15,7 @@ import pytest
 from argosy import PluginContext
 from argosy.errors import TransferError
 from argosy.toolkit.names import problem_of, safe_part
-from argosy_plugins.outputs.epub import EpubOutput
+from argosy_epub.output import EpubOutput
 from books import OPF, XHTML, Book, make, options, png, staged
 
 NCX = "{http://www.daisy.org/z3986/2005/ncx/}"

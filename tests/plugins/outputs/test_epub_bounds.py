@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from argosy.errors import TransferError
-from argosy_plugins.outputs._epub import bounds
-from argosy_plugins.outputs._epub.chapters import _headings
-from argosy_plugins.outputs._epub.styles import LARGEST_SHEET, clean_declarations, clean_sheet
-from argosy_plugins.outputs._epub.tree import Element
+from argosy_epub import bounds
+from argosy_epub.chapters import _headings
+from argosy_epub.styles import LARGEST_SHEET, clean_declarations, clean_sheet
+from argosy_epub.tree import Element
 from books import make, staged
 
 

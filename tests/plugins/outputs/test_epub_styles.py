@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from argosy_plugins.outputs._epub.styles import clean_declarations, clean_sheet
+from argosy_epub.styles import clean_declarations, clean_sheet
 
 SHEETS = {
     "p { color: red; } /* x */ b{}": "p { color: red }",

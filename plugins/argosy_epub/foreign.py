@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from argosy_plugins.outputs._epub.members import identifier
-from argosy_plugins.outputs._epub.tree import MATHML, SVG, Child, Element
+from argosy_epub.members import identifier
+from argosy_epub.tree import MATHML, SVG, Child, Element
 
 _PAINT = frozenset(
     (

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
 from argosy.models.items import StagedFile
-from argosy_plugins.outputs._epub.kinds import HEAD, Kind, Role, sniffed
+from argosy_epub.kinds import HEAD, Kind, Role, sniffed
 
 #: Roles of files that stand in a book as they came.
 AS_IT_IS = frozenset({Role.IMAGE, Role.FONT, Role.SOUND, Role.FILM})

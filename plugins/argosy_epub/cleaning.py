@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from argosy_plugins.outputs._epub import foreign, media
-from argosy_plugins.outputs._epub.attributes import Attributes
-from argosy_plugins.outputs._epub.content import fitted
-from argosy_plugins.outputs._epub.elements import DROPPED, KEPT, NOT_IN, RENAMED, VOID
-from argosy_plugins.outputs._epub.styles import clean_sheet
-from argosy_plugins.outputs._epub.tree import MATHML, SVG, Child, Element, legal
+from argosy_epub import foreign, media
+from argosy_epub.attributes import Attributes
+from argosy_epub.content import fitted
+from argosy_epub.elements import DROPPED, KEPT, NOT_IN, RENAMED, VOID
+from argosy_epub.styles import clean_sheet
+from argosy_epub.tree import MATHML, SVG, Child, Element, legal
 
 #: Elements within each other that are kept; what lies deeper is put into the last of them. Some readers take no more than 256.
 DEEPEST = 100

@@ -11,15 +11,15 @@ from urllib.parse import unquote, urlsplit
 
 from argosy.errors import TransferError
 from argosy.models.items import StagedItem
-from argosy_plugins.outputs._epub import package
-from argosy_plugins.outputs._epub.archive import Archive
-from argosy_plugins.outputs._epub.bounds import TooComplex
-from argosy_plugins.outputs._epub.chapters import Chapter, drawing, finished, read_chapter
-from argosy_plugins.outputs._epub.kinds import HEAD, Kind, Role, sniffed
-from argosy_plugins.outputs._epub.members import AS_IT_IS, Members, PooledSession, References
-from argosy_plugins.outputs._epub.metadata import Metadata, metadata_of
-from argosy_plugins.outputs._epub.pages import READING, READING_STYLE
-from argosy_plugins.outputs._epub.styles import LARGEST_SHEET, clean_sheet
+from argosy_epub import package
+from argosy_epub.archive import Archive
+from argosy_epub.bounds import TooComplex
+from argosy_epub.chapters import Chapter, drawing, finished, read_chapter
+from argosy_epub.kinds import HEAD, Kind, Role, sniffed
+from argosy_epub.members import AS_IT_IS, Members, PooledSession, References
+from argosy_epub.metadata import Metadata, metadata_of
+from argosy_epub.pages import READING, READING_STYLE
+from argosy_epub.styles import LARGEST_SHEET, clean_sheet
 
 #: Bytes of a chapter or a drawing, at the most. What becomes of them has a bound of its own: `bounds.MOST_ELEMENTS`.
 LARGEST_TEXT = 16 << 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from argosy_plugins.outputs._epub.tree import EPUB, XHTML, XLINK, Element, written
+from argosy_epub.tree import EPUB, XHTML, XLINK, Element, written
 
 READING = "reading.css"
 #: A page has an edge, and nobody can scroll: lines of code are broken, pictures fit. It comes after all other styles.

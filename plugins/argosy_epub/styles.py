@@ -8,7 +8,7 @@ from typing import Any
 
 import tinycss2
 
-from argosy_plugins.outputs._epub.selectors import font_parts, known_selectors, split
+from argosy_epub.selectors import font_parts, known_selectors, split
 
 #: Takes what stands in ``url()`` and what is wanted there; returns what to write, or None where there is no such file.
 Resolve = Callable[[str, str], str | None]

@@ -14,8 +14,8 @@ from functools import partial
 from argosy.errors import StoreError
 from argosy.interfaces.cookie_store import Release
 from argosy.toolkit.locks import FairLock, once
-from argosy_plugins.cookie_stores._redis_scripts import ACQUIRE, RELEASE, RENEW
-from argosy_plugins.cookie_stores._redis_server import RedisServer
+from argosy_redis.scripts import ACQUIRE, RELEASE, RENEW
+from argosy_redis.server import RedisServer
 
 #: Milliseconds that whoever is handed a session has to take it; then anybody may.
 _HANDING_ON = 1000

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from argosy_plugins.outputs._epub import tables
-from argosy_plugins.outputs._epub.elements import (
+from argosy_epub import tables
+from argosy_epub.elements import (
     FLOW,
     HEADINGS,
     INLINE,
@@ -17,7 +17,7 @@ from argosy_plugins.outputs._epub.elements import (
     TRANSPARENT,
     VOID,
 )
-from argosy_plugins.outputs._epub.tree import XHTML, Child, Element
+from argosy_epub.tree import XHTML, Child, Element
 
 _SPAN_LOOKS = {
     "pre": "display: block; white-space: pre-wrap",

@@ -83,7 +83,7 @@ class EpubOutput(Output):
         TransferError
             If the item has nothing to read in a book.
         """
-        from argosy_plugins.outputs._epub.book import has_chapters, write_book
+        from argosy_epub.book import has_chapters, write_book
 
         if not has_chapters(item):
             if self.options["no_chapters"] == "skip":

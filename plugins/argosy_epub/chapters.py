@@ -9,18 +9,18 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from argosy.errors import TransferError
-from argosy_plugins.outputs._epub.attributes import ANCHOR, LANGUAGE, Attributes
-from argosy_plugins.outputs._epub.bounds import TooComplex, tree_of
-from argosy_plugins.outputs._epub.cleaning import Cleaner
-from argosy_plugins.outputs._epub.content import adopted
-from argosy_plugins.outputs._epub.decoding import decoded
-from argosy_plugins.outputs._epub.elements import HEADINGS
-from argosy_plugins.outputs._epub.foreign import settled
-from argosy_plugins.outputs._epub.kinds import Role
-from argosy_plugins.outputs._epub.members import Members, PooledSession, References
-from argosy_plugins.outputs._epub.pages import page
-from argosy_plugins.outputs._epub.styles import LARGEST_SHEET, clean_sheet, media_wanted
-from argosy_plugins.outputs._epub.tree import MATHML, SVG, XHTML, XLINK, Element, escaped, line, written
+from argosy_epub.attributes import ANCHOR, LANGUAGE, Attributes
+from argosy_epub.bounds import TooComplex, tree_of
+from argosy_epub.cleaning import Cleaner
+from argosy_epub.content import adopted
+from argosy_epub.decoding import decoded
+from argosy_epub.elements import HEADINGS
+from argosy_epub.foreign import settled
+from argosy_epub.kinds import Role
+from argosy_epub.members import Members, PooledSession, References
+from argosy_epub.pages import page
+from argosy_epub.styles import LARGEST_SHEET, clean_sheet, media_wanted
+from argosy_epub.tree import MATHML, SVG, XHTML, XLINK, Element, escaped, line, written
 
 # an end tag of its own for what XHTML may close in its start tag: an HTML parser would go on in it
 _XHTML = re.compile(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
-from argosy_plugins.outputs._epub.decoding import decoded
+from argosy_epub.decoding import decoded
 
 #: Bytes of a file that are looked at.
 HEAD = 4096

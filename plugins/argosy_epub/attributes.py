@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from argosy_plugins.outputs._epub.elements import LOOKS
-from argosy_plugins.outputs._epub.kinds import Role
-from argosy_plugins.outputs._epub.members import PooledSession, References, identifier
-from argosy_plugins.outputs._epub.styles import clean_declarations
-from argosy_plugins.outputs._epub.tree import legal, line
+from argosy_epub.elements import LOOKS
+from argosy_epub.kinds import Role
+from argosy_epub.members import PooledSession, References, identifier
+from argosy_epub.styles import clean_declarations
+from argosy_epub.tree import legal, line
 
 #: A language tag (BCP 47, section 2.1), without the tags that were grandfathered.
 LANGUAGE = re.compile(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from argosy_plugins.outputs._epub.chapters import Chapter
-from argosy_plugins.outputs._epub.members import PooledSession
-from argosy_plugins.outputs._epub.metadata import Metadata
-from argosy_plugins.outputs._epub.pages import READING, page
-from argosy_plugins.outputs._epub.tree import Child, Element, written
+from argosy_epub.chapters import Chapter
+from argosy_epub.members import PooledSession
+from argosy_epub.metadata import Metadata
+from argosy_epub.pages import READING, page
+from argosy_epub.tree import Child, Element, written
 
 CONTAINER = (
     '<?xml version="1.0" encoding="utf-8"?>\n'

@@ -16,12 +16,12 @@ from argosy.errors import ConfigError, GenerationMoved, HoldLapsed, StoreDamaged
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore, Release, Scope
 from argosy.models.session import SessionRecord, Status
-from argosy_plugins.cookie_stores import _redis_scripts as scripts
-from argosy_plugins.cookie_stores._redis_options import SCHEMA, Options
+from argosy_redis import scripts
+from argosy_redis.options import SCHEMA, Options
 
 if TYPE_CHECKING:
-    from argosy_plugins.cookie_stores._redis_holds import RedisHolds
-    from argosy_plugins.cookie_stores._redis_server import RedisServer
+    from argosy_redis.holds import RedisHolds
+    from argosy_redis.server import RedisServer
 
 #: Records whose nonces are remembered for each session: so many old ones may be compared with at once.
 REMEMBERED = 64
@@ -67,8 +67,8 @@ class RedisStore(CookieStore):
         super().__init__(options, context)
         chosen = Options.of(options, context)
         try:
-            from argosy_plugins.cookie_stores._redis_holds import RedisHolds
-            from argosy_plugins.cookie_stores._redis_server import RedisServer
+            from argosy_redis.holds import RedisHolds
+            from argosy_redis.server import RedisServer
         except ImportError:
             raise ConfigError(
                 "The cookie store 'redis' needs the library redis-py, which is not installed.",

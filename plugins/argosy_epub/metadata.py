@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from argosy.models.items import Item
 from argosy.toolkit.redaction import Redactor
-from argosy_plugins.outputs._epub.attributes import LANGUAGE
-from argosy_plugins.outputs._epub.tree import line
+from argosy_epub.attributes import LANGUAGE
+from argosy_epub.tree import line
 
 #: The time of a book that nothing says a time of.
 UNKNOWN_TIME = "2000-01-01T00:00:00Z"

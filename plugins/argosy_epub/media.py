@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from argosy_plugins.outputs._epub.attributes import anchor
-from argosy_plugins.outputs._epub.content import fitted
-from argosy_plugins.outputs._epub.kinds import Role
-from argosy_plugins.outputs._epub.members import PooledSession
-from argosy_plugins.outputs._epub.tree import Child, Element, line
+from argosy_epub.attributes import anchor
+from argosy_epub.content import fitted
+from argosy_epub.kinds import Role
+from argosy_epub.members import PooledSession
+from argosy_epub.tree import Child, Element, line
 
 if TYPE_CHECKING:
-    from argosy_plugins.outputs._epub.cleaning import Cleaner
+    from argosy_epub.cleaning import Cleaner
 
 _PICTURES = frozenset({Role.IMAGE, Role.DRAWING})
 #: Where pages that load their images late keep the address.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from argosy_plugins.outputs._epub.tree import XHTML, Child, Element
+from argosy_epub.tree import XHTML, Child, Element
 
 _Adopt = Callable[[Iterable[Child]], list[Child]]
 

@@ -1,0 +1,1 @@
+"""The cookie store `redis`. Read `store` first; it needs the extra ``redis``."""
