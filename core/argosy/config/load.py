@@ -1,7 +1,4 @@
-"""Reads a configuration file: JSON or TOML, by its extension.
-
-From a file, or a dictionary, to settings.
-"""
+"""Reads a configuration, a JSON or TOML file or a mapping, and turns it into settings."""
 
 from __future__ import annotations
 
@@ -54,12 +51,12 @@ def load_file(path: Path) -> dict[str, Any]:
     if kind not in (".json", ".toml"):
         if _URL.search(str(path)):
             raise ConfigError(
-                "A URL was given where a configuration file is needed (it is not shown, as it may have a password in it).",
-                hint="Give the path of the file; the URL of a target directory stands in it, or behind --directory.",
+                "Expected a configuration file, got a URL (not shown, as it may contain a password).",
+                hint="Give the path of the file; the URL of a target directory goes into it, or after --directory.",
             )
         raise ConfigError(
-            f"{path} ends neither in .json nor in .toml, so its format is not known.",
-            hint="Name the configuration something.toml or something.json.",
+            f"{path} ends neither in .json nor in .toml.",
+            hint="Rename it to something.toml or something.json.",
         )
     text = _read(path)
     if kind == ".toml" and _DEEP.search(text):
@@ -113,19 +110,19 @@ def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value: dict[str, Any] = {}
     for key, part in pairs:
         if key in value:
-            raise _NotAllowed(f"the key {key!r} stands twice in one object, and only one could count")
+            raise _NotAllowed(f"duplicate key {key!r}")
         value[key] = part
     return value
 
 
 def _no_constant(word: str) -> float:
-    raise _NotAllowed(f"{word} is not a number that a configuration can hold")
+    raise _NotAllowed(f"{word} is not a finite number")
 
 
 def _finite(word: str) -> float:
     number = float(word)
     if not math.isfinite(number):
-        raise _NotAllowed(f"{word} is not a number that a configuration can hold")
+        raise _NotAllowed(f"{word} is not a finite number")
     return number
 
 

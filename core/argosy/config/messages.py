@@ -1,7 +1,4 @@
-"""Words for values and for schemas, as messages need them.
-
-Says in plain words what is wrong with a value, without repeating a secret.
-"""
+"""Says in plain words what is wrong with a value, without repeating a secret."""
 
 from __future__ import annotations
 
@@ -25,6 +22,18 @@ _TYPES = {
     "array": "a list",
     "object": "an object",
     "null": "null",
+}
+#: Conditions on values, in the order in which a message lists them. jsonschema's own messages repeat the value.
+_CONDITIONS: Mapping[str, str] = {
+    "exclusiveMinimum": "above {}",
+    "minimum": "of at least {}",
+    "maximum": "of at most {}",
+    "exclusiveMaximum": "below {}",
+    "minLength": "of at least {} characters",
+    "maxLength": "of at most {} characters",
+    "minItems": "of at least {}",
+    "maxItems": "of at most {}",
+    "pattern": "that matches {}",
 }
 
 
@@ -103,44 +112,21 @@ def _type_words(schema: Mapping[str, Any]) -> str:
 
 
 def _conditions(schema: Mapping[str, Any], keyword: str) -> list[str]:
-    words = []
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if low is not None and high is not None:
-        words.append(f"from {low} to {high}")
-    elif low is not None:
-        words.append(f"of at least {low}")
-    elif high is not None:
-        words.append(f"of at most {high}")
-    if "exclusiveMinimum" in schema:
-        words.insert(0, f"above {schema['exclusiveMinimum']}{',' if words else ''}")
-    if "exclusiveMaximum" in schema:
-        words.append(f"below {schema['exclusiveMaximum']}")
-    words += _size_words(schema)
-    if schema.get("maxProperties") == 1 and "properties" in schema:
-        words.append(f"with one of the keys {listed(list(schema['properties']))}")
+    words = [text.format(schema[key]) for key, text in _CONDITIONS.items() if key in schema]
+    if "minimum" in schema and "maximum" in schema:
+        words = [f"from {schema['minimum']} to {schema['maximum']}", *words[2:]]
+    if "exclusiveMinimum" in schema and len(words) > 1:
+        words[0] += ","
+    if schema.get("minLength") == 1:
+        words[words.index("of at least 1 characters")] = "that is not empty"
     if "format" in schema:
         words.append(f"that is a {str(schema['format']).upper()}")
-    if "pattern" in schema:
-        words.append(f"that matches {schema['pattern']}")
+    if schema.get("uniqueItems"):
+        words.append("without duplicates")
+    if schema.get("maxProperties") == 1 and "properties" in schema:
+        words.append(f"with one of the keys {listed(list(schema['properties']))}")
     if not words and keyword and keyword not in ("type", "None"):
         words.append(f"that fulfils {keyword}: {printable(json.dumps(schema.get(keyword), default=str))}")
-    return words
-
-
-def _size_words(schema: Mapping[str, Any]) -> list[str]:
-    words = []
-    if schema.get("minLength") == 1:
-        words.append("that is not empty")
-    elif "minLength" in schema:
-        words.append(f"of at least {schema['minLength']} characters")
-    if "maxLength" in schema:
-        words.append(f"of at most {schema['maxLength']} characters")
-    if "minItems" in schema:
-        words.append(f"of at least {schema['minItems']}")
-    if "maxItems" in schema:
-        words.append(f"of at most {schema['maxItems']}")
-    if schema.get("uniqueItems"):
-        words.append("without doubles")
     return words
 
 

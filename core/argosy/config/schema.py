@@ -1,8 +1,4 @@
-"""Turns what a program hands over into plain JSON values, and names what cannot be one.
-
-References in a schema: found, changed, and checked to lead somewhere.
-
-One schema of the whole configuration, composed of the core's and those of the installed plugins.
+"""One schema of the whole configuration, composed of the core's and those of the plugins.
 
 Each plugin's options schema is embedded as a resource of its own (JSON Schema 2020-12, section 9.3.1,
 "compound schema documents"), so that its own ``#/$defs/...`` keep their meaning.
@@ -12,20 +8,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import argosy_schemas
 from argosy.errors import PluginError
+from argosy.plugins.kinds import Kind, PluginInfo
+from argosy.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
     from referencing.jsonschema import SchemaRegistry
-
-    from argosy.plugins.kinds import PluginInfo
-from collections.abc import Collection, Sequence
-
-import argosy_schemas
-from argosy.plugins.kinds import Kind, PluginInfo
-from argosy.plugins.manager import PluginManager
 
 KeyPath = tuple[str | int, ...]
 

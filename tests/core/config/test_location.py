@@ -150,7 +150,7 @@ def test_a_slash_at_the_end_makes_no_other_service() -> None:
 
 
 def test_a_url_in_the_place_of_a_configuration_is_not_repeated(registry: PluginManager) -> None:
-    with pytest.raises(ConfigError, match=r"A URL was given where a configuration") as caught:
+    with pytest.raises(ConfigError, match=r"Expected a configuration file, got a URL") as caught:
         load("sftp://ada:hush-hush@host/books", registry)
     assert "hush" not in str(caught.value)
 
