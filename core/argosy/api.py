@@ -1,13 +1,12 @@
-"""Sessions as functions: log in, log out, and see which there are, without a download.
-
-The run as a function, for programs and notebooks.
-"""
+"""argosy as functions, for programs and notebooks: downloads, and sessions without a download."""
 
 from __future__ import annotations
 
+import math
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,35 +14,27 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from argosy.config.load import load
+from argosy.config.stores import store_options
 from argosy.engine.context import RunContext
+from argosy.engine.report import Report
+from argosy.engine.reprocess import ReprocessRun
+from argosy.engine.run import Run
 from argosy.errors import ConfigError, SessionError, TransferError
-from argosy.events import EventKind
+from argosy.events import Event, EventKind
 from argosy.interfaces.base import PluginContext
-from argosy.interfaces.cookie_store import Scope
+from argosy.interfaces.cookie_store import CookieStore, Scope
 from argosy.leasing.adaptive import in_force
+from argosy.leasing.copy import move_sessions
 from argosy.leasing.policy import LeaseMode, Policy
 from argosy.leasing.tokens import Tokens
 from argosy.models.session import SessionRecord, Status
+from argosy.plugins.kinds import Kind
 from argosy.plugins.manager import PluginManager
 from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.stop import Stop
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
-import math
-import threading
-from collections.abc import Collection
-from contextlib import ExitStack
-
-from argosy.config.stores import store_options
-from argosy.engine.report import Report
-from argosy.engine.reprocess import ReprocessRun
-from argosy.engine.run import Run
-from argosy.events import Event
-from argosy.interfaces.cookie_store import CookieStore
-from argosy.leasing.copy import move_sessions
-from argosy.plugins.kinds import Kind
-
 Config = str | Path | Mapping[str, Any]
 Tell = Callable[[str], None]
 Files = Iterable[str | Path]

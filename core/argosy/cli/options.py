@@ -20,7 +20,7 @@ no_plugin = click.option(
     "excluded",
     multiple=True,
     metavar="NAME",
-    help="Go on without a plugin, entry point or distribution of this name; may be repeated.",
+    help="Ignore the plugin or distribution of this name; may be repeated.",
 )
 
 plugin_file = click.option(
@@ -29,7 +29,7 @@ plugin_file = click.option(
     multiple=True,
     metavar="FILE.py",
     type=click.Path(path_type=Path),
-    help="Use the plugins in a Python file, too, which runs with all your rights; may be repeated.",
+    help="Also use the plugins in a Python file, which runs with all your rights; may be repeated.",
 )
 
 

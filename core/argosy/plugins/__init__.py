@@ -1,4 +1,4 @@
-"""The registry: finds the installed plugins, checks them, and makes them."""
+"""Finds plugins by name, checks their classes and creates them; start with `argosy.plugins.manager`."""
 
 from argosy.plugins.kinds import Kind, Origin, PluginInfo
 from argosy.plugins.manager import PluginManager

@@ -1,9 +1,8 @@
-"""Plugins in one file that is no package: each is a module whose name tells where the file lies.
+"""Plugins in a single file: each is a module whose name encodes the file's path.
 
-The module of ``/home/ada/rename.py`` is called ``argosy.plugins.files./home/ada/rename%2Epy``. So any process of the
-host that needs something out of it can import it by that name, and what it defines can be pickled: a worker process,
-whoever starts it, needs no preparation. Only ``--plugin FILE``, or a program that names the file, begins this; no
-folder is ever searched.
+The module of ``/home/ada/rename.py`` is ``argosy.plugins.files./home/ada/rename%2Epy``. Any process on the host can
+import it by that name, so its classes can be pickled, and worker processes need no preparation. Only ``--plugin FILE``
+or a program names such files; argosy searches no folder.
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ def module_name(file: Path) -> str:
 
 
 def file_of(module: str) -> Path | None:
-    """Return the file of a module, by its name; None where it is no plugin file's."""
+    """Return the file of a module, by its name; None if it is not a plugin file's."""
     if not module.startswith(_PREFIX):
         return None
     return Path(os.fsdecode(unquote_to_bytes(module.removeprefix(_PREFIX))))
 
 
 class _Loader(SourceFileLoader):
-    """Leaves nothing beside the file: a folder of bytecode there would surprise whoever wrote it."""
+    """Writes no bytecode: a ``__pycache__`` beside the file would surprise its author."""
 
     def set_data(self, path: str, data: object, *, _mode: int = 0o666) -> None:
         """Keep no bytecode."""
@@ -60,6 +59,6 @@ class _Finder(MetaPathFinder):
         return spec_from_file_location(fullname, file, loader=_Loader(fullname, str(file)))
 
 
-# the one thing that has to happen at import: whoever unpickles something imports this package first
+# at import, because unpickling a class of a plugin file imports this package first
 if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
     sys.meta_path.append(_Finder())
