@@ -1,1 +1,4 @@
-"""The session and its lease: the rules by which no replaced token is ever sent."""
+"""Leases on a session: a token that the service has replaced is never sent.
+
+Read `manager` first, then `lease`. The package imports cookies, interfaces, models, errors and toolkit, and sends nothing.
+"""

@@ -1,7 +1,7 @@
-"""Sessions move from one store to another: at no moment do two stores hold one token that may be sent.
+"""Moving sessions between stores, so that two stores never hold the same sendable token.
 
-The source is marked as in flight, as before a request; the target is written and put on stable storage; then the source
-is removed. Whoever is killed in between leaves a mark that says what it was, and the next move goes on from there.
+The source is marked as in flight, as before a request; the target is written and synced; then the source is removed. A move
+that is killed in between leaves its mark, and the next move continues from there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def move_sessions(
     keep: bool = False,
     force: bool = False,
 ) -> tuple[str, ...]:
-    """Move sessions from one store to another, all of those that are asked for, or none.
+    """Move sessions from one store to another.
 
     Parameters
     ----------
@@ -36,25 +36,25 @@ def move_sessions(
     sessions
         The names of the sessions; empty for all.
     keep
-        Leave them in the source as well: right only where the service never replaces a token.
+        Leave them in the source as well; safe only if the service never replaces a token.
     force
-        Replace sessions of the same names in the target.
+        Replace sessions with the same names in the target.
 
     Returns
     -------
     tuple of str
-        The names of what was moved, sorted.
+        The names of the moved sessions, sorted.
 
     Raises
     ------
     BusyError
-        If somebody uses one of them.
+        If one of them is in use.
     ConfigError
-        If there is no such session, the target has one of that name, or a store is of no use for this.
+        If there is no such session, the target has one of that name, or a store cannot be used for this.
     SessionInDoubt
-        If nobody knows which token of one is good.
+        If one of them is in doubt.
     StoreError
-        If a store fails. The sessions that were not moved by then are still in the source.
+        If a store fails; the sessions not moved yet are still in the source.
     """
     _check_stores(source, target)
     names = _names(source, target, sessions)
@@ -73,7 +73,7 @@ def move_sessions(
 
 
 def place_of(store: CookieStore) -> str:
-    """Return the name of a store, with its file where it has one, for people."""
+    """Return the name of a store, with its file if it has one, for people."""
     path = getattr(store, "path", None)
     return store.name if path is None else f"{store.name} ({path})"
 
@@ -94,7 +94,7 @@ def _check_stores(source: CookieStore, target: CookieStore) -> None:
 
 
 def _names(source: CookieStore, target: CookieStore, asked: Collection[str]) -> list[str]:
-    """Return the names of what is to be moved; what an earlier call has moved already is not."""
+    """Return the names to move, without those that an earlier call has moved."""
     there = source.sessions()
     for name in set(asked).difference(there, target.sessions()):
         raise ConfigError(
@@ -122,14 +122,14 @@ def _held(store: CookieStore, session: str) -> Release:
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """One session that can be moved: both stores are held.
+    """One session to move, held in both stores.
 
     Parameters
     ----------
     record
-        What the source has.
+        The source's record.
     existing
-        What the target has of this name.
+        The target's record of this name, if any.
     """
 
     source: CookieStore
@@ -157,7 +157,7 @@ class _Move:
         self.source.sync()
 
     def _put(self, record: SessionRecord) -> None:
-        """Write it into the target, where it is on stable storage then, and says so."""
+        """Write the record into the target and sync it."""
         expected = self.existing.generation if self.existing else 0
         new = changed(
             replace(record, generation=max(record.generation, expected)),
@@ -170,7 +170,7 @@ class _Move:
         self.target.sync()
 
     def _take_back(self, marked: SessionRecord) -> None:
-        """Clear the mark, unless the target may have the token by now."""
+        """Clear the mark, unless the target may have the token."""
         with contextlib.suppress(ArgosyError):
             if not _has_arrived(marked, self.target.read(marked.session)):
                 put(self.source, changed(marked, status=_status(marked), holder=None), marked)
@@ -206,7 +206,7 @@ def _status(record: SessionRecord) -> Status:
 
 
 def _has_arrived(record: SessionRecord, existing: SessionRecord | None) -> bool:
-    """Return whether a marked record got to the target before the move was cut off."""
+    """Return whether an interrupted move has written the record to the target."""
     return (
         existing is not None
         and is_moving(record)
@@ -216,7 +216,7 @@ def _has_arrived(record: SessionRecord, existing: SessionRecord | None) -> bool:
 
 
 def _is_unsure(record: SessionRecord, existing: SessionRecord | None) -> bool:
-    """Return whether what got to the target may not have been on stable storage, and was not used since."""
+    """Return whether the record in the target may be lost in a power loss and has not been used since."""
 
     def without_stamps(record: SessionRecord) -> SessionRecord:
         return replace(

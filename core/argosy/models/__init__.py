@@ -1,1 +1,34 @@
-"""Values that argosy and its plugins exchange: items, cookies, session records, states of hosts."""
+"""The values that argosy and its plugins exchange: items and their results, cookies and session records."""
+
+from argosy.models.cookie import Cookie
+from argosy.models.items import (
+    FinishedItem,
+    Item,
+    Product,
+    PublishedFile,
+    Resource,
+    StagedFile,
+    StagedItem,
+    Verification,
+)
+from argosy.models.response_record import ResponseRecord
+from argosy.models.session import HeaderToken, Holder, SessionRecord, Signer, Status, origin_of
+
+__all__ = [
+    "Cookie",
+    "FinishedItem",
+    "HeaderToken",
+    "Holder",
+    "Item",
+    "Product",
+    "PublishedFile",
+    "Resource",
+    "ResponseRecord",
+    "SessionRecord",
+    "Signer",
+    "StagedFile",
+    "StagedItem",
+    "Status",
+    "Verification",
+    "origin_of",
+]

@@ -17,17 +17,16 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class HeaderToken:
-    """A token that goes into a header field, to the origins it was made for and nowhere else.
+    """A token in a header field (``Authorization: Bearer ...``), sent to the origins it was made for only.
 
     Parameters
     ----------
     name
         The field's name (RFC 9110 section 5.1).
     value
-        Its value, with the scheme where there is one: ``Bearer abc``.
+        Its value, with the scheme if any: ``Bearer abc``.
     origins
-        Where it is sent: ``https://api.example``, with the port where it is not the scheme's own
-        (RFC 6454 section 4).
+        Where it is sent: ``https://api.example``, with the port unless it is the scheme's own (RFC 6454 section 4).
     """
 
     name: str
@@ -38,7 +37,7 @@ class HeaderToken:
         return f"HeaderToken(name={self.name!r}, origins={self.origins!r})"
 
     def concerns(self, url: str) -> bool:
-        """Return whether it goes with a request to this URL."""
+        """Return whether a request to this URL carries it."""
         return origin_of(url) in self.origins
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,7 +63,7 @@ def origin_of(url: str) -> str:
 
 
 def header_fields(tokens: Iterable[HeaderToken], url: str) -> dict[str, str]:
-    """Return the header fields that say who asks, for a request to this URL."""
+    """Return the header fields with tokens for a request to this URL."""
     return {token.name: token.value for token in tokens if token.concerns(url)}
 
 
@@ -92,13 +91,13 @@ class Holder:
     Parameters
     ----------
     host, pid, process_start
-        The process; its start time (clock ticks since boot, 0 where unknown) tells a reused pid.
+        The process; its start time (clock ticks since boot, 0 if unknown) reveals a reused pid.
     thread
         The thread's name.
     since
         When, seconds since the epoch, for people.
     boot
-        The boot of the machine: a mark from before it outlived a power loss.
+        The boot of the machine; a mark from an earlier boot survived a power loss.
     """
 
     host: str
@@ -126,34 +125,34 @@ class SessionRecord:
     holder
         Who has it in flight.
     logins
-        How many logins it has seen.
+        Its count of logins.
     logged_in
         When the last of them was, seconds since the epoch.
     headers
         The tokens it sends in header fields.
     credentials
-        What the auth plugin keeps with it, by name: a refresh token, say. It is sent by the plugin alone.
+        What the auth plugin keeps with it, by name, such as a refresh token; only the plugin sends it.
     refreshes
-        How often it was renewed without a login, with its credentials.
+        How often its credentials renewed it without a login.
     expires
-        When its tokens expire, seconds since the epoch; 0 where that is not known.
+        When its tokens expire, seconds since the epoch; 0 if unknown.
     due
-        When it is to be renewed, some time before that; 0 where it is not.
+        When to renew it, some time before that; 0 for never.
     together
-        When it was last known to be good at once with all other sessions of its pool, seconds since the epoch.
+        When it was last known to be good together with all other sessions of its pool, seconds since the epoch.
     learned
-        What was learned about the service, for the lease that is chosen by watching.
+        What lease mode ``auto`` has learned about the service.
     renewable, signer
-        As in the `Policy` of the program that used it last; for whoever has no auth plugin and shows the lease.
+        As in the `Policy` of the program that used it last, to show the lease mode without an auth plugin.
     saved
         When it was written, seconds since the epoch.
     boot
         The boot in which it was written.
     synced
-        Whether it was on stable storage then. One that was not, and is from another boot, outlived a power
-        loss: a newer one may have been lost.
+        Whether it was on stable storage then. If not, and it is from another boot, a power loss may have lost a
+        newer record.
     login_cookies
-        The names of those that the last login brought. They are taken for tokens when there are too many cookies.
+        The names of the cookies from the last login; they are kept if there are too many cookies.
     """
 
     session: str
@@ -179,16 +178,16 @@ class SessionRecord:
 
     @property
     def is_usable(self) -> bool:
-        """Whether there is a session, as far as is known, so that no login is needed."""
+        """Whether the session needs no login, as far as is known."""
         return self.logins > 0 and self.status not in (Status.DEAD, Status.RETIRED)
 
     @property
     def issue(self) -> tuple[int, int]:
-        """What tells its tokens from those before a login or a refresh; a refusal is compared with it."""
+        """Changes with each login or refresh; a refusal is compared with it."""
         return self.logins, self.refreshes
 
     def is_due(self, now: float) -> bool:
-        """Return whether it is to be renewed before it is used (`now`: seconds since the epoch)."""
+        """Return whether to renew it before it is used (`now`: seconds since the epoch)."""
         return 0 < self.due <= now
 
     def to_dict(self) -> dict[str, Any]:

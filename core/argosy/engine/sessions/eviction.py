@@ -1,4 +1,4 @@
-"""Finding out whether a service ends one session when another one logs in."""
+"""Detecting that a service ends one session when another one logs in."""
 
 from __future__ import annotations
 
@@ -13,28 +13,26 @@ from argosy.models.session import SessionRecord
 
 @dataclass(slots=True, eq=False)
 class _Life:
-    """What is known of one session since its last login."""
+    """What is known about one session since its last login."""
 
     logins: int = 0
     logged_in: float = 0.0
-    good: float = 0.0  # when the newest request was sent that was accepted
+    good: float = 0.0  # when the newest accepted request was sent
 
 
 class EvictionDetector:
-    """Suspects sessions that were ended by the login of another one.
+    """Suspects sessions that the login of another one ended.
 
-    Some services allow an account so many sessions, and end the oldest one when one more logs in. Were that one
-    logged in again, it would end the next, and so on for ever. A session that the service ended is suspected
-    to be such a case where
+    Some services limit the sessions of an account and end the oldest one when another logs in. Logging that one in
+    again would end the next, and so on forever. A session that the service ended is suspect if
 
     - another one has logged in since it was last known to be good, and
     - it has logged in itself since all sessions were last known to be good together.
 
-    So sessions that all ended for another reason (a restart, their age) are logged in again, once each. A
-    suspicion is confirmed where the request that was refused is accepted on another session.
+    So sessions that all ended for another reason (a restart, their age) are logged in again, once each. The
+    suspicion is confirmed if the refused request is accepted on another session.
 
-    When sessions were logged in, and known to be good together, stands in the store: whichever process found it out,
-    all know it.
+    The times of logins, and when sessions were good together, are in the store, so all processes know them.
 
     Parameters
     ----------
@@ -43,7 +41,7 @@ class EvictionDetector:
     names
         The names of the sessions.
     since
-        When the run began, seconds since the epoch: what was logged in before may have ended for any reason.
+        When the run began, seconds since the epoch: sessions from before may have ended for any reason.
     """
 
     def __init__(self, store: CookieStore, names: Sequence[str], since: float) -> None:
@@ -55,7 +53,7 @@ class EvictionDetector:
         self._excused: dict[str, int] = {}
 
     def good(self, name: str, sent_at: float, logins: int) -> None:
-        """Say that a request was accepted on a session.
+        """Report that a request was accepted on a session.
 
         Parameters
         ----------
@@ -81,23 +79,23 @@ class EvictionDetector:
                 self._note(other, together)
 
     def drop(self, name: str) -> None:
-        """Say that a session is not used any more."""
+        """Report that a session is no longer used."""
         self._lives.pop(name, None)
 
     def excuse(self, record: SessionRecord) -> None:
-        """Say that a session did not end because another one logged in."""
+        """Report that a session did not end because another one logged in."""
         self._excused[record.session] = record.logins
 
     def was_excused(self, name: str) -> bool:
         """Return whether a session was excused since all were last known to be good together.
 
-        Once only: where the service gives fewer sessions, each login that an excuse allows ends the next session,
-        whose login excuses the first one again.
+        A session is excused only once: if the service gives fewer sessions, each login that an excuse allows ends the
+        next session, whose login would excuse the first one again.
         """
         return name in self._excused
 
     def is_suspect(self, record: SessionRecord) -> bool:
-        """Return whether a session that the service ended may have been ended by the login of another one."""
+        """Return whether the login of another session may have ended this one."""
         name = record.session
         proved = record.together >= record.logged_in
         if proved or record.logged_in <= self._since or self._excused.get(name) == record.logins:
@@ -107,16 +105,16 @@ class EvictionDetector:
         return any(self.logged_in(other) > last_good for other in self._names if other != name)
 
     def logged_in(self, name: str) -> float:
-        """Return when a session was logged in last, seconds since the epoch."""
+        """Return when a session last logged in, seconds since the epoch."""
         record = self._store.read(name)
         return record.logged_in if record is not None else 0.0
 
     def _note(self, name: str, together: float) -> None:
-        """Write into a session's record when it was good together with the others, once for each login."""
+        """Note in a session's record when it was good together with the others, once per login."""
         while True:
             record = self._store.read(name)
             if record is None or record.together >= record.logged_in or record.logged_in > together:
-                return  # the last: it was logged in meanwhile, and is another session
+                return  # the last condition: it has logged in meanwhile
             try:
                 put(self._store, changed(record, together=together), record)
             except GenerationMoved:
