@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from argosy.errors import StoreDamaged
 from argosy.models.cookie import Cookie
-from argosy.toolkit.cookies_txt import line_of, parse_line
 from argosy_plugins.cookie_stores._cookies_txt import parse, text_of
+from argosy_plugins.cookies_txt import line_of, parse_line
 from rubbish import fuzzed, made_of
 
 PIECES = made_of(

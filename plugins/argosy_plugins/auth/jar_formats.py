@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from argosy.models.cookie import Cookie
-from argosy.toolkit.cookies_txt import end_of, imported, is_comment, parse_line
+from argosy_plugins.cookies_txt import end_of, imported, is_comment, parse_line
 
 _EXPIRES_KEYS = ("expirationDate", "expires", "expiry", "expiration")
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]*)?\Z")

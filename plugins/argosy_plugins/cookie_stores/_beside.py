@@ -16,8 +16,8 @@ from typing import Any
 from argosy.errors import StoreDamaged, StoreError
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord
-from argosy.toolkit.cookies_txt import parse_line
 from argosy_plugins.cookie_stores._cookies_txt import MOST_BYTES, NOTHING, Place, plain_line
+from argosy_plugins.cookies_txt import parse_line
 
 FORMAT = "argosy-jar-session"
 VERSION = 1

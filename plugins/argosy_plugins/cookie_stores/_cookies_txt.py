@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from argosy.errors import StoreDamaged
 from argosy.models.cookie import Cookie
-from argosy.toolkit.cookies_txt import HTTP_ONLY, TITLE, is_comment, line_of, parse_line
+from argosy_plugins.cookies_txt import HTTP_ONLY, TITLE, is_comment, line_of, parse_line
 
 Place = tuple[str, str, str]
 

@@ -1,10 +1,8 @@
-"""Cookies that come from a file instead of an answer: what could harm a request never becomes a cookie.
+"""Cookies that come from files: Netscape's ``cookies.txt``, as curl, wget, yt-dlp and browser extensions write it.
 
-One line of Netscape's ``cookies.txt``, as curl, wget, yt-dlp and browser extensions write it.
-
-Seven fields with tabs between them: domain, whether hosts below it get the cookie, path, whether it goes over https
-only, end (seconds since the epoch, 0 for a session cookie), name, value. A line of a cookie that scripts must not
-see begins with ``#HttpOnly_``; any other line that begins with ``#`` is a comment.
+A line has seven fields with tabs between them: domain, whether hosts below it get the cookie, path, whether it needs https,
+expiry (seconds since the epoch, 0 for a session cookie), name, value. The line of a cookie that scripts must not see begins
+with ``#HttpOnly_``; any other line that begins with ``#`` is a comment.
 """
 
 from __future__ import annotations
@@ -17,12 +15,12 @@ from typing import Any
 from argosy.models.cookie import Cookie
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-# a time so large is in milliseconds: in seconds it would be after the year 5000
+# a larger time is in milliseconds: in seconds it would be after the year 5000
 _MILLISECONDS = 1e11
 
 
 def imported(**fields: Any) -> Cookie | None:
-    """Return a cookie with these fields, or None where it could end a header, begin another cookie, or belongs nowhere.
+    """Return a cookie with these fields, or None if it could end a header or begin another cookie, or has no domain.
 
     Parameters
     ----------
@@ -43,12 +41,12 @@ def imported(**fields: Any) -> Cookie | None:
 
 
 def end_of(value: float) -> float | None:
-    """Return an end in seconds since the epoch, of a number of seconds or milliseconds; None for a session cookie (0, -1).
+    """Return an expiry in seconds since the epoch, of seconds or milliseconds; None for a session cookie (0, -1).
 
     Raises
     ------
     ValueError
-        If it is no time.
+        If it is not a time.
     """
     if not math.isfinite(value):
         raise ValueError("not a time")
@@ -57,10 +55,10 @@ def end_of(value: float) -> float | None:
     return float(value) / 1000 if value > _MILLISECONDS else float(value)
 
 
-#: What the first line of such a file says; Python's `http.cookiejar` reads no other.
+#: The first line; Python's `http.cookiejar` requires it.
 TITLE = "# Netscape HTTP Cookie File"
 
-#: Before the line of a cookie that scripts must not see. wget takes such a line for a comment.
+#: The prefix of a cookie that scripts must not see; wget takes such a line for a comment.
 HTTP_ONLY = "#HttpOnly_"
 _FLAGS = {"TRUE": True, "FALSE": False}
 
@@ -71,7 +69,7 @@ def is_comment(line: str) -> bool:
 
 
 def parse_line(line: str) -> Cookie | None:
-    """Return the cookie of a line that is no comment; None where it cannot be understood.
+    """Return the cookie of a line that is not a comment; None if it is invalid.
 
     Parameters
     ----------
@@ -110,7 +108,7 @@ def parse_line(line: str) -> Cookie | None:
 
 
 def _host_and_port(domain: str) -> tuple[str, int | None]:
-    """Return what wget means by ``host:port``: it keeps cookies of an unusual port apart."""
+    """Split ``host:port``, which wget writes for cookies of an unusual port."""
     host, colon, port = domain.rpartition(":")
     if (
         colon
@@ -124,11 +122,11 @@ def _host_and_port(domain: str) -> tuple[str, int | None]:
 
 
 def line_of(cookie: Cookie) -> str | None:
-    """Return the line of a cookie, or None where the format cannot say it: without a name, or with a tab in it.
+    """Return the line of a cookie, or None if the format cannot express it: no name, or a tab in it.
 
-    A line says nothing of the scheme and the port that a cookie came from, and its end is in whole seconds.
+    A line has no scheme and no port, and its expiry is in whole seconds.
     """
-    # 0 would make a session cookie of one that has ended long ago
+    # 0 would turn an expired cookie into a session cookie
     end = 0 if cookie.expires is None else max(int(cookie.expires), 1)
     domain = cookie.domain if cookie.host_only else f".{cookie.domain}"
     fields = (
