@@ -14,4 +14,5 @@ extras = [needs for name, needs in project["optional-dependencies"].items() if n
 for need in [*project["dependencies"], *(need for needs in extras for need in needs)]:
     found = re.match(r"([\w.-]+)(?:\[.*\])?>=([\w.]+)", need)
     if found and found[1] != "argosy":
-        print(f"{found[1]}=={found[2]}")
+        # publicsuffixlist adds the date of its list as a fourth part
+        print(f"{found[1]}=={found[2]}{'.*' if found[2].count('.') == 2 else ''}")
