@@ -14,7 +14,6 @@ import click
 from argosy._version import __version__
 from argosy.cli.commands import ClosedPipe, LazyGroup
 from argosy.errors import ArgosyError, StorageError
-from argosy.toolkit.failures import hint_of
 from argosy.toolkit.redaction import RedactingStreams
 from argosy.toolkit.text import escape_controls
 
@@ -103,6 +102,8 @@ def _debug() -> None:
 
 
 def _print_system(error: OSError) -> None:
+    from argosy.toolkit.failures import hint_of  # imports requests
+
     where = f" ({error.filename})" if error.filename is not None else ""
     print_error(
         StorageError(
