@@ -15,10 +15,9 @@ import requests
 
 from argosy.config.load import load
 from argosy.config.stores import store_options
-from argosy.engine.context import RunContext
+from argosy.engine.context import ContextOptions, RunContext
 from argosy.engine.report import Report
-from argosy.engine.reprocess import ReprocessRun
-from argosy.engine.run import Run
+from argosy.engine.run import ReprocessRun, Run
 from argosy.errors import ConfigError, SessionError, TransferError
 from argosy.events import Event, EventKind
 from argosy.interfaces.base import PluginContext
@@ -216,14 +215,14 @@ def opened(
     attended: bool = False,
 ) -> Iterator[RunContext]:
     """Open what a configuration needs to log in; its notices are told."""
+    known = redactor or Redactor()
 
     def emit(kind: EventKind, item: str | None, data: Mapping[str, Any]) -> None:
         if kind is EventKind.RUN_NOTICE:
-            tell(str(data["message"]))
+            tell(known.scrub(str(data["message"])))
 
-    environment = RunContext(
-        settings, registry, emit, Stop(), redactor or Redactor(), ask, ask_now=ask_now, attended=attended
-    )
+    options = ContextOptions(ask, ask_now, attended)
+    environment = RunContext(settings, registry, emit, Stop(), known, options)
     try:
         yield environment
     finally:

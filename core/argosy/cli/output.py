@@ -42,7 +42,7 @@ def output(what: str, report: Path | None, dry_run: bool, quiet: bool, **options
     more are listed, and skipped; exit code 1.
     """
     from argosy.cli.download import execute_shown, observers_of, show_preview
-    from argosy.engine.reprocess import ReprocessRun
+    from argosy.engine.run import ReprocessRun
     from argosy.plugins.manager import PluginManager
     from argosy.state.ledger import need_ledger
 
@@ -65,7 +65,7 @@ def output(what: str, report: Path | None, dry_run: bool, quiet: bool, **options
 def _settings(what: str, options: dict[str, Any], registry: PluginManager) -> Settings:
     from argosy.cli.download import configured
     from argosy.config.load import load, load_file
-    from argosy.engine.reprocess import offline
+    from argosy.engine.run import offline
     from argosy.storage.location import is_url, recalled
 
     path = Path(what)

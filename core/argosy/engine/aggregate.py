@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,6 @@ class Aggregator:
         The ledger of the target directory.
     staging
         Its staging.
-    scrub
-        Takes secrets out of what a failing output says.
     force
         Whether files that are not argosy's may be replaced.
     """
@@ -57,7 +55,6 @@ class Aggregator:
         outputs: Outputs,
         ledger: Ledger,
         staging: StagingArea,
-        scrub: Callable[[str], str],
         *,
         force: bool = False,
     ) -> None:
@@ -65,7 +62,6 @@ class Aggregator:
         self._ledger = ledger
         self._collected = Collected(ledger)
         self._staging = staging
-        self._scrub = scrub
         self._force = force
         self._lock = FileLock(ledger.private / "collect.lock")
         self._due = time.monotonic() + EVERY
@@ -120,11 +116,11 @@ class Aggregator:
         scratch = self._staging.spare()
         try:
             job = Job(_NOBODY, self._own(output), self._force)
-            placer = Publisher(self._ledger.storage, job, StagedItem(_NOBODY, ()))
+            publisher = Publisher(self._ledger.storage, job, StagedItem(_NOBODY, ()))
             products = self._call(output, self._ledger.finished(), scratch)
-            checked = placer.check(products, output.name, label)
+            checked = publisher.check(products, output.name, label)
             self._collected.claim(label, [one.file.name for one in checked])
-            self._collected.record(label, placer.put(checked), changes)
+            self._collected.record(label, publisher.put(checked), changes)
         except TransferError as error:
             raise StorageError(error.message, hint=error.hint) from None
         finally:
@@ -146,7 +142,7 @@ class Aggregator:
         except (Exception, SystemExit) as error:
             if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
                 raise
-            raise self._failed(output, self._scrub(describe_exception(error, output))) from None
+            raise self._failed(output, describe_exception(error, output)) from None
 
     @staticmethod
     def _failed(output: CollectingOutput, how: str) -> PluginError:

@@ -1,9 +1,10 @@
-"""What the workers of one process share: plugins, sessions and connections, made from the settings."""
+"""The context of a run in one process: its plugins, sessions, connections and staging."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from argosy.config.schema import default_options
@@ -34,6 +35,29 @@ if TYPE_CHECKING:
     from argosy.plugins.manager import PluginManager
 
 
+@dataclass(frozen=True, slots=True)
+class ContextOptions:
+    """How the process of a `RunContext` reaches the user and the run.
+
+    Parameters
+    ----------
+    ask
+        Asks the user for a secret, or None.
+    ask_now
+        Asks the user while a login waits for the answer, or None.
+    attended
+        Whether the user is logging in right now.
+    share, login_limit
+        In a worker process: the sessions that the run uses, and what asks the run before a login.
+    """
+
+    ask: Callable[[str], str] | None = None
+    ask_now: Callable[[str], str] | None = None
+    attended: bool = False
+    share: Share | None = None
+    login_limit: LoginLimiter | None = None
+
+
 class RunContext:
     """The plugins and sessions of one process.
 
@@ -41,36 +65,26 @@ class RunContext:
     ----------
     settings
         The run's settings.
-    registry
-        The installed plugins.
+    plugins
+        The plugins that it may use.
     emit
         Takes events.
     stop
-        Says whether to go on.
+        Interrupts waits.
     redactor
-        Told the secrets; takes them out of what is shown.
-    ask
-        Asks the person for a secret, or None.
-    share, allowance
-        In a worker process, what the run's own has found out about the sessions, and what asks it before a login.
-    ask_now
-        Asks the person while a login waits for the answer, or None.
-    attended
-        Whether a person is logging in right now.
+        Learns the secrets of this process.
+    options
+        How to reach the user and the run.
     """
 
     def __init__(
         self,
         settings: Settings,
-        registry: PluginManager,
+        plugins: PluginManager,
         emit: Emit,
         stop: Stop,
         redactor: Redactor,
-        ask: Callable[[str], str] | None = None,
-        share: Share | None = None,
-        login_limit: LoginLimiter | None = None,
-        ask_now: Callable[[str], str] | None = None,
-        attended: bool = False,
+        options: ContextOptions = ContextOptions(),
     ) -> None:
         self.settings = settings
         self.stop = stop
@@ -78,11 +92,17 @@ class RunContext:
         self.staging = StagingArea(settings.directory)
         self._emit = emit
         self._local = threading.local()
-        self.context = PluginContext(
-            settings.base, settings.directory, ask, redactor.add, self.notice, ask_now, attended
+        self.plugin_context = PluginContext(
+            settings.base,
+            settings.directory,
+            options.ask,
+            redactor.add,
+            self.notice,
+            options.ask_now,
+            options.attended,
         )
         self.ratelimit: RateLimit | None = (
-            registry.make(RateLimit, settings.ratelimit, self.context) if settings.ratelimit else None
+            plugins.make(RateLimit, settings.ratelimit, self.plugin_context) if settings.ratelimit else None
         )
         self.rate_limiter = RateLimiter(
             settings.download_delay,
@@ -94,17 +114,17 @@ class RunContext:
         self.storage = open_storage(
             settings.directory,
             settings.remote,
-            registry,
-            self.context,
+            plugins,
+            self.plugin_context,
             Patience(settings.max_retries, settings.retry_delay, settings.max_outage, stop),
         )
-        self.auth: Auth = registry.make(Auth, settings.auth, self.context)
-        self.store: CookieStore = registry.make(CookieStore, settings.cookie_store, self.context)
+        self.auth: Auth = plugins.make(Auth, settings.auth, self.plugin_context)
+        self.store: CookieStore = plugins.make(CookieStore, settings.cookie_store, self.plugin_context)
         self.source: Source | None = (
-            registry.make(Source, settings.source, self.context) if settings.source else None
+            plugins.make(Source, settings.source, self.plugin_context) if settings.source else None
         )
-        self.outputs = Outputs.make(settings.output, registry, self.context)
-        self._registry = registry
+        self.outputs = Outputs.make(settings.output, plugins, self.plugin_context)
+        self._plugins = plugins
         self._others: dict[str, Output | None] = {}
         self.pool = open_sessions(
             settings,
@@ -122,17 +142,17 @@ class RunContext:
             ),
             rate_limiter=self.rate_limiter,
             network=self._network(),
-            share=share,
-            login_limit=login_limit,
+            share=options.share,
+            login_limit=options.login_limit,
         )
 
     def _network(self) -> Network:
-        given = self.settings.proxy  # where it is kept, until here: settings are pickled
-        proxy = None if given is None else proxy_of(given, self.context.secret, self.redactor.add)
+        given = self.settings.proxy  # a reference: settings are pickled
+        proxy = None if given is None else proxy_of(given, self.plugin_context.secret, self.redactor.add)
         return Network(self.settings.ca_bundle, proxy, self.settings.allow_downgrade)
 
     def plugins(self) -> tuple[Plugin, ...]:
-        """Return the plugins that were made."""
+        """Return the plugins of this run."""
         made = (
             self.source,
             self.ratelimit,
@@ -143,21 +163,21 @@ class RunContext:
         return tuple(plugin for plugin in made if plugin is not None)
 
     def output(self, name: str) -> Output | None:
-        """Return an output of a name, that of the run or another one; None where there is none to be had."""
+        """Return an output by name, also one that the configuration lacks; None if there is none."""
         for output in (*(output for _, output in self.outputs.all), *self._others.values()):
             if output is not None and output.name == name:
                 return output
         if name not in self._others:
             try:
-                info = self._registry.find(Kind.OUTPUT, name)
+                info = self._plugins.find(Kind.OUTPUT, name)
                 options = {"use": name, **default_options(info.options_schema)}
-                self._others[name] = self._registry.make(Output, options, self.context)
+                self._others[name] = self._plugins.make(Output, options, self.plugin_context)
             except ArgosyError:
                 self._others[name] = None
         return self._others[name]
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close everything."""
         self.pool.close()
         self.staging.close()
         self.storage.close()
@@ -165,18 +185,20 @@ class RunContext:
             self.close_plugin(plugin)
 
     def close_plugin(self, plugin: Plugin) -> None:
-        """Close a plugin; one that fails there is named, and that is all."""
+        """Close a plugin; if that fails, only tell the user."""
         try:
             plugin.close()
         except (Exception, SystemExit) as error:
-            self.notice(f"The plugin {plugin.name!r} failed at its end: {describe_exception(error, plugin)}")
+            self.notice(
+                f"The plugin {plugin.name!r} failed while closing: {describe_exception(error, plugin)}"
+            )
 
     def notice(self, message: str) -> None:
-        """Tell the person something."""
-        self._emit(EventKind.RUN_NOTICE, None, {"message": self.redactor.scrub(message)})
+        """Tell the user something."""
+        self._emit(EventKind.RUN_NOTICE, None, {"message": message})
 
     def working_on(self, item: str | None) -> None:
-        """Say which item the current thread works on, so that its waits are shown there."""
+        """Set the item of the current thread, which its waits are reported for."""
         self._local.item = item
 
     def _waiting(self, reason: str) -> None:
@@ -185,7 +207,7 @@ class RunContext:
             self._emit(EventKind.RESOURCE_WAITING, item, {"for": reason})
 
     def _sleep(self, seconds: float) -> None:
-        self.rate_limiter.tell()  # no session is held now
+        self.rate_limiter.tell()  # no lease is held now
         self.stop.sleep(seconds)
 
     def _logged_in(self, reason: str) -> None:
@@ -202,9 +224,9 @@ class RunContext:
         try:
             return bool(self.auth.is_refusal(response))
         except (Exception, SystemExit) as error:
-            what = self.redactor.scrub(describe_exception(error, self.auth))
+            what = describe_exception(error, self.auth)
             raise PluginError(
-                f"The auth plugin {self.auth.name!r} failed while it judged a response: {what}.",
+                f"The auth plugin {self.auth.name!r} failed to judge a response: {what}.",
                 hint="Report it to the plugin's author.",
                 plugin=self.auth.name,
             ) from None

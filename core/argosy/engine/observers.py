@@ -1,4 +1,4 @@
-"""Handing the events of a run to its observers."""
+"""Passes the events of a run to its observers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from argosy.interfaces.observer import Observer
 from argosy.toolkit.failures import describe_exception
 from argosy.toolkit.redaction import Redactor
 
-#: Notices that are kept for the report; more would be noise.
+#: Notices to keep for the report.
 MOST_NOTICES = 100
 
-#: Events after which the file of an item is not being transferred any more.
+#: Events that end the transfer of a file.
 _TRANSFER_OVER = frozenset({EventKind.RESOURCE_RETRY, EventKind.RESOURCE_FINISHED, EventKind.ITEM_FINISHED})
 
 #: The levels of the events that are logged; there is no record per piece of a body.
@@ -51,16 +51,16 @@ def _log(event: Event) -> None:
 
 
 class ObserverDispatcher:
-    """Gives every event to every observer, one at a time; an observer that fails is left out from then on.
+    """Passes every event to every observer, one at a time; an observer that fails gets no more events.
 
     Parameters
     ----------
     observers
         The observers.
     on_event
-        One more, a plain function of the calling program; what it raises reaches nobody else.
+        A function of the calling program; treated as another observer.
     redactor
-        Keeps secrets out of every event, and of what a failing observer says.
+        Removes secrets from every event.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class ObserverDispatcher:
     ) -> None:
         self.notices: list[str] = []
         self.retries = 0
-        #: The items of which a file is being transferred.
+        #: The items with a transfer in progress.
         self.transferring: set[str] = set()
         self._redactor = redactor
         self._observers = list(observers)
@@ -83,13 +83,14 @@ class ObserverDispatcher:
         self._mutex = threading.RLock()
 
     def emit(self, kind: EventKind, item: str | None = None, data: Mapping[str, Any] | None = None) -> None:
-        """Give an event to everybody."""
-        event = Event(kind, time.time(), item, self._redactor.scrub_all(data or {}))
+        """Pass on an event, without secrets."""
+        shown = None if item is None else self._redactor.scrub(item)  # an id may be a URL with a token
+        event = Event(kind, time.time(), shown, self._redactor.scrub_all(data or {}))
         with self._mutex:
             if kind is EventKind.RUN_NOTICE:
                 message = str(event.data["message"])
                 if message in self.notices:
-                    return  # every worker process finds out by itself, and a person is told once
+                    return  # every worker process reports it, and once is enough
                 if len(self.notices) < MOST_NOTICES:
                     self.notices.append(message)
             elif kind is EventKind.RESOURCE_STARTED:
@@ -103,20 +104,20 @@ class ObserverDispatcher:
                     target[2](event)
                 except (Exception, SystemExit) as error:
                     self._targets.remove(target)
-                    what = self._redactor.scrub(describe_exception(error, target[1]))
-                    message = f"The observer {target[0]!r} failed and sees nothing more of this run: {what}"
+                    what = describe_exception(error, target[1])
+                    message = f"The observer {target[0]!r} failed and gets no more events of this run: {what}"
                     self.emit(EventKind.RUN_NOTICE, None, {"message": message})
 
     def close(self) -> None:
         """Close the observers."""
         with self._mutex:
-            # the last one first: those of the command line show what becomes of the others
+            # in reverse order: the observers of the command line show how the others end
             for observer in reversed(self._observers):
                 self._targets = [target for target in self._targets if target[1] is not observer]
                 try:
                     observer.close()
                 except (Exception, SystemExit) as error:
-                    what = self._redactor.scrub(describe_exception(error, observer))
-                    message = f"The observer {observer.name!r} failed at its end: {what}"
+                    what = describe_exception(error, observer)
+                    message = f"The observer {observer.name!r} failed while closing: {what}"
                     self.emit(EventKind.RUN_NOTICE, None, {"message": message})
             self._targets.clear()

@@ -33,7 +33,6 @@ from argosy.interfaces.base import PluginContext
 from argosy.interfaces.source import Source
 from argosy.storage.open import open_storage
 from argosy.toolkit.failures import describe_exception
-from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.stop import Stop
 
 if TYPE_CHECKING:
@@ -404,7 +403,6 @@ def read_plan(
     outputs: Outputs | None = None,
     notice: Callable[[str], None],
     stop: Stop,
-    scrub: Callable[[str], str],
 ) -> Plan:
     """Return the plan of all items of a source; the ledger is as it was.
 
@@ -421,9 +419,7 @@ def read_plan(
     notice
         Told how far a source that takes long was read.
     stop
-        Says whether to go on.
-    scrub
-        Takes secrets out of what a failing source says.
+        Interrupts the reading.
 
     Raises
     ------
@@ -443,7 +439,7 @@ def read_plan(
         plan.close()
         if isinstance(error, ArgosyError | KeyboardInterrupt):
             raise
-        what = scrub(describe_exception(error, source))
+        what = describe_exception(error, source)
         raise PluginError(
             f"The source {source.name!r} failed while it was read: {what}. Nothing was started.",
             hint="Report it to the plugin's author.",
@@ -518,7 +514,6 @@ def preview(
                 outputs=outputs,
                 notice=lambda message: None,
                 stop=Stop(),
-                scrub=Redactor().scrub,
             )
         try:
             planned = plan.compare(dry=True)

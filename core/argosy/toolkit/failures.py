@@ -9,13 +9,13 @@ import os
 import socket
 import ssl
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from argosy.errors import StorageError
+from argosy.errors import PluginError, StorageError
 
 #: The kinds of failure in which nothing reached the host: it is not the URL's fault.
 UNREACHED = frozenset({"dns", "refused", "timeout", "connect"})
@@ -106,6 +106,32 @@ def describe_exception(error: BaseException, plugin: object) -> str:
     """
     place = _place(error, plugin)
     return f"{type(error).__name__}: {error}{f' ({place})' if place else ''}"
+
+
+def blame(error: BaseException, plugins: Iterable[object]) -> PluginError | None:
+    """Return an error that names the plugin whose code raised an exception.
+
+    Parameters
+    ----------
+    error
+        The exception. Its text may contain secrets; it is not redacted here.
+    plugins
+        The plugins of the run.
+
+    Returns
+    -------
+    PluginError or None
+        None if the traceback passes through no file of theirs.
+    """
+    for plugin in plugins:
+        if _place(error, plugin) is not None:
+            name = str(getattr(plugin, "name", type(plugin).__name__))
+            return PluginError(
+                f"The plugin {name!r} failed: {describe_exception(error, plugin)}.",
+                hint="Report it to the plugin's author.",
+                plugin=name,
+            )
+    return None
 
 
 def _place(error: BaseException, plugin: object) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from argosy.engine.worker_spec import leave_ctrl_c_to
+from argosy.engine.ipc import leave_ctrl_c_to
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.strategy import Strategy
 from argosy.models.items import Failure, Item, Job, Outcome, State

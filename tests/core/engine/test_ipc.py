@@ -27,6 +27,7 @@ from argosy.events import EventKind
 from argosy.interfaces.strategy import Work
 from argosy.models.items import Job, Outcome
 from argosy.plugins.manager import PluginManager
+from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.stop import Stop
 from argosy_plugins.strategies.threads import ThreadsStrategy
 from hazards import TOKEN
@@ -53,59 +54,59 @@ def stop() -> Stop:
 
 
 @pytest.fixture
-def hub(heard: Heard, stop: Stop) -> Iterator[IpcServer]:
+def server(heard: Heard, stop: Stop) -> Iterator[IpcServer]:
     made = IpcServer(heard, stop, {"secret": lambda text: text.upper()})
     yield made
     made.close()
 
 
-def test_nothing_is_opened_until_a_worker_is_sent_away(hub: IpcServer) -> None:
+def test_nothing_is_opened_until_a_worker_is_sent_away(server: IpcServer) -> None:
     before = threading.active_count()
-    hub.close()
+    server.close()
     assert threading.active_count() == before
 
 
-def test_the_socket_is_for_this_user_alone(hub: IpcServer) -> None:
-    folder = Path(hub.address).parent
+def test_the_socket_is_for_this_user_alone(server: IpcServer) -> None:
+    folder = Path(server.address).parent
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    hub.close()
+    server.close()
     assert not folder.exists()
 
 
-def test_everything_said_before_the_close_is_heard(hub: IpcServer, heard: Heard) -> None:
-    links = [IpcClient(hub.address, Stop()) for _ in range(3)]
-    for number, link in enumerate(links):
+def test_everything_said_before_the_close_is_heard(server: IpcServer, heard: Heard) -> None:
+    clients = [IpcClient(server.address, Stop(), Redactor()) for _ in range(3)]
+    for number, client in enumerate(clients):
         for turn in range(200):
-            link.emit(EventKind.RUN_NOTICE, None, {"message": f"{number} {turn}"})
-        link.count({"requests": 5, "logins": number})
-        link.close()
-    hub.close()
+            client.emit(EventKind.RUN_NOTICE, None, {"message": f"{number} {turn}"})
+        client.count({"requests": 5, "logins": number})
+        client.close()
+    server.close()
     for number in range(3):
         said = [data["message"] for _, _, data in heard.events if data["message"].startswith(f"{number} ")]
         assert said == [f"{number} {turn}" for turn in range(200)], "in the order in which they were said"
-    assert hub.counts == {"requests": 15, "logins": 3}
+    assert server.counts == {"requests": 15, "logins": 3}
 
 
-def test_pieces_are_added_up_and_none_is_lost(hub: IpcServer, heard: Heard) -> None:
-    link = IpcClient(hub.address, Stop())
+def test_pieces_are_added_up_and_none_is_lost(server: IpcServer, heard: Heard) -> None:
+    client = IpcClient(server.address, Stop(), Redactor())
     for _ in range(1000):
-        link.emit(EventKind.RESOURCE_PROGRESS, "a", {"bytes": 7})
-    link.emit(EventKind.ITEM_FINISHED, "a", {"state": "done"})
-    link.close()
-    hub.close()
+        client.emit(EventKind.RESOURCE_PROGRESS, "a", {"bytes": 7})
+    client.emit(EventKind.ITEM_FINISHED, "a", {"state": "done"})
+    client.close()
+    server.close()
     iter_body = [data["bytes"] for kind, _, data in heard.events if kind is EventKind.RESOURCE_PROGRESS]
     assert (sum(iter_body), len(iter_body) < 1000) == (7000, True)
     assert heard.events[-1] == (EventKind.ITEM_FINISHED, "a", {"state": "done"})
 
 
 @pytest.mark.parametrize("abort", [False, True])
-def test_the_word_to_stop_goes_out(hub: IpcServer, stop: Stop, abort: bool) -> None:
+def test_the_word_to_stop_goes_out(server: IpcServer, stop: Stop, abort: bool) -> None:
     early = Stop()
-    link = IpcClient(hub.address, early)
-    assert link.ask("secret", "there?") == "THERE?"
+    client = IpcClient(server.address, early, Redactor())
+    assert client.ask("secret", "there?") == "THERE?"
     (stop.abort if abort else stop.drain)()
     late = Stop()
-    other = IpcClient(hub.address, late)
+    other = IpcClient(server.address, late, Redactor())
     for told in (early, late):
         with pytest.raises(Interrupted):
             told.sleep(30)  # ends as soon as the word is there
@@ -113,37 +114,37 @@ def test_the_word_to_stop_goes_out(hub: IpcServer, stop: Stop, abort: bool) -> N
             while not told.aborted:
                 pass
     assert early.aborted is late.aborted is abort
-    link.close()
+    client.close()
     other.close()
 
 
 def test_a_run_that_is_gone_stops_its_workers(heard: Heard) -> None:
-    hub = IpcServer(heard, Stop(), {})
+    server = IpcServer(heard, Stop(), {})
     told = Stop()
-    link = IpcClient(hub.address, told)
-    for line in list(hub._lines) or _wait_for_line(hub):
+    client = IpcClient(server.address, told, Redactor())
+    for line in list(server._lines) or _wait_for_line(server):
         line.shutdown(socket.SHUT_RDWR)  # what the system does when the run's process dies
     with pytest.raises(Interrupted):
         told.sleep(30)
     with pytest.raises(Interrupted):
-        link.ask("secret", "anybody?")
-    link.emit(EventKind.RUN_NOTICE, None, {"message": "to nobody"})
-    link.close()
-    hub.close()
+        client.ask("secret", "anybody?")
+    client.emit(EventKind.RUN_NOTICE, None, {"message": "to nobody"})
+    client.close()
+    server.close()
 
 
-def _wait_for_line(hub: IpcServer) -> list[socket.socket]:
-    while not hub._lines:
+def _wait_for_line(server: IpcServer) -> list[socket.socket]:
+    while not server._lines:
         pass
-    return list(hub._lines)
+    return list(server._lines)
 
 
 def test_the_folder_of_a_run_that_was_killed_is_removed_by_the_next(
     heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = (
-        "import time; from argosy.engine.ipc import Hub; from argosy.toolkit.stop import Stop\n"
-        "hub = Hub(print, Stop(), {}); print(hub.address, flush=True); time.sleep(600)"
+        "import time; from argosy.engine.ipc import IpcServer; from argosy.toolkit.stop import Stop\n"
+        "server = IpcServer(print, Stop(), {}); print(server.address, flush=True); time.sleep(600)"
     )
     with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path is 107 characters long at most
         monkeypatch.setattr("tempfile.tempdir", short)
@@ -161,11 +162,11 @@ def test_the_folder_of_a_run_that_was_killed_is_removed_by_the_next(
         other.mkdir()
         running[0].kill()
         running[0].communicate()
-        hub = IpcServer(heard, Stop(), {})
-        mine = Path(hub.address).parent
+        server = IpcServer(heard, Stop(), {})
+        mine = Path(server.address).parent
         assert sorted(Path(short).iterdir()) == sorted([living, mine, other])
         assert dead != living
-        hub.close()
+        server.close()
         running[1].kill()
         running[1].communicate()
 
@@ -198,10 +199,10 @@ def test_a_place_for_the_socket_that_will_not_do_is_named(
     long = tmp_path / ("x" * 120)
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
-    hub = IpcServer(heard, Stop(), {})
+    server = IpcServer(heard, Stop(), {})
     with pytest.raises(StorageError, match="TMPDIR"):
-        hub.address  # noqa: B018 - it opens the socket
-    hub.close()
+        server.address  # noqa: B018 - it opens the socket
+    server.close()
 
 
 def test_no_secret_is_in_a_pickle(set_sail: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,9 +258,9 @@ def test_a_worker_tidies_up_although_the_run_hung_up_before_it_was_gone(stop: St
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(folder / "line"))
             listener.listen()
-            link = IpcClient(str(folder / "line"), stop)
+            client = IpcClient(str(folder / "line"), stop, Redactor())
             listener.accept()[0].close()
             assert not over.wait(0.1)
         assert over.wait(30)
-        link.close()
+        client.close()
         assert not folder.exists()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from argosy.engine.outcomes import outcomes_of
+from argosy.engine.run import outcomes_of
 from argosy.errors import PluginError, StorageError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.strategy import Strategy, Work
@@ -34,14 +34,11 @@ def outcomes(run: Run, jobs: int = 3, broken: Exception | None = None) -> Iterat
         if broken is not None:
             raise broken
 
-    def scrub(text: str) -> str:
-        return text.replace("secret", "***")
-
-    return outcomes_of(Odd({}, PluginContext()), given(), work, 2, scrub)
+    return outcomes_of(Odd({}, PluginContext()), given(), work, 2)
 
 
 def exits(jobs: Iterable[Job], work: Work) -> Any:
-    raise SystemExit("secret")
+    raise SystemExit("why")
 
 
 def twice(jobs: Iterable[Job], work: Work) -> Iterator[Outcome]:
@@ -57,13 +54,13 @@ def test_the_outcomes_of_a_good_one_pass() -> None:
 @pytest.mark.parametrize(
     ("run", "passed", "words"),
     [
-        (lambda jobs, work: iter([Outcome("9", State.DONE)]), 0, "an outcome for '9'"),
-        (twice, 1, "an outcome for '0', for which none is due"),
+        (lambda jobs, work: iter([Outcome("9", State.DONE)]), 0, "item='9'.* not the outcome of an open job"),
+        (twice, 1, "item='0'.* not the outcome of an open job"),
         (lambda jobs, work: iter([work(job) for job in jobs][:-1]), 2, "without an outcome for 1 of its jobs"),
-        (lambda jobs, work: iter([7]), 0, "yielded int"),
+        (lambda jobs, work: iter([7]), 0, "yielded 7"),
         (lambda jobs, work: 7, 0, "TypeError"),
         (lambda jobs, work: None, 0, "TypeError"),
-        (exits, 0, r"SystemExit: \*\*\* \(test_outcomes.py, line"),
+        (exits, 0, r"SystemExit: why \(test_outcomes.py, line"),
     ],
 )  # fmt: skip
 def test_one_that_breaks_its_contract_is_named(run: Run, passed: int, words: str) -> None:

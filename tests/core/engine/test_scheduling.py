@@ -78,11 +78,11 @@ def test_a_store_that_reaches_too_short_a_way_makes_it_serial(tmp_path: Path) ->
     assert choice.reason is not None
     for word in ("wide", "memory", "serial", "json-file"):  # asked, why not, what instead, what to change
         assert word in choice.reason
-    assert "further (json-file)" in choice.reason, "memory does not reach far enough"
+    assert "cookie stores json-file," in choice.reason, "memory does not reach far enough"
 
 
 def test_strict_makes_that_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="reaches one process only"):
+    with pytest.raises(ConfigError, match="only covers one process"):
         chosen(tmp_path, strategy="wide", cookie_store="memory", strict=True)
 
 
