@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +14,7 @@ from argosy.errors import ArgosyError
 from argosy.models.items import Failure
 from argosy.state.ledger import Row
 from argosy.toolkit.failures import disk_error
-from argosy.toolkit.files import open_special
+from argosy.toolkit.files import atomic_write, open_special
 
 #: Failures that a report names; the ledger, and the report's items, have them all.
 MOST_FAILURES = 100
@@ -172,24 +170,13 @@ class Report:
         try:
             special = open_special(path)
             if special is None:
-                self._replace(Path(os.path.realpath(path)), items, as_json)
+                with atomic_write(Path(os.path.realpath(path))) as file:
+                    self._write_to(file, items, as_json)
                 return
             with os.fdopen(special, "w", encoding="utf-8", errors="backslashreplace") as file:
                 self._write_to(file, items, as_json)
         except OSError as error:
             raise disk_error(path, error) from None
-
-    def _replace(self, path: Path, items: Iterable[tuple[Row, bool]], as_json: Callable[..., str]) -> None:
-        temporary = path.with_name(f".{path.name}.{self.run[:8]}.tmp")
-        try:
-            with temporary.open("x", encoding="utf-8", errors="backslashreplace") as file:
-                with contextlib.suppress(FileNotFoundError):
-                    os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
-                self._write_to(file, items, as_json)
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
 
     def _write_to(self, file: TextIO, items: Iterable[tuple[Row, bool]], as_json: Callable[..., str]) -> None:
         head = as_json(self.to_dict(), indent=2).removesuffix("\n}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 from argosy.errors import ConfigError, StorageError
 from argosy.interfaces.storage import OBJECT_STORES
+from argosy.toolkit.files import atomic_write
 
 #: The start of a URL; no path of a folder starts like this.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")
@@ -83,9 +83,8 @@ class Remote:
         text = json.dumps({"url": self.url, "options": self.options, "base": str(self.base)}, indent=2)
         path = private / _NOTE
         if not path.exists() or path.read_bytes() != text.encode():  # a damaged file may not be UTF-8
-            temporary = path.with_suffix(f".{os.getpid()}")  # another run may start now
-            temporary.write_text(text, "utf-8")
-            temporary.replace(path)
+            with atomic_write(path) as file:
+                file.write(text)
 
 
 def is_url(value: object) -> bool:

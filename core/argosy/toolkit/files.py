@@ -1,17 +1,17 @@
-"""Opening files whose names a person gave: there may be a pipe, a device or a link, or nothing that ever ends.
-
-Waiting until something is on stable storage.
-"""
+"""Open files whose names a user gave, which may be pipes or devices; write files atomically."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 import stat
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 #: Names of descriptors that this process was started with; it owns their other ends no more than a shell does.
 _OWN = re.compile(r"/dev/(?:fd/(\d+)|std(in|out|err))|/proc/self/fd/(\d+)")
@@ -100,6 +100,43 @@ def open_special(path: Path) -> int | None:
         else:
             os.set_blocking(fd, True)
             return fd
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path) -> Iterator[TextIO]:
+    """Replace a file with the text that the block writes, or leave it as it is if the block fails.
+
+    The text is on stable storage before it has its name. The file keeps its mode.
+
+    Parameters
+    ----------
+    path
+        The file. The temporary file is in its folder.
+
+    Yields
+    ------
+    TextIO
+        Takes the text; what UTF-8 cannot encode is escaped.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            with contextlib.suppress(FileNotFoundError):
+                os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    sync_file(path.parent)
 
 
 def sync_file(path: Path) -> None:
