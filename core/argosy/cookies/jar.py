@@ -1,8 +1,4 @@
-"""The cookies of a session, as a tuple that is never changed in place.
-
-One record for each name, domain, path and origin. A jar holds no lock and touches no file: the session's record
-carries it, and the record changes by compare-and-set.
-"""
+"""The cookies of a session, as an immutable tuple with one cookie per name, domain, path and origin."""
 
 from __future__ import annotations
 
@@ -35,13 +31,13 @@ def settle(jar: Jar, headers: Iterable[str], url: str, now: float, date: str | N
     now
         Seconds since the epoch, by our clock.
     date
-        The response's ``Date``. A lifetime is what the server's clock says it is, so that a server (or
-        a machine) whose clock is wrong does not end the session.
+        The response's ``Date``. Lifetimes are measured by the server's clock, so that a wrong clock on either side
+        does not end the session.
 
     Returns
     -------
     Jar
-        The same object where nothing changed.
+        The same object if nothing changed.
     """
     target = Target.of(url)
     after = jar
@@ -54,10 +50,7 @@ def settle(jar: Jar, headers: Iterable[str], url: str, now: float, date: str | N
 
 
 def put(jar: Jar, cookie: Cookie, now: float) -> Jar:
-    """Return the jar with a cookie in it, or without it where it has ended.
-
-    It takes the place of what it replaces, as the time of its creation decides the order.
-    """
+    """Return the jar with a cookie, or without it if it has expired; it keeps the position of the one it replaces."""
     place = next((number for number, old in enumerate(jar) if old.meets(cookie)), len(jar))
     rest = [old for old in jar if not old.meets(cookie)]
     if not cookie.expired(now):
@@ -66,7 +59,7 @@ def put(jar: Jar, cookie: Cookie, now: float) -> Jar:
 
 
 def within_bounds(jar: Jar, tokens: Container[str], now: float) -> Jar:
-    """Return the jar without the cookies that are too many (RFC 6265bis section 5.7).
+    """Return the jar without excess cookies (RFC 6265bis section 5.7).
 
     Expired cookies go first, then those that scripts may read and plain http may carry, the oldest of each first.
 
@@ -75,7 +68,7 @@ def within_bounds(jar: Jar, tokens: Container[str], now: float) -> Jar:
     jar
         The cookies, the oldest first.
     tokens
-        Names of cookies that stay, however many there are. Imported cookies stay as well: nobody can get them again.
+        Names of cookies to keep in any case. Imported cookies are kept too, as they cannot be fetched again.
     now
         Seconds since the epoch.
     """
@@ -125,7 +118,7 @@ def _accept(parsed: SetCookie, target: Target, kept: Jar, now: float, date: str 
         target.port,
     )
     for old in kept:
-        if old.scheme is None and old.meets(cookie):  # an imported cookie goes on as it began
+        if old.scheme is None and old.meets(cookie):  # an imported cookie keeps its wide origin
             cookie = replace(cookie, scheme=None, port=old.port)
             break
     if not target.secure and any(old.secure and old.place == cookie.place for old in kept):
@@ -134,7 +127,7 @@ def _accept(parsed: SetCookie, target: Target, kept: Jar, now: float, date: str 
 
 
 def _prefix_holds(parsed: SetCookie, host_only: bool) -> bool:
-    """Return whether the promise that a cookie's name makes is kept (section 4.1.3)."""
+    """Return whether a cookie meets the requirements of its name prefix (section 4.1.3)."""
     name = parsed.name.lower()
     if name.startswith("__secure-"):
         return parsed.secure
@@ -168,13 +161,13 @@ def matching(jar: Jar, url: str, now: float) -> list[Cookie]:
 
 
 def concerns(jar: Jar, url: str) -> bool:
-    """Return whether any cookie of a session, whatever its path, belongs to the origin of a URL."""
+    """Return whether any cookie, whatever its path, belongs to the origin of a URL."""
     target = Target.of(url)
     return any(_belongs(cookie, target) for cookie in jar)
 
 
 def place_of(cookie: Cookie) -> str:
-    """Return where a cookie belongs, for people: ``https://library.example:8443``, or a host alone."""
+    """Return the origin of a cookie, for people: ``https://library.example:8443``, or only a host."""
     host = f"[{cookie.domain}]" if ":" in cookie.domain else cookie.domain
     if cookie.scheme is None:
         return host
@@ -183,7 +176,7 @@ def place_of(cookie: Cookie) -> str:
 
 
 def _belongs(cookie: Cookie, target: Target) -> bool:
-    """Return whether a cookie came from where a request goes: nothing crosses an origin."""
+    """Return whether a cookie belongs to the origin of a request."""
     return (
         (target.host == cookie.domain or (not cookie.host_only and domain_match(target.host, cookie.domain)))
         and cookie.scheme in (None, target.scheme)
@@ -192,6 +185,6 @@ def _belongs(cookie: Cookie, target: Target) -> bool:
 
 
 def cookie_header(jar: Jar, url: str, now: float) -> str | None:
-    """Return the value of the ``Cookie`` header for a request, or None where it carries none."""
+    """Return the value of the ``Cookie`` header for a request, or None."""
     pairs = [f"{c.name}={c.value}" if c.name else c.value for c in matching(jar, url, now)]
     return "; ".join(pairs) or None

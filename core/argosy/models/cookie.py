@@ -8,22 +8,22 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
-    """One cookie, as RFC 6265bis section 5.5 keeps it, and where it came from.
+    """One cookie as in RFC 6265bis section 5.5, with its origin.
 
     RFC 6265bis sends a cookie to every port of its host, and one without ``Secure`` over plain http as well.
-    argosy does not: a session is that of an origin, which is a scheme, a host and a port. Only the host can be
-    widened, by the service itself, with ``Domain``.
+    argosy does not: a session belongs to an origin (scheme, host and port). Only the service can widen the host,
+    with ``Domain``.
 
     Parameters
     ----------
     name, value
-        As they came.
+        As received.
     domain
         Lower case, without a leading dot.
     path
         The path it is sent to and below.
     expires
-        When it ends, seconds since the epoch; None for a session cookie.
+        When it expires, seconds since the epoch; None for a session cookie.
     secure
         Sent over https only (or to this machine itself).
     http_only
@@ -31,8 +31,8 @@ class Cookie:
     host_only
         Sent to `domain` itself only, not below it.
     scheme, port
-        Where it came from (``https``, 443); it is sent by this scheme, to this port only. None where nobody
-        knows, as of an imported cookie and of what replaces it: then any will do.
+        Its origin (``https``, 443); it is sent by this scheme to this port only. None allows any: the origin of an
+        imported cookie, and of one that replaces it, is unknown.
     """
 
     name: str
@@ -48,16 +48,16 @@ class Cookie:
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """What makes it one cookie to RFC 6265bis: name, domain and path."""
+        """Its identity in RFC 6265bis: name, domain and path."""
         return self.name, self.domain, self.path
 
     @property
     def key(self) -> tuple[str, str, str, str | None, int | None]:
-        """What makes it one cookie here: name, domain, path, scheme and port."""
+        """Its identity in argosy: name, domain, path, scheme and port."""
         return self.name, self.domain, self.path, self.scheme, self.port
 
     def meets(self, other: Cookie) -> bool:
-        """Return whether some request would carry both, were they kept side by side: one replaces the other."""
+        """Return whether one replaces the other, as some request would carry both."""
         return (
             self.place == other.place
             and (self.scheme is None or other.scheme is None or self.scheme == other.scheme)
@@ -65,15 +65,15 @@ class Cookie:
         )
 
     def expired(self, now: float) -> bool:
-        """Return whether it has ended, by the wall clock (seconds since the epoch)."""
+        """Return whether it has expired (`now`: seconds since the epoch)."""
         return self.expires is not None and self.expires <= now
 
     def __repr__(self) -> str:
-        # the value is the secret: a cookie that is logged by accident must not show it
+        # the value is secret, and must not show in a log
         return f"Cookie({self.name!r}, '***', {self.domain!r}, {self.path!r})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values; what has its usual value is left out."""
+        """Return it as JSON values, without defaults."""
         value: dict[str, Any] = {
             "name": self.name,
             "value": self.value,

@@ -1,4 +1,4 @@
-"""What a run is about: items and their resources on the way in, outcomes on the way out."""
+"""Items and their resources, the files made of them, and the outcomes of jobs."""
 
 from __future__ import annotations
 
@@ -30,16 +30,15 @@ class Resource:
     url
         An ``http`` or ``https`` URL without credentials in it.
     path
-        Where it goes, relative to the item's folder, with ``/`` between the parts.
+        Its path relative to the item's folder, with ``/`` between the parts.
     size
-        Length in bytes, where known.
+        Length in bytes, if known.
     digests
         Promised digests in lower-case hex, by algorithm (one of `DIGESTS`).
     content_disposition
-        Whether the server's name for it takes the place of the last part of its path (RFC 6266); nobody asked
-        for that part then.
+        Whether the server's name for it replaces the last part of its path (RFC 6266).
     ignore_query
-        Whether the URL's query says nothing of which file it is: a signature that is another one each time.
+        Whether the URL's query does not identify the file, such as a signature that changes each time.
     """
 
     url: str
@@ -51,13 +50,13 @@ class Resource:
 
     @property
     def identity(self) -> str:
-        """What tells it from another resource, whatever its URL is today: a promised digest, or else the URL."""
+        """What identifies it even if its URL changes: a promised digest, or else the URL."""
         if self.digests:
             return ":".join(min(self.digests.items()))
         return self.url.partition("?")[0] if self.ignore_query else self.url
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as a JSON value, from which it can be made again by its keys."""
+        """Return it as a JSON value; its keys are the constructor's parameters."""
         value = {"url": self.url, "path": self.path, "size": self.size, "digests": dict(self.digests)}
         if self.content_disposition:
             value["content_disposition"] = True
@@ -68,7 +67,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What a person wants: a book, a granule, a course.
+    """One thing to download: a book, a granule, a course.
 
     Parameters
     ----------
@@ -77,15 +76,15 @@ class Item:
     title
         For people.
     resources
-        What to fetch; may be empty where the source expands the item later.
+        What to fetch; may be empty if the source expands the item later.
     tags
-        For choosing (``--tags``).
+        For selection (``--tags``).
     metadata
-        Anything else the source knows; JSON values only.
+        Anything else the source knows, as JSON values.
     folder
         The folder below the target directory that its paths are relative to; empty for the target itself.
     origin
-        Where the item was written, for messages: ``books.jsonl:3``.
+        Where the item was defined, for messages: ``books.jsonl:3``.
     """
 
     id: str
@@ -97,11 +96,11 @@ class Item:
     origin: str = ""
 
     def names(self) -> tuple[str, ...]:
-        """Return the names its resources ask for, relative to the target directory."""
+        """Return the names of its resources, relative to the target directory."""
         return tuple(f"{self.folder}/{r.path}" if self.folder else r.path for r in self.resources)
 
     def to_json(self) -> str:
-        """Return the item as one canonical JSON text (without its origin)."""
+        """Return the item as canonical JSON, without its origin."""
         value: dict[str, Any] = {"id": self.id, "title": self.title, "folder": self.folder}
         value["resources"] = [resource.to_json() for resource in self.resources]
         value["tags"] = list(self.tags)
@@ -117,19 +116,19 @@ class Item:
         return cls(resources=resources, tags=tags, origin=origin, **value)
 
     def fingerprint(self, text: str | None = None) -> str:
-        """Return a digest of all that defines the item, to see whether its manifest line changed.
+        """Return a digest of the item's definition, to detect a changed manifest line.
 
-        Another URL is no change where a digest is promised, nor another query where the source says to ignore it.
+        A new URL is no change if a digest is promised, and a new query is none with `Resource.ignore_query`.
 
         Parameters
         ----------
         text
-            What `to_json` returned, where the caller has it already.
+            What `to_json` returned, if the caller has it.
         """
         text = self.to_json() if text is None else text
         for resource in self.resources:
             if resource.digests or resource.ignore_query:
-                # put in its place in the text: another one made of all values takes as long as the first
+                # replace it in the text: serializing again takes as long as the first time
                 text = text.replace(_quoted(resource.url), _quoted(resource.identity))
         data = text.encode("utf-8", "surrogatepass")
         return hashlib.blake2b(data, digest_size=16).hexdigest()
@@ -140,7 +139,7 @@ def _quoted(text: str) -> str:
 
 
 class Verification(StrEnum):
-    """How far a resource was checked against what was promised."""
+    """How a resource was checked against what was promised."""
 
     DIGEST = "verified"
     LENGTH = "length only"
@@ -149,14 +148,14 @@ class Verification(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """A resource that lies whole and checked in staging.
+    """A whole, verified resource in the staging area.
 
     Parameters
     ----------
     resource
-        What it is.
+        The resource.
     path
-        Where it lies now.
+        Its file.
     size
         Bytes.
     sha256
@@ -164,7 +163,7 @@ class StagedFile:
     verification
         What it was checked against.
     response
-        What the server said with it; None where that is not known.
+        The head of its response, if known.
     """
 
     resource: Resource
@@ -177,7 +176,7 @@ class StagedFile:
 
 @dataclass(frozen=True, slots=True)
 class StagedItem:
-    """An item whose resources are all whole and checked, ready for the outputs."""
+    """An item whose resources are all staged, ready for the outputs."""
 
     item: Item
     files: tuple[StagedFile, ...]
@@ -185,14 +184,14 @@ class StagedItem:
 
 @dataclass(frozen=True, slots=True)
 class DownloadRecord:
-    """What the ledger keeps of an item's resources, so that it can be staged again from what stands on the disk.
+    """What the ledger keeps about an item's resources, to stage them again from published files.
 
     Parameters
     ----------
     item
-        The item with its resources, under the names they got.
+        The item with its resources, under their final names.
     files
-        Of each resource its size, its SHA-256, what it was checked against, and what the server said.
+        For each resource its size, SHA-256, verification and response.
     """
 
     item: Item
@@ -200,15 +199,15 @@ class DownloadRecord:
 
     @classmethod
     def of(cls, staged: StagedItem) -> DownloadRecord:
-        """Return what is to be kept of a staged item."""
+        """Return the record of a staged item."""
         return cls(staged.item, tuple((f.size, f.sha256, f.verification, f.response) for f in staged.files))
 
     def digests(self) -> list[str]:
-        """Return the SHA-256 of each resource, in their order."""
+        """Return the SHA-256 of each resource, in order."""
         return [digest for _, digest, _, _ in self.files]
 
     def pack(self) -> Packed:
-        """Return it as few bytes: the responses of one item have most of their text in common."""
+        """Return it compressed: the responses of one item share most of their text."""
         files = [[s, d, v.value, r.to_json() if r else None] for s, d, v, r in self.files]
         text = json.dumps({"item": self.item.to_json(), "files": files}, separators=(",", ":"))
         return zlib.compress(text.encode(), 6)
@@ -235,17 +234,17 @@ class DownloadRecord:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A file that an output made, and the final name it asks for.
+    """A file that an output made, and its final name.
 
     Parameters
     ----------
     name
         Relative to the target directory, with ``/`` between the parts.
     file
-        The whole file: a staged one, or one written below the output's scratch folder.
+        The whole file: a staged one, or one in the output's scratch folder.
     modified
-        The time of its last modification, in seconds since the epoch; None for now. Products that are the same
-        staged file are one file under several names, with one time.
+        Its modification time, in seconds since the epoch; None for now. Products that are the same staged file
+        are one file under several names, with one time.
     """
 
     name: str
@@ -255,7 +254,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class PublishedFile:
-    """A file that stands under its final name.
+    """A file under its final name.
 
     Parameters
     ----------
@@ -266,7 +265,7 @@ class PublishedFile:
     verification
         What it was checked against.
     output
-        The output that made it, by its name; one with options of its own has a mark behind it (``zip#1f3a09c2``).
+        The output that made it; one with options has a suffix (``zip#1f3a09c2``).
     """
 
     name: str
@@ -285,9 +284,9 @@ class FinishedItem:
     item
         The item.
     files
-        What stands under final names, of all outputs.
+        Its files of all outputs.
     finished
-        When it was done, in seconds since the epoch.
+        When it finished, in seconds since the epoch.
     """
 
     item: Item
@@ -297,25 +296,25 @@ class FinishedItem:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One item to be done, as a strategy hands it to a worker.
+    """One item for a worker to process.
 
     Parameters
     ----------
     item
         The item.
     replaces
-        Final names that the item itself put into place earlier and may replace.
+        Final names that the item published earlier and may replace.
     force
-        Whether it may replace files that argosy knows nothing of.
+        Whether it may replace files that argosy did not create.
     known
         What was remembered of an item whose resources were fetched before: those that still stand there as they
         were need not be fetched again.
     kept
-        The files of it that stand under final names.
+        Its published files.
     outputs
-        The outputs that are to be made, by name and mark; None for all of the run.
+        The outputs to make, with suffix; None for all outputs of the run.
     fetch
-        Whether what is not there may be fetched.
+        Whether missing resources may be fetched.
     """
 
     item: Item
@@ -328,7 +327,7 @@ class Job:
 
 
 class State(StrEnum):
-    """What became of an item."""
+    """The state of an item after a job."""
 
     DONE = "done"
     FAILED = "failed"
@@ -344,11 +343,11 @@ class Failure:
     kind
         The typed cause, one word.
     message
-        For people: what happened, what follows, what to do.
+        What happened and what to do, for people.
     url
-        The resource concerned, where there is one.
+        The URL of the resource, if any.
     plugin
-        The plugin that broke its contract, where it was one.
+        The plugin that failed, if any.
     """
 
     kind: str
@@ -359,30 +358,30 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one item in one run.
+    """The result of one job.
 
     Parameters
     ----------
     item
         The item's id.
     state
-        Done, failed, or back in the queue (the run was stopped).
+        Done, failed, or queued again because the run was stopped.
     files
-        What stands under final names.
+        Its published files.
     bytes
         Body bytes received for it in this run.
     seconds
-        Time the worker spent on it.
+        Time spent by the worker.
     failure
-        The cause, for a failed item.
+        Why it failed.
     fatal
-        An error that ends the run: the session is lost, the disk is full.
+        An error that ends the run, such as a lost session or a full disk.
     outputs
-        The outputs that were made, by name and mark.
+        The outputs that were made, with suffix.
     known
-        What is to be remembered of a done item, as `DownloadRecord.pack` writes it.
+        The record of a finished item, as `DownloadRecord.pack` returns it.
     fresh
-        Whether its resources are new, so that what other outputs made of it before is not of them.
+        Whether its resources are new, so that files of other outputs are outdated.
     """
 
     item: str
