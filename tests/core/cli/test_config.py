@@ -79,7 +79,7 @@ def test_a_good_one_is_valid_and_nobody_is_asked(base: Path) -> None:
         ({"cookie_store": {**GOOD["cookie_store"], "encrypt": {"env": "ARGOSY_TEST_UNSET"}}}, "cookie_store: the env"),
         ({"ca_bundle": "gone.pem"}, "ca_bundle: the CA bundle "),
         ({"proxy": {"env": "ARGOSY_TEST_UNSET"}}, "proxy: the environment variable ARGOSY_TEST_UNSET"),
-        ({"proxy": {"file": "password.txt"}}, 'proxy: what "proxy" names is not the URL of an HTTP proxy; '),
+        ({"proxy": {"file": "password.txt"}}, 'proxy: "proxy" is not the URL of an HTTP proxy; '),
         ({"directory": "https://h/x"}, "directory: the URL of the directory is one of the web"),
         (
             {"directory": {"url": "sftp://h/x", "options": {"password": {"env": "ARGOSY_TEST_UNSET"}}}},
