@@ -20,25 +20,23 @@ as associated data. So a record that is given another name or generation, or is 
 from __future__ import annotations
 
 import base64
+import json
+import os
 import re
 import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from argosy.errors import ConfigError, StorageError
+from argosy.errors import ConfigError, StorageError, StoreSealed
 from argosy.interfaces.base import PluginContext
+from argosy.models.session import SessionRecord
 from argosy.toolkit.secrets import Secret, find_in_keyring, put_in_keyring
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-import json
-import os
-from shlex import quote
-
-from argosy.errors import StoreSealed
-from argosy.models.session import SessionRecord
 
 #: What a random key begins with; anything else is a passphrase.
 KEY_PREFIX = "argosy-key-1:"
