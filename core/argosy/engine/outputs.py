@@ -77,7 +77,7 @@ class Outputs:
         ----------
         row
             What the ledger knows of it.
-        shelf
+        storage
             The final names.
         """
         gone = {file.output for file in row.files if storage.size(file.name) is None}

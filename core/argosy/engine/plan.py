@@ -1,45 +1,34 @@
 """The plan of a run: every item of the source, read and checked before the first request.
 
-It lies in a temporary SQLite database on disk, so a manifest of a million lines needs no memory, and nothing
-in the ledger changes where the manifest turns out to be wrong.
-
-The plan of a run that downloads nothing: other outputs of what is done, out of the ledger and the disk.
-
-Reading a source into a plan, for a run and for a look at what a run would do.
+It is a temporary SQLite database on disk, so a manifest of a million lines needs little memory, and the ledger does not
+change if the manifest turns out to be invalid. `ReprocessPlan` plans further outputs of finished items.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from argosy.engine.outputs import Outputs
 from argosy.engine.reuse import stand_there
-from argosy.errors import ConfigError, PluginError, Problem, SourceError
+from argosy.errors import ArgosyError, ConfigError, PluginError, Problem, SourceError
+from argosy.interfaces.base import PluginContext
 from argosy.interfaces.output import Output
+from argosy.interfaces.source import Source
 from argosy.models.items import DownloadRecord, Item, Job
 from argosy.state.ledger import Ledger, Row
-from argosy.toolkit.names import collision_key, problem_of
-
-if TYPE_CHECKING:
-    from argosy.config.settings import Settings
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
-
-from argosy.errors import ArgosyError
-from argosy.interfaces.base import PluginContext
-from argosy.interfaces.source import Source
 from argosy.storage.open import open_storage
 from argosy.toolkit.failures import describe_exception
+from argosy.toolkit.names import collision_key, problem_of
 from argosy.toolkit.stop import Stop
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
     from argosy.plugins.manager import PluginManager
 
-#: Problems that are named before the run gives up on a source.
+#: Problems to report before giving up on a source.
 MOST_PROBLEMS = 20
 
 #: Rows read or written at once; SQLite takes up to 999 parameters in a query.

@@ -39,7 +39,7 @@ class Publisher:
 
     Parameters
     ----------
-    shelf
+    storage
         Its final names.
     job
         The job, which says what may be replaced.

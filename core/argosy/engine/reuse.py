@@ -21,7 +21,7 @@ def reused(storage: Storage, job: Job, staging: Staging) -> dict[int, StagedFile
 
     Parameters
     ----------
-    shelf
+    storage
         The final names.
     job
         The job, with what is remembered of its item.
