@@ -27,6 +27,7 @@ MODULES: Mapping[str, tuple[str, ...] | None] = {
         "argosy_strategy",
         "argosy_output",
         "argosy_observer",
+        "argosy_storage",
     ),
     "argosy.toolkit.forms": ("Form", "Page", "parse_page"),
     "argosy.models.items": (
