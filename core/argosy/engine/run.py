@@ -134,7 +134,7 @@ class Run:
             raise
         except OSError as error:  # mostly: too many open files
             raise disk_error(self.settings.directory, error) from None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             blamed = blame(error, made)
             if blamed is None:
                 raise

@@ -104,10 +104,12 @@ class Worker:
             state, fatal = State.REQUEUED, disk_error(self._context.settings.directory, error)
         except _Failed as failed:
             state, failure = State.FAILED, failed.failure
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             fatal = blame(error, self._context.plugins())  # such as a cookie store in the middle of a lease
             if fatal is not None:
                 state = State.REQUEUED
+            elif isinstance(error, SystemExit):
+                raise
             else:  # a bug of argosy costs one item, not the run
                 state, failure = State.FAILED, Failure("internal", f"{type(error).__name__}: {error}")
         finally:
