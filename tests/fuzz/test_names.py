@@ -129,7 +129,9 @@ def test_urls(start: str, text: str) -> None:
 @given(st.text(min_size=4, max_size=30), st.text(max_size=40), st.text(max_size=40))
 def test_a_secret_is_never_left(secret: str, before: str, behind: str) -> None:
     redactor = Redactor()
-    assume(secret not in redactor.scrub(f"{before} {behind}"))  # a NUL is shown as \u0000
+    around = f"{before} {behind}"
+    # an escape is no leak: a NUL is shown as \u0000, whether or not the secret is 0000
+    assume(redactor.scrub(around).count(secret) <= around.count(secret))
     redactor.add(secret)
     shown = redactor.scrub(f"{before}{secret}{behind}")
     # what is left may spell it anew only with the stars that stand for it

@@ -67,10 +67,8 @@ def remove_if_dead(folder: Path) -> bool:
     except ConnectionRefusedError:
         shutil.rmtree(folder, ignore_errors=True)
         return True
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
     return False
 
 
