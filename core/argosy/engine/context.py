@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from argosy.config.schema import default_options
+from argosy.engine.failures import plugin_errors
 from argosy.engine.outputs import Outputs
 from argosy.engine.sessions.provider import Share, open_sessions
-from argosy.errors import ArgosyError, PluginError
+from argosy.errors import ArgosyError
 from argosy.events import Emit, EventKind
 from argosy.http.network import Network, proxy_of
 from argosy.interfaces.auth import Auth, ResponseHead
@@ -37,19 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ContextOptions:
-    """How the process of a `RunContext` reaches the user and the run.
-
-    Parameters
-    ----------
-    ask
-        Asks the user for a secret, or None.
-    ask_now
-        Asks the user while a login waits for the answer, or None.
-    attended
-        Whether the user is logging in right now.
-    share, login_limit
-        In a worker process: the sessions that the run uses, and what asks the run before a login.
-    """
+    """How a process reaches the user (see `PluginContext`); in a worker process, also how it reaches the run."""
 
     ask: Callable[[str], str] | None = None
     ask_now: Callable[[str], str] | None = None
@@ -59,23 +48,7 @@ class ContextOptions:
 
 
 class RunContext:
-    """The plugins and sessions of one process.
-
-    Parameters
-    ----------
-    settings
-        The run's settings.
-    plugins
-        The plugins that it may use.
-    emit
-        Takes events.
-    stop
-        Interrupts waits.
-    redactor
-        Learns the secrets of this process.
-    options
-        How to reach the user and the run.
-    """
+    """The plugins and sessions of one process; the redactor learns its secrets."""
 
     def __init__(
         self,
@@ -90,9 +63,11 @@ class RunContext:
         self.stop = stop
         self.redactor = redactor
         self.staging = StagingArea(settings.directory)
+        self._plugins = plugins
         self._emit = emit
         self._local = threading.local()
-        self.plugin_context = PluginContext(
+        self._unconfigured: dict[str, Output | None] = {}
+        context = self.plugin_context = PluginContext(
             settings.base,
             settings.directory,
             options.ask,
@@ -102,7 +77,7 @@ class RunContext:
             options.attended,
         )
         self.ratelimit: RateLimit | None = (
-            plugins.make(RateLimit, settings.ratelimit, self.plugin_context) if settings.ratelimit else None
+            plugins.make(RateLimit, settings.ratelimit, context) if settings.ratelimit else None
         )
         self.rate_limiter = RateLimiter(
             settings.download_delay,
@@ -111,21 +86,15 @@ class RunContext:
             shared=self.ratelimit,
             notice=self.notice,
         )
-        self.storage = open_storage(
-            settings.directory,
-            settings.remote,
-            plugins,
-            self.plugin_context,
-            Patience(settings.max_retries, settings.retry_delay, settings.max_outage, stop),
-        )
-        self.auth: Auth = plugins.make(Auth, settings.auth, self.plugin_context)
-        self.store: CookieStore = plugins.make(CookieStore, settings.cookie_store, self.plugin_context)
+        patience = Patience(settings.max_retries, settings.retry_delay, settings.max_outage, stop)
+        self.storage = open_storage(settings.directory, settings.remote, plugins, context, patience)
+        self.auth: Auth = plugins.make(Auth, settings.auth, context)
+        self.store: CookieStore = plugins.make(CookieStore, settings.cookie_store, context)
         self.source: Source | None = (
-            plugins.make(Source, settings.source, self.plugin_context) if settings.source else None
+            plugins.make(Source, settings.source, context) if settings.source else None
         )
-        self.outputs = Outputs.make(settings.output, plugins, self.plugin_context)
-        self._plugins = plugins
-        self._others: dict[str, Output | None] = {}
+        self.outputs = Outputs.make(settings.output, plugins, context)
+        proxy = proxy_of(settings.proxy, context.secret, redactor.add) if settings.proxy is not None else None
         self.pool = open_sessions(
             settings,
             self.auth,
@@ -133,55 +102,44 @@ class RunContext:
             is_refusal=self._is_refusal,
             callbacks=SessionCallbacks(
                 self._waiting,
-                self._logged_in,
-                self._refreshed,
+                lambda reason: self._emit_count(EventKind.LOGIN, "logins", reason),
+                lambda reason: self._emit_count(EventKind.REFRESH, "refreshes", reason),
                 self.notice,
                 redactor.add,
                 self._sleep,
                 lambda: stop.check(between=True),
             ),
             rate_limiter=self.rate_limiter,
-            network=self._network(),
+            network=Network(settings.ca_bundle, proxy, settings.allow_downgrade),
             share=options.share,
             login_limit=options.login_limit,
         )
 
-    def _network(self) -> Network:
-        given = self.settings.proxy  # a reference: settings are pickled
-        proxy = None if given is None else proxy_of(given, self.plugin_context.secret, self.redactor.add)
-        return Network(self.settings.ca_bundle, proxy, self.settings.allow_downgrade)
-
     def plugins(self) -> tuple[Plugin, ...]:
         """Return the plugins of this run."""
-        made = (
-            self.source,
-            self.ratelimit,
-            self.auth,
-            self.store,
-            *(output for _, output in self.outputs.all),
-        )
+        made = (self.source, self.ratelimit, self.auth, self.store, *self.outputs.all.values())
         return tuple(plugin for plugin in made if plugin is not None)
 
     def output(self, name: str) -> Output | None:
-        """Return an output by name, also one that the configuration lacks; None if there is none."""
-        for output in (*(output for _, output in self.outputs.all), *self._others.values()):
-            if output is not None and output.name == name:
+        """Return an output by name; if the configuration lacks it, one with default options, or None."""
+        for output in self.outputs.all.values():
+            if output.name == name:
                 return output
-        if name not in self._others:
+        if name not in self._unconfigured:
             try:
                 info = self._plugins.find(Kind.OUTPUT, name)
                 options = {"use": name, **default_options(info.options_schema)}
-                self._others[name] = self._plugins.make(Output, options, self.plugin_context)
+                self._unconfigured[name] = self._plugins.make(Output, options, self.plugin_context)
             except ArgosyError:
-                self._others[name] = None
-        return self._others[name]
+                self._unconfigured[name] = None
+        return self._unconfigured[name]
 
     def close(self) -> None:
         """Close everything."""
         self.pool.close()
         self.staging.close()
         self.storage.close()
-        for plugin in (*self.plugins(), *filter(None, self._others.values())):
+        for plugin in (*self.plugins(), *filter(None, self._unconfigured.values())):
             self.close_plugin(plugin)
 
     def close_plugin(self, plugin: Plugin) -> None:
@@ -210,23 +168,11 @@ class RunContext:
         self.rate_limiter.tell()  # no lease is held now
         self.stop.sleep(seconds)
 
-    def _logged_in(self, reason: str) -> None:
-        data: Mapping[str, Any] = {"number": self.pool.counts()["logins"], "reason": reason}
-        self._emit(EventKind.LOGIN, None, data)
-
-    def _refreshed(self, reason: str) -> None:
-        data: Mapping[str, Any] = {"number": self.pool.counts()["refreshes"], "reason": reason}
-        self._emit(EventKind.REFRESH, None, data)
+    def _emit_count(self, kind: EventKind, counted: str, reason: str) -> None:
+        self._emit(kind, None, {"number": self.pool.counts()[counted], "reason": reason})
 
     def _is_refusal(self, response: ResponseHead) -> bool:
         if self.auth.anonymous:
             return False
-        try:
+        with plugin_errors("auth plugin", self.auth):
             return bool(self.auth.is_refusal(response))
-        except (Exception, SystemExit) as error:
-            what = describe_exception(error, self.auth)
-            raise PluginError(
-                f"The auth plugin {self.auth.name!r} failed to judge a response: {what}.",
-                hint="Report it to the plugin's author.",
-                plugin=self.auth.name,
-            ) from None

@@ -45,44 +45,42 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Seconds to wait for the last messages of workers.
-LAST_WORDS = 5.0
+#: The folder of a run's socket in the temporary directory begins with this; the socket in it has this name.
+PREFIX, SOCKET = "argosy-", "socket"
 
-#: The prefix of a run's folder in the temporary directory.
-PREFIX = "argosy-"
+#: Seconds to wait for the last messages of workers.
+LAST_MESSAGES = 5.0
+
+#: How often, and how many seconds apart, a worker checks whether its run is dead.
+TIDY_TRIES, TIDY_EVERY = 50, 0.01
 
 
 def remove_if_dead(folder: Path) -> bool:
     """Remove the folder of a killed run; return False if its run still listens."""
     try:
         found = folder.lstat()
-    except OSError:
-        return True
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        return True
-    try:
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            return True
         with socket.socket(socket.AF_UNIX) as probe:
             probe.setblocking(False)
-            probe.connect(str(folder / "line"))
+            probe.connect(str(folder / SOCKET))
     except ConnectionRefusedError:
         shutil.rmtree(folder, ignore_errors=True)
         return True
     except OSError as error:
-        return isinstance(error, FileNotFoundError)
+        return isinstance(error, FileNotFoundError)  # not a run's folder, or just removed
     return False
 
 
-class IpcServer:
-    """The run's side; it does nothing until a worker is pickled.
+def _send(sock: socket.socket, message: Mapping[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # the other side is gone; the listening thread handles that
+        sock.sendall(json.dumps(message).encode() + b"\n")
 
-    Parameters
-    ----------
-    emit
-        Takes the workers' events.
-    stop
-        The run's stop, which is passed on to them.
-    answers
-        The questions they may ask, by name.
+
+class IpcServer:
+    """The run's side; it opens nothing until a worker is pickled.
+
+    `emit` takes the events of workers, `stop` is passed on to them, and `answers` answers their questions by name.
     """
 
     def __init__(self, emit: Emit, stop: Stop, answers: Mapping[str, Callable[[str], str | None]]) -> None:
@@ -93,21 +91,15 @@ class IpcServer:
         self._answers = answers
         self._mutex = threading.Lock()
         self._folder: Path | None = None
-        self._lines: list[socket.socket] = []
+        self._clients: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._unsubscribe: Callable[[], None] = lambda: None
 
     @property
     def address(self) -> str:
-        """The path of the socket, which is created when first needed.
-
-        Raises
-        ------
-        StorageError
-            If that fails.
-        """
+        """The path of the socket, which is created when it is first needed."""
         with self._mutex:
-            return str((self._folder or self._open()) / "line")
+            return str((self._folder or self._open()) / SOCKET)
 
     def close(self) -> None:
         """Receive the last messages of the workers, and close the connections."""
@@ -117,12 +109,12 @@ class IpcServer:
             return
         self._unsubscribe()
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as last:
-            last.connect(str(folder / "line"))  # wakes accept(), which closing does not on every system
+            last.connect(str(folder / SOCKET))  # wakes accept(), which closing does not do on every system
         for thread in self._threads:  # the first thread may still add some
-            thread.join(LAST_WORDS)
-        for line in list(self._lines):
+            thread.join(LAST_MESSAGES)
+        for client in list(self._clients):
             with contextlib.suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
+                client.shutdown(socket.SHUT_RDWR)
         shutil.rmtree(folder, ignore_errors=True)
 
     def _open(self) -> Path:
@@ -133,7 +125,7 @@ class IpcServer:
         try:
             listener.bind(str(folder / "new"))
             listener.listen(128)
-            (folder / "new").rename(folder / "line")  # whoever finds the socket can connect
+            (folder / "new").rename(folder / SOCKET)  # from now on, a connection never fails
         except OSError as error:
             listener.close()
             shutil.rmtree(folder, ignore_errors=True)
@@ -142,7 +134,7 @@ class IpcServer:
                 hint="Set TMPDIR to a short path on a local disk, or use another strategy.",
             ) from None
         self._folder = folder
-        self._unsubscribe = self._stop.subscribe(self._pass_on)
+        self._unsubscribe = self._stop.subscribe(self._tell_all)
         self._start(self._accept, listener)
         return folder
 
@@ -155,28 +147,28 @@ class IpcServer:
         with listener:
             while True:
                 try:
-                    line, _ = listener.accept()
+                    client, _ = listener.accept()
                 except BlockingIOError:
                     return
-                line.setblocking(True)
+                client.setblocking(True)
                 if self._folder is None:  # closing: accept those who wait, and no more
                     listener.setblocking(False)
-                self._lines.append(line)
+                self._clients.append(client)
                 logger.debug("a worker process has connected")
-                self._start(self._listen, line)
-                self._tell(line)  # the run may have been stopped before
+                self._start(self._listen, client)
+                self._tell(client)  # the run may have been stopped before
 
-    def _listen(self, line: socket.socket) -> None:
-        with line, line.makefile("rb") as messages:
+    def _listen(self, client: socket.socket) -> None:
+        with client, client.makefile("rb") as messages:
             try:
                 for message in messages:
-                    self._take(json.loads(message), line)
+                    self._receive(json.loads(message), client)
             except (OSError, ValueError):
                 pass  # killed in the middle of a message; the strategy notices
             finally:
-                self._lines.remove(line)
+                self._clients.remove(client)
 
-    def _take(self, message: Mapping[str, Any], line: socket.socket) -> None:
+    def _receive(self, message: Mapping[str, Any], client: socket.socket) -> None:
         if "event" in message:
             kind, item, data = message["event"]
             self._emit(EventKind(kind), item, data)
@@ -185,43 +177,23 @@ class IpcServer:
                 self.counts.update(message["counts"])
         else:
             name, text = message["ask"]
-            line.sendall(json.dumps({"answer": self._answers[name](text)}).encode() + b"\n")
+            _send(client, {"answer": self._answers[name](text)})
 
-    def _pass_on(self) -> None:
+    def _tell_all(self) -> None:
         """Pass the stop on; called in a signal handler, so it takes no lock."""
-        for line in tuple(self._lines):
-            self._tell(line)
+        for client in tuple(self._clients):
+            self._tell(client)
 
-    def _tell(self, line: socket.socket) -> None:
+    def _tell(self, client: socket.socket) -> None:
         if self._stop.draining:
-            word = b'{"stop": "abort"}\n' if self._stop.aborted else b'{"stop": "drain"}\n'
-            with contextlib.suppress(OSError):
-                line.sendall(word)
-
-
-#: Seconds between two progress events of an item.
-PROGRESS_EVERY = 0.1
-
-#: How often, and at what interval in seconds, a worker checks whether its run is dead.
-TIDY_TRIES, TIDY_EVERY = 50, 0.01
+            _send(client, {"stop": "abort" if self._stop.aborted else "drain"})
 
 
 class IpcClient:
-    """A worker's side.
+    """A worker's side; raises OSError if the run is over.
 
-    Parameters
-    ----------
-    address
-        The path of the run's socket.
-    stop
-        Stopped with the run, or when the run ends.
-    redactor
-        Removes secrets from events: the run does not know those of this process.
-
-    Raises
-    ------
-    OSError
-        If the run is over.
+    `stop` is stopped with the run, and when the run ends. `redactor` knows the secrets of this process, which the run does
+    not know.
     """
 
     def __init__(self, address: str, stop: Stop, redactor: Redactor) -> None:
@@ -233,45 +205,24 @@ class IpcClient:
         self._mutex = threading.Lock()
         self._asking = threading.Lock()
         self._answers: queue.SimpleQueue[tuple[str | None] | None] = queue.SimpleQueue()
-        self._progress: dict[str | None, tuple[float, int]] = {}
         threading.Thread(target=self._listen, name="argosy-client", daemon=True).start()
 
     def emit(self, kind: EventKind, item: str | None = None, data: Mapping[str, Any] | None = None) -> None:
-        """Send an event; progress events in quick succession are merged."""
+        """Send an event, without secrets."""
         item = None if item is None else self._redactor.scrub(item)
         with self._mutex:
-            since, size = self._progress.get(item, (0.0, 0))
-            now = time.monotonic()
-            if kind is EventKind.RESOURCE_PROGRESS and data is not None:
-                size += data["bytes"]
-                if now - since < PROGRESS_EVERY:
-                    self._progress[item] = since, size
-                    return
-                self._progress[item] = now, 0
-                data = {"bytes": size}
-            elif size:
-                self._progress[item] = now, 0
-                self._send({"event": [EventKind.RESOURCE_PROGRESS, item, {"bytes": size}]})
-            if kind is EventKind.ITEM_FINISHED:
-                self._progress.pop(item, None)
-            self._send({"event": [kind, item, self._redactor.scrub_all(data or {})]})
+            _send(self._sock, {"event": [kind, item, self._redactor.scrub_all(data or {})]})
 
     def count(self, counts: Mapping[str, int]) -> None:
         """Add to the counts of the run."""
         with self._mutex:
-            self._send({"counts": dict(counts)})
+            _send(self._sock, {"counts": dict(counts)})
 
     def ask(self, name: str, text: str) -> str | None:
-        """Ask the run, and wait for the answer.
-
-        Raises
-        ------
-        Interrupted
-            If the run is over.
-        """
+        """Ask the run, and wait for the answer; raise Interrupted if the run is over."""
         with self._asking:
             with self._mutex:
-                self._send({"ask": [name, text]})
+                _send(self._sock, {"ask": [name, text]})
             answer = self._answers.get()
         if answer is None:
             self._answers.put(None)  # for other threads that wait
@@ -284,82 +235,46 @@ class IpcClient:
             self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
 
-    def _send(self, message: Mapping[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # the run is over; the listening thread handles it
-            self._sock.sendall(json.dumps(message).encode() + b"\n")
-
     def _listen(self) -> None:
-        try:
-            with self._sock.makefile("rb") as messages:
-                for line in messages:
-                    message = json.loads(line)
-                    if "answer" in message:
-                        self._answers.put((message["answer"],))
-                    elif message["stop"] == "abort":
-                        self._stop.abort()
-                    else:
-                        self._stop.drain()
-        except (OSError, ValueError):
-            pass
-        self._tidy()  # first, as the process ends with its jobs
-        self._stop.abort()
-        self._answers.put(None)
-
-    def _tidy(self) -> None:
-        """Remove the folder of a killed run.
-
-        Linux closes the newest descriptors of a killed process first, so this connection breaks a moment before the
-        listening socket closes.
-        """
+        with contextlib.suppress(OSError, ValueError), self._sock.makefile("rb") as messages:
+            for line in messages:
+                message = json.loads(line)
+                if "answer" in message:
+                    self._answers.put((message["answer"],))
+                elif message["stop"] == "abort":
+                    self._stop.abort()
+                else:
+                    self._stop.drain()
+        # before the stop, as the process ends with its jobs; and several times, because Linux closes the newest
+        # descriptors of a killed process first: this connection breaks a moment before the listening socket closes
         for _ in range(TIDY_TRIES):
             if remove_if_dead(self._folder):
-                return
+                break
             time.sleep(TIDY_EVERY)
+        self._stop.abort()
+        self._answers.put(None)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """All that another process needs to create a worker.
-
-    Parameters
-    ----------
-    settings
-        The run's settings; each process resolves the references to secrets in them.
-    plugins
-        The plugins, imported again in the other process.
-    address
-        The path of the run's socket.
-    share
-        The sessions that the run uses.
-    pid
-        The run's own process.
-    logs
-        What the run logs, and where.
-    """
+    """What another process needs to create a worker; it resolves the references to secrets in the settings itself."""
 
     settings: Settings
     plugins: PluginManager
     address: str
     share: Share
-    pid: int = field(default_factory=os.getpid)
+    run_pid: int = field(default_factory=os.getpid)
     logs: LogSettings = field(default_factory=logs.current)
 
 
 class RemoteWorker:
-    """Does jobs in another process than the run's; any number of threads may call it.
-
-    Parameters
-    ----------
-    spec
-        What to create the worker from, with the first job.
-    """
+    """Does jobs in another process than the run's; any number of threads may call it."""
 
     def __init__(self, spec: WorkerSpec) -> None:
         self._spec = spec
         self._mutex = threading.Lock()
-        self._context: RunContext | None = None
         self._worker: Worker | None = None
-        self._told: Counter[str] = Counter()
+        self._counted: Counter[str] = Counter()
 
     def __reduce__(self) -> tuple[Callable[[WorkerSpec], RemoteWorker], tuple[WorkerSpec]]:
         return work_here, (self._spec,)  # a strategy may send it on
@@ -367,74 +282,63 @@ class RemoteWorker:
     def __call__(self, job: Job) -> Outcome:
         """Do a job; errors are in the outcome."""
         try:
-            worker = self._made()
+            with self._mutex:
+                worker = self._worker = self._worker or self._create()
         except ArgosyError as error:
             return Outcome(job.item.id, State.REQUEUED, fatal=error)
         outcome = worker(job)
-        self._tell()
+        self._send_counts()
         return outcome
 
-    def _made(self) -> Worker:
+    def _create(self) -> Worker:
         from argosy.engine.worker import Worker
 
-        with self._mutex:
-            if self._worker is None:
-                spec, stop, redactor = self._spec, Stop(), Redactor()
-                try:
-                    self._client = IpcClient(spec.address, stop, redactor)
-                except OSError:
-                    raise Interrupted("The run is over.") from None
-                self._streams = RedactingStreams(redactor)
-                if spec.logs != LogSettings():
-                    logs.start(spec.logs, redactor)
-                logger.debug("a worker starts in this process")
-                self._streams.__enter__()  # until this worker closes: plugins may print
-                self._context = RunContext(
-                    spec.settings,
-                    spec.plugins,
-                    self._client.emit,
-                    stop,
-                    redactor,
-                    ContextOptions(
-                        self._ask, share=spec.share, login_limit=RemoteLoginLimiter(self._client.ask)
-                    ),
-                )
-                # at the end of a multiprocessing worker, or at the exit of any other process
-                util.Finalize(None, self._close, exitpriority=10)
-                self._worker = Worker(self._context, self._client.emit)
-            return self._worker
+        spec, stop, redactor = self._spec, Stop(), Redactor()
+        try:
+            client = self._client = IpcClient(spec.address, stop, redactor)
+        except OSError:
+            raise Interrupted("The run is over.") from None
+        self._streams = RedactingStreams(redactor)
+        if spec.logs != LogSettings():
+            logs.start(spec.logs, redactor)
+        logger.debug("a worker starts in this process")
+        self._streams.__enter__()  # until this worker closes: plugins may print
+        options = ContextOptions(
+            ask=lambda prompt: client.ask("secret", prompt) or "",
+            share=spec.share,
+            login_limit=RemoteLoginLimiter(client.ask),
+        )
+        self._context = RunContext(spec.settings, spec.plugins, client.emit, stop, redactor, options)
+        # at the end of a multiprocessing worker, or at the exit of any other process
+        util.Finalize(None, self._close, exitpriority=10)
+        return Worker(self._context, client.emit)
 
-    def _ask(self, prompt: str) -> str:
-        return self._client.ask("secret", prompt) or ""
-
-    def _tell(self) -> None:
+    def _send_counts(self) -> None:
         """Send what was counted since the last call."""
         with self._mutex:
-            if self._context is not None:
-                counts = Counter(self._context.pool.counts())
-                self._client.count(counts - self._told)
-                self._told = counts
+            counts = Counter(self._context.pool.counts())
+            self._client.count(counts - self._counted)
+            self._counted = counts
 
     def _close(self) -> None:
-        if self._context is not None:
-            self._context.close()
-        self._tell()
+        self._context.close()
+        self._send_counts()
         self._client.close()
         self._streams.__exit__(None, None, None)
 
 
-_made: dict[str, RemoteWorker] = {}
+_workers: dict[str, RemoteWorker] = {}
 _mutex = threading.Lock()
 
 
-def leave_ctrl_c_to(run: int) -> None:
-    """Ignore Ctrl-C and hangup in a process other than the run's (its id).
+def leave_ctrl_c_to(run_pid: int) -> None:
+    """Ignore Ctrl-C and hangup in a process other than the run's.
 
     A terminal sends them to all processes. They would end a worker between the headers of a response and the commit of
-    its token; the run tells its workers when to stop. Only the main thread may set signal handlers, which is where
-    strategies usually unpickle the work.
+    its token; the run tells its workers when to stop. Only the main thread may set signal handlers, and strategies
+    usually unpickle the work there.
     """
-    if os.getpid() != run and threading.current_thread() is threading.main_thread():
+    if os.getpid() != run_pid and threading.current_thread() is threading.main_thread():
         for name in ("SIGINT", "SIGHUP"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -442,6 +346,6 @@ def leave_ctrl_c_to(run: int) -> None:
 
 def work_here(spec: WorkerSpec) -> RemoteWorker:
     """Return this process's only worker of a run; a strategy may send the work with each job."""
-    leave_ctrl_c_to(spec.pid)
+    leave_ctrl_c_to(spec.run_pid)
     with _mutex:
-        return _made.setdefault(spec.address, RemoteWorker(spec))
+        return _workers.setdefault(spec.address, RemoteWorker(spec))

@@ -19,31 +19,24 @@ MOST_NOTICES = 100
 #: Events that end the transfer of a file.
 _TRANSFER_OVER = frozenset({EventKind.RESOURCE_RETRY, EventKind.RESOURCE_FINISHED, EventKind.ITEM_FINISHED})
 
-#: The levels of the events that are logged; there is no record per piece of a body.
-_LEVELS: Mapping[EventKind, int] = {
-    EventKind.RUN_STARTED: logging.INFO,
-    EventKind.RUN_PLANNED: logging.INFO,
+#: The log levels of events that are not logged as INFO.
+_LEVELS = {
     EventKind.RUN_NOTICE: logging.WARNING,
     EventKind.RUN_STOPPING: logging.WARNING,
-    EventKind.RUN_FINISHED: logging.INFO,
-    EventKind.LOGIN: logging.INFO,
-    EventKind.REFRESH: logging.INFO,
     EventKind.ITEM_STARTED: logging.DEBUG,
-    EventKind.ITEM_FINISHED: logging.INFO,
     EventKind.RESOURCE_STARTED: logging.DEBUG,
-    EventKind.RESOURCE_RETRY: logging.INFO,
     EventKind.RESOURCE_FINISHED: logging.DEBUG,
 }
+_NOT_LOGGED = frozenset({EventKind.RESOURCE_PROGRESS, EventKind.RESOURCE_WAITING})
 
 logger = logging.getLogger(__name__)
 
 
 def _log(event: Event) -> None:
-    """Log an event, whose texts are redacted already."""
-    level = (
-        logging.INFO if event.data.get("offset") else _LEVELS.get(event.kind)
-    )  # a partial download resumes
-    if level is not None and logger.isEnabledFor(level):
+    level = _LEVELS.get(event.kind, logging.INFO)
+    if event.data.get("offset"):
+        level = logging.INFO  # a partial download resumes
+    if event.kind not in _NOT_LOGGED and logger.isEnabledFor(level):
         facts = " ".join(
             f"{key}={value!r}" for key, value in event.data.items() if isinstance(value, str | int | float)
         )
@@ -51,17 +44,7 @@ def _log(event: Event) -> None:
 
 
 class ObserverDispatcher:
-    """Passes every event to every observer, one at a time; an observer that fails gets no more events.
-
-    Parameters
-    ----------
-    observers
-        The observers.
-    on_event
-        A function of the calling program; treated as another observer.
-    redactor
-        Removes secrets from every event.
-    """
+    """Passes every event, without secrets, to every observer, one at a time; one that fails gets no more events."""
 
     def __init__(
         self,
@@ -76,14 +59,14 @@ class ObserverDispatcher:
         self._redactor = redactor
         self._observers = list(observers)
         self._targets: list[tuple[str, object, Callable[[Event], None]]] = [
-            (o.name, o, o.on_event) for o in observers
+            (observer.name, observer, observer.on_event) for observer in observers
         ]
         if on_event is not None:
             self._targets.append(("on_event", on_event, on_event))
         self._mutex = threading.RLock()
 
     def emit(self, kind: EventKind, item: str | None = None, data: Mapping[str, Any] | None = None) -> None:
-        """Pass on an event, without secrets."""
+        """Pass on an event."""
         shown = None if item is None else self._redactor.scrub(item)  # an id may be a URL with a token
         event = Event(kind, time.time(), shown, self._redactor.scrub_all(data or {}))
         with self._mutex:
@@ -100,24 +83,24 @@ class ObserverDispatcher:
                 self.retries += kind is EventKind.RESOURCE_RETRY
             _log(event)
             for target in list(self._targets):
+                name, observer, on_event = target
                 try:
-                    target[2](event)
+                    on_event(event)
                 except (Exception, SystemExit) as error:
                     self._targets.remove(target)
-                    what = describe_exception(error, target[1])
-                    message = f"The observer {target[0]!r} failed and gets no more events of this run: {what}"
-                    self.emit(EventKind.RUN_NOTICE, None, {"message": message})
+                    self._notice(f"The observer {name!r} failed and gets no more events", error, observer)
 
     def close(self) -> None:
-        """Close the observers."""
+        """Close the observers, in reverse order: those of the command line show how the others end."""
         with self._mutex:
-            # in reverse order: the observers of the command line show how the others end
             for observer in reversed(self._observers):
                 self._targets = [target for target in self._targets if target[1] is not observer]
                 try:
                     observer.close()
                 except (Exception, SystemExit) as error:
-                    what = describe_exception(error, observer)
-                    message = f"The observer {observer.name!r} failed while closing: {what}"
-                    self.emit(EventKind.RUN_NOTICE, None, {"message": message})
+                    self._notice(f"The observer {observer.name!r} failed while closing", error, observer)
             self._targets.clear()
+
+    def _notice(self, text: str, error: BaseException, observer: object) -> None:
+        message = f"{text}: {describe_exception(error, observer)}"
+        self.emit(EventKind.RUN_NOTICE, None, {"message": message})

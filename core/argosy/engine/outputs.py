@@ -1,27 +1,42 @@
-"""The outputs of a run: what tells them apart, which of them an item lacks, and the names they will ask for."""
+"""The outputs of a run, and the files over all items (an index, a catalog) that some of them make."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from argosy.config.schema import default_options
-from argosy.errors import ArgosyError, PluginError
+from argosy.engine.failures import plugin_errors
+from argosy.engine.publisher import Publisher
+from argosy.errors import StorageError, TransferError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.output import CollectingOutput, Output
 from argosy.interfaces.storage import Storage
-from argosy.models.items import Item, PublishedFile
-from argosy.state.ledger import Row
-from argosy.toolkit.failures import describe_exception
+from argosy.models.items import Item, Job, PublishedFile, StagedItem
+from argosy.plugins.kinds import Kind
+from argosy.state.ledger import Collected, Ledger, Row
+from argosy.state.staging import StagingArea
+from argosy.toolkit.failures import disk_error
+from argosy.toolkit.locks import FileLock
 
 if TYPE_CHECKING:
     from argosy.plugins.manager import PluginManager
 
+#: Aggregated files are remade this many seconds apart, and take at most this share of a run's time.
+AGGREGATE_EVERY, AGGREGATE_SHARE = 2.0, 0.05
+
+#: Seconds to wait for another run that is remaking them.
+PATIENCE = 30.0
+
+_ALL_ITEMS = Item("", "")
+
 
 def label_of(options: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """Return what tells an output from another: its name, and a mark of those options that are not the defaults.
+    """Return the label of an output: its name, and a digest of the options that are not the defaults.
 
     Examples
     --------
@@ -39,114 +54,132 @@ def label_of(options: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     return f"{options['use']}#{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
 
 
+def plugin_of(label: str) -> str:
+    """Return the name of the plugin in a label."""
+    return label.partition("#")[0]
+
+
 class Outputs:
-    """The outputs of a run.
+    """The outputs of a run by label."""
 
-    Parameters
-    ----------
-    plugins
-        The outputs, each with its label.
-    """
-
-    def __init__(self, plugins: Sequence[tuple[str, Output]] = ()) -> None:
-        self.all = tuple(plugins)
+    def __init__(self, outputs: Mapping[str, Output] | None = None) -> None:
+        self.all = dict(outputs or {})
         #: Those that make files of each item.
-        self.of_items = tuple((label, output) for label, output in plugins if _makes_items(output))
-        #: Those that make files over all items.
-        self.over_all = tuple((label, o) for label, o in plugins if isinstance(o, CollectingOutput))
-        self.labels = frozenset(label for label, _ in self.of_items)
+        self.of_items = {
+            label: output
+            for label, output in self.all.items()
+            if type(output).produce is not CollectingOutput.produce
+        }
+        self.labels = frozenset(self.of_items)
 
     @classmethod
     def make(
-        cls, options: Sequence[Mapping[str, Any]], registry: PluginManager, context: PluginContext
+        cls, options: Sequence[Mapping[str, Any]], plugins: PluginManager, context: PluginContext
     ) -> Self:
-        """Make the outputs of a configuration; one that is named twice with the same options is one."""
-        from argosy.plugins.kinds import Kind
-
+        """Create the outputs of a configuration; one that is named twice with the same options is one."""
         made: dict[str, Output] = {}
         for given in options:
-            label = label_of(given, registry.find(Kind.OUTPUT, given["use"]).options_schema)
+            label = label_of(given, plugins.find(Kind.OUTPUT, given["use"]).options_schema)
             if label not in made:
-                made[label] = registry.make(Output, given, context)
-        return cls(tuple(made.items()))
+                made[label] = plugins.make(Output, given, context)
+        return cls(made)
 
     def missing(self, row: Row, storage: Storage) -> frozenset[str]:
-        """Return the outputs that a done item lacks, or whose files are not all there.
-
-        Parameters
-        ----------
-        row
-            What the ledger knows of it.
-        storage
-            The final names.
-        """
+        """Return the outputs that a done item lacks, or whose files are not all there."""
         gone = {file.output for file in row.files if storage.size(file.name) is None}
         return frozenset(label for label in self.labels if label in gone or label not in row.outputs)
 
     def replaceable(self, kept: Iterable[PublishedFile], made: frozenset[str] | None) -> frozenset[str]:
-        """Return the names of an item's files that new ones may take the place of.
+        """Return the names of an item's files that new ones may replace.
 
-        Those are the files of the outputs that are made anew, and what the same plugins made with other options,
-        unless the run has these as outputs, too.
-
-        Parameters
-        ----------
-        kept
-            The item's files.
-        made
-            The labels of the outputs that are made; None for all.
+        These are the files of the outputs that are made (None for all), and those that the same plugins made with
+        other options, unless the run makes these, too.
         """
         labels = self.labels if made is None else made
-        plugins = {_plugin(label) for label in labels}
+        plugins = {plugin_of(label) for label in labels}
         return frozenset(
             file.name
             for file in kept
-            if file.output in labels or (file.output not in self.labels and _plugin(file.output) in plugins)
+            if file.output in labels or (file.output not in self.labels and plugin_of(file.output) in plugins)
         )
 
-    def names(self, item: Item, wanted: frozenset[str] | None = None) -> Iterator[tuple[Output, list[str]]]:
-        """Yield each output, and the names it will ask for, as far as it knows them.
-
-        Parameters
-        ----------
-        item
-            The item.
-        wanted
-            The labels of the outputs to be asked; None for all.
-
-        Raises
-        ------
-        PluginError
-            If an output fails.
-        """
-        for label, output in self.of_items:
-            if wanted is not None and label not in wanted:
-                continue
-            try:
-                names = list(output.names(item))
-            except ArgosyError:
-                raise
-            except (Exception, SystemExit) as error:
-                raise _failed(output, f"it raised {describe_exception(error, output)}") from None
-            for name in names:
-                given: object = name  # a plugin may give anything
-                if not isinstance(given, str):
-                    raise _failed(output, f"its names() returned {type(given).__name__} among the names")
-            yield output, names
+    def names(self, item: Item, labels: frozenset[str] | None = None) -> Iterator[tuple[Output, list[str]]]:
+        """Yield each output, or those of some labels, with the names that it will give, as far as it knows them."""
+        for label, output in self.of_items.items():
+            if labels is None or label in labels:
+                with plugin_errors("output", output):
+                    names = [str(name) for name in output.names(item)]
+                yield output, names
 
 
-def _plugin(label: str) -> str:
-    return label.partition("#")[0]
+class Aggregator:
+    """Remakes the aggregated files from the ledger, under a lock that all runs in the directory respect.
 
+    The ledger learns whose a name is before the file is published, so a run that is killed at any moment leaves a
+    complete file, old or new, and the next run can tell which. Only one thread may use it.
+    """
 
-def _makes_items(output: Output) -> bool:
-    """Return whether an output makes files of each item."""
-    return type(output).produce is not CollectingOutput.produce
+    def __init__(
+        self, outputs: Outputs, ledger: Ledger, staging: StagingArea, *, force: bool = False
+    ) -> None:
+        self._outputs = {
+            label: output for label, output in outputs.all.items() if isinstance(output, CollectingOutput)
+        }
+        self._ledger = ledger
+        self._collected = Collected(ledger)
+        self._staging = staging
+        self._force = force
+        self._lock = FileLock(ledger.private / "collect.lock")
+        self._due = time.monotonic() + AGGREGATE_EVERY
 
+    def item_done(self) -> None:
+        """Remake the files if it is time and no other run is remaking them."""
+        if self._outputs and time.monotonic() >= self._due:
+            self.refresh(patience=0.0)
 
-def _failed(output: Output, how: str) -> PluginError:
-    return PluginError(
-        f"The output {output.name!r} broke its contract while it named its files: {how}. Nothing was started.",
-        hint="Report it to the plugin's author.",
-        plugin=output.name,
-    )
+    def refresh(self, *, patience: float = PATIENCE) -> bool:
+        """Remake the files that are outdated; return False if another run is remaking them for too long."""
+        if not self._outputs:
+            return True
+        started = time.monotonic()
+        while not self._lock.acquire(wait=False):
+            if time.monotonic() - started >= patience:
+                return False
+            time.sleep(0.05)
+        try:
+            for label, output in self._outputs.items():
+                self._make(label, output)
+        except OSError as error:
+            raise disk_error(self._ledger.private.parent, error) from None
+        finally:
+            self._lock.release()
+            now = time.monotonic()
+            self._due = now + max(AGGREGATE_EVERY, (now - started) / AGGREGATE_SHARE)
+        return True
+
+    def _make(self, label: str, output: CollectingOutput) -> None:
+        changes = self._ledger.changes()  # read first: later changes are for the next time
+        published = self._collected.files(label)
+        if published and all(
+            file is not None and reflected == changes and self._ledger.storage.size(name) == file.size
+            for name, (file, reflected, _) in published.items()
+        ):
+            return
+        own = frozenset(  # also the files of this plugin with other options
+            name for name, (_, _, of) in self._collected.files().items() if plugin_of(of) == output.name
+        )
+        job = Job(_ALL_ITEMS, own, self._force)
+        publisher = Publisher(self._ledger.storage, job, StagedItem(_ALL_ITEMS, ()))
+        scratch = self._staging.spare()
+        try:
+            with plugin_errors(
+                "output", output, "Downloaded files are kept. Report it to the plugin's author."
+            ):
+                products = list(output.collect(self._ledger.finished(), scratch))
+            checked = publisher.check(products, output.name, label)
+            self._collected.claim(label, [one.file.name for one in checked])
+            self._collected.record(label, publisher.publish(checked), changes)
+        except TransferError as error:
+            raise StorageError(error.message, hint=error.hint) from None
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)

@@ -1,7 +1,7 @@
 """The plan of a run: every item of the source, read and checked before the first request.
 
 It is a temporary SQLite database on disk, so a manifest of a million lines needs little memory, and the ledger does not
-change if the manifest turns out to be invalid. `ReprocessPlan` plans further outputs of finished items.
+change if the manifest turns out to be invalid.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from argosy.engine.failures import plugin_errors
 from argosy.engine.outputs import Outputs
-from argosy.engine.reuse import stand_there
-from argosy.errors import ArgosyError, ConfigError, PluginError, Problem, SourceError
+from argosy.engine.reuse import seem_published
+from argosy.errors import ConfigError, PluginError, Problem, SourceError, StorageError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.output import Output
 from argosy.interfaces.source import Source
 from argosy.models.items import DownloadRecord, Item, Job
 from argosy.state.ledger import Ledger, Row
 from argosy.storage.open import open_storage
-from argosy.toolkit.failures import describe_exception
 from argosy.toolkit.names import collision_key, problem_of
 from argosy.toolkit.stop import Stop
 
@@ -34,70 +34,36 @@ MOST_PROBLEMS = 20
 #: Rows read or written at once; SQLite takes up to 999 parameters in a query.
 BATCH = 500
 
+#: Items of a source between two notices that it is still being read.
+NOTICE_EVERY = 100_000
+
+#: What to do with an item: nothing; download it; make outputs of published files; nothing more, as that was tried.
+NOTHING, DOWNLOAD, REPROCESS, TRIED = range(4)
+
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """How much a plan holds.
+    """The number of items, of which `to_do` are not done, and `remade` of these only lack outputs.
 
-    Parameters
-    ----------
-    items
-        All items that were chosen.
-    to_do
-        Those that are not done.
-    done
-        Those that were done already.
-    bytes
-        What the source promises for those that are to be done; 0 where it promises nothing.
-    remade
-        Those of `to_do` that are downloaded already: only other outputs are to be made of them.
+    `bytes` is the size that the source promises for those to download.
     """
 
     items: int
     to_do: int
     done: int
     bytes: int
-    remade: int = 0
-
-
-#: What is to be done with an item: nothing; download it; make more of what is there; that was tried in this run.
-NOTHING, DOWNLOAD, REMAKE, TRIED = range(4)
+    remade: int
 
 
 class Plan:
-    """Reads a source into a plan, and hands out what is to be done.
+    """Reads items, and hands out what is to be done; without `fetch`, nothing is downloaded."""
 
-    Attributes
-    ----------
-    fetch
-        Whether what is not there may be fetched.
-
-    Parameters
-    ----------
-    ledger
-        The ledger of the target directory.
-    tags
-        Take only items that have one of these tags (compared without regard to case); all where empty.
-    force
-        Do everything again.
-    outputs
-        The outputs of the run.
-    """
-
-    fetch = True
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        *,
-        tags: tuple[str, ...] = (),
-        force: bool = False,
-        outputs: Outputs | None = None,
-    ) -> None:
-        self.ledger = ledger
-        self.force = force
-        self._outputs = outputs or Outputs()
-        self._tags = frozenset(tag.casefold() for tag in tags)
+    def __init__(self, settings: Settings, ledger: Ledger, outputs: Outputs, *, fetch: bool = True) -> None:
+        self._ledger = ledger
+        self._force = settings.force_redownload
+        self._fetch = fetch
+        self._outputs = outputs
+        self._tags = frozenset(tag.casefold() for tag in settings.tags)
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # a temporary file
         self._db.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
@@ -107,170 +73,69 @@ class Plan:
         )
 
     def close(self) -> None:
-        """Forget the plan."""
+        """Delete the plan."""
         self._db.close()
 
-    def read(self, items: Iterable[Item], source: str) -> None:
-        """Read all items of a source.
-
-        Parameters
-        ----------
-        items
-            The items.
-        source
-            The name of the source's plugin, for messages.
-
-        Raises
-        ------
-        SourceError
-            If the source is not valid, or two items have one id or want one name. Nothing has happened yet.
-        ConfigError
-            If no item has one of the tags asked for.
-        """
+    def read(self, items: Iterable[Item]) -> None:
+        """Read the items that have one of the tags; raise SourceError if two of them conflict."""
         problems: list[Problem] = []
-        seen = 0
-        self._db.execute("BEGIN")
-        for item in items:
-            if not isinstance(item, Item):
-                raise PluginError(
-                    f"The source {source!r} yielded {type(item).__name__} where an Item is expected."
-                )
-            seen += 1
-            if self._tags and self._tags.isdisjoint(tag.casefold() for tag in item.tags):
-                continue
-            problems += self._add(item)
-            if len(problems) >= MOST_PROBLEMS:
-                break
+        seen = taken = 0
+        try:
+            self._db.execute("BEGIN")
+            for item in items:
+                seen += 1
+                if self._tags and self._tags.isdisjoint(tag.casefold() for tag in item.tags):
+                    continue
+                taken += 1
+                problems += self._add(item)
+                if len(problems) >= MOST_PROBLEMS:
+                    break
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise StorageError(
+                f"The plan of the run cannot be written: {error}.",
+                hint="Free some space in the temporary directory.",
+            ) from None
         if problems:
-            raise SourceError("Items get in each other's way, so nothing was started.", tuple(problems))
-        self._db.execute("COMMIT")
-        if seen and self._tags and not self._count("SELECT count(*) FROM plan"):
+            raise SourceError("Some items conflict; nothing was downloaded.", tuple(problems))
+        if seen and not taken:
             raise ConfigError(
-                f"None of the {seen} items has one of the tags asked for.",
-                hint="Look at the tags in the manifest; they are compared without regard to case.",
+                f"None of the {seen} items has one of the given tags.",
+                hint="Check the tags in the manifest; upper and lower case are the same.",
             )
 
-    def compare(self, *, dry: bool = False) -> Planned:
-        """Compare with the ledger, put what is to be done in its queue, and return how much that is.
-
-        Parameters
-        ----------
-        dry
-            Leave the ledger as it is.
-        """
-        if not self.force and self.ledger.counts().get("done"):
-            self.ledger.storage.survey()
-        for batch in self._batches("SELECT n, id, origin, fingerprint, title, item FROM plan"):
-            known = self.ledger.rows([row[1] for row in batch])
-            kinds = {row[0]: self._kind(row, known.get(row[1])) for row in batch}
-            wanted = [row for row in batch if kinds[row[0]] == DOWNLOAD]
-            fresh = [row for row in wanted if not self._is_under_way(row, known.get(row[1]))]
-            self._db.executemany(
-                "UPDATE plan SET todo = ? WHERE n = ?", [(kind, n) for n, kind in kinds.items() if kind]
-            )
-            if not dry and fresh:
-                self.ledger.requeue([(id_, print_, title, item) for _, id_, _, print_, title, item in fresh])
-        total, download, remade, size = self._db.execute(
-            "SELECT count(*), total(todo = 1), total(todo = 2), total(bytes * (todo = 1)) FROM plan"
-        ).fetchone()
-        to_do = int(download + remade)
-        return Planned(total, to_do, total - to_do, int(size), int(remade))
-
-    def jobs(self) -> Iterator[Job]:
-        """Claim and yield what is to be done, one by one, in the order of the source."""
-        for batch in self._batches("SELECT n, id, item, fingerprint FROM plan WHERE todo IN (1, 2)"):
-            for n, id_, text, fingerprint in batch:
-                claimed = self.ledger.claim(id_) if self.fetch else None
-                if claimed is not None:
-                    item, row, known = claimed
-                    if row.fingerprint == fingerprint:  # the same, but its URLs may be newer than the queue's
-                        item = Item.from_json(text)
-                    yield self._job(item, row, known, None)
-                elif (job := self._more_of_it(n, id_, text)) is not None:
-                    yield job
-
-    def _more_of_it(self, n: int, id_: str, text: str) -> Job | None:
-        """Return the job to make what an item lacks that is done: by an earlier run, or another one meanwhile."""
-        row = self.ledger.rows([id_]).get(id_)
-        if row is None or row.state != "done":
-            return None
-        lacking = self._lacking(row)
-        claimed = self.ledger.claim_done(id_) if lacking else None
-        if claimed is None:
-            return None
-        self._db.execute("UPDATE plan SET todo = ? WHERE n = ?", (TRIED, n))
-        row, known = claimed
-        return self._job(Item.from_json(text), row, known, lacking)
-
-    def _job(self, item: Item, row: Row, known: DownloadRecord | None, outputs: frozenset[str] | None) -> Job:
-        replaces = frozenset(file.name for file in row.files)
-        return Job(item, replaces, self.force, known, row.files, outputs, self.fetch)
-
-    def preview(self) -> Iterator[tuple[Item, frozenset[str] | None]]:
-        """Yield what is to be done without claiming it; with the outputs that are to be made of what is there."""
-        for batch in self._batches("SELECT n, id, item, todo FROM plan WHERE todo > 0"):
-            known = self.ledger.rows([row[1] for row in batch])
-            for _, id_, text, kind in batch:
-                lacking = self._lacking(known[id_]) if kind == REMAKE else None
-                yield Item.from_json(text), lacking
-
-    def rows(self) -> Iterator[tuple[Row, bool]]:
-        """Yield what the ledger says of each item, and whether it was to be done, in the order of the source."""
-        for batch in self._batches("SELECT n, id, todo FROM plan"):
-            known = self.ledger.rows([id_ for _, id_, _ in batch])
-            yield from ((known[id_], bool(todo)) for _, id_, todo in batch if id_ in known)
-
-    def unfinished(self) -> dict[str, int]:
-        """Return how many items that were to be done are pending, or active in some run."""
-        states = {"pending": 0, "active": 0}
-        for batch in self._batches("SELECT n, id, todo FROM plan WHERE todo > 0"):
-            rows = self.ledger.rows([id_ for _, id_, _ in batch])
-            for _, id_, kind in batch:
-                row = rows[id_]
-                if row.state == "active" or (row.state == "pending" and self.fetch):
-                    states[row.state] += 1
-                elif row.state == "done" and kind != TRIED and self._lacking(row):
-                    states["pending"] += 1  # another run has done it, with other outputs
-        return states
-
-    def _lacking(self, row: Row) -> frozenset[str]:
-        """Return the outputs that are to be made of a done item."""
-        return self._outputs.missing(row, self.ledger.storage)
-
-    def _add(self, item: Item) -> list[Problem]:
-        where = item.origin or item.id
-        text = item.to_json()
-        if not self._insert(item, where, item.fingerprint(text), text):
+    def _add(self, item: Item) -> Iterator[Problem]:
+        """Add an item and the names that it will have; yield its conflicts."""
+        where, text = item.origin or item.id, item.to_json()
+        size = sum(resource.size or 0 for resource in item.resources)
+        added = self._db.execute(
+            "INSERT OR IGNORE INTO plan (id, origin, fingerprint, title, item, bytes) VALUES (?, ?, ?, ?, ?, ?)",
+            (item.id, where, item.fingerprint(text), item.title, text, size),
+        )
+        if not added.rowcount:
             (other,) = self._db.execute("SELECT origin FROM plan WHERE id = ?", (item.id,)).fetchone()
-            return [
-                Problem(
-                    where,
-                    f"the id {item.id!r} was used before, at {other}",
-                    "every item needs an id of its own",
-                )
-            ]
-        named = [
-            name for name, r in zip(item.names(), item.resources, strict=True) if not r.content_disposition
-        ]
-        unsafe = [problem for name in named if (problem := _unsafe(name, where))]
-        if unsafe:
-            return unsafe
-        problems: list[Problem] = []
-        asked: dict[str, Output] = {}  # by the outputs before
+            yield Problem(
+                where, f"the id {item.id!r} was used before, at {other}", "a unique id for every item"
+            )
+            return
+        given = zip(item.names(), item.resources, strict=True)
+        unsafe = [_unsafe(name, where) for name, resource in given if not resource.content_disposition]
+        if any(unsafe):
+            yield from filter(None, unsafe)
+            return
+        first: dict[str, Output] = {}  # the first output that wants a name
         for output, names in self._outputs.names(item):
             for name in names:
-                other = asked.get(name)
-                problem = (
-                    self._add_name(name, where) if other is None else _conflict(name, where, other, output)
-                )
-                problems += [problem] if problem else []
-            asked |= {name: output for name in names if name not in asked}
-        return problems
+                other_output = first.get(name)
+                if other_output is None:
+                    yield from filter(None, (_unsafe(name, where) or self._claim(name, where),))
+                # outputs of one plugin may publish the same resource, but not if they pack resources
+                elif other_output.name != output.name or type(output).restore is not Output.restore:
+                    found = f"the outputs {other_output.name!r} and {output.name!r} want the name {name!r}"
+                    yield Problem(where, found, "another layout for one of them, in the configuration")
+            first |= {name: output for name in names if name not in first}
 
-    def _add_name(self, name: str, where: str) -> Problem | None:
-        unsafe = _unsafe(name, where)
-        if unsafe:
-            return unsafe
+    def _claim(self, name: str, where: str) -> Problem | None:
         key = collision_key(name)
         added = self._db.execute("INSERT OR IGNORE INTO names VALUES (?, ?, ?)", (key, name, where))
         if added.rowcount:
@@ -282,62 +147,114 @@ class Plan:
             'names that differ in more than case; give a "path", or set "paths": "full" for plain URLs',
         )
 
-    def _kind(self, row: tuple[Any, ...], known: Row | None) -> int:
-        """Return what is to be done with an item."""
-        if self.force or known is None or known.state != "done" or known.fingerprint != row[3]:
+    def compare(self, *, dry_run: bool = False) -> Planned:
+        """Compare with the ledger, and queue what is to be done in it unless this is a dry run."""
+        if not self._force and self._ledger.counts().get("done"):
+            self._ledger.storage.survey()
+        for batch in self._batches("SELECT n, id, fingerprint, title, item FROM plan"):
+            rows = self._ledger.rows([id_ for _, id_, *_ in batch])
+            queue = []
+            for n, *queued in batch:
+                id_, fingerprint, *_ = queued
+                row = rows.get(id_)
+                kind = self._kind(row, fingerprint)
+                if kind != NOTHING:
+                    self._db.execute("UPDATE plan SET todo = ? WHERE n = ?", (kind, n))
+                if kind == DOWNLOAD and not self._is_under_way(row, fingerprint):
+                    queue.append(tuple(queued))
+            if queue and not dry_run:
+                self._ledger.requeue(queue)
+        items, download, remade, size = self._db.execute(
+            "SELECT count(*), total(todo = 1), total(todo = 2), total(bytes * (todo = 1)) FROM plan"
+        ).fetchone()
+        to_do = int(download + remade)
+        return Planned(items, to_do, items - to_do, int(size), int(remade))
+
+    def _kind(self, row: Row | None, fingerprint: str) -> int:
+        if not self._fetch:
+            return REPROCESS if row is not None and self._lacking(row) else NOTHING
+        if self._force or row is None or row.state != "done" or row.fingerprint != fingerprint:
             return DOWNLOAD
-        if not self._lacking(known):
+        if not self._lacking(row):
             return NOTHING
-        remembered = self.ledger.remembered(known.id)
-        if remembered is not None and stand_there(self.ledger.storage, remembered, known.files):
-            return REMAKE
-        return DOWNLOAD
+        record = self._ledger.remembered(row.id)
+        reusable = record is not None and seem_published(self._ledger.storage, record, row.files)
+        return REPROCESS if reusable else DOWNLOAD
 
-    def _is_under_way(self, row: tuple[Any, ...], known: Row | None) -> bool:
-        """Return whether the item is in the queue, or in work by a living run, just as it is."""
-        return (
-            known is not None
-            and known.fingerprint == row[3]
-            and (known.state == "active" or (known.state == "pending" and not self.force))
-        )
+    def _is_under_way(self, row: Row | None, fingerprint: str) -> bool:
+        """Return whether the item is in the queue, or a living run works on it."""
+        if row is None or row.fingerprint != fingerprint:
+            return False
+        return row.state == "active" or (row.state == "pending" and not self._force)
 
-    def _insert(self, item: Item, where: str, fingerprint: str, text: str) -> bool:
-        """Add an item; return False where there is one of its id."""
-        size = sum(resource.size or 0 for resource in item.resources)
-        added = self._db.execute(
-            "INSERT OR IGNORE INTO plan (id, origin, fingerprint, title, item, bytes) VALUES (?, ?, ?, ?, ?, ?)",
-            (item.id, where, fingerprint, item.title, text, size),
-        )
-        return bool(added.rowcount)
+    def _lacking(self, row: Row) -> frozenset[str]:
+        """Return the outputs to make of a done item."""
+        if self._force and not self._fetch:
+            return self._outputs.labels
+        return self._outputs.missing(row, self._ledger.storage)
 
-    def _count(self, query: str) -> int:
-        (count,) = self._db.execute(query).fetchone()
-        return int(count)
+    def jobs(self) -> Iterator[Job]:
+        """Claim and yield what is to be done, one by one, in the order of the source."""
+        for batch in self._batches("SELECT n, id, item, fingerprint FROM plan WHERE todo IN (1, 2)"):
+            for n, id_, text, fingerprint in batch:
+                claimed = self._ledger.claim(id_) if self._fetch else None
+                if claimed is not None:
+                    item, row, record = claimed
+                    if row.fingerprint == fingerprint:  # the same, but its URLs may be newer than the queue's
+                        item = Item.from_json(text)
+                    yield self._job(item, row, record, None)
+                elif (job := self._reprocess_job(n, id_, text)) is not None:
+                    yield job
+
+    def _reprocess_job(self, n: int, id_: str, text: str) -> Job | None:
+        """Return the job to make the missing outputs of an item that is done, possibly by another run meanwhile."""
+        row = self._ledger.rows([id_]).get(id_)
+        lacking = self._lacking(row) if row is not None and row.state == "done" else None
+        claimed = self._ledger.claim_done(id_) if lacking else None
+        if claimed is None:
+            return None
+        self._db.execute("UPDATE plan SET todo = ? WHERE n = ?", (TRIED, n))
+        return self._job(Item.from_json(text), *claimed, lacking)
+
+    def _job(
+        self, item: Item, row: Row, record: DownloadRecord | None, outputs: frozenset[str] | None
+    ) -> Job:
+        replaces = frozenset(file.name for file in row.files)
+        return Job(item, replaces, self._force, record, row.files, outputs, self._fetch)
+
+    def unfinished(self) -> tuple[int, int]:
+        """Return how many items that were to be done are pending, and active in some run."""
+        pending = active = 0
+        for batch in self._batches("SELECT n, id, todo FROM plan WHERE todo > 0"):
+            rows = self._ledger.rows([id_ for _, id_, _ in batch])
+            for _, id_, kind in batch:
+                row = rows[id_]
+                active += row.state == "active"
+                # another run may have done an item with other outputs
+                lacks_outputs = row.state == "done" and kind != TRIED and bool(self._lacking(row))
+                pending += lacks_outputs or (row.state == "pending" and self._fetch)
+        return pending, active
+
+    def preview(self) -> Iterator[tuple[Item, frozenset[str] | None]]:
+        """Yield what is to be done without claiming it, and the outputs to make of published files (None: download)."""
+        for batch in self._batches("SELECT n, id, item, todo FROM plan WHERE todo > 0"):
+            rows = self._ledger.rows([id_ for _, id_, *_ in batch])
+            for _, id_, text, kind in batch:
+                yield Item.from_json(text), self._lacking(rows[id_]) if kind == REPROCESS else None
+
+    def rows(self) -> Iterator[tuple[Row, bool]]:
+        """Yield the ledger's row of each item, and whether it was to be done, in the order of the source."""
+        for batch in self._batches("SELECT n, id, todo FROM plan"):
+            rows = self._ledger.rows([id_ for _, id_, _ in batch])
+            yield from ((rows[id_], bool(todo)) for _, id_, todo in batch if id_ in rows)
 
     def _batches(self, query: str) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the rows of a query whose first column is `n`, in order, some at a time."""
+        """Yield the rows of a query in batches, ordered by its first column, `n`."""
         last = 0
         glue = "AND" if " WHERE " in query else "WHERE"
         while batch := self._db.execute(f"{query} {glue} n > ? ORDER BY n LIMIT {BATCH}", (last,)).fetchall():
             yield batch
             last = batch[-1][0]
-
-
-def _conflict(name: str, where: str, one: Output, other: Output) -> Problem | None:
-    """Return the problem of two outputs that want one name in one item.
-
-    Several of one plugin may name the same resource, but not if they pack resources: each makes an archive of its own.
-    """
-    if one.name == other.name and type(one).restore is Output.restore:
-        return None
-    who = (
-        f"the outputs {one.name!r} and {other.name!r}"
-        if one.name != other.name
-        else f"two outputs {one.name!r}"
-    )
-    return Problem(
-        where, f"{who} want the name {name!r}", "another layout for one of them, in the configuration"
-    )
 
 
 def _unsafe(name: str, where: str) -> Problem | None:
@@ -347,93 +264,36 @@ def _unsafe(name: str, where: str) -> Problem | None:
     return Problem(where, f"the name {name!r} {wrong}", "a relative name that every system can store")
 
 
-class ReprocessPlan(Plan):
-    """A plan over all that the ledger says is done; its jobs fetch nothing."""
-
-    fetch = False
-
-    @classmethod
-    def of(cls, settings: Settings, ledger: Ledger, outputs: Outputs) -> Self:
-        """Return the plan of every done item that has one of the tags asked for.
-
-        Raises
-        ------
-        ConfigError
-            If no item has one of the tags asked for.
-        SourceError
-            If the outputs ask for one name for two items.
-        PluginError
-            If an output fails while it names its files.
-        """
-        plan = cls(ledger, tags=settings.tags, force=settings.force_redownload, outputs=outputs)
-        try:
-            plan.read((finished.item for finished in ledger.finished()), "ledger")
-        except BaseException:
-            plan.close()
-            raise
-        return plan
-
-    def _kind(self, row: tuple[Any, ...], known: Row | None) -> int:
-        return REMAKE if known is not None and self._lacking(known) else NOTHING
-
-    def _lacking(self, row: Row) -> frozenset[str]:
-        return self._outputs.labels if self.force else super()._lacking(row)
-
-
-#: Items of a source after which the person is told how far it was read.
-TELL_EVERY = 100_000
-
-
 def read_plan(
     settings: Settings,
     source: Source | None,
     ledger: Ledger,
-    *,
-    outputs: Outputs | None = None,
-    notice: Callable[[str], None],
+    outputs: Outputs,
     stop: Stop,
+    notice: Callable[[str], None] = lambda message: None,
 ) -> Plan:
-    """Return the plan of all items of a source; the ledger is as it was.
-
-    Parameters
-    ----------
-    settings
-        The run's settings.
-    source
-        Its source; None where the configuration has none.
-    ledger
-        The ledger of the target directory.
-    outputs
-        The outputs of the run.
-    notice
-        Told how far a source that takes long was read.
-    stop
-        Interrupts the reading.
-
-    Raises
-    ------
-    ConfigError
-        If there is no source, or nothing in it has the tags asked for.
-    SourceError
-        If the source is not valid.
-    PluginError
-        If its plugin fails.
-    """
-    if source is None:
-        raise no_source()
-    plan = Plan(ledger, tags=settings.tags, force=settings.force_redownload, outputs=outputs)
+    """Return the plan of all items of a source or, without one, of all finished items; the ledger does not change."""
+    plan = Plan(settings, ledger, outputs, fetch=source is not None)
     try:
-        plan.read(_until_stopped(source.items(), notice, stop), source.name)
-    except BaseException as error:
+        if source is None:
+            plan.read(finished.item for finished in ledger.finished())
+        else:
+            plan.read(_items(source, stop, notice))
+    except BaseException:
         plan.close()
-        if isinstance(error, ArgosyError | KeyboardInterrupt):
-            raise
-        what = describe_exception(error, source)
-        raise PluginError(
-            f"The source {source.name!r} failed while it was read: {what}. Nothing was started.",
-            hint="Report it to the plugin's author.",
-        ) from None
+        raise
     return plan
+
+
+def _items(source: Source, stop: Stop, notice: Callable[[str], None]) -> Iterator[Item]:
+    with plugin_errors("source", source):
+        for number, item in enumerate(source.items()):
+            stop.check(between=True)
+            if not isinstance(item, Item):
+                raise PluginError(f"The source {source.name!r} yielded {item!r:.100} instead of an Item.")
+            if number and number % NOTICE_EVERY == 0:
+                notice(f"{number:,} items read so far.")
+            yield item
 
 
 def no_source() -> ConfigError:
@@ -444,27 +304,9 @@ def no_source() -> ConfigError:
     )
 
 
-def _until_stopped(items: Iterator[Item], notice: Callable[[str], None], stop: Stop) -> Iterator[Item]:
-    for number, item in enumerate(items):
-        stop.check(between=True)
-        if number and number % TELL_EVERY == 0:
-            notice(f"{number:,} items read so far.")
-        yield item
-
-
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would be done with one item.
-
-    Parameters
-    ----------
-    item
-        The item.
-    remade
-        Whether it is downloaded already, and only other outputs are to be made of it.
-    names
-        The final names that each output would make, as far as it knows them beforehand.
-    """
+    """An item to be done, whether it only lacks outputs, and the final names that each output already knows."""
 
     item: Item
     remade: bool
@@ -472,47 +314,27 @@ class Preview:
 
 
 def preview(
-    settings: Settings, registry: PluginManager, show: Callable[[Preview], None], *, remake: bool = False
+    settings: Settings, plugins: PluginManager, show: Callable[[Preview], None], *, reprocess: bool = False
 ) -> Planned:
-    """Show what a run would do, and do nothing: no request, no login, no change on the disk.
-
-    Parameters
-    ----------
-    settings
-        The run's settings.
-    registry
-        The installed plugins.
-    show
-        Called with each item that would be done.
-    remake
-        Whether only other outputs are to be made of what is done.
-    """
+    """Show each item that a run would do; send no request, and change nothing on the disk."""
+    if settings.source is None and not reprocess:
+        raise no_source()
     context = PluginContext(settings.base, settings.directory)
-    source = registry.make(Source, settings.source, context) if settings.source else None
-    outputs = Outputs.make(settings.output, registry, context)
+    source = plugins.make(Source, settings.source, context) if settings.source and not reprocess else None
+    outputs = Outputs.make(settings.output, plugins, context)
     ledger = Ledger(settings.directory, read_only=True)
     try:
-        ledger.storage = open_storage(settings.directory, settings.remote, registry, context)
-        if remake:
-            plan: Plan = ReprocessPlan.of(settings, ledger, outputs)
-        else:
-            plan = read_plan(
-                settings,
-                source,
-                ledger,
-                outputs=outputs,
-                notice=lambda message: None,
-                stop=Stop(),
-            )
+        ledger.storage = open_storage(settings.directory, settings.remote, plugins, context)
+        plan = read_plan(settings, source, ledger, outputs, Stop())
         try:
-            planned = plan.compare(dry=True)
-            for item, lacking in plan.preview():
-                names = {output.name: names for output, names in outputs.names(item, lacking)}
-                show(Preview(item, lacking is not None, names))
+            planned = plan.compare(dry_run=True)
+            for item, labels in plan.preview():
+                names = {output.name: names for output, names in outputs.names(item, labels)}
+                show(Preview(item, labels is not None, names))
             return planned
         finally:
             plan.close()
     finally:
         ledger.close()
-        for plugin in (*filter(None, (source,)), *(output for _, output in outputs.all)):
+        for plugin in (*filter(None, (source,)), *outputs.all.values()):
             plugin.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,25 +16,13 @@ from argosy.state.ledger import Row
 from argosy.toolkit.failures import disk_error
 from argosy.toolkit.files import atomic_write, open_special
 
-#: Failures that a report names; the ledger, and the report's items, have them all.
+#: Failures that a report names; its items and the ledger have them all.
 MOST_FAILURES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many items there are of each kind; `items` is the sum of the others.
-
-    Parameters
-    ----------
-    done
-        Done in this run.
-    skipped
-        Done before it, or by another run meanwhile.
-    failed
-        Failed in this run.
-    left
-        Neither, as the run ended early.
-    """
+    """The number of items, of which `done` and `failed` are of this run; `skipped` were done before or by another run."""
 
     items: int = 0
     done: int = 0
@@ -58,26 +46,27 @@ class Report:
     directory
         The target directory; the local folder of a remote one.
     strategy_asked, strategy_used, strategy_reason
-        What was asked for (None: nothing), what ran, and why another one ran.
+        The configured strategy or None, the one that ran, and why it is another one.
     max_workers
         Items at once, at most.
     lease_asked, lease_used, lease_reason
-        The lease that was asked for, the one in force at the end, and why (None: as asked).
+        The configured lease mode, the one in force at the end, and why it is another one.
     sessions
         How many sessions were used.
     counts
-        The items.
-    bytes, requests, retries, logins, refreshes, refusals
-        Body bytes received; requests; further attempts; logins; renewals of a session without a login; responses
-        that were refusals.
+        The number of items, done, skipped, failed and left.
+    bytes, requests, retries
+        Body bytes received, requests sent, and repeated attempts.
+    logins, refreshes, refusals
+        Logins, renewals without a login, and responses that rejected the token.
     notices
-        What the person was told.
+        Messages for the user.
     failures
-        (id, title, failure) of the first items that failed.
+        (id, title, failure) of the first failed items.
     error
         What ended the run early, or None.
     url
-        The URL of a remote target directory; None for a local one.
+        The URL of a remote target directory, or None.
     """
 
     run: str
@@ -107,22 +96,32 @@ class Report:
 
     @property
     def where(self) -> str:
-        """The target directory, as it is shown."""
+        """The target directory as it is shown."""
         return self.url or str(self.directory)
 
     @property
     def exit_code(self) -> int:
-        """The exit code that tells how the run went."""
+        """The exit code of the command."""
         if self.error is not None:
             return self.error.exit_code
         return 1 if self.counts.failed else 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return {
+        same = (
+            "run",
+            "max_workers",
+            "sessions",
+            "bytes",
+            "requests",
+            "retries",
+            "logins",
+            "refreshes",
+            "refusals",
+        )
+        return {name: getattr(self, name) for name in same} | {
             "schema_version": 1,
             "argosy": __version__,
-            "run": self.run,
             "started": datetime.fromtimestamp(self.started, UTC).isoformat(),
             "finished": datetime.fromtimestamp(self.finished, UTC).isoformat(),
             "seconds": round(self.seconds, 3),
@@ -133,34 +132,24 @@ class Report:
                 "used": self.strategy_used,
                 "reason": self.strategy_reason,
             },
-            "max_workers": self.max_workers,
             "lease": {"asked": self.lease_asked, "used": self.lease_used, "reason": self.lease_reason},
-            "sessions": self.sessions,
             "counts": asdict(self.counts),
-            "bytes": self.bytes,
-            "requests": self.requests,
-            "retries": self.retries,
-            "logins": self.logins,
-            "refreshes": self.refreshes,
-            "refusals": self.refusals,
             "notices": list(self.notices),
             "failures": [{"id": i, "title": t, **asdict(failure)} for i, t, failure in self.failures],
             "failures_total": self.counts.failed,
         }
 
     def write(self, path: Path, items: Iterable[tuple[Row, bool]], as_json: Callable[..., str]) -> None:
-        """Write it with all its items; they are written one by one, and a file appears only whole.
+        """Write it with all its items to a complete file, or to a pipe or device; a link is followed.
 
         Parameters
         ----------
         path
-            The file. One that exists is replaced and keeps its mode; a link is followed, and a pipe or a device is
-            written to.
+            The file; one that exists keeps its mode.
         items
-            What the ledger says of each item of the plan, and whether it was to be done.
+            The ledger's row of each item, and whether it was to be done.
         as_json
-            Returns a value as JSON without secrets (`argosy.toolkit.redaction.Redactor.json`): an id may be a URL, and a title
-            or a name what a server says.
+            Returns a value as JSON without secrets, such as `argosy.toolkit.redaction.Redactor.json`.
 
         Raises
         ------
@@ -172,32 +161,30 @@ class Report:
             if special is None:
                 with atomic_write(Path(os.path.realpath(path))) as file:
                     self._write_to(file, items, as_json)
-                return
-            with os.fdopen(special, "w", encoding="utf-8", errors="backslashreplace") as file:
-                self._write_to(file, items, as_json)
+            else:
+                with os.fdopen(special, "w", encoding="utf-8", errors="backslashreplace") as file:
+                    self._write_to(file, items, as_json)
         except OSError as error:
             raise disk_error(path, error) from None
 
     def _write_to(self, file: TextIO, items: Iterable[tuple[Row, bool]], as_json: Callable[..., str]) -> None:
         head = as_json(self.to_dict(), indent=2).removesuffix("\n}")
         file.write(f'{head},\n  "items": [')
-        file.writelines(_lines(items, as_json))
+        for number, (row, was_to_do) in enumerate(items):  # one by one: there may be a million
+            comma = "," if number else ""
+            file.write(f"{comma}\n    {as_json(_item(row, was_to_do=was_to_do))}")
         file.write("\n  ]\n}\n")
 
 
-def _lines(items: Iterable[tuple[Row, bool]], as_json: Callable[..., str]) -> Iterator[str]:
-    comma = ""
-    for row, was_to_do in items:
-        done = "done" if was_to_do else "skipped"
-        if was_to_do and row.failure is not None:  # more was to be made of what is done before
-            done = "failed"
-        value = {
-            "id": row.id,
-            "title": row.title,
-            "state": {"done": done, "failed": "failed"}.get(row.state, "left"),
-            "files": [asdict(file) for file in row.files] if row.state == "done" else [],
-            "bytes": row.bytes,
-            "error": row.failure.message if row.failure else None,
-        }
-        yield f"{comma}\n    {as_json(value)}"
-        comma = ","
+def _item(row: Row, *, was_to_do: bool) -> dict[str, Any]:
+    state = {"done": "done" if was_to_do else "skipped", "failed": "failed"}.get(row.state, "left")
+    if row.state == "done" and was_to_do and row.failure is not None:
+        state = "failed"  # a further output of an item that was done before
+    return {
+        "id": row.id,
+        "title": row.title,
+        "state": state,
+        "files": [asdict(file) for file in row.files] if row.state == "done" else [],
+        "bytes": row.bytes,
+        "error": row.failure.message if row.failure else None,
+    }

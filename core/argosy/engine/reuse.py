@@ -1,81 +1,51 @@
-"""Staging an item again from what stands on the disk: no request is sent, and every byte is checked."""
+"""Stages the resources of an item again from published files: without a request, and every byte is verified."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from argosy.interfaces.storage import Storage
-from argosy.models.items import DownloadRecord, Item, Job, PublishedFile, Resource, StagedFile
+from argosy.models.items import DownloadRecord, Item, Job, PublishedFile, StagedFile
 from argosy.state.staging import Staging
 from argosy.storage.local import linked
 
-#: Files that a message names, of all that are missing.
+#: Missing files to name in a message.
 NAMED = 5
 
 
-def reused(storage: Storage, job: Job, staging: Staging) -> dict[int, StagedFile]:
-    """Return those resources of a job that still stand under final names just as they were fetched.
+def reuse_published(storage: Storage, job: Job, staging: Staging) -> dict[int, StagedFile]:
+    """Stage the resources that are still published as they were downloaded; return them by number.
 
-    They get further names in staging, so that nobody can take them away while they are used.
-
-    Parameters
-    ----------
-    storage
-        The final names.
-    job
-        The job, with what is remembered of its item.
-    staging
-        Its item's staging.
-
-    Returns
-    -------
-    dict
-        The staged files by the number of the resource.
+    They get further names in staging, so they cannot disappear while they are used.
     """
-    known = job.known
+    known, found = job.known, {}
     if known is None:
         return {}
-    found = {}
-    for number, resource in enumerate(known.item.resources):
-        size, digest, _, _ = known.files[number]
+    for number, (size, digest, _, _) in enumerate(known.files):
         link = staging.kept(number)
         for file in job.kept:
-            if (file.size, file.sha256) != (size, digest):
-                continue
-            if storage.take(file, link):
-                found[number] = _staged(known, number, resource, link)
+            if (file.size, file.sha256) == (size, digest) and storage.take(file, link):
+                found[number] = _staged(known, number, link)
                 break
     return found
 
 
-def taken(known: DownloadRecord, number: int, path: Path, link: Path) -> StagedFile | None:
-    """Return a resource that an output gave back, if it is what was fetched.
-
-    Parameters
-    ----------
-    known
-        What is remembered of the item.
-    number
-        Which resource it is.
-    path, link
-        The file, and its name in staging.
-    """
+def reuse_restored(known: DownloadRecord, number: int, path: Path, link: Path) -> StagedFile | None:
+    """Stage a resource that an output restored, if it is what was downloaded."""
     size, digest, _, _ = known.files[number]
-    if not linked(path, link, size, digest):
-        return None
-    return _staged(known, number, known.item.resources[number], link)
+    return _staged(known, number, link) if linked(path, link, size, digest) else None
 
 
-def lacking(known: DownloadRecord, there: dict[int, StagedFile]) -> list[int]:
-    """Return the numbers of the resources that are not there."""
+def missing_numbers(known: DownloadRecord, there: dict[int, StagedFile]) -> list[int]:
+    """Return the numbers of the resources that could not be staged."""
     return [number for number in range(len(known.files)) if number not in there]
 
 
-def fitting(item: Item, there: dict[int, StagedFile]) -> dict[int, StagedFile]:
-    """Return what is there for the resources of an item that was looked up anew: those of the same path.
+def same_resources(item: Item, there: dict[int, StagedFile]) -> dict[int, StagedFile]:
+    """Return the staged files that are resources of an item that was expanded again, by number.
 
-    Where a resource promises another size or digest, it is another one.
+    They have the same path and promise the same size and digests.
     """
     by_path = {file.resource.path: file for file in there.values()}
     return {
@@ -88,37 +58,24 @@ def fitting(item: Item, there: dict[int, StagedFile]) -> dict[int, StagedFile]:
 
 
 def missing_text(job: Job, numbers: Sequence[int]) -> str:
-    """Return what is said of an item whose resources are not all there."""
-    known = job.known
-    if known is None:
-        return "The ledger does not know its downloaded files. `argosy download` with the item's configuration adds them."
-    names = list(_names(job, known, numbers))
-    if not names:
-        return (
-            "No output kept its files as they came, or can give them back, so nothing else can be made of them "
-            "here: `argosy download` with this output fetches them again."
-        )
-    shown = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+    """Return the message for an item whose resources cannot all be staged."""
+    if job.known is None:
+        return "The ledger has no record of its downloaded files; `argosy download` adds one."
+    lost = {job.known.files[number][:2] for number in numbers}
+    names = [file.name for file in job.kept if (file.size, file.sha256) in lost]
+    shown = f" ({', '.join(names[:NAMED])}{', ...' if len(names) > NAMED else ''})" if names else ""
     return (
-        f"{len(numbers)} of its {len(known.files)} files are not there any more as they were downloaded: {shown}. "
-        "`argosy download` fetches them again."
+        f"{len(numbers)} of its {len(job.known.files)} files are no longer available as they were "
+        f"downloaded{shown}; `argosy download` fetches them again."
     )
 
 
-def _names(job: Job, known: DownloadRecord, numbers: Sequence[int]) -> Iterator[str]:
-    for number in numbers:
-        size, digest, _, _ = known.files[number]
-        name = next((f.name for f in job.kept if (f.size, f.sha256) == (size, digest)), None)
-        if name is not None:
-            yield name
-
-
-def stand_there(storage: Storage, known: DownloadRecord, kept: Sequence[PublishedFile]) -> bool:
-    """Return whether all resources seem to be there: files of their sizes, which nobody has read yet."""
+def seem_published(storage: Storage, known: DownloadRecord, kept: Sequence[PublishedFile]) -> bool:
+    """Return whether all resources have published files of their sizes, which are not read yet."""
     there = {(file.size, file.sha256) for file in kept if storage.size(file.name) == file.size}
     return all((size, digest) in there for size, digest, _, _ in known.files)
 
 
-def _staged(known: DownloadRecord, number: int, resource: Resource, path: Path) -> StagedFile:
+def _staged(known: DownloadRecord, number: int, path: Path) -> StagedFile:
     size, digest, verification, response = known.files[number]
-    return StagedFile(resource, path, size, digest, verification, response)
+    return StagedFile(known.item.resources[number], path, size, digest, verification, response)

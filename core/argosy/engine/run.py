@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, closing, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from argosy.engine.aggregate import Aggregator
 from argosy.engine.context import ContextOptions, RunContext
+from argosy.engine.failures import plugin_errors
 from argosy.engine.ipc import IpcServer, WorkerSpec
 from argosy.engine.observers import ObserverDispatcher
-from argosy.engine.plan import Plan, Planned, ReprocessPlan, no_source, read_plan
+from argosy.engine.outputs import Aggregator
+from argosy.engine.plan import Plan, Planned, no_source, read_plan
 from argosy.engine.report import MOST_FAILURES, Counts, Report
 from argosy.engine.worker import Worker
 from argosy.errors import ArgosyError, ConfigError, Interrupted, PluginError
@@ -27,7 +27,7 @@ from argosy.interfaces.strategy import Strategy, Work
 from argosy.models.items import Failure, Job, Outcome, State
 from argosy.state.ledger import PRIVATE, Ledger, need_ledger
 from argosy.state.staging import StagingArea
-from argosy.toolkit.failures import blame, describe_exception, disk_error
+from argosy.toolkit.failures import blame, disk_error
 from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.secrets import asked_once
 from argosy.toolkit.stop import Stop
@@ -40,105 +40,65 @@ if TYPE_CHECKING:
 #: Seconds between two checks for items that another run works on.
 CHECK_AGAIN = 0.5
 
-_REACH = {1: "one process", 2: "the processes of one machine", 3: "several machines"}
+_REACH = {Scope.PROCESS: "one process", Scope.HOST: "the processes of one machine"}
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a caller adds to the settings of a run.
+
+    `ask` asks the user for a secret. `report_file` gets the report with all items. A run with `reprocess` makes outputs
+    of finished items, without requests, logins or secrets.
+    """
+
+    observers: Sequence[Observer] = ()
+    on_event: Callable[[Event], None] | None = None
+    ask: Callable[[str], str] | None = None
+    report_file: Path | None = None
+    redactor: Redactor = field(default_factory=Redactor)
+    reprocess: bool = False
 
 
 class Run:
-    """One run, executed once.
+    """One run, executed once; `stop` stops it from outside."""
 
-    Parameters
-    ----------
-    settings
-        What to do.
-    plugins
-        The plugins that it may use.
-    stop
-        Stops it from outside.
-    observers
-        Observers besides those of the settings.
-    on_event
-        A function that gets every event.
-    ask
-        Asks the user for a secret; None if there is no terminal.
-    report_file
-        Where to write the report with all items.
-    redactor
-        Learns the secrets of the run.
-    """
+    _ledger: Ledger
+    _context: RunContext
+    _choice: Choice
+    _plan: Plan
 
-    def __init__(
-        self,
-        settings: Settings,
-        plugins: PluginManager,
-        *,
-        stop: Stop | None = None,
-        observers: Sequence[Observer] = (),
-        on_event: Callable[[Event], None] | None = None,
-        ask: Callable[[str], str] | None = None,
-        report_file: Path | None = None,
-        redactor: Redactor | None = None,
-    ) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, plugins: PluginManager, options: RunOptions | None = None) -> None:
+        self.options = options or RunOptions()
+        self.settings = offline(settings) if self.options.reprocess else settings
         self.plugins = plugins
-        self.stop = stop or Stop()
-        self._redactor = redactor or Redactor()
-        self._observers = observers
-        self._on_event = on_event
-        self._ask = asked_once(ask) if ask is not None else None
-        self._report_file = report_file
+        self.stop = Stop()
+        self._ask = asked_once(self.options.ask) if self.options.ask is not None else None
+        self._created: list[object] = list(self.options.observers)  # plugins to blame
         self._dispatcher: ObserverDispatcher | None = None
         self._error: ArgosyError | None = None
-        self._not_aggregated = False
         self._done = self._failed = self._bytes = 0
         self._worker_counts: Counter[str] = Counter()
         self._failures: list[tuple[str, str, Failure]] = []
 
     def execute(self) -> Report:
-        """Execute the run.
-
-        Returns
-        -------
-        Report
-            What was done, and the error if one ended the run early.
-
-        Raises
-        ------
-        ArgosyError
-            If the run could not begin.
-        """
-        self._check()
-        self._started, self._begun = time.time(), time.monotonic()
-        made: list[object] = list(self._observers)
+        """Execute the run; the report has the error that ended it early. Raises ArgosyError if it could not begin."""
+        self._started, self._clock = time.time(), time.monotonic()
         try:
-            context, ledger = self._open()
-            made += context.plugins()
-            try:
-                choice = choose(context, self.plugins)
-                made.append(choice.strategy)
-                self._announce(context, choice)
-                plan = self._plan(context, ledger)
-                try:
-                    planned = self._compare(context, plan)
-                    self._work(context, plan, planned, choice.strategy)
-                    return self._finish(context, plan, planned, choice)
-                finally:
-                    plan.close()
-                    context.close_plugin(choice.strategy)
-            finally:
-                context.close()
-                if self._dispatcher is not None:
-                    self._dispatcher.close()
-                ledger.close()
+            with ExitStack() as stack:
+                self._open(stack)
+                planned = self._make_plan(stack)
+                aggregated = self._work(planned)
+                return self._finish(planned, aggregated=aggregated)
         except ArgosyError as error:
-            self._redactor.scrub_error(error)
+            self.options.redactor.scrub_error(error)
             raise
         except OSError as error:  # mostly: too many open files
             raise disk_error(self.settings.directory, error) from None
         except (Exception, SystemExit) as error:
-            blamed = blame(error, made)
+            blamed = blame(error, self._created)
             if blamed is None:
                 raise
-            raise self._redactor.scrub_error(blamed) from None
+            raise self.options.redactor.scrub_error(blamed) from None
 
     def tell_stopping(self) -> None:
         """Tell the observers that the user stops the run; any thread may call this."""
@@ -151,134 +111,121 @@ class Run:
             message = "Ending all transfers now; partial downloads resume in the next run."
         self._emit(EventKind.RUN_STOPPING, None, {"message": message})
 
-    # -- open
-
-    def _check(self) -> None:
-        """Raise if there is nothing to run, before anything is written."""
-        if self.settings.source is None:
-            raise no_source()
-
-    def _open(self) -> tuple[RunContext, Ledger]:
-        directory = self.settings.directory
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            # for this user only: the ledger contains URLs, and they may contain secrets
-            (directory / PRIVATE).mkdir(mode=0o700, exist_ok=True)
-            if (directory / PRIVATE).is_symlink():
-                raise NotADirectoryError(
-                    errno.ENOTDIR, "it is a link, and argosy does not write through links"
-                )
-            StagingArea(directory).prepare()
-        except OSError as error:
-            raise disk_error(directory, error) from None
-        ledger = Ledger(directory)
-        try:
-            options = ContextOptions(self._ask)
-            context = RunContext(self.settings, self.plugins, self._emit, self.stop, self._redactor, options)
-            configured = [
-                self.plugins.make(Observer, given, context.plugin_context)
-                for given in self.settings.observers
-            ]
-            ledger.storage = context.storage
-            ledger.storage.prepare()
-            if self.settings.remote is not None:
-                self.settings.remote.note(directory / PRIVATE)
-        except BaseException:
-            ledger.close()
-            raise
-        self._dispatcher = ObserverDispatcher([*self._observers, *configured], self._redactor, self._on_event)
-        for notice in ledger.notices:
-            context.notice(notice)
-        return context, ledger
-
     def _emit(self, kind: EventKind, item: str | None = None, data: Any = None) -> None:
         if self._dispatcher is not None:
             self._dispatcher.emit(kind, item, data)
 
-    def _announce(self, context: RunContext, choice: Choice) -> None:
+    # -- open
+
+    def _open(self, stack: ExitStack) -> None:
+        """Open the ledger, the plugins and the sessions; raise before anything is written if there is nothing to do."""
+        settings, options = self.settings, self.options
+        private = settings.directory / PRIVATE
+        if options.reprocess:
+            need_ledger(settings.directory, settings.where)
+        elif settings.source is None:
+            raise no_source()
+        settings.directory.mkdir(parents=True, exist_ok=True)
+        private.mkdir(mode=0o700, exist_ok=True)  # for this user only: URLs may contain secrets
+        self._ledger = Ledger(settings.directory)
+        stack.callback(self._ledger.close)
+        StagingArea(settings.directory).prepare()
+        context = self._context = RunContext(
+            settings, self.plugins, self._emit, self.stop, options.redactor, ContextOptions(self._ask)
+        )
+        self._created += context.plugins()
+        stack.callback(self._close)
+        observers = [self.plugins.make(Observer, o, context.plugin_context) for o in settings.observers]
+        self._ledger.storage = context.storage
+        context.storage.prepare()
+        if settings.remote is not None:
+            settings.remote.note(private)
+        self._dispatcher = ObserverDispatcher(
+            [*options.observers, *observers], options.redactor, options.on_event
+        )
+        for notice in self._ledger.notices:
+            context.notice(notice)
+        self._choice = choose(context, self.plugins)
+        strategy = self._choice.strategy
+        self._created.append(strategy)
+        stack.callback(context.close_plugin, strategy)
         data = {
-            "directory": self.settings.where,
-            "strategy": choice.strategy.name,
-            "max_workers": self.settings.max_workers,
+            "directory": settings.where,
+            "strategy": strategy.name,
+            "max_workers": settings.max_workers,
             "lease": context.pool.lease.value,
             "sessions": len(context.pool.names),
         }
         self._emit(EventKind.RUN_STARTED, None, data)
-        if choice.reason:
-            context.notice(choice.reason)
-        for plugin in (*context.plugins(), choice.strategy):
+        if self._choice.reason:
+            context.notice(self._choice.reason)
+        for plugin in (*context.plugins(), strategy):
             if plugin.experimental:
                 context.notice(f"The plugin {plugin.name!r} is experimental: it may change or misbehave.")
 
+    def _close(self) -> None:
+        self._context.close()
+        if self._dispatcher is not None:
+            self._dispatcher.close()
+
     # -- plan
 
-    def _plan(self, context: RunContext, ledger: Ledger) -> Plan:
-        return read_plan(
-            self.settings,
-            context.source,
-            ledger,
-            outputs=context.outputs,
-            notice=context.notice,
-            stop=self.stop,
+    def _make_plan(self, stack: ExitStack) -> Planned:
+        context, ledger = self._context, self._ledger
+        plan = self._plan = read_plan(
+            self.settings, context.source, ledger, context.outputs, self.stop, context.notice
         )
-
-    def _compare(self, context: RunContext, plan: Plan) -> Planned:
+        stack.callback(plan.close)
         dead = context.staging.dead()  # before take_over: the next run handles a run that dies meanwhile
-        plan.ledger.take_over(context.staging.tidy)
+        ledger.take_over(context.staging.tidy)
         for folder in dead:
             shutil.rmtree(folder, ignore_errors=True)
         planned = plan.compare()
-        data = {
-            "items": planned.items,
-            "to_do": planned.to_do,
-            "done": planned.done,
-            "bytes": planned.bytes,
-            "remade": planned.remade,
-        }
-        self._emit(EventKind.RUN_PLANNED, None, data)
+        self._emit(EventKind.RUN_PLANNED, None, asdict(planned))
         return planned
 
     # -- work
 
-    def _work(self, context: RunContext, plan: Plan, planned: Planned, strategy: Strategy) -> None:
-        """Do the jobs; make the aggregated files before, during and after."""
-        force = self.settings.force_redownload
-        aggregator = Aggregator(context.outputs, plan.ledger, context.staging, force=force)
-        self._aggregate(aggregator, context)  # also shows errors early
-        if self._error is not None:
-            return
+    def _work(self, planned: Planned) -> bool:
+        """Do the jobs, and remake the aggregated files before, meanwhile and after; return False if stopped before."""
+        context, settings = self._context, self.settings
+        aggregator = Aggregator(
+            context.outputs, self._ledger, context.staging, force=settings.force_redownload
+        )
         try:
+            self._aggregate(aggregator)  # also shows errors early
             if planned.to_do:
                 # forced downloads replace files, and remote files do not stay here
-                if not force and self.settings.remote is None:
-                    Limits.of(self.settings).check_plan(planned.bytes)
-                if planned.to_do > planned.remade:  # something has to be fetched
+                if not settings.force_redownload and settings.remote is None:
+                    Limits.of(settings).check_plan(planned.bytes)
+                if planned.to_do > planned.remade:  # something has to be downloaded
                     context.pool.log_in()
                 for notice in getattr(context.auth, "notices", ()):
                     context.notice(str(notice))
-                self._serve(context, plan, strategy, aggregator)
-        except ArgosyError as error:
-            self._error = error
-        self._not_aggregated = self.stop.aborted
-        if not self._not_aggregated:
-            self._aggregate(aggregator, context)
-
-    def _aggregate(self, aggregator: Aggregator, context: RunContext) -> None:
-        try:
-            if not aggregator.refresh():
-                context.notice("Another run is still making the aggregated files; the next run updates them.")
+                self._do_jobs(aggregator)
         except ArgosyError as error:
             self._error = self._error or error
+        if self.stop.aborted:
+            return False
+        try:
+            self._aggregate(aggregator)
+        except ArgosyError as error:
+            self._error = self._error or error
+        return True
 
-    def _serve(self, context: RunContext, plan: Plan, strategy: Strategy, aggregator: Aggregator) -> None:
-        """Give the jobs to the strategy, with a server for workers in other processes."""
-        login_limit = context.pool.login_limit
+    def _aggregate(self, aggregator: Aggregator) -> None:
+        if not aggregator.refresh():
+            self._context.notice("Another run is updating the aggregated files; the next run finishes them.")
+
+    def _do_jobs(self, aggregator: Aggregator) -> None:
+        """Let the strategy do all jobs, including those that are requeued, with a server for worker processes."""
+        context, limit = self._context, self._context.pool.login_limit
         answers: dict[str, Callable[[str], str | None]] = {
             "secret": self._ask or (lambda prompt: None),
-            "login": login_limit.ask,
-            "login-failed": login_limit.failed,
-            "login-unsent": login_limit.unsent,
-            "login-progressed": login_limit.progressed,
+            "login": limit.ask,
+            "login-failed": limit.failed,
+            "login-unsent": limit.unsent,
+            "login-progressed": limit.progressed,
         }
         server = IpcServer(self._emit, self.stop, answers)
 
@@ -286,41 +233,36 @@ class Run:
             return WorkerSpec(self.settings, self.plugins, server.address, context.pool.share)
 
         worker = Worker(context, self._emit, spec)
+        strategy, waited = self._choice.strategy, False
         try:
-            self._repeat(context, plan, strategy, worker, aggregator)
+            while not self.stop.draining:
+                outcomes = outcomes_of(strategy, self._jobs(), worker, self.settings.max_workers)
+                with closing(outcomes):
+                    for outcome in outcomes:
+                        self._record(outcome)
+                        if outcome.state is State.DONE:
+                            aggregator.item_done()
+                self._ledger.take_over(context.staging.tidy)
+                pending, active = self._plan.unfinished()
+                if not pending and not active:
+                    return
+                if not pending:
+                    if not waited:
+                        context.notice(f"Another run works on {active} of these items; waiting for it.")
+                    waited = True
+                    self.stop.sleep(CHECK_AGAIN)
         finally:
             server.close()
             self._worker_counts = server.counts
 
-    def _repeat(
-        self, context: RunContext, plan: Plan, strategy: Strategy, worker: Worker, aggregator: Aggregator
-    ) -> None:
-        """Do all jobs, including those that are requeued, until none is left."""
-        waited = False
-        while not self.stop.draining:
-            jobs = self._until_draining(plan.jobs())
-            with closing(outcomes_of(strategy, jobs, worker, self.settings.max_workers)) as outcomes:
-                for outcome in outcomes:
-                    self._record(outcome, plan.ledger, context)
-                    if outcome.state is State.DONE:
-                        aggregator.item_done()
-            plan.ledger.take_over(context.staging.tidy)
-            left = plan.unfinished()
-            if not left["pending"] and not left["active"]:
-                return
-            if not left["pending"]:
-                if not waited:
-                    context.notice(f"Another run works on {left['active']} of these items; waiting for it.")
-                waited = True
-                self.stop.sleep(CHECK_AGAIN)
-
-    def _until_draining(self, jobs: Iterator[Job]) -> Iterator[Job]:
-        for job in jobs:
+    def _jobs(self) -> Iterator[Job]:
+        for job in self._plan.jobs():
             yield job
             if self.stop.draining:
                 return
 
-    def _record(self, outcome: Outcome, ledger: Ledger, context: RunContext) -> None:
+    def _record(self, outcome: Outcome) -> None:
+        context, ledger = self._context, self._ledger
         ledger.storage.learn(outcome.files)
         done = outcome.state is State.DONE
         with context.staging.finishing(outcome.item) if done else nullcontext():
@@ -330,11 +272,11 @@ class Run:
             self._done += 1
             if self._done % self.settings.token_save_interval == 0:
                 context.pool.save()
-        elif outcome.state is State.FAILED and outcome.failure is not None:
+        elif outcome.failure is not None:
             self._failed += 1
             if len(self._failures) < MOST_FAILURES:
                 title = ledger.rows([outcome.item])[outcome.item].title
-                id_, title = self._redactor.scrub_all((outcome.item, title))
+                id_, title = self.options.redactor.scrub_all((outcome.item, title))
                 self._failures.append((id_, title, outcome.failure))
         if outcome.fatal is not None and self._error is None:
             self._error = outcome.fatal
@@ -343,75 +285,51 @@ class Run:
 
     # -- finish
 
-    def _finish(self, context: RunContext, plan: Plan, planned: Planned, choice: Choice) -> Report:
+    def _finish(self, planned: Planned, *, aggregated: bool) -> Report:
+        settings, pool, dispatcher, choice = self.settings, self._context.pool, self._dispatcher, self._choice
+        assert dispatcher is not None  # noqa: S101 - made by _open
         try:
-            context.pool.sync()
+            pool.sync()
         except ArgosyError as error:
             self._error = self._error or error
-        left = sum(plan.unfinished().values())
-        if self._error is None and self.stop.draining and (left or self._not_aggregated):
+        left = sum(self._plan.unfinished())
+        if self._error is None and self.stop.draining and (left or not aggregated):
             self._error = Interrupted(
                 "The run was stopped; the session and all finished work are saved.",
                 hint="Start it again to continue.",
             )
         if self._error is not None:
-            self._redactor.scrub_error(self._error)
-        pool, dispatcher = context.pool, self._dispatcher
-        assert dispatcher is not None  # noqa: S101 - made by _open
+            self.options.redactor.scrub_error(self._error)
         lease, lease_reason = pool.in_force()
         skipped = planned.items - self._done - self._failed - left
         counts = self._worker_counts + Counter(pool.counts())
         report = Report(
-            run=plan.ledger.run,
+            run=self._ledger.run,
             started=self._started,
             finished=time.time(),
-            seconds=time.monotonic() - self._begun,
-            directory=self.settings.directory,
+            seconds=time.monotonic() - self._clock,
+            directory=settings.directory,
             strategy_asked=choice.asked,
             strategy_used=choice.strategy.name,
             strategy_reason=choice.reason,
-            max_workers=self.settings.max_workers,
-            lease_asked=self.settings.lease,
+            max_workers=settings.max_workers,
+            lease_asked=settings.lease,
             lease_used=lease,
             lease_reason=lease_reason,
             sessions=pool.used,
             counts=Counts(planned.items, self._done, skipped, self._failed, left),
             bytes=self._bytes,
-            requests=counts["requests"],
             retries=dispatcher.retries,
-            logins=counts["logins"],
-            refreshes=counts["refreshes"],
-            refusals=counts["refusals"],
+            **{name: counts[name] for name in ("requests", "logins", "refreshes", "refusals")},
             notices=tuple(dispatcher.notices),
             failures=tuple(self._failures),
             error=self._error,
-            url=None if self.settings.remote is None else self.settings.remote.url,
+            url=None if settings.remote is None else settings.remote.url,
         )
         self._emit(EventKind.RUN_FINISHED, None, report.to_dict())
-        if self._report_file is not None:
-            report.write(self._report_file, plan.rows(), self._redactor.json)
+        if self.options.report_file is not None:
+            report.write(self.options.report_file, self._plan.rows(), self.options.redactor.json)
         return report
-
-
-class ReprocessRun(Run):
-    """A run that makes other outputs of finished items, without requests, logins or secrets.
-
-    Parameters are those of `Run`; settings of the service are ignored.
-    """
-
-    def __init__(self, settings: Settings, *args: Any, **options: Any) -> None:
-        super().__init__(offline(settings), *args, **options)
-
-    def _check(self) -> None:
-        need_ledger(self.settings.directory, self.settings.where)
-
-    def _plan(self, context: RunContext, ledger: Ledger) -> Plan:
-        ledger.take_over(context.staging.tidy)  # items of a dead run that only lacked outputs are done
-        counts = ledger.counts()
-        left = counts.get("pending", 0) + counts.get("failed", 0)
-        if left:
-            context.notice(f"Skipping items that are not downloaded yet: {left}.")
-        return ReprocessPlan.of(self.settings, ledger, context.outputs)
 
 
 def offline(settings: Settings) -> Settings:
@@ -429,17 +347,7 @@ def offline(settings: Settings) -> Settings:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The strategy of a run.
-
-    Parameters
-    ----------
-    strategy
-        The strategy in use.
-    asked
-        The configured name, or None.
-    reason
-        Why another strategy is used, or why it does less than configured; None otherwise.
-    """
+    """The strategy of a run, the configured name (or None), and why it is another one or does less than configured."""
 
     strategy: Strategy
     asked: str | None
@@ -447,61 +355,43 @@ class Choice:
 
 
 def choose(context: RunContext, plugins: PluginManager) -> Choice:
-    """Return the configured strategy, or one that is safe with the cookie store.
-
-    Raises
-    ------
-    ConfigError
-        If the configured one is not safe, and the run is strict.
-    """
-    settings = context.settings
+    """Return the configured strategy, or a serial one if it is not safe with the cookie store."""
+    settings, store = context.settings, context.store
     default = "serial" if settings.max_workers == 1 else "threads"
     strategy = plugins.make(Strategy, settings.strategy or {"use": default}, context.plugin_context)
     asked = settings.strategy["use"] if settings.strategy else None
+    reason = None
     if strategy.needs > Scope.HOST:
         strategy.close()
         raise ConfigError(
             f"The strategy {strategy.name!r} uses several machines, which argosy does not support yet.",
             hint='Use the strategy "multiprocess" for several processes of this machine, or "threads".',
         )
-    store = context.store
     if not context.auth.anonymous and store.scope < strategy.needs:
-        reason = (
-            f"The strategy {strategy.name!r} spreads its workers over {_REACH[strategy.needs]}, but the lease of the "
-            f"cookie store {store.name!r} only covers {_REACH[store.scope]}."
-        )
+        strategy.close()
         stores = [
             info.name
             for info in plugins.plugins()
             if issubclass(info.cls, CookieStore) and info.cls.scope >= strategy.needs
         ]
+        reason = (
+            f"The strategy {strategy.name!r} spreads its workers over {_REACH[strategy.needs]}, but the lease of the "
+            f"cookie store {store.name!r} only covers {_REACH[store.scope]}."
+        )
         change = f'Use one of the cookie stores {", ".join(stores)}, or the strategy "threads".'
-        strategy.close()
         if settings.strict:
             raise ConfigError(reason, hint=change)
-        serial = plugins.make(Strategy, {"use": "serial"}, context.plugin_context)
-        return Choice(serial, asked, f"{reason} The run is serial instead. {change}")
-    if not strategy.parallel and settings.max_workers > 1 and asked:
-        reason = f"The strategy {strategy.name!r} does one item at a time: max_workers {settings.max_workers} has no effect."
-        return Choice(strategy, asked, reason)
-    return Choice(strategy, asked, None)
+        strategy = plugins.make(Strategy, {"use": "serial"}, context.plugin_context)
+        reason = f"{reason} The run is serial instead. {change}"
+    elif asked and not strategy.parallel and settings.max_workers > 1:
+        reason = f"The strategy {asked!r} does one item at a time: max_workers {settings.max_workers} has no effect."
+    return Choice(strategy, asked, reason)
 
 
 def outcomes_of(
     strategy: Strategy, jobs: Iterator[Job], work: Work, max_workers: int
 ) -> Generator[Outcome, None, None]:
-    """Yield the outcomes of a strategy, one for each job that it takes.
-
-    Parameters
-    ----------
-    strategy, jobs, work, max_workers
-        As for `Strategy.run`.
-
-    Raises
-    ------
-    PluginError
-        If it raises, or breaks that rule.
-    """
+    """Yield the outcomes of a strategy; raise PluginError unless it yields one for each job that it takes."""
     taken: set[str] = set()
 
     def counted() -> Iterator[Job]:
@@ -509,24 +399,20 @@ def outcomes_of(
             taken.add(job.item.id)
             yield job
 
-    def failed(what: str) -> PluginError:
-        return PluginError(
-            f"The strategy {strategy.name!r} failed: {what}.",
-            hint="Finished work is kept; continue with another strategy (--strategy serial).",
-            plugin=strategy.name,
-        )
-
-    try:
+    hint = "Finished work is kept; continue with another strategy (--strategy serial)."
+    with plugin_errors("strategy", strategy, hint):
         for outcome in strategy.run(counted(), work, max_workers):
             # recording an outcome removes what is staged for its item
             found: object = outcome
             if not isinstance(found, Outcome) or found.item not in taken:
-                raise failed(f"it yielded {found!r:.100}, which is not the outcome of an open job")
+                raise _broken(
+                    strategy, f"yielded {found!r:.100}, which is not the outcome of an open job", hint
+                )
             taken.remove(outcome.item)
             yield outcome
-    except ArgosyError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise failed(describe_exception(error, strategy)) from None
     if taken:
-        raise failed(f"it ended without an outcome for {len(taken)} of its jobs")
+        raise _broken(strategy, f"ended without an outcome for {len(taken)} of its jobs", hint)
+
+
+def _broken(strategy: Strategy, what: str, hint: str) -> PluginError:
+    return PluginError(f"The strategy {strategy.name!r} failed: it {what}.", hint=hint, plugin=strategy.name)

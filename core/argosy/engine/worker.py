@@ -1,21 +1,22 @@
-"""The work on one item: expand, download, make outputs, publish."""
+"""The work on one item: expand, download, make outputs, publish. Read `Worker._do` first."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import requests
 
 from argosy.engine.context import RunContext
 from argosy.engine.ipc import WorkerSpec, work_here
+from argosy.engine.outputs import plugin_of
 from argosy.engine.publisher import Checked, Publisher
-from argosy.engine.reuse import fitting, lacking, missing_text, reused, taken
+from argosy.engine.reuse import missing_numbers, missing_text, reuse_published, reuse_restored, same_resources
 from argosy.errors import (
     ArgosyError,
     Interrupted,
@@ -28,18 +29,7 @@ from argosy.errors import (
 from argosy.events import Emit, EventKind
 from argosy.interfaces.base import Plugin
 from argosy.interfaces.strategy import Work
-from argosy.models.items import (
-    DownloadRecord,
-    Failure,
-    Item,
-    Job,
-    Outcome,
-    Packed,
-    PublishedFile,
-    StagedFile,
-    StagedItem,
-    State,
-)
+from argosy.models.items import DownloadRecord, Failure, Item, Job, Outcome, StagedFile, StagedItem, State
 from argosy.state.staging import Staging
 from argosy.toolkit.failures import DISK_ERRNOS, blame, describe_exception, disk_error, reason_of
 from argosy.toolkit.responses import DOWNGRADE_HINT, Downgraded
@@ -47,20 +37,11 @@ from argosy.transfer.content_disposition import Names
 from argosy.transfer.download import Downloader, Report
 from argosy.transfer.limits import Limits
 
-T = TypeVar("T")
-
 
 class Worker:
     """Does one job at a time; any number of threads may call it.
 
-    Parameters
-    ----------
-    context
-        The context of this process.
-    emit
-        Takes events.
-    spec
-        Returns what another process needs to create a worker: a worker is pickled as its spec.
+    It is pickled as its `spec`, from which another process creates a worker.
     """
 
     def __init__(self, context: RunContext, emit: Emit, spec: Callable[[], WorkerSpec] | None = None) -> None:
@@ -86,144 +67,137 @@ class Worker:
 
     def __call__(self, job: Job) -> Outcome:
         """Do a job; errors are in the outcome, without secrets."""
-        begun = time.monotonic()
+        started = time.monotonic()
         item = job.item
-        received = _Counter()
+        received = 0
+
+        def report(kind: EventKind, data: dict[str, Any]) -> None:
+            nonlocal received
+            if kind is EventKind.RESOURCE_PROGRESS:
+                received += data["bytes"]
+            self._emit(kind, item.id, data)
+
         self._context.working_on(item.id)
         self._emit(EventKind.ITEM_STARTED, item.id, {"title": item.title, "resources": len(item.resources)})
-        failure: Failure | None = None
-        fatal: ArgosyError | None = None
-        result = _Result()
         try:
-            result, state = self._do(job, received), State.DONE
-        except Interrupted:
-            state = State.REQUEUED
-        except ArgosyError as error:  # of the session, the store or the auth plugin
-            state, fatal = State.REQUEUED, error
-        except OSError as error:
-            state, fatal = State.REQUEUED, disk_error(self._context.settings.directory, error)
-        except _Failed as failed:
-            state, failure = State.FAILED, failed.failure
+            outcome = self._do(job, report)
         except (Exception, SystemExit) as error:
-            fatal = blame(error, self._context.plugins())  # such as a cookie store in the middle of a lease
-            if fatal is not None:
-                state = State.REQUEUED
-            elif isinstance(error, SystemExit):
-                raise
-            else:  # a bug of argosy costs one item, not the run
-                state, failure = State.FAILED, Failure("internal", f"{type(error).__name__}: {error}")
+            outcome = self._failed(item.id, error)
         finally:
             self._context.working_on(None)
-        outcome = Outcome(
-            item.id,
-            state,
-            result.files,
-            received.bytes,
-            time.monotonic() - begun,
-            None if failure is None else self._without_secrets(failure),
-            None if fatal is None else self._context.redactor.scrub_error(fatal),
-            result.outputs,
-            result.known,
-            result.fresh,
-        )
-        self._emit(
-            EventKind.ITEM_FINISHED,
-            item.id,
-            {
-                "state": state.value,
-                "bytes": outcome.bytes,
-                "seconds": round(outcome.seconds, 3),
-                "files": len(result.files),
-                "failure": failure.message if failure else None,
-            },
-        )
+        outcome = replace(outcome, bytes=received, seconds=time.monotonic() - started)
+        data = {
+            "state": outcome.state.value,
+            "bytes": received,
+            "seconds": round(outcome.seconds, 3),
+            "files": len(outcome.files),
+            "failure": outcome.failure.message if outcome.failure else None,
+        }
+        self._emit(EventKind.ITEM_FINISHED, item.id, data)
         return outcome
 
-    def _do(self, job: Job, received: _Counter) -> _Result:
+    def _failed(self, id_: str, error: BaseException) -> Outcome:
+        """Return the outcome of an error: it fails the item, or ends the run and leaves the item for the next."""
+        redactor = self._context.redactor
+        fatal: ArgosyError | None = None
+        failure = Failure("internal", f"{type(error).__name__}: {error}")  # a bug of argosy costs one item
+        if isinstance(error, Interrupted):
+            return Outcome(id_, State.REQUEUED)
+        if isinstance(error, _Failed):
+            failure = error.failure
+        elif isinstance(error, ArgosyError):  # of the session, the store or the auth plugin
+            fatal = error
+        elif isinstance(error, OSError):
+            fatal = disk_error(self._context.settings.directory, error)
+        else:
+            fatal = blame(error, self._context.plugins())  # such as a cookie store in the middle of a lease
+            if fatal is None and isinstance(error, SystemExit):
+                raise error
+        if fatal is not None:
+            return Outcome(id_, State.REQUEUED, fatal=redactor.scrub_error(fatal))
+        url = None if failure.url is None else redactor.scrub(failure.url)
+        failure = replace(failure, message=redactor.scrub(failure.message), url=url)
+        return Outcome(id_, State.FAILED, failure=failure)
+
+    def _do(self, job: Job, report: Report) -> Outcome:
         staging = Staging(self._context.staging, job.item)
         staging.prepare(anew=job.force)
-        there = {} if job.force and job.fetch else self._there(job, staging)
         try:
-            item, there = self._what_is_lacking(job, there)
-            files = self._fetched(item, there, staging, self._report(job.item.id, received))
-            staged = self._staged(job, item, files)
-            fresh = job.known is None or DownloadRecord.of(staged).digests() != job.known.digests()
-            # if something was fetched, files that outputs made of it may be missing or damaged, too
-            wanted = None if fresh or len(there) < len(files) else job.outputs
-            kept, outputs = self._produce(job, staged, staging, wanted)
+            there = {} if job.force and job.fetch else self._reuse(job, staging)
+            item, there = self._expand(job, there)
+            staged = self._stage(job, item, self._download(item, there, staging, report))
+            record = DownloadRecord.of(staged)
+            fresh = job.known is None or record.digests() != job.known.digests()
+            # if something was downloaded, files that outputs made of it may be missing or damaged, too
+            labels = None if fresh or len(there) < len(staged.files) else job.outputs
+            outcome = self._publish(job, staged, staging, labels, fresh=fresh)
         except BaseException:
             with contextlib.suppress(OSError):
                 staging.notes.flush()
                 if job.known is not None:
                     staging.let_go()
             raise
-        known = DownloadRecord.of(staged).pack() if fresh else None
-        return _Result(kept, outputs, known, fresh)
+        return replace(outcome, known=record.pack() if fresh else None, fresh=fresh)
 
-    def _there(self, job: Job, staging: Staging) -> dict[int, StagedFile]:
-        """Return the resources that exist already: published, or restored by an output."""
+    def _reuse(self, job: Job, staging: Staging) -> dict[int, StagedFile]:
+        """Stage the resources that are published, or that an output can restore."""
         storage, known = self._context.storage, job.known
-        there = reused(storage, job, staging)
-        if known is None or not lacking(known, there):
+        there = reuse_published(storage, job, staging)
+        if known is None or not missing_numbers(known, there):
             return there
-        further = itertools.count(len(self._context.outputs.of_items))
+        numbers = itertools.count(len(self._context.outputs.of_items))
         for label in dict.fromkeys(file.output for file in job.kept):
-            output = self._context.output(label.partition("#")[0])
-            if output is None:
-                continue
+            output = self._context.output(plugin_of(label))
             made = [file for file in job.kept if file.output == label]
-            if any(storage.size(file.name) != file.size for file in made):
+            if output is None or any(storage.size(file.name) != file.size for file in made):
                 continue
-            fetched, scratch = staging.scratch(next(further)), staging.scratch(next(further))
+            copies, scratch = staging.scratch(next(numbers)), staging.scratch(next(numbers))
             try:
-                files = [storage.at_hand(file.name, fetched) for file in made]
-            except TransferError:  # one was removed just now
-                continue
-            try:
-                paths = self._call(
-                    output,
-                    lambda o=output, f=files, s=scratch: list(o.restore(known.item, f, s)),  # type: ignore[misc]  # a lambda's defaults have no types
-                )
-            except _Failed:  # its files are probably damaged
+                with self._plugin_fails_item(output):
+                    files = [storage.at_hand(file.name, copies) for file in made]
+                    paths = list(output.restore(known.item, files, scratch))
+            except _Failed:  # a file was just removed, or is damaged
                 continue
             for number, path in enumerate(paths[: len(known.files)]):
                 if number not in there and isinstance(path, Path):
-                    file = taken(known, number, path, staging.kept(number))
+                    file = reuse_restored(known, number, path, staging.kept(number))
                     there.update({} if file is None else {number: file})
         return there
 
-    def _what_is_lacking(self, job: Job, there: dict[int, StagedFile]) -> tuple[Item, dict[int, StagedFile]]:
-        """Return the item with all its resources, and the existing ones by number."""
-        known = job.known
-        if known is not None:
-            numbers = lacking(known, there)
-            if not numbers:
-                return known.item, there
-            if job.fetch:  # its URLs may have changed
-                item = self._expanded(job.item)
-                return item, there if job.item.resources else fitting(item, there)
-            raise _Failed(Failure("missing", missing_text(job, numbers)))
+    def _expand(self, job: Job, there: dict[int, StagedFile]) -> tuple[Item, dict[int, StagedFile]]:
+        """Return the item with all its resources, and the staged ones by number."""
+        missing = [] if job.known is None else missing_numbers(job.known, there)
+        if job.known is not None and not missing:
+            return job.known.item, there
         if not job.fetch:
-            raise _Failed(Failure("missing", missing_text(job, ())))
-        return self._expanded(job.item), {}
+            raise _Failed("missing", missing_text(job, missing))
+        source, item = self._context.source, job.item
+        if source is None or item.resources:
+            return item, there
+        with self._plugin_fails_item(source):
+            expanded: object = source.expand(item, self._context.pool.http)
+            if not isinstance(expanded, Item) or expanded.id != item.id:
+                raise PluginError(f"The source {source.name!r} did not expand an item to the same item.")
+        if not expanded.resources:
+            raise _Failed("empty", "The item has nothing to download.")
+        return expanded, same_resources(expanded, there)  # its URLs may be new
 
-    def _fetched(
+    def _download(
         self, item: Item, there: dict[int, StagedFile], staging: Staging, report: Report
-    ) -> list[StagedFile]:
-        files: list[StagedFile] = []
+    ) -> Iterator[StagedFile]:
         for number, resource in enumerate(item.resources):
             self._context.stop.check(between=True)
             if number in there:
-                files.append(there[number])
+                yield there[number]
                 continue
+            last = number == len(item.resources) - 1
             try:
-                last = number == len(item.resources) - 1
-                files.append(self._downloader.download(resource, number, staging, report, last=last))
+                file = self._downloader.download(resource, number, staging, report, last=last)
             except TransferError as error:
-                raise _Failed(Failure(error.kind, str(error), url=resource.url)) from None
-        return files
+                raise _Failed(error.kind, str(error), url=resource.url) from None
+            yield file
 
-    def _staged(self, job: Job, item: Item, files: list[StagedFile]) -> StagedItem:
+    def _stage(self, job: Job, item: Item, files: Iterator[StagedFile]) -> StagedItem:
         """Return the item with its final names, some of which a server may choose."""
         staged = tuple(files)
         if any(resource.content_disposition for resource in item.resources):
@@ -231,116 +205,63 @@ class Worker:
             item = replace(item, resources=tuple(file.resource for file in staged))
         return StagedItem(item, staged)
 
-    def _expanded(self, item: Item) -> Item:
-        context = self._context
-        source = context.source
-        if source is None or item.resources:
-            return item
-        expanded: object = self._call(source, lambda: source.expand(item, context.pool.http))
-        if not isinstance(expanded, Item) or expanded.id != item.id:
-            raise self._broken(source.name, "its expand() did not return the same item")
-        if not expanded.resources:
-            raise _Failed(Failure("empty", "The item has nothing to download."))
-        return expanded
-
-    def _produce(
-        self, job: Job, staged: StagedItem, staging: Staging, wanted: frozenset[str] | None
-    ) -> tuple[tuple[PublishedFile, ...], tuple[str, ...]]:
-        """Let the outputs make all files, then publish them."""
+    def _publish(
+        self, job: Job, staged: StagedItem, staging: Staging, labels: frozenset[str] | None, *, fresh: bool
+    ) -> Outcome:
+        """Let the outputs of these labels (None for all) make their files, then publish all files."""
         outputs = self._context.outputs
-        if job.known is not None and DownloadRecord.of(staged).digests() == job.known.digests():
-            # keep what other outputs made of identical resources
-            job = replace(job, replaces=outputs.replaceable(job.kept, wanted))
+        if not fresh:  # keep what other outputs made of identical resources
+            job = replace(job, replaces=outputs.replaceable(job.kept, labels))
         publisher = Publisher(self._context.storage, job, staged, staging.left)
         checked: list[Checked] = []
         made: list[str] = []
-        for number, (label, output) in enumerate(outputs.of_items):
-            if wanted is not None and label not in wanted:
+        for number, (label, output) in enumerate(outputs.of_items.items()):
+            if labels is not None and label not in labels:
                 continue
             self._context.stop.check()  # a draining run still finishes what it has downloaded
             scratch = staging.scratch(number)
-            products = self._call(output, lambda o=output, s=scratch: list(o.produce(staged, s)))  # type: ignore[misc]  # a lambda's defaults have no types
+            with self._plugin_fails_item(output):
+                products = list(output.produce(staged, scratch))
             try:
                 checked += publisher.check(products, output.name, label)
-            except PluginError as error:
-                raise _Failed(Failure("plugin", str(error), plugin=output.name)) from None
-            except TransferError as error:
-                raise _Failed(Failure(error.kind, str(error), plugin=output.name)) from None
+            except (TransferError, PluginError) as error:
+                raise _Failed(getattr(error, "kind", "plugin"), str(error), plugin=output.name) from None
             made.append(label)
         # after a kill, the next run identifies resources by staged files, and other products by these notes
         staging.notes.publishing(one.file for one in checked if one.product.file.parent != staging.folder)
         try:
-            return tuple(publisher.put(checked)), tuple(made)
+            files = tuple(publisher.publish(checked))
         except TransferError as error:
-            raise _Failed(Failure(error.kind, str(error))) from None
+            raise _Failed(error.kind, str(error)) from None
+        return Outcome(job.item.id, State.DONE, files, outputs=tuple(made))
 
-    def _call(self, called: Plugin, function: Callable[[], T]) -> T:
-        """Call a plugin; an exception fails the item and names the plugin."""
-        plugin = called.name
+    @contextlib.contextmanager
+    def _plugin_fails_item(self, plugin: Plugin) -> Iterator[None]:
+        """Let an exception of a plugin fail the item, unless it is of the session, the storage or the disk."""
+        name = plugin.name
         try:
-            return function()
-        except TransferError as error:
-            raise _Failed(Failure(error.kind, str(error), plugin=plugin)) from None
+            yield
+        except (TransferError, PluginError) as error:
+            raise _Failed(getattr(error, "kind", "plugin"), str(error), plugin=name) from None
         except Downgraded:
-            message = (
-                f"A request of the plugin {plugin!r} was redirected from https to http. {DOWNGRADE_HINT}"
-            )
-            raise _Failed(Failure("downgrade", message, plugin=plugin)) from None
+            message = f"A request of the plugin {name!r} was redirected from https to http. {DOWNGRADE_HINT}"
+            raise _Failed("downgrade", message, plugin=name) from None
         except requests.RequestException as error:  # an OSError, but not of the disk
-            message = f"The plugin {plugin!r} could not reach the service: {reason_of(error)}."
-            raise _Failed(Failure("lost", message, plugin=plugin)) from None
+            message = f"The plugin {name!r} could not reach the service: {reason_of(error)}."
+            raise _Failed("lost", message, plugin=name) from None
         except (SessionError, StorageError, ServiceDown, Interrupted):
             raise
         except (Exception, SystemExit) as error:
             if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
-                raise  # ends the run
-            raise self._broken(plugin, f"it raised {describe_exception(error, called)}") from None
-
-    def _broken(self, plugin: str, how: str) -> _Failed:
-        return _Failed(
-            Failure(
-                "plugin",
-                f"The plugin {plugin!r} broke its contract: {how}. Only this item fails.",
-                plugin=plugin,
-            )
-        )
-
-    def _without_secrets(self, failure: Failure) -> Failure:
-        scrub = self._context.redactor.scrub
-        return replace(
-            failure, message=scrub(failure.message), url=None if failure.url is None else scrub(failure.url)
-        )
-
-    def _report(self, id_: str, received: _Counter) -> Report:
-        """Return what emits the events of an item's resources, and counts its bytes."""
-
-        def report(kind: EventKind, data: dict[str, Any]) -> None:
-            if kind is EventKind.RESOURCE_PROGRESS:
-                received.bytes += data["bytes"]
-            self._emit(kind, id_, data)
-
-        return report
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """The result of a finished job."""
-
-    files: tuple[PublishedFile, ...] = ()
-    outputs: tuple[str, ...] = ()
-    known: Packed | None = None
-    fresh: bool = True
-
-
-class _Counter:
-    """Bytes received for one item."""
-
-    bytes = 0
+                raise
+            what = describe_exception(error, plugin)
+            message = f"The plugin {name!r} broke its contract: it raised {what}. Only this item fails."
+            raise _Failed("plugin", message, plugin=name) from None
 
 
 class _Failed(Exception):
     """Carries the failure of an item to its outcome."""
 
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
+    def __init__(self, kind: str, message: str, *, url: str | None = None, plugin: str | None = None) -> None:
+        super().__init__(message)
+        self.failure = Failure(kind, message, url, plugin)
