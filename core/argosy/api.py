@@ -17,7 +17,7 @@ from argosy.config.load import load
 from argosy.config.stores import store_options
 from argosy.engine.context import ContextOptions, RunContext
 from argosy.engine.report import Report
-from argosy.engine.run import ReprocessRun, Run
+from argosy.engine.run import Run, RunOptions
 from argosy.errors import ConfigError, SessionError, TransferError
 from argosy.events import Event, EventKind
 from argosy.interfaces.base import PluginContext
@@ -373,7 +373,7 @@ def download(
     0
     """
     registry = PluginManager(files=map(Path, plugins))
-    return _reported(Run(load(config, registry), registry, on_event=on_event))
+    return _reported(Run(load(config, registry), registry, RunOptions(on_event=on_event)))
 
 
 def remake(
@@ -405,7 +405,8 @@ def remake(
         If the run could not begin, or ended early; the error's ``report`` says how far it came.
     """
     registry = PluginManager(files=map(Path, plugins))
-    return _reported(ReprocessRun(load(config, registry), registry, on_event=on_event))
+    options = RunOptions(on_event=on_event, reprocess=True)
+    return _reported(Run(load(config, registry), registry, options))
 
 
 def _reported(run: Run) -> Report:

@@ -33,7 +33,7 @@ def plan(folder: Path, name: str, items: int) -> dict[str, Cell]:
     ledger = Ledger(folder)
     begun = time.perf_counter()
     outputs = Outputs.make(settings.output, registry, PluginContext())
-    made = read_plan(settings, source, ledger, outputs=outputs, notice=lambda text: None, stop=Stop())
+    made = read_plan(settings, source, ledger, outputs, Stop())
     planned = made.compare()
     cost = (time.perf_counter() - begun) / items
     ledger.db.execute("UPDATE items SET state = 'done', item = NULL, outputs = '[\"files\"]'")

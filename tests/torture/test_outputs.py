@@ -120,23 +120,22 @@ def test_an_index_that_several_runs_keep_up_to_date(set_sail: SetSail) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from argosy.config import load
+from argosy.config.load import load
 from argosy.interfaces.base import PluginContext
 from argosy.models.items import Item, PublishedFile, Outcome, DownloadRecord, State
 from argosy.plugins.manager import PluginManager
-from argosy.engine.aggregate import Aggregator
 from argosy.state.ledger import Ledger
-from argosy.engine.outputs import Outputs
+from argosy.engine.outputs import Aggregator, Outputs
 from argosy.state.staging import StagingArea
 
 directory, who = Path(sys.argv[1]), sys.argv[2]
-registry = Registry.load()
-settings = load({"directory": str(directory), "output": "index"}, registry)
+plugins = PluginManager()
+settings = load({"directory": str(directory), "output": "index"}, plugins)
 staging = StagingArea(directory)
 staging.prepare()
 ledger = Ledger(directory)
-outputs = Outputs.make(settings.output, registry, PluginContext())
-collector = Aggregator(outputs, ledger, staging, str, timeout=0)
+outputs = Outputs.make(settings.output, plugins, PluginContext())
+aggregator = Aggregator(outputs, ledger, staging)
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(20):
@@ -144,7 +143,7 @@ for number in range(20):
     ledger.requeue([(item.id, item.fingerprint(), item.title, item.to_json())])
     ledger.claim(item.id)
     ledger.record(Outcome(item.id, State.DONE, outputs=("files",), known=DownloadRecord(item, ()).pack()))
-    assert collector.refresh()
+    assert aggregator.refresh()
     lines = (directory / "index.jsonl").read_text().splitlines()
     assert any(item.id in line for line in lines), "what is done when the files are made is in them"
 ledger.close()

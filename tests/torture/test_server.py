@@ -12,7 +12,7 @@ import pytest
 
 import argosy
 from argosy.config.load import load
-from argosy.engine.run import Run
+from argosy.engine.run import Run, RunOptions
 from argosy.plugins.manager import PluginManager
 from hazards import failures, fault
 from voyage import Voyage
@@ -204,7 +204,7 @@ def test_retry_after_is_obeyed_up_to_a_cap_without_a_lease(
             if waits[-1] > 1:
                 run.stop.drain()
 
-    run = Run(load(voyage.file, registry), registry, on_event=on_event)
+    run = Run(load(voyage.file, registry), registry, RunOptions(on_event=on_event))
     report = run.execute()
     assert held == [False], "the session was held while the run waits"
     if seconds is None:

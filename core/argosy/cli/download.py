@@ -55,7 +55,7 @@ def download(what: tuple[str, ...], report: Path | None, dry_run: bool, quiet: b
     Exit codes: 0 all done; 1 some items failed; 2 usage or configuration; 3 the session is lost; 4 the
     manifest; 5 local disk or store; 7 a plugin; 129, 130 or 143 interrupted.
     """
-    from argosy.engine.run import Run
+    from argosy.engine.run import Run, RunOptions
     from argosy.plugins.manager import PluginManager
 
     registry = PluginManager(options["excluded"], options["plugin_files"])
@@ -63,15 +63,13 @@ def download(what: tuple[str, ...], report: Path | None, dry_run: bool, quiet: b
     if dry_run:
         return show_preview(settings, registry)
     observers = observers_of(registry, settings, options["events"], quiet)
-    run = Run(
-        settings,
-        registry,
+    given = RunOptions(
         observers=observers,
         ask=ask(),
         report_file=report and report.absolute(),
         redactor=redactor(),
     )
-    return execute_shown(run, quiet)
+    return execute_shown(Run(settings, registry, given), quiet)
 
 
 def ask() -> Any:
@@ -135,7 +133,7 @@ def observers_of(
     return [registry.make(Observer, options, context) for options in chosen]
 
 
-def show_preview(settings: Settings, registry: PluginManager, *, remake: bool = False) -> int:
+def show_preview(settings: Settings, registry: PluginManager, *, reprocess: bool = False) -> int:
     """Show what a run would do, and return the exit code."""
     from argosy.engine.plan import Preview, preview
     from argosy.toolkit.text import one_line, size_text
@@ -154,10 +152,10 @@ def show_preview(settings: Settings, registry: PluginManager, *, remake: bool = 
         for output, names in planned.names.items():
             click.echo(f"    {output}: {one_line(scrub(_named(names)))}")
 
-    planned = preview(settings, registry, show, remake=remake)
+    planned = preview(settings, registry, show, reprocess=reprocess)
     download = planned.to_do - planned.remade
-    parts = [] if remake else [f"{download} of {planned.items} items would be downloaded"]
-    if planned.remade or remake:
+    parts = [] if reprocess else [f"{download} of {planned.items} items would be downloaded"]
+    if planned.remade or reprocess:
         parts.append(f"outputs would be made of {planned.remade} that are there already")
     parts.append(f"{planned.done} are done already")
     click.echo(f"{', '.join(parts)}.", err=True)

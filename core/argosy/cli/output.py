@@ -42,7 +42,7 @@ def output(what: str, report: Path | None, dry_run: bool, quiet: bool, **options
     more are listed, and skipped; exit code 1.
     """
     from argosy.cli.download import execute_shown, observers_of, show_preview
-    from argosy.engine.run import ReprocessRun
+    from argosy.engine.run import Run, RunOptions
     from argosy.plugins.manager import PluginManager
     from argosy.state.ledger import need_ledger
 
@@ -50,16 +50,15 @@ def output(what: str, report: Path | None, dry_run: bool, quiet: bool, **options
     settings = _settings(what, options, registry)
     need_ledger(settings.directory, settings.where)
     if dry_run:
-        return show_preview(settings, registry, remake=True)
+        return show_preview(settings, registry, reprocess=True)
     observers = observers_of(registry, settings, options["events"], quiet)
-    run = ReprocessRun(
-        settings,
-        registry,
+    given = RunOptions(
         observers=observers,
         report_file=report and report.absolute(),
         redactor=redactor(),
+        reprocess=True,
     )
-    return execute_shown(run, quiet)
+    return execute_shown(Run(settings, registry, given), quiet)
 
 
 def _settings(what: str, options: dict[str, Any], registry: PluginManager) -> Settings:

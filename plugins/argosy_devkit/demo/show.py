@@ -16,7 +16,7 @@ from urllib.parse import quote
 from argosy.api import execute
 from argosy.config.load import load
 from argosy.engine.report import Report
-from argosy.engine.run import Run
+from argosy.engine.run import Run, RunOptions
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.observer import Observer
 from argosy.plugins.manager import PluginManager
@@ -74,7 +74,7 @@ def show(directory: Path, max_workers: int, outputs: Sequence[str] = ("files",),
             ):
                 print(f"\n{title}:", file=sys.stderr)
                 settings = load({**base, "max_workers": workers, "directory": str(target)}, registry)
-                run = Run(settings, registry, observers=_observers(registry, target, quiet))
+                run = Run(settings, registry, RunOptions(observers=_observers(registry, target, quiet)))
                 report = execute(run)
                 if report.error is not None:
                     raise report.error
