@@ -10,9 +10,8 @@ from typing import Any
 class Cookie:
     """One cookie as in RFC 6265bis section 5.5, with its origin.
 
-    RFC 6265bis sends a cookie to every port of its host, and one without ``Secure`` over plain http as well.
-    argosy does not: a session belongs to an origin (scheme, host and port). Only the service can widen the host,
-    with ``Domain``.
+    RFC 6265bis sends a cookie to every port of its host, and one without ``Secure`` over plain http as well. argosy
+    does not: a session belongs to an origin. Only the service can widen the host, with ``Domain``.
 
     Parameters
     ----------
@@ -23,16 +22,13 @@ class Cookie:
     path
         The path it is sent to and below.
     expires
-        When it expires, seconds since the epoch; None for a session cookie.
-    secure
-        Sent over https only (or to this machine itself).
-    http_only
-        Kept for the record; argosy runs no scripts.
+        When it expires, in seconds since the epoch; None for a session cookie.
+    secure, http_only
+        Its flags. A secure cookie is sent over https, or to this machine itself.
     host_only
-        Sent to `domain` itself only, not below it.
+        Whether it is sent to `domain` only, not below it.
     scheme, port
-        Its origin (``https``, 443); it is sent by this scheme to this port only. None allows any: the origin of an
-        imported cookie, and of one that replaces it, is unknown.
+        Its origin (``https``, 443); None allows any, as the origin of an imported cookie is unknown.
     """
 
     name: str
@@ -74,25 +70,22 @@ class Cookie:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values, without defaults."""
-        value: dict[str, Any] = {
-            "name": self.name,
-            "value": self.value,
-            "domain": self.domain,
-            "path": self.path,
+        value = {name: getattr(self, name) for name in self.__slots__}
+        return {
+            name: each for name, each in value.items() if name not in _DEFAULTS or each != _DEFAULTS[name]
         }
-        if self.expires is not None:
-            value["expires"] = self.expires
-        for flag in ("secure", "http_only"):
-            if getattr(self, flag):
-                value[flag] = True
-        if not self.host_only:
-            value["host_only"] = False
-        for place in ("scheme", "port"):
-            if getattr(self, place) is not None:
-                value[place] = getattr(self, place)
-        return value
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Cookie:
         """Return the cookie that `to_dict` wrote."""
         return cls(**value)
+
+
+_DEFAULTS = {
+    "expires": None,
+    "secure": False,
+    "http_only": False,
+    "host_only": True,
+    "scheme": None,
+    "port": None,
+}

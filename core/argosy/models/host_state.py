@@ -14,15 +14,12 @@ NEVER = -math.inf
 #: A longer Retry-After is cut to this, in seconds.
 LONGEST_RETRY_AFTER = 300.0
 
-#: Seconds between two starts after the first 429 or 503, the maximum of doubling, and the minimum below which
-#: there is no spacing.
+#: Seconds between two starts after the first 429 or 503, the maximum of doubling, and the minimum of spacing.
 FIRST_SPACING, MOST_SPACING, LEAST_SPACING = 0.1, 30.0, 0.01
 
-#: Each other answer multiplies the spacing by this.
-RELIEF = 7 / 8
-
-#: Seconds in which the spacing halves by itself, so that the next run does not start slowly.
-HALF_LIFE = 120.0
+#: Each other answer multiplies the spacing by `RELIEF`. It also halves every `HALF_LIFE` seconds, so that the next run
+#: does not start slowly.
+RELIEF, HALF_LIFE = 7 / 8, 120.0
 
 #: The weight of a failure: if the request was sent, its URL alone may be at fault.
 UNSENT, SENT = 3, 1
@@ -43,39 +40,19 @@ _MOST_AHEAD, _MOST_DELAY = 64, 86401.0
 
 @dataclass(slots=True)
 class HostState:
-    """The state of one host.
+    """The state of one host."""
 
-    Parameters
-    ----------
-    reserved
-        The start of the last request that reserved one.
-    due
-        The earliest next reservation: `reserved` plus the spacing of that request.
-    clear
-        The earliest next start: the last actual start plus the spacing of that request.
-    hold
-        The end of the host's ``Retry-After``.
-    spacing, raised
-        Seconds between two starts that 429 and 503 led to, and when they last rose.
-    failures, failed_at, probe
-        The weight of consecutive failures and the time of the last; once the host is down, the time of the next probe.
-    known
-        The last failure seen by a process that had an answer before: the host exists.
-    seen
-        The last actual start. Requests without a delay write it without a lock.
-    """
-
-    reserved: float = NEVER
-    due: float = NEVER
-    clear: float = NEVER
-    hold: float = NEVER
-    spacing: float = 0.0
-    raised: float = NEVER
-    failures: float = 0.0
-    failed_at: float = NEVER
-    probe: float = NEVER
-    known: float = NEVER
-    seen: float = NEVER
+    reserved: float = NEVER  # the start of the last request that reserved one
+    due: float = NEVER  # the earliest next reservation
+    clear: float = NEVER  # the earliest next start: the last one plus its spacing
+    hold: float = NEVER  # the end of the host's Retry-After
+    spacing: float = 0.0  # seconds between two starts that 429 and 503 led to ...
+    raised: float = NEVER  # ... and when they last rose
+    failures: float = 0.0  # the weight of consecutive failures ...
+    failed_at: float = NEVER  # ... and the time of the last
+    probe: float = NEVER  # the next probe, once the host is down
+    known: float = NEVER  # the last failure seen by a process that had an answer before: the host exists
+    seen: float = NEVER  # the last start; requests without a delay write it without a lock
 
     def sane(self, now: float) -> bool:
         """Return whether the state is possible; another clock, or a damaged record, leads to one that is not."""
@@ -85,14 +62,8 @@ class HostState:
         return (  # NaN fails every comparison
             pace <= _MOST_DELAY
             and self.hold <= soon
-            and self.raised <= now + 1
-            and self.failed_at <= now + 1
-            and self.known <= now + 1
-            and self.seen <= now + 1
-            and self.reserved <= ahead
-            and self.due <= ahead
-            and self.clear <= ahead
-            and self.probe <= ahead
+            and all(past <= now + 1 for past in (self.raised, self.failed_at, self.known, self.seen))
+            and all(time <= ahead for time in (self.reserved, self.due, self.clear, self.probe))
             and 0 <= self.spacing <= MOST_SPACING
             and self.failures >= 0
         )
@@ -163,23 +134,11 @@ class HostState:
             self.probe = now
 
     def failed(self, now: float, *, sent: bool, heard: bool, probing: bool) -> bool:
-        """Record a failed request; return whether the host is down from now on.
-
-        Parameters
-        ----------
-        now
-            The time.
-        sent
-            Whether it was sent.
-        heard
-            Whether the host has answered before.
-        probing
-            Whether the request was the probe of a host that is down. Other failures then are of older requests.
-        """
+        """Record a failed request; return whether the host is down from now on (`heard`: it has answered before)."""
         if heard:
             self.known = now
         if self.down(now):
-            if probing:
+            if probing:  # other failures are of older requests
                 self.failures, self.failed_at = self.failures + 1, now
                 self.probe = now + min(FIRST_PROBE * 2 ** min(self.failures - DOWN_AFTER, 10), MOST_PROBE)
             return False

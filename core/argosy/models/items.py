@@ -71,10 +71,8 @@ class Item:
 
     Parameters
     ----------
-    id
-        Unique within its source.
-    title
-        For people.
+    id, title
+        Its identifier, unique within its source, and its title for people.
     resources
         What to fetch; may be empty if the source expands the item later.
     tags
@@ -82,7 +80,7 @@ class Item:
     metadata
         Anything else the source knows, as JSON values.
     folder
-        The folder below the target directory that its paths are relative to; empty for the target itself.
+        The folder below the target directory that its paths are relative to.
     origin
         Where the item was defined, for messages: ``books.jsonl:3``.
     """
@@ -118,12 +116,8 @@ class Item:
     def fingerprint(self, text: str | None = None) -> str:
         """Return a digest of the item's definition, to detect a changed manifest line.
 
-        A new URL is no change if a digest is promised, and a new query is none with `Resource.ignore_query`.
-
-        Parameters
-        ----------
-        text
-            What `to_json` returned, if the caller has it.
+        A new URL is no change if a digest is promised, and a new query is none with `Resource.ignore_query`. `text` is what
+        `to_json` returned, if the caller has it.
         """
         text = self.to_json() if text is None else text
         for resource in self.resources:
@@ -148,30 +142,14 @@ class Verification(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """A whole, verified resource in the staging area.
-
-    Parameters
-    ----------
-    resource
-        The resource.
-    path
-        Its file.
-    size
-        Bytes.
-    sha256
-        Its digest in hex, always computed.
-    verification
-        What it was checked against.
-    response
-        The head of its response, if known.
-    """
+    """A whole, verified resource in the staging area."""
 
     resource: Resource
     path: Path
     size: int
     sha256: str
     verification: Verification
-    response: ResponseRecord | None = None
+    response: ResponseRecord | None = None  # the head of its response, if known
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,15 +162,7 @@ class StagedItem:
 
 @dataclass(frozen=True, slots=True)
 class DownloadRecord:
-    """What the ledger keeps about an item's resources, to stage them again from published files.
-
-    Parameters
-    ----------
-    item
-        The item with its resources, under their final names.
-    files
-        For each resource its size, SHA-256, verification and response.
-    """
+    """What the ledger keeps to stage an item again: the item, and size, SHA-256, check and response of each resource."""
 
     item: Item
     files: tuple[tuple[int, str, Verification, ResponseRecord | None], ...]
@@ -214,13 +184,7 @@ class DownloadRecord:
 
     @classmethod
     def unpack(cls, data: Packed) -> DownloadRecord:
-        """Return what `pack` wrote.
-
-        Raises
-        ------
-        ValueError, TypeError, LookupError
-            If it is something else.
-        """
+        """Return what `pack` wrote; raise ValueError, TypeError or LookupError if it is something else."""
         try:
             value = json.loads(zlib.decompress(data))
         except zlib.error as error:
@@ -244,7 +208,7 @@ class Product:
         The whole file: a staged one, or one in the output's scratch folder.
     modified
         Its modification time, in seconds since the epoch; None for now. Products that are the same staged file
-        are one file under several names, with one time.
+        share one time.
     """
 
     name: str
@@ -254,40 +218,18 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class PublishedFile:
-    """A file under its final name.
+    """A file under its final name."""
 
-    Parameters
-    ----------
-    name
-        Relative to the target directory.
-    size, sha256
-        Bytes, and their digest in hex.
-    verification
-        What it was checked against.
-    output
-        The output that made it; one with options has a suffix (``zip#1f3a09c2``).
-    """
-
-    name: str
+    name: str  # relative to the target directory
     size: int
     sha256: str
     verification: Verification
-    output: str = ""
+    output: str = ""  # the output that made it; one with options has a suffix (zip#1f3a09c2)
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedItem:
-    """An item that is done.
-
-    Parameters
-    ----------
-    item
-        The item.
-    files
-        Its files of all outputs.
-    finished
-        When it finished, in seconds since the epoch.
-    """
+    """An item that is done, its files of all outputs, and when it finished (seconds since the epoch)."""
 
     item: Item
     files: tuple[PublishedFile, ...]
@@ -296,38 +238,21 @@ class FinishedItem:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One item for a worker to process.
-
-    Parameters
-    ----------
-    item
-        The item.
-    replaces
-        Final names that the item published earlier and may replace.
-    force
-        Whether it may replace files that argosy did not create.
-    known
-        What was remembered of an item whose resources were fetched before: those that still stand there as they
-        were need not be fetched again.
-    kept
-        Its published files.
-    outputs
-        The outputs to make, with suffix; None for all outputs of the run.
-    fetch
-        Whether missing resources may be fetched.
-    """
+    """One item for a worker to process."""
 
     item: Item
-    replaces: frozenset[str] = frozenset()
-    force: bool = False
-    known: DownloadRecord | None = None
-    kept: tuple[PublishedFile, ...] = ()
-    outputs: frozenset[str] | None = None
-    fetch: bool = True
+    replaces: frozenset[str] = frozenset()  # final names that the item published earlier and may replace
+    force: bool = False  # whether it may replace files that argosy did not create
+    known: DownloadRecord | None = (
+        None  # its resources as fetched before; unchanged ones are not fetched again
+    )
+    kept: tuple[PublishedFile, ...] = ()  # its published files
+    outputs: frozenset[str] | None = None  # the outputs to make, with suffix; None for all outputs of the run
+    fetch: bool = True  # whether missing resources may be fetched
 
 
 class State(StrEnum):
-    """The state of an item after a job."""
+    """The state of an item after a job; it is queued again if the run was stopped."""
 
     DONE = "done"
     FAILED = "failed"
@@ -336,61 +261,25 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an item failed, without secrets.
+    """Why an item failed, without secrets."""
 
-    Parameters
-    ----------
-    kind
-        The typed cause, one word.
-    message
-        What happened and what to do, for people.
-    url
-        The URL of the resource, if any.
-    plugin
-        The plugin that failed, if any.
-    """
-
-    kind: str
-    message: str
+    kind: str  # the typed cause, one word
+    message: str  # what happened and what to do, for people
     url: str | None = None
     plugin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one job.
+    """The result of one job."""
 
-    Parameters
-    ----------
-    item
-        The item's id.
-    state
-        Done, failed, or queued again because the run was stopped.
-    files
-        Its published files.
-    bytes
-        Body bytes received for it in this run.
-    seconds
-        Time spent by the worker.
-    failure
-        Why it failed.
-    fatal
-        An error that ends the run, such as a lost session or a full disk.
-    outputs
-        The outputs that were made, with suffix.
-    known
-        The record of a finished item, as `DownloadRecord.pack` returns it.
-    fresh
-        Whether its resources are new, so that files of other outputs are outdated.
-    """
-
-    item: str
+    item: str  # its id
     state: State
     files: tuple[PublishedFile, ...] = ()
-    bytes: int = 0
-    seconds: float = 0.0
+    bytes: int = 0  # received for it in this run
+    seconds: float = 0.0  # spent by the worker
     failure: Failure | None = None
-    fatal: ArgosyError | None = None
-    outputs: tuple[str, ...] = ()
-    known: Packed | None = None
-    fresh: bool = True
+    fatal: ArgosyError | None = None  # an error that ends the run, such as a lost session or a full disk
+    outputs: tuple[str, ...] = ()  # the outputs that were made, with suffix
+    known: Packed | None = None  # as `DownloadRecord.pack` returns it, if the item is done
+    fresh: bool = True  # whether its resources are new, so that files of other outputs are outdated

@@ -1,20 +1,34 @@
-"""The head of a response: what a server said with a resource, as it is kept and handed to outputs."""
+"""The head of a response, as it is kept and handed to outputs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any
 
-from argosy.models.http_date import seconds_of
+
+def seconds_of(text: str) -> float | None:
+    """Return an HTTP date (RFC 9110 section 5.6.7) in seconds since the epoch; None if it is invalid.
+
+    Examples
+    --------
+    >>> seconds_of("Thu, 01 Jan 1970 00:01:40 GMT")
+    100.0
+    """
+    try:
+        when = parsedate_to_datetime(text)
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseRecord:
-    """What was asked for a resource and what was answered, without the body and without credentials.
+    """A request and its response, without the body and without credentials.
 
-    It is of the response that the bytes began with. Where they came in several, the others were checked to be
-    parts of the same file.
+    If the body came in several responses, this is the first one; the others were checked to belong to the same file.
 
     Parameters
     ----------
@@ -23,11 +37,11 @@ class ResponseRecord:
     status, reason, version
         The status line: 200, ``"OK"``, ``"HTTP/1.1"``.
     headers
-        The response's header fields as they came, in their order; none that may carry a credential.
+        The response's header fields in their order, without credentials.
     asked
-        The request's header fields that say nothing of who asks.
+        The request's header fields, without credentials.
     received
-        When the headers were in, in seconds since the epoch.
+        When the headers arrived, in seconds since the epoch.
     """
 
     url: str
@@ -39,37 +53,23 @@ class ResponseRecord:
     received: float
 
     def get(self, name: str) -> str | None:
-        """Return the first value of a response header, whatever the case of its name; None where there is none."""
+        """Return the first value of a response header (in any case), or None."""
         wanted = name.lower()
         return next((value for key, value in self.headers if key.lower() == wanted), None)
 
     @property
     def modified(self) -> float | None:
-        """``Last-Modified`` in seconds since the epoch; None where it is missing or no date (RFC 9110 section 8.8.2)."""
+        """``Last-Modified`` in seconds since the epoch, or None (RFC 9110 section 8.8.2)."""
         return seconds_of(self.get("Last-Modified") or "")
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON value."""
-        # by hand: asdict() copies every text's tuple, which takes longer than all the rest of a small file
-        return {
-            "url": self.url,
-            "status": self.status,
-            "reason": self.reason,
-            "version": self.version,
-            "headers": self.headers,
-            "asked": self.asked,
-            "received": self.received,
-        }
+        # asdict() copies every tuple, which takes longer than all the rest of a small file
+        return {name: getattr(self, name) for name in self.__slots__}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ResponseRecord:
-        """Return what `to_json` wrote.
-
-        Raises
-        ------
-        ValueError, TypeError, LookupError
-            If it is something else.
-        """
+        """Return what `to_json` wrote; raise ValueError, TypeError or LookupError if it is something else."""
         headers, asked = (tuple((str(k), str(v)) for k, v in value[key]) for key in ("headers", "asked"))
         url, reason, version = (str(value[key]) for key in ("url", "reason", "version"))
         return cls(url, int(value["status"]), reason, version, headers, asked, float(value["received"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -11,22 +11,20 @@ from urllib.parse import urlsplit
 
 from argosy.models.cookie import Cookie
 
-#: The port that each scheme uses by itself.
+#: The default port of each scheme.
 _PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderToken:
-    """A token in a header field (``Authorization: Bearer ...``), sent to the origins it was made for only.
+    """A token in a header field, such as ``Authorization: Bearer abc``, sent to its own origins only.
 
     Parameters
     ----------
-    name
-        The field's name (RFC 9110 section 5.1).
-    value
-        Its value, with the scheme if any: ``Bearer abc``.
+    name, value
+        The field's name and value, with the scheme if any.
     origins
-        Where it is sent: ``https://api.example``, with the port unless it is the scheme's own (RFC 6454 section 4).
+        Where it is sent: ``https://api.example``, with the port unless it is the default (RFC 6454 section 4).
     """
 
     name: str
@@ -40,26 +38,16 @@ class HeaderToken:
         """Return whether a request to this URL carries it."""
         return origin_of(url) in self.origins
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values; they hold the token."""
-        return {"name": self.name, "value": self.value, "origins": list(self.origins)}
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> HeaderToken:
-        """Return the token that `to_dict` wrote."""
-        return cls(str(value["name"]), str(value["value"]), tuple(map(str, value["origins"])))
-
 
 @lru_cache(maxsize=256)  # asked several times for each request
 def origin_of(url: str) -> str:
-    """Return the origin of a URL, ``https://api.example``, with the port unless it is the scheme's own."""
+    """Return the origin of a URL, ``https://api.example``, with the port unless it is the default."""
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
     host = f"[{host}]" if ":" in host else host
-    port = parts.port or _PORTS.get(parts.scheme)
-    return (
-        f"{parts.scheme}://{host}" if port == _PORTS.get(parts.scheme) else f"{parts.scheme}://{host}:{port}"
-    )
+    default = _PORTS.get(parts.scheme)
+    port = parts.port or default
+    return f"{parts.scheme}://{host}" + ("" if port == default else f":{port}")
 
 
 def header_fields(tokens: Iterable[HeaderToken], url: str) -> dict[str, str]:
@@ -86,95 +74,44 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who marked a session as in flight.
-
-    Parameters
-    ----------
-    host, pid, process_start
-        The process; its start time (clock ticks since boot, 0 if unknown) reveals a reused pid.
-    thread
-        The thread's name.
-    since
-        When, seconds since the epoch, for people.
-    boot
-        The boot of the machine; a mark from an earlier boot survived a power loss.
-    """
+    """Who marked a session as in flight."""
 
     host: str
     pid: int
-    process_start: int
-    thread: str
+    process_start: int  # clock ticks since boot, 0 if unknown; reveals a reused pid
+    thread: str  # the thread's name
     since: float
-    boot: str
+    boot: str  # the boot of the machine; a mark from an earlier boot survived a power loss
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """One session; changed only by compare-and-set on `generation`.
-
-    Parameters
-    ----------
-    session
-        Its name.
-    generation
-        Raised by every change.
-    cookies
-        One for each name, domain and path.
-    status
-        Whether its token may be sent.
-    holder
-        Who has it in flight.
-    logins
-        Its count of logins.
-    logged_in
-        When the last of them was, seconds since the epoch.
-    headers
-        The tokens it sends in header fields.
-    credentials
-        What the auth plugin keeps with it, by name, such as a refresh token; only the plugin sends it.
-    refreshes
-        How often its credentials renewed it without a login.
-    expires
-        When its tokens expire, seconds since the epoch; 0 if unknown.
-    due
-        When to renew it, some time before that; 0 for never.
-    together
-        When it was last known to be good together with all other sessions of its pool, seconds since the epoch.
-    learned
-        What lease mode ``auto`` has learned about the service.
-    renewable, signer
-        As in the `Policy` of the program that used it last, to show the lease mode without an auth plugin.
-    saved
-        When it was written, seconds since the epoch.
-    boot
-        The boot in which it was written.
-    synced
-        Whether it was on stable storage then. If not, and it is from another boot, a power loss may have lost a
-        newer record.
-    login_cookies
-        The names of the cookies from the last login; they are kept if there are too many cookies.
-    """
+    """One session; changed only by compare-and-set on `generation`. Times are in seconds since the epoch."""
 
     session: str
-    generation: int = 0
+    generation: int = 0  # raised by every change
     cookies: tuple[Cookie, ...] = ()
     status: Status = Status.IDLE
-    holder: Holder | None = None
+    holder: Holder | None = None  # who has it in flight
     logins: int = 0
-    logged_in: float = 0.0
+    logged_in: float = 0.0  # the last login
     headers: tuple[HeaderToken, ...] = ()
+    #: What the auth plugin keeps with it, such as a refresh token; only the plugin sends it.
     credentials: dict[str, str] = field(default_factory=dict, repr=False)
-    refreshes: int = 0
-    expires: float = 0.0
-    due: float = 0.0
-    together: float = 0.0
-    learned: dict[str, Any] = field(default_factory=dict)
+    refreshes: int = 0  # how often its credentials renewed it without a login
+    expires: float = 0.0  # when its tokens expire; 0 if unknown
+    due: float = 0.0  # when to renew it, some time before; 0 for never
+    together: float = 0.0  # when it was last known to be good together with all other sessions of its pool
+    learned: dict[str, Any] = field(default_factory=dict)  # see `argosy.leasing.adaptive`
+    #: As in the `Policy` of the program that used it last, to show the lease mode without an auth plugin.
     renewable: bool = True
     signer: Signer = Signer.NONE
     saved: float = 0.0
-    boot: str = ""
-    synced: bool = False
-    login_cookies: tuple[str, ...] = ()
+    boot: str = ""  # the boot of the machine in which it was saved
+    synced: bool = (
+        False  # whether it was on stable storage then; if not, a power loss may have lost a newer record
+    )
+    login_cookies: tuple[str, ...] = ()  # cookies from the last login, kept if there are too many cookies
 
     @property
     def is_usable(self) -> bool:
@@ -192,36 +129,12 @@ class SessionRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values. They hold the token: they go into a store and nowhere else."""
-        value: dict[str, Any] = {
-            "session": self.session,
-            "generation": self.generation,
-            "status": self.status.value,
-            "logins": self.logins,
-            "logged_in": self.logged_in,
-            "together": self.together,
-            "saved": self.saved,
-            "boot": self.boot,
-            "synced": self.synced,
+        return {
+            **_values(self),
             "cookies": [cookie.to_dict() for cookie in self.cookies],
-            "login_cookies": list(self.login_cookies),
+            "headers": [_values(token) for token in self.headers],
+            "holder": self.holder and _values(self.holder),
         }
-        if self.holder is not None:
-            value["holder"] = {name: getattr(self.holder, name) for name in Holder.__slots__}
-        if self.learned:
-            value["learned"] = dict(self.learned)
-        if self.headers:
-            value["headers"] = [token.to_dict() for token in self.headers]
-        if self.credentials:
-            value["credentials"] = dict(self.credentials)
-        if self.refreshes:
-            value["refreshes"] = self.refreshes
-        if not self.renewable:
-            value["renewable"] = False
-        if self.signer is not Signer.NONE:
-            value["signer"] = self.signer.value
-        if self.expires or self.due:
-            value |= {"expires": self.expires, "due": self.due}
-        return value
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> SessionRecord:
@@ -232,26 +145,30 @@ class SessionRecord:
         KeyError, TypeError, ValueError
             If it is not one; a store turns these into `StoreDamaged`.
         """
-        holder = value.get("holder")
         return cls(
-            session=value["session"],
+            session=str(value["session"]),
             generation=int(value["generation"]),
-            cookies=tuple(Cookie.from_dict(cookie) for cookie in value["cookies"]),
-            login_cookies=tuple(map(str, value.get("login_cookies", ()))),
+            cookies=tuple(map(Cookie.from_dict, value["cookies"])),
             status=Status(value["status"]),
-            holder=Holder(**holder) if holder is not None else None,
+            holder=Holder(**value["holder"]) if value["holder"] else None,
             logins=int(value["logins"]),
-            logged_in=float(value.get("logged_in", 0.0)),
-            headers=tuple(HeaderToken.from_dict(token) for token in value.get("headers", ())),
-            credentials={str(name): str(text) for name, text in value.get("credentials", {}).items()},
-            refreshes=int(value.get("refreshes", 0)),
-            expires=float(value.get("expires", 0.0)),
-            due=float(value.get("due", 0.0)),
-            together=float(value.get("together", 0.0)),
-            learned=dict(value.get("learned", {})),
-            renewable=bool(value.get("renewable", True)),
-            signer=Signer(value.get("signer", "none")),
+            logged_in=float(value["logged_in"]),
+            headers=tuple(HeaderToken(t["name"], t["value"], tuple(t["origins"])) for t in value["headers"]),
+            credentials={str(name): str(text) for name, text in value["credentials"].items()},
+            refreshes=int(value["refreshes"]),
+            expires=float(value["expires"]),
+            due=float(value["due"]),
+            together=float(value["together"]),
+            learned=dict(value["learned"]),
+            renewable=bool(value["renewable"]),
+            signer=Signer(value["signer"]),
             saved=float(value["saved"]),
             boot=str(value["boot"]),
             synced=bool(value["synced"]),
+            login_cookies=tuple(map(str, value["login_cookies"])),
         )
+
+
+def _values(thing: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass; asdict() would copy each of them."""
+    return {name: getattr(thing, name) for name in thing.__slots__}

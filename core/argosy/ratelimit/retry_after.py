@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 
 from argosy.models.host_state import LONGEST_RETRY_AFTER
-from argosy.models.http_date import seconds_of
+from argosy.models.response_record import seconds_of
 
 #: The statuses whose Retry-After is read; no service sends it with a redirect, as RFC 9110 also allows.
 THROTTLES = frozenset({429, 503})

@@ -26,8 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from argosy.errors import TransferError
-from argosy.models.http_date import seconds_of
-from argosy.models.response_record import ResponseRecord
+from argosy.models.response_record import ResponseRecord, seconds_of
 from argosy.toolkit.files import sync_file
 from argosy.toolkit.processes import boot_id
 from argosy.transfer.verify import CHUNK

@@ -49,11 +49,6 @@ def test_nothing_shows_a_token() -> None:
     assert "s3cret" not in repr(token) + repr(record) + str(record)
 
 
-def test_a_record_without_them_is_written_as_before() -> None:
-    written = SessionRecord("s", 1, (Cookie("a", "b", "x.example"),), logins=1).to_dict()
-    assert not written.keys() & {"headers", "credentials", "refreshes", "expires", "due"}
-
-
 @pytest.mark.parametrize(("seconds", "margin"), [(3600, 60), (300, 60), (100, 20), (1, 0.2), (0, 0)])
 def test_a_session_is_due_some_time_before_it_expires(seconds: float, margin: float) -> None:
     new = _new()

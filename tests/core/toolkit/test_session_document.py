@@ -50,13 +50,3 @@ def test_an_incomplete_record_is_damage(record: object) -> None:
     value["checksum"] = hashlib.sha256(document._canonical(value["sessions"]).encode()).hexdigest()
     with pytest.raises(StoreDamaged, match="not complete"):
         document.parse(json.dumps(value).encode(), "cookies.json")
-
-
-def test_a_record_from_before_there_were_bounds_keeps_its_oldest_cookies() -> None:
-    names = [f"cookie{number}" for number in range(300)]
-    cookies = tuple(Cookie(name, "1", "library.example", scheme="https", port=443) for name in names)
-    value = SessionRecord("a", 1, cookies).to_dict()
-    del value["login_cookies"]
-    record = SessionRecord.from_dict(value)
-    assert [cookie.name for cookie in record.cookies] == names[:50]
-    assert SessionRecord.from_dict(record.to_dict()) == record
