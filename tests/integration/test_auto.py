@@ -276,5 +276,5 @@ def test_without_a_session_the_report_says_so(set_sail: SetSail) -> None:
     assert (report.lease_asked, report.lease_used, report.lease_reason) == (
         "auto",
         "shared",
-        "nobody is logged in",
+        "no one is logged in",
     )

@@ -16,7 +16,6 @@ from argosy.errors import TransferError
 from argosy.http.body import Body, drop
 from argosy.http.connections import Adapter, NotSent, Reuse, Sending, Watchdog, current
 from argosy.http.limits import BodyLimits
-from argosy.http.load import Load
 from argosy.http.network import is_downgraded
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.lease import Lease
@@ -50,8 +49,6 @@ class LeasedAdapter(Adapter):
         in doubt.
     rate_limiter
         Spaces the requests to a host.
-    load
-        Records how long each request holds the session.
     reuse
         Which connections may serve more than one request; shared by the adapters of a process.
     body_limits
@@ -71,7 +68,6 @@ class LeasedAdapter(Adapter):
         token_cookies: Iterable[str] = (),
         deadline: float = 60.0,
         rate_limiter: RateLimiter | None = None,
-        load: Load | None = None,
         reuse: Reuse | None = None,
         body_limits: BodyLimits = BodyLimits(),
     ) -> None:
@@ -82,7 +78,6 @@ class LeasedAdapter(Adapter):
             self.manager = SessionManager(store, session, policy)
         self.deadline = deadline
         self.rate_limiter = rate_limiter or RateLimiter()
-        self.load = load or Load()
         self.body_limits = body_limits
         self._watchdog = Watchdog()
         super().__init__(reuse or Reuse(), pool_maxsize=POOL_SIZE, max_retries=0)
@@ -128,7 +123,7 @@ class LeasedAdapter(Adapter):
         self, permit: Permit, request: requests.PreparedRequest, timeout: Any, *options: Any
     ) -> requests.Response:
         def acquire() -> Lease:
-            return self.load.measure(self.manager.lease(request.url or "", permit.admit))
+            return self.manager.lease(request.url or "", permit.admit)
 
         bare = is_downgraded(request)
         sending = Sending(request, self.deadline, self._watchdog, acquire, self.manager.check, bare=bare)

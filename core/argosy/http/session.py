@@ -24,7 +24,6 @@ from argosy.http.adapter import LeasedAdapter
 from argosy.http.body import discard, drop, peek
 from argosy.http.connections import Adapter, Reuse
 from argosy.http.limits import IN_MEMORY, LEASED_SECONDS, OF_A_LOGIN, BodyLimits
-from argosy.http.load import Load
 from argosy.http.network import Network, invalid_urls, is_downgraded
 from argosy.http.signing import PluginSigner, first_signing
 from argosy.interfaces.auth import ResponseHead
@@ -211,8 +210,6 @@ class AuthorizedSession(PlainSession):
         Spaces the requests to a host.
     timeout
         Seconds: to connect, for send and headers, and between two pieces of a body.
-    load
-        Records how long each request holds the session.
     doubts
         Whether logins help; shared by the sessions of one account.
     on_accepted
@@ -235,7 +232,6 @@ class AuthorizedSession(PlainSession):
         *,
         rate_limiter: RateLimiter | None = None,
         timeout: tuple[float, float, float] = (10.0, 60.0, 60.0),
-        load: Load | None = None,
         doubts: LoginDoubts | None = None,
         on_accepted: Callable[[float, int], None] = lambda sent_at, logins: None,
         network: Network = Network(),
@@ -259,7 +255,6 @@ class AuthorizedSession(PlainSession):
             manager,
             deadline=headers,
             rate_limiter=rate_limiter,
-            load=load,
             reuse=reuse,
             body_limits=body_limits,
         )

@@ -1,9 +1,9 @@
-"""Logging in with an auth plugin: each of its failures becomes one argosy error."""
+"""Logging in with an auth plugin; every failure of the plugin becomes an argosy error."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import MappingProxyType
 
 import requests
@@ -16,7 +16,7 @@ from argosy.toolkit.failures import describe_exception, kind_of, never_sent, rea
 from argosy.toolkit.hosts import host_key
 from argosy.toolkit.responses import DOWNGRADE_HINT, Downgraded
 
-#: What requests raises for a redirect that leads nowhere.
+#: What requests raises for a redirect that it cannot follow.
 _BAD_REDIRECTS = (
     requests.exceptions.InvalidSchema,
     requests.exceptions.InvalidURL,
@@ -26,15 +26,7 @@ _BAD_REDIRECTS = (
 
 
 class PluginLogin(Authority):
-    """What an auth plugin does for a session.
-
-    Parameters
-    ----------
-    auth
-        The plugin.
-    open_session
-        Makes an empty session that can send requests.
-    """
+    """Makes, renews and ends sessions with an auth plugin; `open_session` makes the empty session it works on."""
 
     def __init__(self, auth: Auth, open_session: Callable[[], NewSession]) -> None:
         self._auth = auth
@@ -42,10 +34,13 @@ class PluginLogin(Authority):
 
     def log_in(self, record: SessionRecord) -> Credentials:
         """Log in."""
-        return self._run(self._auth.login, "login", lambda new: new.replace(record)).granted()
+        with self._step("login") as session:
+            session.replace(record)
+            self._auth.login(session)
+        return session.granted()
 
     def can_refresh(self, record: SessionRecord) -> bool:
-        """Return whether the session has what it can be renewed with."""
+        """Return whether the session has credentials to renew it with."""
         try:
             return bool(self._auth.can_refresh(MappingProxyType(record.credentials)))
         except (Exception, SystemExit) as error:
@@ -53,44 +48,38 @@ class PluginLogin(Authority):
 
     def refresh(self, record: SessionRecord, answered: Answered) -> Credentials:
         """Renew the session with its credentials."""
-        begin = partial(NewSession.begin_with, record=record)
-        return self._run(self._auth.refresh, "refresh", begin, answered).granted()
+        with self._step("refresh", answered) as session:
+            session.begin_with(record)
+            self._auth.refresh(session)
+        return session.granted()
 
     def log_out(self, record: SessionRecord, answered: Answered) -> bool:
         """End the session at the service; return whether the service offers that."""
-        ended: list[bool] = []
-        begin = partial(NewSession.begin_with, record=record)
-        self._run(lambda session: ended.append(self._auth.logout(session)), "logout", begin, answered)
-        return bool(ended[0])
+        with self._step("logout", answered) as session:
+            session.begin_with(record)
+            is_offered = self._auth.logout(session)
+        return bool(is_offered)
 
-    def _run(
-        self,
-        step: Callable[[NewSession], None],
-        what: str,
-        begin: Callable[[NewSession], None],
-        answered: Answered = lambda cookies: None,
-    ) -> NewSession:
-        opened = self._open()
-        opened.on_token = self._auth.context.on_secret
-        begin(opened)
+    @contextmanager
+    def _step(self, what: str, answered: Answered = lambda cookies: None) -> Iterator[NewSession]:
+        session = self._open()
+        session.on_token = self._auth.context.on_secret
         try:
-            step(opened)
+            yield session
         except LoginFailed:
-            answered(opened.cookies)
+            answered(session.cookies)
             raise
         except ArgosyError:
             raise
-        except Downgraded:
-            raise LoginFailed(
-                f"The {what} was stopped: a redirect leads from https to http.", hint=DOWNGRADE_HINT
-            ) from None
+        except Downgraded as error:
+            raise LoginFailed(f"The {what} was stopped: {error}.", hint=DOWNGRADE_HINT) from None
         except _BAD_REDIRECTS:
             raise LoginFailed(
-                f"The {what} was stopped: the service redirects to an invalid URL, or in a circle.",
+                f"The {what} was stopped: the service redirects to an invalid URL or in a circle.",
                 hint="Check the login in a browser.",
             ) from None
         except requests.RequestException as error:
-            # the service is out of reach, which says nothing of the login; only some kinds prove that nothing was sent
+            # the service is out of reach; only some kinds of failure prove that nothing was sent
             through_proxy = isinstance(error, requests.exceptions.ProxyError)
             timed_out = isinstance(error, requests.ConnectTimeout)
             url = None if error.request is None or through_proxy else error.request.url
@@ -104,8 +93,7 @@ class PluginLogin(Authority):
         except (Exception, SystemExit) as error:
             raise self._fault(what, error) from None
         finally:
-            opened.http.close()
-        return opened
+            session.http.close()
 
     def _fault(self, what: str, error: BaseException) -> LoginFailed:
         return LoginFailed(

@@ -1,81 +1,50 @@
 """Several sessions, for services that allow an account more than one.
 
-A request goes on a free session, or else on the one expected to be free soonest. A session that is lost is set aside, and the
-request is tried on another one: if it is accepted there, the first session is no longer used; if a good session is refused
-too, the request is refused. So a session that dies does not stop the others, and the run ends when none is left.
+A request goes on a free session, or else on the one with the fewest requests. If its session is lost, the request is tried on
+another one: if it is accepted there, the first session is no longer used; if a good session is refused too, the request
+is refused. So a session that dies does not stop the others, and the run ends when none is left.
 """
 
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import requests
 from requests.adapters import BaseAdapter
 
-from argosy.engine.sessions.eviction import EvictionDetector
 from argosy.engine.sessions.provider import OpenSession, SessionProvider, Share
-from argosy.errors import LoginFailed, SessionError, SessionLost, TransferError
+from argosy.errors import GenerationMoved, SessionError, SessionLost
 from argosy.http.body import discard
-from argosy.interfaces.cookie_store import CookieStore, Scope
+from argosy.interfaces.cookie_store import CookieStore
+from argosy.leasing.lease import changed, put
 from argosy.models.session import SessionRecord, Status
-from argosy.toolkit.processes import has_ended, is_this_process
-
-#: Seconds that a request is expected to hold a session, before any has.
-USUAL = 1.0
+from argosy.toolkit.processes import has_ended
 
 _turns = itertools.count(1)
 
 
-def enter(session: OpenSession) -> object:
-    """Put a request into a session's queue; return what takes it out of the session's load."""
-    session.turn = next(_turns)
-    return session.load.enter()
-
-
-def soonest(sessions: Iterable[OpenSession], store: CookieStore, *, waits: bool) -> OpenSession:
-    """Return the free session that has been unused for longest, or else the one expected to be free soonest.
-
-    Parameters
-    ----------
-    sessions
-        The sessions to choose from.
-    store
-        Keeps their records, which show the one request of another process that holds a session; not how many wait.
-    waits
-        Whether a session in doubt rests before it is used again.
-    """
-    waiting = sorted(sessions, key=lambda session: session.turn)
-    if len(waiting) == 1:
-        return waiting[0]
-    means = [session.load.mean for session in waiting if session.load.mean is not None]
-    usual = sum(means) / len(means) if means else USUAL
-    looks = waits or store.scope is not Scope.PROCESS
-    left = {}
-    for session in waiting:
-        if session.load.queue:
-            left[session] = session.load.free_in(usual)
-        else:
-            left[session] = _held_elsewhere(session, store, usual) if looks else 0.0
-        if left[session] <= 0:
+def soonest(sessions: Iterable[OpenSession], store: CookieStore) -> OpenSession:
+    """Return the free session that has been unused for longest, or else the one with the fewest requests."""
+    requests_on = {}
+    for session in sorted(sessions, key=lambda each: each.turn):
+        requests_on[session] = session.requests or int(_is_held(store.read(session.name)))
+        if not requests_on[session]:
             return session
-    return min(left, key=left.__getitem__)
+    return min(requests_on, key=requests_on.__getitem__)
 
 
-def _held_elsewhere(session: OpenSession, store: CookieStore, usual: float) -> float:
-    """Return the expected seconds until a session is free that this process does not use."""
-    record = store.read(session.name)
+def _is_held(record: SessionRecord | None) -> bool:
+    """Return whether a living process holds a session, or has left it in doubt."""
     if record is None or record.status is not Status.IN_FLIGHT or record.holder is None:
-        return 0.0
-    if is_this_process(record.holder) or has_ended(record.holder):
-        return session.manager.doubt_left()  # the mark was left behind: the session is in doubt
-    return session.load.rest(time.time() - record.holder.since, usual)
+        return False
+    return not has_ended(record.holder)
 
 
 class SessionPool(SessionProvider):
-    """Several sessions; see `SessionProvider` for the parameters."""
+    """Several sessions."""
 
     def __init__(self, *args: Any, share: Share | None = None, **options: Any) -> None:
         super().__init__(*args, share=share, **options)
@@ -84,64 +53,20 @@ class SessionPool(SessionProvider):
             if share is not None and session.name not in share.names:
                 self._leave_out(session)
 
-    def log_in(self) -> None:
-        """Log in what is not logged in; go on with fewer sessions if the service does not allow more.
+    def adapter(self, url: str) -> BaseAdapter:
+        """Return what sends a prepared request on the session that is free soonest."""
+        return self._next(()).http.get_adapter(url)
 
-        After one refused login, no more are tried. If the service is out of reach, one usable session is enough.
-        """
-        problems: dict[OpenSession, SessionError] = {}
-        refused: LoginFailed | None = None
-        out_of_reach: TransferError | None = None
-        for session in self._sessions:
-            is_usable = self._record(session).is_usable
-            if out_of_reach is not None and not is_usable:
-                continue
-            try:
-                if refused is not None and not is_usable:
-                    raise refused
-                self._ensure(session)
-            except SessionError as error:
-                problems[session] = error
-                refused = refused or self._refusal(error)
-            except TransferError as error:
-                out_of_reach = error
-        asked, given = len(self._sessions), len(self._sessions) - len(problems)
-        if out_of_reach is not None and not any(
-            self._record(session).is_usable for session in self._sessions if session not in problems
-        ):
-            raise out_of_reach
-        if problems and (self._settings.strict or not given):
-            raise next(iter(problems.values()))
-        for session in problems:
-            self._leave_out(session)
-        for message in dict.fromkeys(map(str, problems.values())):
-            self._callbacks.notice(
-                f"The service gave {given} of the {asked} sessions asked for; the run goes on with {given}. ({message})"
-            )
-
-    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send an authorized request and its redirects on the session that is free soonest.
-
-        If that session is lost, the request is sent again on another one.
-
-        Raises
-        ------
-        SessionError
-            If no session is left.
-        Refused
-            If the service refuses this request although the session is good.
-        """
-        self._count()
+    def _deliver(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send a request on the session that is free soonest; if that session is lost, on another one."""
         aside: dict[OpenSession, SessionError] = {}
         while True:
-            with self._mutex:
-                session = self._soonest(aside)
-                ticket = enter(session)
+            session = self._next(aside, requests=1)
             try:
-                response = self._send(session, method, url, *args, **kwargs)
+                response = self._send(session, *args, **kwargs)
             except SessionError as error:
                 aside[session] = error
-                if not self._go_on(aside):
+                if not self._may_continue(aside):
                     for other in aside.keys() - {session}:
                         self._retire(other, aside[other])
                     raise
@@ -155,18 +80,18 @@ class SessionPool(SessionProvider):
                     self._conclude(aside, session, response)
                 return response
             finally:
-                session.load.leave(ticket)
+                with self._mutex:
+                    session.requests -= 1
 
-    def adapter(self, url: str) -> BaseAdapter:
-        """Return what sends a prepared request on the session that is free soonest."""
+    def _next(self, aside: Collection[OpenSession], requests: int = 0) -> OpenSession:
+        """Return the session for a request, and count it there."""
         with self._mutex:
-            return self._soonest().http.get_adapter(url)
-
-    def _soonest(self, aside: Mapping[OpenSession, object] | None = None) -> OpenSession:
-        usable = [session for session in self._sessions if not session.retired]
-        # another thread may have lost the last one: then one that was set aside raises its error again
-        left = [session for session in usable if session not in (aside or {})] or usable
-        return soonest(left, self._store, waits=self._settings.on_doubt == "wait")
+            usable = [session for session in self._sessions if not session.retired]
+            # another thread may have lost the last one: then one that was set aside raises its error again
+            session = soonest([each for each in usable if each not in aside] or usable, self._store)
+            session.turn = next(_turns)
+            session.requests += requests
+            return session
 
     def _accepted(self, session: OpenSession, sent_at: float, logins: int) -> None:
         super()._accepted(session, sent_at, logins)
@@ -175,10 +100,14 @@ class SessionPool(SessionProvider):
     def _may_renew(self, record: SessionRecord) -> bool:
         return not self._evictions.is_suspect(record)
 
+    def _leave_out(self, session: OpenSession) -> None:
+        super()._leave_out(session)
+        self._evictions.drop(session.name)
+
     # -- sessions that were set aside
 
-    def _go_on(self, aside: dict[OpenSession, SessionError]) -> bool:
-        """Return whether a session is left to try; one that is only suspected may be the last hope."""
+    def _may_continue(self, aside: dict[OpenSession, SessionError]) -> bool:
+        """Return whether a session is left to try; acquit suspects if they are the last hope."""
         if any(not session.retired and session not in aside for session in self._sessions):
             return True
         suspects = [session for session, error in aside.items() if hasattr(error, "rival")]
@@ -217,13 +146,101 @@ class SessionPool(SessionProvider):
                 return
             self._leave_out(session)
         if not hasattr(error, "told"):
-            self._callbacks.notice(f"The run goes on without the session {session.name!r}: {error}")
+            self._callbacks.notice(f"The run continues without the session {session.name!r}: {error}")
 
     def _acquit(self, session: OpenSession) -> None:
         """Let a session be logged in again that did not end because another one logged in."""
         self._evictions.excuse(self._record(session))
         session.manager.forgive()
 
-    def _leave_out(self, session: OpenSession) -> None:
-        session.retired = True
-        self._evictions.drop(session.name)
+
+@dataclass(slots=True, eq=False)
+class _Life:
+    """What is known about one session since its last login."""
+
+    logins: int = 0
+    logged_in: float = 0.0
+    good: float = 0.0  # when the newest accepted request was sent
+
+
+class EvictionDetector:
+    """Suspects sessions that the login of another one ended.
+
+    Some services limit the sessions of an account and end the oldest one at a login. Logging that one in again would
+    end the next, and so on forever. A session that the service ended is suspect if
+
+    - another one has logged in since it was last known to be good, and
+    - it has logged in itself since all sessions were last known to be good together.
+
+    So sessions that all ended for another reason (a restart, their age) are logged in again, once each. The suspicion
+    is confirmed if the refused request is accepted on another session. The store shares with all processes when each
+    session logged in and when it was good together with the others. Sessions from before the run (`since`) may have
+    ended for any reason.
+    """
+
+    def __init__(self, store: CookieStore, names: Sequence[str], since: float) -> None:
+        self._store = store
+        self._names = names
+        self._since = since
+        self._proved: tuple[_Life, ...] = ()  # those that were last found good together
+        self._lives = {name: _Life() for name in names}
+        self._excused: dict[str, int] = {}
+
+    def good(self, name: str, sent_at: float, logins: int) -> None:
+        """Report that a request was accepted, when it was sent, and how often its session had logged in then."""
+        life = self._lives.get(name)
+        if life is None or logins < life.logins:
+            return
+        if logins > life.logins:
+            self._lives[name] = life = _Life(logins, self.logged_in(name))
+        life.good = max(life.good, sent_at)
+        lives = tuple(self._lives.values())
+        together = min(other.good for other in lives)
+        if lives != self._proved and together > max(other.logged_in for other in lives):
+            self._proved = lives
+            self._excused.clear()
+            for other in tuple(self._lives):
+                self._note(other, together)
+
+    def drop(self, name: str) -> None:
+        """Report that a session is no longer used."""
+        self._lives.pop(name, None)
+
+    def excuse(self, record: SessionRecord) -> None:
+        """Report that a session did not end because another one logged in."""
+        self._excused[record.session] = record.logins
+
+    def was_excused(self, name: str) -> bool:
+        """Return whether a session was excused since all were last good together.
+
+        One excuse is enough: if the service gives fewer sessions, each login that an excuse allows ends the next
+        session, whose login would excuse the first one again.
+        """
+        return name in self._excused
+
+    def is_suspect(self, record: SessionRecord) -> bool:
+        """Return whether the login of another session may have ended this one."""
+        name = record.session
+        proved = record.together >= record.logged_in
+        if proved or record.logged_in <= self._since or self._excused.get(name) == record.logins:
+            return False
+        life = self._lives.get(name)
+        last_good = record.logged_in if life is None else max(record.logged_in, life.good)
+        return any(self.logged_in(other) > last_good for other in self._names if other != name)
+
+    def logged_in(self, name: str) -> float:
+        """Return when a session last logged in, seconds since the epoch."""
+        record = self._store.read(name)
+        return record.logged_in if record is not None else 0.0
+
+    def _note(self, name: str, together: float) -> None:
+        """Note in a session's record when it was good together with the others, once per login."""
+        while True:
+            record = self._store.read(name)
+            if record is None or record.together >= record.logged_in or record.logged_in > together:
+                return  # the last condition: it has logged in meanwhile
+            try:
+                put(self._store, changed(record, together=together), record)
+            except GenerationMoved:
+                continue
+            return

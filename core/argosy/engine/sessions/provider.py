@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.adapters import BaseAdapter
-from requests.auth import AuthBase
 
 from argosy.engine.sessions.login import PluginLogin
-from argosy.errors import ConfigError, LoginFailed, PluginError, SessionError, StorageError, TransferError
+from argosy.errors import ConfigError, LoginFailed, SessionError, StorageError, TransferError
 from argosy.http.connections import Reuse
 from argosy.http.limits import BodyLimits
-from argosy.http.load import Load
 from argosy.http.network import Network
 from argosy.http.session import AuthorizedSession, LoginDoubts, PlainSession, open_session
 from argosy.http.signing import PluginSigner
@@ -29,7 +27,7 @@ from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks
 from argosy.leasing.tokens import Tokens
 from argosy.models.session import SessionRecord, Signer, Status
 from argosy.ratelimit.limiter import RateLimiter
-from argosy.toolkit.failures import describe_exception
+from argosy.toolkit.failures import blame
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
@@ -40,46 +38,22 @@ MOST_SESSIONS = 64
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a worker process needs to know about the run's sessions, besides the settings; can be pickled.
+    """What a worker process needs to know about the run's sessions, besides the settings; can be pickled."""
 
-    Parameters
-    ----------
-    names
-        The sessions that the run found usable.
-    since
-        When the run began, in seconds since the epoch.
-    """
-
-    names: tuple[str, ...]
-    since: float
+    names: tuple[str, ...]  # of the usable sessions
+    since: float  # when the run began, in seconds since the epoch
 
 
 @dataclass(slots=True, eq=False)
 class OpenSession:
-    """One session of this process.
-
-    Parameters
-    ----------
-    manager
-        Its manager.
-    http
-        Sends requests on it.
-    load
-        How busy it is.
-    turn
-        The number of the last request it was given.
-    served
-        Whether a request was accepted on it.
-    retired
-        Whether it is no longer used.
-    """
+    """One session of this process."""
 
     manager: SessionManager
     http: AuthorizedSession
-    load: Load
-    turn: int = 0
-    served: bool = False
-    retired: bool = False
+    turn: int = 0  # the number of the last request it was given
+    requests: int = 0  # how many this process has on it
+    served: bool = False  # whether a request was accepted on it
+    retired: bool = False  # whether it is no longer used
 
     @property
     def name(self) -> str:
@@ -106,33 +80,9 @@ class _PluginSession(PlainSession):
 
 
 class SessionProvider:
-    """The session of one process. `argosy.engine.sessions.pool.SessionPool` is one with several.
+    """The session of one process; `argosy.engine.sessions.pool.SessionPool` is one with several.
 
-    Making it sends nothing.
-
-    Parameters
-    ----------
-    settings
-        The run's settings.
-    auth, store
-        The plugins that log in and keep the sessions.
-    is_refusal
-        Whether a response is a refusal, by the auth plugin.
-    callbacks
-        What the session managers call.
-    rate_limiter
-        Spaces requests to a host.
-    network
-        How to reach the service.
-    share
-        In a worker process, what the run knows; None in the run itself.
-    login_limit
-        In a worker process, asks the run before a login.
-
-    Raises
-    ------
-    ConfigError
-        If the settings ask for another number of sessions than the auth plugin has.
+    Making it sends nothing. `share` and `login_limit` come from the run in a worker process and are None in the run itself.
     """
 
     def __init__(
@@ -191,13 +141,11 @@ class SessionProvider:
                 login_limit=self.login_limit,
                 may_renew=self._may_renew,
             )
-            load = Load()
             http = AuthorizedSession(
                 manager,
                 is_refusal,
                 rate_limiter=rate_limiter,
                 timeout=(timeout.connect, timeout.headers, timeout.read),
-                load=load,
                 doubts=doubts,
                 on_accepted=lambda sent_at, logins: self._accepted(session, sent_at, logins),
                 network=network,
@@ -205,7 +153,7 @@ class SessionProvider:
                 reuse=reuse,
                 body_limits=BodyLimits(timeout.total, settings.low_speed_limit, timeout.read),
             )
-            session = OpenSession(manager, http, load)
+            session = OpenSession(manager, http)
             return session
 
         self._sessions = [opened(name, number) for number, name in enumerate(names, 1)]
@@ -219,25 +167,17 @@ class SessionProvider:
         return self.request("GET", url, stream=True, **kwargs)
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send an authorized request as `requests.Session.request` does.
-
-        Raises
-        ------
-        SessionError
-            If no session is left.
-        Refused
-            If the service refuses this request although the session is good.
-        """
-        self._count()
-        return self._send(self._sessions[0], method, url, *args, **kwargs)
+        """Send an authorized request as `requests.Session.request` does; raise `SessionError` if no session is left."""
+        with self._mutex:
+            self.requests += 1
+        return self._deliver(method, url, *args, **kwargs)
 
     def adapter(self, url: str) -> BaseAdapter:
         """Return what sends a prepared request."""
         return self._sessions[0].http.get_adapter(url)
 
-    def _count(self) -> None:
-        with self._mutex:
-            self.requests += 1
+    def _deliver(self, *args: Any, **kwargs: Any) -> requests.Response:
+        return self._send(self._sessions[0], *args, **kwargs)
 
     def _send(self, session: OpenSession, *args: Any, **kwargs: Any) -> requests.Response:
         with session.manager.first_in_turn(), self._signing:
@@ -252,31 +192,44 @@ class SessionProvider:
     # -- logging in and saving
 
     def log_in(self) -> None:
-        """Log in unless there is a session.
+        """Log in what is not logged in; continue with fewer sessions if the service does not allow more.
 
-        Raises
-        ------
-        SessionError
-            If there is no usable session; with ``strict``, also if there are fewer than asked for.
-        TransferError
-            If the service is out of reach and there is no session.
+        After one refused login, no more are tried. If the service is out of reach, one usable session is enough.
         """
         if self._auth.anonymous:
             return
-        session = self._sessions[0]
-        try:
-            self._ensure(session)
-        except TransferError:
-            if not self._record(session).is_usable:
-                raise
+        problems: dict[OpenSession, SessionError] = {}
+        refused: LoginFailed | None = None
+        unreached: TransferError | None = None
+        usable = 0
+        for session in self._sessions:
+            is_usable = self._record(session).is_usable
+            try:
+                if not is_usable and (unreached or refused):
+                    raise unreached or refused  # type: ignore[misc]  # one of them is an error
+                self._ensure(session)
+            except SessionError as error:
+                problems[session] = error
+                refused = refused or self._refusal(error)
+            except TransferError as error:
+                unreached = error
+                usable += is_usable
+            else:
+                usable += 1
+        if unreached is not None and not usable:
+            raise unreached
+        asked, given = len(self._sessions), len(self._sessions) - len(problems)
+        if problems and (self._settings.strict or not given):
+            raise next(iter(problems.values()))
+        for session in problems:
+            self._leave_out(session)
+        for message in dict.fromkeys(map(str, problems.values())):
+            self._callbacks.notice(f"The run uses {given} of the {asked} sessions asked for: {message}")
 
     def log_in_again(self, *, forget: bool = False) -> Iterator[tuple[str, SessionError | None]]:
         """Log every session in, whatever its state; yield the name of each, and its error or None.
 
-        Parameters
-        ----------
-        forget
-            Whether to forget what was learned about the service.
+        `forget` drops what was learned about the service.
         """
         refused: LoginFailed | None = None
         for session in self._sessions:
@@ -322,6 +275,9 @@ class SessionProvider:
         """Return the error if the service would refuse the next login too; an imported jar says nothing of others."""
         return error if isinstance(error, LoginFailed) and self._auth.can_login else None
 
+    def _leave_out(self, session: OpenSession) -> None:
+        session.retired = True
+
     def _record(self, session: OpenSession) -> SessionRecord:
         return self._store.read(session.name) or SessionRecord(session.name)
 
@@ -329,8 +285,8 @@ class SessionProvider:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the sessions that are usable, as far as is known."""
-        return tuple(session.name for session in self._sessions if not session.retired)
+        """The names of the sessions that are usable, as far as this process knows."""
+        return tuple(manager.session for manager in self.managers)
 
     @property
     def managers(self) -> list[SessionManager]:
@@ -345,10 +301,10 @@ class SessionProvider:
     @property
     def used(self) -> int:
         """How many sessions were used or are usable."""
-        retired = {session for session in self._sessions if session.retired}
+        used = {session for session in self._sessions if session.served or not session.retired}
         with contextlib.suppress(StorageError):  # a report is written even if the store has failed
-            retired |= {s for s in self._sessions if self._record(s).status is Status.RETIRED}
-        return sum(session.served or session not in retired for session in self._sessions)
+            used = {s for s in used if s.served or self._record(s).status is not Status.RETIRED}
+        return len(used)
 
     @property
     def share(self) -> Share:
@@ -365,12 +321,12 @@ class SessionProvider:
         if self.lease is not LeaseMode.AUTO:
             return (
                 self.lease.value,
-                "nobody is logged in" if self._auth.anonymous and self._settings.lease != "shared" else None,
+                None if self.lease.value == self._settings.lease else "no one is logged in",
             )
         try:
             found = [manager.in_force() for manager in self.managers]
         except StorageError:  # the run reports it
-            return LeaseMode.EXCLUSIVE.value, "what was learned cannot be read"
+            return LeaseMode.EXCLUSIVE.value, "the cookie store failed"
         used, reason = min(found, key=lambda each: each[0] is LeaseMode.SHARED)
         return used.value, reason
 
@@ -386,7 +342,7 @@ class SessionProvider:
 
 
 def open_sessions(settings: Settings, auth: Auth, store: CookieStore, **options: Any) -> SessionProvider:
-    """Return the provider for the settings; see `SessionProvider` for the parameters."""
+    """Return the provider for the settings; the options are those of `SessionProvider`."""
     if len(session_names(settings, auth)) == 1:
         return SessionProvider(settings, auth, store, **options)
     from argosy.engine.sessions.pool import SessionPool
@@ -397,41 +353,15 @@ def open_sessions(settings: Settings, auth: Auth, store: CookieStore, **options:
 def _signer_of(auth: Auth) -> PluginSigner | None:
     """Return what an auth plugin adds to each request."""
     try:
-        signer: object = auth.signer()  # a plugin may return anything
+        signer = auth.signer()
     except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"The auth plugin {auth.name!r} failed to make its signer: {describe_exception(error, auth)}.",
-            hint="Report it to the plugin's author.",
-            plugin=auth.name,
-        ) from None
-    if signer is None:
-        return None
-    if isinstance(signer, AuthBase):
-        return PluginSigner(signer, auth.name)
-    raise PluginError(
-        f"The auth plugin {auth.name!r} returned a signer of type {type(signer).__name__}, not a "
-        "requests.auth.AuthBase or None.",
-        hint="Report it to the plugin's author.",
-        plugin=auth.name,
-    )
+        raise blame(error, [auth]) or error from None
+    return None if signer is None else PluginSigner(signer, auth.name)
 
 
 def session_names(settings: Settings, auth: Auth) -> tuple[str, ...]:
-    """Return the names in the cookie store of the sessions that are asked for.
-
-    Raises
-    ------
-    ConfigError
-        If the settings ask for another number of sessions than the auth plugin has.
-    """
-    asked = settings.sessions
-    brought: object = auth.session_count  # a plugin may return anything
-    if brought is not None and not (isinstance(brought, int) and brought >= 1):
-        raise PluginError(
-            f"The auth plugin {auth.name!r} has {brought!r} sessions; it must be a positive number.",
-            hint="Report it to the plugin's author.",
-            plugin=auth.name,
-        )
+    """Return the names in the cookie store of the sessions that are asked for."""
+    asked, brought = settings.sessions, auth.session_count
     if asked is not None and brought is not None and asked != brought:
         raise ConfigError(
             f'"sessions" asks for {asked}, but the auth {auth.name!r} has {brought}.',

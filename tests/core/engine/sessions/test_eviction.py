@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from argosy.engine.sessions.eviction import EvictionDetector
+from argosy.engine.sessions.pool import EvictionDetector
 from argosy.interfaces.base import PluginContext
 from argosy.models.session import SessionRecord
 from argosy_plugins.cookie_stores.memory import MemoryStore

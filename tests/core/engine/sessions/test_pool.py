@@ -13,7 +13,7 @@ import requests
 from argosy.config.load import load
 from argosy.engine.context import RunContext
 from argosy.engine.sessions.provider import SessionProvider, Share, open_sessions
-from argosy.errors import ConfigError, LoginFailed, PluginError, SessionError
+from argosy.errors import ConfigError, LoginFailed, SessionError
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
 from argosy.leasing.policy import SessionCallbacks
@@ -141,12 +141,6 @@ def test_another_number_than_the_auth_has_is_an_error(make: Make) -> None:
     for asked in (1, 3):
         with pytest.raises(ConfigError, match=f"\"sessions\" asks for {asked}, but the auth 'desk' has 2"):
             make(desk(count=2), sessions=asked)
-
-
-@pytest.mark.parametrize("count", [0, -1, "two", 1.5])
-def test_a_plugin_that_counts_wrong_is_named(make: Make, count: object) -> None:
-    with pytest.raises(PluginError, match="must be a positive number"):
-        make(desk(count=count))
 
 
 def test_where_nobody_is_logged_in_there_is_one(make: Make) -> None:
