@@ -144,7 +144,8 @@ def traces(voyage: Voyage) -> list[str]:
 
 
 def set_out_among_gossips(set_sail: SetSail, install: Install, deed: str, **options: Any) -> Any:
-    env = install("gossips", GOSSIPS.format(deed=deed), "gossips")
+    names = ("gossip-auth", "gossip-output", "gossip-observer", "gossip-strategy")
+    env = install("gossips", GOSSIPS.format(deed=deed), *names)
     voyage = set_sail(
         items=8, discipline="revoke", max_workers=2, output=["files", "gossip-output"], password=PASSWORD, **options
     )  # fmt: skip
