@@ -1,23 +1,29 @@
 """The public surface of plugins: every name that they may use, with its signature.
 
-`docs/generate.py` writes it to `docs/reference/plugin-surface.txt`. A test compares, so that nothing is taken away from
-plugins, or changed under them, without somebody seeing it (`docs/plugins/stability.md`).
+`docs/generate.py` writes it to `docs/reference/plugin-surface.txt`, and a test compares: a removed or changed name breaks
+plugins (`docs/plugins/stability.md`).
 """
 
 from __future__ import annotations
 
 import enum
 import inspect
+import pkgutil
 import typing
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
-#: By module: the names that are public, or None for all in its ``__all__``.
+from argosy import toolkit
+
+#: The public names of each module; None for all in its ``__all__``, or all that it defines.
 MODULES: Mapping[str, tuple[str, ...] | None] = {
     "argosy": None,
     "argosy.interfaces": None,
-    "argosy.models.cookie": ("Cookie",),
+    "argosy.models": None,
+    "argosy.models.host_state": ("HostState",),
+    "argosy.models.items": ("DIGESTS", "Failure", "Job", "Outcome", "State"),
     "argosy.errors": None,
     "argosy.events": ("Event", "EventKind"),
     "argosy.hookspecs": (
@@ -28,30 +34,9 @@ MODULES: Mapping[str, tuple[str, ...] | None] = {
         "argosy_output",
         "argosy_observer",
         "argosy_storage",
+        "argosy_ratelimit",
     ),
-    "argosy.toolkit.forms": ("Form", "Page", "parse_page"),
-    "argosy.models.items": (
-        "DIGESTS",
-        "Failure",
-        "FinishedItem",
-        "Item",
-        "Job",
-        "PublishedFile",
-        "Outcome",
-        "Product",
-        "Resource",
-        "StagedFile",
-        "StagedItem",
-        "State",
-        "Verification",
-    ),
-    "argosy.toolkit.names": ("problem_of", "safe_part"),
-    "argosy.toolkit.login_pages": ("REFUSAL_SCHEMA", "RefusalRules"),
-    "argosy.plugins": ("Kind", "PluginManager"),
-    "argosy.toolkit.secrets": ("Secret",),
-    "argosy.toolkit.session_document": ("dump", "parse"),
-    "argosy.models.session": ("Holder", "SessionRecord", "Status"),
-    "argosy.toolkit.locks": ("StoreLocks",),
+    **{f"argosy.toolkit.{module.name}": None for module in pkgutil.iter_modules(toolkit.__path__)},
     "argosy_devkit": None,
     "argosy_devkit.contracts.auth": ("AuthContract",),
     "argosy_devkit.contracts.collecting_output": ("CollectingOutputContract",),
@@ -60,7 +45,6 @@ MODULES: Mapping[str, tuple[str, ...] | None] = {
     "argosy_devkit.contracts.output": ("OutputContract",),
     "argosy_devkit.contracts.source": ("SourceContract",),
     "argosy_devkit.contracts.strategy": ("StrategyContract",),
-    "argosy.toolkit.urls": ("check_url", "file_name"),
 }
 
 
@@ -74,16 +58,33 @@ def lines() -> list[str]:
     found: dict[str, str] = {}
     for module_name, names in MODULES.items():
         module = import_module(module_name)
-        for name in names if names is not None else module.__all__:
+        for name in _public(module) if names is None else names:
             thing = getattr(module, name)
-            home = getattr(thing, "__module__", None)
-            if module_name == "argosy" and isinstance(home, str):
-                home = "argosy.interfaces" if home.startswith("argosy.interfaces.") else home
-                if home in MODULES:
-                    found[f"{module_name}.{name}"] = f"is {home}.{name}"
-                    continue
+            if module_name == "argosy" and (home := _home(thing)) in MODULES:
+                found[f"{module_name}.{name}"] = f"is {home}.{name}"
+                continue
             found |= _described(f"{module_name}.{name}", thing)
     return [f"{place} {words}".rstrip() for place, words in sorted(found.items())]
+
+
+def _public(module: ModuleType) -> list[str]:
+    """Return the names in ``__all__``; without one, the classes and functions that the module defines."""
+    defined = [
+        name
+        for name, thing in vars(module).items()
+        if not name.startswith("_") and getattr(thing, "__module__", None) == module.__name__
+    ]
+    return list(getattr(module, "__all__", defined))
+
+
+def _home(thing: object) -> str:
+    """Return the public module of a class or function: a package exports the names of its modules."""
+    home = str(getattr(thing, "__module__", ""))
+    package = home.rpartition(".")[0]
+    exported = (
+        MODULES.get(package, ()) is None and getattr(thing, "__name__", "") in import_module(package).__all__
+    )
+    return package if exported else home
 
 
 def _described(place: str, thing: Any) -> Iterator[tuple[str, str]]:

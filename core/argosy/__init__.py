@@ -9,12 +9,14 @@ from argosy._version import __version__
 if TYPE_CHECKING:
     from argosy.api import (
         SessionInfo,
+        check_config,
         copy_sessions,
         download,
         login,
         logout,
         open_session,
         open_store,
+        preview,
         remake,
         sessions,
     )
@@ -73,6 +75,7 @@ __all__ = [
     "Storage",
     "Strategy",
     "__version__",
+    "check_config",
     "copy_sessions",
     "download",
     "hookimpl",
@@ -80,6 +83,7 @@ __all__ = [
     "logout",
     "open_session",
     "open_store",
+    "preview",
     "remake",
     "sessions",
 ]
@@ -88,12 +92,14 @@ __all__ = [
 _HOMES = {
     "argosy.api": (
         "SessionInfo",
+        "check_config",
         "copy_sessions",
         "download",
         "login",
         "logout",
         "open_session",
         "open_store",
+        "preview",
         "remake",
         "sessions",
     ),

@@ -13,22 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from argosy.config.load import load
+from argosy.config.check import check
+from argosy.config.load import load, load_file
 from argosy.config.stores import store_options
+from argosy.engine import plan
 from argosy.engine.context import ContextOptions, RunContext
 from argosy.engine.report import Report
 from argosy.engine.run import Run, RunOptions
-from argosy.errors import ConfigError, SessionError, TransferError
+from argosy.errors import ConfigError, Problem, SessionError, TransferError
 from argosy.events import Event, EventKind
-from argosy.interfaces.base import PluginContext
+from argosy.interfaces.base import Plugin, PluginContext
 from argosy.interfaces.cookie_store import CookieStore, Scope
 from argosy.leasing.adaptive import in_force
 from argosy.leasing.copy import move_sessions
 from argosy.leasing.policy import LeaseMode, Policy
 from argosy.leasing.tokens import Tokens
+from argosy.models.items import Item
 from argosy.models.session import SessionRecord, Status
-from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import PluginManager
+from argosy.plugins.kinds import Kind, Origin, PluginInfo
+from argosy.plugins.manager import PluginManager, describe
 from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.stop import Stop
 
@@ -36,7 +39,8 @@ if TYPE_CHECKING:
     from argosy.config.settings import Settings
 Config = str | Path | Mapping[str, Any]
 Tell = Callable[[str], None]
-Files = Iterable[str | Path]
+#: Plugins that are not installed: Python files, as for ``--plugin``, or classes.
+Plugins = Iterable[str | Path | type[Plugin]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class SessionInfo:
 
 
 def login(
-    config: Config, *, forget: bool = False, on_notice: Tell = lambda message: None, plugins: Files = ()
+    config: Config, *, forget: bool = False, on_notice: Tell = lambda message: None, plugins: Plugins = ()
 ) -> list[str]:
     """Log in as a configuration says, and keep the session in its cookie store; the same as ``argosy login``.
 
@@ -91,7 +95,7 @@ def login(
     on_notice
         Told what the person should know.
     plugins
-        Plugins that are one Python file each, as ``--plugin``.
+        Plugins that are not installed: Python files, as for ``--plugin``, or classes.
 
     Returns
     -------
@@ -117,7 +121,7 @@ def login(
 
 
 def logout(
-    config: Config, *, local: bool = False, on_notice: Tell = lambda message: None, plugins: Files = ()
+    config: Config, *, local: bool = False, on_notice: Tell = lambda message: None, plugins: Plugins = ()
 ) -> dict[str, bool]:
     """End the sessions of a configuration; the same as ``argosy logout``.
 
@@ -130,7 +134,7 @@ def logout(
     on_notice
         Told what the person should know.
     plugins
-        Plugins that are one Python file each, as ``--plugin``.
+        Plugins that are not installed: Python files, as for ``--plugin``, or classes.
 
     Returns
     -------
@@ -146,7 +150,7 @@ def logout(
         return dict(log_out(environment, local=local))
 
 
-def sessions(config: Config, *, plugins: Files = ()) -> list[SessionInfo]:
+def sessions(config: Config, *, plugins: Plugins = ()) -> list[SessionInfo]:
     """Return what is known of the sessions in a configuration's cookie store; the same as ``argosy status`` shows.
 
     Parameters
@@ -154,14 +158,14 @@ def sessions(config: Config, *, plugins: Files = ()) -> list[SessionInfo]:
     config
         The path of a configuration, or a dictionary of the same shape.
     plugins
-        Plugins that are one Python file each, as ``--plugin``.
+        Plugins that are not installed: Python files, as for ``--plugin``, or classes.
     """
     return stored(*_loaded(config, plugins))
 
 
 @contextmanager
 def open_session(
-    config: Config, *, on_notice: Tell = lambda message: None, plugins: Files = ()
+    config: Config, *, on_notice: Tell = lambda message: None, plugins: Plugins = ()
 ) -> Iterator[requests.Session]:
     """Log in where that is needed, and give a requests session for a program of your own.
 
@@ -175,7 +179,7 @@ def open_session(
     on_notice
         Told what the person should know.
     plugins
-        Plugins that are one Python file each, as ``--plugin``.
+        Plugins that are not installed: Python files, as for ``--plugin``, or classes.
 
     Yields
     ------
@@ -195,9 +199,69 @@ def open_session(
             environment.pool.sync()
 
 
-def _loaded(config: Config, plugins: Files) -> tuple[Settings, PluginManager]:
-    registry = PluginManager(files=map(Path, plugins))
+def _loaded(config: Config, plugins: Plugins) -> tuple[Settings, PluginManager]:
+    registry = _manager(plugins)
     return load(config, registry), registry
+
+
+def _manager(plugins: Plugins) -> PluginManager:
+    given = tuple(plugins)
+    return PluginManager(
+        files=[Path(file) for file in given if not isinstance(file, type)],
+        given=[_described(cls) for cls in given if isinstance(cls, type)],
+    )
+
+
+def _described(cls: type[Plugin]) -> PluginInfo:
+    for kind in Kind:
+        if issubclass(cls, kind.interface):
+            return describe(kind, cls, Origin(cls.__module__, "(not installed)", cls.__name__))
+    raise ConfigError(
+        f"{cls.__qualname__} is not a plugin: it extends none of the interfaces in argosy.interfaces."
+    )
+
+
+def check_config(config: Config, *, plugins: Plugins = ()) -> list[Problem]:
+    """Return everything that is wrong with a configuration; the same as ``argosy config check``.
+
+    Parameters
+    ----------
+    config
+        The path of a configuration, or a dictionary of the same shape.
+    plugins
+        Plugins that are not installed: Python files, as for ``--plugin``, or classes.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read.
+    PluginError
+        If a plugin it names is broken.
+    """
+    if isinstance(config, Mapping):
+        return check(config, _manager(plugins), "configuration")
+    return check(load_file(Path(config)), _manager(plugins), str(config))
+
+
+def preview(config: Config, *, plugins: Plugins = ()) -> list[Item]:
+    """Return the items that a download would fetch, without a request or a login.
+
+    Parameters
+    ----------
+    config
+        The path of a configuration, or a dictionary of the same shape.
+    plugins
+        Plugins that are not installed: Python files, as for ``--plugin``, or classes.
+
+    Raises
+    ------
+    ArgosyError
+        If the run could not begin.
+    """
+    settings, registry = _loaded(config, plugins)
+    items: list[Item] = []
+    plan.preview(settings, registry, lambda found: items.append(found.item))
+    return items
 
 
 # -- what the functions above and the command line share
@@ -342,7 +406,7 @@ def download(
     config: str | Path | Mapping[str, Any],
     on_event: Callable[[Event], None] | None = None,
     *,
-    plugins: Iterable[str | Path] = (),
+    plugins: Plugins = (),
 ) -> Report:
     """Do what ``argosy download CONFIG`` does; print nothing, and never end the program.
 
@@ -353,7 +417,7 @@ def download(
     on_event
         Called with every `argosy.events.Event` of the run, from its threads, one at a time.
     plugins
-        Plugins that are one Python file each, as ``--plugin``.
+        Plugins that are not installed: Python files, as for ``--plugin``, or classes.
 
     Returns
     -------
@@ -372,7 +436,7 @@ def download(
     >>> report.counts.failed
     0
     """
-    registry = PluginManager(files=map(Path, plugins))
+    registry = _manager(plugins)
     return _reported(Run(load(config, registry), registry, RunOptions(on_event=on_event)))
 
 
@@ -380,7 +444,7 @@ def remake(
     config: str | Path | Mapping[str, Any],
     on_event: Callable[[Event], None] | None = None,
     *,
-    plugins: Iterable[str | Path] = (),
+    plugins: Plugins = (),
 ) -> Report:
     """Do what ``argosy output CONFIG`` does: make the outputs of what is downloaded already, without a request.
 
@@ -392,7 +456,7 @@ def remake(
     on_event
         Called with every `argosy.events.Event` of the run, from its threads, one at a time.
     plugins
-        Plugins that are one Python file each, as ``--plugin``.
+        Plugins that are not installed: Python files, as for ``--plugin``, or classes.
 
     Returns
     -------
@@ -404,7 +468,7 @@ def remake(
     ArgosyError
         If the run could not begin, or ended early; the error's ``report`` says how far it came.
     """
-    registry = PluginManager(files=map(Path, plugins))
+    registry = _manager(plugins)
     options = RunOptions(on_event=on_event, reprocess=True)
     return _reported(Run(load(config, registry), registry, options))
 
@@ -504,7 +568,7 @@ def copy_sessions(
     *,
     keep: bool = False,
     force: bool = False,
-    plugins: Iterable[str | Path] = (),
+    plugins: Plugins = (),
 ) -> tuple[str, ...]:
     """Do what ``argosy session copy`` does: move sessions from one cookie store to another.
 
@@ -520,7 +584,7 @@ def copy_sessions(
     force
         Replace sessions of the same names in the target.
     plugins
-        Plugins that are one Python file each, as ``--plugin``.
+        Plugins that are not installed: Python files, as for ``--plugin``, or classes.
 
     Returns
     -------
@@ -538,7 +602,7 @@ def copy_sessions(
     StoreError
         If a store fails. What was not moved by then is still in the source, and the same call goes on from there.
     """
-    registry = PluginManager(files=map(Path, plugins))
+    registry = _manager(plugins)
     with ExitStack() as opened:
 
         def open_named(given: str | Path | Mapping[str, Any]) -> CookieStore:

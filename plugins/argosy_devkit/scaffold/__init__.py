@@ -1,1 +1,1 @@
-"""Starting a plugin: a package that works, made of a template, with its tests."""
+"""Creates the package of a new plugin from a template."""

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import click
 
-#: The kinds with a template, as the command names them.
-KINDS = ("source", "auth", "cookie-store", "strategy", "output", "observer")
+from argosy_devkit.scaffold.package import KINDS, new_plugin
 
 
 @click.group()
 def plugin() -> None:
-    """Start a plugin of your own; `argosy plugins` lists those that are installed."""
+    """Create a plugin of your own; `argosy plugins` lists the installed ones."""
 
 
 @plugin.command("new")
@@ -24,22 +23,16 @@ def plugin() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
     metavar="DIR",
-    help="Create the package's folder in this one; the current directory by default.",
+    help="Create the package's folder here; by default in the current directory.",
 )
-@click.option(
-    "--no-plugin", "excluded", multiple=True, metavar="NAME", help="Ignore a plugin; may be repeated."
-)
-def new(kind: str, name: str, directory: Path, excluded: tuple[str, ...]) -> None:
+def new(kind: str, name: str, directory: Path) -> None:
     """Create a package with a working plugin, its tests, and everything needed to publish it.
 
     KIND is source, auth, cookie-store, strategy, output or observer. NAME is its name in configurations:
     lower-case letters, digits and hyphens. Existing files are never overwritten.
     """
-    from argosy.plugins import Kind, PluginManager
-    from argosy_devkit.scaffold.package import new_plugin
-
-    folder = new_plugin(Kind(kind.replace("-", "_")), name, directory, PluginManager(excluded))
-    click.echo(f"{folder}: written. Next, in the environment that argosy is in:")
+    folder = new_plugin(kind, name, directory)
+    click.echo(f"Created {folder}. Next, in the environment of argosy:")
     click.echo(f"  cd {shlex.quote(str(folder))}")
     click.echo("  pip install -e '.[test]'")
     click.echo("  pytest")

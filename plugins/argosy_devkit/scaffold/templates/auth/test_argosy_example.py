@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import PluginManager
 from argosy_devkit.contracts.auth import AuthContract
 
 from argosy_example import ExampleAuth
@@ -28,4 +27,5 @@ class TestExampleAuth(AuthContract):
 
 
 def test_it_is_installed() -> None:
-    assert PluginManager().find(Kind.AUTH, "example").cls is ExampleAuth
+    (entry_point,) = entry_points(group="argosy", name="example")
+    assert entry_point.load().argosy_auth() is ExampleAuth

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from pathlib import Path
 
-from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import PluginManager
 from argosy_devkit.contracts.cookie_store import CookieStoreContract
 
 from argosy_example import ExampleCookieStore
@@ -20,4 +19,5 @@ class TestExampleCookieStore(CookieStoreContract):
 
 
 def test_it_is_installed() -> None:
-    assert PluginManager().find(Kind.COOKIE_STORE, "example").cls is ExampleCookieStore
+    (entry_point,) = entry_points(group="argosy", name="example")
+    assert entry_point.load().argosy_cookie_store() is ExampleCookieStore

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import PluginManager
+from importlib.metadata import entry_points
+
 from argosy_devkit.contracts.output import OutputContract
 
 from argosy_example import ExampleOutput
@@ -14,4 +14,5 @@ class TestExampleOutput(OutputContract):
 
 
 def test_it_is_installed() -> None:
-    assert PluginManager().find(Kind.OUTPUT, "example").cls is ExampleOutput
+    (entry_point,) = entry_points(group="argosy", name="example")
+    assert entry_point.load().argosy_output() is ExampleOutput

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from argosy.plugins.kinds import Kind
-from argosy.plugins.manager import PluginManager
 from argosy_devkit.contracts.source import SourceContract
 
 from argosy_example import ExampleSource
@@ -29,4 +28,5 @@ class TestExampleSource(SourceContract):
 
 
 def test_it_is_installed() -> None:
-    assert PluginManager().find(Kind.SOURCE, "example").cls is ExampleSource
+    (entry_point,) = entry_points(group="argosy", name="example")
+    assert entry_point.load().argosy_source() is ExampleSource
