@@ -194,7 +194,7 @@ def test_a_store_that_reaches_one_process_falls_back(set_sail: SetSail) -> None:
     assert report.strategy_reason is not None
     assert "json-file" in report.strategy_reason
     voyage.config["strict"] = True
-    with pytest.raises(argosy.errors.ConfigError, match="one process only"):
+    with pytest.raises(argosy.errors.ConfigError, match="only covers one process"):
         argosy.download(voyage.file)
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from argosy.config.schema import default_options
-from argosy.engine.failures import plugin_errors
-from argosy.engine.outputs import Outputs
+from argosy.engine.outputs import Outputs, plugin_errors
 from argosy.engine.sessions.provider import Share, open_sessions
 from argosy.errors import ArgosyError
 from argosy.events import Emit, EventKind

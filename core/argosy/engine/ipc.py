@@ -264,7 +264,7 @@ class WorkerSpec:
     address: str
     share: Share
     run_pid: int = field(default_factory=os.getpid)
-    logs: LogSettings = field(default_factory=logs.current)
+    logs: LogSettings = field(default_factory=lambda: logs.settings)
 
 
 class RemoteWorker:

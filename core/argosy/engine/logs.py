@@ -26,7 +26,7 @@ class LogSettings:
 
 
 #: The settings of this process; worker processes get a copy.
-_current = LogSettings()
+settings = LogSettings()
 _handlers: list[logging.Handler] = []
 
 
@@ -63,16 +63,11 @@ class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # generic for 
                 self._file.close()
 
 
-def current() -> LogSettings:
-    """Return the settings of this process."""
-    return _current
-
-
-def start(settings: LogSettings, redactor: Redactor) -> None:
+def start(chosen: LogSettings, redactor: Redactor) -> None:
     """Start to log, with these settings only."""
-    global _current
+    global settings
     stop()
-    _current = settings
+    settings = chosen
     if settings.file is not None:
         try:
             # all processes of a run append to it, each record with one write
@@ -91,8 +86,8 @@ def start(settings: LogSettings, redactor: Redactor) -> None:
 
 def stop() -> None:
     """Stop logging."""
-    global _current
-    _current = LogSettings()
+    global settings
+    settings = LogSettings()
     while _handlers:
         handler = _handlers.pop()
         logging.getLogger().removeHandler(handler)

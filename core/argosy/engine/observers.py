@@ -16,9 +16,6 @@ from argosy.toolkit.redaction import Redactor
 #: Notices to keep for the report.
 MOST_NOTICES = 100
 
-#: Events that end the transfer of a file.
-_TRANSFER_OVER = frozenset({EventKind.RESOURCE_RETRY, EventKind.RESOURCE_FINISHED, EventKind.ITEM_FINISHED})
-
 #: The log levels of events that are not logged as INFO.
 _LEVELS = {
     EventKind.RUN_NOTICE: logging.WARNING,
@@ -54,8 +51,6 @@ class ObserverDispatcher:
     ) -> None:
         self.notices: list[str] = []
         self.retries = 0
-        #: The items with a transfer in progress.
-        self.transferring: set[str] = set()
         self._redactor = redactor
         self._observers = list(observers)
         self._targets: list[tuple[str, object, Callable[[Event], None]]] = [
@@ -76,11 +71,7 @@ class ObserverDispatcher:
                     return  # every worker process reports it, and once is enough
                 if len(self.notices) < MOST_NOTICES:
                     self.notices.append(message)
-            elif kind is EventKind.RESOURCE_STARTED:
-                self.transferring.add(item or "")
-            elif kind in _TRANSFER_OVER:
-                self.transferring.discard(item or "")
-                self.retries += kind is EventKind.RESOURCE_RETRY
+            self.retries += kind is EventKind.RESOURCE_RETRY
             _log(event)
             for target in list(self._targets):
                 name, observer, on_event = target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -10,17 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from argosy.config.schema import default_options
-from argosy.engine.failures import plugin_errors
 from argosy.engine.publisher import Publisher
-from argosy.errors import StorageError, TransferError
-from argosy.interfaces.base import PluginContext
+from argosy.errors import ArgosyError, PluginError, StorageError, TransferError
+from argosy.interfaces.base import Plugin, PluginContext
 from argosy.interfaces.output import CollectingOutput, Output
 from argosy.interfaces.storage import Storage
 from argosy.models.items import Item, Job, PublishedFile, StagedItem
 from argosy.plugins.kinds import Kind
 from argosy.state.ledger import Collected, Ledger, Row
 from argosy.state.staging import StagingArea
-from argosy.toolkit.failures import disk_error
+from argosy.toolkit.failures import DISK_ERRNOS, describe_exception, disk_error
 from argosy.toolkit.locks import FileLock
 
 if TYPE_CHECKING:
@@ -33,6 +33,24 @@ AGGREGATE_EVERY, AGGREGATE_SHARE = 2.0, 0.05
 PATIENCE = 30.0
 
 _ALL_ITEMS = Item("", "")
+
+
+@contextlib.contextmanager
+def plugin_errors(
+    kind: str, plugin: Plugin, hint: str = "Report it to the plugin's author."
+) -> Iterator[None]:
+    """Turn an exception of a plugin into a PluginError; argosy's own errors and those of a broken disk pass."""
+    try:
+        yield
+    except ArgosyError:
+        raise
+    except (Exception, SystemExit) as error:
+        if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
+            raise
+        what = describe_exception(error, plugin)
+        raise PluginError(
+            f"The {kind} {plugin.name!r} failed: {what}.", hint=hint, plugin=plugin.name
+        ) from None
 
 
 def label_of(options: Mapping[str, Any], schema: Mapping[str, Any]) -> str:

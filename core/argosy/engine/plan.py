@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from argosy.engine.failures import plugin_errors
-from argosy.engine.outputs import Outputs
-from argosy.engine.reuse import seem_published
+from argosy.engine.outputs import Outputs, plugin_errors
 from argosy.errors import ConfigError, PluginError, Problem, SourceError, StorageError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.output import Output
@@ -33,9 +31,6 @@ MOST_PROBLEMS = 20
 
 #: Rows read or written at once; SQLite takes up to 999 parameters in a query.
 BATCH = 500
-
-#: Items of a source between two notices that it is still being read.
-NOTICE_EVERY = 100_000
 
 #: What to do with an item: nothing; download it; make outputs of published files; nothing more, as that was tried.
 NOTHING, DOWNLOAD, REPROCESS, TRIED = range(4)
@@ -177,9 +172,11 @@ class Plan:
             return DOWNLOAD
         if not self._lacking(row):
             return NOTHING
-        record = self._ledger.remembered(row.id)
-        reusable = record is not None and seem_published(self._ledger.storage, record, row.files)
-        return REPROCESS if reusable else DOWNLOAD
+        record, storage = self._ledger.remembered(row.id), self._ledger.storage
+        there = {(file.size, file.sha256) for file in row.files if storage.size(file.name) == file.size}
+        if record is not None and all((size, digest) in there for size, digest, _, _ in record.files):
+            return REPROCESS  # all resources seem to be published; the worker verifies them
+        return DOWNLOAD
 
     def _is_under_way(self, row: Row | None, fingerprint: str) -> bool:
         """Return whether the item is in the queue, or a living run works on it."""
@@ -193,10 +190,12 @@ class Plan:
             return self._outputs.labels
         return self._outputs.missing(row, self._ledger.storage)
 
-    def jobs(self) -> Iterator[Job]:
-        """Claim and yield what is to be done, one by one, in the order of the source."""
+    def jobs(self, stop: Stop) -> Iterator[Job]:
+        """Claim and yield what is to be done, one by one, in the order of the source, until the run is stopped."""
         for batch in self._batches("SELECT n, id, item, fingerprint FROM plan WHERE todo IN (1, 2)"):
             for n, id_, text, fingerprint in batch:
+                if stop.draining:
+                    return
                 claimed = self._ledger.claim(id_) if self._fetch else None
                 if claimed is not None:
                     item, row, record = claimed
@@ -265,12 +264,7 @@ def _unsafe(name: str, where: str) -> Problem | None:
 
 
 def read_plan(
-    settings: Settings,
-    source: Source | None,
-    ledger: Ledger,
-    outputs: Outputs,
-    stop: Stop,
-    notice: Callable[[str], None] = lambda message: None,
+    settings: Settings, source: Source | None, ledger: Ledger, outputs: Outputs, stop: Stop
 ) -> Plan:
     """Return the plan of all items of a source or, without one, of all finished items; the ledger does not change."""
     plan = Plan(settings, ledger, outputs, fetch=source is not None)
@@ -278,21 +272,19 @@ def read_plan(
         if source is None:
             plan.read(finished.item for finished in ledger.finished())
         else:
-            plan.read(_items(source, stop, notice))
+            plan.read(_items(source, stop))
     except BaseException:
         plan.close()
         raise
     return plan
 
 
-def _items(source: Source, stop: Stop, notice: Callable[[str], None]) -> Iterator[Item]:
+def _items(source: Source, stop: Stop) -> Iterator[Item]:
     with plugin_errors("source", source):
-        for number, item in enumerate(source.items()):
+        for item in source.items():
             stop.check(between=True)
             if not isinstance(item, Item):
                 raise PluginError(f"The source {source.name!r} yielded {item!r:.100} instead of an Item.")
-            if number and number % NOTICE_EVERY == 0:
-                notice(f"{number:,} items read so far.")
             yield item
 
 

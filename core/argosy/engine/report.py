@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from argosy._version import __version__
 from argosy.errors import ArgosyError
@@ -108,20 +108,11 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        same = (
-            "run",
-            "max_workers",
-            "sessions",
-            "bytes",
-            "requests",
-            "retries",
-            "logins",
-            "refreshes",
-            "refusals",
-        )
-        return {name: getattr(self, name) for name in same} | {
+        names = ("max_workers", "sessions", "bytes", "requests", "retries", "logins", "refreshes", "refusals")
+        return {
             "schema_version": 1,
             "argosy": __version__,
+            "run": self.run,
             "started": datetime.fromtimestamp(self.started, UTC).isoformat(),
             "finished": datetime.fromtimestamp(self.finished, UTC).isoformat(),
             "seconds": round(self.seconds, 3),
@@ -134,46 +125,35 @@ class Report:
             },
             "lease": {"asked": self.lease_asked, "used": self.lease_used, "reason": self.lease_reason},
             "counts": asdict(self.counts),
+            **{name: getattr(self, name) for name in names},
             "notices": list(self.notices),
             "failures": [{"id": i, "title": t, **asdict(failure)} for i, t, failure in self.failures],
             "failures_total": self.counts.failed,
         }
 
-    def write(self, path: Path, items: Iterable[tuple[Row, bool]], as_json: Callable[..., str]) -> None:
-        """Write it with all its items to a complete file, or to a pipe or device; a link is followed.
 
-        Parameters
-        ----------
-        path
-            The file; one that exists keeps its mode.
-        items
-            The ledger's row of each item, and whether it was to be done.
-        as_json
-            Returns a value as JSON without secrets, such as `argosy.toolkit.redaction.Redactor.json`.
+def write_report(
+    report: Report, path: Path, items: Iterable[tuple[Row, bool]], as_json: Callable[..., str]
+) -> None:
+    """Write a report with all items, each with whether it was to be done, to a complete file, a pipe or a device.
 
-        Raises
-        ------
-        StorageError
-            If it cannot be written.
-        """
-        try:
-            special = open_special(path)
-            if special is None:
-                with atomic_write(Path(os.path.realpath(path))) as file:
-                    self._write_to(file, items, as_json)
-            else:
-                with os.fdopen(special, "w", encoding="utf-8", errors="backslashreplace") as file:
-                    self._write_to(file, items, as_json)
-        except OSError as error:
-            raise disk_error(path, error) from None
-
-    def _write_to(self, file: TextIO, items: Iterable[tuple[Row, bool]], as_json: Callable[..., str]) -> None:
-        head = as_json(self.to_dict(), indent=2).removesuffix("\n}")
-        file.write(f'{head},\n  "items": [')
-        for number, (row, was_to_do) in enumerate(items):  # one by one: there may be a million
-            comma = "," if number else ""
-            file.write(f"{comma}\n    {as_json(_item(row, was_to_do=was_to_do))}")
-        file.write("\n  ]\n}\n")
+    `as_json` returns a value as JSON without secrets. An existing file keeps its mode, and a link is followed.
+    """
+    try:
+        special = open_special(path)
+        with (
+            atomic_write(Path(os.path.realpath(path)))
+            if special is None
+            else os.fdopen(special, "w", encoding="utf-8", errors="backslashreplace")
+        ) as file:
+            head = as_json(report.to_dict(), indent=2).removesuffix("\n}")
+            file.write(f'{head},\n  "items": [')
+            for number, (row, was_to_do) in enumerate(items):  # one by one: there may be a million
+                comma = "," if number else ""
+                file.write(f"{comma}\n    {as_json(_item(row, was_to_do=was_to_do))}")
+            file.write("\n  ]\n}\n")
+    except OSError as error:
+        raise disk_error(path, error) from None
 
 
 def _item(row: Row, *, was_to_do: bool) -> dict[str, Any]:

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from argosy.engine.context import ContextOptions, RunContext
-from argosy.engine.failures import plugin_errors
 from argosy.engine.ipc import IpcServer, WorkerSpec
 from argosy.engine.observers import ObserverDispatcher
-from argosy.engine.outputs import Aggregator
+from argosy.engine.outputs import Aggregator, plugin_errors
 from argosy.engine.plan import Plan, Planned, no_source, read_plan
-from argosy.engine.report import MOST_FAILURES, Counts, Report
+from argosy.engine.report import MOST_FAILURES, Counts, Report, write_report
 from argosy.engine.worker import Worker
 from argosy.errors import ArgosyError, ConfigError, Interrupted, PluginError
 from argosy.events import Event, EventKind
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two checks for items that another run works on.
 CHECK_AGAIN = 0.5
-
-_REACH = {Scope.PROCESS: "one process", Scope.HOST: "the processes of one machine"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +101,7 @@ class Run:
         """Tell the observers that the user stops the run; any thread may call this."""
         if self._dispatcher is None or self._error is not None:
             return  # the run has not begun, or it has stopped and said why
-        number = len(self._dispatcher.transferring)
-        files = f"{number} file{'s'[: number != 1]}" if number else "what is under way"
-        message = f"Finishing {files}; press Ctrl-C again to stop at once."
+        message = "Finishing current transfers; press Ctrl-C again to stop at once."
         if self.stop.aborted:
             message = "Ending all transfers now; partial downloads resume in the next run."
         self._emit(EventKind.RUN_STOPPING, None, {"message": message})
@@ -172,9 +167,7 @@ class Run:
 
     def _make_plan(self, stack: ExitStack) -> Planned:
         context, ledger = self._context, self._ledger
-        plan = self._plan = read_plan(
-            self.settings, context.source, ledger, context.outputs, self.stop, context.notice
-        )
+        plan = self._plan = read_plan(self.settings, context.source, ledger, context.outputs, self.stop)
         stack.callback(plan.close)
         dead = context.staging.dead()  # before take_over: the next run handles a run that dies meanwhile
         ledger.take_over(context.staging.tidy)
@@ -200,8 +193,6 @@ class Run:
                     Limits.of(settings).check_plan(planned.bytes)
                 if planned.to_do > planned.remade:  # something has to be downloaded
                     context.pool.log_in()
-                for notice in getattr(context.auth, "notices", ()):
-                    context.notice(str(notice))
                 self._do_jobs(aggregator)
         except ArgosyError as error:
             self._error = self._error or error
@@ -227,16 +218,18 @@ class Run:
             "login-unsent": limit.unsent,
             "login-progressed": limit.progressed,
         }
-        server = IpcServer(self._emit, self.stop, answers)
+        waited = False
+        with closing(IpcServer(self._emit, self.stop, answers)) as server:
+            self._worker_counts = server.counts
 
-        def spec() -> WorkerSpec:
-            return WorkerSpec(self.settings, self.plugins, server.address, context.pool.share)
+            def spec() -> WorkerSpec:
+                return WorkerSpec(self.settings, self.plugins, server.address, context.pool.share)
 
-        worker = Worker(context, self._emit, spec)
-        strategy, waited = self._choice.strategy, False
-        try:
+            worker = Worker(context, self._emit, spec)
             while not self.stop.draining:
-                outcomes = outcomes_of(strategy, self._jobs(), worker, self.settings.max_workers)
+                outcomes = outcomes_of(
+                    self._choice.strategy, self._plan.jobs(self.stop), worker, self.settings.max_workers
+                )
                 with closing(outcomes):
                     for outcome in outcomes:
                         self._record(outcome)
@@ -251,15 +244,6 @@ class Run:
                         context.notice(f"Another run works on {active} of these items; waiting for it.")
                     waited = True
                     self.stop.sleep(CHECK_AGAIN)
-        finally:
-            server.close()
-            self._worker_counts = server.counts
-
-    def _jobs(self) -> Iterator[Job]:
-        for job in self._plan.jobs():
-            yield job
-            if self.stop.draining:
-                return
 
     def _record(self, outcome: Outcome) -> None:
         context, ledger = self._context, self._ledger
@@ -328,7 +312,7 @@ class Run:
         )
         self._emit(EventKind.RUN_FINISHED, None, report.to_dict())
         if self.options.report_file is not None:
-            report.write(self.options.report_file, self._plan.rows(), self.options.redactor.json)
+            write_report(report, self.options.report_file, self._plan.rows(), self.options.redactor.json)
         return report
 
 
@@ -375,8 +359,8 @@ def choose(context: RunContext, plugins: PluginManager) -> Choice:
             if issubclass(info.cls, CookieStore) and info.cls.scope >= strategy.needs
         ]
         reason = (
-            f"The strategy {strategy.name!r} spreads its workers over {_REACH[strategy.needs]}, but the lease of the "
-            f"cookie store {store.name!r} only covers {_REACH[store.scope]}."
+            f"The strategy {strategy.name!r} uses several processes, but the lease of the cookie store {store.name!r} "
+            "only covers one process."
         )
         change = f'Use one of the cookie stores {", ".join(stores)}, or the strategy "threads".'
         if settings.strict:

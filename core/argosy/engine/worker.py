@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from argosy.engine.context import RunContext
 from argosy.engine.ipc import WorkerSpec, work_here
 from argosy.engine.outputs import plugin_of
 from argosy.engine.publisher import Checked, Publisher
-from argosy.engine.reuse import missing_numbers, missing_text, reuse_published, reuse_restored, same_resources
 from argosy.errors import (
     ArgosyError,
     Interrupted,
@@ -28,9 +27,11 @@ from argosy.errors import (
 )
 from argosy.events import Emit, EventKind
 from argosy.interfaces.base import Plugin
+from argosy.interfaces.storage import Storage
 from argosy.interfaces.strategy import Work
 from argosy.models.items import DownloadRecord, Failure, Item, Job, Outcome, StagedFile, StagedItem, State
 from argosy.state.staging import Staging
+from argosy.storage.local import linked
 from argosy.toolkit.failures import DISK_ERRNOS, blame, describe_exception, disk_error, reason_of
 from argosy.toolkit.responses import DOWNGRADE_HINT, Downgraded
 from argosy.transfer.content_disposition import Names
@@ -142,8 +143,8 @@ class Worker:
     def _reuse(self, job: Job, staging: Staging) -> dict[int, StagedFile]:
         """Stage the resources that are published, or that an output can restore."""
         storage, known = self._context.storage, job.known
-        there = reuse_published(storage, job, staging)
-        if known is None or not missing_numbers(known, there):
+        there = _reuse_published(storage, job, staging)
+        if known is None or not _missing(known, there):
             return there
         numbers = itertools.count(len(self._context.outputs.of_items))
         for label in dict.fromkeys(file.output for file in job.kept):
@@ -160,17 +161,17 @@ class Worker:
                 continue
             for number, path in enumerate(paths[: len(known.files)]):
                 if number not in there and isinstance(path, Path):
-                    file = reuse_restored(known, number, path, staging.kept(number))
+                    file = _reuse_restored(known, number, path, staging.kept(number))
                     there.update({} if file is None else {number: file})
         return there
 
     def _expand(self, job: Job, there: dict[int, StagedFile]) -> tuple[Item, dict[int, StagedFile]]:
         """Return the item with all its resources, and the staged ones by number."""
-        missing = [] if job.known is None else missing_numbers(job.known, there)
+        missing = [] if job.known is None else _missing(job.known, there)
         if job.known is not None and not missing:
             return job.known.item, there
         if not job.fetch:
-            raise _Failed("missing", missing_text(job, missing))
+            raise _Failed("missing", _missing_text(job, missing))
         source, item = self._context.source, job.item
         if source is None or item.resources:
             return item, there
@@ -180,7 +181,7 @@ class Worker:
                 raise PluginError(f"The source {source.name!r} did not expand an item to the same item.")
         if not expanded.resources:
             raise _Failed("empty", "The item has nothing to download.")
-        return expanded, same_resources(expanded, there)  # its URLs may be new
+        return expanded, _same_resources(expanded, there)  # its URLs may be new
 
     def _download(
         self, item: Item, there: dict[int, StagedFile], staging: Staging, report: Report
@@ -265,3 +266,59 @@ class _Failed(Exception):
     def __init__(self, kind: str, message: str, *, url: str | None = None, plugin: str | None = None) -> None:
         super().__init__(message)
         self.failure = Failure(kind, message, url, plugin)
+
+
+def _reuse_published(storage: Storage, job: Job, staging: Staging) -> dict[int, StagedFile]:
+    """Stage the resources that are still published as they were downloaded; return them by number.
+
+    They get further names in staging, so they cannot disappear while they are used.
+    """
+    known, found = job.known, {}
+    if known is None:
+        return {}
+    for number, (size, digest, _, _) in enumerate(known.files):
+        link = staging.kept(number)
+        for file in job.kept:
+            if (file.size, file.sha256) == (size, digest) and storage.take(file, link):
+                found[number] = _staged(known, number, link)
+                break
+    return found
+
+
+def _reuse_restored(known: DownloadRecord, number: int, path: Path, link: Path) -> StagedFile | None:
+    """Stage a resource that an output restored, if it is what was downloaded."""
+    size, digest, _, _ = known.files[number]
+    return _staged(known, number, link) if linked(path, link, size, digest) else None
+
+
+def _missing(known: DownloadRecord, there: dict[int, StagedFile]) -> list[int]:
+    """Return the numbers of the resources that could not be staged."""
+    return [number for number in range(len(known.files)) if number not in there]
+
+
+def _same_resources(item: Item, there: dict[int, StagedFile]) -> dict[int, StagedFile]:
+    """Return the staged files that are resources of an item that was expanded again, by number.
+
+    They have the same path and promise the same size and digests.
+    """
+    by_path = {file.resource.path: file for file in there.values()}
+    return {
+        number: file
+        for number, resource in enumerate(item.resources)
+        if (file := by_path.get(resource.path)) is not None
+        and resource.size in (None, file.size)
+        and dict(resource.digests) == dict(file.resource.digests)
+    }
+
+
+def _missing_text(job: Job, numbers: Sequence[int]) -> str:
+    """Return the message for an item whose resources cannot all be staged."""
+    lost = {job.known.files[number][:2] for number in numbers} if job.known else set()
+    names = [file.name for file in job.kept if (file.size, file.sha256) in lost]
+    shown = f": {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}" if names else ""
+    return f"Downloaded files are missing or were changed{shown}; `argosy download` fetches them again."
+
+
+def _staged(known: DownloadRecord, number: int, path: Path) -> StagedFile:
+    size, digest, verification, response = known.files[number]
+    return StagedFile(known.item.resources[number], path, size, digest, verification, response)
