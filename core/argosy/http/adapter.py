@@ -6,24 +6,21 @@ threads, processes and terminals may send at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import requests
 from urllib3.response import BaseHTTPResponse
 
 from argosy.errors import TransferError
-from argosy.http.body import Body, drop
-from argosy.http.connections import Adapter, NotSent, Reuse, Sending, Watchdog, current
-from argosy.http.limits import BodyLimits
-from argosy.http.network import is_downgraded
+from argosy.http.body import Body
+from argosy.http.connections import Adapter, NotSent, Reuse, Sending, current
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.lease import Lease
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import LeaseMode, Policy
 from argosy.leasing.tokens import Tokens
-from argosy.ratelimit.limiter import Permit, RateLimiter
-from argosy.ratelimit.retry_after import retry_after
+from argosy.ratelimit.limiter import Permit, RateLimiter, retry_after
 from argosy.toolkit.failures import is_unknown_name, reason_of
 
 #: Connections kept per host; with more workers, each request would need a new one.
@@ -33,30 +30,26 @@ POOL_SIZE = 256
 class LeasedAdapter(Adapter):
     """Sends each request with the session's newest token, and stores the token that replaces it.
 
+    It never sends a request twice: urllib3's retries are off, as they would send a replaced token.
+
     Parameters
     ----------
     store
-        A cookie store, or a `SessionManager` on one.
+        A cookie store, or a `SessionManager` on one. With a manager, the next three parameters are ignored.
     session
-        The session's name in the store (ignored with a session manager).
+        The session's name in the store.
     lease
-        ``exclusive``, ``exclusive-to-end``, ``shared`` or ``auto`` (ignored with a session manager). An adapter cannot
-        log in, so it cannot recover from a wrong guess: with ``auto``, its requests always take turns.
+        ``exclusive``, ``exclusive-to-end``, ``shared`` or ``auto``. An adapter cannot log in, so it cannot recover
+        from a wrong guess: with ``auto``, its requests always take turns.
     token_cookies
-        The names of the cookies that are tokens; all are if none is named (ignored with a session manager).
+        The names of the cookies that are tokens; if there are none, all cookies are.
     deadline
-        Seconds for sending a request and receiving its headers, together. Then the connection is cut and the session is
-        in doubt.
+        Seconds to send a request and receive the headers of its response. After that, the request fails and the
+        session is in doubt.
     rate_limiter
         Spaces the requests to a host.
     reuse
-        Which connections may serve more than one request; shared by the adapters of a process.
-    body_limits
-        The limits of each body.
-
-    Notes
-    -----
-    Nothing below the lease sends a request twice: urllib3's retries are off, as they would send a replaced token.
+        Which connections may serve more than one request.
     """
 
     def __init__(
@@ -69,7 +62,6 @@ class LeasedAdapter(Adapter):
         deadline: float = 60.0,
         rate_limiter: RateLimiter | None = None,
         reuse: Reuse | None = None,
-        body_limits: BodyLimits = BodyLimits(),
     ) -> None:
         if isinstance(store, SessionManager):
             self.manager = store
@@ -78,9 +70,7 @@ class LeasedAdapter(Adapter):
             self.manager = SessionManager(store, session, policy)
         self.deadline = deadline
         self.rate_limiter = rate_limiter or RateLimiter()
-        self.body_limits = body_limits
-        self._watchdog = Watchdog()
-        super().__init__(reuse or Reuse(), pool_maxsize=POOL_SIZE, max_retries=0)
+        super().__init__(reuse or Reuse(), pool_maxsize=POOL_SIZE)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a LeasedAdapter cannot be pickled: make one in each process, on the same store")
@@ -89,12 +79,11 @@ class LeasedAdapter(Adapter):
         self,
         request: requests.PreparedRequest,
         stream: bool = False,
-        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
-        verify: bool | str = True,
-        cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
-        proxies: Mapping[str, str] | None = None,
+        timeout: Any = None,
+        *args: Any,
+        **options: Any,
     ) -> requests.Response:
-        """Send one request under a lease; the response's body is unread.
+        """Send one request under a lease, as `requests.adapters.HTTPAdapter.send` does; the body is unread.
 
         Raises
         ------
@@ -103,34 +92,30 @@ class LeasedAdapter(Adapter):
         StorageError
             If the store fails; nothing was sent.
         requests.RequestException
-            If the request fails, as with any adapter; its ``argosy_sending`` says whether a byte went out.
+            If the request fails; its ``argosy_sending.bytes_out`` says whether a byte went out.
         """
-        url = request.url or ""
-        with self.rate_limiter.permit(url) as permit:
+        with self.rate_limiter.permit(request.url or "") as permit:
             while (wait := permit.reach()) > 0:
                 self.manager.pause(wait)
             try:
-                response = self._send(permit, request, timeout, verify, cert, proxies)
+                response = self._send(permit, request, timeout, *args, **options)
             except (requests.ConnectionError, requests.Timeout, TransferError) as error:
                 self._failed(permit, error)
                 raise
             permit.answered(response.status_code, retry_after(response.status_code, response.headers))
-        if response.is_redirect:
-            drop(response)
         return response
 
     def _send(
-        self, permit: Permit, request: requests.PreparedRequest, timeout: Any, *options: Any
+        self, permit: Permit, request: requests.PreparedRequest, timeout: Any, *args: Any, **options: Any
     ) -> requests.Response:
         def acquire() -> Lease:
             return self.manager.lease(request.url or "", permit.admit)
 
-        bare = is_downgraded(request)
-        sending = Sending(request, self.deadline, self._watchdog, acquire, self.manager.check, bare=bare)
+        sending = Sending(request, self.deadline, acquire, self.manager.check)
         token = current.set(sending)
         request.headers.pop("Cookie", None)  # the requests session's cookies are older
         try:
-            return super().send(request, True, timeout or (10.0, self.deadline), *options)
+            return super().send(request, True, timeout or (10.0, self.deadline), *args, **options)
         except BaseException as error:
             self._give_up(sending)
             if isinstance(error, NotSent):
@@ -139,7 +124,6 @@ class LeasedAdapter(Adapter):
                 error.argosy_sending = sending  # type: ignore[attr-defined]  # a note for the caller
             raise
         finally:
-            sending.finish()
             current.reset(token)
 
     def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
@@ -147,9 +131,8 @@ class LeasedAdapter(Adapter):
         sending = current.get()
         assert sending is not None and sending.lease is not None  # noqa: S101, PT018 - `send` is running
         lease = sending.lease
-        lease.settle(
-            () if sending.bare else resp.headers.getlist("Set-Cookie"), sending.url, resp.headers.get("Date")
-        )
+        cookies = () if sending.bare else resp.headers.getlist("Set-Cookie")
+        lease.settle(cookies, sending.url, resp.headers.get("Date"))
         if not lease.to_end:
             lease.end()
         response = super().build_response(req, resp)

@@ -10,10 +10,17 @@ import requests
 import urllib3.exceptions
 
 from argosy.errors import TransferError
-from argosy.http.limits import UNWANTED, UNWANTED_SECONDS, Expansion, wire_of
+from argosy.http.limits import wire_of
 
 #: Bytes read or decompressed at a time.
 CHUNK = 64 * 1024
+#: Bytes and seconds spent on an unwanted body, to keep its connection.
+UNWANTED, UNWANTED_SECONDS = 64 * 1024, 10.0
+#: Beyond the first `EXPANDED` bytes, a body may be this many times as large as its compressed form (a bomb is larger);
+#: and beyond the first `OVERHEAD` bytes, the compressed form this many times as large as the body (empty gzip members
+#: could go on without end).
+MAX_EXPANSION, EXPANDED = 100, 16 << 20
+MAX_OVERHEAD, OVERHEAD = 1.1, 1 << 20
 
 #: The content codings that are decoded.
 _CODINGS = frozenset({"gzip", "x-gzip", "deflate"})
@@ -30,17 +37,7 @@ def is_plain(response: requests.Response) -> bool:
 
 
 class Body:
-    """Wraps the raw body of a response.
-
-    Parameters
-    ----------
-    raw
-        urllib3's response.
-    start
-        Bytes that were already read and come first.
-    on_end
-        Called once: with True at the last byte, or with False if the body was abandoned or broke off.
-    """
+    """Wraps the raw body of a response: `start` comes first; `on_end` is told once whether the last byte arrived."""
 
     def __init__(self, raw: Any, *, start: bytes = b"", on_end: Callable[[bool], None] | None = None) -> None:
         self._raw = raw
@@ -51,23 +48,15 @@ class Body:
         return getattr(self._raw, name)
 
     def __del__(self) -> None:
-        self._ended(complete=False)
+        self._end(complete=False)
 
     def read(self, amt: int | None = None, *args: Any, **kwargs: Any) -> bytes:
         """Read as `urllib3.HTTPResponse.read` does."""
-        if self._start:
-            start = self._take_start(amt)
-            return start if amt is not None else start + self.read(None, *args, **kwargs)
-        data = self._read(self._raw.read, amt, *args, **kwargs)
-        if amt is None:
-            self._ended(complete=True)
-        return data
+        return self._read(self._raw.read, amt, *args, **kwargs)
 
     def read1(self, amt: int | None = None, *args: Any, **kwargs: Any) -> bytes:
         """Read what is available, as `urllib3.HTTPResponse.read1` does."""
-        if self._start:
-            return self._take_start(amt)
-        return self._read(self._raw.read1, amt, *args, **kwargs)
+        return self._read(self._raw.read1, CHUNK if amt is None else amt, *args, **kwargs)
 
     def stream(self, amt: int = CHUNK, decode_content: bool | None = None) -> Iterator[bytes]:
         """Yield the body as `urllib3.HTTPResponse.stream` does; decode gzip and deflate within bounds."""
@@ -75,26 +64,27 @@ class Body:
         if decode_content and coding in _CODINGS:
             yield from inflated(self.stream(amt, False), coding)
             return
-        if self._start:
-            yield self._take_start(None)
         complete = False
         try:
+            if self._start:
+                yield self._take_start(None)
             yield from self._raw.stream(amt, decode_content=decode_content)
             complete = True
         finally:
-            self._ended(complete=complete)
+            self._end(complete=complete)
 
     def close(self) -> None:
         """Abandon the body."""
-        complete = self._is_complete()
-        self._raw.close()
-        self._ended(complete=complete)
+        self._let_go(self._raw.close)
 
     def release_conn(self) -> None:
         """Give the connection back."""
-        complete = self._is_complete()
-        self._raw.release_conn()
-        self._ended(complete=complete)
+        self._let_go(self._raw.release_conn)
+
+    def _let_go(self, let_go: Callable[[], None]) -> None:
+        complete = self._raw.length_remaining == 0  # there may be no byte at all, as after a HEAD
+        let_go()
+        self._end(complete=complete)
 
     def _take_start(self, amt: int | None) -> bytes:
         size = len(self._start) if amt is None else amt
@@ -102,42 +92,32 @@ class Body:
         return start
 
     def _read(self, read: Callable[..., bytes], amt: int | None, *args: Any, **kwargs: Any) -> bytes:
+        start = self._take_start(amt)
+        if start and amt is not None:
+            return start
         try:
             data = read(amt, *args, **kwargs)
         except BaseException:
-            self._ended(complete=False)
+            self._end(complete=False)
             raise
-        if not data and amt != 0:
-            self._ended(complete=True)
-        return data
+        if amt is None or (amt and not data):
+            self._end(complete=True)
+        return start + data
 
-    def _is_complete(self) -> bool:
-        """Return whether the last byte was read; there may be none, as after a HEAD."""
-        return getattr(self._raw, "length_remaining", None) == 0
-
-    def _ended(self, *, complete: bool) -> None:
+    def _end(self, *, complete: bool) -> None:
         on_end, self._on_end = self._on_end, None
         if on_end is not None:
             on_end(complete)
 
 
-def discard(
-    response: requests.Response, *, size: float = UNWANTED, seconds: float = UNWANTED_SECONDS
-) -> None:
-    """End a response whose body is unwanted.
+def discard(response: requests.Response, *, size: float = UNWANTED, seconds: float | None = None) -> None:
+    """End a response whose body is unwanted, after reading at most so much of it.
 
     A short body is read, so that its connection can be reused and a lease that lasts to the last byte ends well: an
     error response that arrived in full leaves nothing in doubt.
-
-    Parameters
-    ----------
-    response
-        Made with ``stream=True``.
-    size, seconds
-        How many bytes to read at most, and for how long.
     """
     if (wire := wire_of(response.raw)) is not None:
-        wire.hurry(seconds)
+        wire.hurry(UNWANTED_SECONDS if seconds is None else seconds)
     try:
         while size > 0 and (data := response.raw.read(CHUNK, decode_content=False)):
             size -= len(data)
@@ -147,29 +127,14 @@ def discard(
         response.close()
 
 
-def drop(response: requests.Response) -> None:
-    """Discard the body of a redirect before requests reads all of it."""
-    discard(response)
-    response._content = b""
-    response._content_consumed = True  # type: ignore[attr-defined]  # not in the stubs
-
-
 def left_over(response: requests.Response) -> bool:
     """Return whether more bytes came than the response announced, as far as can be seen."""
     return bool(getattr(getattr(response.raw, "_original_response", None), "left_over", False))
 
 
 def peek(response: requests.Response, size: int) -> bytes:
-    """Return the first bytes of a body, decompressed if gzip, and leave the body as if it were unread.
-
-    Parameters
-    ----------
-    response
-        Made with ``stream=True``, its body unread.
-    size
-        The largest number of bytes.
-    """
-    if isinstance(response._content, bytes):  # it was read or dropped
+    """Return the first bytes of an unread body, decompressed if gzip, and leave the body as if it were unread."""
+    if isinstance(response._content, bytes):  # the body of a redirect
         return response._content[:size]
     start = bytearray()
     while len(start) < size and (data := response.raw.read(size - len(start), decode_content=False)):
@@ -184,39 +149,33 @@ def peek(response: requests.Response, size: int) -> bytes:
 
 
 def inflated(raw: Iterable[bytes], coding: str) -> Iterator[bytes]:
-    """Yield the decompressed bytes of a body.
-
-    Parameters
-    ----------
-    raw
-        The compressed bytes.
-    coding
-        The content coding. With gzip, several members may follow each other (RFC 1952 section 2.2).
-
-    Raises
-    ------
-    TransferError
-        If the coding is unknown, or the body is damaged or out of bounds.
-    """
+    """Yield the decompressed bytes of a body; raise `TransferError` if it is damaged or out of bounds."""
     if coding not in _CODINGS:
         raise TransferError(f"Unknown content coding {coding!r}.", kind="coding")
-    gzip = coding != "deflate"
-    wbits = 47 if gzip else 15  # 47: gzip or zlib, by the header
-    inflate, bounds = zlib.decompressobj(wbits), Expansion()
+    wbits = 15 if coding == "deflate" else 47  # 47: gzip or zlib, by the header
+    inflate = zlib.decompressobj(wbits)
+    received = made = 0
     try:
-        for piece in raw:
-            bounds.came(len(piece))
-            rest = piece
+        for data in raw:
+            if received > OVERHEAD + MAX_OVERHEAD * made:
+                raise TransferError(
+                    f"The server sent {received} compressed bytes that contain only {made} bytes.",
+                    kind="coding",
+                )
+            received += len(data)
+            rest = data
             while rest:
-                if inflate.eof:
-                    if not gzip:
-                        raise TransferError("Bytes follow the end of the compressed body.", kind="coding")
+                if inflate.eof:  # several gzip members may follow each other (RFC 1952 section 2.2)
                     inflate = zlib.decompressobj(wbits)
-                data = inflate.decompress(rest, CHUNK)
+                piece = inflate.decompress(rest, CHUNK)
                 rest = inflate.unconsumed_tail or inflate.unused_data
-                bounds.made(len(data))
-                if data:
-                    yield data
+                made += len(piece)
+                if made > EXPANDED and made > received * MAX_EXPANSION:
+                    raise TransferError(
+                        f"The compressed body expands more than {MAX_EXPANSION} times.", kind="too-large"
+                    )
+                if piece:
+                    yield piece
         tail = inflate.flush()
     except zlib.error:
         raise TransferError("The compressed body is damaged.", kind="cut", retryable=True) from None

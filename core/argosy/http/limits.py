@@ -1,12 +1,13 @@
-"""Limits on one response: time, bytes and lines.
+"""One response on the wire, with limits on its time, bytes and lines.
 
 Every byte that our connections receive passes through a `Wire`, and every line of framing through a `Stream`: status
-lines, headers, interim responses, a proxy's response to CONNECT, chunk sizes and trailers. So the limits also hold when
-`http.client`, urllib3 or requests reads.
+lines, headers, interim responses, a proxy's response to CONNECT, chunk sizes and trailers. So the limits hold no matter
+whether `http.client`, urllib3 or requests reads.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import math
@@ -20,69 +21,41 @@ from argosy.errors import TransferError
 
 #: Bytes of framing in a row, without a byte of a body in between.
 MAX_FRAMING = 256 * 1024
-#: Interim responses (1xx) before the final one.
-MAX_INTERIM = 100
-#: Bytes and seconds spent on an unwanted body, to keep its connection.
-UNWANTED, UNWANTED_SECONDS = 64 * 1024, 10.0
-#: Seconds spent on an unwanted body if the lease ends with its last byte.
-LEASED_SECONDS = 60.0
-#: Bytes of a body that is kept in memory.
-IN_MEMORY = 256 << 20
-#: Bytes of a body that belongs to a login.
-OF_A_LOGIN = 64 << 20
-#: Beyond the first `EXPANDED` bytes, a body may be this many times as large as its compressed form; and beyond the
-#: first `OVERHEAD` bytes, the compressed form may be this many times as large as the body.
-MAX_EXPANSION, EXPANDED = 100, 16 << 20
-MAX_OVERHEAD, OVERHEAD = 1.1, 1 << 20
 
 #: The header lines that `http.client` accepts; it takes any other line for the end of the headers.
 _HEADER = re.compile(rb"([!-9;-~]+)[ \t]*:")
 _LONGEST_LINE = 65536
 
 
-class TooMuch(http.client.HTTPException):
-    """A response has too much framing."""
-
-
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """How long a body may take, and how large it may be.
+    """How long a body may take, and how large it may be."""
 
-    Parameters
-    ----------
-    total
-        Seconds for the whole body.
-    low_speed
-        The slowest average speed while we wait for it, in bytes per second; 0 for any.
-    low_speed_time
-        Seconds of waiting over which that average is taken.
-    size
-        Its largest size as received, in bytes.
-    """
-
+    #: Seconds for the whole body.
     total: float = math.inf
+    #: The slowest average speed in bytes per second, over `low_speed_time` seconds of waiting; 0 for any.
     low_speed: float = 0.0
     low_speed_time: float = 60.0
+    #: The largest size as received, in bytes.
     size: float = math.inf
 
 
 class Wire(io.RawIOBase):
-    """The bytes of one response, as they come from its socket.
+    """The bytes of one response: the headers must arrive by a deadline; then the limits of a body apply."""
 
-    The headers must be complete within the socket's timeout. From `begin_body` on, the limits of a body apply.
-    """
-
-    def __init__(self, raw: Any) -> None:
+    def __init__(self, raw: Any, deadline: float) -> None:
         super().__init__()
         self.sock: socket.socket = raw._sock
         self._raw = raw
-        self._limits: BodyLimits | None = None
-        self._end = time.monotonic() + (self.sock.gettimeout() or math.inf)
-        self._size = 0  # bytes of the body
+        self._timeout = self.sock.gettimeout()
+        self._end = min(deadline, time.monotonic() + (self._timeout or math.inf))
+        self._limits: BodyLimits | None = None  # none during the headers
+        self._size = 0
         self._waited, self._received = 0.0, 0  # since the speed was last checked
 
     def begin_body(self, limits: BodyLimits) -> None:
         """Apply the limits of a body: the headers are in."""
+        self.sock.settimeout(self._timeout)
         self._limits = limits
         self._end = time.monotonic() + limits.total
 
@@ -95,16 +68,10 @@ class Wire(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        """Receive bytes.
-
-        Raises
-        ------
-        TimeoutError
-            If the headers take too long.
-        TransferError
-            If the body takes too long, is too slow or too large.
-        """
+        """Receive bytes; raise TimeoutError for late headers, and TransferError for a body beyond its limits."""
         begun = time.monotonic()
+        if self._limits is None and self._end < math.inf:
+            self.sock.settimeout(max(self._end - begun, 0.001))  # 0 would mean: do not wait
         count: int | None = self._raw.readinto(buffer)
         now = time.monotonic()
         if self._limits is None:
@@ -149,33 +116,21 @@ class Stream(io.BufferedReader):
     def __init__(self, wire: Wire) -> None:
         super().__init__(wire)
         self.wire = wire
+        self.in_headers = False
         self._framing = 0
-        self._in_headers = False
         self._kept = False  # whether the last line was a header, which a folded line continues
 
-    def begin_headers(self, begun: bool = True) -> None:
-        """Expect header lines, or none."""
-        self._in_headers, self._kept = begun, False
-
     def readline(self, size: int | None = -1, /) -> bytes:
-        """Return the next line; of the headers, only valid ones, and the empty line at their end.
-
-        Raises
-        ------
-        TooMuch
-            If there is too much framing.
-        http.client.IncompleteRead
-            If headers end without an empty line.
-        """
+        """Return the next line; of the headers, only valid ones, and the empty line at their end."""
         limit = _LONGEST_LINE + 1 if size is None or size < 0 else size
         while True:
             line = super().readline(limit)
             self._framing += len(line)
             if self._framing > MAX_FRAMING:
-                raise TooMuch(
+                raise http.client.HTTPException(
                     f"the server sent more than {MAX_FRAMING} bytes of headers, interim responses or trailers"
                 )
-            if not self._in_headers:
+            if not self.in_headers:
                 return line
             if not line.endswith(b"\n"):
                 if len(line) < limit:
@@ -183,7 +138,7 @@ class Stream(io.BufferedReader):
                 return line
             text = line.rstrip(b"\r\n").replace(b"\r", b" ")
             if not text:
-                self._in_headers = False
+                self.in_headers = self._kept = False
                 return line
             header = _HEADER.match(text)
             self._kept = header is not None or (self._kept and text[:1] in b" \t")
@@ -208,40 +163,36 @@ class Stream(io.BufferedReader):
         return super().readinto(buffer)
 
 
-class Expansion:
-    """Bounds a compressed body: neither a bomb nor endless nothing."""
+class Response(http.client.HTTPResponse):
+    """Skips interim responses, and does not take broken or truncated headers for complete ones."""
 
-    def __init__(self) -> None:
-        self._came = self._made = 0
+    #: Whether more bytes came than the response announced.
+    left_over = False
 
-    def came(self, size: int) -> None:
-        """Count received bytes before they are decompressed.
+    def __init__(self, sock: Any, *args: Any, deadline: float = math.inf, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp: Any = Stream(Wire(self.fp.detach(), deadline))
 
-        Raises
-        ------
-        TransferError
-            If far more came than the body has.
-        """
-        self._came += size
-        if self._came > OVERHEAD + MAX_OVERHEAD * self._made + size:
-            raise TransferError(
-                f"The server sent {self._came} compressed bytes that contain only {self._made} bytes.",
-                kind="coding",
-            )
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            self.fp.in_headers = False
+            status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # not in the stubs
+            self.fp.in_headers = True
+            if not 102 <= status[1] < 200:
+                return status
+            http.client.parse_headers(self.fp)  # 103 Early Hints (RFC 8297): the final response follows
 
-    def made(self, size: int) -> None:
-        """Count decompressed bytes.
-
-        Raises
-        ------
-        TransferError
-            If there are far more of them than came.
-        """
-        self._made += size
-        if self._made > EXPANDED and self._made > self._came * MAX_EXPANSION:
-            raise TransferError(
-                f"The compressed body expands more than {MAX_EXPANSION} times.", kind="too-large"
-            )
+    def _close_conn(self) -> None:
+        """At the end of the body, look for more bytes; if there are any, the connection is useless."""
+        if self.length == 0:
+            with contextlib.suppress(OSError):
+                wire: Wire = self.fp.wire
+                wire.begin_body(BodyLimits())  # nothing can be late any more
+                wire.sock.settimeout(0)  # bytes that arrive later are found when the connection is reused
+                self.left_over = bool(self.fp.peek(1))
+                if self.left_over:
+                    socket.socket.shutdown(wire.sock, socket.SHUT_RDWR)
+        super()._close_conn()  # type: ignore[misc]  # not in the stubs
 
 
 def wire_of(raw: Any) -> Wire | None:

@@ -7,25 +7,25 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urldefrag
 
 import requests
+import urllib3.exceptions
 from requests.cookies import RequestsCookieJar
+from requests.structures import CaseInsensitiveDict
 from urllib3.response import BaseHTTPResponse
 
 from argosy._version import __version__
 from argosy.cookies import jar
-from argosy.cookies.matching import Target
 from argosy.errors import Refused
 from argosy.http.adapter import LeasedAdapter
-from argosy.http.body import discard, drop, peek
+from argosy.http.body import discard, peek
 from argosy.http.connections import Adapter, Reuse
-from argosy.http.limits import IN_MEMORY, LEASED_SECONDS, OF_A_LOGIN, BodyLimits
-from argosy.http.network import Network, invalid_urls, is_downgraded
-from argosy.http.signing import PluginSigner, first_signing
+from argosy.http.limits import BodyLimits
+from argosy.http.network import Network, is_downgraded
+from argosy.http.signing import PluginSigner, Signing, signing_of
 from argosy.interfaces.auth import ResponseHead
 from argosy.leasing.lease import Stamp
 from argosy.leasing.login import NewSession
@@ -35,11 +35,14 @@ from argosy.models.session import origin_of
 from argosy.ratelimit.limiter import RateLimiter
 from argosy.toolkit.responses import Downgraded, read_content
 
-#: Bytes of an HTML body that are searched for a refusal.
-PEEK = 64 * 1024
+#: Bytes of an HTML body that are searched for a refusal, of a body that is kept in memory, and of one of a login.
+PEEK, IN_MEMORY, OF_A_LOGIN = 64 << 10, 256 << 20, 64 << 20
+
+#: Seconds spent on the body of a probe whose lease ends with the last byte.
+LEASED_SECONDS = 60.0
 
 #: The options of a plain GET, which needs no merging of settings.
-_PLAIN = frozenset({"allow_redirects", "params", "stream", "timeout"})
+_PLAIN = frozenset({"allow_redirects", "stream", "timeout"})
 
 #: A request counts as the cause, and as refused, once the new sessions that ended when it was sent have this weight in
 #: sum: one on which nothing else was accepted, and one that others used, which may have been the cause.
@@ -66,11 +69,6 @@ class PlainSession(requests.Session):
 
     It uses no proxy and no ``.netrc`` of the environment, and no cookie jar beside the session's record. It does not
     ask for compression: a truncated compressed body can end early without an error.
-
-    Parameters
-    ----------
-    network
-        How to reach the service.
     """
 
     def __init__(self, network: Network = Network()) -> None:
@@ -85,21 +83,21 @@ class PlainSession(requests.Session):
         self.headers["User-Agent"] = f"argosy/{__version__}"
         self.headers["Accept-Encoding"] = "identity"
 
+    def mount_all(self, adapter: Adapter) -> None:
+        """Send all requests with an adapter."""
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
+
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Drop what may be a credential if a redirect leads to another origin.
+        """Drop what may be a credential, and send no body, if a redirect leads to another origin.
 
         requests drops only ``Authorization``, and sends a form with its password on after a 307.
-
-        Raises
-        ------
-        requests.RequestException
-            If the request has a body; nothing was sent to the other origin.
         """
         super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]  # not in the stubs
-        old, new = (Target.of(url or "") for url in (response.request.url, prepared_request.url))
-        if new.scheme == "http" and (old.scheme == "https" or is_downgraded(response.request)):
+        old, new = origin_of(response.request.url or ""), origin_of(prepared_request.url or "")
+        if new.startswith("http:") and (old.startswith("https:") or is_downgraded(response.request)):
             prepared_request.argosy_redirected_by = response  # type: ignore[attr-defined]  # a note for `send`
-        if (old.scheme, old.host, old.port) == (new.scheme, new.host, new.port):
+        if old == new:
             return
         if prepared_request.body is not None:
             raise requests.RequestException("a redirect would have sent the form to another origin")
@@ -107,54 +105,48 @@ class PlainSession(requests.Session):
             del prepared_request.headers[name]
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send a request as `requests.Session.send` does.
-
-        Raises
-        ------
-        Downgraded
-            If a redirect leads from https to http and that is not allowed; nothing was sent there.
-        """
+        """Send a request as `requests.Session.send` does, but no redirect from https to http unless that is allowed."""
         if is_downgraded(request) and not self.allow_downgrade:
             raise Downgraded(
                 "a redirect leads from https to http",
                 request=request,
                 response=request.argosy_redirected_by,  # type: ignore[attr-defined]  # the note of `rebuild_auth`
             )
-        with invalid_urls():
+        try:
             return super().send(request, **kwargs)
+        except requests.RequestException:
+            raise
+        except (ValueError, OverflowError, urllib3.exceptions.LocationValueError):
+            # an empty or overlong label of a host, a port beyond 65535, a Location that is not UTF-8
+            raise requests.exceptions.InvalidURL("not a valid URL") from None
 
 
 class _LoginAdapter(Adapter):
     """Sends the cookies of a login's own jar and adds what the responses set; no lease."""
 
-    target: NewSession
-
-    def __init__(self, timeout: tuple[float, float]) -> None:
+    def __init__(self, target: NewSession, timeout: tuple[float, float]) -> None:
+        self._target = target
         self._timeout = timeout
         self.body_limits = BodyLimits(total=timeout[1], size=OF_A_LOGIN)
-        super().__init__(Reuse(allowed=False), max_retries=0)
+        super().__init__(Reuse(allowed=False))
 
     def send(
         self,
         request: requests.PreparedRequest,
         stream: bool = False,
-        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
-        verify: bool | str = True,
-        cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
-        proxies: Mapping[str, str] | None = None,
+        timeout: Any = None,
+        *args: Any,
+        **options: Any,
     ) -> requests.Response:
         request.headers.pop("Cookie", None)
-        if not is_downgraded(request):
-            header = jar.cookie_header(self.target.cookies, request.url or "", time.time())
-            request.headers.update({} if header is None else {"Cookie": header})
-        response = super().send(request, stream, timeout or self._timeout, verify, cert, proxies)
-        if response.is_redirect:
-            drop(response)
-        return response
+        cookies = jar.cookie_header(self._target.cookies, request.url or "", time.time())
+        if cookies is not None and not is_downgraded(request):
+            request.headers["Cookie"] = cookies
+        return super().send(request, stream, timeout or self._timeout, *args, **options)
 
     def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
         """Take the cookies of each hop."""
-        target, now = self.target, time.time()
+        target, now = self._target, time.time()
         headers = () if is_downgraded(req) else resp.headers.getlist("Set-Cookie")
         cookies = jar.settle(target.cookies, headers, req.url or "", now, resp.headers.get("Date"))
         target.cookies = jar.within_bounds(cookies, target.login_cookies, now)
@@ -162,32 +154,19 @@ class _LoginAdapter(Adapter):
 
 
 def open_session(timeout: tuple[float, float], number: int = 1, network: Network = Network()) -> NewSession:
-    """Return an empty session to log in with.
+    """Return an empty session to log in with, number so many from 1.
 
-    Parameters
-    ----------
-    timeout
-        Seconds to connect, and for the headers and the body of each response.
-    number
-        Which session it is for, from 1.
-    network
-        How to reach the service.
+    The timeout is in seconds: to connect, and for the headers and the body of each response.
     """
-    session = PlainSession(network)
-    adapter = _LoginAdapter(timeout)
-    adapter.target = NewSession(session, number)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return adapter.target
+    http = PlainSession(network)
+    target = NewSession(http, number)
+    http.mount_all(_LoginAdapter(target, timeout))
+    return target
 
 
-class _Verdict(Enum):
-    """What a refusal means, judging by a URL that was accepted before."""
-
-    GOOD = "the session is good"
-    ENDED = "the session has ended"
-    OVERTAKEN = "another login has replaced the session"
-    UNKNOWN = "nothing else was ever accepted"
+#: What a refusal means, judging by a URL that was accepted before: the session is good, or has ended, or another login
+#: has replaced it, or nothing else was ever accepted.
+_Verdict = Literal["good", "ended", "overtaken", "unknown"]
 
 
 @dataclass(slots=True)
@@ -206,23 +185,16 @@ class AuthorizedSession(PlainSession):
         Manages the session.
     is_refusal
         The auth plugin's judgment.
-    rate_limiter
-        Spaces the requests to a host.
     timeout
-        Seconds: to connect, for send and headers, and between two pieces of a body.
+        Seconds: to connect, to send and receive the headers, and between two pieces of a body.
     doubts
         Whether logins help; shared by the sessions of one account.
     on_accepted
-        Called for each accepted request with the time when it was sent (seconds since the epoch) and the session's
-        count of logins then.
-    network
-        How to reach the service.
+        Told of each accepted request: when it was sent (seconds since the epoch), and the session's logins then.
     signer
         Signs each request.
-    reuse
-        Which connections may serve more than one request; shared by the sessions of a process.
-    body_limits
-        The limits of each body.
+    rate_limiter, network, reuse, body_limits
+        As for `LeasedAdapter`, `PlainSession` and `Adapter`.
     """
 
     def __init__(
@@ -251,25 +223,14 @@ class AuthorizedSession(PlainSession):
         self._proving = threading.Lock()
         self._doubts = doubts or LoginDoubts()
         self._on_accepted = on_accepted
-        adapter = LeasedAdapter(
-            manager,
-            deadline=headers,
-            rate_limiter=rate_limiter,
-            reuse=reuse,
-            body_limits=body_limits,
-        )
-        self.mount("https://", adapter)
-        self.mount("http://", adapter)
+        adapter = LeasedAdapter(manager, deadline=headers, rate_limiter=rate_limiter, reuse=reuse)
+        adapter.body_limits = body_limits
+        self.mount_all(adapter)
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
         """Send a request as `requests.Session.request` does, and judge the response.
 
-        Raises
-        ------
-        Refused
-            If the service refuses this request although the session is good.
-        SessionError
-            If the session is lost.
+        Raises `Refused` if the service refuses it although the session is good, `SessionError` if the session is lost.
         """
         kwargs.setdefault("timeout", self._timeout)
         stream, kwargs["stream"] = kwargs.get("stream", False), True
@@ -286,19 +247,18 @@ class AuthorizedSession(PlainSession):
                     response._content_consumed = True  # type: ignore[attr-defined]  # not in the stubs
                 return response
             discard(response)
-            if (error := self._no_cookies_for(response)) is not None:
-                raise error
+            self._raise_without_cookies(response)
             # a session that another login has ended says nothing about this request
             renewed = refused_issue not in (None, stamp.issue) and not self.manager.is_suspect
             if renewed:
                 self._doubts.raised = True
             if self._doubts.raised or not self.manager.policy.renewable:
                 verdict = self._verdict(stamp, but=response.url)
-                if renewed and verdict is not _Verdict.OVERTAKEN:
+                if renewed and verdict != "overtaken":
                     self.manager.fruitless()
                     weight = AMONG_OTHERS if self._accepted_issue == stamp.issue else ALONE
-                    ended += weight if verdict is _Verdict.ENDED else MAX_ENDED
-                if verdict is _Verdict.GOOD or ended >= MAX_ENDED:
+                    ended += weight if verdict == "ended" else MAX_ENDED
+                if verdict == "good" or ended >= MAX_ENDED:
                     raise _refused(response)
             self.manager.refused(stamp, again=refused_issue == stamp.issue)
             refused_issue = stamp.issue
@@ -307,13 +267,13 @@ class AuthorizedSession(PlainSession):
         """Prepare a request as `requests.Session.prepare_request` does, to be signed when it gets its lease."""
         prepared = super().prepare_request(request)
         if self._signer is not None and request.auth is None:
-            self._signer.attach(prepared)
+            Signing(self._signer, prepared)
         return prepared
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Sign a redirected request again if it stays at the origin."""
         super().rebuild_auth(prepared_request, response)
-        signing = first_signing(response)
+        signing = signing_of(response)
         if signing is not None and origin_of(prepared_request.url or "") == origin_of(response.url):
             signing.attach(prepared_request)
 
@@ -322,7 +282,7 @@ class AuthorizedSession(PlainSession):
     ) -> requests.Response:
         """Send, but stop at a redirect from https to http: it is a refusal if it leads to a login page."""
         try:
-            plain = not args and kwargs.keys() <= _PLAIN and not kwargs.get("params") and method == "GET"
+            plain = method == "GET" and not args and kwargs.keys() <= _PLAIN
             if plain and not self.params and "@" not in str(url):
                 return self._get(url, **kwargs)
             return super().request(method, url, *args, **kwargs)
@@ -333,42 +293,35 @@ class AuthorizedSession(PlainSession):
             response.argosy_downgraded = error  # type: ignore[attr-defined]  # a note for `_accept`
             return response
 
-    def _get(self, url: str | bytes, **kwargs: Any) -> requests.Response:
-        """Send a GET as `requests.Session.request` does, but without merging settings: that takes too long per file."""
+    def _get(
+        self, url: str | bytes, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> requests.Response:
+        """Send a GET as `requests.Session.request` does, but without merging all settings, which takes 5 times as long."""
         request = requests.PreparedRequest()
         request.prepare_method("GET")
         request.prepare_url(url, None)
-        request.prepare_headers(self.headers)
+        merged: CaseInsensitiveDict[Any] = CaseInsensitiveDict(self.headers)
+        merged.update(headers or {})
+        request.prepare_headers({name: value for name, value in merged.items() if value is not None})
         request._cookies = self.cookies  # type: ignore[attr-defined]  # a redirect needs a jar, even an empty one
         request.prepare_hooks(self.hooks)
         if self._signer is not None:
-            self._signer.attach(request)
-        return self.send(
-            request,
-            stream=kwargs["stream"],
-            timeout=kwargs["timeout"],
-            allow_redirects=kwargs.get("allow_redirects", True),
-            verify=self.verify,
-            cert=self.cert,
-            proxies=self.proxies,
-        )
+            Signing(self._signer, request)
+        return self.send(request, proxies=self.proxies, **options)
 
     def _refuses(self, response: requests.Response) -> bool:
         """Judge a response, and count refusals."""
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        start = b""
-        whole = (
-            response.request.method != "HEAD" and response.status_code != 206
-        )  # no login page comes in parts
-        if whole and kind in ("text/html", "application/xhtml+xml"):
-            start = peek(response, PEEK)
+        # no login page comes in parts
+        whole = response.request.method != "HEAD" and response.status_code != 206
+        is_page = whole and kind in ("text/html", "application/xhtml+xml")
         request = _first(response).request
         head = ResponseHead(
             urldefrag(request.url or "").url,
             response.url,
             response.status_code,
             response.headers,
-            start,
+            peek(response, PEEK) if is_page else b"",
             str(request.headers.get("Accept", "*/*")),
         )
         refused = self._is_refusal(head)
@@ -393,18 +346,16 @@ class AuthorizedSession(PlainSession):
         Only called after a login did not help, or if the session cannot log in again. Without it, each file that this
         account may not download would cost a login, or the session.
         """
-        if self._is_overtaken(stamp):
-            return _Verdict.OVERTAKEN
-        proof = self._proof
-        if proof is None or proof == but:
-            return _Verdict.UNKNOWN
         with self._proving:  # one thread for all: the token of an ended session is not sent again
+            proof = self._proof
             if self._is_overtaken(stamp):
-                return _Verdict.OVERTAKEN
+                return "overtaken"
+            if proof is None or proof == but:
+                return "unknown"
             good = self._ended_issue != stamp.issue and self._is_good(proof)
             if self._is_overtaken(stamp):
-                return _Verdict.OVERTAKEN
-            return _Verdict.GOOD if good else _Verdict.ENDED
+                return "overtaken"
+            return "good" if good else "ended"
 
     def _is_overtaken(self, stamp: Stamp) -> bool:
         """Return whether another login has replaced the session: then the refusal is about the old one."""
@@ -423,24 +374,22 @@ class AuthorizedSession(PlainSession):
                 discard(response, size=math.inf, seconds=LEASED_SECONDS)  # or its lease would end in doubt
             response.close()
 
-    def _no_cookies_for(self, response: requests.Response) -> Refused | None:
-        """Return the error of a request for whose hosts the session has no cookies at all."""
+    def _raise_without_cookies(self, response: requests.Response) -> None:
+        """Raise if the session has no cookies at all for the hosts of a refused request: no login can help."""
         record = self.manager.store.read(self.manager.session)
         if self._signer is not None or record is None or record.headers or not record.cookies:
-            return None
+            return
         # an imported session may have received others since, which any visitor gets
         ours = tuple(cookie for cookie in record.cookies if cookie.scheme is None) or record.cookies
         hops = [hop.request.url or "" for hop in (*response.history, response)]
-        if any(jar.concerns(ours, hop) for hop in hops):
-            return None
-        places = sorted({jar.place_of(cookie) for cookie in ours})
-        shown = ", ".join(places[:5]) + (", ..." if len(places) > 5 else "")
-        return Refused(
-            f"The service refuses this, and the session has no cookie for {origin_of(hops[0])}:"
-            f" its cookies are for {shown}.",
-            kind="refused",
-            hint="Log in at that site, or import its cookies.",
-        )
+        if not any(jar.concerns(ours, hop) for hop in hops):
+            places = ", ".join(sorted({jar.place_of(cookie) for cookie in ours})[:5])
+            raise Refused(
+                f"The service refuses this, and the session has no cookie for {origin_of(hops[0])}:"
+                f" its cookies are for {places}.",
+                kind="refused",
+                hint="Log in at that site, or import its cookies.",
+            )
 
 
 def _first(response: requests.Response) -> requests.Response:

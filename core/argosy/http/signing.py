@@ -9,37 +9,16 @@ from argosy.errors import PluginError
 from argosy.models.session import origin_of
 from argosy.toolkit.failures import describe_exception
 
-#: The attribute of a prepared request that holds its `Signing`. Copies of a request do not have it.
-_SIGNING = "argosy_signing"
-
 
 class PluginSigner:
-    """The signer of an auth plugin.
-
-    Parameters
-    ----------
-    signer
-        What the plugin returned.
-    plugin
-        The plugin's name, for messages.
-    """
+    """The signer of an auth plugin."""
 
     def __init__(self, signer: AuthBase, plugin: str) -> None:
         self._signer = signer
         self._plugin = plugin
 
-    def attach(self, request: requests.PreparedRequest) -> None:
-        """Have a request signed when it gets its lease."""
-        setattr(request, _SIGNING, Signing(self, request))
-
     def sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Return the signed request: this one or another.
-
-        Raises
-        ------
-        PluginError
-            If the signer fails.
-        """
+        """Return the signed request: this one or another."""
         try:
             signed: object = self._signer(request)
         except (Exception, SystemExit) as error:
@@ -60,24 +39,17 @@ class PluginSigner:
 
 
 class Signing:
-    """How one request is signed.
-
-    Parameters
-    ----------
-    signer
-        Signs it.
-    request
-        The unsigned request.
-    """
+    """How one request is signed, and signed again after a redirect. Copies of a request do not have it."""
 
     def __init__(self, signer: PluginSigner, request: requests.PreparedRequest) -> None:
         self.signer = signer
-        self._hooks = {event: list(hooks) for event, hooks in request.hooks.items()}
+        self._hooks = request.hooks
+        self.attach(request)
 
     def attach(self, request: requests.PreparedRequest) -> None:
-        """Have a redirected request signed again, without the hooks that the signer added before."""
+        """Have a request signed when it gets its lease, without the hooks that the signer added to another one."""
         request.hooks = {event: list(hooks) for event, hooks in self._hooks.items()}
-        setattr(request, _SIGNING, self)
+        request.argosy_signing = self  # type: ignore[attr-defined]  # a note for `Sending`
 
     def sign(
         self, request: requests.PreparedRequest, credentials: dict[str, str]
@@ -94,13 +66,7 @@ class Signing:
         return {n: v for n, v in signed.headers.items() if request.headers.get(n) != v}, signed
 
 
-def signing_of(request: requests.PreparedRequest) -> Signing | None:
-    """Return how a request is signed, if it is."""
-    signing: Signing | None = getattr(request, _SIGNING, None)
-    return signing
-
-
-def first_signing(response: requests.Response) -> Signing | None:
+def signing_of(response: requests.Response) -> Signing | None:
     """Return how the request of a response was signed; a signer may have sent it again (Digest)."""
-    found = map(signing_of, (response.request, *(hop.request for hop in reversed(response.history))))
-    return next(filter(None, found), None)
+    requests_sent = (response.request, *(hop.request for hop in reversed(response.history)))
+    return next(filter(None, (getattr(each, "argosy_signing", None) for each in requests_sent)), None)

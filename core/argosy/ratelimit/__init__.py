@@ -2,7 +2,3 @@
 
 The states of hosts are kept by a `RateLimit` plugin, or per process.
 """
-
-from argosy.ratelimit.limiter import Permit, RateLimiter
-
-__all__ = ["Permit", "RateLimiter"]

@@ -5,21 +5,24 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+import time
 from collections import deque
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Mapping
 from typing import Self, TypeVar
 
 from argosy.interfaces.ratelimit import RateLimit
-from argosy.models.host_state import HostState
+from argosy.models.host_state import LONGEST_RETRY_AFTER, HostState
+from argosy.models.response_record import seconds_of
 from argosy.ratelimit.outage import Outages
-from argosy.ratelimit.retry_after import THROTTLES
 from argosy.toolkit.hosts import host_key
 from argosy.toolkit.processes import clock
 
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
+
+#: The statuses whose Retry-After is read; no service sends it with a redirect, as RFC 9110 also allows.
+THROTTLES = frozenset({429, 503})
 
 #: Statuses of a gateway whose service is down.
 _ABSENT = frozenset({502, 503, 504})
@@ -28,6 +31,23 @@ _ABSENT = frozenset({502, 503, 504})
 _LOOK = 0.5
 
 _MOST_HOSTS = 4096
+
+
+def retry_after(status: int, headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of a ``Retry-After`` (RFC 9110 section 10.2.3), at most `LONGEST_RETRY_AFTER`; None if invalid.
+
+    A date is relative to the server's own ``Date``, so a wrong clock does no harm.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if status not in THROTTLES or not value:
+        return None
+    if value.isascii() and value.isdigit():
+        return min(float(value.lstrip("0")[:9] or 0), LONGEST_RETRY_AFTER)
+    when, asked = seconds_of(value), headers.get("Date")
+    now = seconds_of(asked) if asked else time.time()
+    if when is None or now is None:
+        return None
+    return min(max(when - now, 0.0), LONGEST_RETRY_AFTER)
 
 
 class ProcessRateLimit(RateLimit):
@@ -59,9 +79,9 @@ class ProcessRateLimit(RateLimit):
 
 
 class _Line:
-    """The permits of this process that wait for a host. They reserve one start at a time, together.
+    """The permits of this process that wait for a host.
 
-    So a process that dies leaves one start reserved at most.
+    They reserve one start at a time, together, so a process that dies leaves one start reserved at most.
     """
 
     __slots__ = ("start", "waiting")
@@ -76,15 +96,12 @@ class _Line:
 
 
 class RateLimiter:
-    """Limits the requests of a run to each host.
-
-    A host that answers 429 or 503 gets fewer requests until it has answered for a while.
+    """Limits the requests of a run to each host; one that answers 429 or 503 gets fewer until it answers for a while.
 
     Parameters
     ----------
     delay
-        Seconds between the starts of two requests to one host. Of two consecutive requests with different delays, the
-        longer one counts.
+        Seconds between the starts of two requests to one host; of two that follow each other, the longer delay counts.
     max_outage
         Seconds to wait for a host that is down; 0 to ignore outages.
     probe_time
@@ -106,10 +123,10 @@ class RateLimiter:
     ) -> None:
         self.delay = delay
         self.probe_time = probe_time
-        self._untold: deque[str] = deque()
-        self.outages = Outages(max_outage, self._untold.append)
         self.mutex = threading.Lock()
         self.lines: dict[str, _Line] = {}
+        self._untold: deque[str] = deque()
+        self.outages = Outages(max_outage, self._untold.append)
         self._notice = notice
         self._numbers = itertools.count()
         self._states = shared or ProcessRateLimit()
@@ -120,7 +137,7 @@ class RateLimiter:
 
     def was_there(self, host: str) -> bool:
         """Return whether a host has answered in this run, and the run waits for it during an outage."""
-        return self.outages.limit > 0 and self.outages.heard(host)
+        return self.outages.limit > 0 and host in self.outages.heard
 
     def tell(self) -> None:
         """Pass on the messages that came up while a session was held."""
@@ -133,46 +150,34 @@ class RateLimiter:
 
     def read(self, host: str) -> HostState | None:
         """Return the state of a host."""
-        try:
-            return self._states.read(host)
-        except OSError as error:
-            return self._per_process(error).read(host)
+        return self._stored(lambda states: states.read(host))
 
     def started(self, host: str, now: float) -> None:
         """Record that a request starts."""
-        try:
-            self._states.started(host, now)
-        except OSError as error:
-            self._per_process(error).started(host, now)
+        self._stored(lambda states: states.started(host, now))
 
     def update(self, host: str, change: Callable[[HostState, float], T]) -> T:
         """Change the state of a host."""
-        try:
-            return self._states.update(host, change)
-        except OSError as error:
-            return self._per_process(error).update(host, change)
+        return self._stored(lambda states: states.update(host, change))
 
-    def _per_process(self, error: OSError) -> RateLimit:
-        if not isinstance(self._states, ProcessRateLimit):  # else another thread was faster
-            self._states = ProcessRateLimit()
-            self._untold.append(
-                f"Rate limits are not shared with other processes: {error.strerror or error}. "
-                "download_delay and Retry-After apply to this process only."
-            )
-        return self._states
+    def _stored(self, use: Callable[[RateLimit], T]) -> T:
+        try:
+            return use(self._states)
+        except OSError as error:
+            if not isinstance(self._states, ProcessRateLimit):  # else another thread was faster
+                self._states = ProcessRateLimit()
+                self._untold.append(
+                    f"Rate limits are not shared with other processes: {error.strerror or error}. "
+                    "download_delay and Retry-After apply to this process only."
+                )
+            return use(self._states)
 
 
 class Permit:
     """The permit of one request: call `admit` until it returns 0, send, and tell the result.
 
-    Parameters
-    ----------
-    limiter
-        Gives the permit.
-    host
-        The host.
-    number
-        Permits are granted in the order of their numbers, if possible.
+    Permits are granted in the order of their numbers, if possible. `reach` and `admit` raise `TransferError` or
+    `ServiceDown` if the host is down and this run does not wait for it any longer.
     """
 
     __slots__ = ("_limiter", "host", "number", "probing", "started", "told")
@@ -188,49 +193,19 @@ class Permit:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def reach(self) -> float:
-        """Connect to the host now, before the session is leased, or wait.
-
-        Returns
-        -------
-        float
-            0 to connect; else the seconds to wait before asking again, as the host is down.
-
-        Raises
-        ------
-        TransferError, ServiceDown
-            As `admit` does.
-        """
+        """Return 0 to connect to the host, before the session is leased; else the seconds to wait, as it is down."""
         limiter = self._limiter
         state = limiter.read(self.host) if limiter.outages.limit else None
         if state is None or not state.down(clock()):
             return 0.0
-        with limiter.mutex:
-            line = limiter.lines.setdefault(self.host, _Line())
-            wait = limiter.update(self.host, lambda state, now: self._outage(state, now, line))
-            if wait > 0:
-                line.waiting.add(self.number)
-                limiter.outages.check(self.host, clock())
-        return wait
+        return self._ask(connect=True)
 
     def admit(self) -> float:
-        """Start the request now, or wait.
-
-        Returns
-        -------
-        float
-            0 if the request may start, and counts as started; else the seconds to wait before asking again.
-
-        Raises
-        ------
-        TransferError, ServiceDown
-            If the host is down and this run does not wait for it any longer.
-        """
+        """Return 0 if the request may start, and counts as started; else the seconds to wait before asking again."""
         limiter = self._limiter
         if limiter.delay == 0:  # most requests: without a lock
             state, now = limiter.read(self.host), clock()
@@ -239,35 +214,17 @@ class Permit:
                     limiter.started(self.host, now)
                 self.started = now
                 return 0.0
-        with limiter.mutex:
-            line = limiter.lines.setdefault(self.host, _Line())
-            down, wait = limiter.update(self.host, lambda state, now: self._decide(state, now, line))
-            if wait > 0:
-                line.waiting.add(self.number)
-            else:
-                self._leave()
-            if down:
-                limiter.outages.check(self.host, clock())
-        return max(wait, 0.0)
+        return self._ask()
 
     def answered(self, status: int, hold: float | None) -> None:
-        """Record that the headers have come.
-
-        Parameters
-        ----------
-        status
-            The response's status.
-        hold
-            The seconds of its ``Retry-After``, if any.
-        """
+        """Record that the headers have come, and the seconds of their ``Retry-After``."""
         self.told = True
         limiter, absent = self._limiter, status in _ABSENT and hold is None
         state = limiter.read(self.host)
         calm = state is None or not (state.failures or state.spacing)
         if calm and status not in THROTTLES and not absent and not limiter.outages.any:
-            limiter.outages.answered(self.host, None)
+            limiter.outages.answered(self.host)
             return
-
         if status in THROTTLES:
             logger.info("%s limits the rate: status %d, Retry-After %s", self.host, status, hold)
 
@@ -281,33 +238,26 @@ class Permit:
 
         with limiter.mutex:  # no other thread finds the host down between the two
             limiter.update(self.host, record)
-            limiter.outages.answered(self.host, f"it answers {status}" if absent else None)
+            if absent:
+                limiter.outages.failed(self.host, f"it answers {status}", sent=True)
+            else:
+                limiter.outages.answered(self.host)
 
     def failed(self, cause: str, *, sent: bool, named: bool = True) -> None:
-        """Record that there was no connection or no answer.
-
-        Parameters
-        ----------
-        cause
-            Why, in words.
-        sent
-            Whether the request was sent.
-        named
-            Whether the host's name resolves. If not, it is an outage only of a host that has answered before.
-        """
+        """Record that there was no connection or no answer, and whether the host's name resolves."""
         self.told = True
         outages = self._limiter.outages
         outages.failed(self.host, cause, sent=sent)
 
         def record(state: HostState, now: float) -> bool:
-            heard = outages.heard(self.host) or state.was_there(now)
+            heard = self.host in outages.heard or state.was_there(now)
             if not (named or heard or state.down(now)):
                 return False  # a misspelt URL: no host to come back
             state.failed(now, sent=sent, heard=heard, probing=self.probing)
             return heard
 
         if self._limiter.update(self.host, record):
-            outages.learn(self.host)
+            outages.heard.add(self.host)
 
     def close(self) -> None:
         """End the permit; one that was given up does not delay others."""
@@ -319,11 +269,24 @@ class Permit:
                 self._leave()
         limiter.tell()
 
-    def _decide(self, state: HostState, now: float, line: _Line) -> tuple[bool, float]:
-        """Return whether the host is down, and the seconds to wait."""
+    def _ask(self, *, connect: bool = False) -> float:
+        limiter = self._limiter
+        with limiter.mutex:
+            line = limiter.lines.setdefault(self.host, _Line())
+            down, wait = limiter.update(self.host, lambda state, now: self._decide(state, now, line, connect))
+            if wait > 0:
+                line.waiting.add(self.number)
+            elif not connect:
+                self._leave()
+            if down:
+                limiter.outages.check(self.host, clock())
+        return max(wait, 0.0)
+
+    def _decide(self, state: HostState, now: float, line: _Line, connect: bool) -> tuple[bool, float]:
+        """Return whether the host is down, and the seconds to wait before the start, or only before connecting."""
         wait = self._outage(state, now, line)
-        if wait > 0:
-            return True, wait
+        if wait > 0 or connect:
+            return wait > 0, wait
         pace = state.pace(self._limiter.delay, now)
         if line.start is None or line.start < state.hold:
             line.start = state.reserve(pace, now)
@@ -342,7 +305,7 @@ class Permit:
             return 0.0
         if now < state.probe:
             if state.was_there(now):
-                outages.learn(self.host)
+                outages.heard.add(self.host)
             return min(state.probe - now, _LOOK * (1 + line.ahead_of(self.number) / 8))
         state.probe = now + self._limiter.probe_time
         self.probing = True

@@ -23,21 +23,14 @@ class _Outage:
 
 
 class Outages:
-    """The hosts that are down for the requests of one process.
-
-    Parameters
-    ----------
-    limit
-        Seconds to wait for a host that has answered before; 0 to ignore outages.
-    tell
-        Takes messages for the user.
-    """
+    """The hosts that are down for the requests of one process, which waits `limit` seconds for each; 0 ignores outages."""
 
     def __init__(self, limit: float, tell: Callable[[str], None]) -> None:
         self.limit = limit
+        #: The hosts that have answered, this process or another.
+        self.heard: set[str] = set()
         self._tell = tell
         self._mutex = threading.Lock()
-        self._heard: set[str] = set()
         self._answers = 0
         self._outages: dict[str, _Outage] = {}
         self._causes: dict[str, str] = {}
@@ -47,70 +40,53 @@ class Outages:
         """Whether any host is down."""
         return bool(self._outages)
 
-    def heard(self, place: str) -> bool:
-        """Return whether a host has answered in this run."""
-        return place in self._heard
-
-    def answered(self, place: str, cause: str | None) -> None:
-        """Record an answer, perhaps one of a gateway whose service is down (the cause)."""
-        if cause is not None:
-            self.failed(place, cause, sent=True)
-            return
+    def answered(self, host: str) -> None:
+        """Record an answer."""
         self._answers += 1
-        if place in self._heard and not self.any:
+        if host in self.heard and not self.any:
             return
+        self.heard.add(host)
         with self._mutex:
-            self._heard.add(place)
-            outage = self._outages.pop(place, None)
+            outage = self._outages.pop(host, None)
         if outage is not None and outage.told:
-            self._tell(f"{place} answers again.")
+            self._tell(f"{host} answers again.")
 
-    def learn(self, place: str) -> None:
-        """Record that a host has answered another process."""
-        with self._mutex:
-            self._heard.add(place)
-
-    def failed(self, place: str, cause: str, *, sent: bool) -> None:
+    def failed(self, host: str, cause: str, *, sent: bool) -> None:
         """Record why a request failed."""
-        with self._mutex:
-            self._causes[place] = cause
-            if sent:
-                self._heard.add(place)
+        self._causes[host] = cause
+        if sent:
+            self.heard.add(host)
 
-    def check(self, place: str, now: float) -> None:
+    def check(self, host: str, now: float) -> None:
         """Return if the run waits for a host that is down.
 
-        Raises
-        ------
-        TransferError
-            If only this host is down, or it has never answered: its items fail, and the run continues.
-        ServiceDown
-            If the run has waited long enough, and no other host answers either.
+        Raise `TransferError` if only this host is down or it has never answered: its items fail, and the run continues.
+        Raise `ServiceDown` if the run has waited long enough, and no other host answers either.
         """
+        heard = host in self.heard
         with self._mutex:
-            outage = self._outages.get(place)
+            outage = self._outages.get(host)
             if outage is None:
-                cause = self._causes.get(place, "no answer")
-                outage = self._outages[place] = _Outage(now, cause, self._answers)
+                cause = self._causes.get(host, "no answer")
+                outage = self._outages[host] = _Outage(now, cause, self._answers)
             waited = now - outage.since
-            never_there = not self.heard(place) and place in self._causes
+            never_there = not heard and host in self._causes
             if never_there or (waited >= self.limit and self._answers > outage.answers):
                 raise TransferError(
-                    f"{place} is down, so it was not asked again: {outage.cause}.", kind="down", host=place
+                    f"{host} is down, so it was not asked again: {outage.cause}.", kind="down", host=host
                 )
             # a host that only another run missed is asked once before this run reports it
-            first = not outage.told and self.heard(place)
+            first = heard and not outage.told
             outage.told |= first
         if waited >= self.limit:
             raise ServiceDown(
-                f"{place} has been down for {waited:.0f} seconds: {outage.cause}. "
+                f"{host} has been down for {waited:.0f} seconds: {outage.cause}. "
                 "Finished items are kept; the items that waited for it remain.",
                 hint='Start again when the service is back; "max_outage" sets how long a run waits.',
-                host=place,
+                host=host,
                 cause=outage.cause,
             )
         if first:
             self._tell(
-                f"{place} is down: {outage.cause}. The run pauses and retries for up to "
-                f"{self.limit:.0f} seconds."
+                f"{host} is down: {outage.cause}. The run pauses and retries for up to {self.limit:.0f} seconds."
             )

@@ -20,8 +20,7 @@ from argosy.errors import Refused, TransferError, VerificationError
 from argosy.events import EventKind
 from argosy.http.body import coding_of, discard, inflated, is_plain, left_over, peek
 from argosy.models.items import Resource, StagedFile
-from argosy.ratelimit.limiter import RateLimiter
-from argosy.ratelimit.retry_after import retry_after
+from argosy.ratelimit.limiter import RateLimiter, retry_after
 from argosy.state.staging import Staging
 from argosy.toolkit.failures import UNREACHED, disk_errors
 from argosy.toolkit.login_pages import is_html, is_page_for_file

@@ -16,8 +16,7 @@ import pytest
 from argosy.errors import ServiceDown, TransferError
 from argosy.interfaces import PluginContext
 from argosy.models.host_state import LONGEST_RETRY_AFTER
-from argosy.ratelimit.limiter import RateLimiter
-from argosy.ratelimit.retry_after import retry_after
+from argosy.ratelimit.limiter import RateLimiter, retry_after
 from argosy.toolkit.hosts import host_key
 from argosy_devkit.contracts.waiting import Thread, wait_until
 from argosy_plugins.ratelimits.host import HostRateLimit
@@ -29,7 +28,7 @@ _STARTER = """\
 import json, sys, threading, time
 from pathlib import Path
 from argosy.interfaces import PluginContext
-from argosy.ratelimit.limiter import RateLimiter
+from argosy.ratelimit.limiter import RateLimiter, retry_after
 from argosy_plugins.ratelimits.host import HostRateLimit
 folder, delay, threads, times = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 shared = HostRateLimit({"path": str(folder / "pacing")}, PluginContext())
