@@ -14,10 +14,10 @@ import pytest
 
 import argosy
 from argosy.engine.report import Report
+from argosy.engine.storage import open_storage
 from argosy.interfaces.base import PluginContext
 from argosy.plugins.manager import PluginManager
 from argosy.storage.location import remote_of
-from argosy.storage.open import open_storage
 from argosy_plugins.storages import sftp as storages
 from missing import need
 from ssh_server import SshServer, ssh_server

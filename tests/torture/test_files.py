@@ -136,7 +136,7 @@ def test_the_disk_of_the_library_is_full(
 @pytest.mark.torture(36)
 def test_what_does_not_fit_is_not_begun(set_sail: SetSail, small_disk: Path) -> None:
     voyage = on_disk(set_sail(items=10, size=300_000), small_disk)
-    ended(voyage.run(), 5, str(small_disk), "3.0 MB for what is to be done")
+    ended(voyage.run(), 5, str(small_disk), "3.0 MB needed")
     assert voyage.server.stats().requests == 0
     assert not list(small_disk.glob("item*"))
 

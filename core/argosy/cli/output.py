@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,7 @@ def _settings(what: str, options: dict[str, Any], registry: PluginManager) -> Se
         key: options[key] for key in ("max_workers", "tags") if options[key] is not None
     }
     if is_directory:
-        overrides["directory"] = what if not is_url(what) else recalled(what).configured()
+        overrides["directory"] = what if not is_url(what) else asdict(recalled(what))
     if options["strategy"] is not None:
         overrides["strategy"] = configured(document.get("strategy"), options["strategy"])
     if options["output"]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -12,10 +13,17 @@ from argosy.cli.target import Target, target
 from argosy.toolkit.text import size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future
 
+    from argosy.interfaces.storage import Storage
     from argosy.models.items import PublishedFile
     from argosy.state.ledger import Ledger
+
+Owner = TypeVar("Owner")
+
+#: Files of a remote storage to read at once, as latency dominates; a disk is fastest with one.
+REMOTE, LOCAL = 8, 1
 
 
 @click.command()
@@ -31,10 +39,10 @@ def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: t
     files, if those are intact: run "argosy output" with the configuration that has these outputs.
     """
     from argosy.cli.download import ask
+    from argosy.engine.storage import open_storage
     from argosy.interfaces.base import PluginContext
     from argosy.plugins.manager import PluginManager
     from argosy.state.ledger import Collected, Ledger, need_ledger
-    from argosy.storage.open import LOCAL, REMOTE, open_storage, problems
 
     scrub = redactor().scrub  # an id may be a URL, with a token in it
     found = target(what, excluded, plugin_files)
@@ -131,3 +139,23 @@ def _table(rows: list[tuple[str, str, str]]) -> Iterator[str]:
     widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
     for item, name, problem in rows:
         yield f"{item:<{widths[0]}}  {name:<{widths[1]}}  {problem}"
+
+
+def problems(
+    storage: Storage, files: Iterable[tuple[Owner, PublishedFile]], at_once: int
+) -> Iterator[tuple[Owner, PublishedFile, str | None]]:
+    """Read whole files, several at once, and yield them in their order with what is wrong with each, or None."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="argosy-verify")
+    begun: deque[tuple[Owner, PublishedFile, Future[str | None]]] = deque()
+    try:
+        for owner, file in files:
+            begun.append((owner, file, pool.submit(storage.problem, file)))
+            if len(begun) > at_once:
+                first, kept, future = begun.popleft()
+                yield first, kept, future.result()
+        for first, kept, future in begun:
+            yield first, kept, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

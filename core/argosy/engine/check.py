@@ -11,11 +11,11 @@ from typing import Any
 from argosy.config.check import SLOTS, check
 from argosy.config.messages import location
 from argosy.config.settings import Settings, build
+from argosy.engine.storage import open_storage
 from argosy.errors import ArgosyError, PluginError, Problem
 from argosy.http.network import proxy_of
 from argosy.interfaces.base import Plugin, PluginContext
 from argosy.plugins.manager import PluginManager
-from argosy.storage.open import open_storage
 from argosy.toolkit.secrets import Secret
 
 #: Replaces a secret that is missing or that the user would have to give; valid as a password, as a key and, in base32,

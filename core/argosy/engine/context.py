@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from argosy.config.schema import default_options
 from argosy.engine.outputs import Outputs, plugin_errors
 from argosy.engine.sessions.provider import Share, open_sessions
+from argosy.engine.storage import open_storage
 from argosy.errors import ArgosyError
 from argosy.events import Emit, EventKind
 from argosy.http.network import Network, proxy_of
@@ -25,7 +26,6 @@ from argosy.leasing.policy import SessionCallbacks
 from argosy.plugins.kinds import Kind
 from argosy.ratelimit.limiter import RateLimiter
 from argosy.state.staging import StagingArea
-from argosy.storage.open import open_storage
 from argosy.toolkit.failures import describe_exception
 from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.stop import Stop

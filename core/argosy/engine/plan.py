@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from argosy.engine.outputs import Outputs, plugin_errors
+from argosy.engine.storage import open_storage
 from argosy.errors import ConfigError, PluginError, Problem, SourceError, StorageError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.output import Output
 from argosy.interfaces.source import Source
 from argosy.models.items import DownloadRecord, Item, Job
 from argosy.state.ledger import Ledger, Row
-from argosy.storage.open import open_storage
 from argosy.toolkit.names import collision_key, problem_of
 from argosy.toolkit.stop import Stop
 

@@ -32,7 +32,6 @@ from argosy.models.items import (
     State,
     Verification,
 )
-from argosy.storage.local import LocalStorage
 from argosy.toolkit.failures import disk_error, hint_of
 from argosy.toolkit.locks import FileLock
 
@@ -216,12 +215,13 @@ class Ledger:
         If it cannot be opened or is damaged; it is not changed.
     """
 
+    #: The storage of its files; set it before the ledger has to look at them.
+    storage: Storage
+
     def __init__(self, directory: Path, *, read_only: bool = False) -> None:
         self.private = directory / PRIVATE
         self.path = self.private / FILE
         self.run = uuid.uuid4().hex
-        #: The storage of its files.
-        self.storage: Storage = LocalStorage(directory)
         #: Messages for the user.
         self.notices: list[str] = []
         self._alive: FileLock | None = None

@@ -21,7 +21,6 @@ from argosy.interfaces.storage import digest_of
 from argosy.models.items import Item, PublishedFile, Resource, Verification
 from argosy.state.ledger import PRIVATE
 from argosy.state.notes import Notes
-from argosy.storage.local import has_size
 from argosy.toolkit.processes import process_lives
 
 #: What the names of spare folders begin with; those of items are hexadecimal.
@@ -224,7 +223,7 @@ class Staging:
         for folder in self._root.iterdir():
             yield from Notes(folder).published(name)
         for path in self._root.glob("*/*"):
-            if size is not None and has_size(path, size):
+            if path.is_file() and path.stat().st_size == size:
                 yield PublishedFile(name, size, digest_of(path), Verification.NONE)
 
 

@@ -1,1 +1,1 @@
-"""Local storage, the URLs of remote directories, and how a storage plugin is found. Read `open` first."""
+"""Storage of final files in a local folder (`local`), and the URLs of remote target directories (`location`)."""

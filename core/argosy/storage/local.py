@@ -9,7 +9,6 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from argosy.errors import TransferError
@@ -19,16 +18,11 @@ from argosy.models.items import Product, PublishedFile
 from argosy.toolkit.files import sync_file
 
 _FOLDER = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
+_FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class LocalStorage(Storage):
-    """A folder; the staging area is on the same file system, so files are published by hard links.
-
-    Parameters
-    ----------
-    directory
-        The target directory.
-    """
+    """A folder. Staging is on the same file system, so hard links publish files."""
 
     name = "local"
 
@@ -51,39 +45,39 @@ class LocalStorage(Storage):
     def existing(self, file: PublishedFile, *, replace: bool) -> Existing:
         """Return what has the name of a file."""
         try:
-            with self._place(file.name) as place:
-                return _existing(place, file, replace=replace)
+            with self._folder_of(file.name) as (folder, last):
+                return self._existing(folder, last, file, replace=replace)
         except FileNotFoundError:
             return Existing.NOTHING
 
     def put(self, product: Product, file: PublishedFile, existing: Existing, *, replace: bool) -> None:
         """Give a product its name; the staged file stays until the item is done."""
+        staged = product.file
         if product.modified is not None:
             with contextlib.suppress(OSError, OverflowError):  # a time that the file system cannot store
-                os.utime(product.file, (product.modified, product.modified))
-        with self._place(file.name, make=True) as place:
+                os.utime(staged, (product.modified, product.modified))
+        with self._folder_of(file.name, make=True) as (folder, last):
             if existing is Existing.NOTHING:
-                # another program may create the name at any moment; a rename would replace its file
-                try:
-                    place.link(product.file)
-                except FileExistsError:
-                    pass
-                else:
+                # another program may create the name at any moment, and a rename would replace its file
+                with contextlib.suppress(OSError):  # or a file system without hard links
+                    os.link(staged, last, dst_dir_fd=folder)
                     return
-            if _existing(place, file, replace=replace) is not Existing.IT:
-                place.replace(product.file)
+            if self._existing(folder, last, file, replace=replace) is not Existing.IT:
+                temporary = staged.with_name(f"{staged.name}.placing")
+                _link_or_copy(staged, temporary)
+                os.replace(temporary, last, dst_dir_fd=folder)
 
     def settle(self, names: Sequence[str]) -> None:
         """Sync the folders of the names."""
         try:
             for name in {name.rpartition("/")[0]: name for name in names}.values():
-                with self._place(name) as place:
-                    os.fsync(place.folder)
+                with self._folder_of(name) as (folder, _):
+                    os.fsync(folder)
         except OSError:
             # a later fsync may report success for names that were never written: the next run must write them again
             for name in names:
-                with contextlib.suppress(FileNotFoundError), self._place(name) as place:
-                    os.unlink(place.name, dir_fd=place.folder)
+                with contextlib.suppress(FileNotFoundError), self._folder_of(name) as (folder, last):
+                    os.unlink(last, dir_fd=folder)
             raise
 
     def fetch(self, name: str, path: Path) -> None:
@@ -110,129 +104,67 @@ class LocalStorage(Storage):
         except OSError as error:
             return f"cannot be read: {error.strerror}"
 
-    @contextlib.contextmanager
-    def _place(self, name: str, *, make: bool = False) -> Iterator[_Place]:
-        """Open the folder of a name part by part, so that no part can be swapped for a link later."""
-        *parts, last = name.split("/")
-        folder = os.open(self._directory, _FOLDER)
+    def _existing(self, folder: int, last: str, file: PublishedFile, *, replace: bool) -> Existing:
         try:
-            for number, part in enumerate(parts, 1):
+            found = os.stat(last, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return Existing.NOTHING
+        is_file = stat.S_ISREG(found.st_mode)
+        if is_file and found.st_size == file.size:
+            with os.fdopen(os.open(last, _FILE, dir_fd=folder), "rb") as opened:
+                if hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256:
+                    return Existing.IT
+        if is_file and replace:
+            return Existing.OLD
+        raise foreign(str(self._directory / file.name), is_file=is_file)
+
+    @contextlib.contextmanager
+    def _folder_of(self, name: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
+        """Open the folder of a name part by part, so that no part can be swapped for a link; yield it and the last part."""
+        *parts, last = name.split("/")
+        path, folder = self._directory, os.open(self._directory, _FOLDER)
+        try:
+            for part in parts:
+                path = path / part
+                if make:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(part, dir_fd=folder)
                 try:
-                    inner = _opened_folder(folder, part, make=make)
+                    inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
                 except OSError as error:
                     if error.errno not in (errno.ENOTDIR, errno.ELOOP):
                         raise
-                    raise _in_the_way(self._directory.joinpath(*parts[:number])) from None
+                    text = f"{path} is in the way: it is not a real folder, so nothing was written into it."
+                    hint = "Move it away, then start again."
+                    raise TransferError(text, kind="exists", hint=hint) from None
                 os.close(folder)
                 folder = inner
-            yield _Place(folder, last, self._directory / name)
+            yield folder, last
         finally:
             os.close(folder)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A name in an open folder, and its whole path for messages."""
-
-    folder: int
-    name: str
-    path: Path
-
-    def link(self, file: Path) -> None:
-        """Link a file to this name, unless something has it (FileExistsError)."""
-        try:
-            os.link(file, self.name, dst_dir_fd=self.folder)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without hard links
-            temporary = file.with_name(f"{file.name}.copy")
-            shutil.copy2(file, temporary)
-            sync_file(temporary)
-            if self.state() is not None:
-                raise FileExistsError(self.path) from None
-            os.replace(temporary, self.name, dst_dir_fd=self.folder)
-
-    def replace(self, file: Path) -> None:
-        """Replace the file of this name."""
-        temporary = file.with_name(f"{file.name}.placing")
-        temporary.unlink(missing_ok=True)  # from an earlier attempt
-        try:
-            os.link(file, temporary)
-        except OSError:  # a file system without hard links
-            shutil.copy2(file, temporary)
-            sync_file(temporary)
-        os.replace(temporary, self.name, dst_dir_fd=self.folder)
-
-    def state(self) -> os.stat_result | None:
-        """Return what has this name, or None."""
-        try:
-            return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-
-    def digest(self) -> str:
-        """Return the SHA-256 of the file of this name, in hex."""
-        fd = os.open(
-            self.name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self.folder
-        )
-        with os.fdopen(fd, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _opened_folder(folder: int, part: str, *, make: bool) -> int:
-    """Open a subfolder of an open folder."""
-    flags = _FOLDER | os.O_NOFOLLOW
-    try:
-        return os.open(part, flags, dir_fd=folder)
-    except FileNotFoundError:
-        if not make:
-            raise
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(part, dir_fd=folder)
-    return os.open(part, flags, dir_fd=folder)
-
-
-def has_size(path: Path, size: int) -> bool:
-    """Return whether a path is a regular file of a size."""
-    try:
-        found = path.lstat()
-    except OSError:
-        return False
-    return stat.S_ISREG(found.st_mode) and found.st_size == size
-
-
 def linked(path: Path, link: Path, size: int, digest: str) -> bool:
     """Link a file to a further name; return False, and leave none, if its size or digest is wrong."""
-    if not has_size(path, size):
-        return False
-    link.unlink(missing_ok=True)  # from an earlier attempt
     try:
-        os.link(path, link)
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+            return False
+        _link_or_copy(path, link)
     except FileNotFoundError:
         return False
-    except OSError:  # a file system without hard links
-        shutil.copy2(path, link)
-    if has_size(link, size) and digest_of(link) == digest:
+    if link.stat().st_size == size and digest_of(link) == digest:
         return True
     link.unlink()
     return False
 
 
-def _existing(place: _Place, file: PublishedFile, *, replace: bool) -> Existing:
-    found = place.state()
-    if found is None:
-        return Existing.NOTHING
-    regular = stat.S_ISREG(found.st_mode)
-    if regular and found.st_size == file.size and place.digest() == file.sha256:
-        return Existing.IT
-    if regular and replace:
-        return Existing.OLD
-    raise foreign(str(place.path), is_file=regular)
-
-
-def _in_the_way(folder: Path) -> TransferError:
-    return TransferError(
-        f"{folder} is in the way: it is not a real folder, so nothing was written into it.",
-        kind="exists",
-        hint="Move it away, then start again.",
-    )
+def _link_or_copy(path: Path, link: Path) -> None:
+    link.unlink(missing_ok=True)  # from an earlier attempt
+    try:
+        os.link(path, link)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a file system without hard links
+        shutil.copy2(path, link)
+        sync_file(link)

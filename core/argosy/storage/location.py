@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, TypeGuard
 
 from argosy.errors import ConfigError, StorageError
 from argosy.interfaces.storage import OBJECT_STORES
@@ -24,7 +23,10 @@ _ONE_SLASH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)")
 #: A URL with a user name or a password, perhaps within other text.
 _USERINFO = re.compile(r"://[^/\s]*@")
 
-#: Protocols with user names in URLs; elsewhere, the part before an @ is a key, half of a secret.
+#: A host, perhaps an IPv6 address, with or without a port.
+_HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:[0-9]{1,5})?")
+
+#: Protocols with user names in URLs; in others, the part before an @ is a key, half of a secret.
 _WITH_USERS = frozenset({"sftp", "ssh", "ftp", "smb"})
 
 #: Options that identify the service: two services may have buckets of the same name.
@@ -36,21 +38,10 @@ _NOTE = "target.json"
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A remote target directory.
+    """A remote target directory."""
 
-    Parameters
-    ----------
-    url
-        Its URL, without a trailing slash.
-    options
-        Options of its storage plugin; secrets are references (``{"env": NAME}``), so it can be pickled.
-    base
-        The absolute folder that relative paths of references are relative to.
-    """
-
-    url: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    base: Path = Path("/")
+    url: str  # without a trailing slash
+    options: Mapping[str, Any] = field(default_factory=dict)  # secrets are references, with absolute paths
 
     @property
     def protocol(self) -> str:
@@ -59,35 +50,24 @@ class Remote:
 
     @property
     def folder(self) -> Path:
-        """The local folder of its ledger and staging; the same for every URL of the same place.
-
-        Raises
-        ------
-        StorageError
-            If the user's home folder is unknown.
-        """
-        client = self.options.get("client_kwargs")
+        """The local folder of its ledger and staging; the same for every URL of the same place."""
         places = [self.options.get(key) for key in _PLACES]
-        places.append(client.get("endpoint_url") if isinstance(client, Mapping) else None)
+        places.append(self.options.get("client_kwargs", {}).get("endpoint_url"))
         where = [self.url, *(place.rstrip("/") if isinstance(place, str) else place for place in places)]
         mark = hashlib.blake2b(json.dumps(where, default=str).encode(), digest_size=8).hexdigest()
         name = re.sub(r"[^A-Za-z0-9]+", "-", self.url).strip("-")[:40]
         return _targets() / f"{name}-{mark}"
 
-    def configured(self) -> dict[str, Any]:
-        """Return it as the value of ``directory`` in a configuration in any folder."""
-        return {"url": self.url, "options": _absolute(self.options, self.base)}
-
     def note(self, private: Path) -> None:
         """Store the options in the local folder, for commands that get only the URL."""
-        text = json.dumps({"url": self.url, "options": self.options, "base": str(self.base)}, indent=2)
+        text = json.dumps(asdict(self), indent=2)
         path = private / _NOTE
-        if not path.exists() or path.read_bytes() != text.encode():  # a damaged file may not be UTF-8
+        if not path.exists() or path.read_bytes() != text.encode():
             with atomic_write(path) as file:
                 file.write(text)
 
 
-def is_url(value: object) -> bool:
+def is_url(value: object) -> TypeGuard[str]:
     """Return whether a directory is a URL."""
     return isinstance(value, str) and _URL.match(value) is not None
 
@@ -104,84 +84,62 @@ def refuse_one_slash(path: str) -> None:
 def remote_of(value: str | Mapping[str, Any], base: Path) -> Remote | None:
     """Return the remote directory for ``directory`` of a valid configuration, or None for a local one.
 
-    Raises
-    ------
-    ConfigError
-        If the URL is not valid. The message does not show a password in it.
+    Raise a ConfigError if the URL is not valid; the message shows no part of it, as it may contain a password.
     """
     if isinstance(value, Mapping):
-        url, options = str(value["url"]), dict(value.get("options", {}))
-    elif is_url(value):
-        url, options = value, {}
-    else:
-        refuse_one_slash(value)
-        return None
+        return _remote(str(value["url"]), _absolute(value.get("options", {}), base))
+    if is_url(value):
+        return _remote(value, {})
+    refuse_one_slash(value)
+    return None
+
+
+def recalled(url: str) -> Remote:
+    """Return the remote directory of a URL with the options of an earlier run."""
+    plain = _remote(url, {})
+    found = []
+    for path in sorted(_targets().glob(f"*/*/{_NOTE}")):
+        try:
+            remote = Remote(**json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue  # a run died while writing it, so its ledger is empty
+        if remote.url == plain.url:
+            found.append(remote)
+    if len(found) > 1:
+        text = f"{plain.url} was used at {len(found)} services."
+        raise ConfigError(text, hint="Give the configuration of the download instead of the URL.")
+    return found[0] if found else plain
+
+
+def _remote(url: str, options: Mapping[str, Any]) -> Remote:
+    for key, option in options.items():
+        if _USERINFO.search(json.dumps(option, default=str)):
+            raise ConfigError(
+                f"The option {key} of the directory contains a URL with a user name or a password (not shown here).",
+                hint='Store the whole URL elsewhere, and refer to it: {"env": NAME} or {"file": PATH}.',
+            )
     scheme, _, rest = url.partition("://")
     scheme = scheme.lower()
-    wrong = _problem(scheme, rest)
-    if wrong is not None:
-        found, hint = wrong
-        raise ConfigError(f"The URL of the directory {found}.", hint=hint)
-    secret = _with_password(options)
-    if secret is not None:
+    if (problem := _problem(scheme, rest)) is not None:
         raise ConfigError(
-            f"The option {secret} of the directory contains a URL with a user name or a password (not shown here).",
-            hint='Store the whole URL elsewhere, and refer to it: {"env": NAME} or {"file": PATH}.',
+            f"The URL of the directory {problem}.",
+            hint="It looks like s3://bucket/folder or sftp://host/absolute/folder. A user name belongs in the options, and"
+            ' a password is a reference there: {"env": NAME} or {"file": PATH}.',
         )
     host, slash, path = rest.rstrip("/").partition("/")
     if scheme in _WITH_USERS:
         user, at, name = host.rpartition("@")
         host = f"{user}{at}{name.lower()}"
-    return Remote(f"{scheme}://{host}{slash}{path}", options, base)
-
-
-def recalled(url: str) -> Remote:
-    """Return the remote directory of a URL with the options of an earlier run.
-
-    Raises
-    ------
-    ConfigError
-        If the URL is not valid, or was used with two services.
-    """
-    plain = remote_of(url, Path.cwd())
-    assert plain is not None  # noqa: S101 - it is a URL
-    found = []
-    for path in sorted(_targets().glob(f"*/*/{_NOTE}")):
-        try:
-            noted = json.loads(path.read_text("utf-8"))
-            remote = Remote(str(noted["url"]), dict(noted["options"]), Path(noted["base"]))
-        except (OSError, ValueError, TypeError, KeyError):
-            continue  # a run died while writing it, so its ledger is empty
-        if remote.url == plain.url:
-            found.append(remote)
-    if len(found) > 1:
-        raise ConfigError(
-            f"{plain.url} was used at {len(found)} services.",
-            hint="Give the configuration of the download instead of the URL.",
-        )
-    return found[0] if found else plain
+    return Remote(f"{scheme}://{host}{slash}{path}", options)
 
 
 def _absolute(value: Any, base: Path) -> Any:
     """Return options with absolute paths of secret files."""
-    if isinstance(value, Mapping):
-        if value.keys() == {"file"} and isinstance(value["file"], str):
-            return {"file": str(base / Path(value["file"]).expanduser())}
-        return {key: _absolute(inner, base) for key, inner in value.items()}
-    return value
-
-
-def _with_password(value: Any, place: str = "") -> str | None:
-    """Return the place in options of a URL with a user name or a password, or None."""
-    if isinstance(value, str):
-        return place if _USERINFO.search(value) else None
-    inner: Iterable[tuple[Any, Any]] = ()
-    if isinstance(value, Mapping):
-        inner = value.items()
-    elif isinstance(value, list | tuple):
-        inner = enumerate(value, 1)
-    found = (_with_password(v, f"{place}.{key}" if place else str(key)) for key, v in inner)
-    return next((where for where in found if where is not None), None)
+    if not isinstance(value, Mapping):
+        return value
+    if value.keys() == {"file"} and isinstance(value["file"], str):
+        return {"file": str(base / Path(value["file"]).expanduser())}
+    return {key: _absolute(inner, base) for key, inner in value.items()}
 
 
 def _targets() -> Path:
@@ -189,47 +147,28 @@ def _targets() -> Path:
 
     folder = platformdirs.user_state_path("argosy")
     if not folder.is_absolute():
-        raise StorageError(
-            "The directory is a URL, and its ledger has no place: the home folder of this user is unknown.",
-            hint="Set HOME, or XDG_STATE_HOME, to an absolute path.",
-        )
+        text = "The ledger of a remote directory has no place: the home folder of this user is unknown."
+        raise StorageError(text, hint="Set HOME, or XDG_STATE_HOME, to an absolute path.")
     return folder / "targets"
 
 
-def _problem(scheme: str, rest: str) -> tuple[str, str] | None:
-    """Return what is wrong with a URL, and a hint; neither repeats any part of it."""
-    example = "It looks like s3://bucket/folder or sftp://host/folder."
-    user, at, host = rest.partition("/")[0].rpartition("@")
-    if at and (":" in user or scheme not in _WITH_USERS):
-        return (
-            "has a user name or a password in it (not shown here)",
-            'Move it to the options, and secrets to another place: "directory": {"url": "sftp://host/folder", "options": {"username": "ada", "password": {"env": "STORAGE_PASSWORD"}}}.',
-        )
-    local, has_path = scheme in ("file", "local"), scheme not in ("memory", *OBJECT_STORES)
-    path = rest.partition("/")[2]
-    if has_path and path.split("/")[0] == "~":
-        return (
-            "begins with ~, which only a shell expands",
-            "Give an absolute path: sftp://host/home/ada/library.",
-        )
+def _problem(scheme: str, rest: str) -> str | None:
+    """Return what is wrong with a URL, without repeating any part of it."""
+    host, _, path = rest.partition("/")
+    user, at, host = host.rpartition("@")
+    is_local, has_folder = scheme in ("file", "local"), scheme not in ("memory", *OBJECT_STORES)
     problems = {
+        "has a user name or a password in it": at and (":" in user or scheme not in _WITH_USERS),
+        "begins with ~, which only a shell expands": has_folder and path.split("/")[0] == "~",
         "has two protocols": "::" in scheme,
         "is one of the web, where nothing can be written": scheme in ("http", "https"),
         "has a query or a fragment": "?" in rest or "#" in rest,
-        "has an invalid port": not _has_valid_port(f"{scheme}://{rest}"),
-        "names a folder, but not from the root": local and not rest.startswith("/"),
-        "has no host or bucket": not local and scheme != "memory" and not host,
-        "names no folder": has_path and not path.rstrip("/"),
-        "has a space or a control character": re.search(r"[\x00-\x20\x7f]", rest) is not None,
+        "has an invalid port": not _HOST.fullmatch(host),
+        "names a folder, but not from the root": is_local and not rest.startswith("/"),
+        "has no host or bucket": not is_local and scheme != "memory" and not host,
+        "names no folder": has_folder and not path.rstrip("/"),
+        "has a space or a control character": re.search(r"[\x00-\x20\x7f]", rest),
         "has a part . or ..": not {".", ".."}.isdisjoint(rest.split("/")),
         "has an empty part (//)": "//" in rest.rstrip("/"),
     }
-    return next(((what, example) for what, wrong in problems.items() if wrong), None)
-
-
-def _has_valid_port(url: str) -> bool:
-    try:
-        urlsplit(url).port  # noqa: B018 - it raises
-    except ValueError:
-        return False
-    return True
+    return next((problem for problem, is_wrong in problems.items() if is_wrong), None)

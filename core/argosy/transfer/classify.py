@@ -25,45 +25,35 @@ def network_errors(resource: Resource) -> Iterator[None]:
     except InvalidAnswer as error:
         raise TransferError(f"Invalid response: {error}.", kind="answer") from None
     except Downgraded as error:
-        raise TransferError(
-            f"Redirect from https to http at {_host(error, resource)}; nothing was sent there.",
-            kind="downgrade",
-            hint=DOWNGRADE_HINT,
-        ) from None
+        text = f"Redirect from https to http at {_host(error, resource)}; nothing was sent there."
+        raise TransferError(text, kind="downgrade", hint=DOWNGRADE_HINT) from None
     except requests.exceptions.SSLError as error:
         raise TransferError(f"TLS failed: {reason_of(error)}.", kind="tls") from None
-    except (
-        requests.exceptions.InvalidSchema,
-        requests.exceptions.InvalidURL,
-        requests.exceptions.MissingSchema,
-    ):
-        raise TransferError("The URL, or its redirect, is not an http or https URL.", kind="url") from None
+    except ValueError:  # of urllib.parse or requests
+        text = "The URL, its redirect or a header of the request is not valid."
+        raise TransferError(text, kind="url") from None
     except requests.RequestException as error:
-        raise _unanswered(error, resource) from None
+        raise _no_response(error, _host(error, resource)) from None
     except urllib3.exceptions.ReadTimeoutError:
         raise TransferError("The body stalled.", kind="stalled", retryable=True) from None
     except urllib3.exceptions.HTTPError as error:
         kind = "reset" if kind_of(error, sent=True) == "reset" else "cut"
         raise TransferError(f"The body broke off: {reason_of(error)}.", kind=kind, retryable=True) from None
-    except ValueError:  # urllib.parse, for a malformed Location
-        raise TransferError("The URL, or its redirect, is not valid.", kind="url") from None
 
 
-def _unanswered(error: requests.RequestException, resource: Resource) -> TransferError:
-    """Return the error of a request that got no response."""
-    host = _host(error, resource)
+def _no_response(error: requests.RequestException, host: str) -> TransferError:
     sending = getattr(error, "argosy_sending", None)
     sent = sending is None or sending.bytes_out > 0
-    kind = kind_of(error, sent=sent)
+    kind, retryable = kind_of(error, sent=sent), True
     if sending is not None and sending.expired:
-        return TransferError("No response before the deadline.", kind="deadline", retryable=True, host=host)
-    if sent:
+        kind, text = "deadline", "No response before the deadline."
+    elif sent:
         text = f"The response was lost: {reason_of(error)}."
-        return TransferError(text, kind=kind, retryable=True, host=host)
-    where = "The proxy" if isinstance(error, requests.exceptions.ProxyError) else host
-    # an unknown name is final, unless the host worked before in this run: `_Retries` decides that
-    retryable = not is_unknown_name(error)
-    text = f"{where} cannot be reached: {reason_of(error)}."
+    else:
+        where = "The proxy" if isinstance(error, requests.exceptions.ProxyError) else host
+        text = f"{where} cannot be reached: {reason_of(error)}."
+        # an unknown name is final, unless the host was reached before in this run: `_Retries` decides that
+        retryable = not is_unknown_name(error)
     return TransferError(text, kind=kind, retryable=retryable, host=host)
 
 

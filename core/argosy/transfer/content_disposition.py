@@ -31,8 +31,6 @@ def content_disposition(headers: Mapping[str, str]) -> str | None:
     dropped (RFC 6266 section 4.3), as are leading dots and hyphens: a command would take ``-rf`` for an option.
     """
     value = headers.get("Content-Disposition", "")[:_MAX_HEADER]
-    if "filename" not in value.lower():
-        return None
     message = Message()
     message["Content-Disposition"] = value.replace("\r", " ").replace("\n", " ")
     plain, encoded = "", ""
@@ -52,7 +50,7 @@ def content_disposition(headers: Mapping[str, str]) -> str | None:
 
 
 def _as_utf8(text: str) -> str:
-    """Decode a header's text, which was decoded as Latin-1, as the UTF-8 that it usually is."""
+    """Decode a header as UTF-8, its usual encoding; `http.client` decoded it as Latin-1."""
     try:
         return text.encode("latin-1").decode()
     except UnicodeError:
@@ -68,61 +66,42 @@ def renamed(resource: Resource, name: str | None) -> Resource:
 
 
 class Names:
-    """The claims on names that servers gave, in one target directory.
-
-    Parameters
-    ----------
-    directory
-        The target directory; for a remote one, its local folder.
-    storage
-        The final files.
-    """
+    """The claims on names that servers gave, in one target directory."""
 
     def __init__(self, directory: Path, storage: Storage) -> None:
-        self._storage = storage
         self._claims = directory / PRIVATE / "names"
+        self._storage = storage
 
     def settle(self, job: Job, item: Item, files: tuple[StagedFile, ...]) -> tuple[StagedFile, ...]:
-        """Return an item's files with names that only this item uses.
-
-        Parameters
-        ----------
-        job, item
-            The item and its job.
-        files
-            Its files; those that do not ask for the server's name stay as they are.
-        """
+        """Return the files of an item; those with the server's name get one that only this item uses."""
         return tuple(
-            self._settle_one(job, item, file) if file.resource.content_disposition else file for file in files
+            self._named(job, item, file) if file.resource.content_disposition else file for file in files
         )
 
-    def _settle_one(self, job: Job, item: Item, file: StagedFile) -> StagedFile:
+    def _named(self, job: Job, item: Item, file: StagedFile) -> StagedFile:
         resource = file.resource
         owner = _hash(f"{item.id}\n{resource.identity}")
         folder, slash, last = resource.path.rpartition("/")
         url = resource.url.partition("?")[0] if resource.ignore_query else resource.url
         for part in (last, marked(last, url)):
             path = f"{folder}{slash}{part}"
-            name = f"{item.folder}/{path}" if item.folder else path
-            if self._claim(name, owner, job):
+            if self._claim(f"{item.folder}/{path}" if item.folder else path, owner, job):
                 break
         return replace(file, resource=replace(resource, path=path))
 
     def _claim(self, name: str, owner: str, job: Job) -> bool:
         claim = self._claims / _hash(collision_key(name))
-        try:
-            return claim.read_text("ascii", "replace") == owner
-        except FileNotFoundError:
-            pass
-        if not (job.force or name in job.replaces or not self._storage.occupied(name)):
-            return False  # the file belongs to an item that named it itself, or is not ours
-        self._claims.mkdir(exist_ok=True)
-        try:
-            with claim.open("x", encoding="ascii") as file:
-                file.write(owner)
-        except FileExistsError:  # another thread or process was faster
-            return False
-        return True
+        if not claim.exists():
+            if not (job.force or name in job.replaces or not self._storage.occupied(name)):
+                return False  # the file belongs to an item that named it itself, or is not ours
+            self._claims.mkdir(exist_ok=True)
+            try:
+                with claim.open("x", encoding="ascii") as file:
+                    file.write(owner)
+            except FileExistsError:  # another thread or process was faster
+                return False
+            return True
+        return claim.read_text("ascii", "replace") == owner
 
 
 def _hash(text: str) -> str:

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -21,6 +21,7 @@ from argosy.events import EventKind
 from argosy.http.body import coding_of, discard, inflated, is_plain, left_over, peek
 from argosy.models.items import Resource, StagedFile
 from argosy.ratelimit.limiter import RateLimiter, retry_after
+from argosy.state.notes import Notes
 from argosy.state.staging import Staging
 from argosy.toolkit.failures import UNREACHED, disk_errors
 from argosy.toolkit.login_pages import is_html, is_page_for_file
@@ -28,47 +29,32 @@ from argosy.toolkit.names import safe_part
 from argosy.toolkit.stop import Stop
 from argosy.transfer.classify import network_errors
 from argosy.transfer.content_disposition import content_disposition, renamed
-from argosy.transfer.limits import CHECK_EVERY, Limits
+from argosy.transfer.limits import CHECK_EVERY, Limits, too_large
 from argosy.transfer.response_record import response_record
-from argosy.transfer.resume import (
-    RESUME_MIN,
-    Partial,
-    ResumeState,
-    content_range,
-    strong_date,
-    strong_etag,
-    unsatisfied_length,
-)
-from argosy.transfer.verify import (
-    CHUNK,
-    Digests,
-    content_digest,
-    content_md5,
-    hash_file,
-    representation_digest,
-    verify_file,
-)
+from argosy.transfer.resume import RESUME_MIN, Partial, ResumeState, content_range, unsatisfied_length
+from argosy.transfer.verify import CHUNK, Digests, content_digest, content_md5, verify_file
 
 #: Digits of a length that are accepted: no file has 10^18 bytes, and int() takes quadratic time.
 MAX_DIGITS = 18
 
-#: Statuses that may be different next time, even without ``Retry-After``.
+#: Statuses that may be different next time.
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
-#: Throttled responses (429, 503 with ``Retry-After``) per resource, beside `max_retries`.
+#: Statuses that are about the resource. Any other may only refuse the range or its condition: 403 from services that
+#: do not allow ranges, 416, 431 for a long entity tag in ``If-Range``.
+_OF_RESOURCE = TRANSIENT | {200, 203, 404, 410}
+
+#: Responses that throttle (429, or 503 with ``Retry-After``) without progress in between, per resource.
 MAX_THROTTLED = 20
 
-#: Attempts per resource at a host that worked before and cannot be reached now.
+#: Attempts to reach a host that was reached before, without progress in between, per resource.
 MAX_UNREACHED = 100
 
 #: The longest pause between two attempts, in seconds.
 MAX_BACKOFF = 60.0
 
-#: A piece of the body is written at this size, or after so many seconds: a slow body shows progress and can be stopped.
+#: The body is written in pieces of this many bytes, or seconds: a slow body shows progress and can be stopped.
 PIECE_BYTES, PIECE_SECONDS = CHUNK // 2, 0.25
-
-#: Bytes of a body that tell whether it is an HTML page.
-PAGE_START = 512
 
 #: Takes the events of a resource: the kind, and the data described at `EventKind`.
 Report = Callable[[EventKind, dict[str, Any]], None]
@@ -76,389 +62,277 @@ Report = Callable[[EventKind, dict[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class Downloader:
-    """Downloads resources; any number of threads may use it.
+    """Downloads resources; any number of threads may use it."""
 
-    Parameters
-    ----------
-    get
-        Sends an authorized GET: ``get(url, headers=...)`` returns a response whose body is unread.
-    rate_limiter
-        Knows which hosts worked before.
-    stop
-        Tells when to stop.
-    limits
-        The limits of the run.
-    max_retries
-        Further attempts in a row that make no progress, per resource.
-    retry_delay
-        Seconds; the pause before retry n is random between 0 and ``retry_delay * 2**n`` (full jitter).
-    redact
-        Removes secrets from the parts of a response that are kept.
-    """
-
-    get: Callable[..., requests.Response]
+    get: Callable[..., requests.Response]  # sends an authorized GET; the response's body is unread
     rate_limiter: RateLimiter
     stop: Stop
     limits: Limits
-    max_retries: int
-    retry_delay: float
-    redact: Callable[[str], str]
+    max_retries: int  # consecutive attempts without progress, per resource
+    retry_delay: float  # seconds; the pause before retry n is random up to retry_delay * 2**n (full jitter)
+    redact: Callable[[str], str]  # removes secrets from a text
 
     def download(
         self, resource: Resource, number: int, staging: Staging, report: Report, *, last: bool = False
     ) -> StagedFile:
-        """Download a resource into staging, complete and verified.
-
-        Parameters
-        ----------
-        resource
-            The resource.
-        number
-            Its number in the item.
-        staging
-            The item's staging folder.
-        report
-            Takes the events.
-        last
-            Whether it is the item's last resource.
-
-        Raises
-        ------
-        TransferError
-            If it cannot be downloaded.
-        SessionError, StorageError, Interrupted
-            If the run cannot continue.
-        """
-        return _Download(self, resource, number, staging, report, last=last).run()
+        """Download one resource of an item into staging, complete and verified, or raise TransferError."""
+        partial, final = Partial(staging.partial(number, resource)), staging.whole(number, resource)
+        download = _Download(self, resource, partial, final, staging.notes, report, last)
+        staged = download.finished_before() or download.with_retries()
+        data = {"url": staged.resource.url, "path": staged.resource.path, "bytes": staged.size}
+        report(EventKind.RESOURCE_FINISHED, {**data, "verification": staged.verification.value})
+        return staged
 
 
-class _Retries:
-    """Decides whether and when to try a resource again. Not reaching a host that worked before is no attempt."""
-
-    def __init__(self, options: Downloader) -> None:
-        self.count = 0
-        self._most = options.max_retries
-        self._delay = options.retry_delay
-        self._was_there = options.rate_limiter.was_there
-        self._used = self._throttled = self._unreached = 0
-
-    def renew(self) -> None:
-        """Start counting again: the last attempt made progress."""
-        self._used = self._unreached = 0
-
-    def after(self, error: TransferError) -> float:
-        """Return the seconds to wait before the next attempt; raise the error if there is none."""
-        self.count += 1
-        throttled = error.retry_after is not None or getattr(error, "status", None) == 429
-        if throttled and self._throttled < MAX_THROTTLED:
-            self._throttled += 1
-            return self._backoff(self._throttled) if error.retry_after is None else error.retry_after
-        unreached = error.kind in UNREACHED and self._unreached < MAX_UNREACHED
-        if unreached and self._was_there(getattr(error, "host", "")):
-            self._unreached += 1
-            return self._backoff(self._unreached)
-        if error.retryable and self._used < self._most:
-            self._used += 1
-            return self._backoff(self._used)
-        raise error
-
-    def _backoff(self, number: int) -> float:
-        return random.uniform(0, min(self._delay * 2 ** (number - 1), MAX_BACKOFF))  # noqa: S311 - not a secret
-
-
-class _Expected(NamedTuple):
-    """What a response will bring, according to its headers."""
-
-    #: The length of the whole file; None if unknown or compressed.
-    length: int | None = None
-    #: The position in the file after the last byte of this response, if known.
-    end: int | None = None
-    #: Digests of the content of this response alone.
-    content: Mapping[str, str] = {}
-
-
+@dataclass(slots=True)
 class _Download:
     """The download of one resource."""
 
-    def __init__(
-        self,
-        options: Downloader,
-        resource: Resource,
-        number: int,
-        staging: Staging,
-        report: Report,
-        *,
-        last: bool,
-    ) -> None:
-        self._options = options
-        self._resource = resource
-        self._limits = options.limits
-        self._notes = staging.notes
-        self._report = report
-        self._last = last
-        self._final = staging.whole(number, resource)
-        self._partial = Partial(staging.partial(number, resource))
+    options: Downloader
+    resource: Resource
+    partial: Partial
+    final: Path
+    notes: Notes
+    report: Report
+    is_last: bool  # of its item
 
-    def run(self) -> StagedFile:
-        """Return the complete and verified file."""
-        staged = self._finished_before() or self._with_retries()
-        data = {"url": staged.resource.url, "path": staged.resource.path, "bytes": staged.size}
-        self._report(EventKind.RESOURCE_FINISHED, {**data, "verification": staged.verification.value})
-        return staged
-
-    def _finished_before(self) -> StagedFile | None:
+    def finished_before(self) -> StagedFile | None:
         """Return the file if an earlier attempt at the item completed it."""
-        if not self._final.exists():
+        if not self.final.exists():
             return None
+        digests = Digests({"sha256", *self.resource.digests})
+        digests.update_from(self.final, self.final.stat().st_size)
         try:
-            staged = verify_file(self._resource, self._final, hash_file(self._resource, self._final))
+            staged = verify_file(self.resource, self.final, digests)
         except VerificationError:  # it was damaged since
-            self._final.unlink()
+            self.final.unlink()
             return None
-        name, response = self._notes.read(self._final)
-        resource = renamed(self._resource, name) if self._resource.content_disposition else self._resource
+        name, response = self.notes.read(self.final)
+        resource = renamed(self.resource, name if self.resource.content_disposition else None)
         return replace(staged, resource=resource, response=response)
 
-    def _with_retries(self) -> StagedFile:
-        options, partial, most = self._options, self._partial, 0
-        retries = _Retries(options)
+    def with_retries(self) -> StagedFile:
+        failures: Counter[str] = Counter()
+        attempts = largest = 0
         while True:
             try:
-                with disk_errors(partial.path), partial.lock():
+                with disk_errors(self.partial.path), self.partial.lock():
                     return self._attempt()
             except TransferError as error:
-                if partial.size >= most + RESUME_MIN:
-                    retries.renew()
-                most = max(most, partial.size)
-                delay = retries.after(error)
-                data = {"url": self._resource.url, "attempt": retries.count, "cause": error.message}
-                self._report(EventKind.RESOURCE_RETRY, {**data, "seconds": round(delay, 3)})
-                options.stop.sleep(delay)
+                attempts += 1
+                if self.partial.size >= largest + RESUME_MIN:
+                    failures.clear()
+                largest = max(largest, self.partial.size)
+                delay = self._delay_after(error, failures)
+                data = {"url": self.resource.url, "attempt": attempts, "cause": error.message}
+                self.report(EventKind.RESOURCE_RETRY, {**data, "seconds": round(delay, 3)})
+                self.options.stop.sleep(delay)
+
+    def _delay_after(self, error: TransferError, failures: Counter[str]) -> float:
+        """Return the seconds to wait before the next attempt; raise the error if there is none."""
+        limiter = self.options.rate_limiter
+        if error.retry_after is not None or getattr(error, "status", None) == 429:
+            cause, most = "throttled", MAX_THROTTLED
+        elif error.kind in UNREACHED and limiter.was_there(getattr(error, "host", "")):
+            cause, most = "unreached", MAX_UNREACHED
+        else:
+            cause, most = "failed", self.options.max_retries if error.retryable else 0
+        failures[cause] += 1
+        if failures[cause] > most:
+            raise error
+        if error.retry_after is not None:
+            return error.retry_after
+        longest = min(self.options.retry_delay * 2 ** (failures[cause] - 1), MAX_BACKOFF)
+        return random.uniform(0, longest)  # noqa: S311 - not a secret
 
     def _attempt(self) -> StagedFile:
-        """Request the file or the rest of it; after a failure, keep what the next attempt can resume."""
-        partial = self._partial
+        """Request the file or the rest of it; if that fails, keep what the next attempt can resume."""
         try:
-            if partial.is_complete:  # killed between the last byte and the verification
-                return self._finish(self._digests(), length_known=True)
-            conditions = partial.conditions(provable=bool(self._expected_digests))
+            if self.partial.is_complete:  # killed between the last byte and the verification
+                return self._finish(self._digests())
+            conditions = self.partial.conditions(provable=bool(self._expected_digests))
             while (staged := self._request(conditions)) is None:
                 conditions = {}  # the rest is not available: request all of it
             return staged
         except VerificationError:
-            partial.discard()
+            self.partial.discard()
             raise
         except BaseException:
-            partial.keep()
+            self.partial.keep()
             raise
 
     def _request(self, conditions: Mapping[str, str]) -> StagedFile | None:
-        """Send one request and receive the file; None if a conditional request did not get the rest."""
-        partial, resource = self._partial, self._resource
+        """Send one request and receive the file; return None if a conditional request did not get the rest."""
+        partial, resource = self.partial, self.resource
         try:
             with network_errors(resource):
-                response = self._options.get(resource.url, headers=conditions)
+                response = self.options.get(resource.url, headers=conditions)
         except Refused:
-            if not conditions:
-                raise
-            return None
+            if conditions:
+                return None
+            raise
         with contextlib.closing(response):
+            if conditions and self._confirms_all(response):
+                discard(response)
+                return self._finish(self._digests())
             try:
-                expected = self._prepare(response, conditional=bool(conditions))
-            except TransferError as error:
+                end = self._prepare(response, conditional=bool(conditions))
+            except TransferError:
                 discard(response)
-                if conditions and _rejects_range(error):
-                    return None  # the partial file stays until the whole one comes
                 raise
-            if expected is None:
+            if end is None:
                 discard(response)
-                partial.empty()
                 return None
-            size = expected.length if expected.length is not None else resource.size
+            size = resource.size if partial.state.length is None else partial.state.length
             data = {"url": resource.url, "path": resource.path, "size": size, "offset": partial.size}
-            self._report(EventKind.RESOURCE_STARTED, data)
+            self.report(EventKind.RESOURCE_STARTED, data)
             digests = self._digests()
-            if response.status_code == 416:
-                discard(response)
-            else:
-                with network_errors(resource):
-                    self._receive(response, expected, digests)
+            with network_errors(resource):
+                self._receive(response, end, digests)
             if left_over(response) and not self._expected_digests:
-                raise VerificationError(
-                    f"The body is longer than the announced {expected.length} bytes.",
-                    kind="length",
-                    retryable=True,
-                )
-        return self._finish(digests, length_known=expected.length is not None)
+                text = f"The body is longer than the announced {size} bytes."
+                raise VerificationError(text, kind="length", retryable=True)
+        return self._finish(digests)
 
-    def _prepare(self, response: requests.Response, *, conditional: bool) -> _Expected | None:
-        """Check the headers and position the partial file; None if the response is not the rest of it."""
-        if conditional and response.status_code == 416:
-            # RFC 9110 section 15.5.17: we may have it all
-            length = unsatisfied_length(response.headers.get("Content-Range"))
-            if length != self._partial.size or self._unchanged(response, length) is None:
-                return None
-            return _Expected(length, 0)
+    def _confirms_all(self, response: requests.Response) -> bool:
+        """Return whether a 416 says that the partial file has all bytes (RFC 9110 section 15.5.17)."""
+        length = unsatisfied_length(response.headers.get("Content-Range"))
+        if response.status_code != 416 or length != self.partial.size or not self._matches(response, length):
+            return False
+        self.partial.resume(length)
+        return True
+
+    def _prepare(self, response: requests.Response, *, conditional: bool) -> int | None:
+        """Position the partial file, and return where the body ends at the latest; None if it is not the rest."""
         if conditional and response.status_code == 206:
             return self._prepare_rest(response)
-        return self._prepare_all(response)
-
-    def _prepare_all(self, response: requests.Response) -> _Expected:
-        """Get ready for the whole file."""
+        if conditional and response.status_code not in _OF_RESOURCE:
+            return None
         check_status(response)
         self._refuse_page(response)
-        length, size = content_length(response), self._resource.size
+        length, size = content_length(response), self.resource.size
         plain = is_plain(response)
         if plain and length is not None and size is not None and length != size:
             raise VerificationError(f"Wrong size: {length} bytes announced, {size} expected.", kind="size")
-        self._limits.max_bytes(size, length)
-        self._limits.check_room((length or 0) - self._partial.size)
-        record = response_record(response, self._options.redact)
+        end = self.options.limits.max_bytes(size, length if plain else None)
+        self.options.limits.check_room((length or 0) - self.partial.size)
+        name, record = self._name(response), response_record(response, self.options.redact)
         if not plain:  # the file differs from the bytes received: ranges and digests do not apply to it
-            self._partial.begin(ResumeState(name=self._name(response), response=record), resumable=False)
-            return _Expected()
-        state = _state_of(response, length)
-        # the content is the whole here
+            self.partial.begin(ResumeState(name=name, response=record), resumable=False)
+            return end
+        state = ResumeState.of(response)
+        # the content is the whole file here
         digests = state.digests or content_digest(response.headers) or content_md5(response.headers)
-        state = replace(state, digests=digests, name=self._name(response), response=record)
-        provable = bool(self._resource.digests or digests)
-        self._partial.begin(state, resumable=provable or state.validator is not None)
-        return _Expected(length, length)
+        state = replace(state, length=length, digests=digests, name=name, response=record)
+        self.partial.begin(state, resumable=bool(self.resource.digests or digests or state.validator))
+        return end
 
-    def _prepare_rest(self, response: requests.Response) -> _Expected | None:
-        """Get ready for the rest; None if the response is not the rest of our file (RFC 9110 section 15.3.7)."""
+    def _prepare_rest(self, response: requests.Response) -> int | None:
+        """Do the same for a 206 (RFC 9110 section 15.3.7)."""
         part = content_range(response.headers.get("Content-Range"))
-        if part is None or part.first != self._partial.size or not is_plain(response):
+        if part is None or not is_plain(response) or not self._matches(response, part.length):
             return None
         if "multipart/byteranges" in response.headers.get("Content-Type", "").lower():
             return None
-        state = self._unchanged(response, part.length)
-        if state is None or state.length is None or part.last >= state.length:
+        lengths = (part.length, self.partial.state.length, self.resource.size)
+        length = next((known for known in lengths if known is not None), None)
+        size = part.last + 1 - part.first
+        if part.first != self.partial.size or length is None or part.last >= length:
             return None
-        if content_length(response) not in (None, part.size):
+        if content_length(response) not in (None, size):
             return None
-        self._limits.max_bytes(self._resource.size, state.length)
-        self._limits.check_room(part.size)
-        self._partial.resume(state)
-        return _Expected(state.length, part.last + 1, content_digest(response.headers))
+        self.options.limits.max_bytes(self.resource.size, length)
+        self.options.limits.check_room(size)
+        self.partial.resume(length)
+        return part.last + 1
 
-    def _unchanged(self, response: requests.Response, length: int | None) -> ResumeState | None:
-        """Return the state of the partial file; None if the response is of another representation."""
-        state = self._partial.state
-        if state is None:
-            return None
-        lengths = {n for n in (length, self._resource.size, state.length) if n is not None}
-        if len(lengths) > 1:
-            return None
-        now, headers = _state_of(response, None), response.headers
+    def _matches(self, response: requests.Response, length: int | None) -> bool:
+        """Return whether a response is of the representation that the partial file belongs to."""
+        state, now, headers = self.partial.state, ResumeState.of(response), response.headers
+        if len({length, self.resource.size, state.length} - {None}) > 1:
+            return False
         if state.etag is not None and "ETag" in headers and now.etag != state.etag:
-            return None
+            return False
         if state.modified is not None and headers.get("Last-Modified", state.modified) != state.modified:
-            return None
+            return False
         if any(now.digests.get(name, value) != value for name, value in state.digests.items()):
-            return None
-        if now.place != state.place and not self._resource.digests:
-            return None
-        return replace(state, length=lengths.pop() if lengths else None)
+            return False
+        return now.place == state.place or bool(self.resource.digests)
 
     def _refuse_page(self, response: requests.Response) -> None:
         """Raise if an HTML page comes instead of another kind of file; a promised size or digest decides instead."""
-        resource = self._resource
+        resource = self.resource
         promised = resource.digests or resource.size is not None
-        if self._limits.pages or promised or not is_html(response.headers):
+        if self.options.limits.pages or promised or not is_html(response.headers):
             return
         path = renamed(resource, self._name(response)).path
         with network_errors(resource):
-            start = peek(response, PAGE_START)
+            start = peek(response, 512)
         if is_page_for_file(resource.url, path, start):
             raise TransferError(
                 f"An HTML page came instead of the file {path.rpartition('/')[2]!r}.",
                 kind="page",
-                hint="Open the URL in a browser: it may ask for a login. If you want the page, give the resource a path"
-                " that ends in .html.",
+                hint="Open the URL in a browser: it may ask for a login. To save the page, use a path that ends in .html.",
             )
 
-    def _receive(self, response: requests.Response, expected: _Expected, digests: Digests) -> None:
+    def _receive(self, response: requests.Response, end: int, digests: Digests) -> None:
         """Write the body to the partial file."""
-        partial, size, stop = self._partial, self._resource.size, self._options.stop
-        most = self._limits.max_bytes(size, None) if expected.end is None else expected.end
-        content = Digests(expected.content)
+        partial, size, options = self.partial, self.resource.size, self.options
+        announced = content_digest(response.headers) if response.status_code == 206 else {}
+        content = Digests(announced)
         next_check = partial.size + CHECK_EVERY
-        for data in _decoded(response, stop.check):
-            stop.check()
-            if partial.size + len(data) > most:
-                raise self._too_long(most, known=expected.end is not None or size is not None)
+        for data in _body(response, options.stop.check):
+            options.stop.check()
+            if partial.size + len(data) > end:
+                if partial.state.length is None and size is None:
+                    raise too_large(f"more than {end} bytes, and the length is unknown")
+                raise VerificationError(f"The body is longer than the expected {end} bytes.", kind="size")
             partial.write(data)
             digests.update(data)
             content.update(data)
             if partial.size >= next_check:
                 next_check = partial.size + CHECK_EVERY
-                self._limits.check_room()
-            self._report(EventKind.RESOURCE_PROGRESS, {"bytes": len(data)})
-        if content.mismatch(expected.content) is not None and not self._resource.digests:
-            raise VerificationError(
-                "The content does not match its Content-Digest.", kind="digest", retryable=True
-            )
-        if is_plain(response) and partial.size < (size or expected.length or 0):
+                options.limits.check_room()
+            self.report(EventKind.RESOURCE_PROGRESS, {"bytes": len(data)})
+        if content.mismatch(announced) is not None and not self.resource.digests:
+            text = "The content does not match its Content-Digest."
+            raise VerificationError(text, kind="digest", retryable=True)
+        if is_plain(response) and partial.size < (size or partial.state.length or 0):
             raise TransferError("The body ended early.", kind="cut", retryable=True)
 
-    @staticmethod
-    def _too_long(most: int, *, known: bool) -> VerificationError:
-        if known:
-            return VerificationError(f"The body is longer than the expected {most} bytes.", kind="size")
-        return VerificationError(
-            f"Too large: more than {most} bytes, and the length is unknown.",
-            kind="too-large",
-            hint='Raise "max_size" in the configuration, or give the size in the manifest.',
-        )
-
-    def _finish(self, digests: Digests, *, length_known: bool) -> StagedFile:
+    def _finish(self, digests: Digests) -> StagedFile:
         """Verify and sync the file, then rename it."""
+        state = self.partial.state
         staged = verify_file(
-            self._resource,
-            self._final,
-            digests,
-            announced=self._expected_digests,
-            length_known=length_known,
+            self.resource, self.final, digests, state.digests, length_known=state.length is not None
         )
-        self._partial.sync()
-        state = self._partial.state
-        if state is not None:
-            self._notes.write(self._final, state.name, state.response, later=self._last)
-            staged = replace(staged, resource=renamed(self._resource, state.name), response=state.response)
-        self._partial.finish(self._final)
-        return staged
+        self.partial.sync()
+        self.notes.write(self.final, state.name, state.response, later=self.is_last)
+        self.partial.finish(self.final)
+        return replace(staged, resource=renamed(self.resource, state.name), response=state.response)
 
     def _name(self, response: requests.Response) -> str | None:
-        """Return the file name that the server gives, if it is asked for."""
-        if not self._resource.content_disposition:
+        """Return the file name that the server gives, if the resource wants it."""
+        if not self.resource.content_disposition:
             return None
         name = content_disposition(response.headers)
-        return name and safe_part(self._options.redact(name), keep_suffix=True)
+        return name and safe_part(self.options.redact(name), keep_suffix=True)
 
     @property
     def _expected_digests(self) -> Mapping[str, str]:
         """The digests of the whole file: the source's, or else the server's."""
-        if self._resource.digests or self._partial.state is None:
-            return self._resource.digests
-        return self._partial.state.digests
+        return self.resource.digests or self.partial.state.digests
 
     def _digests(self) -> Digests:
         """Return the digests of the bytes so far."""
         digests = Digests({"sha256", *self._expected_digests})
-        for data in self._partial.read():
-            digests.update(data)
+        if self.partial.size:
+            digests.update_from(self.partial.path, self.partial.size)
         return digests
 
 
 def content_length(response: requests.Response) -> int | None:
-    """Return the announced length (RFC 9110 section 8.6), or None.
-
-    Raises
-    ------
-    TransferError
-        If the field is not a length.
-    """
+    """Return the announced length (RFC 9110 section 8.6), or None; raise TransferError if it is invalid."""
     value = response.headers.get("Content-Length")
     if value is None or "chunked" in response.headers.get("Transfer-Encoding", "").lower():
         return None
@@ -468,13 +342,7 @@ def content_length(response: requests.Response) -> int | None:
 
 
 def check_status(response: requests.Response) -> None:
-    """Check that a response brings the resource.
-
-    Raises
-    ------
-    TransferError
-        If not; it says whether and when to try again.
-    """
+    """Raise TransferError if a response does not bring the resource."""
     status = response.status_code
     if status not in (200, 203):
         raise TransferError(
@@ -486,37 +354,13 @@ def check_status(response: requests.Response) -> None:
         )
 
 
-def _rejects_range(error: TransferError) -> bool:
-    """Return whether a status may be about the range or its condition rather than the resource.
-
-    Known cases: 403 from services that do not allow ranges, 431 for a long entity tag in ``If-Range``.
-    """
-    transient = error.retryable or error.retry_after is not None
-    return error.kind == "status" and not transient and getattr(error, "status", None) not in (404, 410)
-
-
-def _state_of(response: requests.Response, length: int | None) -> ResumeState:
-    """Return what a response says about its representation."""
-    headers = response.headers
-    # a date is only a validator if there is no entity tag at all, not even a weak one (RFC 9110 section 13.1.5)
-    modified = None if "ETag" in headers else strong_date(headers.get("Last-Modified"), headers.get("Date"))
-    place = urlsplit(response.url)._replace(query="", fragment="").geturl()
-    return ResumeState(
-        etag=strong_etag(headers.get("ETag")),
-        modified=modified,
-        place=hashlib.blake2b(place.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest(),
-        length=length,
-        digests=representation_digest(headers),
-    )
-
-
-def _decoded(response: requests.Response, check: Callable[[], None]) -> Iterator[bytes]:
-    """Yield the body, decompressed if it was compressed although we did not ask for it.
+def _body(response: requests.Response, check: Callable[[], None]) -> Iterator[bytes]:
+    """Yield the body, decompressed if the server compressed it unasked.
 
     `check` is called after each read, as a compressed body may yield nothing for long.
     """
     raw = _pieces(response.raw.read1, check)
-    yield from raw if is_plain(response) else inflated(raw, coding_of(response.headers))
+    return raw if is_plain(response) else inflated(raw, coding_of(response.headers))
 
 
 def _pieces(read1: Callable[..., bytes], check: Callable[[], None]) -> Iterator[bytes]:

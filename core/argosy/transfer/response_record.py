@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -14,37 +15,18 @@ from argosy.toolkit.urls import is_secret
 MAX_HEADERS = 8192
 
 #: Response fields that carry or describe credentials.
-_SECRET = frozenset(
-    {
-        "authentication-info",
-        "authorization",
-        "proxy-authenticate",
-        "proxy-authentication-info",
-        "proxy-authorization",
-        "set-cookie",
-        "set-cookie2",
-        "www-authenticate",
-    }
-)
+_SECRET = re.compile(r"(proxy-|www-)?(authenticat(e|ion-info)|authorization)|set-cookie2?", re.IGNORECASE)
 
 #: Request fields that do not identify the sender; only these are kept.
 _REQUEST_FIELDS = frozenset({"accept", "accept-encoding", "accept-language", "connection", "user-agent"})
 
 
 def response_record(response: requests.Response, redact: Callable[[str], str]) -> ResponseRecord:
-    """Return the record of a response.
-
-    Parameters
-    ----------
-    response
-        The response, after redirects.
-    redact
-        Removes secrets from a text: the record ends up in the files of outputs.
-    """
+    """Return the record of a response; `redact` removes secrets, because outputs write it to their files."""
     raw = response.raw
     headers, room = [], MAX_HEADERS
     for name, value in raw.headers.iteritems():
-        if name.lower() in _SECRET or is_secret(name):
+        if _SECRET.fullmatch(name) or is_secret(name):
             continue
         room -= len(name) + len(value) + 4
         if room < 0:

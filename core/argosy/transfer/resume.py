@@ -1,54 +1,56 @@
-"""Resuming a download: what a partial file holds, and how to ask for the rest (RFC 9110 sections 13 and 14).
+"""Resuming a download: what a partial file holds, and how to request the rest (RFC 9110 sections 13 and 14).
 
-Beside the bytes (``0-1c2d.part``), a side file (``0-1c2d.part.json``) says which representation they belong to. These
-rules hold at every moment, so that a kill or a power loss does no harm:
+A state file (``0-1c2d.part.state``) beside the bytes (``0-1c2d.part``) says which representation they belong to. These
+rules hold at every moment, so a kill or a power loss does no harm:
 
-- Bytes without a side file are worthless and are removed before the next ones are written.
-- The side file is removed, durably, before the first byte of another representation is written.
-- It is replaced by a rename, and never claims more synced bytes than were synced before it was written.
-- After a kill, all written bytes count, as the machine did not reboot. After a reboot, only the synced ones count.
-- After a failed ``fsync`` the bytes are removed: the kernel may report them as written from then on.
+- Bytes without a state file are worthless. They are removed before new ones are written.
+- The state file is removed, durably, before the first byte of another representation is written.
+- The state file is replaced atomically, and never claims more synced bytes than were synced before it was written.
+- After a kill, all written bytes count, because the machine did not reboot. After a reboot, only synced bytes count.
+- If ``fsync`` fails, the bytes are removed, because the kernel may report them as written from then on.
 
-A small file gets a side file only if its transfer fails: it is written then, or after the first `RESUME_MIN` bytes.
+A file smaller than `RESUME_MIN` gets a state file only if its transfer fails.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
+import hashlib
 import json
 import os
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import requests
 
 from argosy.errors import TransferError
 from argosy.models.response_record import ResponseRecord, seconds_of
 from argosy.toolkit.files import sync_file
 from argosy.toolkit.processes import boot_id
-from argosy.transfer.verify import CHUNK
+from argosy.transfer.verify import representation_digest
 
-#: Bytes that are worth a side file while the transfer goes well, and that count as progress between two attempts.
+#: Bytes from which a file has a state file during its transfer, and that count as progress between two attempts.
 RESUME_MIN = 1 << 20
 
-#: Bytes between two syncs: a power loss costs no more.
+#: Bytes between two syncs: the most that a power loss costs.
 SYNC_EVERY = 64 << 20
 
 # no file has 10^18 bytes, and int() takes quadratic time
-_POSITION = r"[0-9]{1,18}"
-_SATISFIED = re.compile(
-    rf"bytes (?P<first>{_POSITION})-(?P<last>{_POSITION})/(?P<length>{_POSITION}|\*)", re.IGNORECASE
-)
-_UNSATISFIED = re.compile(rf"bytes \*/(?P<length>{_POSITION})", re.IGNORECASE)
+_NUMBER = r"([0-9]{1,18})"
+_SATISFIED = re.compile(rf"bytes {_NUMBER}-{_NUMBER}/(?:{_NUMBER}|\*)", re.IGNORECASE)
+_UNSATISFIED = re.compile(rf"bytes \*/{_NUMBER}", re.IGNORECASE)
 
 #: A strong entity tag (RFC 9110 section 8.8.3); a weak one begins with ``W/``.
 _STRONG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
 
-#: A ``Last-Modified`` is a strong validator once the response is so many seconds younger: two changes within one second
-#: have one date, and clocks may differ (RFC 9110 section 8.8.2.2; RFC 7232 named 60).
+#: A ``Last-Modified`` is a strong validator if the response is at least this many seconds younger: a file can change
+#: twice within a second, and clocks differ (RFC 9110 section 8.8.2.2; RFC 7232 recommended 60).
 _SETTLED = 60.0
 
 
@@ -59,34 +61,22 @@ class ContentRange(NamedTuple):
     last: int
     length: int | None
 
-    @property
-    def size(self) -> int:
-        """The number of bytes."""
-        return self.last - self.first + 1
-
 
 def content_range(value: str | None) -> ContentRange | None:
-    """Return a parsed ``Content-Range``; None if it is missing, malformed or impossible.
-
-    Parameters
-    ----------
-    value
-        ``bytes 100-199/1000`` or ``bytes 100-199/*`` (RFC 9110 section 14.4).
-    """
+    """Parse ``bytes 100-199/1000`` or ``bytes 100-199/*`` (RFC 9110 section 14.4); return None if it is invalid."""
     match = _SATISFIED.fullmatch((value or "").strip(" \t"))
     if match is None:
         return None
-    length = None if match["length"] == "*" else int(match["length"])
-    found = ContentRange(int(match["first"]), int(match["last"]), length)
-    if found.first > found.last or (length is not None and found.last >= length):
+    first, last, length = (None if number is None else int(number) for number in match.groups())
+    if first is None or last is None or first > last or (length is not None and last >= length):
         return None
-    return found
+    return ContentRange(first, last, length)
 
 
 def unsatisfied_length(value: str | None) -> int | None:
     """Return the length in the ``Content-Range`` of a 416 (``bytes */1000``), or None."""
     match = _UNSATISFIED.fullmatch((value or "").strip(" \t"))
-    return int(match["length"]) if match is not None else None
+    return int(match[1]) if match is not None else None
 
 
 def strong_etag(value: str | None) -> str | None:
@@ -96,13 +86,7 @@ def strong_etag(value: str | None) -> str | None:
 
 
 def strong_date(modified: str | None, date: str | None) -> str | None:
-    """Return a ``Last-Modified`` if it is a strong validator: well older than its response (RFC 9110 section 8.8.2.2).
-
-    Parameters
-    ----------
-    modified, date
-        The ``Last-Modified`` and the ``Date`` of a response.
-    """
+    """Return a ``Last-Modified`` if it is a strong validator: much older than the ``Date`` of its response."""
     then, now = seconds_of(modified or ""), seconds_of(date or "")
     if modified is None or then is None or now is None or now - then < _SETTLED:
         return None
@@ -111,163 +95,120 @@ def strong_date(modified: str | None, date: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class ResumeState:
-    """What is known about the representation that a partial file belongs to.
+    """The representation that a partial file belongs to."""
 
-    Parameters
-    ----------
-    etag
-        Its strong entity tag, or None.
-    modified
-        Its ``Last-Modified``, if that is a strong validator and there is no entity tag at all; or None.
-    place
-        A digest of its URL, after redirects and without the query: a validator is only valid for one resource.
-    length
-        Its whole length, if the server announced it.
-    digests
-        The digests of the whole that the server announced, as ``{algorithm: hex}``.
-    name
-        The file name that the server gave, if it was asked for.
-    response
-        The response that its first bytes came with.
-    synced
-        How many bytes are certainly on the disk.
-    boot
-        The machine's boot in which this was written.
-    """
+    etag: str | None = None  # only if it is strong
+    modified: str | None = None  # only if it is a strong validator, and there is no entity tag
+    place: str = ""  # a digest of the URL that answered: a validator is valid for one resource only
+    length: int | None = None  # as announced by the server
+    digests: Mapping[str, str] = field(default_factory=dict)  # of the whole file, as announced by the server
+    name: str | None = None  # the server's name for it, if the resource wants it
+    response: ResponseRecord | None = None  # the response with its first bytes
+    synced: int = 0  # bytes
+    boot: str = ""  # the boot of the machine in which this was written
 
-    etag: str | None = None
-    modified: str | None = None
-    place: str = ""
-    length: int | None = None
-    digests: Mapping[str, str] = field(default_factory=dict)
-    name: str | None = None
-    response: ResponseRecord | None = None
-    synced: int = 0
-    boot: str = ""
+    @classmethod
+    def of(cls, response: requests.Response) -> ResumeState:
+        """Return the validators, place and digests in the headers of a response."""
+        headers = response.headers
+        # a date is only a validator if there is no entity tag at all, not even a weak one (RFC 9110 section 13.1.5)
+        modified = (
+            None if "ETag" in headers else strong_date(headers.get("Last-Modified"), headers.get("Date"))
+        )
+        url = urlsplit(response.url)._replace(query="", fragment="").geturl()
+        place = hashlib.blake2b(url.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return cls(strong_etag(headers.get("ETag")), modified, place, digests=representation_digest(headers))
 
     @property
     def validator(self) -> str | None:
         """The validator for ``If-Range`` (RFC 9110 section 13.1.5)."""
         return self.etag or self.modified
 
+    def to_bytes(self) -> bytes:
+        """Return the content of the state file: a checksum and a JSON value."""
+        text = json.dumps(asdict(self)).encode()
+        return b"%08x %b" % (zlib.crc32(text), text)
+
     @classmethod
-    def parse(cls, data: bytes) -> ResumeState | None:
-        """Return what a side file says; None if it is damaged."""
+    def from_bytes(cls, data: bytes) -> ResumeState | None:
+        """Return the state that `to_bytes` wrote; None if it is damaged."""
+        checksum, _, text = data.partition(b" ")
+        if checksum != b"%08x" % zlib.crc32(text):
+            return None
+        value = json.loads(text)
+        response = value.pop("response", None)
         try:
-            value = json.loads(data)
-            response = value.pop("response")
-            texts = (
-                value["place"],
-                value["boot"],
-                *(value[key] or "" for key in ("etag", "modified", "name")),
-            )
-            texts += tuple(text for pair in value["digests"].items() for text in pair)
-            sizes = (value["synced"], value["length"] or 0)
-            if not all(isinstance(text, str) for text in texts):
-                return None
-            if not all(type(size) is int and size >= 0 for size in sizes):
-                return None
-            return cls(**value, response=ResponseRecord.from_json(response) if response is not None else None)
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            return cls(**value, response=None if response is None else ResponseRecord.from_json(response))
+        except (TypeError, LookupError):  # from another version of argosy
             return None
 
 
 class Partial:
-    """A partial file in staging. Each attempt locks it.
-
-    Parameters
-    ----------
-    path
-        Where its bytes are.
-
-    Attributes
-    ----------
-    size
-        How many bytes are usable.
-    state
-        What is known about them; None if nothing is, and `size` is 0 then.
-    """
+    """A partial file in staging, of which `size` bytes can be used; each attempt locks it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.size = 0
-        self.state: ResumeState | None = None
-        self._side = path.with_name(f"{path.name}.json")
-        self._resumable = True
-        self._saved = False  # whether the side file says what `state` does, but for the bytes synced since
-        self._has_side = False
+        self.state = ResumeState()
+        self._state_file = path.with_name(f"{path.name}.state")
+        self._is_saved = False  # whether the state file is current, except for the number of synced bytes
+        self._is_resumable = True
         self._fd = -1
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[Partial]:
-        """Open and lock it; at the end of the block, close it as it is.
-
-        Raises
-        ------
-        TransferError
-            If another process is writing it: one that survived its run.
-        """
-        self.size, self.state, self._saved, self._has_side = 0, None, False, False
+        """Open and lock it; raise TransferError if another process has it."""
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise _busy() from None
             self._load()
             yield self
         finally:
             os.close(self._fd)
-            self._fd = -1
+
+    def _load(self) -> None:
+        self.size, self.state, self._is_saved = 0, ResumeState(), False
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            opened = os.fstat(self._fd)
+            is_ours = self.path.stat().st_ino == opened.st_ino
+        except (BlockingIOError, FileNotFoundError):
+            is_ours = False
+        if not is_ours:  # a process that survived its run writes it, or has just renamed it
+            raise TransferError("Another process is still writing this file.", kind="busy", retryable=True)
+        try:
+            state = ResumeState.from_bytes(self._state_file.read_bytes())
+        except FileNotFoundError:
+            return
+        if state is None:
+            return
+        size = opened.st_size if state.boot and state.boot == boot_id() else state.synced
+        largest = opened.st_size if state.length is None else min(opened.st_size, state.length)
+        if state.synced <= size <= largest:  # else the two files do not belong together
+            self.size, self.state, self._is_saved = size, state, True
 
     @property
     def is_complete(self) -> bool:
-        """Whether all bytes are there, not yet verified."""
-        return self.state is not None and self.state.length == self.size
+        """Whether it has all bytes, not yet verified."""
+        return self.state.length == self.size
 
     def conditions(self, *, provable: bool) -> dict[str, str]:
-        """Return the headers that ask for the rest; none if the file cannot be resumed.
-
-        Parameters
-        ----------
-        provable
-            Whether an expected digest will verify the result, so that no validator is needed.
-        """
-        if self.state is None or not self.size:
+        """Return the headers that request the rest; without a validator, only if a digest will prove the result."""
+        if not self.size or not (provable or self.state.validator):
             return {}
-        if self.state.validator is not None:
-            return {"Range": f"bytes={self.size}-", "If-Range": self.state.validator}
-        return {"Range": f"bytes={self.size}-"} if provable else {}
+        headers = {"Range": f"bytes={self.size}-"}
+        return {**headers, "If-Range": self.state.validator} if self.state.validator else headers
 
     def begin(self, state: ResumeState, *, resumable: bool) -> None:
-        """Start over, with the same or another representation.
+        """Remove the bytes, and start with another representation."""
+        self._forget()
+        self.state, self._is_resumable = state, resumable
+        self.resume(state.length)
 
-        Parameters
-        ----------
-        state
-            What is known about it.
-        resumable
-            Whether a later attempt could resume it.
-        """
-        self.empty()
-        self.state, self._resumable = state, resumable
-
-    def resume(self, state: ResumeState) -> None:
-        """Append to the usable bytes; cut off what follows them."""
+    def resume(self, length: int | None) -> None:
+        """Get ready to append to the usable bytes, and remove any others; the whole length may be known now."""
+        self.state = replace(self.state, length=length)
         os.ftruncate(self._fd, self.size)
         os.lseek(self._fd, self.size, os.SEEK_SET)
-        self._saved = self._saved and state == self.state
-        self.state = state
-
-    def read(self) -> Iterator[bytes]:
-        """Yield the usable bytes."""
-        offset = 0
-        while offset < self.size:
-            data = os.pread(self._fd, min(CHUNK, self.size - offset), offset)
-            if not data:
-                raise OSError(errno.EIO, "The file has become shorter")
-            offset += len(data)
-            yield data
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
@@ -276,32 +217,36 @@ class Partial:
             written = os.write(self._fd, view)
             view = view[written:]
             self.size += written
-        if self.size >= RESUME_MIN and self._resumable and self.state is not None:
-            if not self._saved:
-                self._save(self.state)
-            elif self.size - self.state.synced >= SYNC_EVERY:
-                self._sync_and_save(self.state)
+        if self.size >= RESUME_MIN and self._is_resumable:
+            is_due = self.size - self.state.synced >= SYNC_EVERY
+            if is_due or not self._is_saved:
+                self._save(sync=is_due)
 
     def keep(self) -> None:
-        """Leave it for the next attempt; if the disk fails, leave it as it was before."""
-        if self.state is None or not self.size:
+        """Keep it for the next attempt; if the disk fails, leave it unchanged."""
+        if not self.size:
             return
         with contextlib.suppress(OSError):
-            if not self._resumable:
+            is_due = self.size - self.state.synced >= RESUME_MIN
+            if not self._is_resumable:
                 self.discard()
-            elif self.size - self.state.synced >= RESUME_MIN:
-                self._sync_and_save(self.state)
-            elif not self._saved:
-                self._save(self.state)
+            elif is_due or not self._is_saved:
+                self._save(sync=is_due)
+
+    def _save(self, *, sync: bool) -> None:
+        if sync:
+            self.sync()
+            self.state = replace(self.state, synced=self.size)
+        self.state = replace(self.state, boot=boot_id())
+        temporary = self._state_file.with_suffix(".new")
+        temporary.write_bytes(self.state.to_bytes())
+        if self.state.synced:
+            sync_file(temporary)
+        temporary.replace(self._state_file)
+        self._is_saved = True
 
     def sync(self) -> None:
-        """Sync all bytes to the disk.
-
-        Raises
-        ------
-        OSError
-            If that fails. The bytes are removed then: nobody can say which of them were written.
-        """
+        """Sync all bytes to the disk; if that fails, remove them: they may be damaged."""
         try:
             os.fsync(self._fd)
         except OSError:
@@ -309,72 +254,18 @@ class Partial:
                 self.discard()
             raise
 
-    def empty(self) -> None:
-        """Drop the bytes before others take their place."""
-        self._forget()
-        os.ftruncate(self._fd, 0)
-        os.lseek(self._fd, 0, os.SEEK_SET)
-
     def discard(self) -> None:
-        """Remove the file and its side file."""
+        """Remove the file and its state."""
         self.path.unlink(missing_ok=True)
         self._forget()
 
     def finish(self, final: Path) -> None:
-        """Rename it to its name as a complete file, after it was verified and synced."""
+        """Give it the name of a complete file, after it was verified and synced."""
         self.path.replace(final)
-        if self._has_side:
-            self._side.unlink(missing_ok=True)
+        self._state_file.unlink(missing_ok=True)
 
     def _forget(self) -> None:
-        self.size, self.state, self._saved = 0, None, False
-        if self._has_side:
-            self._side.unlink(missing_ok=True)
-            self._has_side = False
-            sync_file(self._side.parent)
-
-    def _load(self) -> None:
-        """Find out how many bytes are usable."""
-        opened = os.fstat(self._fd)
-        try:
-            same = self.path.stat().st_ino == opened.st_ino
-        except FileNotFoundError:
-            same = False
-        if not same:
-            raise _busy()  # the process that held the lock has just renamed it
-        try:
-            data = self._side.read_bytes()
-        except FileNotFoundError:
-            return
-        self._has_side = True
-        state = ResumeState.parse(data)
-        if state is None:
-            return
-        size = opened.st_size if state.boot and state.boot == boot_id() else state.synced
-        if max(size, state.synced) > opened.st_size or (state.length is not None and size > state.length):
-            return  # the two files do not belong together
-        self.size, self.state, self._saved = size, state, True
-
-    def _sync_and_save(self, state: ResumeState) -> None:
-        self.sync()
-        self._save(replace(state, synced=self.size))
-
-    def _save(self, state: ResumeState) -> None:
-        """Write the side file atomically."""
-        state = replace(state, boot=boot_id())
-        temporary = self._side.with_name(f"{self._side.name}.new")
-        try:
-            with temporary.open("wb") as file:
-                file.write(json.dumps(asdict(state)).encode())
-                file.flush()
-                if state.synced:
-                    os.fsync(file.fileno())
-            temporary.replace(self._side)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-        self.state, self._saved, self._has_side = state, True, True
-
-
-def _busy() -> TransferError:
-    return TransferError("Another process is still writing this file.", kind="busy", retryable=True)
+        self.size, self.state, self._is_saved = 0, ResumeState(), False
+        with contextlib.suppress(FileNotFoundError):
+            self._state_file.unlink()
+            sync_file(self._state_file.parent)

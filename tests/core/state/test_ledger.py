@@ -21,13 +21,16 @@ from argosy.models.items import (
 )
 from argosy.models.response_record import ResponseRecord
 from argosy.state.ledger import Collected, Ledger
+from argosy.storage.local import LocalStorage
 
 ITEM = Item("a", "A", (Resource("http://h/a", "a.bin"),))
 
 
 def opened(directory: Path) -> Ledger:
     (directory / ".argosy").mkdir(exist_ok=True)
-    return Ledger(directory)
+    ledger = Ledger(directory)
+    ledger.storage = LocalStorage(directory)
+    return ledger
 
 
 def queue(ledger: Ledger, *items: Item) -> None:
@@ -257,6 +260,7 @@ def test_files_over_all_items_are_claimed_before_they_are_there(tmp_path: Path) 
 BEGINNER = """
 import os, sys
 from pathlib import Path
+from argosy.storage.local import LocalStorage
 from argosy.state.ledger import Ledger
 
 me, other = sys.argv[2:]

@@ -1,4 +1,4 @@
-"""Reading files of a shelf again, several at once."""
+"""Reading files of a storage again, several at once."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any, cast
 
 import pytest
 
+from argosy.cli.verify import problems
 from argosy.errors import StorageError
 from argosy.interfaces.storage import Storage
 from argosy.models.items import PublishedFile, Verification
-from argosy.storage.open import problems
 
 
 def file(number: int) -> PublishedFile:
     return PublishedFile(f"{number}.bin", number, "", Verification.DIGEST)
 
 
-class Together:
-    """A shelf that answers only when so many ask at once."""
+class Barrier:
+    """A storage that answers only when this many threads ask at the same time."""
 
     def __init__(self, number: int) -> None:
         self._gate = threading.Barrier(number, timeout=60)
@@ -29,14 +29,14 @@ class Together:
         return "is missing" if file.size % 3 == 0 else None
 
 
-def test_they_are_read_at_once_and_told_in_their_order() -> None:
-    storage = cast("Storage", Together(4))
+def test_files_are_read_concurrently_and_reported_in_order() -> None:
+    storage = cast("Storage", Barrier(4))
     found = list(problems(storage, ((str(n), file(n)) for n in range(12)), 4))
     assert [(owner, f.size) for owner, f, _ in found] == [(str(n), n) for n in range(12)]
     assert [n for n, (_, _, problem) in enumerate(found) if problem] == [0, 3, 6, 9]
 
 
-def test_they_are_taken_as_they_are_needed() -> None:
+def test_the_list_of_files_is_read_as_needed() -> None:
     taken: list[int] = []
 
     def files() -> Iterator[tuple[None, PublishedFile]]:
@@ -44,13 +44,13 @@ def test_they_are_taken_as_they_are_needed() -> None:
             taken.append(number)
             yield None, file(number)
 
-    looking = problems(cast("Storage", Together(1)), files(), 1)
-    next(looking)
+    found = problems(cast("Storage", Barrier(1)), files(), 1)
+    next(found)
     assert len(taken) == 2
-    cast("Any", looking).close()
+    cast("Any", found).close()
 
 
-def test_a_storage_that_fails_ends_it() -> None:
+def test_a_storage_that_fails_ends_the_verification() -> None:
     class Fails:
         def problem(self, file: PublishedFile) -> str | None:
             if file.size == 5:
