@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from argosy.config.settings import Settings, build
 from argosy.engine.storage import open_storage
 from argosy.errors import ArgosyError, PluginError, Problem
 from argosy.http.network import proxy_of
-from argosy.interfaces.base import Plugin, PluginContext
+from argosy.interfaces.base import PluginContext
 from argosy.plugins.manager import PluginManager
 from argosy.toolkit.secrets import Secret
 
@@ -48,52 +47,43 @@ def trial(
     for key, value in document.items():
         if key not in (*SLOTS, "directory", "ca_bundle", "proxy") or check({key: value}, plugins, str(path)):
             continue
-        context = _TrialContext(base, base, on_secret=on_secret)
         try:
             settings = build({key: value}, plugins, base, path.absolute())
         except ArgosyError as error:
             found += _problems(location({}, str(path), (key,)), error)
             continue
-        for place, attempt in _attempts(key, settings, plugins, context):
-            context.missing.clear()
+        given = getattr(settings, key)
+        values = given if isinstance(given, tuple) else (given,)
+        for number, options in enumerate(values):
+            context = _TrialContext(base, base, on_secret=on_secret)
             try:
-                attempt()
+                _try(key, options, settings, plugins, context)
             except PluginError:
                 raise
             except ArgosyError as error:
                 context.missing.append(error)
-            where = location({}, str(path), place)
+            where = location({}, str(path), (key, number) if len(values) > 1 else (key,))
             found += [problem for error in context.missing for problem in _problems(where, error)]
     return found
 
 
-def _attempts(
-    key: str, settings: Settings, plugins: PluginManager, context: PluginContext
-) -> Iterator[tuple[tuple[str | int, ...], Callable[[], None]]]:
-    """Yield each place of a top-level key, and a function that raises if its value is wrong."""
-    if key == "proxy" and settings.proxy is not None:
-        yield (key,), partial(_try_proxy, settings.proxy, context)
+def _try(key: str, options: Any, settings: Settings, plugins: PluginManager, context: PluginContext) -> None:
+    """Raise if a value of a top-level key is wrong."""
+    if key == "proxy":
+        proxy = Secret(options) if isinstance(options, str) else context.secret(options)
+        if proxy.reveal() != _STAND_IN:
+            proxy_of(options, lambda _: proxy, context.on_secret)
+        return
+    if key in SLOTS:
+        plugin = plugins.make(SLOTS[key].interface, options, context)
     elif key == "directory" and settings.remote is not None:
-        yield (key,), lambda: _try(open_storage(settings.directory, settings.remote, plugins, context))
-    elif key in SLOTS:
-        given = getattr(settings, key)
-        several = isinstance(given, tuple)
-        for number, options in enumerate(given if several else [given]):
-            place: tuple[str | int, ...] = (key, number) if several and len(given) > 1 else (key,)
-            yield place, lambda o=options: _try(plugins.make(SLOTS[key].interface, o, context))  # type: ignore[misc]  # a lambda's defaults have no types
-
-
-def _try(plugin: Plugin) -> None:
+        plugin = open_storage(settings.directory, settings.remote, plugins, context)
+    else:
+        return
     try:
         plugin.check()
     finally:
         plugin.close()
-
-
-def _try_proxy(proxy: str | Mapping[str, Any], context: PluginContext) -> None:
-    found = Secret(proxy) if isinstance(proxy, str) else context.secret(proxy)
-    if found.reveal() != _STAND_IN:
-        proxy_of(proxy, lambda _: found, context.on_secret)
 
 
 def _problems(where: str, error: ArgosyError) -> list[Problem]:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+import requests
+
 from argosy.config.schema import default_options
 from argosy.engine.publisher import Publisher
 from argosy.errors import ArgosyError, PluginError, StorageError, TransferError
@@ -20,8 +22,9 @@ from argosy.models.items import Item, Job, PublishedFile, StagedItem
 from argosy.plugins.kinds import Kind
 from argosy.state.ledger import Collected, Ledger, Row
 from argosy.state.staging import StagingArea
-from argosy.toolkit.failures import DISK_ERRNOS, describe_exception, disk_error
+from argosy.toolkit.failures import DISK_ERRNOS, describe_exception, disk_error, reason_of
 from argosy.toolkit.locks import FileLock
+from argosy.toolkit.responses import DOWNGRADE_HINT, Downgraded
 
 if TYPE_CHECKING:
     from argosy.plugins.manager import PluginManager
@@ -39,11 +42,20 @@ _ALL_ITEMS = Item("", "")
 def plugin_errors(
     kind: str, plugin: Plugin, hint: str = "Report it to the plugin's author."
 ) -> Iterator[None]:
-    """Turn an exception of a plugin into a PluginError; argosy's own errors and those of a broken disk pass."""
+    """Turn an exception of a plugin into a PluginError, or a TransferError if it could not reach a service.
+
+    argosy's own errors pass, and those of a broken disk.
+    """
     try:
         yield
     except ArgosyError:
         raise
+    except Downgraded:
+        message = f"A request of the plugin {plugin.name!r} was redirected from https to http."
+        raise TransferError(message, kind="downgrade", hint=DOWNGRADE_HINT) from None
+    except requests.RequestException as error:
+        message = f"The plugin {plugin.name!r} could not reach the service: {reason_of(error)}."
+        raise TransferError(message, kind="lost") from None
     except (Exception, SystemExit) as error:
         if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
             raise

@@ -61,7 +61,8 @@ class Run:
 
     _ledger: Ledger
     _context: RunContext
-    _choice: Choice
+    _strategy: Strategy
+    _strategy_reason: str | None
     _plan: Plan
 
     def __init__(self, settings: Settings, plugins: PluginManager, options: RunOptions | None = None) -> None:
@@ -140,8 +141,8 @@ class Run:
         )
         for notice in self._ledger.notices:
             context.notice(notice)
-        self._choice = choose(context, self.plugins)
-        strategy = self._choice.strategy
+        strategy, self._strategy_reason = choose(context, self.plugins)
+        self._strategy = strategy
         self._created.append(strategy)
         stack.callback(context.close_plugin, strategy)
         data = {
@@ -152,8 +153,8 @@ class Run:
             "sessions": len(context.pool.names),
         }
         self._emit(EventKind.RUN_STARTED, None, data)
-        if self._choice.reason:
-            context.notice(self._choice.reason)
+        if self._strategy_reason:
+            context.notice(self._strategy_reason)
         for plugin in (*context.plugins(), strategy):
             if plugin.experimental:
                 context.notice(f"The plugin {plugin.name!r} is experimental: it may change or misbehave.")
@@ -228,7 +229,7 @@ class Run:
             worker = Worker(context, self._emit, spec)
             while not self.stop.draining:
                 outcomes = outcomes_of(
-                    self._choice.strategy, self._plan.jobs(self.stop), worker, self.settings.max_workers
+                    self._strategy, self._plan.jobs(self.stop), worker, self.settings.max_workers
                 )
                 with closing(outcomes):
                     for outcome in outcomes:
@@ -270,7 +271,7 @@ class Run:
     # -- finish
 
     def _finish(self, planned: Planned, *, aggregated: bool) -> Report:
-        settings, pool, dispatcher, choice = self.settings, self._context.pool, self._dispatcher, self._choice
+        settings, pool, dispatcher = self.settings, self._context.pool, self._dispatcher
         assert dispatcher is not None  # noqa: S101 - made by _open
         try:
             pool.sync()
@@ -293,9 +294,9 @@ class Run:
             finished=time.time(),
             seconds=time.monotonic() - self._clock,
             directory=settings.directory,
-            strategy_asked=choice.asked,
-            strategy_used=choice.strategy.name,
-            strategy_reason=choice.reason,
+            strategy_asked=settings.strategy["use"] if settings.strategy else None,
+            strategy_used=self._strategy.name,
+            strategy_reason=self._strategy_reason,
             max_workers=settings.max_workers,
             lease_asked=settings.lease,
             lease_used=lease,
@@ -329,21 +330,11 @@ def offline(settings: Settings) -> Settings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The strategy of a run, the configured name (or None), and why it is another one or does less than configured."""
-
-    strategy: Strategy
-    asked: str | None
-    reason: str | None
-
-
-def choose(context: RunContext, plugins: PluginManager) -> Choice:
-    """Return the configured strategy, or a serial one if it is not safe with the cookie store."""
+def choose(context: RunContext, plugins: PluginManager) -> tuple[Strategy, str | None]:
+    """Return the configured strategy, or a serial one if it is not safe with the cookie store; and why it does less."""
     settings, store = context.settings, context.store
     default = "serial" if settings.max_workers == 1 else "threads"
     strategy = plugins.make(Strategy, settings.strategy or {"use": default}, context.plugin_context)
-    asked = settings.strategy["use"] if settings.strategy else None
     reason = None
     if strategy.needs > Scope.HOST:
         strategy.close()
@@ -367,9 +358,9 @@ def choose(context: RunContext, plugins: PluginManager) -> Choice:
             raise ConfigError(reason, hint=change)
         strategy = plugins.make(Strategy, {"use": "serial"}, context.plugin_context)
         reason = f"{reason} The run is serial instead. {change}"
-    elif asked and not strategy.parallel and settings.max_workers > 1:
-        reason = f"The strategy {asked!r} does one item at a time: max_workers {settings.max_workers} has no effect."
-    return Choice(strategy, asked, reason)
+    elif settings.strategy and not strategy.parallel and settings.max_workers > 1:
+        reason = f"The strategy {strategy.name!r} does one item at a time: max_workers {settings.max_workers} has no effect."
+    return strategy, reason
 
 
 def outcomes_of(
@@ -383,20 +374,21 @@ def outcomes_of(
             taken.add(job.item.id)
             yield job
 
+    problem = None
     hint = "Finished work is kept; continue with another strategy (--strategy serial)."
     with plugin_errors("strategy", strategy, hint):
         for outcome in strategy.run(counted(), work, max_workers):
             # recording an outcome removes what is staged for its item
             found: object = outcome
             if not isinstance(found, Outcome) or found.item not in taken:
-                raise _broken(
-                    strategy, f"yielded {found!r:.100}, which is not the outcome of an open job", hint
-                )
+                problem = f"yielded {found!r:.100}, which is not the outcome of an open job"
+                break
             taken.remove(outcome.item)
             yield outcome
-    if taken:
-        raise _broken(strategy, f"ended without an outcome for {len(taken)} of its jobs", hint)
-
-
-def _broken(strategy: Strategy, what: str, hint: str) -> PluginError:
-    return PluginError(f"The strategy {strategy.name!r} failed: it {what}.", hint=hint, plugin=strategy.name)
+        else:
+            if taken:
+                problem = f"ended without an outcome for {len(taken)} of its jobs"
+    if problem is not None:
+        raise PluginError(
+            f"The strategy {strategy.name!r} failed: it {problem}.", hint=hint, plugin=strategy.name
+        )

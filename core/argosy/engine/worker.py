@@ -10,11 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from argosy.engine.context import RunContext
 from argosy.engine.ipc import WorkerSpec, work_here
-from argosy.engine.outputs import plugin_of
+from argosy.engine.outputs import plugin_errors, plugin_of
 from argosy.engine.publisher import Checked, Publisher
 from argosy.errors import (
     ArgosyError,
@@ -27,13 +25,11 @@ from argosy.errors import (
 )
 from argosy.events import Emit, EventKind
 from argosy.interfaces.base import Plugin
-from argosy.interfaces.storage import Storage
 from argosy.interfaces.strategy import Work
 from argosy.models.items import DownloadRecord, Failure, Item, Job, Outcome, StagedFile, StagedItem, State
 from argosy.state.staging import Staging
 from argosy.storage.local import linked
-from argosy.toolkit.failures import DISK_ERRNOS, blame, describe_exception, disk_error, reason_of
-from argosy.toolkit.responses import DOWNGRADE_HINT, Downgraded
+from argosy.toolkit.failures import blame, disk_error
 from argosy.transfer.content_disposition import Names
 from argosy.transfer.download import Downloader, Report
 from argosy.transfer.limits import Limits
@@ -126,11 +122,12 @@ class Worker:
         try:
             there = {} if job.force and job.fetch else self._reuse(job, staging)
             item, there = self._expand(job, there)
-            staged = self._stage(job, item, self._download(item, there, staging, report))
+            complete = len(there) == len(item.resources)
+            staged = self._stage(job, item, there, staging, report)
             record = DownloadRecord.of(staged)
             fresh = job.known is None or record.digests() != job.known.digests()
             # if something was downloaded, files that outputs made of it may be missing or damaged, too
-            labels = None if fresh or len(there) < len(staged.files) else job.outputs
+            labels = job.outputs if complete and not fresh else None
             outcome = self._publish(job, staged, staging, labels, fresh=fresh)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -141,13 +138,23 @@ class Worker:
         return replace(outcome, known=record.pack() if fresh else None, fresh=fresh)
 
     def _reuse(self, job: Job, staging: Staging) -> dict[int, StagedFile]:
-        """Stage the resources that are published, or that an output can restore."""
+        """Stage the resources that are published unchanged, or that an output can restore; return them by number.
+
+        They get further names in staging, so they cannot disappear while they are used.
+        """
         storage, known = self._context.storage, job.known
-        there = _reuse_published(storage, job, staging)
-        if known is None or not _missing(known, there):
+        there: dict[int, StagedFile] = {}
+        if known is None:
             return there
+        for number, (size, digest, _, _) in enumerate(known.files):
+            link = staging.kept(number)
+            same = (file for file in job.kept if (file.size, file.sha256) == (size, digest))
+            if any(storage.take(file, link) for file in same):
+                there[number] = _staged(known, number, link)
         numbers = itertools.count(len(self._context.outputs.of_items))
         for label in dict.fromkeys(file.output for file in job.kept):
+            if not _missing(known, there):
+                break
             output = self._context.output(plugin_of(label))
             made = [file for file in job.kept if file.output == label]
             if output is None or any(storage.size(file.name) != file.size for file in made):
@@ -160,9 +167,10 @@ class Worker:
             except _Failed:  # a file was just removed, or is damaged
                 continue
             for number, path in enumerate(paths[: len(known.files)]):
-                if number not in there and isinstance(path, Path):
-                    file = _reuse_restored(known, number, path, staging.kept(number))
-                    there.update({} if file is None else {number: file})
+                size, digest, _, _ = known.files[number]
+                link = staging.kept(number)
+                if number not in there and isinstance(path, Path) and linked(path, link, size, digest):
+                    there[number] = _staged(known, number, link)
         return there
 
     def _expand(self, job: Job, there: dict[int, StagedFile]) -> tuple[Item, dict[int, StagedFile]]:
@@ -183,23 +191,20 @@ class Worker:
             raise _Failed("empty", "The item has nothing to download.")
         return expanded, _same_resources(expanded, there)  # its URLs may be new
 
-    def _download(
-        self, item: Item, there: dict[int, StagedFile], staging: Staging, report: Report
-    ) -> Iterator[StagedFile]:
+    def _stage(
+        self, job: Job, item: Item, there: dict[int, StagedFile], staging: Staging, report: Report
+    ) -> StagedItem:
+        """Download the missing resources; return the item with its final names, some of which a server may choose."""
+        files: list[StagedFile] = []
         for number, resource in enumerate(item.resources):
             self._context.stop.check(between=True)
-            if number in there:
-                yield there[number]
-                continue
-            last = number == len(item.resources) - 1
-            try:
-                file = self._downloader.download(resource, number, staging, report, last=last)
-            except TransferError as error:
-                raise _Failed(error.kind, str(error), url=resource.url) from None
-            yield file
-
-    def _stage(self, job: Job, item: Item, files: Iterator[StagedFile]) -> StagedItem:
-        """Return the item with its final names, some of which a server may choose."""
+            if number not in there:
+                last = number == len(item.resources) - 1
+                try:
+                    there[number] = self._downloader.download(resource, number, staging, report, last=last)
+                except TransferError as error:
+                    raise _Failed(error.kind, str(error), url=resource.url) from None
+            files.append(there[number])
         staged = tuple(files)
         if any(resource.content_disposition for resource in item.resources):
             staged = self._names.settle(job, item, staged)
@@ -239,25 +244,13 @@ class Worker:
     @contextlib.contextmanager
     def _plugin_fails_item(self, plugin: Plugin) -> Iterator[None]:
         """Let an exception of a plugin fail the item, unless it is of the session, the storage or the disk."""
-        name = plugin.name
         try:
-            yield
-        except (TransferError, PluginError) as error:
-            raise _Failed(getattr(error, "kind", "plugin"), str(error), plugin=name) from None
-        except Downgraded:
-            message = f"A request of the plugin {name!r} was redirected from https to http. {DOWNGRADE_HINT}"
-            raise _Failed("downgrade", message, plugin=name) from None
-        except requests.RequestException as error:  # an OSError, but not of the disk
-            message = f"The plugin {name!r} could not reach the service: {reason_of(error)}."
-            raise _Failed("lost", message, plugin=name) from None
+            with plugin_errors("plugin", plugin, "Only this item fails."):
+                yield
         except (SessionError, StorageError, ServiceDown, Interrupted):
             raise
-        except (Exception, SystemExit) as error:
-            if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
-                raise
-            what = describe_exception(error, plugin)
-            message = f"The plugin {name!r} broke its contract: it raised {what}. Only this item fails."
-            raise _Failed("plugin", message, plugin=name) from None
+        except ArgosyError as error:
+            raise _Failed(getattr(error, "kind", "plugin"), str(error), plugin=plugin.name) from None
 
 
 class _Failed(Exception):
@@ -266,29 +259,6 @@ class _Failed(Exception):
     def __init__(self, kind: str, message: str, *, url: str | None = None, plugin: str | None = None) -> None:
         super().__init__(message)
         self.failure = Failure(kind, message, url, plugin)
-
-
-def _reuse_published(storage: Storage, job: Job, staging: Staging) -> dict[int, StagedFile]:
-    """Stage the resources that are still published as they were downloaded; return them by number.
-
-    They get further names in staging, so they cannot disappear while they are used.
-    """
-    known, found = job.known, {}
-    if known is None:
-        return {}
-    for number, (size, digest, _, _) in enumerate(known.files):
-        link = staging.kept(number)
-        for file in job.kept:
-            if (file.size, file.sha256) == (size, digest) and storage.take(file, link):
-                found[number] = _staged(known, number, link)
-                break
-    return found
-
-
-def _reuse_restored(known: DownloadRecord, number: int, path: Path, link: Path) -> StagedFile | None:
-    """Stage a resource that an output restored, if it is what was downloaded."""
-    size, digest, _, _ = known.files[number]
-    return _staged(known, number, link) if linked(path, link, size, digest) else None
 
 
 def _missing(known: DownloadRecord, there: dict[int, StagedFile]) -> list[int]:

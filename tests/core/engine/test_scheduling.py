@@ -11,7 +11,7 @@ import pytest
 import argosy
 from argosy.config.load import load
 from argosy.engine.context import RunContext
-from argosy.engine.run import Choice, choose
+from argosy.engine.run import choose
 from argosy.errors import ConfigError
 from argosy.events import EventKind
 from argosy.interfaces.cookie_store import Scope
@@ -49,7 +49,7 @@ class Plugin:
 LOGIN = {"use": "form-login", "url": "http://127.0.0.1/login"}
 
 
-def chosen(tmp_path: Path, **config: Any) -> Choice:
+def chosen(tmp_path: Path, **config: Any) -> tuple[Strategy, str | None]:
     (tmp_path / "p").write_text("secret", "utf-8")
     modules = (none, form_login, memory, json_file, files, serial, threads, Plugin)
     registry = PluginManager.of([(str(number), "tests", "0", m) for number, m in enumerate(modules)])
@@ -59,26 +59,26 @@ def chosen(tmp_path: Path, **config: Any) -> Choice:
     def emit(kind: EventKind, item: str | None, data: Any) -> None:
         return None
 
-    environment = RunContext(settings, registry, emit, Stop(), Redactor())
+    context = RunContext(settings, registry, emit, Stop(), Redactor())
     try:
-        return choose(environment, registry)
+        return choose(context, registry)
     finally:
-        environment.close()
+        context.close()
 
 
 def test_unset_it_follows_the_workers(tmp_path: Path) -> None:
-    assert chosen(tmp_path, max_workers=1, cookie_store="memory").strategy.name == "serial"
-    choice = chosen(tmp_path, max_workers=2, cookie_store="memory")
-    assert (choice.strategy.name, choice.asked, choice.reason) == ("threads", None, None)
+    assert chosen(tmp_path, max_workers=1, cookie_store="memory")[0].name == "serial"
+    strategy, reason = chosen(tmp_path, max_workers=2, cookie_store="memory")
+    assert (strategy.name, reason) == ("threads", None)
 
 
 def test_a_store_that_reaches_too_short_a_way_makes_it_serial(tmp_path: Path) -> None:
-    choice = chosen(tmp_path, strategy="wide", cookie_store="memory")
-    assert (choice.strategy.name, choice.asked) == ("serial", "wide")
-    assert choice.reason is not None
+    strategy, reason = chosen(tmp_path, strategy="wide", cookie_store="memory")
+    assert strategy.name == "serial"
+    assert reason is not None
     for word in ("wide", "memory", "serial", "json-file"):  # asked, why not, what instead, what to change
-        assert word in choice.reason
-    assert "cookie stores json-file," in choice.reason, "memory does not reach far enough"
+        assert word in reason
+    assert "cookie stores json-file," in reason, "memory does not reach far enough"
 
 
 def test_strict_makes_that_an_error(tmp_path: Path) -> None:
@@ -88,16 +88,16 @@ def test_strict_makes_that_an_error(tmp_path: Path) -> None:
 
 def test_a_store_that_reaches_far_enough_will_do(tmp_path: Path) -> None:
     store = {"use": "json-file", "path": str(tmp_path / "cookies.json")}
-    assert chosen(tmp_path, strategy="wide", cookie_store=store).strategy.name == "wide"
+    assert chosen(tmp_path, strategy="wide", cookie_store=store)[0].name == "wide"
 
 
 def test_where_nobody_is_logged_in_any_store_will_do(tmp_path: Path) -> None:
-    assert chosen(tmp_path, strategy="wide", cookie_store="memory", auth="none").strategy.name == "wide"
+    assert chosen(tmp_path, strategy="wide", cookie_store="memory", auth="none")[0].name == "wide"
 
 
 def test_serial_with_many_workers_says_so(tmp_path: Path) -> None:
-    choice = chosen(tmp_path, strategy="serial", max_workers=8, cookie_store="memory")
-    assert (choice.strategy.name, "no effect" in str(choice.reason)) == ("serial", True)
+    strategy, reason = chosen(tmp_path, strategy="serial", max_workers=8, cookie_store="memory")
+    assert (strategy.name, "no effect" in str(reason)) == ("serial", True)
 
 
 @pytest.mark.parametrize("auth", [{}, {"auth": "none"}])
