@@ -1,4 +1,4 @@
-"""Tries a configuration without a run: creates every plugin that it names, and collects what is wrong."""
+"""Tries a configuration without a run: creates every plugin that it names, and collects the problems."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class IpcServer:
     """
 
     def __init__(self, emit: Emit, stop: Stop, answers: Mapping[str, Callable[[str], str | None]]) -> None:
-        #: The sum of what the workers counted.
+        #: The sums of the workers' counts.
         self.counts: Counter[str] = Counter()
         self._emit = emit
         self._stop = stop
@@ -314,7 +314,7 @@ class RemoteWorker:
         return Worker(self._context, client.emit)
 
     def _send_counts(self) -> None:
-        """Send what was counted since the last call."""
+        """Send the counts since the last call."""
         with self._mutex:
             counts = Counter(self._context.pool.counts())
             self._client.count(counts - self._counted)

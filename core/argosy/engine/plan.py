@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: Problems to report before giving up on a source.
 MOST_PROBLEMS = 20
 
-#: Rows read or written at once; SQLite takes up to 999 parameters in a query.
+#: Rows to read or write together; SQLite takes up to 999 parameters in a query.
 BATCH = 500
 
 #: What to do with an item: nothing; download it; make outputs of published files; nothing more, as that was tried.
@@ -51,7 +51,7 @@ class Planned:
 
 
 class Plan:
-    """Reads items, and hands out what is to be done; without `fetch`, nothing is downloaded."""
+    """Reads items, and yields jobs for unfinished ones; without `fetch`, nothing is downloaded."""
 
     def __init__(self, settings: Settings, ledger: Ledger, outputs: Outputs, *, fetch: bool = True) -> None:
         self._ledger = ledger
@@ -143,7 +143,7 @@ class Plan:
         )
 
     def compare(self, *, dry_run: bool = False) -> Planned:
-        """Compare with the ledger, and queue what is to be done in it unless this is a dry run."""
+        """Compare with the ledger, and queue downloads in it unless this is a dry run."""
         if not self._force and self._ledger.counts().get("done"):
             self._ledger.storage.survey()
         for batch in self._batches("SELECT n, id, fingerprint, title, item FROM plan"):
@@ -191,7 +191,7 @@ class Plan:
         return self._outputs.missing(row, self._ledger.storage)
 
     def jobs(self, stop: Stop) -> Iterator[Job]:
-        """Claim and yield what is to be done, one by one, in the order of the source, until the run is stopped."""
+        """Claim items and yield their jobs, one by one, in the order of the source, until the run is stopped."""
         for batch in self._batches("SELECT n, id, item, fingerprint FROM plan WHERE todo IN (1, 2)"):
             for n, id_, text, fingerprint in batch:
                 if stop.draining:
@@ -222,7 +222,7 @@ class Plan:
         return Job(item, replaces, self._force, record, row.files, outputs, self._fetch)
 
     def unfinished(self) -> tuple[int, int]:
-        """Return how many items that were to be done are pending, and active in some run."""
+        """Return how many planned items are still pending, and active in some run."""
         pending = active = 0
         for batch in self._batches("SELECT n, id, todo FROM plan WHERE todo > 0"):
             rows = self._ledger.rows([id_ for _, id_, _ in batch])
@@ -235,14 +235,14 @@ class Plan:
         return pending, active
 
     def preview(self) -> Iterator[tuple[Item, frozenset[str] | None]]:
-        """Yield what is to be done without claiming it, and the outputs to make of published files (None: download)."""
+        """Yield the items of all jobs, and the outputs to make of published files (None: download)."""
         for batch in self._batches("SELECT n, id, item, todo FROM plan WHERE todo > 0"):
             rows = self._ledger.rows([id_ for _, id_, *_ in batch])
             for _, id_, text, kind in batch:
                 yield Item.from_json(text), self._lacking(rows[id_]) if kind == REPROCESS else None
 
     def rows(self) -> Iterator[tuple[Row, bool]]:
-        """Yield the ledger's row of each item, and whether it was to be done, in the order of the source."""
+        """Yield the ledger's row of each item, and whether it had a job, in the order of the source."""
         for batch in self._batches("SELECT n, id, todo FROM plan"):
             rows = self._ledger.rows([id_ for _, id_, _ in batch])
             yield from ((rows[id_], bool(todo)) for _, id_, todo in batch if id_ in rows)
@@ -298,7 +298,7 @@ def no_source() -> ConfigError:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """An item to be done, whether it only lacks outputs, and the final names that each output already knows."""
+    """An item of a job, whether it only lacks outputs, and the final names that each output already knows."""
 
     item: Item
     remade: bool

@@ -105,7 +105,7 @@ class Publisher:
 
 
 def _problem(product: object) -> str | None:
-    """Return what is wrong with a product; a plugin may return anything."""
+    """Return the problem of a product; a plugin may return anything."""
     if not isinstance(product, Product):
         return f"{product!r:.100} instead of a Product"
     name: object = product.name

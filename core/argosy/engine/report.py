@@ -46,11 +46,11 @@ class Report:
     directory
         The target directory; the local folder of a remote one.
     strategy_asked, strategy_used, strategy_reason
-        The configured strategy or None, the one that ran, and why it is another one.
+        The configured strategy or None, the one that ran, and why it differs.
     max_workers
-        Items at once, at most.
+        The limit on concurrent items.
     lease_asked, lease_used, lease_reason
-        The configured lease mode, the one in force at the end, and why it is another one.
+        The configured lease mode, the one in force at the end, and why it differs.
     sessions
         How many sessions were used.
     counts
@@ -135,7 +135,7 @@ class Report:
 def write_report(
     report: Report, path: Path, items: Iterable[tuple[Row, bool]], as_json: Callable[..., str]
 ) -> None:
-    """Write a report with all items, each with whether it was to be done, to a complete file, a pipe or a device.
+    """Write a report with all items, each with whether it had a job, to a complete file, a pipe or a device.
 
     `as_json` returns a value as JSON without secrets. An existing file keeps its mode, and a link is followed.
     """
@@ -148,18 +148,18 @@ def write_report(
         ) as file:
             head = as_json(report.to_dict(), indent=2).removesuffix("\n}")
             file.write(f'{head},\n  "items": [')
-            for number, (row, was_to_do) in enumerate(items):  # one by one: there may be a million
+            for number, (row, had_job) in enumerate(items):  # one by one: there may be a million
                 comma = "," if number else ""
-                file.write(f"{comma}\n    {as_json(_item(row, was_to_do=was_to_do))}")
+                file.write(f"{comma}\n    {as_json(_item(row, had_job=had_job))}")
             file.write("\n  ]\n}\n")
     except OSError as error:
         raise disk_error(path, error) from None
 
 
-def _item(row: Row, *, was_to_do: bool) -> dict[str, Any]:
-    state = {"done": "done" if was_to_do else "skipped", "failed": "failed"}.get(row.state, "left")
-    if row.state == "done" and was_to_do and row.failure is not None:
-        state = "failed"  # a further output of an item that was done before
+def _item(row: Row, *, had_job: bool) -> dict[str, Any]:
+    state = {"done": "done" if had_job else "skipped", "failed": "failed"}.get(row.state, "left")
+    if row.state == "done" and had_job and row.failure is not None:
+        state = "failed"  # an additional output of an item that was done before
     return {
         "id": row.id,
         "title": row.title,

@@ -378,7 +378,7 @@ def outcomes_of(
     hint = "Finished work is kept; continue with another strategy (--strategy serial)."
     with plugin_errors("strategy", strategy, hint):
         for outcome in strategy.run(counted(), work, max_workers):
-            # recording an outcome removes what is staged for its item
+            # recording an outcome removes the staged files of its item
             found: object = outcome
             if not isinstance(found, Outcome) or found.item not in taken:
                 problem = f"yielded {found!r:.100}, which is not the outcome of an open job"

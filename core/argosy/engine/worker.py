@@ -140,17 +140,17 @@ class Worker:
     def _reuse(self, job: Job, staging: Staging) -> dict[int, StagedFile]:
         """Stage the resources that are published unchanged, or that an output can restore; return them by number.
 
-        They get further names in staging, so they cannot disappear while they are used.
+        They are linked into staging, so they cannot disappear while they are used.
         """
         storage, known = self._context.storage, job.known
         there: dict[int, StagedFile] = {}
         if known is None:
             return there
         for number, (size, digest, _, _) in enumerate(known.files):
-            link = staging.kept(number)
+            kept = staging.kept(number)
             same = (file for file in job.kept if (file.size, file.sha256) == (size, digest))
-            if any(storage.take(file, link) for file in same):
-                there[number] = _staged(known, number, link)
+            if any(storage.take(file, kept) for file in same):
+                there[number] = _staged(known, number, kept)
         numbers = itertools.count(len(self._context.outputs.of_items))
         for label in dict.fromkeys(file.output for file in job.kept):
             if not _missing(known, there):
@@ -168,9 +168,9 @@ class Worker:
                 continue
             for number, path in enumerate(paths[: len(known.files)]):
                 size, digest, _, _ = known.files[number]
-                link = staging.kept(number)
-                if number not in there and isinstance(path, Path) and linked(path, link, size, digest):
-                    there[number] = _staged(known, number, link)
+                kept = staging.kept(number)
+                if number not in there and isinstance(path, Path) and linked(path, kept, size, digest):
+                    there[number] = _staged(known, number, kept)
         return there
 
     def _expand(self, job: Job, there: dict[int, StagedFile]) -> tuple[Item, dict[int, StagedFile]]:
@@ -224,7 +224,7 @@ class Worker:
         for number, (label, output) in enumerate(outputs.of_items.items()):
             if labels is not None and label not in labels:
                 continue
-            self._context.stop.check()  # a draining run still finishes what it has downloaded
+            self._context.stop.check()  # a draining run still finishes downloaded items
             scratch = staging.scratch(number)
             with self._plugin_fails_item(output):
                 products = list(output.produce(staged, scratch))

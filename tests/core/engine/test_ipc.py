@@ -244,8 +244,8 @@ def test_a_password_is_asked_for_once(set_sail: Any) -> None:
         asked.append(f"{text} ({os.getpid()})")
         return str(voyage.server.password)
 
-    registry = PluginManager()
-    report = Run(load(voyage.file, registry), registry, RunOptions(ask=ask)).execute()
+    plugins = PluginManager()
+    report = Run(load(voyage.file, plugins), plugins, RunOptions(ask=ask)).execute()
     assert (report.counts.done, asked) == (12, [f"Password of the library ({os.getpid()})"])
 
 

@@ -52,16 +52,16 @@ LOGIN = {"use": "form-login", "url": "http://127.0.0.1/login"}
 def chosen(tmp_path: Path, **config: Any) -> tuple[Strategy, str | None]:
     (tmp_path / "p").write_text("secret", "utf-8")
     modules = (none, form_login, memory, json_file, files, serial, threads, Plugin)
-    registry = PluginManager.of([(str(number), "tests", "0", m) for number, m in enumerate(modules)])
+    plugins = PluginManager.of([(str(number), "tests", "0", m) for number, m in enumerate(modules)])
     login = LOGIN | {"fields": {"user": "a", "password": {"file": str(tmp_path / "p")}}}
-    settings = load({"auth": login, **config}, registry)
+    settings = load({"auth": login, **config}, plugins)
 
     def emit(kind: EventKind, item: str | None, data: Any) -> None:
         return None
 
-    context = RunContext(settings, registry, emit, Stop(), Redactor())
+    context = RunContext(settings, plugins, emit, Stop(), Redactor())
     try:
-        return choose(context, registry)
+        return choose(context, plugins)
     finally:
         context.close()
 
