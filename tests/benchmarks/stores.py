@@ -16,7 +16,7 @@ from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.manager import SessionManager
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord
-from argosy.toolkit.encryption import new_key
+from argosy.toolkit.secrets import new_key
 from benchmarks.table import Table
 from redis_process import EVERYTHING, NOTHING, RedisProcess
 

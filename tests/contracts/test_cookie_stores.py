@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from argosy.toolkit.encryption import new_key
+from argosy.toolkit.secrets import new_key
 from argosy_devkit.contracts.cookie_store import CookieStoreContract
 from argosy_devkit.contracts.store_holds import HoldRules
 from argosy_devkit.contracts.store_records import RecordRules

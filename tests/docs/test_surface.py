@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 import surface
-from argosy import hookspecs
 from argosy import interfaces as contracts
-from argosy.plugins.kinds import Kind
 from argosy_devkit.contracts.auth import AuthContract
 from argosy_devkit.contracts.cookie_store import CookieStoreContract
 from argosy_devkit.contracts.observer import ObserverContract
@@ -48,17 +46,6 @@ def test_what_is_taken_away_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     before = set(PIN.read_text("utf-8").splitlines()[1:])
     gone = before - set(surface.lines())
     assert gone == {"argosy.interfaces.Auth.logout (self, session: LoginSession) -> bool"}
-
-
-@pytest.mark.parametrize(
-    "thing",
-    [kind.interface for kind in Kind]
-    + [getattr(hookspecs, kind.hook) for kind in Kind]
-    + [contracts.Plugin, contracts.PluginContext, contracts.LoginSession, *SUITES],
-    ids=lambda thing: thing.__name__,
-)
-def test_it_says_since_when_it_is_there(thing: Any) -> None:
-    assert ".. versionadded:: 0." in thing.__doc__
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.__name__)

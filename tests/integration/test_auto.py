@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from argosy import PluginContext
 from argosy.http.session import open_session
 from argosy.leasing.adaptive import QUIET
 from argosy.models.session import SessionRecord, Status
-from argosy.toolkit import session_document as document
 from argosy_plugins.auth.form_login import FormLogin
 from voyage import Voyage
 
@@ -29,8 +29,10 @@ WORKERS = 8
 
 def record(voyage: Voyage) -> SessionRecord:
     """Return the session as it stands in the store."""
-    path = voyage.root / "cookies.json"
-    return document.parse(path.read_bytes(), str(path))["default"]
+    with closing(argosy.open_store("json-file", path=str(voyage.root / "cookies.json"))) as store:
+        found = store.read("default")
+    assert found is not None
+    return found
 
 
 def again(voyage: Voyage) -> argosy.Report:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from argosy.toolkit.encryption import new_key
+from argosy.toolkit.secrets import new_key
 from hazards import files_with
 from voyage import Voyage
 
@@ -79,7 +79,7 @@ def test_a_wrong_key_ends_every_command_before_the_first_request(set_sail: SetSa
     copy = ("session", "copy", "--from", str(voyage.file), "--to", f"sqlite:{voyage.root}/other")
     everything = download, ("login", str(voyage.file)), ("status", str(voyage.file)), copy
     for wrong, code, why, commands in (
-        (new_key(), 5, "cannot be opened with this key, so it is left as it is", everything),
+        (new_key(), 5, "cannot be opened with this key", everything),
         ("argosy-key-1:half", 2, "is not a whole key", [download]),
         ("", 2, "is empty", [download]),
     ):

@@ -107,7 +107,7 @@ def test_wget_that_drops_session_cookies_costs_a_login_and_no_refusal(voyage: Vo
     assert wget(jar, url) == 0
     voyage.config["force_redownload"] = True
     report = argosy.download(voyage.file)
-    assert any("taken the session's cookies out" in notice for notice in report.notices)
+    assert any("removed cookies of the session" in notice for notice in report.notices)
     assert (voyage.wrong(), refusals(voyage), report.logins) == ([], (0, 0, 0, 0), 1)
 
 

@@ -14,8 +14,8 @@ from argosy.errors import GenerationMoved, StoreDamaged, StoreError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import Release
 from argosy.models.session import SessionRecord
-from argosy.toolkit import session_document as document
 from argosy.toolkit.locks import FairLock, HostLock, StoreLocks, once
+from argosy_plugins.cookie_stores import _document as document
 from argosy_plugins.cookie_stores.json_file import JsonFileStore
 from argosy_plugins.cookie_stores.memory import MemoryStore
 from argosy_plugins.cookie_stores.sqlite import SqliteStore
@@ -93,7 +93,7 @@ class WritesInPlace(JsonFileStore):
             current = self.read(record.session)
             if (current.generation if current else 0) != expected:
                 raise GenerationMoved("moved")
-            data = document.dump({record.session: record})
+            data = document.dump({record.session: record}, self._sealing, {})
             with open(self.path, "wb", buffering=0) as file:
                 file.write(data[: len(data) // 2])
                 time.sleep(0.03)
@@ -208,19 +208,19 @@ class HoldsReaders(MemoryStore):
         return super().read(session)
 
 
-class _Untried(StoreLocks):
-    def _tried(self) -> HostLock:
+class _Untested(StoreLocks):
+    def _tested(self) -> HostLock:
         self.path.parent.mkdir(exist_ok=True)
-        self._file = self._file or HostLock(self.path.with_name("untried.lock"))
+        self._file = self._file or HostLock(self.path.with_name("untested.lock"))
         return self._file
 
 
-class DoesNotTryItsLock(JsonFileStore):
+class DoesNotTestItsLock(JsonFileStore):
     """Takes a lock that locks nobody out for a lock (rule 12)."""
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         super().__init__(options, context)
-        self._locks = _Untried(self.path, self.name)
+        self._locks = _Untested(self.path, self.name)
 
 
 # -- survival

@@ -80,6 +80,6 @@ def copy(
 @session.command("key")
 def key() -> None:
     """Print a new random key for the option "encrypt" of a cookie store; keep it where only you can read it."""
-    from argosy.toolkit.encryption import new_key
+    from argosy.toolkit.secrets import new_key
 
     click.echo(new_key())

@@ -1,4 +1,4 @@
-"""The contract of an auth plugin."""
+"""The interface of auth plugins."""
 
 from __future__ import annotations
 
@@ -16,24 +16,22 @@ from argosy.models.cookie import Cookie
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """What an auth plugin sees of a response when it is asked whether it is a refusal.
-
-    .. versionadded:: 0.1
+    """What an auth plugin sees of a response.
 
     Parameters
     ----------
     url
-        The URL that was asked for, without its fragment.
+        The URL of the request, without its fragment.
     final_url
-        The URL that answered, after redirects.
+        The URL that responded, after redirects.
     status
         The final status code.
     headers
-        The final headers; names are compared without regard to case.
+        The final headers, with case-insensitive names.
     start
-        The first bytes of the body (up to 64 KiB) where it is HTML, else empty.
+        The first 64 KiB of an HTML body, else empty.
     accept
-        What the request said it accepts (``Accept``).
+        The ``Accept`` field of the request.
     """
 
     url: str
@@ -45,135 +43,117 @@ class ResponseHead:
 
 
 class LoginSession(Protocol):
-    """What a login works with: an HTTP session with a cookie jar of its own, empty at first.
-
-    .. versionadded:: 0.1
-    """
+    """What a login works with: an HTTP session with a cookie jar of its own, empty at first."""
 
     @property
     def number(self) -> int:
-        """Which of several sessions is logged in, from 1; only an auth with a `session_count` needs to know."""
+        """The number of the session, from 1; for an auth with a `session_count`."""
 
     @property
     def http(self) -> requests.Session:
-        """Sends requests; cookies are kept by the rules of RFC 6265bis, redirects are followed."""
+        """Sends requests, keeps cookies by RFC 6265bis, and follows redirects."""
 
     @property
     def credentials(self) -> Mapping[str, str]:
-        """What was kept with the session; at a login, with the one that it takes the place of."""
+        """What was kept with the session; at a login, with the session that it replaces."""
 
     def add_cookies(self, cookies: Iterable[Cookie]) -> None:
-        """Put cookies into the jar that did not come with a response."""
+        """Add cookies to the jar that did not come with a response."""
 
     def add_header(self, name: str, value: str, origins: Iterable[str]) -> None:
-        """Let the session send a token in a header field.
+        """Let the session send a token in a header field, instead of one of the same name.
 
         Parameters
         ----------
         name, value
-            The field: ``Authorization``, ``Bearer abc``. One of the same name takes its place.
+            The field: ``Authorization``, ``Bearer abc``.
         origins
-            Where it is sent, and nowhere else: URLs, of which scheme, host and port count (RFC 6454 section 4).
+            The only URLs it is sent to; scheme, host and port count (RFC 6454 section 4).
         """
 
     def keep(self, name: str, value: str) -> None:
-        """Keep something with the session that only the plugin sends: a refresh token."""
+        """Keep a credential with the session that only the plugin sends, such as a refresh token."""
 
     def expires_in(self, seconds: float) -> None:
-        """Say how long the session's tokens live from now on; it is renewed some time before that (0: at once)."""
+        """Set how long the session's tokens live; argosy renews it some time before (0: at once)."""
 
 
 class Auth(Plugin):
-    """Logs a session in, and says whether a response is a refusal.
+    """Logs a session in, and recognizes refusals."""
 
-    .. versionadded:: 0.1
-    """
-
-    #: Nobody is logged in: there is no token to protect, so requests need no exclusive lease.
+    #: There is no login and no token, so requests need no exclusive lease.
     anonymous: ClassVar[bool] = False
-    #: What a person can do where a session cannot be renewed.
+    #: What a person can do if a session cannot be renewed.
     remedy: ClassVar[str] = "Log in again: argosy login CONFIG"
 
-    #: Whether what `signer` adds to a request depends on that request and fixed secrets alone (Basic, an HMAC). Such
-    #: requests may overlap. Otherwise they take turns, as an answer may replace what the next one is signed with.
+    #: Whether `signer` depends only on the request and fixed secrets (Basic, an HMAC), so that requests may overlap.
+    #: Otherwise, requests take turns, because a response may change how the next one is signed.
     stateless_signer: ClassVar[bool] = False
 
     @property
     def can_login(self) -> bool:
-        """Whether `login` can make a *new* session at the service (an imported jar cannot)."""
+        """Whether `login` can create a *new* session at the service; an imported jar cannot."""
         return True
 
     @property
     def session_count(self) -> int | None:
-        """How many sessions it has to give; None where `login` makes as many as one asks for."""
+        """The number of sessions it has; None if `login` can create any number."""
         return None
 
     @abstractmethod
     def login(self, session: LoginSession) -> None:
-        """Log in; the cookies in the session's jar are the new session.
+        """Log in; the cookies in the session's jar become the new session.
 
-        It is called with the session's lease held, so everybody waits for it: ask for secrets in
-        ``__init__``, and send requests only. What a person knows at that moment alone, a code that comes by mail, is
-        asked for by ``context.ask_now``, where there is one; then `can_login` is false.
+        All workers wait for it: ask for secrets in ``__init__``, and only send requests here. For a code that a person
+        learns only now, use ``context.ask_now``, if it is not None; `can_login` is then false.
 
         Raises
         ------
         LoginFailed
-            If the service did not accept it. The old session record is kept.
+            If the service rejects it. The old session record is kept.
         """
 
     def can_refresh(self, credentials: Mapping[str, str]) -> bool:
-        """Return whether `refresh` can renew a session with which these credentials were kept.
-
-        .. versionadded:: 0.1
-        """
+        """Return whether `refresh` can renew a session with these credentials."""
         return False
 
     def refresh(self, session: LoginSession) -> None:
-        """Renew a session without a login; it begins with the cookies and the credentials that it has.
+        """Renew a session without a login, starting with its cookies and credentials.
 
-        What it sends may be spent by that (a refresh token that is replaced), so the session is marked before: it
-        is called once, in one thread of one process, and if its answer never comes, the session is in doubt.
+        Because it may use up what it sends (a refresh token), only one thread of one process calls it, once. If the
+        response never arrives, the session is in doubt.
 
         Raises
         ------
         RefreshRefused
-            If the service does not accept the credentials any more. They are not sent again.
+            If the service rejects the credentials. They are not sent again.
         LoginFailed
-            If it refused for another reason; the session is as before.
-
-        .. versionadded:: 0.1
+            If it refuses for another reason; the session is unchanged.
         """
         raise NotImplementedError
 
     def logout(self, session: LoginSession) -> bool:
-        """End a session at the service; return False where the service offers nothing for that.
+        """End a session at the service; return False if the service has no logout.
 
         Raises
         ------
         LoginFailed
-            If the service did not accept it.
-
-        .. versionadded:: 0.1
+            If the service rejects it.
         """
         return False
 
     def signer(self) -> requests.auth.AuthBase | None:
-        """Return what adds to each request something computed of it (Basic, Digest), or None.
+        """Return what adds a computed field to each request (Basic, Digest), or None.
 
-        It is asked once in each process, and what it returns is used by all threads. What it adds must go to the
-        service's own origins alone. It is called for each request and for each redirect that stays at its origin,
-        with the session's cookies and header fields on the request. The session is held meanwhile: compute, and send
-        or wait for nothing.
-
-        .. versionadded:: 0.1
+        Each process calls it once, and all threads use the result. It must sign only requests to the service's own
+        origins. It is called for each request, and for each redirect within its origin, with cookies and header fields
+        already on the request. The session is held meanwhile, so it must not send or wait.
         """
         return None
 
     @abstractmethod
     def is_refusal(self, response: ResponseHead) -> bool:
-        """Return whether the response says that the session's token is not accepted.
+        """Return whether a response rejects the session's token, so that another login would help.
 
-        This is the judgement, and nothing overrules it; `argosy.toolkit.login_pages` has rules that most services keep to. Say
-        so only where another login would help.
+        `argosy.toolkit.login_pages` has rules that fit most services.
         """

@@ -13,28 +13,24 @@ from argosy.toolkit.secrets import Secret, resolve
 
 @dataclass(frozen=True)
 class PluginContext:
-    """What the core tells a plugin about the run it is made for.
-
-    .. versionadded:: 0.1
+    """The run that a plugin is created for.
 
     Parameters
     ----------
     base
-        The folder relative paths in the configuration are relative to.
+        The folder of relative paths in the configuration.
     directory
-        The target directory of the run; of a remote one, the local folder that the run works in.
+        The target directory of the run, or the local folder of a run with a remote one.
     ask
-        Asks the person for a secret by a prompt, or None where nobody can be asked.
-    ask_now
-        Asks the person while a login waits for the answer; None where nobody sits and waits for it. Only
-        ``argosy login`` has it: a download may need a login at any hour, and everybody waits for that.
+        Asks the person for a secret, or None without a terminal.
     on_secret
-        Told every secret that is resolved, so that it can be redacted.
+        Receives every resolved secret, to redact it.
     notice
         Tells the person something.
+    ask_now
+        Asks the person during a login, or None. Only ``argosy login`` has it: a download may log in at any hour.
     attended
-        Whether a person is logging in right now and reads what `notice` says, even if there is no terminal to
-        answer questions on: in ``argosy login``.
+        Whether a person is logging in right now and reads notices, even without a terminal (``argosy login``).
     """
 
     base: Path = field(default_factory=Path.cwd)
@@ -55,7 +51,7 @@ class PluginContext:
         Raises
         ------
         ConfigError
-            If the place it names has no such secret.
+            If there is no such secret.
         """
         secret = resolve(value, base=self.base, ask=self.ask)
         self.on_secret(secret.reveal())
@@ -63,47 +59,40 @@ class PluginContext:
 
 
 class Plugin(ABC):
-    """The base of every plugin class.
+    """The base of all plugin classes.
 
-    A plugin's class carries `name`, `summary` and `options_schema`; the core validates the configuration
-    against the schema, fills in the defaults that stand in it, and only then makes the plugin.
-
-    .. versionadded:: 0.1
+    argosy validates the configuration against `options_schema` and fills in its defaults before it creates the plugin.
 
     Parameters
     ----------
     options
-        The plugin's options from the configuration, valid by `options_schema`, with its defaults filled in.
+        The plugin's options, valid and with defaults.
     context
-        The run it is made for.
+        The run it is created for.
     """
 
-    #: The name the configuration uses: lower case, digits and hyphens.
+    #: The name in configurations: lower-case letters, digits and hyphens.
     name: ClassVar[str]
     #: One line for ``argosy plugins``.
     summary: ClassVar[str]
-    #: JSON Schema (draft 2020-12) of the options: ``{"type": "object", "properties": {...}}``. An option that is
-    #: a secret refers to ``argosy:common#/$defs/secret``.
+    #: JSON Schema (draft 2020-12) of the options: ``{"type": "object", "properties": {...}}``. A secret option refers
+    #: to ``argosy:common#/$defs/secret``.
     options_schema: ClassVar[Mapping[str, Any]] = {"type": "object", "properties": {}}
-    #: Whether it may still change, or misbehave; a run that uses it says so.
+    #: Whether it may still change or misbehave; a run that uses it says so.
     experimental: ClassVar[bool] = False
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         self.options = options
         self.context = context
 
-    def check(self) -> None:  # noqa: B027 - most options are checked when the plugin is made
-        """Raise what can be seen to be wrong before a run begins, such as a file that does not exist.
-
-        ``argosy config check`` calls it, after the plugin was made. It asks nobody, and changes nothing.
-
-        .. versionadded:: 0.1
+    def check(self) -> None:  # noqa: B027 - most options are checked when the plugin is created
+        """Check what can be checked before a run, such as files that must exist, without questions or changes.
 
         Raises
         ------
         ArgosyError
-            With what is wrong, and a hint what to do.
+            With what is wrong, and a hint.
         """
 
-    def close(self) -> None:  # noqa: B027 - a plugin that holds nothing needs no close
-        """Give back what the plugin holds; called once, at the end, in the process that made it."""
+    def close(self) -> None:  # noqa: B027 - many plugins hold nothing
+        """Release what the plugin holds; called once, at the end, in the process that created it."""

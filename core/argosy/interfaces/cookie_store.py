@@ -1,7 +1,7 @@
-"""The contract of a cookie store.
+"""The interface of cookie stores.
 
-The rules of the lease live in the core (`argosy.leasing`), once. A store only keeps records, changes one
-by compare-and-set on its generation, and lets one holder at a time have a session to itself.
+The rules of the lease are in the core (`argosy.leasing`). A store only keeps records, replaces one by compare-and-set on
+its generation, and grants each session to one holder at a time.
 """
 
 from __future__ import annotations
@@ -19,10 +19,7 @@ Release = Callable[[], None]
 
 
 class Scope(IntEnum):
-    """How far the lease of a store reaches, and how far the workers of a strategy are spread.
-
-    .. versionadded:: 0.1
-    """
+    """How far the lease of a store reaches, or the workers of a strategy are spread."""
 
     PROCESS = 1
     HOST = 2
@@ -30,12 +27,10 @@ class Scope(IntEnum):
 
 
 class CookieStore(Plugin):
-    """Keeps session records, and grants one holder at a time a session of its own.
+    """Keeps session records, and grants each session to one holder at a time.
 
-    All methods may be called from any thread. A store of `Scope.HOST` may be opened by several processes
-    at once, one of `Scope.CLUSTER` by several machines.
-
-    .. versionadded:: 0.1
+    Any thread may call any method. Several processes may open a store of `Scope.HOST`, several machines one of
+    `Scope.CLUSTER`.
     """
 
     #: How far the lease reaches.
@@ -43,53 +38,51 @@ class CookieStore(Plugin):
 
     @abstractmethod
     def read(self, session: str) -> SessionRecord | None:
-        """Return the newest record of a session, or None where there never was one.
+        """Return the newest record of a session, or None if there was never one.
 
         Raises
         ------
         StoreDamaged
-            If what the store holds cannot be read. It never starts empty over it.
+            If the store cannot be read. It never starts empty instead.
         """
 
     @abstractmethod
     def write(self, record: SessionRecord, expected: int) -> None:
         """Replace a session's record if its generation is still the expected one (0: there is none).
 
-        The new record has a higher generation. Readers see the old record or the new one, whole.
+        The new record has a higher generation. Readers see either record as a whole.
 
         Raises
         ------
         GenerationMoved
             If the generation is another one; nothing was written.
         HoldLapsed
-            Where holds have a time to live: if this process held the session for longer than that, somebody else has
-            held it since, and the record changes in what only a holder changes (holder, logins, refreshes).
+            If holds expire: when this process held the session for too long, so that another process may have held it
+            since, and the record changes what only a holder changes (holder, logins, refreshes).
         StoreError
-            If it cannot be written; the old record stands.
+            If it cannot be written; the old record is kept.
         """
 
     @abstractmethod
     def acquire(self, session: str, *, wait: bool = True) -> Release | None:
-        """Take the session for this holder alone, first come first served within reason.
-
-        A holder that dies loses it by itself.
+        """Hold a session, first come, first served within reason; a holder that dies loses it.
 
         Parameters
         ----------
         session
             Its name.
         wait
-            Whether to wait for it (without polling, where that can be had).
+            Whether to wait for it, without polling if possible.
 
         Returns
         -------
         Release or None
-            What ends the hold; None where it is taken and `wait` is false.
+            Ends the hold; None if the session is held and `wait` is false.
         """
 
     @abstractmethod
     def sessions(self) -> list[str]:
-        """Return the names of the sessions it keeps, sorted."""
+        """Return the names of its sessions, sorted."""
 
     @abstractmethod
     def remove(self, session: str) -> None:
@@ -97,4 +90,4 @@ class CookieStore(Plugin):
 
     @abstractmethod
     def sync(self) -> None:
-        """Return when everything written so far is on stable storage (fsync), as far as the store has any."""
+        """Put everything written so far on stable storage (fsync), if the store has any."""

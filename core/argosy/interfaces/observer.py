@@ -1,4 +1,4 @@
-"""The contract of an observer."""
+"""The interface of observers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from argosy.interfaces.base import Plugin
 
 
 class Observer(Plugin):
-    """Sees the events of a run.
-
-    .. versionadded:: 0.1
-    """
+    """Receives the events of a run."""
 
     @abstractmethod
     def on_event(self, event: Event) -> None:
-        """Take one event; never called by two threads at once, and expected to return soon."""
+        """Take one event, and return soon; never called by two threads at once."""

@@ -1,4 +1,4 @@
-"""The contract of an output, and of one that makes one file over all items."""
+"""The interfaces of outputs, and of outputs that make one file from all items."""
 
 from __future__ import annotations
 
@@ -11,82 +11,78 @@ from argosy.models.items import FinishedItem, Item, Product, StagedItem
 
 
 class Output(Plugin):
-    """Turns an item's finished resources into what the person keeps.
+    """Turns an item's downloaded resources into final files.
 
-    An output never touches a final name. It says which whole file gets which name; the core checks the
-    names, syncs the files and puts them into place, so that a final name appears only whole. The products of
-    all outputs of a run are made before the first of an item is put into place.
-
-    .. versionadded:: 0.1
+    An output never writes to a final name. It returns complete files and the names they should get; argosy checks the
+    names, syncs the files and renames them, after all outputs have produced those of an item.
     """
 
     @abstractmethod
     def produce(self, item: StagedItem, scratch: Path) -> Iterable[Product]:
-        """Return the files of one item, each with the final name it asks for.
+        """Return the files of one item, with the final names they should get.
 
-        Called in a worker, for many items at once. It may be called for an item that was downloaded long ago.
+        Workers call it, for many items at once, possibly long after the download.
 
         Parameters
         ----------
         item
-            The item, its resources whole and checked. Its files must not be changed.
+            The item, with complete and verified resources. Its files must not be changed.
         scratch
-            An empty folder of its own, on the file system of the target, for files it writes.
+            An empty folder of its own, on the target's file system, for new files.
         """
 
     def names(self, item: Item) -> Iterable[str]:
-        """Return the final names it will ask for, as far as they are known before anything is fetched.
+        """Return the final names of an item's files, if they are known before the download.
 
-        With them a run finds out before its first request where two items would get into each other's way, and
-        ``--dry-run`` shows them. An output that knows none beforehand leaves this out.
+        They let a run find conflicts between items before its first request, and appear in ``--dry-run``.
 
         Parameters
         ----------
         item
-            An item as its source yields it; it may have no resources yet.
+            An item from its source; it may have no resources yet.
         """
         return ()
 
     def restore(self, item: Item, files: Sequence[Path], scratch: Path) -> Iterator[Path | None]:
-        """Yield an item's resources, in their order, out of what this output once made of them.
+        """Yield an item's resources, in their order, from the files that this output made of them.
 
-        It is asked where no output has kept the resources as they came, and another output is to be made of them.
-        What it yields is checked by digest before it is used. An output that cannot do this leaves it out.
+        It is called if no output has kept the resources unchanged and another output needs them. Their digests are
+        verified. An output that cannot do this yields nothing.
 
         Parameters
         ----------
         item
             The item, with its resources.
         files
-            Where the files lie that it made of the item. They must not be changed.
+            The files that it made of the item. They must not be changed.
         scratch
-            An empty folder of its own, for the files it yields.
+            An empty folder of its own, for the resources.
         """
         yield from ()
 
 
 class CollectingOutput(Output):
-    """Makes files over all finished items of a target directory: a catalogue, a feed, an index.
+    """Makes files from all finished items of a target directory: a catalogue, a feed, an index.
 
-    Each time it makes them anew from all that is done, and they take the place of what it made before. So they
-    are right again after whatever became of an earlier run, and several runs in one directory lose nothing.
+    It makes them anew each time, and they replace the old ones. So they are right again after a run that failed, and
+    after several runs in one directory.
     """
 
     def produce(self, item: StagedItem, scratch: Path) -> Iterable[Product]:
-        """Return nothing; one that makes files of each item as well has a `produce` of its own."""
+        """Return nothing; override it to make files of each item, too."""
         return ()
 
     @abstractmethod
     def collect(self, items: Iterable[FinishedItem], scratch: Path) -> Iterable[Product]:
-        """Return the files over all items, each with the final name it asks for: the same names each time.
+        """Return the files, with the same final names each time.
 
-        Called in the run's own process: at its start where items were done since, now and then while items get
-        done, and at its end. No other run in the target directory collects at that moment.
+        The process of the run calls it at the start, if items were finished since the last time, now and then during the
+        run, and at the end. No other run collects in the target directory at that moment.
 
         Parameters
         ----------
         items
-            All items that are done, in the order of their ids; they are read one by one, and may be very many.
+            All finished items by ID; there may be very many, and they are read one by one.
         scratch
-            An empty folder of its own, on the file system of the target, for files it writes.
+            An empty folder of its own, on the target's file system, for new files.
         """

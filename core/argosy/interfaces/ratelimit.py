@@ -1,4 +1,4 @@
-"""The interface of a rate limit."""
+"""The interface of rate limits."""
 
 from __future__ import annotations
 
@@ -13,44 +13,28 @@ T = TypeVar("T")
 
 
 class RateLimit(Plugin):
-    """Keeps the states of hosts for all processes whose requests it limits together.
+    """Stores the states of hosts for all processes whose requests it limits together.
 
-    The states decide when a request may start; a rate limit only stores them. If a method raises OSError, the run
-    says so and limits its requests per process.
-
-    .. versionadded:: 0.1
+    The states decide when a request may start. If a method raises OSError, the run says so and limits its requests per
+    process. Times are those of `argosy.toolkit.processes.clock`. A host has its port if that is unusual.
     """
 
     @abstractmethod
     def read(self, host: str) -> HostState | None:
-        """Return the state of a host, or None if there is none; called before every request, so it must be fast."""
+        """Return the state of a host, or None; called before every request, so it must be fast."""
 
     @abstractmethod
     def started(self, host: str, now: float) -> None:
-        """Set `HostState.seen` of a host that has a state, without a lock.
-
-        Parameters
-        ----------
-        host
-            The host, and its port if it is unusual.
-        now
-            The time by `argosy.toolkit.processes.clock`.
-        """
+        """Set `HostState.seen` of a host that has a state, without a lock."""
 
     @abstractmethod
     def update(self, host: str, change: Callable[[HostState, float], T]) -> T:
-        """Change the state of a host, atomically.
+        """Change the state of a host atomically, and return what `change` returns.
 
         Parameters
         ----------
         host
-            The host, and its port if it is unusual.
+            The host.
         change
-            Gets the state, a new one if there is none, and the time by `argosy.toolkit.processes.clock`; changes
-            the state in place.
-
-        Returns
-        -------
-        object
-            What `change` returned.
+            Receives the state (a new one if there is none) and the time; changes the state in place.
         """

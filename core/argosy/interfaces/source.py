@@ -1,4 +1,4 @@
-"""The contract of a source."""
+"""The interface of sources."""
 
 from __future__ import annotations
 
@@ -12,27 +12,21 @@ from argosy.models.items import Item
 
 
 class Source(Plugin):
-    """Yields the items of a run.
-
-    Items are taken one by one and never kept, so a source of a million items must not build a list.
-
-    .. versionadded:: 0.1
-    """
+    """Yields the items of a run, one by one: a source of a million items must not build a list."""
 
     @abstractmethod
     def items(self) -> Iterator[Item]:
-        """Yield the items, each with an id of its own.
+        """Yield the items, each with a unique ID.
 
         Raises
         ------
         SourceError
-            If what it reads is not valid. A source that can read on names all the problems at once
-            (the first 20, say) in the error it raises at the end.
+            If its input is invalid. A source that can read on names the first 20 or so problems in one error at the end.
         """
 
     def expand(self, item: Item, session: requests.Session) -> Item:
-        """Return the item with its resources, found by authorised requests; called in a worker.
+        """Return the item with its resources, found by authorized requests; called in a worker.
 
-        The session leases the token for each request, so a source may use it as any other.
+        The session leases the token for each request by itself.
         """
         return item

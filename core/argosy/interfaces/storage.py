@@ -1,4 +1,4 @@
-"""The interface of storages: where finished files get their final names."""
+"""The interface of storages, where files get their final names."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Existing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How a storage repeats a call that failed.
+    """How a storage repeats failed calls.
 
     Parameters
     ----------
     retries
         The number of further attempts.
     delay
-        Seconds; the longest first pause.
+        The longest first pause in seconds.
     outage
         Seconds to wait for a service that was reached before.
     stop
@@ -50,15 +50,11 @@ class Patience:
 
 
 class Storage(Plugin):
-    """The final names of a target directory; the engine reads and writes them in no other way.
+    """The final names of a target directory.
 
-    Any number of threads may call it. A file appears under its final name only when it is complete. Names are relative
-    to the target directory, with ``/`` between the parts.
-
-    A plugin is chosen by the URL of the directory: its name is the URL's scheme. Its options are
-    ``{"url": URL, "options": {...}}``; the values of ``options`` may be references to secrets.
-
-    .. versionadded:: 0.1
+    Any number of threads may call it. A file appears under its final name only when it is complete. Names are relative to
+    the target directory, with ``/`` between the parts. The plugin's name is the scheme of the directory's URL; its options
+    are ``{"url": URL, "options": {...}}``, and the values of ``options`` may refer to secrets.
     """
 
     options_schema = {
@@ -78,7 +74,7 @@ class Storage(Plugin):
 
     @abstractmethod
     def existing(self, file: PublishedFile, *, replace: bool) -> Existing:
-        """Return what has the name of a file that will be put there.
+        """Return what has the name of a file to put there.
 
         Raises
         ------
@@ -124,13 +120,7 @@ class Storage(Plugin):
         """Read a whole file, and return what is wrong with it, or None."""
 
     def prepare(self) -> None:
-        """Prepare for a run.
-
-        Raises
-        ------
-        StorageError
-            If the storage cannot be used.
-        """
+        """Prepare for a run, or raise a `StorageError`."""
 
     def survey(self) -> None:
         """List what exists, if one listing is faster than one question per name."""
@@ -139,17 +129,11 @@ class Storage(Plugin):
         """Note files that another process has put."""
 
     def occupied(self, name: str) -> bool:
-        """Return whether anything has a name, even if it is not a file."""
+        """Return whether a name is taken, even if not by a file."""
         return self.size(name) is not None
 
     def settle(self, names: Sequence[str]) -> None:
-        """Make new names survive a power failure, as far as possible.
-
-        Raises
-        ------
-        OSError
-            If that failed; the files have been removed again.
-        """
+        """Make new names survive a power failure, as far as possible; after an OSError, the files are gone again."""
 
     def take(self, file: PublishedFile, path: Path) -> bool:
         """Give an intact file a further, local path; return False, and leave none, if it is missing or damaged."""
@@ -165,15 +149,9 @@ class Storage(Plugin):
         return False
 
     def at_hand(self, name: str, folder: Path) -> Path:
-        """Return a local path of a file; a copy, if needed, is made in a folder.
-
-        Raises
-        ------
-        TransferError
-            If there is no such file.
-        """
+        """Return a local path of a file, or of a copy in a folder; a missing file is a `TransferError`."""
         mark = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-        path = folder / f"{mark}-{name.rpartition('/')[2]}"  # its suffix may tell its type
+        path = folder / f"{mark}-{name.rpartition('/')[2]}"  # its suffix may show its type
         self.fetch(name, path)
         return path
 

@@ -1,4 +1,4 @@
-"""Why something failed, and what helps: in words for people, and in one word for programs."""
+"""Describes failures: in words for people, and in one word for programs."""
 
 from __future__ import annotations
 
@@ -13,43 +13,41 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from argosy.errors import PluginError, StorageError
 
-#: The kinds of failure in which nothing reached the host: it is not the URL's fault.
+#: Kinds of failure in which nothing reached the host, so the URL is not to blame.
 UNREACHED = frozenset({"dns", "refused", "timeout", "connect"})
+
+#: Errors of a full or broken disk, for every writer; any other OSError may be a plugin's own.
+DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
 
 
 def _innermost(error: BaseException) -> Any:
     seen: Any = error
     while True:
         inner = getattr(seen, "reason", None) or seen.__cause__ or (seen.__context__ if seen.args else None)
-        inner = (
-            inner
-            if isinstance(inner, BaseException)
-            else next((a for a in seen.args if isinstance(a, Exception)), None)
-        )
+        if not isinstance(inner, BaseException):
+            inner = next((argument for argument in seen.args if isinstance(argument, Exception)), None)
         if inner is None:
             return seen
         seen = inner
 
 
 def never_sent(error: BaseException) -> bool:
-    """Return whether it is certain that not a byte of a request went out: there was no connection, or no safe one."""
+    """Return whether certainly no byte of a request was sent, because there was no connection, or no safe one."""
     return isinstance(
         _innermost(error), socket.gaierror | ConnectionRefusedError | ssl.SSLCertVerificationError
     )
 
 
 def is_unknown_name(error: BaseException) -> bool:
-    """Return whether the resolver says that there is no such host; not that it cannot tell now (EAI_AGAIN)."""
+    """Return whether the host does not exist, according to the resolver; not if it cannot tell now (EAI_AGAIN)."""
     seen = _innermost(error)
     return isinstance(seen, socket.gaierror) and seen.errno != socket.EAI_AGAIN
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the innermost cause, in words: the texts around it name objects and addresses."""
+    """Return the innermost cause in words, without the objects and addresses that the texts around it name."""
     if is_unknown_name(error):
         return "its name does not resolve"
     seen = _innermost(error)
@@ -59,29 +57,8 @@ def reason_of(error: BaseException) -> str:
     return text[:200].rstrip(".")
 
 
-def hint_of(error: OSError, otherwise: str) -> str:
-    """Return what helps against an error of the disk: it may not be the disk's, after all."""
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return 'Allow more open files (ulimit -n), or lower "max_workers".'
-    return otherwise
-
-
 def kind_of(error: BaseException, *, sent: bool) -> str:
-    """Return the typed cause of a request that came to nothing.
-
-    Parameters
-    ----------
-    error
-        What was raised.
-    sent
-        Whether a byte of the request may have gone out.
-
-    Returns
-    -------
-    str
-        ``dns``, ``refused``, ``tls``; where nothing went out, ``timeout`` or ``connect``; else ``reset`` or
-        ``lost``.
-    """
+    """Return the kind of a request's failure; `sent` says whether a byte of the request may have been sent."""
     seen = _innermost(error)
     if isinstance(seen, socket.gaierror):
         return "dns"
@@ -95,34 +72,16 @@ def kind_of(error: BaseException, *, sent: bool) -> str:
 
 
 def describe_exception(error: BaseException, plugin: object) -> str:
-    """Describe what a plugin raised, and where: ``KeyError: 'year' (catalogue.py, line 31)``.
+    """Describe what a plugin raised, and where: ``KeyError: 'year' (catalogue.py, line 31)``; not redacted.
 
-    Parameters
-    ----------
-    error
-        The exception. Its text may contain secrets; it is not redacted here.
-    plugin
-        The plugin's class, an instance of it, or the path of its file.
+    `plugin` is its class, an instance of it, or the path of its file.
     """
     place = _place(error, plugin)
     return f"{type(error).__name__}: {error}{f' ({place})' if place else ''}"
 
 
 def blame(error: BaseException, plugins: Iterable[object]) -> PluginError | None:
-    """Return an error that names the plugin whose code raised an exception.
-
-    Parameters
-    ----------
-    error
-        The exception. Its text may contain secrets; it is not redacted here.
-    plugins
-        The plugins of the run.
-
-    Returns
-    -------
-    PluginError or None
-        None if the traceback passes through no file of theirs.
-    """
+    """Return an error that names the plugin whose code raised an exception, or None; not redacted."""
     for plugin in plugins:
         if _place(error, plugin) is not None:
             name = str(getattr(plugin, "name", type(plugin).__name__))
@@ -145,32 +104,35 @@ def _place(error: BaseException, plugin: object) -> str | None:
             file = inspect.getfile(cls)
         except (TypeError, OSError):
             return None
-        # a plugin file has no distribution that a message could name, so show its whole path
+        # no distribution can be named for a plugin file, so show its whole path
         shown = file if "/" in cls.__module__ else Path(file).name
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f"{shown}, line {lines[-1]}" if lines else None
 
 
-#: What a full or broken disk raises whoever writes to it; any other OSError may be a plugin's own.
-DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
+def hint_of(error: OSError, otherwise: str) -> str:
+    """Return what helps against a disk error, which may be a lack of file descriptors."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return 'Allow more open files (ulimit -n), or lower "max_workers".'
+    return otherwise
 
 
 def disk_error(path: Path, error: OSError) -> StorageError:
     """Return the error of a disk that failed."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    hint = f"{'Free some space' if full else 'Check the disk'} and start again; finished work is kept."
+    cure = "Free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Check the disk"
     return StorageError(
         f"{path} cannot be written: {error.strerror or os.strerror(error.errno or 0)}.",
-        hint=hint_of(error, hint),
+        hint=hint_of(error, f"{cure} and start again; finished work is kept."),
     )
 
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError of the local disk into a `StorageError`, which ends the run; the network's errors pass."""
+    """Turn an OSError of the local disk into a `StorageError`, which ends the run; let network errors pass."""
     try:
         yield
     except OSError as error:
-        if isinstance(error, (requests.RequestException, ConnectionError, TimeoutError)):
+        # errors of requests are OSErrors without a number
+        if error.errno is None or isinstance(error, (ConnectionError, TimeoutError)):
             raise
         raise disk_error(path, error) from None

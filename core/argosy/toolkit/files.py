@@ -1,4 +1,4 @@
-"""Open files whose names a user gave, which may be pipes or devices; write files atomically."""
+"""Opens files that the user named, which may be pipes or devices; writes files atomically."""
 
 from __future__ import annotations
 
@@ -13,28 +13,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-#: Names of descriptors that this process was started with; it owns their other ends no more than a shell does.
-_OWN = re.compile(r"/dev/(?:fd/(\d+)|std(in|out|err))|/proc/self/fd/(\d+)")
-_STANDARD = ("in", "out", "err")
+#: Names of descriptors that this process inherited.
+_INHERITED = re.compile(r"/dev/(?:fd/(\d+)|std(in|out|err))|/proc/self/fd/(\d+)")
 
-#: Seconds to wait for somebody to open the other end of a named pipe.
+#: Seconds to wait for a reader of a named pipe.
 PIPE_WAIT = 10.0
 
 
 def open_file(path: Path) -> BinaryIO:
-    """Open a regular file for reading, or a descriptor that this process was given (``/dev/fd/63``).
+    """Open a regular file, or an inherited descriptor (``/dev/fd/63``).
 
-    Raises
-    ------
-    OSError
-        If it cannot be opened, or is something else: a pipe without a writer would never answer, and a device may never end.
+    Anything else is an OSError: a pipe without a writer would block, and a device may never end.
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         mode = os.fstat(fd).st_mode
         if stat.S_ISDIR(mode):
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not stat.S_ISREG(mode) and not _OWN.fullmatch(str(path)):
+        if not stat.S_ISREG(mode) and not _INHERITED.fullmatch(str(path)):
             raise OSError(errno.EINVAL, "not a regular file")
         os.set_blocking(fd, True)
         return os.fdopen(fd, "rb")
@@ -44,20 +40,7 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def read_file(path: Path, limit: int) -> bytes:
-    """Return the bytes of a file that `open_file` can open.
-
-    Parameters
-    ----------
-    path
-        The file.
-    limit
-        Its size at most, in bytes.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read, or is larger.
-    """
+    """Return the bytes of a file that `open_file` can open; more than `limit` bytes are an OSError."""
     with open_file(path) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
@@ -66,21 +49,13 @@ def read_file(path: Path, limit: int) -> bytes:
 
 
 def open_special(path: Path) -> int | None:
-    """Return a descriptor to write to what is there and must not be replaced: a device, a pipe, ``/dev/stdout``.
+    """Return a descriptor to write to a device, a pipe or ``/dev/stdout``, which must not be replaced.
 
-    Returns
-    -------
-    int or None
-        None for a regular file, a folder, or a name that leads to nothing.
-
-    Raises
-    ------
-    OSError
-        If it cannot be opened, or is a pipe that nobody reads.
+    It is None for a regular file, a folder, or a missing file. A pipe that nothing reads is an OSError.
     """
-    if (own := _OWN.fullmatch(str(path))) is not None:
-        number = own[1] or own[3]
-        return os.dup(int(number) if number else _STANDARD.index(own[2]))
+    if (inherited := _INHERITED.fullmatch(str(path))) is not None:
+        number = inherited[1] or inherited[3]
+        return os.dup(int(number) if number else ("in", "out", "err").index(inherited[2]))
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -103,29 +78,19 @@ def open_special(path: Path) -> int | None:
 
 
 @contextlib.contextmanager
-def atomic_write(path: Path) -> Iterator[TextIO]:
-    """Replace a file with the text that the block writes, or leave it as it is if the block fails.
+def atomic_write(path: Path, *, mode: int = 0o666) -> Iterator[TextIO]:
+    """Replace a file with the text that the block writes, or leave it unchanged if the block fails.
 
-    The text is on stable storage before it has its name. The file keeps its mode.
-
-    Parameters
-    ----------
-    path
-        The file. The temporary file is in its folder.
-
-    Yields
-    ------
-    TextIO
-        Takes the text; what UTF-8 cannot encode is escaped.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written.
+    The text is on stable storage before it gets its name. The file keeps its mode; a new one has `mode`, less the umask.
+    What UTF-8 cannot encode is escaped.
     """
+
+    def opened(path: str, flags: int) -> int:
+        return os.open(path, flags, mode)
+
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        with open(temporary, "w", encoding="utf-8", errors="backslashreplace", opener=opened) as file:
             with contextlib.suppress(FileNotFoundError):
                 os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
             yield file
@@ -140,7 +105,7 @@ def atomic_write(path: Path) -> Iterator[TextIO]:
 
 
 def sync_file(path: Path) -> None:
-    """Return when a file or a folder is on stable storage."""
+    """Put a file or a folder on stable storage."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

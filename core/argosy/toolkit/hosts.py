@@ -1,4 +1,4 @@
-"""Hosts: which requests go to the same one, which site it belongs to, and whether the connection is safe."""
+"""Hosts: what identifies one, which site it belongs to, and whether a connection to it is safe."""
 
 from __future__ import annotations
 
@@ -14,20 +14,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def host_key(url: str) -> str:
-    """Return the host of a URL in lower case, with its port unless that is the default of the scheme.
-
-    ``http`` and ``https`` of one host have the same key; two servers on two ports of it do not.
-
-    Parameters
-    ----------
-    url
-        An absolute URL.
-
-    Examples
-    --------
-    >>> host_key("https://Library.example:8443/books")
-    'library.example:8443'
-    """
+    """Return the lower-case host of a URL, with its port if it is not the default: ``library.example:8443``."""
     scheme, _, rest = url.partition("://")
     netloc = rest.partition("/")[0].partition("?")[0].partition("#")[0]
     return _host_key(scheme.lower(), netloc)
@@ -62,7 +49,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_secure_url(url: str) -> bool:
-    """Return whether nobody can listen in on a request to a URL: it uses https or stays on this machine."""
+    """Return whether a request to a URL cannot be read on its way: it uses https or stays on this machine."""
     parts = urlsplit(url)
     return parts.scheme == "https" or is_loopback((parts.hostname or "").rstrip("."))
 
@@ -75,25 +62,12 @@ def _suffixes() -> PublicSuffixList:
 
 
 def is_public_suffix(domain: str) -> bool:
-    """Return whether people register names directly below a domain: ``com``, ``co.uk``, ``github.io``."""
+    """Return whether names can be registered directly below a domain: ``com``, ``co.uk``, ``github.io``."""
     return bool(_suffixes().is_public(domain))
 
 
 def site_of(host: str) -> str:
-    """Return the site of a host, the name directly below a public suffix.
-
-    An address, or a name without a dot, is its own site.
-
-    Parameters
-    ----------
-    host
-        A host's name, in lower case.
-
-    Examples
-    --------
-    >>> site_of("www.library.example")
-    'library.example'
-    """
+    """Return the site of a lower-case host: the name directly below a public suffix, or the host itself."""
     if is_ip(host) or "." not in host:
         return host
     return _suffixes().privatesuffix(host) or host

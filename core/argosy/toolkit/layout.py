@@ -1,76 +1,72 @@
-"""Layouts: names of files made of a template, such as ``{tag}/{title} [{id}]/{path}``.
-
-A template is divided at its slashes first, then its fields are filled in. So no title and no id can make a folder,
-and each part becomes a safe one by the rule of `argosy.toolkit.names.safe_part`. A part that comes out empty is left out.
-"""
+"""Layouts: templates of file names, such as ``{tag}/{title} [{id}]/{path}``."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from argosy.errors import ConfigError
 from argosy.models.items import Item
 from argosy.toolkit.names import safe_part
 
-#: Fields of an item; those of one file of it; those that may hold several parts.
 ITEM_FIELDS = ("id", "title", "tag", "tags", "folder")
 FILE_FIELDS = ("path", "name", "stem", "suffix", "number")
+#: Fields that may have several parts.
 _WHOLE = frozenset({"path", "folder"})
 
-#: What the fields of an item's metadata begin with.
 _METADATA = "metadata."
-
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(NamedTuple):
     """A field: the first of some names that is not empty, or else a text."""
 
     names: tuple[str, ...]
-    text: str = ""
+    text: str
+
+
+_Parts = list[list[str | _Field]]
 
 
 class Layout:
     """A template of names.
 
+    It is divided at its slashes before its fields are filled in, so no title or ID can make a folder. Each part becomes a
+    safe one (`argosy.toolkit.names.safe_part`), and an empty part is left out.
+
     Parameters
     ----------
     template
-        Text with fields in braces, ``/`` between the parts. ``{folder|id}`` is the id where there is no folder, and
-        ``{tag|none}`` the word where there is no tag.
+        Text with fields in braces. ``{folder|id}`` is the ID if there is no folder, ``{tag|none}`` "none" without a tag.
     option
         The name of the option it comes from, for messages.
     of_files
-        Whether it names the files of an item (which have the fields of `FILE_FIELDS`), or the item alone.
+        Whether it names the files of an item, with the fields of `FILE_FIELDS`, or only the item.
 
     Raises
     ------
     ConfigError
-        If it has a field that is unknown here, or is no relative name.
+        If it has an unknown field, or is not a relative name.
 
     Examples
     --------
     >>> item = Item("b1", "Dune: a novel", tags=("Novel",), folder="b1")
     >>> Layout("{tag}/{title} [{id}]/{path}").name(item, "text/1.html", 1)
     'Novel/Dune_ a novel [b1]-7113da18/text/1.html'
-    >>> Layout("{metadata.author|unknown}/{title}.zip", of_files=False).name(item)
-    'unknown/Dune_ a novel-b2705002.zip'
     """
 
     def __init__(self, template: str, option: str = "layout", *, of_files: bool = True) -> None:
         self._known = ITEM_FIELDS + (FILE_FIELDS if of_files else ())
         self._option = option
-        self._parts = [self._parsed(part) for part in template.split("/")]
+        self._parts: _Parts = [self._parsed(part) for part in template.split("/")]
         if not template or template.startswith("/"):
-            raise self._wrong(f"{template!r} is no relative name")
+            raise self._invalid(f"{template!r} is not a relative name")
 
     def has_own_folder(self, item: Item) -> bool:
-        """Return whether its folders are those of one item alone: they say its id, or the folder that it has."""
-        names = {n for part in self._parts[:-1] for f in part if isinstance(f, _Field) for n in f.names}
+        """Return whether its folders belong to one item alone: they contain its ID, or the folder that it has."""
+        fields = [field for part in self._parts[:-1] for field in part if isinstance(field, _Field)]
+        names = {name for field in fields for name in field.names}
         return "id" in names or ("folder" in names and bool(item.folder))
 
     def name(self, item: Item, path: str = "", number: int = 0, *, ending: str = "") -> str:
@@ -83,91 +79,74 @@ class Layout:
         path
             The path of the resource, with ``/`` between the parts.
         number
-            Which one of the item's it is, from 1 on.
+            Its number within the item, from 1.
         ending
             What the name ends with: ``.zip``.
         """
-        return "/".join(self._filled(self._parts, _values(item, path, number), ending) or [f"_{ending}"])
+        made = self._filled(self._parts, _values(item, path, number)) or ([] if ending else ["_"])
+        if ending:
+            last = made.pop() if made else "_"
+            made.append(safe_part(f"{last}{ending}", keep_suffix=True))
+        return "/".join(made)
 
     def folder(self, item: Item, path: str = "", number: int = 0) -> str:
-        """Return the folder of that name, without the parts that ``{path}`` brings; empty for the target itself."""
-        return "/".join(self._filled(self._parts[:-1], _values(item, path, number), ""))
+        """Return the folder of that name, without the parts of ``{path}``; empty for the target directory."""
+        return "/".join(self._filled(self._parts[:-1], _values(item, path, number)))
 
-    def _filled(self, parts: list[list[str | _Field]], values: _Values, ending: str) -> list[str]:
+    def _filled(self, parts: _Parts, values: Mapping[str, str]) -> list[str]:
         made: list[str] = []
         for part in parts:
-            text = "".join(p if isinstance(p, str) else values.of(p) for p in part).strip()
-            if len(part) == 1 and isinstance(part[0], _Field) and values.is_path(part[0]):
-                made += text.split("/")  # it is a relative name already, and was looked at as one
+            text, name = "", ""
+            for piece in part:
+                if isinstance(piece, str):
+                    text += piece
+                else:
+                    name = next((name for name in piece.names if values.get(name)), "")
+                    text += values[name] if name else piece.text
+            text = text.strip()
+            if name in _WHOLE:
+                made += text.split("/")  # the only field of its part, and a checked relative name
             elif text:
                 made.append(safe_part(text, keep_suffix=part is self._parts[-1]))
-        if made and ending:
-            made[-1] = safe_part(f"{made[-1]}{ending}", keep_suffix=True)
         return made
 
     def _parsed(self, part: str) -> list[str | _Field]:
-        found: list[str | _Field] = []
-        at = 0
-        for match in _FIELD.finditer(part):
-            found += [part[at : match.start()], self._field(match[1])]
-            at = match.end()
-        found.append(part[at:])
-        kept = [p for p in found if p != ""]
-        if any(isinstance(p, str) and ("{" in p or "}" in p) for p in kept):
-            raise self._wrong(f"{part!r} has a brace without its other half")
-        if len(kept) > 1 and any(isinstance(p, _Field) and _WHOLE & {*p.names} for p in kept):
-            raise self._wrong(
+        # text and fields alternate
+        pieces = [
+            self._field(piece) if is_field else piece
+            for number, piece in enumerate(_FIELD.split(part))
+            if (is_field := bool(number % 2)) or piece
+        ]
+        if any(isinstance(piece, str) and re.search("[{}]", piece) for piece in pieces):
+            raise self._invalid(f"{part!r} has a brace without its other half")
+        if len(pieces) > 1 and any(isinstance(piece, _Field) and _WHOLE & {*piece.names} for piece in pieces):
+            raise self._invalid(
                 f"{part!r} has something beside {{path}} or {{folder}}, which may be several folders",
-                "Put a slash between them, or take {name}: the last part of the path.",
+                "Put a slash between them, or use {name}, the last part of the path.",
             )
-        return kept
+        return pieces
 
     def _field(self, text: str) -> _Field:
-        *names, last = text.split("|")
-        if self._is_field(last) or not names:
-            names, last = [*names, last], ""
+        names = text.split("|")
+        otherwise = "" if len(names) == 1 or self._is_known(names[-1]) else names.pop()
         for name in names:
-            if not self._is_field(name):
+            if not self._is_known(name):
                 fields = ", ".join(f"{{{field}}}" for field in (*self._known, "metadata.NAME"))
-                raise self._wrong(f"there is no field {{{name}}}", f"There are {fields}.")
-        return _Field(tuple(names), last)
+                raise self._invalid(f"there is no field {{{name}}}", f"The fields are {fields}.")
+        return _Field(tuple(names), otherwise)
 
-    def _is_field(self, name: str) -> bool:
+    def _is_known(self, name: str) -> bool:
         return name in self._known or (name.startswith(_METADATA) and name != _METADATA)
 
-    def _wrong(self, what: str, hint: str | None = None) -> ConfigError:
-        return ConfigError(
-            f'The option "{self._option}" is not valid: {what}.',
-            hint=hint or "A layout looks like this: {tag}/{title} [{id}]/{path}",
-        )
+    def _invalid(self, what: str, hint: str = "Example: {tag}/{title} [{id}]/{path}") -> ConfigError:
+        return ConfigError(f'The option "{self._option}" is not valid: {what}.', hint=hint)
 
 
-class _Values:
-    """The values of the fields for one file."""
-
-    def __init__(self, item: Item, values: Mapping[str, str]) -> None:
-        self._item = item
-        self._values = values
-
-    def of(self, field: _Field) -> str:
-        """Return the value of a field."""
-        return next(filter(None, map(self._value, field.names)), field.text)
-
-    def is_path(self, field: _Field) -> bool:
-        """Return whether a field's value may have several parts."""
-        name = next(filter(self._value, field.names), None)
-        return name in _WHOLE
-
-    def _value(self, name: str) -> str:
-        if name.startswith(_METADATA):
-            return _text(self._item.metadata.get(name.removeprefix(_METADATA)))
-        return self._values[name]
-
-
-def _values(item: Item, path: str, number: int) -> _Values:
+def _values(item: Item, path: str, number: int) -> dict[str, str]:
     name = path.rpartition("/")[2]
     stem, dot, suffix = name.rpartition(".")
-    values = {
+    return {
+        **{f"{_METADATA}{key}": _text(value) for key, value in item.metadata.items()},
         "id": item.id,
         "title": item.title,
         "tag": item.tags[0] if item.tags else "",
@@ -179,11 +158,10 @@ def _values(item: Item, path: str, number: int) -> _Values:
         "suffix": f"{dot}{suffix}" if stem else "",
         "number": str(number),
     }
-    return _Values(item, values)
 
 
 def _text(value: Any) -> str:
-    """Return a value of an item's metadata as it stands in a name: texts, numbers, and lists of them."""
+    """Return a metadata value for a name: texts, numbers, and lists of them."""
     if isinstance(value, list | tuple):
         return ", ".join(filter(None, map(_text, value)))
     return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""

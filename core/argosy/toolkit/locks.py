@@ -1,11 +1,8 @@
-"""Locks that are first come, first served, and that reach across threads and processes of one host.
-
-The lock files of a store that keeps its sessions in a file: tried out once, then used for every lease.
-"""
+"""Locks for threads and processes of one host, and the lock files of a cookie store."""
 
 from __future__ import annotations
 
-import math
+import fcntl
 import os
 import subprocess
 import sys
@@ -17,28 +14,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 from argosy.errors import StoreError
-from argosy.interfaces.cookie_store import Release
 from argosy.toolkit.failures import hint_of
 
-try:
-    import fcntl
-except ImportError:  # not POSIX: FileLock says so when it is made
-    fcntl = None  # type: ignore[assignment]  # the name stands for "no such module"
-
-
-#: Seconds after freeing a lock in which its waiters may not be awake yet, and those that they are given to take it.
-#: (Waking takes 0.1 ms; a waiter that was stopped costs everybody else a millisecond each time.)
+#: Seconds after a release in which waiters may still be waking up, and seconds to give way to them. Waking takes 0.1 ms;
+#: a waiter that was stopped costs the others one such pause per release.
 _JUST_NOW, _WAY = 0.01, 0.001
-#: How often a process tries to say that it waits.
-_TRIES = 10
 
 
 class FairLock:
-    """A lock for threads that is handed to whoever has waited longest.
-
-    `threading.Lock` makes no such promise: under load one thread may starve. It may be released by another
-    thread than the one that acquired it.
-    """
+    """A lock that serves threads in order; `threading.Lock` may starve one under load. Any thread may release it."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
@@ -46,7 +30,7 @@ class FairLock:
         self._waiting: deque[threading.Lock] = deque()
 
     def acquire(self, *, wait: bool = True) -> bool:
-        """Take the lock; return False only where it is held and `wait` is false."""
+        """Take the lock; return False only if it is held and `wait` is false."""
         with self._mutex:
             if not self._held:
                 self._held = True
@@ -59,7 +43,7 @@ class FairLock:
         try:
             gate.acquire()  # until a release hands the lock over
         except BaseException:
-            # a signal: whoever gives up must not be handed the lock, or nobody gets it any more
+            # a signal: if the lock has just been handed over, pass it on, or it stays locked forever
             with self._mutex:
                 waited = gate in self._waiting
                 if waited:
@@ -70,7 +54,7 @@ class FairLock:
         return True
 
     def release(self) -> None:
-        """Hand the lock to the next in the queue, or free it."""
+        """Hand the lock to the next thread in the queue, or free it."""
         with self._mutex:
             if self._waiting:
                 self._waiting.popleft().release()
@@ -79,16 +63,10 @@ class FairLock:
 
 
 class FileLock:
-    """An exclusive `flock` on a file, held by one holder of one process at a time.
+    """An exclusive `flock` on a file; the kernel frees it when its holder dies.
 
-    The kernel queues the waiters and frees the lock when its holder dies. `lockf` is no choice: it is dropped
-    as soon as any descriptor of the file is closed. Not for several threads at once: queue them on a
-    `FairLock` first.
-
-    Parameters
-    ----------
-    path
-        The lock file; made with mode 0600 and left in place (removing it would let two holders in).
+    Not `lockf`: closing any descriptor of the file would free it. Threads must queue on a `FairLock` first. The file has
+    mode 0600 and is never removed, because then two processes could lock two files of one name.
     """
 
     _fd: int | None = None  # stays open between two holds
@@ -96,47 +74,40 @@ class FileLock:
     _held = False
 
     def __init__(self, path: Path) -> None:
-        if fcntl is None:
-            raise StoreError(
-                f"{path} needs the file locks of a POSIX system.",
-                hint="argosy runs on Linux, macOS and the BSDs.",
-            )
         self.path = path
 
     def __del__(self) -> None:
         self.close()
 
     def acquire(self, *, wait: bool = True) -> bool:
-        """Take the lock; return False only where another process holds it and `wait` is false.
-
-        Raises
-        ------
-        StoreError
-            If the lock file cannot be opened or locked.
-        """
+        """Take the lock; return False only if another process holds it and `wait` is false."""
         try:
             while True:
-                if self._fd is not None and self._pid != os.getpid():
-                    self.close()  # after a fork both processes have it, and it would keep neither out
-                if self._fd is None:
-                    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-                    self._fd, self._pid = os.open(self.path, flags, 0o600), os.getpid()
-                fcntl.flock(self._fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-                if self._is_current(self._fd):
+                self.flock(fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                if self._is_current():
                     self._held = True
                     return True
-                self.close()  # somebody removed the file meanwhile: a lock on it protects nothing
+                self.close()  # the file was removed meanwhile: locking it protects nothing
         except BlockingIOError:
             return False
         except (KeyboardInterrupt, SystemExit):
-            self.close()  # of a signal's handler: it may have come after the lock
+            self.close()  # from a signal handler, possibly after the lock was granted
             raise
         except OSError as error:
-            self.close()  # or a lock that nobody knows of would keep everybody out
+            self.close()  # or a lock without an owner would keep everyone out
             raise StoreError(
                 f"The lock file {self.path} cannot be used: {error.strerror}.",
                 hint=hint_of(error, "Put the cookie store on a local disk that you can write to."),
             ) from None
+
+    def flock(self, operation: int) -> None:
+        """Apply a `flock` operation to the file; open it first if needed."""
+        if self._fd is not None and self._pid != os.getpid():
+            self.close()  # after a fork, both processes share the descriptor and it would exclude neither
+        if self._fd is None:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._fd, self._pid = os.open(self.path, flags, 0o600), os.getpid()
+        fcntl.flock(self._fd, operation)
 
     def release(self) -> None:
         """Free the lock."""
@@ -145,7 +116,7 @@ class FileLock:
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
             except OSError:
-                self.close()  # that frees it, too
+                self.close()  # frees it, too
 
     def close(self) -> None:
         """Close the file, which frees the lock; the next acquire opens it again."""
@@ -154,14 +125,14 @@ class FileLock:
         if fd is not None:
             os.close(fd)
 
-    def _is_current(self, fd: int) -> bool:
+    def _is_current(self) -> bool:
         try:
-            return os.path.samestat(os.fstat(fd), self.path.lstat())
+            return self._fd is not None and os.path.samestat(os.fstat(self._fd), self.path.lstat())
         except FileNotFoundError:
             return False
 
 
-#: Run in a process of its own: exit code 7 says that the lock is refused to it, as it should be.
+#: Exits with 7 if the lock is refused to another process, as it should be.
 _PROBE = """\
 import fcntl, sys
 with open(sys.argv[1], "r+b") as file:
@@ -173,41 +144,25 @@ with open(sys.argv[1], "r+b") as file:
 
 
 def lock_excludes(path: Path) -> bool:
-    """Return whether a lock on a file really keeps another process out; on some network file systems it does not."""
+    """Return whether a lock on a file excludes other processes; on some network file systems it does not."""
     lock = FileLock(path)
     lock.acquire()
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", _PROBE, str(path)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=False,
-        )
+        command = [sys.executable, "-I", "-S", "-c", _PROBE, str(path)]
+        return subprocess.run(command, check=False, capture_output=True).returncode == 7
     finally:
         lock.release()
-    return done.returncode == 7
 
 
 class _Waiting:
-    """Says to other processes that this one waits for a lock: it shares a `flock` of another file meanwhile.
+    """Tells other processes that this one waits, by a shared lock on another file.
 
-    It is only a hint. A waiter that was stopped or has died holds nobody up by it.
+    It is only a hint, so a waiter that was stopped or has died blocks no one.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._fd: int | None = None
-        self._pid = 0
-
-    def __del__(self) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file, which says that this process does not wait."""
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            os.close(fd)
+        self._file = FileLock(path)
+        self.close = self._file.close
 
     def anybody(self) -> bool:
         """Return whether another process waits."""
@@ -218,52 +173,41 @@ class _Waiting:
 
     def start(self) -> None:
         """Wait from now on."""
-        for _ in range(_TRIES):  # it is in the way of this for a moment where another process just asks
+        for _ in range(10):
             if self._flock(fcntl.LOCK_SH | fcntl.LOCK_NB):
                 return
-            time.sleep(_WAY / _TRIES)
+            time.sleep(_WAY / 10)  # another process is calling `anybody`
 
     def stop(self) -> None:
         """Wait no longer."""
         self._flock(fcntl.LOCK_UN)
 
     def _flock(self, operation: int) -> bool:
-        """Return False only where another process is in the way."""
         try:
-            if self._fd is None or self._pid != os.getpid():
-                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-                self._fd, self._pid = os.open(self._path, flags, 0o600), os.getpid()
-            fcntl.flock(self._fd, operation)
+            self._file.flock(operation)
         except BlockingIOError:
             return False
-        except OSError:  # then nobody knows who waits, and the lock itself is as good as before
-            return True
+        except OSError:
+            return True  # without hints, the lock itself still works
         return True
 
 
 class HostLock:
     """An exclusive lock for all threads and processes of one host.
 
-    Threads of one process queue among themselves first, so that only one of them meets the file's lock. The
-    kernel wakes the waiters of that in their order, but a process that is running is quicker than one that
-    is being woken: so one that has just freed the lock gives way to those who wait.
-
-    Parameters
-    ----------
-    path
-        The lock file. Beside it lies another, by which processes tell each other that they wait.
-    give_way
-        Whether to give way; not worth its while for a lock that is only held for moments.
+    Threads queue within their process. The kernel wakes waiting processes in order, but a running process is faster than
+    one that is waking up, so a process that has just freed the lock gives way to waiters.
+    A lock that is held only briefly need not (`give_way`).
     """
 
     def __init__(self, path: Path, *, give_way: bool = True) -> None:
         self._threads = FairLock()
         self._file = FileLock(path)
-        self._waiting = _Waiting(path.with_name(f"{path.name}.waiting")) if give_way else None
-        self._freed = -math.inf
+        self._waiting = _Waiting(path.with_name(path.name + ".waiting")) if give_way else None
+        self._freed = 0.0
 
     def acquire(self, *, wait: bool = True) -> Callable[[], None] | None:
-        """Take the lock; return what frees it, or None where it is held and `wait` is false."""
+        """Take the lock; return a function that frees it, or None if it is held and `wait` is false."""
         if not self._threads.acquire(wait=wait):
             return None
         try:
@@ -277,7 +221,7 @@ class HostLock:
         return once(self._release)
 
     def close(self) -> None:
-        """Close its files, unless somebody of this process has it; the next acquire opens them again."""
+        """Close its files unless this process holds the lock; the next acquire opens them again."""
         if self._threads.acquire(wait=False):
             try:
                 self._file.close()
@@ -311,7 +255,7 @@ class HostLock:
 
 
 def once(release: Callable[[], None]) -> Callable[[], None]:
-    """Return a function that calls another the first time only, whichever thread is first."""
+    """Return a function that calls another the first time only, from whichever thread."""
     left = [release]
 
     def call() -> None:
@@ -325,15 +269,14 @@ def once(release: Callable[[], None]) -> Callable[[], None]:
 
 
 class StoreLocks:
-    """The lock files beside a store's file: one for each session (its lease), and one for a write.
+    """The lock files beside a store's file: one per session (its lease), and one for writes.
 
-    They are never removed, as two holders could then hold two of them. Before the first one is used, a
-    second process tries whether locks do anything here; on some network file systems they do not.
+    Before the first use, another process tests that locks work here; on some network file systems they do not.
 
     Parameters
     ----------
     path
-        The store's file. Its folder is made where there is none.
+        The store's file. Its folder is created if needed.
     store
         The name of the store's plugin, for messages.
     """
@@ -345,75 +288,59 @@ class StoreLocks:
         self._file: HostLock | None = None
         self._sessions: dict[str, HostLock] = {}
 
-    def hold(self, session: str, *, wait: bool = True) -> Release | None:
-        """Take a session for one holder alone, first come first served.
-
-        Returns
-        -------
-        Release or None
-            What ends the hold; None where it is taken and `wait` is false.
+    def hold(self, session: str, *, wait: bool = True) -> Callable[[], None] | None:
+        """Take a session in turn; return what ends the hold, or None if it is taken and `wait` is false.
 
         Raises
         ------
         StoreError
-            If locks do nothing here, or a lock file cannot be used.
+            If locks do not work here, or a lock file cannot be used.
         """
-        self._tried()
+        self._tested()
         with self._mutex:
             lock = self._sessions.get(session)
             if lock is None:
-                lock = self._sessions[session] = HostLock(self._beside(f".{quote(session, safe=' ')}.lock"))
+                lock = self._sessions[session] = HostLock(
+                    Path(f"{self.path}.{quote(session, safe=' ')}.lock")
+                )
         return lock.acquire(wait=wait)
 
-    def write(self) -> Release:
-        """Take the file for one change.
+    def write(self) -> Callable[[], None]:
+        """Take the file for one change; return a function that frees it.
 
         Raises
         ------
         StoreError
-            If locks do nothing here, or the lock file cannot be used.
+            If locks do not work here, or the lock file cannot be used.
         """
-        release = self._tried().acquire()
-        if release is None:
+        release = self._tested().acquire()
+        if release is None:  # it waits, so this is for the type alone
             raise StoreError(f"The lock of {self.path} was not granted.")
         return release
 
-    def forget(self, session: str) -> None:
-        """Close the lock file of a session that is there no more, unless somebody holds it."""
-        with self._mutex:
-            lock = self._sessions.get(session)
-            if lock is not None:
-                lock.close()
-
     def close(self) -> None:
-        """Close the lock files; one that is held is left to its holder."""
+        """Close the lock files that are not held."""
         with self._mutex:
             for lock in [*self._sessions.values(), *([self._file] if self._file else [])]:
                 lock.close()
 
-    def _beside(self, suffix: str) -> Path:
-        return self.path.with_name(self.path.name + suffix)
-
-    def _tried(self) -> HostLock:
-        """Return the file's lock; the first time it is tried whether locks do anything here.
-
-        It is tried on the lock of the file, which is never held for long: on a session's it would wait for a lease.
-        """
+    def _tested(self) -> HostLock:
+        """Return the file's lock. It is the one to test: a session's may be held for long."""
         with self._mutex:
             if self._file is None:
                 try:
                     self.path.parent.mkdir(parents=True, exist_ok=True)
                 except OSError as error:
                     raise StoreError(
-                        f"The folder of the cookie store {self.path} cannot be made: {error.strerror}.",
-                        hint="Check its path and the permissions there, then start again.",
+                        f"The folder of the cookie store {self.path} cannot be created: {error.strerror}.",
+                        hint="Check its path and permissions.",
                     ) from None
-                lock = self._beside(".lock")
-                if not lock_excludes(lock):
+                path = Path(f"{self.path}.lock")
+                if not lock_excludes(path):
                     raise StoreError(
-                        f"Locks do nothing on the file system of {self.path}: a second process was let in. "
-                        "Two of them would overwrite each other's token, so the store is not used.",
+                        f"File locks do not work on the file system of {self.path}: a second process was let in. "
+                        "Processes would overwrite each other's token, so the store is not used.",
                         hint=f'Put the store on a local disk ("cookie_store": {{"use": "{self._store}", "path": ...}}).',
                     )
-                self._file = HostLock(lock, give_way=False)
+                self._file = HostLock(path, give_way=False)
             return self._file

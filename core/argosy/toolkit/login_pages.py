@@ -1,8 +1,7 @@
-"""What counts as a refusal: a response that says the session's token is not accepted.
+"""What counts as a refusal: a response that rejects the session's token.
 
-Auth plugins share this judgement. Their options take `REFUSAL_SCHEMA` under the key ``refusal``, and
-`RefusalRules.from_options` makes the rules of it. A plugin that knows its service better judges by itself, in
-`Auth.is_refusal`, and may ask these rules as well.
+Auth plugins have the option ``refusal`` (`REFUSAL_SCHEMA`) and make `RefusalRules` of it. A plugin that knows its service
+better decides in its own `Auth.is_refusal`.
 """
 
 from __future__ import annotations
@@ -10,61 +9,57 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
-from argosy.interfaces.auth import ResponseHead
 from argosy.toolkit.forms import Page, parse_start
 from argosy.toolkit.urls import strip_fragment
 
-#: How much of a body is looked at, in bytes.
+if TYPE_CHECKING:
+    from argosy.interfaces import ResponseHead
+
+#: How many bytes of a body are examined.
 START = 64 * 1024
 
-#: What says so of itself, whatever the service: unauthorized, forbidden (RFC 9110 sections 15.5.2 and 15.5.4), "page
-#: expired" (Laravel), "login time-out" (IIS).
+#: Refusals of any service: unauthorized, forbidden (RFC 9110 sections 15.5.2 and 15.5.4), "page expired" (Laravel),
+#: "login time-out" (IIS).
 STATUSES = (401, 403, 419, 440)
 
 
 def refusal_schema(statuses: Collection[int] = STATUSES) -> Mapping[str, Any]:
-    """Return the JSON Schema of the option ``refusal``.
-
-    Parameters
-    ----------
-    statuses
-        The status codes that are refusals where nobody says otherwise; the same as for `RefusalRules.from_options`.
-    """
+    """Return the JSON Schema of the option ``refusal``, with the default status codes."""
+    text = {"type": "string", "minLength": 1}
     return {
         "type": "object",
-        "description": "What says that the service no longer accepts the session.",
+        "description": "What shows that the service no longer accepts the session.",
         "additionalProperties": False,
         "properties": {
             "statuses": {
                 "type": "array",
                 "items": {"type": "integer", "minimum": 300, "maximum": 599},
                 "default": sorted(statuses),
-                "description": "Status codes that do. Take 403 out where single files may be forbidden.",
+                "description": "Status codes. Remove 403 if single files may be forbidden.",
             },
             "redirects": {
                 "type": "array",
-                "items": {"type": "string", "minLength": 1},
-                "description": "Parts of the URL (host and path) of the login page that a request is redirected to;"
-                " where it is not said, paths such as /login, /signin, /sso, and requests of SAML and OpenID Connect.",
+                "items": text,
+                "description": "Parts of the URL (host and path) of the login page that requests are redirected to."
+                " Default: paths such as /login, /signin, /sso, and requests of SAML and OpenID Connect.",
             },
             "marker": {
-                "type": "string",
-                "minLength": 1,
-                "description": "A text that only the login page has, looked for in HTML pages.",
+                **text,
+                "description": "A text that only the login page has; looked for in HTML pages.",
             },
             "password_form": {
                 "type": "boolean",
                 "default": True,
-                "description": "Whether an HTML page with a password form does. Turn it off where every page has one.",
+                "description": "HTML pages with a password form. Turn it off if every page has one.",
             },
             "html_for_files": {
                 "type": "boolean",
                 "default": True,
-                "description": "Whether an HTML page does that comes for what is none by the ending of its URL (.pdf,"
-                " .zip, .json, ...). Turn it off where the service shows files in pages at such URLs.",
+                "description": "HTML pages at URLs of other files (.pdf, .zip, .json, ...). Turn it off if the service"
+                " shows files in pages at such URLs.",
             },
         },
     }
@@ -73,16 +68,16 @@ def refusal_schema(statuses: Collection[int] = STATUSES) -> Mapping[str, Any]:
 #: The JSON Schema of the option ``refusal``.
 REFUSAL_SCHEMA: Mapping[str, Any] = refusal_schema()
 
-# whole segments only, so that /login-howto.html is an ordinary page
+# whole segments only: /login-howto.html is an ordinary page
 _LOGIN_PATH = re.compile(
     r"/(?:(?:wp-)?log[-_]?[io]n|sign[-_]?in|logged[-_]?out|session[-_]?expired|users/sign_in|sessions?/new"
     r"|log_?in_?(?:page|form)|sso|saml2?|shibboleth\.sso|wayf|adfs/ls|login-actions|realms/[^/]+/protocol"
     r"|(?:oauth2?|openid-connect)(?:/v[0-9.]+)?/auth(?:orize)?)(?:\.[a-z]{2,5})?(?:[/;]|\Z)",
     re.I,
 )
-# what a service sends a browser away with to log in: SAML 2.0 bindings section 3.4, OpenID Connect Core section 3.1.2.1
+# parameters of login requests: SAML 2.0 bindings section 3.4, OpenID Connect Core section 3.1.2.1
 _SAML, _OPENID = "SAMLRequest", frozenset({"client_id", "redirect_uri", "response_type"})
-# no page is what these bring; a colon, as in /wiki/File:Cat.jpg, names a page about the file
+# files that are not pages; a colon, as in /wiki/File:Cat.jpg, names a page about the file
 _FILE = re.compile(
     r"/[^/:]+\.(?:pdf|epub|mobi|azw3|djvu|docx?|xlsx?|pptx?|od[tsp]|zip|gz|tgz|bz2|xz|zst|7z|rar|tar|json|jsonl|geojson"
     r"|csv|tsv|parquet|mp3|m4[abv]|aac|flac|ogg|opus|wav|mp4|mkv|webm|mov|avi|jpe?g|png|gif|webp|avif|tiff?|nc4?|h5|he5"
@@ -90,16 +85,16 @@ _FILE = re.compile(
     re.I,
 )
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
-# a tag, a comment or a declaration, behind a byte order mark and white space
+# a tag, a comment or a declaration, after a byte order mark and white space
 _MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[a-z!?]", re.I)
-# RFC 6750 section 3.1: about the token itself, or only about what it may have
+# RFC 6750 section 3.1: the token itself, or only its scope
 _BAD_TOKEN = re.compile(r"\berror\s*=\s*\"?invalid_token\b", re.I)
 _NARROW_TOKEN = re.compile(r"\berror\s*=\s*\"?insufficient_scope\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
 class RefusalRules:
-    """Tells refusals from other responses.
+    """Recognizes refusals.
 
     Parameters
     ----------
@@ -110,9 +105,9 @@ class RefusalRules:
     marker
         A text that only a login page has.
     password_form
-        Whether an HTML page that has a form with a password field is one.
+        Whether an HTML page with a password field is a refusal.
     html_for_files
-        Whether an HTML page is one that answers what is none, by its URL or by what the request accepts.
+        Whether an HTML page is a refusal if the URL or the request's ``Accept`` is for something else.
     """
 
     statuses: frozenset[int] = frozenset(STATUSES)
@@ -125,27 +120,15 @@ class RefusalRules:
     def from_options(
         cls, options: Mapping[str, Any], *, statuses: Collection[int] = STATUSES
     ) -> RefusalRules:
-        """Return the rules of a plugin's options, whose key ``refusal`` may be absent.
-
-        Parameters
-        ----------
-        options
-            The plugin's options.
-        statuses
-            The status codes that are refusals where the options name none.
-        """
-        chosen = options.get("refusal", {})
-        redirects = chosen.get("redirects")
-        return cls(
-            statuses=frozenset(chosen.get("statuses", statuses)),
-            redirects=None if redirects is None else tuple(redirects),
-            marker=chosen.get("marker"),
-            password_form=chosen.get("password_form", True),
-            html_for_files=chosen.get("html_for_files", True),
-        )
+        """Return the rules of a plugin's options; `statuses` is the default of the option's status codes."""
+        chosen = {"statuses": statuses, **options.get("refusal", {})}
+        chosen["statuses"] = frozenset(chosen["statuses"])
+        if "redirects" in chosen:
+            chosen["redirects"] = tuple(chosen["redirects"])
+        return cls(**chosen)
 
     def is_refusal(self, response: ResponseHead) -> bool:
-        """Return whether a response says that the session's token is not accepted."""
+        """Return whether a response rejects the session's token."""
         challenge = response.headers.get("WWW-Authenticate", "")
         if 400 <= response.status < 500 and _BAD_TOKEN.search(challenge):
             return True
@@ -156,7 +139,7 @@ class RefusalRules:
         start = response.start[:START]
         if self.marker is not None and self.marker.encode() in start:
             return True
-        if not 200 <= response.status < 300:  # the page of an error may carry a login form in its header
+        if not 200 <= response.status < 300:  # an error page may have a login form in its header
             return False
         return self._is_login_page(response, parse_start(start)) or (
             self.html_for_files and is_html(response.headers) and _wants_no_html(response)
@@ -166,7 +149,7 @@ class RefusalRules:
         if self.password_form and any(form.passwords for form in page.forms):
             return True
         if self.redirects is None and any(form.has(_SAML) for form in page.forms):
-            return True  # sent on by a script: SAML 2.0 bindings section 3.5
+            return True  # a script submits it: SAML 2.0 bindings section 3.5
         onward = urljoin(urljoin(response.final_url, page.base), page.refresh) if page.refresh else ""
         return bool(onward) and self._leads_to_login(response.url, onward)
 
@@ -185,29 +168,20 @@ class RefusalRules:
 
 
 def takes_pages(options: Mapping[str, Any]) -> bool:
-    """Return whether the options of an auth plugin say that the service shows files in HTML pages."""
+    """Return whether an auth plugin's options say that the service shows files in HTML pages."""
     refusal = options.get("refusal")
     return isinstance(refusal, Mapping) and refusal.get("html_for_files") is False
 
 
 def is_html(headers: Mapping[str, str]) -> bool:
-    """Return whether a response says that it brings an HTML page."""
+    """Return whether a response declares an HTML page."""
     return headers.get("Content-Type", "").partition(";")[0].strip().lower() in _HTML
 
 
 def is_page_for_file(url: str, path: str, start: bytes) -> bool:
-    """Return whether an HTML page came for what is to be another kind of file.
+    """Return whether a page came for a file of another kind, by its path and how the body starts.
 
-    Many services call whatever they send ``text/html``, so the body is looked at as well.
-
-    Parameters
-    ----------
-    url
-        What was asked for. If the last part of its path has a colon, it names a page about a file.
-    path
-        What the file is to be called.
-    start
-        How the body starts.
+    The declared type is not enough: many services declare everything as ``text/html``.
     """
     about = ":" in unquote(urlsplit(url).path).rpartition("/")[2]
     return not about and _FILE.search(f"/{path}") is not None and _MARKUP.match(start) is not None
@@ -215,6 +189,6 @@ def is_page_for_file(url: str, path: str, start: bytes) -> bool:
 
 def _wants_no_html(response: ResponseHead) -> bool:
     accepts = response.accept.lower()
-    if "*/*" not in accepts and "text/*" not in accepts and not any(kind in accepts for kind in _HTML):
+    if not any(kind in accepts for kind in ("*/*", "text/*", *_HTML)):
         return True
     return _FILE.search(urlsplit(response.url).path) is not None

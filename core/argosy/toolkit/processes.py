@@ -1,4 +1,4 @@
-"""Who we are, as a mark in a session record names it."""
+"""Identifies processes, for the holder of a session."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from argosy.models.session import Holder
 
 @cache
 def boot_id() -> str:
-    """Return what tells this boot of the machine from another; empty where the system has no such thing."""
+    """Return what identifies this boot of the machine; empty if the system has no such thing."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
@@ -22,10 +22,10 @@ def boot_id() -> str:
 
 
 def clock() -> float:
-    """Return the time in seconds that all processes of this machine agree on.
+    """Return seconds on a clock that all processes of this machine share.
 
-    The monotonic clock, as corrections of the date do not move it; the wall clock if the system does not identify its
-    boots, as the monotonic clock may restart unnoticed.
+    It is the monotonic clock, because setting the date does not move it. Without boot IDs it is the wall clock, because
+    the monotonic clock may restart unnoticed.
     """
     return time.monotonic() if boot_id() else time.time()
 
@@ -40,13 +40,13 @@ def process_start(pid: int) -> int:
 
 
 def process_lives(pid: int) -> bool:
-    """Return whether there is a process of this number on this machine."""
+    """Return whether a process of this machine has this number."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):
-        return True  # somebody else's, or no number that this system has: left alone
+        return True  # another user's, or an impossible number: leave it alone
     return True
 
 
@@ -63,16 +63,12 @@ def this_holder() -> Holder:
 
 
 def has_ended(holder: Holder) -> bool:
-    """Return whether the process that made a mark is known to be gone; one of another machine is not."""
+    """Return whether a holder's process has certainly ended; on another machine, that is unknown."""
     host, _ = _this_process(os.getpid())
     return holder.host == host and process_start(holder.pid) != holder.process_start
 
 
 def is_this_process(holder: Holder) -> bool:
-    """Return whether a mark was made by this process."""
+    """Return whether a holder is a thread of this process."""
     pid = os.getpid()
-    return (holder.host, holder.pid, holder.process_start) == (
-        _this_process(pid)[0],
-        pid,
-        _this_process(pid)[1],
-    )
+    return holder.pid == pid and (holder.host, holder.process_start) == _this_process(pid)

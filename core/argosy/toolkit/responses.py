@@ -1,4 +1,4 @@
-"""Reading responses of `requests` within bounds."""
+"""Reads responses of `requests` within bounds; errors about them."""
 
 from __future__ import annotations
 
@@ -6,47 +6,29 @@ import requests
 
 from argosy.errors import TransferError
 
-_CHUNK = 64 * 1024
-
-
-class InvalidAnswer(requests.RequestException):
-    """The service sent something that makes no sense; the text says what."""
-
-
-#: What to do about a redirect from https to http.
 DOWNGRADE_HINT = (
     'Report it to the service. To follow such redirects without credentials: "allow_downgrade": true.'
 )
 
 
+class InvalidAnswer(requests.RequestException):
+    """The service sent something invalid; the text says what."""
+
+
 class Downgraded(requests.RequestException):
-    """A redirect leads from https to http; `request` was not sent, and `response` is the redirect."""
+    """A redirect (`response`) leads from https to http; `request` was not sent."""
 
 
-def read_content(response: requests.Response, most: int, *, whole: bool = False) -> bytes:
-    """Return the decoded content of a response, such as a page, that is kept in memory.
+def read_content(response: requests.Response, limit: int, *, whole: bool = False) -> bytes:
+    """Return at most `limit` bytes of the decoded content of a streamed response.
 
-    Parameters
-    ----------
-    response
-        Made with ``stream=True``, its body unread.
-    most
-        How many bytes to read at most.
-    whole
-        Whether a larger body is an error; otherwise it is cut off.
-
-    Raises
-    ------
-    TransferError
-        If it is too large or breaks the bounds of a body.
-    requests.RequestException
-        If the connection breaks.
+    If `whole` is true, a larger body is a `TransferError`; otherwise it is cut.
     """
     content = bytearray()
-    for piece in response.iter_content(_CHUNK):
-        content += piece
-        if len(content) > most:
+    for chunk in response.iter_content(64 * 1024):
+        content += chunk
+        if len(content) > limit:
             if whole:
-                raise TransferError(f"The answer is larger than {most} bytes.", kind="too-large")
+                raise TransferError(f"The answer is larger than {limit} bytes.", kind="too-large")
             break
-    return bytes(content[:most])
+    return bytes(content[:limit])

@@ -1,21 +1,26 @@
-"""Secrets stand anywhere but in a configuration: here they are found, and kept from being shown."""
+"""Finds the secrets that a configuration refers to, and keeps them from being shown."""
 
 from __future__ import annotations
 
+import base64
 import errno
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any, NoReturn
 
 from argosy.errors import ConfigError
 
-#: The largest secret that is read from a file.
 _MAX_BYTES = 1024 * 1024
+_INSTEAD = 'give the secret by {"env": NAME} or {"file": PATH}.'
+
+#: The prefix of keys that `new_key` makes; any other text is a passphrase.
+KEY_PREFIX = "argosy-key-1:"
 
 
 class Secret:
-    """A value that does not show itself: not by ``repr``, not by ``str``, not in a pickle."""
+    """A value that does not appear in ``repr``, ``str`` or a pickle."""
 
     __slots__ = ("_value",)
 
@@ -35,8 +40,13 @@ class Secret:
         raise TypeError("a Secret is not pickled: each process resolves its own")
 
 
+def new_key() -> str:
+    """Return a new random key of 256 bits for the option ``encrypt`` of a cookie store."""
+    return KEY_PREFIX + base64.urlsafe_b64encode(token_bytes(32)).decode().rstrip("=")
+
+
 def asked_once(ask: Callable[[str], str]) -> Callable[[str], str]:
-    """Return what asks the person each question once, however many processes of a run need the answer."""
+    """Return a function that asks each question once, however many processes of a run need the answer."""
     answers: dict[str, str] = {}
 
     def once(text: str) -> str:
@@ -48,52 +58,36 @@ def asked_once(ask: Callable[[str], str]) -> Callable[[str], str]:
 
 
 def resolve(value: str | Mapping[str, Any], *, base: Path, ask: Callable[[str], str] | None = None) -> Secret:
-    """Return the secret that a configuration refers to.
+    """Return the secret that a configuration refers to, or raise a `ConfigError`.
 
-    Parameters
-    ----------
-    value
-        ``{"env": NAME}``, ``{"file": PATH}`` (its text without the last line end), ``{"keyring": SERVICE,
-        "user": USER}``, ``{"prompt": TEXT}``, or a plain string (not a secret, taken as it is).
-    base
-        The folder a relative PATH is relative to.
-    ask
-        Asks the person by a prompt; None where nobody can be asked.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such secret there.
+    It is ``{"env": NAME}``, ``{"file": PATH}`` (its text without the last line end; relative to `base`), ``{"keyring":
+    SERVICE, "user": USER}``, ``{"prompt": TEXT}`` (needs `ask`), or a plain string, which is used as it is.
     """
     if isinstance(value, str):
         return Secret(value)
     if "env" in value:
-        return _from_environment(value["env"])
+        found = os.environ.get(value["env"])
+        if not found:
+            raise ConfigError(
+                f"The environment variable {value['env']}, which the configuration names for a secret, is not set.",
+                hint=f"Set it before the run: export {value['env']}=...",
+            )
+        return Secret(found)
     if "file" in value:
         return _from_file(base / Path(value["file"]).expanduser())
     if "keyring" in value:
         return _from_keyring(value["keyring"], value.get("user", ""))
     if ask is None:
         raise ConfigError(
-            f"A secret is to be asked for ({value['prompt']!r}), but nobody can be asked here.",
-            hint='Run it in a terminal, or give the secret by {"env": NAME} or {"file": PATH}.',
+            f"A secret needs a prompt ({value['prompt']!r}), but there is no terminal.",
+            hint=f"Run argosy in a terminal, or {_INSTEAD}",
         )
     return Secret(ask(value["prompt"]))
 
 
-def _from_environment(name: str) -> Secret:
-    found = os.environ.get(name)
-    if not found:
-        raise ConfigError(
-            f"The environment variable {name}, which the configuration names for a secret, is not set.",
-            hint=f"Set it before the run: export {name}=...",
-        )
-    return Secret(found)
-
-
 def _from_file(path: Path) -> Secret:
     try:
-        with path.open("rb") as file:  # it may be a pipe: some password managers offer secrets in one
+        with path.open("rb") as file:  # possibly a pipe of a password manager
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise OSError(errno.EFBIG, f"it is larger than {_MAX_BYTES:,} bytes")
@@ -102,63 +96,27 @@ def _from_file(path: Path) -> Secret:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(
             f"The file {path}, which the configuration names for a secret, cannot be read: {reason}.",
-            hint="Write the secret, and nothing else, into it, readable by you alone.",
+            hint="Write only the secret into it, readable by you alone.",
         ) from None
 
 
 def _from_keyring(service: str, user: str) -> Secret:
-    found = find_in_keyring(service, user)
+    try:
+        import keyring
+    except ImportError:
+        raise ConfigError(
+            "A secret is in the keyring, but the keyring library is not installed.",
+            hint="Install it: pip install 'argosy[keyring]'.",
+        ) from None
+    try:
+        found = keyring.get_password(service, user)
+    except Exception as error:
+        raise ConfigError(
+            f"The keyring did not answer: {type(error).__name__}.", hint=f"Unlock it, or {_INSTEAD}"
+        ) from None
     if found is None:
         raise ConfigError(
             f"The keyring has no secret for service {service!r} and user {user!r}.",
             hint=f"Store it: keyring set {service} {user!r}",
         )
-    return found
-
-
-def find_in_keyring(service: str, user: str) -> Secret | None:
-    """Return a secret of the system's keyring; None where it has no such entry.
-
-    Raises
-    ------
-    ConfigError
-        If the keyring cannot be asked.
-    """
-    keyring = _keyring()
-    try:
-        found = keyring.get_password(service, user)
-    except Exception as error:
-        raise ConfigError(
-            f"The keyring did not answer: {type(error).__name__}.",
-            hint='Unlock it, or give the secret by {"env": NAME} or {"file": PATH}.',
-        ) from None
-    return None if found is None else Secret(found)
-
-
-def put_in_keyring(service: str, user: str, secret: Secret) -> None:
-    """Put a secret into the system's keyring.
-
-    Raises
-    ------
-    ConfigError
-        If it does not take it.
-    """
-    keyring = _keyring()
-    try:
-        keyring.set_password(service, user, secret.reveal())
-    except Exception as error:
-        raise ConfigError(
-            f"The keyring did not take the secret for service {service!r} and user {user!r}: {type(error).__name__}.",
-            hint='Unlock it, or give the secret by {"env": NAME} or {"file": PATH}.',
-        ) from None
-
-
-def _keyring() -> Any:
-    try:
-        import keyring
-    except ImportError:
-        raise ConfigError(
-            "A secret is to come from the keyring, but the keyring library is not installed.",
-            hint="Install it: pip install 'argosy[keyring]'.",
-        ) from None
-    return keyring
+    return Secret(found)

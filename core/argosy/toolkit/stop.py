@@ -1,4 +1,4 @@
-"""Stopping a run: drain first, then abort."""
+"""Stops a run: drain first, then abort."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from argosy.errors import Interrupted
 class Stop:
     """Tells all workers of a process whether to continue.
 
-    While it drains, no worker starts an item, sends a request or sleeps; running transfers finish. Once it is aborted,
-    transfers end at the next piece of their body.
+    While it drains, no worker starts an item, sends a request or sleeps, but running transfers finish. Once it is aborted,
+    transfers end at the next chunk of their body.
     """
 
     def __init__(self) -> None:
@@ -38,8 +38,7 @@ class Stop:
     def abort(self) -> None:
         """End everything immediately."""
         self._aborted.set()
-        self._draining.set()
-        self._tell()
+        self.drain()
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call a function at every change, possibly in a signal handler; return a function that unsubscribes it."""
@@ -55,32 +54,15 @@ class Stop:
             listener()
 
     def sleep(self, seconds: float) -> None:
-        """Wait so many seconds, unless the run is being stopped.
-
-        Raises
-        ------
-        Interrupted
-            If the run is being stopped.
-        """
+        """Wait; raise `Interrupted` if the run is being stopped."""
         if self._draining.wait(max(seconds, 0.0)):
-            raise Interrupted(
-                "The run was stopped; everything done so far is kept.", hint="Start it again to go on."
-            )
+            raise _interrupted()
 
     def check(self, *, between: bool = False) -> None:
-        """Raise if the run must end now.
-
-        Parameters
-        ----------
-        between
-            Whether this is between two resources: then a drain ends the item, too.
-
-        Raises
-        ------
-        Interrupted
-            If so.
-        """
+        """Raise `Interrupted` if the run must end now; between two resources, draining ends the item, too."""
         if self.aborted or (between and self.draining):
-            raise Interrupted(
-                "The run was stopped; everything done so far is kept.", hint="Start it again to go on."
-            )
+            raise _interrupted()
+
+
+def _interrupted() -> Interrupted:
+    return Interrupted("The run was stopped; finished work is kept.", hint="Start it again to continue.")

@@ -1,4 +1,4 @@
-"""URLs that people write: which are refused, how one is shown without its secrets, what its file is called."""
+"""URLs that users write: which are refused, how one is shown without its secrets, what its file is called."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import unicodedata
 from functools import lru_cache
 from urllib.parse import unquote
 
-from argosy.toolkit.names import safe_part
+from argosy.toolkit.names import UNSEEN, safe_part
 
-# what nearly all URLs look like; the rest is looked at with care
+# what nearly all URLs look like, for speed
 _PLAIN = re.compile(
     r"https?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::(?P<port>[0-9]{1,5}))?(?:[/?#][!-\[\]-~]*)?\Z"
 )
@@ -18,63 +18,35 @@ _PARTS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?://(?P<authority>[^/
 _HOST = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]*))?\Z")
 _NAME = re.compile(r"\w[\w.-]*\Z")
 _USERINFO = re.compile(r"//[^/?#]*@")
-# a name has no question mark, or a row of them would be looked at again from each
+# without a question mark in the name, or a row of them would take quadratic time
 _PARAMETER = re.compile(r"(?<=[?&#;])([^=&#;?]*)=([^&#;]*)")
 _PATH_PARAMETER = re.compile(r"(;[^=/;?#]*)=([^/;?#]*)")
-# without its scheme: to look for one takes time that is quadratic in the length of the text
+# without the scheme: looking for one takes time that is quadratic in the length of the text
 _URL = re.compile(r"://[^\s\"<>]+")
-# what may end a sentence; an apostrophe may be part of a URL (RFC 3986 section 2.2), or follow one that is quoted
+# what may follow a URL in a sentence; an apostrophe may also be part of one (RFC 3986 section 2.2)
 _BEHIND_URL = "'),.;:]}"
 _WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
-_SECRET_WORDS = frozenset(
-    {
-        "password",
-        "auth",
-        "authorization",
-        "passwd",
-        "pwd",
-        "passphrase",
-        "sid",
-        "sessionid",
-        "sign",
-        "token",
-        "jwt",
-        "credential",
-        "phpsessid",
-        "pw",
-        "jsessionid",
-        "code",
-        "otp",
-        "secret",
-        "ticket",
-        "pass",
-        "policy",
-        "signature",
-        "apikey",
-        "key",
-        "sig",
-        "credentials",
-        "session",
-        "pin",
-    }
-)
+_SECRET_WORDS = frozenset({
+    "apikey", "auth", "authorization", "code", "credential", "credentials", "jsessionid", "jwt", "key", "otp",
+    "pass", "passphrase", "passwd", "password", "phpsessid", "pin", "policy", "pw", "pwd", "secret", "session",
+    "sessionid", "sid", "sig", "sign", "signature", "ticket", "token",
+})  # fmt: skip
 _SECRET_ENDINGS = ("token", "secret", "password", "passwd", "signature", "apikey", "sessionid", "credential")
 _LAST_PORT = 65535
-_LONGEST_NAME = 1000
 
 
 def check_url(url: str) -> str | None:
-    """Return what is wrong with a URL that is to be downloaded, or None.
+    """Return what is wrong with a URL to download, or None.
 
     Parameters
     ----------
     url
-        An absolute ``http`` or ``https`` URL (RFC 3986 section 3; characters beyond ASCII are allowed).
+        An absolute ``http`` or ``https`` URL (RFC 3986 section 3; non-ASCII characters are allowed).
 
     Returns
     -------
     str or None
-        What is wrong, in words that follow "the URL". It never repeats the URL, which may hold a secret.
+        Words that follow "the URL". They never repeat the URL, which may contain a secret.
     """
     if (plain := _PLAIN.match(url)) is not None:
         port = plain["port"]
@@ -82,7 +54,7 @@ def check_url(url: str) -> str | None:
     if not url:
         return "is empty"
     for character in url:
-        if character == " " or unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"}:
+        if character == " " or unicodedata.category(character) in {*UNSEEN, "Zs"}:
             return f"has a space, control or format character (U+{ord(character):04X})"
     if "\\" in url:
         return "has a backslash"
@@ -91,29 +63,27 @@ def check_url(url: str) -> str | None:
         return "has no scheme such as https://"
     if found["scheme"].lower() not in {"http", "https"}:
         return "does not begin with http:// or https://"
-    return _problem_of_authority(found["authority"])
+    return _problem_of_authority(found["authority"] or "")
 
 
-def _problem_of_authority(authority: str | None) -> str | None:
-    if not authority:
-        return "has no host"
+def _problem_of_authority(authority: str) -> str | None:
     if "@" in authority:
-        return "has a user name or a password in it (it is not shown here)"
+        return "has a user name or a password in it (not shown here)"
     found = _HOST.match(authority)
     if found is None:
-        return "has a host that is not valid"
+        return "has an invalid host"
     host, port = found["host"], found["port"]
-    if port and (len(port) > len(str(_LAST_PORT)) or int(port) > _LAST_PORT):
-        return "has a port above 65535"
     if not host:
         return "has no host"
+    if port and (len(port) > 5 or int(port) > _LAST_PORT):
+        return "has a port above 65535"
     if host.startswith("["):
         try:
             ipaddress.IPv6Address(host[1:-1])
         except ValueError:
             return "has a host in brackets that is not an IPv6 address"
     elif not _NAME.match(host):
-        return "has a host that is not valid"
+        return "has an invalid host"
     return None
 
 
@@ -123,15 +93,12 @@ def strip_fragment(url: str) -> str:
 
 
 def redact_url(url: str) -> str:
-    """Return a URL that can be shown: without user name and password, and without the values of secrets.
-
-    A parameter's value is hidden where its name looks like a credential's (``token``, ``api_key``,
-    ``X-Amz-Signature``, ``code``, ...), in the query, in the fragment and in the path (``;jsessionid=``).
+    """Return a URL without user name, password, and values of parameters that look like secrets by their names.
 
     Examples
     --------
-    >>> redact_url("https://ada:pw@library.example/b?id=7&access_token=abc")
-    'https://***@library.example/b?id=7&access_token=***'
+    >>> redact_url("https://ada:pw@library.example/b;jsessionid=1?id=7&access_token=abc")
+    'https://***@library.example/b;jsessionid=***?id=7&access_token=***'
     """
     shown = _USERINFO.sub("//***@", url, count=1)
     end = min((at for at in (shown.find("?"), shown.find("#")) if at >= 0), default=len(shown))
@@ -139,7 +106,7 @@ def redact_url(url: str) -> str:
 
 
 def redact_urls(text: str) -> str:
-    """Return a text with each URL in it as `redact_url` shows it."""
+    """Return a text with each URL in it redacted."""
     return _URL.sub(_redacted, text) if "://" in text else text
 
 
@@ -154,19 +121,17 @@ def _hide(found: re.Match[str]) -> str:
 
 @lru_cache(maxsize=1024)
 def is_secret(name: str) -> bool:
-    """Return whether the name of a parameter, or of a header field, looks like a credential's."""
-    if len(name) > _LONGEST_NAME:
-        return True  # it is nothing that a person would want to read
+    """Return whether the name of a parameter or header field looks like a credential's."""
+    if len(name) > 1000:
+        return True  # nothing a person would want to read
     words = [word.lower() for word in _WORDS.findall(unquote(name))]
     if words == ["user", "code"]:
-        return False  # a device's (RFC 8628 section 3.3.1): it is there to be shown
+        return False  # a device's (RFC 8628 section 3.3.1), which is shown on purpose
     return any(word in _SECRET_WORDS or word.endswith(_SECRET_ENDINGS) for word in words)
 
 
 def file_name(url: str) -> str:
-    """Return the name of a URL's file: its path's last segment, percent-decoded and made safe.
-
-    A URL whose path is empty or ends in ``/`` gets ``index.html``.
+    """Return the name of a URL's file: the last segment of its path, percent-decoded and made safe, or ``index.html``.
 
     Examples
     --------
@@ -179,14 +144,12 @@ def file_name(url: str) -> str:
 
 
 def safe_segment(segment: str) -> str:
-    """Return a segment of a URL's path as a part of a file's name, without a secret in it (``;jsessionid=``)."""
+    """Return a segment of a URL's path as a part of a file's name, without a secret (``;jsessionid=``)."""
     segment = _without_secrets(segment)
-    # bytes that are not UTF-8 stay apart from each other as lone surrogates, so their digests differ
+    # bytes that are not UTF-8 become lone surrogates, so their digests differ
     text = unquote(segment, errors="surrogateescape") if "%" in segment else segment
     return safe_part(text, keep_suffix=True)
 
 
 def _without_secrets(segment: str) -> str:
-    if ";" not in segment:
-        return segment
     return _PATH_PARAMETER.sub(lambda found: "" if is_secret(found[1]) else found.group(), segment)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import stat
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +12,7 @@ from typing import Any
 
 from argosy.errors import StoreDamaged, StoreError
 from argosy.toolkit.failures import hint_of
-from argosy_plugins.cookie_stores._private import made_private, not_a_file
-from argosy_plugins.cookie_stores._reserve import Reserve
+from argosy_plugins.cookie_stores._files import Reserve, make_private
 
 #: Stands in the file's header (``PRAGMA application_id``): "argo".
 APPLICATION = 0x6172676F
@@ -233,15 +231,11 @@ class SessionDatabase:
 
     def _make_private(self, found: os.stat_result) -> None:
         """Take a file back that others may read: a copy is often made with such a mode."""
-        if not stat.S_ISREG(found.st_mode):
-            raise not_a_file(self.path)
-        for path in (self.path, *(Path(f"{self.path}{suffix}") for suffix in SIDECARS)):
-            try:
-                told = made_private(path, path.stat().st_mode, path.chmod)
-            except FileNotFoundError:
-                continue
-            if told is not None:
-                self._notice(f"{told} If somebody may have read it, log in again: argosy login CONFIG")
+        make_private(self.path, found.st_mode, self._notice)
+        for suffix in SIDECARS:
+            with contextlib.suppress(FileNotFoundError):
+                sidecar = Path(f"{self.path}{suffix}")
+                make_private(sidecar, sidecar.stat().st_mode, self._notice)
 
     def _check_header(self) -> None:
         """Look whose file it is before anything in it, or beside it, is touched."""

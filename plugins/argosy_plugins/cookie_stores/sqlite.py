@@ -15,9 +15,9 @@ from argosy.errors import GenerationMoved, StoreDamaged
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore, Release, Scope
 from argosy.models.session import SessionRecord
-from argosy.toolkit.encryption import ENCRYPT, Sealing
 from argosy.toolkit.locks import StoreLocks
-from argosy_plugins.cookie_stores._reserve import is_mark
+from argosy_plugins.cookie_stores._encryption import ENCRYPT, Sealing
+from argosy_plugins.cookie_stores._files import is_mark
 from argosy_plugins.cookie_stores._session_database import SessionDatabase
 
 _READ = "SELECT generation, record, checksum FROM sessions WHERE session = ?"
@@ -55,7 +55,7 @@ class SqliteStore(CookieStore):
         super().__init__(options, context)
         # two names of one file must lead to the same lock files
         self.path = Path(os.path.realpath(context.path(options.get("path", "cookies.sqlite"))))
-        self._sealing = Sealing.of(options, context, str(self.path), self.name)
+        self._sealing = Sealing(options, context, str(self.path), self.name)
         self._database = SessionDatabase(self.path, context.notice)
         self._locks = StoreLocks(self.path, self.name)
         self._known: dict[str, tuple[Any, SessionRecord]] = {}
@@ -106,7 +106,6 @@ class SqliteStore(CookieStore):
                 self._database.scrub()
         finally:
             release()
-        self._locks.forget(session)
         self._known.pop(session, None)
 
     def sync(self) -> None:

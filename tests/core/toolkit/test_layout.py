@@ -63,8 +63,8 @@ def test_a_name_is_always_safe(id_: str, title: str, tag: str, folder: str) -> N
         ("{title", "other half"),
         ("{title}}", "other half"),
         ("{number} {path}", "several folders"),
-        ("/{path}", "no relative name"),
-        ("", "no relative name"),
+        ("/{path}", "not a relative name"),
+        ("", "not a relative name"),
     ],
 )
 def test_a_template_that_is_none(template: str, words: str) -> None:

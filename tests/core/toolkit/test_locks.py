@@ -275,7 +275,7 @@ def test_a_lock_that_is_not_taken_after_all_keeps_nobody_out(
 ) -> None:
     lock = FileLock(path)
     with monkeypatch.context() as patch:
-        patch.setattr(lock, "_is_current", lambda fd: (path / "nowhere").stat())
+        patch.setattr(lock, "_is_current", (path / "nowhere").stat)
         with pytest.raises(StoreError):
             lock.acquire()
     other = FileLock(path)

@@ -17,7 +17,7 @@ from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord
-from argosy.toolkit.encryption import new_key
+from argosy.toolkit.secrets import new_key
 from argosy_plugins.cookie_stores.json_file import JsonFileStore
 from argosy_plugins.cookie_stores.sqlite import SqliteStore
 
@@ -216,5 +216,5 @@ def test_the_library_that_is_missing_is_named(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "c.json")], capture_output=True, text=True, check=True
     )
-    assert done.stdout.startswith("2 A cookie store is to be encrypted")
+    assert done.stdout.startswith('2 "encrypt" needs the cryptography library')
     assert "pip install 'argosy[encrypt]'" in done.stdout

@@ -115,7 +115,7 @@ def test_a_session_whose_cookies_were_taken_out_has_ended(
     )
     write(path, OTHER_SITE)
     assert read(store).status is Status.DEAD
-    assert sum("taken the session's cookies out" in text for text in told) == 2
+    assert sum("removed cookies of the session" in text for text in told) == 2
     write(path, line("curl-1"))
     assert read(store).is_usable
 

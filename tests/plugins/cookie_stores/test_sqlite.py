@@ -153,7 +153,7 @@ def test_a_file_of_somebody_else_that_others_may_read_is_refused() -> None:
         store = open_store(path)
         os.seteuid(54321)
         try:
-            with pytest.raises(StoreError, match="Others may read the session") as error:
+            with pytest.raises(StoreError, match="Other users can read the session") as error:
                 store.read("default")
         finally:
             os.seteuid(0)

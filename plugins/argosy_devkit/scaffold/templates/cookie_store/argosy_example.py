@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import hashlib
+import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import argosy
-from argosy.interfaces.cookie_store import Release
-from argosy.errors import GenerationMoved, StoreError
-from argosy.toolkit import session_document as document
+from argosy.errors import GenerationMoved, StoreDamaged, StoreError
+from argosy.interfaces import Release
 from argosy.models.session import SessionRecord
+from argosy.toolkit.files import atomic_write
 from argosy.toolkit.locks import StoreLocks
 
 
 class ExampleCookieStore(argosy.CookieStore):
-    """Keeps sessions in a file of mode 0600 that is only ever replaced whole; lock files lie beside it."""
+    """Keeps sessions in a file of mode 0600 that is always replaced as a whole, with lock files beside it."""
 
     name = "example"
     summary = "Sessions in one file, for the processes of one machine"
@@ -50,7 +49,7 @@ class ExampleCookieStore(argosy.CookieStore):
             records = self._load()
             current = records.get(record.session)
             if (current.generation if current else 0) != expected:
-                raise GenerationMoved(f"The session {record.session!r} was changed by somebody else first.")
+                raise GenerationMoved(f"Another process changed the session {record.session!r} first.")
             self._replace({**records, record.session: record})
         finally:
             release()
@@ -72,21 +71,9 @@ class ExampleCookieStore(argosy.CookieStore):
                 self._replace(records)
         finally:
             release()
-        self._locks.forget(session)
 
     def sync(self) -> None:
-        """Return when the file and its folder are on stable storage."""
-        for path in (self.path, self.path.parent):
-            try:
-                descriptor = os.open(path, os.O_RDONLY)
-            except FileNotFoundError:
-                continue
-            try:
-                os.fsync(descriptor)
-            except OSError as error:
-                raise self._failed("be put on stable storage", error) from None
-            finally:
-                os.close(descriptor)
+        """Do nothing: each write is on stable storage before it returns."""
 
     def close(self) -> None:
         """Close the lock files."""
@@ -94,32 +81,38 @@ class ExampleCookieStore(argosy.CookieStore):
 
     def _load(self) -> dict[str, SessionRecord]:
         try:
-            data = self.path.read_bytes()
+            document = json.loads(self.path.read_bytes())
+            if document["checksum"] != _checksum(document["sessions"]):
+                raise ValueError("the checksum does not fit")
+            return {name: SessionRecord.from_dict(record) for name, record in document["sessions"].items()}
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise self._failed("be read", error) from None
-        return document.parse(data, str(self.path))  # raises StoreDamaged; it never starts empty
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+            # never start with an empty store instead
+            raise StoreDamaged(
+                f"The cookie store {self.path} is damaged. It was not changed.",
+                hint="Restore it from a backup, or move it away and log in again: argosy login CONFIG",
+            ) from None
 
     def _replace(self, records: Mapping[str, SessionRecord]) -> None:
-        data = document.dump(records)
-        temporary: str | None = None
+        sessions = {name: record.to_dict() for name, record in records.items()}
         try:
-            # for this user alone, from the first moment on
-            descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-            Path(temporary).replace(self.path)
+            with atomic_write(self.path, mode=0o600) as file:
+                json.dump({"checksum": _checksum(sessions), "sessions": sessions}, file)
         except OSError as error:
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
             raise self._failed("be written", error) from None
 
     def _failed(self, what: str, error: OSError) -> StoreError:
         return StoreError(
-            f"The cookie store {self.path} cannot {what}: {error.strerror}. The old state stands.",
-            hint="Make room or check the permissions of its folder, then start again.",
+            f"The cookie store {self.path} cannot {what}: {error.strerror}. It was not changed.",
+            hint="Free some space or check the permissions of its folder, then start again.",
         )
+
+
+def _checksum(sessions: Any) -> str:
+    return hashlib.sha256(json.dumps(sessions, sort_keys=True).encode()).hexdigest()
 
 
 @argosy.hookimpl

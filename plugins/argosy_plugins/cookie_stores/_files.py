@@ -1,0 +1,188 @@
+"""The file of a cookie store: private, replaced atomically, and with disk space kept for the next response.
+
+Before a request, a store writes a mark; after the response, the new token. If the disk were full in between, the token and
+the session would be lost. So a mark needs a spare file of random bytes beside the store, which the token may use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from argosy.errors import StoreError
+from argosy.models.session import SessionRecord, Status
+from argosy.toolkit.failures import hint_of
+from argosy.toolkit.files import sync_file
+
+#: Bytes by which a response may make a record longer.
+MARGIN = 32 * 1024
+
+
+def is_mark(record: SessionRecord, current: SessionRecord | None) -> bool:
+    """Return whether a write comes before a request, so that nothing is lost if it fails."""
+    was_marked = current is not None and current.status is Status.IN_FLIGHT
+    return record.status is Status.IN_FLIGHT and not was_marked
+
+
+def make_private(path: Path, mode: int, notice: Callable[[str], None]) -> None:
+    """Check that a path is a file, and take it back from other users."""
+    if not stat.S_ISREG(mode):
+        raise StoreError(
+            f"The cookie store {path} is not a file, so it is not used.",
+            hint="Give the cookie store another path.",
+        )
+    if not mode & 0o077:
+        return
+    try:
+        path.chmod(0o600)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(
+            f"Other users can read the session in {path}, and its mode cannot be changed: {error.strerror}.",
+            hint=f"Let its owner run chmod 600 {path}, or give the cookie store another path.",
+        ) from None
+    notice(
+        f"Other users could use the session in {path} (mode {stat.S_IMODE(mode):03o}); argosy set mode 600. If someone may "
+        "have read it, log in again: argosy login CONFIG"
+    )
+
+
+class Reserve:
+    """The spare file beside a store's file; its users hold the store's write lock."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = f"{path}.reserve"
+
+    def keep(self, size: int) -> None:
+        """Keep room for a file of so many bytes, which may grow by `MARGIN`; OSError if there is none."""
+        size += MARGIN
+        with contextlib.suppress(FileNotFoundError):
+            found = os.lstat(self._path)
+            if found.st_size >= size and stat.S_ISREG(found.st_mode):
+                return
+            self.give_up()
+        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            left = 2 * size  # so that a store that grows does not need a new one each time
+            while left > 0:  # random: a file system may store zeros or repetitions as nothing
+                left -= os.write(fd, os.urandom(min(left, 1 << 20)))
+            os.fsync(fd)  # some file systems allocate only now
+        except BaseException:
+            self.give_up()
+            raise
+        finally:
+            os.close(fd)
+
+    def take(self, path: Path, data: bytes) -> None:
+        """Make a file of it; overwriting keeps its blocks, so no other program can take them."""
+        fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with os.fdopen(fd, "wb") as file:
+            file.truncate(len(data))
+            file.write(data)
+        Path(self._path).replace(path)
+
+    def give_up(self) -> bool:
+        """Free the space; return whether there was any."""
+        with contextlib.suppress(FileNotFoundError):
+            Path(self._path).unlink()
+            return True
+        return False
+
+
+class StoreFile:
+    """One file of a cookie store, of mode 0600. Writers hold the store's write lock; anyone may read."""
+
+    def __init__(self, path: Path, notice: Callable[[str], None]) -> None:
+        self.path = path
+        self._notice = notice
+        self._temporary = path.with_name(f".{path.name}.tmp")
+        self._synced: bytes | None = None
+        self._reserve = Reserve(path)
+
+    def read(self, limit: int) -> bytes | None:
+        """Return its bytes, or one more than `limit`; None if there is no file."""
+        try:
+            # O_NONBLOCK: opening a pipe must not wait for its other end
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            with os.fdopen(fd, "rb", buffering=0) as file:
+                found = os.fstat(fd)
+                make_private(self.path, found.st_mode, self._notice)
+                return file.read(min(found.st_size, limit + 1))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self.failed("be read", error) from None
+
+    def keep(self, size: int) -> None:
+        """Keep room for a next version after a response; see `Reserve`."""
+        try:
+            self._reserve.keep(size)
+        except OSError as error:
+            raise self.failed("be written", error) from None
+
+    def write(self, data: bytes, *, mark: bool = False) -> None:
+        """Replace it; see `stage`."""
+        self.stage(data, mark=mark)
+        self.publish()
+
+    def stage(self, data: bytes, *, mark: bool) -> None:
+        """Write its next version, which `publish` puts in place.
+
+        Before a request (`mark`), that needs room for the response, too; otherwise, it may use that room.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        if mark:
+            self.keep(len(data))
+        try:
+            self._temporary.unlink(missing_ok=True)  # left by a process that was killed
+            try:
+                with os.fdopen(os.open(self._temporary, flags, 0o600), "wb") as file:
+                    file.write(data)
+            except OSError as error:
+                self.discard()
+                if mark or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                try:
+                    self._reserve.take(self._temporary, data)
+                except FileNotFoundError:
+                    raise error from None
+        except OSError as error:
+            raise self.failed("be written", error) from None
+
+    def publish(self) -> None:
+        """Put the staged version in place."""
+        try:
+            self._temporary.replace(self.path)
+        except OSError as error:
+            self.discard()
+            raise self.failed("be written", error) from None
+
+    def discard(self) -> None:
+        """Remove the staged version."""
+        with contextlib.suppress(OSError):
+            self._temporary.unlink(missing_ok=True)
+
+    def sync(self, data: bytes | None) -> None:
+        """Put the file and its folder on stable storage, unless that was done for the same content."""
+        if data is None or data == self._synced:
+            return
+        try:
+            sync_file(self.path)
+            sync_file(self.path.parent)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self.failed("be put on stable storage", error) from None
+        self._synced = data
+
+    def failed(self, what: str, error: OSError) -> StoreError:
+        """Return the error of an operation."""
+        return StoreError(
+            f"The cookie store {self.path} cannot {what}: {error.strerror}. It was not changed.",
+            hint=hint_of(error, "Free some space or check the permissions of its folder, then start again."),
+        )
