@@ -14,6 +14,7 @@ from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.lease import ExclusiveLease, changed
 from argosy.leasing.login import LoginLimiter
 from argosy.leasing.manager import SessionManager
+from argosy.leasing.policy import LeaseMode
 from argosy.models.session import SessionRecord, Status
 from argosy.toolkit.processes import this_holder
 from lease_suite.service import TapedStore
@@ -166,7 +167,8 @@ class HoldsToTheLastByte(SessionManager):
     """Streams the body under the lease, whatever the discipline."""
 
     def _exclusive(self, release: Any) -> Any:
-        return ExclusiveLease(self.store, self._read(), release, to_end=True)
+        to_end = replace(self.policy, discipline=LeaseMode.EXCLUSIVE_TO_END)
+        return ExclusiveLease(self.store, self._read(), release, to_end)
 
 
 # -- rule 6: doubt

@@ -1,15 +1,12 @@
 """Lease mode ``auto``: learn from responses whether a service replaces its tokens.
 
 A session starts exclusive. `QUIET` responses in a row that replace no token make it shared; the first response that
-replaces one makes it exclusive permanently. What was learned is part of the session's record and changes in the same write
-as its cookies, so a worker always reads the newest token together with the mode that applies to it.
-
-The record's ``learned`` has these keys:
+replaces one makes it exclusive permanently. What was learned changes in the same write as the cookies, so a worker
+always reads the newest token together with the mode that applies to it. The record's ``learned`` has these keys:
 
 =========  =========================================================================================
 ``lease``  ``shared`` or ``exclusive``; missing until one is known
 ``quiet``  responses in a row that replaced no token
-``since``  when the mode was learned, seconds since the epoch
 ``proved`` whether the service accepted a request whose response replaced a token
 =========  =========================================================================================
 
@@ -21,12 +18,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from argosy.cookies import jar
 from argosy.leasing.policy import LeaseMode, Policy
-from argosy.leasing.tokens import Tokens
 from argosy.models.session import SessionRecord, Signer
 
 #: Responses in a row without a new token that make a session shared. No number is safe, as a service may replace the
@@ -45,82 +40,38 @@ Learned = Mapping[str, Any]
 Learn = Callable[[Learned], dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class AdaptiveLearner:
-    """Decides what one response teaches.
-
-    Parameters
-    ----------
-    policy
-        Says which cookies are tokens. Quiet responses count only in mode ``auto``, and only if the session can be
-        replaced should sharing turn out to be wrong.
-    """
-
-    policy: Policy = Policy()
-
-    @property
-    def tokens(self) -> Tokens:
-        """Which cookies are tokens."""
-        return self.policy.tokens
-
-    def over(self, record: SessionRecord, cookies: jar.Jar) -> bool:
-        """Return whether a response ended the session by deleting its tokens."""
-        return self.tokens.over(record.cookies, cookies) and self.policy.needs_cookies(record)
-
-    def after(self, record: SessionRecord, cookies: jar.Jar, url: str) -> dict[str, Any]:
-        """Return what is known after a response; the same object if nothing changed.
-
-        Parameters
-        ----------
-        record
-            What the request was sent with.
-        cookies
-            Its jar after the response.
-        url
-            Where the request went; a response to a request without tokens teaches nothing.
-        """
-        learned = record.learned
-        if learned.get("proved") or (cookies is record.cookies and not self._is_counting(record)):
-            return learned
-        sent = tuple(jar.matching(record.cookies, url, time.time()))
-        if not self.tokens.of(sent):
-            return learned
-        if self.tokens.replaced(sent, record.cookies, cookies):
-            return replaces(learned)
-        if not self._is_counting(record):
-            return learned
-        quiet = _number(learned.get("quiet")) + 1
-        known = {"lease": LeaseMode.SHARED.value, "since": time.time()} if quiet >= QUIET else {}
-        return {"quiet": int(quiet), **known}
-
-    def _is_counting(self, record: SessionRecord) -> bool:
-        return "lease" not in record.learned and _may_share(self.policy, record)
+def after(policy: Policy, record: SessionRecord, cookies: jar.Jar, url: str) -> dict[str, Any]:
+    """Return what is known after the response to a request sent with `record`; the same object if nothing changed."""
+    learned = record.learned
+    is_counting = "lease" not in learned and _may_share(policy, record)
+    if learned.get("proved") or (cookies is record.cookies and not is_counting):
+        return learned
+    sent = tuple(jar.matching(record.cookies, url, time.time()))
+    if not policy.tokens.of(sent):
+        return learned
+    if policy.tokens.replaced(sent, record.cookies, cookies):
+        return replaces(learned)
+    if not is_counting:
+        return learned
+    quiet = _quiet(learned) + 1
+    return {"quiet": quiet, "lease": LeaseMode.SHARED.value} if quiet >= QUIET else {"quiet": quiet}
 
 
-#: Learns of replaced tokens only.
-DEFAULT_LEARNER = AdaptiveLearner()
-
-
-def is_shared(learned: Learned) -> bool:
-    """Return whether the learned mode is shared."""
-    return learned.get("lease") == LeaseMode.SHARED.value
-
-
-def is_exclusive(learned: Learned) -> bool:
-    """Return whether the learned mode is exclusive."""
-    return learned.get("lease") == LeaseMode.EXCLUSIVE.value
+def mode_of(learned: Learned) -> LeaseMode | None:
+    """Return the learned mode, if any; a person may have edited the record."""
+    mode = learned.get("lease")
+    return LeaseMode(mode) if mode in (LeaseMode.SHARED, LeaseMode.EXCLUSIVE) else None
 
 
 def replaces(learned: Learned, *, proved: bool = False) -> dict[str, Any]:
     """Return what is known after the service replaced a token."""
-    since = learned.get("since") if is_exclusive(learned) else time.time()
-    known: dict[str, Any] = {"lease": LeaseMode.EXCLUSIVE.value, "since": since}
-    return known | {"proved": True} if proved or learned.get("proved") else known
+    known = {"lease": LeaseMode.EXCLUSIVE.value}
+    return {**known, "proved": True} if proved or learned.get("proved") else known
 
 
 def after_login(learned: Learned) -> dict[str, Any]:
     """Return what is still known after a login: the count and anything unproved is dropped."""
-    return dict(learned) if is_shared(learned) or learned.get("proved") else {}
+    return dict(learned) if mode_of(learned) is LeaseMode.SHARED or learned.get("proved") else {}
 
 
 def _may_share(policy: Policy, record: SessionRecord) -> bool:
@@ -141,28 +92,26 @@ def shares(policy: Policy, record: SessionRecord) -> bool:
     """Return whether requests on a session may overlap, as configured or as learned."""
     if policy.discipline is not LeaseMode.AUTO:
         return policy.discipline is LeaseMode.SHARED
-    learned = record.learned
-    if is_exclusive(learned) or not _may_share(policy, record):
+    learned = mode_of(record.learned)
+    if learned is LeaseMode.EXCLUSIVE or not _may_share(policy, record):
         return False
-    return is_shared(learned) or _only_headers(policy, record)
+    return learned is LeaseMode.SHARED or _only_headers(policy, record)
 
 
 def in_force(policy: Policy, record: SessionRecord) -> tuple[LeaseMode, str]:
     """Return the lease mode in force and the reason, for people."""
-    asked, learned = policy.discipline, record.learned
-    seen = time.strftime("%Y-%m-%d %H:%M", time.localtime(_number(learned.get("since"))))
-    replacing = f"the service replaces tokens, seen on {seen}"
+    asked, learned = policy.discipline, mode_of(record.learned)
+    quiet, replacing = _quiet(record.learned), "the service replaces tokens"
     if asked is not LeaseMode.AUTO:
-        but = asked is LeaseMode.SHARED and is_exclusive(learned)
-        return asked, f"as configured, but {replacing}" if but else "as configured"
-    if is_exclusive(learned):
+        wrong = asked is LeaseMode.SHARED and learned is LeaseMode.EXCLUSIVE
+        return asked, f"as configured, but {replacing}" if wrong else "as configured"
+    if learned is LeaseMode.EXCLUSIVE:
         return LeaseMode.EXCLUSIVE, f"learned: {replacing}"
     if policy.signer is Signer.STATEFUL:
         return LeaseMode.EXCLUSIVE, "the request signer may depend on the previous response"
     if not _may_share(policy, record):
         return LeaseMode.EXCLUSIVE, "argosy cannot log in again"
-    quiet = int(_number(learned.get("quiet")))
-    if is_shared(learned):
+    if learned is LeaseMode.SHARED:
         return LeaseMode.SHARED, f"learned: {quiet} responses in a row replaced no token"
     if _only_headers(policy, record):
         return LeaseMode.SHARED, "its credentials are header fields, which no response replaces"
@@ -171,6 +120,6 @@ def in_force(policy: Policy, record: SessionRecord) -> tuple[LeaseMode, str]:
     return LeaseMode.EXCLUSIVE, "nothing learned yet"
 
 
-def _number(value: object) -> float:
-    """Return a number from the record, which a person may have edited, or 0."""
-    return float(value) if isinstance(value, int | float) and 0 <= value < 1e11 else 0.0
+def _quiet(learned: Learned) -> int:
+    quiet = learned.get("quiet")
+    return quiet if isinstance(quiet, int) else 0  # a person may have edited the record

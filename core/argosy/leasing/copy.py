@@ -10,11 +10,12 @@ import contextlib
 import os
 from collections.abc import Collection
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from argosy.errors import ArgosyError, BusyError, ConfigError, SessionInDoubt
+from argosy.errors import ArgosyError, BusyError, ConfigError
 from argosy.interfaces.cookie_store import CookieStore, Release, Scope
 from argosy.leasing.lease import MOVE, changed, in_doubt, is_moving, put
+from argosy.leasing.manager import doubt_error
 from argosy.models.session import SessionRecord, Status
 from argosy.toolkit.processes import this_holder
 
@@ -27,48 +28,24 @@ def move_sessions(
     keep: bool = False,
     force: bool = False,
 ) -> tuple[str, ...]:
-    """Move sessions from one store to another.
+    """Move sessions to another store, all if none is named; return their names, sorted.
 
-    Parameters
-    ----------
-    source, target
-        The stores.
-    sessions
-        The names of the sessions; empty for all.
-    keep
-        Leave them in the source as well; safe only if the service never replaces a token.
-    force
-        Replace sessions with the same names in the target.
-
-    Returns
-    -------
-    tuple of str
-        The names of the moved sessions, sorted.
-
-    Raises
-    ------
-    BusyError
-        If one of them is in use.
-    ConfigError
-        If there is no such session, the target has one of that name, or a store cannot be used for this.
-    SessionInDoubt
-        If one of them is in doubt.
-    StoreError
-        If a store fails; the sessions not moved yet are still in the source.
+    `keep` leaves them in the source as well, which is safe only if the service never replaces a token. `force` replaces
+    sessions with the same names in the target. If a store fails, the sessions not moved yet are still in the source.
     """
     _check_stores(source, target)
     names = _names(source, target, sessions)
     with ExitStack() as holds:
-        moves = []
+        records = []
         for name in names:
             for store in (source, target):
                 holds.callback(_held(store, name))
-            moves.append(_prepared(source, target, name, keep=keep, force=force))
-        for move in moves:
+            records.append(_read(source, target, name, keep=keep, force=force))
+        for record, existing in records:
             if keep:
-                move.copy()
+                _put(target, record, existing)
             else:
-                move.move()
+                _move(source, target, record, existing)
     return tuple(names)
 
 
@@ -83,29 +60,23 @@ def _check_stores(source: CookieStore, target: CookieStore) -> None:
         if store.scope is Scope.PROCESS:
             raise ConfigError(
                 f"The cookie store {store.name!r} keeps sessions for one process alone, so there is nothing to move.",
-                hint='Name a store that outlives it, for example {"use": "json-file", "path": "cookies.json"}.',
+                hint='Name another store, for example {"use": "json-file", "path": "cookies.json"}.',
             )
     paths = [getattr(store, "path", None) for store in (source, target)]
-    if None not in paths and len({os.path.realpath(str(path)) for path in paths}) == 1:
-        raise ConfigError(
-            f"Both stores are the file {paths[0]}.",
-            hint="Give the new one a path of its own; what is replaced in a file is not overwritten everywhere.",
-        )
+    if None not in paths and os.path.realpath(str(paths[0])) == os.path.realpath(str(paths[1])):
+        raise ConfigError(f"Both stores are the file {paths[0]}.", hint="Give the new store another path.")
 
 
 def _names(source: CookieStore, target: CookieStore, asked: Collection[str]) -> list[str]:
     """Return the names to move, without those that an earlier call has moved."""
-    there = source.sessions()
-    for name in set(asked).difference(there, target.sessions()):
+    found = source.sessions()
+    names = sorted(set(asked or found).intersection(found))
+    missing = set(asked).difference(found, target.sessions())
+    if missing or not names:
+        which = " or ".join(map(repr, sorted(missing or asked)))
         raise ConfigError(
-            f"There is no session {name!r} in {place_of(source)}.",
-            hint=f"It has: {', '.join(map(repr, there)) or 'none'}.",
-        )
-    names = sorted(set(asked or there).intersection(there))
-    if not names:
-        raise ConfigError(
-            f"There is no session {' or '.join(map(repr, sorted(asked)))}".rstrip()
-            + f" in {place_of(source)}: nothing is to be moved."
+            f"There is no session{which and ' ' + which} in {place_of(source)}.",
+            hint=f"It has: {', '.join(map(repr, found)) or 'none'}.",
         )
     return names
 
@@ -114,92 +85,63 @@ def _held(store: CookieStore, session: str) -> Release:
     release = store.acquire(session, wait=False)
     if release is None:
         raise BusyError(
-            f"The session {session!r} of {place_of(store)} is in use just now; nothing was moved.",
-            hint="Let the runs that use it end, then start again.",
+            f"The session {session!r} of {place_of(store)} is in use; nothing was moved.",
+            hint="Wait until the runs that use it have finished, then try again.",
         )
     return release
 
 
-@dataclass(frozen=True, slots=True)
-class _Move:
-    """One session to move, held in both stores.
-
-    Parameters
-    ----------
-    record
-        The source's record.
-    existing
-        The target's record of this name, if any.
-    """
-
-    source: CookieStore
-    target: CookieStore
-    record: SessionRecord
-    existing: SessionRecord | None
-
-    def copy(self) -> None:
-        self._put(self.record)
-
-    def move(self) -> None:
-        record = self.record
-        if not is_moving(record):
-            holder = replace(this_holder(), thread=MOVE + record.status.value)
-            marked = changed(record, status=Status.IN_FLIGHT, holder=holder)
-            put(self.source, marked, record)
-            record = marked
-        if not _has_arrived(record, self.existing) or _is_unsure(record, self.existing):
-            try:
-                self._put(record)
-            except BaseException:
-                self._take_back(record)
-                raise
-        self.source.remove(record.session)
-        self.source.sync()
-
-    def _put(self, record: SessionRecord) -> None:
-        """Write the record into the target and sync it."""
-        expected = self.existing.generation if self.existing else 0
-        new = changed(
-            replace(record, generation=max(record.generation, expected)),
-            status=_status(record),
-            holder=None,
-        )
-        self.target.write(new, expected)
-        self.target.sync()
-        self.target.write(changed(new, synced=True), new.generation)
-        self.target.sync()
-
-    def _take_back(self, marked: SessionRecord) -> None:
-        """Clear the mark, unless the target may have the token."""
-        with contextlib.suppress(ArgosyError):
-            if not _has_arrived(marked, self.target.read(marked.session)):
-                put(self.source, changed(marked, status=_status(marked), holder=None), marked)
-
-
-def _prepared(source: CookieStore, target: CookieStore, session: str, *, keep: bool, force: bool) -> _Move:
+def _read(
+    source: CookieStore, target: CookieStore, session: str, *, keep: bool, force: bool
+) -> tuple[SessionRecord, SessionRecord | None]:
+    """Return the records of a held session in both stores, if it can be moved."""
     record, existing = source.read(session), target.read(session)
     if record is None:
         raise ConfigError(f"The session {session!r} was removed from {place_of(source)} meanwhile.")
-    if keep and is_moving(record):
-        raise SessionInDoubt(
-            f"The session {session!r} was being moved from {place_of(source)} when that was cut off; nothing was copied.",
-            hint="Move it without --keep first.",
-        )
-    if not is_moving(record) and in_doubt(record, source.scope):
-        raise SessionInDoubt(
-            f"The session {session!r} in {place_of(source)} is in doubt: a request was sent and its answer never came, so "
-            "its token may have been replaced. Nothing was moved.",
-            hint="Log in again (argosy login CONFIG), then move it; or log in to the new store, and leave this one.",
-        )
+    if (keep or not is_moving(record)) and in_doubt(record, source.scope):
+        raise doubt_error(record)
     if existing is not None and not force and not _has_arrived(record, existing):
         raise ConfigError(
-            f"There is a session {session!r} in {place_of(target)} already; nothing was moved.",
+            f"{place_of(target)} already has a session {session!r}; nothing was moved.",
             hint="--force replaces it.",
         )
-    return _Move(source, target, record, existing)
+    return record, existing
+
+
+def _move(
+    source: CookieStore, target: CookieStore, record: SessionRecord, existing: SessionRecord | None
+) -> None:
+    if not is_moving(record):
+        holder = replace(this_holder(), thread=MOVE + record.status.value)
+        marked = changed(record, status=Status.IN_FLIGHT, holder=holder)
+        put(source, marked, record)
+        record = marked
+    # what an interrupted move has written may be lost in a power loss, so it is written again unless it was used since
+    if not _has_arrived(record, existing) or _content(record) == _content(existing):
+        try:
+            _put(target, record, existing)
+        except BaseException:
+            with contextlib.suppress(ArgosyError):
+                if not _has_arrived(record, target.read(record.session)):
+                    put(source, changed(record, status=_status(record), holder=None), record)
+            raise
+    source.remove(record.session)
+    source.sync()
+
+
+def _put(target: CookieStore, record: SessionRecord, existing: SessionRecord | None) -> None:
+    """Write the record into the target and sync it."""
+    expected = existing.generation if existing else 0
+    record = replace(record, generation=max(record.generation, expected))
+    new = changed(record, status=_status(record), holder=None)
+    target.write(new, expected)
+    target.sync()  # before the record says so
+    target.write(changed(new, synced=True), new.generation)
+    target.sync()
 
 
 def _status(record: SessionRecord) -> Status:
+    """Return the status before the move."""
     if record.holder is not None and is_moving(record):
         return Status(record.holder.thread.removeprefix(MOVE))
     return record.status
@@ -215,17 +157,10 @@ def _has_arrived(record: SessionRecord, existing: SessionRecord | None) -> bool:
     )
 
 
-def _is_unsure(record: SessionRecord, existing: SessionRecord | None) -> bool:
-    """Return whether the record in the target may be lost in a power loss and has not been used since."""
-
-    def without_stamps(record: SessionRecord) -> SessionRecord:
-        return replace(
-            record, generation=0, status=_status(record), holder=None, saved=0.0, boot="", synced=False
-        )
-
-    return (
-        existing is not None
-        and not existing.synced
-        and existing.holder is None
-        and without_stamps(existing) == without_stamps(record)
+def _content(record: SessionRecord | None) -> SessionRecord | None:
+    """Return a record without what a move changes."""
+    if record is None:
+        return None
+    return replace(
+        record, generation=0, status=_status(record), holder=None, saved=0.0, boot="", synced=False
     )

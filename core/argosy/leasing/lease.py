@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -17,8 +16,8 @@ from typing import ClassVar
 from argosy.cookies import jar
 from argosy.errors import GenerationMoved, HoldLapsed
 from argosy.interfaces.cookie_store import CookieStore, Release, Scope
-from argosy.leasing.adaptive import DEFAULT_LEARNER, AdaptiveLearner, is_exclusive, is_shared
-from argosy.leasing.policy import LeaseMode
+from argosy.leasing import adaptive
+from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks
 from argosy.leasing.tokens import slight
 from argosy.models.session import SessionRecord, Status, header_fields
 from argosy.toolkit.processes import boot_id, this_holder
@@ -44,20 +43,10 @@ def is_moving(record: SessionRecord) -> bool:
     return record.holder is not None and record.holder.thread.startswith(MOVE)
 
 
-def is_about_a_request(record: SessionRecord) -> bool:
-    """Return whether the mark is that of a request, not of a refresh, a logout or a move."""
-    return record.holder is None or not record.holder.thread.startswith((RENEWAL, MOVE))
-
-
 def in_doubt(record: SessionRecord, scope: Scope) -> bool:
     """Return whether a token may be spent: its holder died, or the record predates a power loss.
 
-    Parameters
-    ----------
-    record
-        The session's record, read under its hold.
-    scope
-        The scope of its store; only a store on this machine's disk loses power with it.
+    The record is read under its hold. Only a store on this machine's disk (`scope`) loses power with it.
     """
     if record.status is Status.IN_FLIGHT:
         return True
@@ -84,11 +73,19 @@ def _log(before: SessionRecord, after: SessionRecord) -> None:
     """Log what a commit changed, never a value."""
     if after.cookies != before.cookies:
         logger.debug("session %r: cookies replaced (generation %d)", after.session, after.generation)
-    for mode, holds in ((LeaseMode.EXCLUSIVE, is_exclusive), (LeaseMode.SHARED, is_shared)):
-        if holds(after.learned) and not holds(before.learned):
-            logger.info("session %r: the lease is now %s", after.session, mode.value)
+    mode = adaptive.mode_of(after.learned)
+    if mode not in (None, adaptive.mode_of(before.learned)):
+        logger.info("session %r: the lease is now %s", after.session, mode)
     if after.status is Status.DEAD and before.status is not Status.DEAD:
         logger.info("session %r: the service ended it", after.session)
+
+
+def notice_lapse(callbacks: SessionCallbacks, session: str) -> None:
+    """Tell the person that a hold was lost while it was used."""
+    callbacks.notice(
+        f"Another process changed the session {session!r} while a request held it, and its token is kept. "
+        "Was the lock file or the store replaced?"
+    )
 
 
 # -- leases
@@ -96,75 +93,51 @@ def _log(before: SessionRecord, after: SessionRecord) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Which session a request was sent with, to compare after a refusal.
+    """Which session a request was sent with, to compare after a refusal."""
 
-    Parameters
-    ----------
-    logins, refreshes
-        The session's counts when it was sent.
-    cookies
-        Its cookies; compared, never shown.
-    exclusive
-        Whether no other sender could replace the token meanwhile.
-    taught
-        The lease mode that the response newly suggests; known once it is settled.
-    """
-
-    logins: int
-    cookies: jar.Jar
-    exclusive: bool
-    taught: LeaseMode | None = None
-    refreshes: int = 0
+    issue: tuple[int, int]  # as `SessionRecord.issue`, when the request was sent
+    cookies: jar.Jar  # compared, never shown
+    exclusive: bool  # whether no other sender could replace the token meanwhile
+    taught: LeaseMode | None = None  # the lease mode that the response newly suggests
 
     @property
-    def issue(self) -> tuple[int, int]:
-        """As `SessionRecord.issue`, when the request was sent."""
-        return self.logins, self.refreshes
+    def logins(self) -> int:
+        """The session's count of logins."""
+        return self.issue[0]
 
     def __repr__(self) -> str:
-        return f"Stamp(logins={self.logins}, refreshes={self.refreshes})"
+        return f"Stamp(issue={self.issue})"
 
 
-class Lease(ABC):
-    """The right to send one request.
+class Lease:
+    """The right to send one request with what `record` holds.
 
-    Parameters
-    ----------
-    store
-        Keeps the record.
-    record
-        The newest record.
-    on_token
-        Called with each token that is sent and each that arrives, before another reader can see it.
-    learner
-        Decides what the response teaches.
+    `SessionCallbacks.secret` gets each token that is sent and each that arrives, before another reader can see it.
     """
 
     #: Whether no other sender can use the session meanwhile.
     is_exclusive: ClassVar[bool]
-    #: Whether the last byte of the body ends the lease, instead of the headers.
-    to_end = False
 
     def __init__(
         self,
         store: CookieStore,
         record: SessionRecord,
-        *,
-        on_token: Callable[[str], None] = lambda value: None,
-        learner: AdaptiveLearner = DEFAULT_LEARNER,
+        policy: Policy = Policy(),
+        callbacks: SessionCallbacks = SessionCallbacks(),
     ) -> None:
         self._store = store
         self._record = record
-        self._on_token = on_token
-        self._learner = learner
+        self._policy = policy
+        self._callbacks = callbacks
+        #: Whether the last byte of the body ends the lease, instead of the headers.
+        self.to_end = self.is_exclusive and policy.discipline is LeaseMode.EXCLUSIVE_TO_END
         #: Called once when the lease ends.
         self.on_end: list[Callable[[], None]] = []
-        #: Which session the request goes with.
-        self.stamp = Stamp(record.logins, record.cookies, self.is_exclusive, refreshes=record.refreshes)
+        self.stamp = Stamp(record.issue, record.cookies, self.is_exclusive)
         self._tell(record.cookies)
         for token in record.headers:
-            on_token(token.value)
-            on_token(token.value.rpartition(" ")[2])  # without its scheme
+            callbacks.secret(token.value)
+            callbacks.secret(token.value.rpartition(" ")[2])  # without its scheme
 
     def cookie_header(self, url: str) -> str | None:
         """Return the ``Cookie`` header for the request, or None."""
@@ -176,36 +149,18 @@ class Lease(ABC):
         fields = header_fields(self._record.headers, url) if self._record.headers else {}
         return fields if cookies is None else {**fields, "Cookie": cookies}
 
-    @abstractmethod
     def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
-        """Store what the response's raw ``Set-Cookie`` headers bring, whatever its status.
+        """Store what the raw ``Set-Cookie`` headers of a response to `url` bring, whatever its status."""
+        raise NotImplementedError
 
-        Parameters
-        ----------
-        headers
-            The header values, in order.
-        url
-            The URL of the request.
-        date
-            The response's ``Date``.
-        """
-
-    @abstractmethod
     def unsent(self) -> None:
         """Report that no byte of the request went out: the token is still good."""
 
-    @abstractmethod
     def doubt(self) -> None:
-        """Report that the request went out and no answer came: the token may be spent."""
+        """Report that the request went out and no answer came: a mark stays for the next holder to find."""
 
     def end(self, *, complete: bool = True) -> None:
-        """Release the session; may be called more than once.
-
-        Parameters
-        ----------
-        complete
-            Whether the whole body arrived (for a lease that lasts that long).
-        """
+        """Release the session; may be called more than once (`complete`: the whole body arrived)."""
         callbacks, self.on_end = self.on_end, []
         for callback in callbacks:
             callback()
@@ -213,34 +168,22 @@ class Lease(ABC):
     def _tell(self, cookies: jar.Jar, known: jar.Jar = ()) -> None:
         for cookie in cookies:
             if cookie not in known:
-                self._on_token(cookie.value)
+                self._callbacks.secret(cookie.value)
 
     def _bounded(self, cookies: jar.Jar, record: SessionRecord) -> jar.Jar:
-        """Drop excess cookies, after the learner has seen them all."""
-        tokens = self._learner.tokens.names.union(record.login_cookies)
-        return jar.within_bounds(cookies, tokens, time.time())
+        """Drop excess cookies, after `adaptive` has seen them all."""
+        return jar.within_bounds(cookies, self._policy.tokens.names.union(record.login_cookies), time.time())
 
-    def _note_taught(self, learned: Mapping[str, object]) -> None:
-        taught = (
-            LeaseMode.EXCLUSIVE if is_exclusive(learned) else LeaseMode.SHARED if is_shared(learned) else None
-        )
-        self.stamp = replace(self.stamp, taught=taught)
+    def _ends(self, record: SessionRecord, cookies: jar.Jar) -> bool:
+        """Return whether a response ended the session by deleting its tokens."""
+        return self._policy.tokens.over(record.cookies, cookies) and self._policy.needs_cookies(record)
 
 
 class ExclusiveLease(Lease):
     """A lease that has the session to itself, from the mark to the commit of the new token.
 
-    Parameters
-    ----------
-    store, record, on_token, learner
-        As for `Lease`; the record was read under the hold.
-    release
-        Ends the hold.
-    to_end
-        Keep the hold and the mark to the last byte of the body.
-    on_lapse
-        Called if another process changed the session under our hold, because a lock file was removed or a hold
-        outlived its time-to-live. Their token is kept; ours is dropped.
+    If another process changes the session under our hold, because a lock file was removed or a hold outlived its
+    time-to-live, their token is kept and ours is dropped. `release` ends the hold.
     """
 
     is_exclusive = True
@@ -250,16 +193,11 @@ class ExclusiveLease(Lease):
         store: CookieStore,
         record: SessionRecord,
         release: Release,
-        *,
-        to_end: bool = False,
-        on_lapse: Callable[[], None] = lambda: None,
-        on_token: Callable[[str], None] = lambda value: None,
-        learner: AdaptiveLearner = DEFAULT_LEARNER,
+        policy: Policy = Policy(),
+        callbacks: SessionCallbacks = SessionCallbacks(),
     ) -> None:
-        super().__init__(store, record, on_token=on_token, learner=learner)
-        self.to_end = to_end
+        super().__init__(store, record, policy, callbacks)
         self._release = release
-        self._on_lapse = on_lapse
         # generation and mark in one write: if it fails, nothing is sent
         self._record = changed(record, status=Status.IN_FLIGHT, holder=this_holder())
         put(store, self._record, record)
@@ -272,14 +210,16 @@ class ExclusiveLease(Lease):
         def changes(record: SessionRecord) -> dict[str, object]:
             cookies = jar.settle(record.cookies, headers, url, time.time(), date)
             self._tell(cookies, record.cookies)
-            learned = self._learner.after(record, cookies, url)
+            learned = adaptive.after(self._policy, record, cookies, url)
             if learned is not record.learned:
-                self._note_taught(learned)
-            over = self._learner.over(record, cookies)
+                self.stamp = replace(self.stamp, taught=adaptive.mode_of(learned))
             news: dict[str, object] = {"cookies": self._bounded(cookies, record), "learned": learned}
             if self.to_end:
                 return news
-            return {**news, "status": Status.DEAD if over else Status.IDLE, "holder": None}
+            return news | {
+                "status": Status.DEAD if self._ends(record, cookies) else Status.IDLE,
+                "holder": None,
+            }
 
         self._commit(changes)
 
@@ -287,9 +227,6 @@ class ExclusiveLease(Lease):
         """Clear the mark; the token was not spent."""
         if self._marked:
             self._commit(lambda _: {"status": Status.IDLE, "holder": None})
-
-    def doubt(self) -> None:
-        """Leave the mark for the next holder to find."""
 
     def end(self, *, complete: bool = True) -> None:
         """Give the session to the next sender."""
@@ -315,7 +252,7 @@ class ExclusiveLease(Lease):
                 lapsed = isinstance(error, HoldLapsed)  # the new holder may not have changed it yet
                 if lapsed or newest is None or newest.holder != self._record.holder:
                     self._marked = False
-                    self._on_lapse()
+                    notice_lapse(self._callbacks, record.session)
                     return
                 # our mark is still there: a request without a token has brought cookies of another host
                 self._record = newest
@@ -326,32 +263,18 @@ class ExclusiveLease(Lease):
 
 
 class SharedLease(Lease):
-    """A lease that overlaps others: for tokens that stay good, and for requests that carry none."""
+    """A lease that overlaps others: for tokens that stay good, and for requests that carry none. It has no mark."""
 
     is_exclusive = False
 
     def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
         """Merge what the response brought into the newest record; the first response wins, and so does a login."""
-        if not headers:
-            return
-        sent, tokens = self._record, self._learner.tokens
+        sent = newest = self._record
         brought = jar.settle(sent.cookies, headers, url, time.time(), date)
         if brought is sent.cookies:
             return
-        learned = self._learner.after(sent, brought, url)
-        newest = sent
-        while True:
-            changes: dict[str, object] = {}
-            cookies = self._bounded(tokens.merge(newest.cookies, sent.cookies, brought), newest)
-            if not slight(newest.cookies, cookies, time.time()):
-                changes["cookies"] = cookies
-            if learned is not sent.learned and not is_exclusive(newest.learned):
-                changes["learned"] = learned
-            if newest.status is Status.IDLE and self._learner.over(newest, cookies):
-                changes["status"] = Status.DEAD
-            if not changes:
-                break
-            self._tell(cookies, newest.cookies)
+        learned = adaptive.after(self._policy, sent, brought, url)
+        while changes := self._changes(newest, brought, learned):
             try:
                 put(self._store, changed(newest, **changes), newest)
             except GenerationMoved:
@@ -361,13 +284,23 @@ class SharedLease(Lease):
             else:
                 break
         if learned is not sent.learned:
-            self._note_taught(learned)
+            self.stamp = replace(self.stamp, taught=adaptive.mode_of(learned))
 
-    def unsent(self) -> None:
-        """Do nothing: nothing was marked."""
-
-    def doubt(self) -> None:
-        """Do nothing: the token stays good."""
+    def _changes(
+        self, newest: SessionRecord, brought: jar.Jar, learned: dict[str, object]
+    ) -> dict[str, object]:
+        sent = self._record
+        merged = self._policy.tokens.merge(newest.cookies, sent.cookies, brought)
+        cookies = self._bounded(merged, newest)
+        self._tell(cookies, newest.cookies)
+        changes: dict[str, object] = {}
+        if not slight(newest.cookies, cookies, time.time()):
+            changes["cookies"] = cookies
+        if learned is not sent.learned and adaptive.mode_of(newest.learned) is not LeaseMode.EXCLUSIVE:
+            changes["learned"] = learned
+        if newest.status is Status.IDLE and self._ends(newest, cookies):
+            changes["status"] = Status.DEAD
+        return changes
 
 
 class Overlap:

@@ -19,10 +19,9 @@ from argosy.cookies.jar import Jar
 from argosy.models.cookie import Cookie
 from argosy.models.session import HeaderToken, SessionRecord, origin_of
 
-#: A session is renewed this many seconds before its tokens expire, as a request under way may take a while ...
-MARGIN = 60.0
-#: ... but at most this share of their lifetime, for tokens that live for a minute or two.
-MARGIN_SHARE = 0.2
+#: A session is renewed this many seconds before its tokens expire, as a request under way may take a while; but at most
+#: this share of their lifetime, for tokens that live for a minute or two.
+MARGIN, MARGIN_SHARE = 60.0, 0.2
 
 #: After this many logins that the service did not accept, over all sessions, a run makes no more: failed logins
 #: lock accounts.
@@ -51,13 +50,7 @@ Answered = Callable[[Jar], None]
 
 
 class Authority:
-    """Makes, renews and ends sessions.
-
-    Parameters
-    ----------
-    login
-        Logs in and returns the cookies of the new session; for anything more, override the methods.
-    """
+    """Makes, renews and ends sessions: with a function that logs in, or in a subclass that can do more."""
 
     def __init__(self, login: Callable[[], Jar]) -> None:
         self._login = login
@@ -82,12 +75,7 @@ class Authority:
 class NewSession:
     """A session that is being logged in or renewed; satisfies `argosy.LoginSession`.
 
-    Parameters
-    ----------
-    http
-        Sends the login's requests and puts what they bring into `cookies`.
-    number
-        Which session it is for, from 1.
+    `http` sends the login's requests and puts what they bring into `cookies`; `number` counts sessions from 1.
     """
 
     def __init__(self, http: requests.Session, number: int = 1) -> None:
@@ -126,7 +114,7 @@ class NewSession:
 
     def replace(self, record: SessionRecord) -> None:
         """Start empty, but know the credentials of the session before."""
-        self._before = MappingProxyType(record.credentials)
+        self._before = record.credentials
 
     def add_cookies(self, cookies: Iterable[Cookie]) -> None:
         """Add cookies that did not come with a response."""
@@ -148,32 +136,23 @@ class NewSession:
 
     def expires_in(self, seconds: float) -> None:
         """Set how long the tokens live, in seconds."""
-        now = time.time()
-        self._expires = now + max(seconds, 0.0)
-        self._due = max(self._expires - min(MARGIN, MARGIN_SHARE * max(seconds, 0.0)), 1.0)
+        lifetime = max(seconds, 0.0)
+        self._expires = time.time() + lifetime
+        self._due = max(self._expires - min(MARGIN, MARGIN_SHARE * lifetime), 1.0)
 
     def granted(self) -> Credentials:
         """Return what the session has."""
         now = time.time()
-        return Credentials(
-            tuple(cookie for cookie in self.cookies if not cookie.expired(now)),
-            tuple(self._headers.values()),
-            dict(self._credentials),
-            self._expires,
-            self._due,
-        )
+        cookies = tuple(cookie for cookie in self.cookies if not cookie.expired(now))
+        headers = tuple(self._headers.values())
+        return Credentials(cookies, headers, dict(self._credentials), self._expires, self._due)
 
 
 class LoginLimiter:
-    """How often a run may log in, over all its sessions: creating sessions is a quota of its own.
+    """Limits the logins of a run, over all its sessions, as creating sessions is a quota of its own.
 
-    Logins count until a request is accepted on their session. A service with short-lived sessions may need many
-    logins; one that refuses each new session gets only a few.
-
-    Parameters
-    ----------
-    most
-        The limit on logins without progress, whether they succeed or not.
+    At most `most` logins may go without progress. Logins count until a request is accepted on their session: a service
+    with short-lived sessions may need many, and one that refuses each new session gets only a few.
     """
 
     def __init__(self, most: int) -> None:
@@ -213,13 +192,7 @@ class LoginLimiter:
 
 
 class RemoteLoginLimiter(LoginLimiter):
-    """The limiter of a run, used from one of its worker processes.
-
-    Parameters
-    ----------
-    ask
-        Sends the run a question and a session's name, and waits for the answer.
-    """
+    """The limiter of a run, used from a worker process: `ask` sends the run a question and waits for the answer."""
 
     def __init__(self, ask: Callable[[str, str], str | None]) -> None:
         super().__init__(0)

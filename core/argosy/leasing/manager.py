@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 
 from argosy.cookies import jar
 from argosy.errors import (
@@ -33,6 +32,7 @@ from argosy.errors import (
 from argosy.interfaces.cookie_store import CookieStore, Release
 from argosy.leasing import adaptive
 from argosy.leasing.lease import (
+    MOVE,
     RENEWAL,
     ExclusiveLease,
     Lease,
@@ -41,11 +41,11 @@ from argosy.leasing.lease import (
     Stamp,
     changed,
     in_doubt,
-    is_about_a_request,
     is_moving,
+    notice_lapse,
     put,
 )
-from argosy.leasing.login import FAILED_BEFORE, NO_PROGRESS, Authority, Credentials, LoginLimiter
+from argosy.leasing.login import FAILED_BEFORE, Answered, Authority, Credentials, LoginLimiter
 from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks
 from argosy.models.session import SessionRecord, Signer, Status, header_fields
 from argosy.toolkit.failures import UNREACHED
@@ -64,15 +64,12 @@ class SessionManager:
 
     Parameters
     ----------
-    store
-        Keeps the session's record.
-    session
-        Its name in the store.
+    store, session
+        The cookie store, and the session's name in it.
     policy
         What the manager may do.
     login
-        Logs in and renews the session: an `Authority`, or a function that returns the cookies of a new session. None if
-        argosy cannot log in.
+        Logs in: an `Authority`, or a function that returns the cookies of a new session. None if argosy cannot log in.
     callbacks
         What to call on events.
     login_limit
@@ -97,12 +94,10 @@ class SessionManager:
         self.session = session
         self.policy = policy if login is not None else replace(policy, renewable=False)
         self.logins = self.refreshes = self.refusals = 0
-        self.pause: Callable[[float], None] = self._pause
         self._login = login if isinstance(login, Authority) or login is None else Authority(login)
         self._callbacks = callbacks
         self._login_limit = login_limit or LoginLimiter(policy.max_logins)
         self._may_renew = may_renew
-        self._learner = adaptive.AdaptiveLearner(self.policy)
         self._overlap = Overlap()
         self._mutex = threading.Lock()
         self._first = threading.RLock()
@@ -117,15 +112,10 @@ class SessionManager:
     # -- a request: acquire
 
     def lease(self, url: str, admit: Callable[[], float] = lambda: 0.0) -> Lease:
-        """Return a lease for one request once it is this sender's turn.
+        """Return a lease for one request to `url` once it is this sender's turn.
 
-        Parameters
-        ----------
-        url
-            Where the request goes. A request that carries no token of the session needs no exclusive lease.
-        admit
-            Asked at the last moment, with the session held and nothing sent, and before a login: seconds to wait
-            first, 0 to go ahead. The session is never held during that wait.
+        `admit` is asked at the last moment, with the session held and nothing sent, and before a login: it returns the
+        seconds to wait first, 0 to go ahead. The session is never held during that wait.
 
         Raises
         ------
@@ -160,6 +150,11 @@ class SessionManager:
         """Raise `Interrupted` if the run is being stopped."""
         self._callbacks.check()
 
+    def pause(self, seconds: float) -> None:
+        """Wait for politeness; never with the session held."""
+        self._callbacks.waiting("delay")
+        self._callbacks.sleep(seconds)
+
     @contextlib.contextmanager
     def first_in_turn(self) -> Iterator[None]:
         """Let one request at a time go, up to its verdict, until the service has accepted one.
@@ -175,11 +170,6 @@ class SessionManager:
                 if self._proved:
                     turn.close()
             yield
-
-    def _pause(self, seconds: float) -> None:
-        """Wait for politeness; never with the session held."""
-        self._callbacks.waiting("delay")
-        self._callbacks.sleep(seconds)
 
     def _overlaps(self, url: str, record: SessionRecord | None = None) -> bool:
         """Return whether a request may overlap others: its lease is shared, or it carries no token."""
@@ -217,23 +207,14 @@ class SessionManager:
 
     def _exclusive(self, release: Release) -> Lease:
         record = self._read()
-        if self._is_shared(record):
-            # it was in doubt, needed a login, or was exclusive when we queued
+        if self._is_shared(record):  # it was in doubt, needed a login, or was exclusive when we queued
             release()
             return self._share(record)
-        return ExclusiveLease(
-            self.store,
-            record,
-            release,
-            to_end=self.policy.discipline is LeaseMode.EXCLUSIVE_TO_END,
-            on_token=self._callbacks.secret,
-            on_lapse=self._notice_lapse,
-            learner=self._learner,
-        )
+        return ExclusiveLease(self.store, record, release, self.policy, self._callbacks)
 
     def _share(self, record: SessionRecord) -> SharedLease:
-        lease = SharedLease(self.store, record, on_token=self._callbacks.secret, learner=self._learner)
-        learned = self._is_auto and adaptive.is_shared(record.learned)
+        lease = SharedLease(self.store, record, self.policy, self._callbacks)
+        learned = self._is_auto and adaptive.mode_of(record.learned) is LeaseMode.SHARED
         return self._overlap.begin(lease) if learned else lease
 
     # -- a request: the verdict
@@ -261,46 +242,25 @@ class SessionManager:
         """Report that a request was refused; return if it should be sent again under a new lease.
 
         The store is read again first. If it has a newer token, there is no login, and that token is kept. Otherwise this
-        sender logs in, once, and all others wait for it.
-
-        Parameters
-        ----------
-        stamp
-            What the request was sent with.
-        again
-            Whether a newer token was refused as well. Then only a login counts: cookies that change with every
-            response (analytics, load balancers) are no newer token.
+        sender logs in, once, and all others wait for it. `again` says that a newer token was refused as well. Then only a
+        login counts: cookies that change with every response (analytics, load balancers) are no newer token.
 
         Raises
         ------
-        SessionLost
+        SessionLost, LoginFailed
             If the session cannot be renewed.
-        LoginFailed
-            If the login was not accepted.
         """
         self._prove(stamp.issue, proved=False)
         if self._is_auto and not again and not stamp.exclusive:
             self._overlap.wait(lambda lease: self.policy.tokens.same(lease.stamp.cookies, stamp.cookies))
 
         def renew(record: SessionRecord) -> None:
-            if record.issue != stamp.issue:
+            if record.issue != stamp.issue or (not again and self._moved(stamp, record)):
                 return
-            if not again and self._moved(stamp, record):
-                return
-            reason = "the service refused the session"
-            if record.is_usable and self._can_refresh(record):
-                if not self._in_doubt(record):  # else the next lease resolves the doubt
-                    self._refresh(record, reason)
-            elif not self.policy.renewable and record.logins:
-                raise self._lose(
-                    SessionLost(
-                        f"The service refuses the session {self.session!r}, and argosy cannot renew it. {_KEPT}",
-                        hint=self.policy.remedy,
-                        unsure=True,
-                    )
-                )
-            else:
-                self._renew(record, reason)
+            if not (record.is_usable and self._can_refresh(record)):
+                self._renew(record, "refused")
+            elif not self._in_doubt(record):  # else the next lease resolves the doubt
+                self._refresh(record, "the service refused the session")
 
         # threads that have queued for the session renew it, instead of sending the refused token once more
         self._renewal = renew
@@ -316,22 +276,13 @@ class SessionManager:
             self.refusals += 1
 
     def fruitless(self) -> None:
-        """Report that a request was refused right after a login.
-
-        Raises
-        ------
-        SessionLost
-            If no request is accepted any more, however often argosy logs in.
-        """
+        """Report that a request was refused right after a login; raise `SessionLost` if logins do not help."""
         with self._mutex:
             self._fruitless += 1
-            is_useless = self._fruitless >= FRUITLESS
-        if is_useless:
-            raise self._lose(
-                SessionLost(
-                    f"The service accepts the login but refused {FRUITLESS} requests in a row after it. {_KEPT}",
-                    hint="Check in a browser what this account may download.",
-                )
+        if self._fruitless >= FRUITLESS:
+            raise self._lost_because(
+                f"The service accepts the login but refused {FRUITLESS} requests in a row after it. {_KEPT}",
+                "Check in a browser what this account may download.",
             )
 
     @property
@@ -346,7 +297,7 @@ class SessionManager:
         if not tokens.of(stamp.cookies):  # a cookie that came with a refusal is no newer token
             return False
         if tokens.replaced(stamp.cookies, stamp.cookies, record.cookies):
-            self._teach(adaptive.is_exclusive, adaptive.replaces)
+            self._teach(lambda known: adaptive.mode_of(known) is LeaseMode.EXCLUSIVE, adaptive.replaces)
         return True
 
     def _teach(self, knows: Callable[[adaptive.Learned], object], learn: adaptive.Learn) -> bool:
@@ -367,8 +318,7 @@ class SessionManager:
 
     def _ensure(self, record: SessionRecord) -> None:
         # plugins may read these in a run that sends nothing
-        for value in (*(cookie.value for cookie in record.cookies), *record.credentials.values()):
-            self._callbacks.secret(value)
+        self._tell_secrets(record)
         policy = self.policy
         if record.is_usable and (record.renewable, record.signer) != (policy.renewable, policy.signer):
             self._write(record, renewable=policy.renewable, signer=policy.signer)
@@ -377,15 +327,7 @@ class SessionManager:
             self._make_usable(record)
 
     def login(self, reason: str = "asked for", *, forget: bool = False) -> None:
-        """Log in again, whatever the state; all others wait.
-
-        Parameters
-        ----------
-        reason
-            Why, for people.
-        forget
-            Whether to forget what was learned about the service.
-        """
+        """Log in again, whatever the state; all others wait (`forget`: also forget what was learned)."""
 
         def again(record: SessionRecord) -> None:
             self._lost = None
@@ -397,22 +339,9 @@ class SessionManager:
         self._holding(again)
 
     def log_out(self, *, local: bool = False) -> bool | None:
-        """End the session at the service, if the service offers that, and forget it.
+        """End the session at the service, if the service offers that, and forget it (`local`: only forget it).
 
-        Parameters
-        ----------
-        local
-            Whether to send nothing to the service.
-
-        Returns
-        -------
-        bool or None
-            Whether it was ended at the service; None if there is no session.
-
-        Raises
-        ------
-        SessionError, TransferError
-            If the service did not end it; it is kept.
+        Return whether it was ended at the service; None if there is no session. If ending it fails, it is kept.
         """
         ended: list[bool] = []
 
@@ -427,13 +356,7 @@ class SessionManager:
         return ended[0] if ended else None
 
     def retire(self, logins: int) -> None:
-        """Mark the session as not to be used until the person logs in.
-
-        Parameters
-        ----------
-        logins
-            Its count of logins when that was decided; after another login, nothing is done.
-        """
+        """Mark the session as not to be used until the person logs in, unless `logins` has changed meanwhile."""
 
         def retire(record: SessionRecord) -> None:
             if record.logins == logins:
@@ -466,8 +389,7 @@ class SessionManager:
 
         def write(record: SessionRecord) -> None:
             if record.generation and not record.synced:
-                self.store.sync()  # before the record says so
-                self._write(record, synced=True)
+                self._write_synced(record)
 
         self._holding(write)
         self.store.sync()
@@ -476,20 +398,11 @@ class SessionManager:
 
     def _make_usable(self, record: SessionRecord) -> None:
         """Log in, resolve a doubt or renew the session, as needed."""
-        if record.status is Status.RETIRED:
-            raise self._lose(self._retired())
-        if self._needs_login(record):
-            if not record.logins:
-                self._log_in(record, "first use")
-            elif not self.policy.renewable:
-                raise self._lose(
-                    SessionLost(
-                        f"The service ended the session {self.session!r}, and argosy cannot renew it.",
-                        hint=self.policy.remedy,
-                    )
-                )
+        if self._needs_login(record) or record.status is Status.RETIRED:
+            if record.logins:
+                self._renew(record, "ended")
             else:
-                self._renew(record, "the service ended the session")
+                self._log_in(record, "first use")
             record = self._read()
         elif self._in_doubt(record):
             self._resolve_doubt(record)
@@ -518,11 +431,9 @@ class SessionManager:
         elif self.policy.renewable:
             self._log_in(record, reason)
         elif record.expires <= (now := time.time()) or self.policy.is_over(record, now):
-            raise self._lose(
-                SessionLost(
-                    f"The session {self.session!r} has expired, and argosy cannot renew it. {_KEPT}",
-                    hint=self.policy.remedy,
-                )
+            raise self._lost_because(
+                f"The session {self.session!r} has expired, and argosy cannot renew it. {_KEPT}",
+                self.policy.remedy,
             )
 
     # -- doubt
@@ -533,7 +444,8 @@ class SessionManager:
     def _on_doubt(self, record: SessionRecord) -> str:
         if self.policy.on_doubt is not None:
             return self.policy.on_doubt
-        if not self.policy.needs_cookies(record) and is_about_a_request(record):
+        is_request = record.holder is None or not record.holder.thread.startswith((RENEWAL, MOVE))
+        if is_request and not self.policy.needs_cookies(record):
             return "drop"  # only cookies can be in doubt, and the session can do without them
         return "login" if self.policy.renewable else "ask"
 
@@ -558,31 +470,43 @@ class SessionManager:
 
     # -- login, refresh, logout; all with the session held
 
-    def _renew(self, record: SessionRecord, reason: str) -> None:
-        """Log in again after the service ended the session, unless that would only end another one."""
+    def _renew(self, record: SessionRecord, what: str) -> None:
+        """Log in again after the service "refused" or "ended" the session, unless that would only end another one."""
         if record.status is Status.RETIRED:
-            raise self._lose(self._retired())
-        if not self._may_renew(record):
-            raise self._lose(
-                SessionLost(
-                    f"The service ended the session {self.session!r} when another one logged in.",
-                    hint='Ask for fewer "sessions"; to try again with as many, run: argosy login CONFIG',
-                    unsure=True,
-                    rival=record.logins,
-                    at=time.time(),
-                )
+            raise self._lost_because(
+                f"The session {self.session!r} is not used: the service ended it when another one logged in.",
+                "To try again, run: argosy login CONFIG",
+                told=True,
             )
-        self._log_in(record, reason)
+        if record.logins and not self.policy.renewable:
+            raise self._lost_because(
+                f"The service {what} the session {self.session!r}, and argosy cannot renew it. {_KEPT}",
+                self.policy.remedy,
+                **({"unsure": True} if what == "refused" else {}),
+            )
+        if not self._may_renew(record):
+            raise self._lost_because(
+                f"The service ended the session {self.session!r} when another one logged in.",
+                'Ask for fewer "sessions"; to try again with as many, run: argosy login CONFIG',
+                unsure=True,
+                rival=record.logins,
+                at=time.time(),
+            )
+        self._log_in(record, f"the service {what} the session")
 
     def _log_in(self, record: SessionRecord, reason: str, *, forget: bool = False) -> None:
         self._raise_if_lost()
         if self._login is None:
-            raise self._lose(SessionLost(f"The session {self.session!r} cannot be renewed without a login."))
+            raise self._lost_because(f"The session {self.session!r} cannot be renewed without a login.")
         self._callbacks.waiting("login")
         with self._login_limit.turn:
             self._callbacks.check()
             if (why_not := self._login_limit.ask(self.session)) is not None:
-                raise self._lose(self._not_allowed(why_not))
+                raise self._lost_because(
+                    f"The session {self.session!r} cannot be renewed: {why_not}. {_KEPT}",
+                    'Check in a browser that this account can log in. For more logins in a row, raise "max_logins".',
+                    **({"told": True} if why_not == FAILED_BEFORE else {}),
+                )
             try:
                 granted = self._login.log_in(record)
             except LoginFailed as error:
@@ -610,36 +534,29 @@ class SessionManager:
         return self._login is not None and self._login.can_refresh(record)
 
     def _refresh(self, record: SessionRecord, reason: str) -> None:
-        """Renew the session with its credentials; the mark is in the store before anything is sent.
-
-        A credential that its use replaces is a token like any other: if the answer never comes it may be spent, and it is
-        not sent again.
-        """
+        """Renew the session with its credentials, which are not sent again if the answer never comes."""
         assert self._login is not None  # noqa: S101 - `_can_refresh` was asked
         self._raise_if_lost()
         self._callbacks.waiting("login")
         self._callbacks.check()
-        marked = self._mark(record)
         try:
-            granted = self._login.refresh(marked, partial(self._clear_mark, marked))
+            with self._marked(record) as (marked, clear):
+                granted = self._login.refresh(marked, clear)
         except RefreshRefused as error:
             self._not_refreshed(marked, error)
             return
         except LoginFailed as error:  # a plugin that failed may have sent it: then the mark is still there
             raise self._lose(error) from None
-        except TransferError as error:
-            self._unmark_unsent(marked, error)
-            raise
         try:
             self._store_granted(marked, granted, refreshes=record.refreshes + 1)
         except GenerationMoved:
-            self._notice_lapse()
+            notice_lapse(self._callbacks, self.session)
             return
         self.refreshes += 1
         self._callbacks.refresh(reason)
 
     def _not_refreshed(self, marked: SessionRecord, error: RefreshRefused) -> None:
-        """Go on without the refused credentials, after a new look at the store."""
+        """Continue without the refused credentials, after a new look at the store."""
         newest = self._read()
         if newest.issue != marked.issue or newest.credentials != marked.credentials:
             return  # another process was faster and has newer ones
@@ -653,36 +570,36 @@ class SessionManager:
         """End the session at the service; return whether the service offers that."""
         if self._login is None:
             return False
-        marked = self._mark(record)
-        try:
-            return self._login.log_out(marked, partial(self._clear_mark, marked))
-        except TransferError as error:
-            self._unmark_unsent(marked, error)
-            raise
+        with self._marked(record) as (marked, clear):
+            return self._login.log_out(marked, clear)
 
-    def _mark(self, record: SessionRecord) -> SessionRecord:
-        """Mark the session, on stable storage: a power loss must not bring back a record without the mark."""
+    @contextlib.contextmanager
+    def _marked(self, record: SessionRecord) -> Iterator[tuple[SessionRecord, Answered]]:
+        """Mark the session to send its credentials; clear the mark if no byte went out.
+
+        The mark is on stable storage: a power loss must not bring back a record without it.
+        """
         holder = this_holder()
         holder = replace(holder, thread=RENEWAL + holder.thread)
         marked = changed(record, status=Status.IN_FLIGHT, holder=holder)
         put(self.store, marked, record)
         self.store.sync()
-        return marked
 
-    def _clear_mark(self, marked: SessionRecord, cookies: jar.Jar) -> None:
-        self._write(marked, cookies=cookies, status=Status.IDLE, holder=None)
+        def clear(cookies: jar.Jar) -> None:
+            self._write(marked, cookies=cookies, status=Status.IDLE, holder=None)
 
-    def _unmark_unsent(self, marked: SessionRecord, error: TransferError) -> None:
-        """Clear the mark if no byte went out."""
-        if getattr(error, "unsent", False):
-            self._clear_mark(marked, marked.cookies)
+        try:
+            yield marked, clear
+        except TransferError as error:
+            if getattr(error, "unsent", False):
+                clear(marked.cookies)
+            raise
 
     def _store_granted(
         self, record: SessionRecord, granted: Credentials, learn: adaptive.Learn = dict, **counts: object
     ) -> None:
         """Store what a login or refresh returned; credentials go to stable storage at once."""
-        for value in (*(cookie.value for cookie in granted.cookies), *granted.credentials.values()):
-            self._callbacks.secret(value)
+        self._tell_secrets(granted)
         self._write(
             record,
             learn,
@@ -697,8 +614,11 @@ class SessionManager:
         )
         self._prove(replace(record, **counts).issue, proved=False)  # type: ignore[arg-type]  # fields of a record
         if granted.credentials:
-            self.store.sync()  # before the record says so
-            self._write(self._read(), synced=True)
+            self._write_synced(self._read())
+
+    def _tell_secrets(self, of: SessionRecord | Credentials) -> None:
+        for value in (*(cookie.value for cookie in of.cookies), *of.credentials.values()):
+            self._callbacks.secret(value)
 
     def _prove(self, issue: tuple[int, int], *, proved: bool) -> None:
         """Remember whether the newest session is known to be good; reports about older ones are ignored."""
@@ -706,6 +626,9 @@ class SessionManager:
             self._issue, self._proved = issue, proved
 
     # -- whether the session is lost
+
+    def _lost_because(self, message: str, hint: str | None = None, **notes: object) -> ArgosyError:
+        return self._lose(SessionLost(message, hint=hint, **notes))
 
     def _lose(self, error: SessionLost | LoginFailed) -> ArgosyError:
         """Remember that the session is lost, so that no other worker tries again, and return the error."""
@@ -721,28 +644,6 @@ class SessionManager:
         if self._read().issue == issue:
             raise error
         self._lost = None
-
-    def _retired(self) -> SessionLost:
-        return SessionLost(
-            f"The session {self.session!r} is not used: the service ended it when another one logged in.",
-            hint="To try again, run: argosy login CONFIG",
-            told=True,
-        )
-
-    def _not_allowed(self, why: str) -> SessionLost:
-        hint = "Check in a browser that this account can log in and stays logged in."
-        if why.startswith(NO_PROGRESS.partition("{")[0]):
-            hint += ' To allow more logins in a row, raise "max_logins".'
-        told = {"told": True} if why == FAILED_BEFORE else {}
-        return SessionLost(
-            f"The session {self.session!r} cannot be renewed: {why}. {_KEPT}", hint=hint, **told
-        )
-
-    def _notice_lapse(self) -> None:
-        self._callbacks.notice(
-            f"Another process changed the session {self.session!r} while a request held it, and its token is kept. "
-            "Was the lock file or the store replaced?"
-        )
 
     # -- the record
 
@@ -785,6 +686,10 @@ class SessionManager:
                 record = newest
             else:
                 return
+
+    def _write_synced(self, record: SessionRecord) -> None:
+        self.store.sync()  # before the record says so
+        self._write(record, synced=True)
 
 
 def doubt_error(record: SessionRecord) -> SessionInDoubt:

@@ -26,36 +26,16 @@ class LeaseMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a session manager may do.
-
-    Parameters
-    ----------
-    discipline
-        How requests share the session.
-    on_doubt
-        ``login``, ``ask`` or ``wait``; None means ``login`` if `renewable`, else ``ask``.
-    doubt_wait
-        For ``wait``: seconds between a lost response and one more try of the token.
-    max_logins
-        The limit on logins without an accepted request, unless the manager is given a shared `LoginLimiter`.
-    renewable
-        Whether a login makes a new session; false for an imported jar.
-    tokens
-        Which cookies are tokens.
-    signer
-        What signs each request, if anything.
-    remedy
-        What a person can do if the session cannot be renewed.
-    """
+    """What a session manager may do."""
 
     discipline: LeaseMode = LeaseMode.EXCLUSIVE
-    on_doubt: str | None = None
-    doubt_wait: float = 0.0
-    max_logins: int = 20
-    renewable: bool = True
-    tokens: Tokens = ALL
+    on_doubt: str | None = None  # "login", "ask" or "wait"; None means "login" if renewable, else "ask"
+    doubt_wait: float = 0.0  # for "wait": seconds between a lost response and one more try of the token
+    max_logins: int = 20  # without an accepted request, unless the manager is given a shared `LoginLimiter`
+    renewable: bool = True  # whether a login makes a new session; false for an imported jar
+    tokens: Tokens = ALL  # which cookies are tokens
     signer: Signer = Signer.NONE
-    remedy: str = "Log in again: argosy login CONFIG"
+    remedy: str = "Log in again: argosy login CONFIG"  # what a person can do if the session cannot be renewed
 
     def needs_cookies(self, record: SessionRecord) -> bool:
         """Return whether the session ends with its cookies.
@@ -68,11 +48,9 @@ class Policy:
         return bool(record.login_cookies) or not (record.headers or self.signer is Signer.STATEFUL)
 
     def is_over(self, record: SessionRecord, now: float) -> bool:
-        """Return whether all tokens have expired (`now`: seconds since the epoch).
-
-        Cookies against request forgery do not count: they often outlive the session and identify nobody.
-        """
+        """Return whether all tokens have expired (`now`: seconds since the epoch)."""
         tokens = self.tokens.of(record.cookies)
+        # cookies against request forgery often outlive the session, and identify no one
         tokens = tuple(cookie for cookie in tokens if not _FORGERY.search(cookie.name)) or tokens
         return bool(tokens) and all(cookie.expired(now) for cookie in tokens) and self.needs_cookies(record)
 
@@ -83,28 +61,14 @@ def _nothing(*_: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SessionCallbacks:
-    """Functions that a session manager calls.
+    """Functions that a session manager calls."""
 
-    Parameters
-    ----------
-    waiting
-        Called with ``"lease"``, ``"login"``, ``"delay"`` or ``"doubt"`` before a wait.
-    login, refresh
-        Called with the reason after each login or refresh that succeeded.
-    notice
-        Called with a message for the person.
-    secret
-        Called with every new token, so that logs and reports can leave it out.
-    sleep
-        Waits so many seconds, or less if the run is being stopped.
-    check
-        Called right before anything is sent; raises `Interrupted` if the run is being stopped.
-    """
-
-    waiting: Callable[[str], None] = _nothing
-    login: Callable[[str], None] = _nothing
-    refresh: Callable[[str], None] = _nothing
-    notice: Callable[[str], None] = _nothing
-    secret: Callable[[str], None] = _nothing
-    sleep: Callable[[float], None] = time.sleep
-    check: Callable[[], None] = _nothing
+    waiting: Callable[[str], None] = _nothing  # before a wait: "lease", "login", "delay" or "doubt"
+    login: Callable[[str], None] = _nothing  # after a login, with the reason
+    refresh: Callable[[str], None] = _nothing  # after a refresh, with the reason
+    notice: Callable[[str], None] = _nothing  # with a message for the person
+    secret: Callable[[str], None] = _nothing  # with every token, so that logs and reports can leave it out
+    sleep: Callable[[float], None] = time.sleep  # waits, or less if the run is being stopped
+    check: Callable[[], None] = (
+        _nothing  # before anything is sent; raises `Interrupted` if the run is being stopped
+    )

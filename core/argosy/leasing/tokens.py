@@ -1,13 +1,13 @@
 """Which cookies of a session are tokens, and what a response did to them.
 
-A response *replaces* a token if it changes the value of one that was sent: sending the old one then gets refused. A new
-cookie replaces nothing, a new expiry replaces nothing, and a deleted cookie leaves nothing newer to send: the session is
-over, or the cookie was a note for one page.
+A response *replaces* a token if it changes the value of one that was sent: the service then refuses the old one. A new
+cookie or a new expiry replaces nothing. A deleted cookie leaves nothing newer to send: the session is over, or the cookie
+was a note for one page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from argosy.cookies.jar import Jar
@@ -22,13 +22,7 @@ _Key = tuple[str, str, str, str | None, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The cookies that are tokens.
-
-    Parameters
-    ----------
-    names
-        Their names (``token_cookies``); if empty, every cookie is a token.
-    """
+    """The cookies that are tokens: those with these names (``token_cookies``), or all if there are none."""
 
     names: frozenset[str] = frozenset()
 
@@ -46,31 +40,18 @@ class Tokens:
         return one is other or _values(self.of(one)) == _values(self.of(other))
 
     def replaced(self, sent: Jar, before: Jar, after: Jar) -> bool:
-        """Return whether a response replaced a token.
-
-        Parameters
-        ----------
-        sent
-            The cookies that the request carried.
-        before, after
-            The whole jar before and after the response.
-
-        Returns
-        -------
-        bool
-            Whether a cookie that was sent has another value now, under any domain and path, as the old one and
-            the new one would go out together; or whether one is gone and a cookie with a new name has come.
-        """
+        """Return whether a response to a request with the cookies `sent` replaced a token; the jars are whole."""
         sent = self.of(sent)
         if after is before or not sent:
             return False
         old, left = _values(before), _values(after)
         brought = [cookie for cookie in self.of(after) if old.get(cookie.key) != cookie.value]
         names, values = {cookie.name for cookie in sent}, {(cookie.name, cookie.value) for cookie in sent}
+        # under any domain and path, as the old cookie and the new one would go out together
         if any(new.name in names and (new.name, new.value) not in values for new in brought):
             return True
-        gone = any(cookie.key not in left for cookie in sent)
-        return gone and any(new.key not in old for new in brought)
+        # or one is gone, and a cookie with a new name has come
+        return any(cookie.key not in left for cookie in sent) and any(new.key not in old for new in brought)
 
     def merge(self, newest: Jar, before: Jar, after: Jar) -> Jar:
         """Return the newest jar with the changes of a response, unless another response came first.
@@ -78,13 +59,6 @@ class Tokens:
         Two overlapping requests may carry the same token while only one succeeds. What the other one brings (an
         anonymous cookie, say) must not replace the good token, so a change counts only if the newest jar still has the
         cookie that was sent. Named tokens are one set: if one of them was replaced since, none is taken.
-
-        Parameters
-        ----------
-        newest
-            The jar that the store has now.
-        before, after
-            The jar before and after the response.
         """
         if newest is before:
             return after
@@ -131,5 +105,5 @@ def _by_key(cookies: Jar) -> dict[_Key, Cookie]:
     return {cookie.key: cookie for cookie in cookies}
 
 
-def _values(cookies: Jar) -> Mapping[_Key, str]:
+def _values(cookies: Jar) -> dict[_Key, str]:
     return {cookie.key: cookie.value for cookie in cookies}

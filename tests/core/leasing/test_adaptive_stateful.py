@@ -7,6 +7,7 @@ k-th one, or each, and begins with that whenever it likes. With any rule of the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -329,7 +330,7 @@ class TheLastOneWins(SessionManager):
 
     def __init__(self, store: CookieStore, session: str, policy: Policy, **options: Any) -> None:
         super().__init__(store, session, policy, **options)
-        self._learner = auto.AdaptiveLearner(Policy(LeaseMode.AUTO, tokens=_BlindTokens()))
+        self.policy = replace(self.policy, tokens=_BlindTokens())
 
 
 class LogsInAtOnce(SessionManager):

@@ -85,9 +85,7 @@ def test_one_of_several(stores: tuple[CookieStore, CookieStore]) -> None:
     assert move_sessions(source, target, ["two"]) == ("two",)
     assert (source.sessions(), target.sessions()) == (["one"], ["two"])
     assert move_sessions(source, target, ["two", "one"]) == ("one",), "as after a call that was cut off"
-    with pytest.raises(
-        ConfigError, match=r"no session 'one' or 'two' in json-file .*: nothing is to be moved"
-    ):
+    with pytest.raises(ConfigError, match=r"no session 'one' or 'two' in json-file"):
         move_sessions(source, target, ["two", "one"])
 
 
@@ -104,7 +102,9 @@ def test_what_is_there_is_replaced_only_by_force(stores: tuple[CookieStore, Cook
     source.write(RECORD, 0)
     there = SessionRecord("default", 99, logins=1)
     target.write(there, 0)
-    with pytest.raises(ConfigError, match=r"a session 'default' in sqlite \(.*new.sqlite\) already") as error:
+    with pytest.raises(
+        ConfigError, match=r"sqlite \(.*new.sqlite\) already has a session 'default'"
+    ) as error:
         move_sessions(source, target)
     assert error.value.hint == "--force replaces it."
     assert (source.read("default"), target.read("default")) == (RECORD, there)
@@ -123,7 +123,7 @@ def test_a_session_in_use_is_not_moved(stores: tuple[CookieStore, CookieStore], 
         source.write(replace(RECORD, session=name), 0)
     hold = stores[which].acquire("default")
     assert hold is not None
-    with pytest.raises(BusyError, match=r"'default' .* is in use just now; nothing was moved") as error:
+    with pytest.raises(BusyError, match=r"'default' .* is in use; nothing was moved") as error:
         move_sessions(source, target)
     assert error.value.exit_code == 6
     assert (source.sessions(), target.sessions()) == (["a", "default"], [])
@@ -137,7 +137,7 @@ def test_a_session_in_doubt_is_not_moved(stores: tuple[CookieStore, CookieStore]
     source.write(replace(RECORD, session="a"), 0)
     doubtful = replace(RECORD, status=Status.IN_FLIGHT, holder=this_holder())
     source.write(doubtful, 0)
-    with pytest.raises(SessionInDoubt, match=r"is in doubt.*Nothing was moved") as error:
+    with pytest.raises(SessionInDoubt, match="is in doubt") as error:
         move_sessions(source, target, keep=keep, force=True)
     assert "argosy login CONFIG" in (error.value.hint or "")
     assert (source.read("default"), source.sessions(), target.sessions()) == (doubtful, ["a", "default"], [])
@@ -298,7 +298,7 @@ def test_a_move_that_was_cut_off_is_not_taken_for_another_session(
     target.write(newer, 0)
     with pytest.raises(ConfigError, match="already"):
         move_sessions(source, target)
-    with pytest.raises(SessionInDoubt, match="was being moved"):
+    with pytest.raises(SessionInDoubt, match="was interrupted"):
         move_sessions(source, target, keep=True)
     assert target.read("default") == newer
     move_sessions(source, target, force=True)
