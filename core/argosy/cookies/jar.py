@@ -18,32 +18,16 @@ MAX_OF_DOMAIN, MAX_COOKIES = 50, 3000
 
 
 def settle(jar: Jar, headers: Iterable[str], url: str, now: float, date: str | None = None) -> Jar:
-    """Return the jar after a response, by the storage model of RFC 6265bis section 5.7.
+    """Return the jar after a response to `url` (RFC 6265bis section 5.7); the same object if nothing changed.
 
-    Parameters
-    ----------
-    jar
-        The cookies before.
-    headers
-        The raw ``Set-Cookie`` headers, in their order.
-    url
-        The URL of the request that was answered.
-    now
-        Seconds since the epoch, by our clock.
-    date
-        The response's ``Date``. Lifetimes are measured by the server's clock, so that a wrong clock on either side
-        does not end the session.
-
-    Returns
-    -------
-    Jar
-        The same object if nothing changed.
+    Lifetimes are measured by the server's clock (`date`, the response's ``Date``), so that a wrong clock on either side
+    does not end the session.
     """
     target = Target.of(url)
     after = jar
     for header in headers:
         parsed = parse_set_cookie(header)
-        cookie = _accept(parsed, target, after, now, date) if parsed is not None else None
+        cookie = _accept(parsed, target, after, _expiry(parsed, now, date)) if parsed is not None else None
         if cookie is not None:
             after = put(after, cookie, now)
     return jar if after == jar else after
@@ -59,40 +43,30 @@ def put(jar: Jar, cookie: Cookie, now: float) -> Jar:
 
 
 def within_bounds(jar: Jar, tokens: Container[str], now: float) -> Jar:
-    """Return the jar without excess cookies (RFC 6265bis section 5.7).
+    """Return the jar (the oldest cookie first) without excess cookies (RFC 6265bis section 5.7).
 
-    Expired cookies go first, then those that scripts may read and plain http may carry, the oldest of each first.
-
-    Parameters
-    ----------
-    jar
-        The cookies, the oldest first.
-    tokens
-        Names of cookies to keep in any case. Imported cookies are kept too, as they cannot be fetched again.
-    now
-        Seconds since the epoch.
+    Expired cookies go first, then those that scripts may read and plain http may carry, the oldest of each first. Cookies
+    with the names in `tokens` are kept, and imported ones, as they cannot be fetched again.
     """
     if len(jar) <= MAX_OF_DOMAIN:
         return jar
-    of_domain, left, evicted = Counter(cookie.domain for cookie in jar), len(jar), set[int]()
-    order = sorted(
-        (
-            number
-            for number, cookie in enumerate(jar)
-            if cookie.scheme is not None and cookie.name not in tokens
-        ),
-        key=lambda number: (not jar[number].expired(now), jar[number].secure, jar[number].http_only),
+    candidates = [
+        number for number, cookie in enumerate(jar) if cookie.scheme is not None and cookie.name not in tokens
+    ]
+    candidates.sort(
+        key=lambda number: (not jar[number].expired(now), jar[number].secure, jar[number].http_only)
     )
-    for number in order:
+    of_domain, evicted = Counter(cookie.domain for cookie in jar), set[int]()
+    for number in candidates:
         domain = jar[number].domain
-        if of_domain[domain] > MAX_OF_DOMAIN or left > MAX_COOKIES:
+        if of_domain[domain] > MAX_OF_DOMAIN or len(jar) - len(evicted) > MAX_COOKIES:
             of_domain[domain] -= 1
-            left -= 1
             evicted.add(number)
     return tuple(cookie for number, cookie in enumerate(jar) if number not in evicted) if evicted else jar
 
 
-def _accept(parsed: SetCookie, target: Target, kept: Jar, now: float, date: str | None) -> Cookie | None:
+def _accept(parsed: SetCookie, target: Target, kept: Jar, expires: float | None) -> Cookie | None:
+    """Return the cookie that a response sets, or None if it must not."""
     domain, host_only = target.host, True
     if parsed.domain is not None and parsed.domain != target.host:
         if not domain_match(target.host, parsed.domain) or is_public_suffix(parsed.domain):
@@ -100,17 +74,14 @@ def _accept(parsed: SetCookie, target: Target, kept: Jar, now: float, date: str 
         domain, host_only = parsed.domain, False
     elif parsed.domain is not None and not is_ip(target.host) and not is_public_suffix(target.host):
         host_only = False
-    if parsed.secure and not target.secure:
+    if (parsed.secure and not target.secure) or not _prefix_holds(parsed, host_only):
         return None
-    if not _prefix_holds(parsed, host_only):
-        return None
-    path = parsed.path or default_path(target.path)
     cookie = Cookie(
         parsed.name,
         parsed.value,
         domain,
-        path,
-        _expiry(parsed, now, date),
+        parsed.path or default_path(target.path),
+        expires,
         parsed.secure,
         parsed.http_only,
         host_only,
@@ -137,12 +108,12 @@ def _prefix_holds(parsed: SetCookie, host_only: bool) -> bool:
 
 
 def _expiry(parsed: SetCookie, now: float, date: str | None) -> float | None:
-    if parsed.max_age is not None:
-        return now + min(parsed.max_age, MAX_AGE) if parsed.max_age > 0 else 0.0
-    if parsed.expires is None:
+    lifetime: float | None = parsed.max_age
+    if lifetime is None and parsed.expires is not None:
+        server_now = parse_cookie_date(date) if date else None
+        lifetime = parsed.expires - (server_now if server_now is not None else now)
+    if lifetime is None:
         return None
-    server_now = parse_cookie_date(date) if date else None
-    lifetime = parsed.expires - (server_now if server_now is not None else now)
     return now + min(lifetime, MAX_AGE) if lifetime > 0 else 0.0
 
 

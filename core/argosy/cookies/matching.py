@@ -11,41 +11,23 @@ from argosy.toolkit.hosts import is_ip, is_loopback
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a request goes, as far as cookies care.
+    """Where a request goes, as far as cookies care."""
 
-    Parameters
-    ----------
-    host
-        Lower case, without port; an IPv6 address without brackets.
-    path
-        The path of the URL, ``/`` at least.
-    secure
-        Whether the connection is safe from eavesdroppers: https, or this machine itself.
-    scheme
-        ``http`` or ``https``.
-    port
-        The one in the URL, else the scheme's own.
-    """
-
-    host: str
+    host: str  # lower case, without port; an IPv6 address without brackets
     path: str
-    secure: bool
+    secure: bool  # https, or this machine itself
     scheme: str
     port: int
 
     @staticmethod
+    @lru_cache(maxsize=256)  # asked several times for each request
     def of(url: str) -> Target:
         """Return the target of a URL."""
-        return _target(url)
-
-
-@lru_cache(maxsize=256)  # asked several times for each request
-def _target(url: str) -> Target:
-    parts = urlsplit(url)
-    host = (parts.hostname or "").rstrip(".")
-    secure = parts.scheme == "https"
-    port = parts.port or (443 if secure else 80)
-    return Target(host, parts.path or "/", secure or is_loopback(host), parts.scheme, port)
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+        secure = parts.scheme == "https"
+        port = parts.port or (443 if secure else 80)
+        return Target(host, parts.path or "/", secure or is_loopback(host), parts.scheme, port)
 
 
 def domain_match(host: str, domain: str) -> bool:
