@@ -174,7 +174,7 @@ def test_killed_before_the_index_is_written_down(set_sail: SetSail) -> None:
     voyage = set_sail(items=2, output=["files", "index"])
     assert voyage.run("--quiet").returncode == 0
     ledger = Ledger(voyage.library)
-    ledger.db.execute("UPDATE collected SET size = NULL, sha256 = NULL, changes = 0")
+    ledger.db.execute("UPDATE aggregated SET size = NULL, sha256 = NULL, changes = 0")
     ledger.close()
     (voyage.library / "index.jsonl").write_text("an older one\n")
     assert voyage.run("--quiet").returncode == 0

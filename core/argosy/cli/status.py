@@ -36,12 +36,12 @@ NAMED = 4
 @no_plugin
 def status(what: str, everything: bool, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
     """Show what is done, who is at work, what failed, and which sessions there are."""
-    from argosy.state.ledger import Ledger, has_ledger, need_ledger
+    from argosy.state.ledger import FILE, PRIVATE, Ledger, need_ledger
 
     found = target(what, excluded, plugin_files)
     if found.settings is not None and found.registry is not None:
         _show_sessions(found.settings, found.registry)
-        if not has_ledger(found.directory):
+        if not (found.directory / PRIVATE / FILE).exists():
             _show_places(found)
             click.echo("done       0 items")
             return

@@ -42,7 +42,7 @@ def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: t
     from argosy.engine.storage import open_storage
     from argosy.interfaces.base import PluginContext
     from argosy.plugins.manager import PluginManager
-    from argosy.state.ledger import Collected, Ledger, need_ledger
+    from argosy.state.ledger import Ledger, need_ledger
 
     scrub = redactor().scrub  # an id may be a URL, with a token in it
     found = target(what, excluded, plugin_files)
@@ -79,7 +79,7 @@ def verify(what: str, requeue: bool, plugin_files: tuple[Path, ...], excluded: t
         if requeue:
             for item, wrong in damaged.items():
                 ledger.mark_damaged(item, wrong)
-            Collected(ledger).mark_damaged(over_all)
+            ledger.mark_aggregated_damaged(over_all)
     finally:
         ledger.close()
         storage.close()
@@ -129,9 +129,7 @@ def _outputs_of(found: Target) -> set[str] | None:
 
 def _collected(ledger: Ledger) -> list[PublishedFile]:
     """Return the files over all items that were put into place."""
-    from argosy.state.ledger import Collected
-
-    return [file for file, _, _ in Collected(ledger).files().values() if file is not None]
+    return [file for file, _, _ in ledger.aggregated().values() if file is not None]
 
 
 def _table(rows: list[tuple[str, str, str]]) -> Iterator[str]:

@@ -20,7 +20,7 @@ from argosy.interfaces.output import CollectingOutput, Output
 from argosy.interfaces.storage import Storage
 from argosy.models.items import Item, Job, PublishedFile, StagedItem
 from argosy.plugins.kinds import Kind
-from argosy.state.ledger import Collected, Ledger, Row
+from argosy.state.ledger import Ledger, Row
 from argosy.state.staging import StagingArea
 from argosy.toolkit.failures import DISK_ERRNOS, describe_exception, disk_error, reason_of
 from argosy.toolkit.locks import FileLock
@@ -156,7 +156,6 @@ class Aggregator:
             label: output for label, output in outputs.all.items() if isinstance(output, CollectingOutput)
         }
         self._ledger = ledger
-        self._collected = Collected(ledger)
         self._staging = staging
         self._force = force
         self._lock = FileLock(ledger.private / "collect.lock")
@@ -189,14 +188,14 @@ class Aggregator:
 
     def _make(self, label: str, output: CollectingOutput) -> None:
         changes = self._ledger.changes()  # read first: later changes are for the next time
-        published = self._collected.files(label)
+        published = self._ledger.aggregated(label)
         if published and all(
             file is not None and reflected == changes and self._ledger.storage.size(name) == file.size
             for name, (file, reflected, _) in published.items()
         ):
             return
         own = frozenset(  # also the files of this plugin with other options
-            name for name, (_, _, of) in self._collected.files().items() if plugin_of(of) == output.name
+            name for name, (_, _, of) in self._ledger.aggregated().items() if plugin_of(of) == output.name
         )
         job = Job(_ALL_ITEMS, own, self._force)
         publisher = Publisher(self._ledger.storage, job, StagedItem(_ALL_ITEMS, ()))
@@ -207,8 +206,8 @@ class Aggregator:
             ):
                 products = list(output.collect(self._ledger.finished(), scratch))
             checked = publisher.check(products, output.name, label)
-            self._collected.claim(label, [one.file.name for one in checked])
-            self._collected.record(label, publisher.publish(checked), changes)
+            self._ledger.claim_aggregated(label, [one.file.name for one in checked])
+            self._ledger.record_aggregated(label, publisher.publish(checked), changes)
         except TransferError as error:
             raise StorageError(error.message, hint=error.hint) from None
         finally:

@@ -198,9 +198,9 @@ class Plan:
                     return
                 claimed = self._ledger.claim(id_) if self._fetch else None
                 if claimed is not None:
-                    item, row, record = claimed
-                    if row.fingerprint == fingerprint:  # the same, but its URLs may be newer than the queue's
-                        item = Item.from_json(text)
+                    row, record, queued = claimed
+                    # the source's URLs may be newer than the queue's
+                    item = Item.from_json(text if row.fingerprint == fingerprint else queued)
                     yield self._job(item, row, record, None)
                 elif (job := self._reprocess_job(n, id_, text)) is not None:
                     yield job
@@ -209,11 +209,12 @@ class Plan:
         """Return the job to make the missing outputs of an item that is done, possibly by another run meanwhile."""
         row = self._ledger.rows([id_]).get(id_)
         lacking = self._lacking(row) if row is not None and row.state == "done" else None
-        claimed = self._ledger.claim_done(id_) if lacking else None
+        claimed = self._ledger.claim(id_, "done") if lacking else None
         if claimed is None:
             return None
         self._db.execute("UPDATE plan SET todo = ? WHERE n = ?", (TRIED, n))
-        return self._job(Item.from_json(text), *claimed, lacking)
+        row, record, _ = claimed
+        return self._job(Item.from_json(text), row, record, lacking)
 
     def _job(
         self, item: Item, row: Row, record: DownloadRecord | None, outputs: frozenset[str] | None

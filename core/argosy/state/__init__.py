@@ -1,5 +1,1 @@
-"""The ledger of a target directory: what is done, in progress and failed."""
-
-from argosy.state.ledger import PRIVATE, Collected, Ledger, Owner, Row, has_ledger, need_ledger
-
-__all__ = ["PRIVATE", "Collected", "Ledger", "Owner", "Row", "has_ledger", "need_ledger"]
+"""The ledger of a target directory, and the staging of unfinished items. Read `ledger` first."""

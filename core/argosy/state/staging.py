@@ -1,8 +1,7 @@
-"""Staging: where an item's resources lie until they are whole and verified.
+"""Staging: the folder of an item's resources until they are complete, verified and published.
 
-Everything lies below ``.argosy/staging`` of the target directory, on its file system, so that the last step
-is a rename. Staged files are named after their number and what is promised of them: what a server or a manifest
-calls them matters only at the end.
+Everything is below ``.argosy/staging`` of the target directory, on the same file system, so files are published without
+copying. Staged files are named after their number and what identifies their resource.
 """
 
 from __future__ import annotations
@@ -13,14 +12,15 @@ import itertools
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from argosy.interfaces.storage import digest_of
 from argosy.models.items import Item, PublishedFile, Resource, Verification
+from argosy.models.response_record import ResponseRecord
 from argosy.state.ledger import PRIVATE
-from argosy.state.notes import Notes
+from argosy.toolkit.names import safe_part
 from argosy.toolkit.processes import process_lives
 
 #: What the names of spare folders begin with; those of items are hexadecimal.
@@ -29,117 +29,98 @@ _SPARE = "spare-"
 #: Spare folders to keep at most.
 _MOST_SPARE = 64
 
-#: What the scratch folders of outputs begin with, and what ends the further name of a file that stands already.
+#: What the names of scratch folders begin with, and the suffix of links to published files.
 _SCRATCH, _KEPT = "output-", ".kept"
 
 
 class StagingArea:
-    """Where all staging folders of a target directory lie.
+    """The staging folders of a target directory.
 
-    To make and remove folders costs more than anything else that is done on the disk for a small file, and a
-    rename costs next to nothing. So the empty folders of a finished item become those of another one.
-
-    Parameters
-    ----------
-    directory
-        The target directory.
+    Making and removing a folder costs more than anything else that a small file needs on the disk, and a rename costs
+    next to nothing. So the empty folder of a finished item becomes that of another one.
     """
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / PRIVATE / "staging"
         self._numbers = itertools.count()
-        self._spare: list[tuple[Path, str]] = []  # used by all threads: append and pop are atomic
+        self._spare: list[Path] = []  # used by all threads: append and pop are atomic
 
     def prepare(self) -> None:
-        """Make the folder, and see that it can be written to.
-
-        Raises
-        ------
-        OSError
-            If it cannot.
-        """
+        """Make the folder."""
         self.path.mkdir(exist_ok=True)
-        # a file without a name: another run may be starting at this very moment
-        tempfile.TemporaryFile(dir=self.path).close()
 
-    def take(self, root: Path, name: str) -> bool:
-        """Make a spare folder an item's, with a folder of a name in it; return False where that is not to be."""
+    def folder(self, id_: str) -> Path:
+        """Return the path of an item's folder."""
+        return self.path / hashlib.blake2b(id_.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+    def make(self, folder: Path) -> None:
+        """Make an item's folder, or keep it as an earlier attempt left it."""
         try:
-            spare, inner = self._spare.pop()
+            spare = self._spare.pop()
         except IndexError:
-            return False
+            folder.mkdir(exist_ok=True)
+            return
         try:
-            spare.rename(root)
-        except OSError:  # there is one already, with something in it
-            self._spare.append((spare, inner))
-            return False
-        try:
-            (root / inner).rename(root / name)
-        except OSError:
-            return False
-        return True
+            spare.rename(folder)
+        except OSError:  # the folder exists and has files in it, or the spare one is gone
+            folder.mkdir(exist_ok=True)
+            shutil.rmtree(spare, ignore_errors=True)
 
     @contextlib.contextmanager
     def finishing(self, id_: str) -> Iterator[None]:
-        """Remove everything staged for an item at the end of the block; keep its empty folders for another one.
+        """Remove everything staged for an item at the end of the block; keep its folder for another item.
 
-        The block records in the ledger that the item is done. Until then, what is staged is the only proof that what
-        has its final name already is the item's own. So it is set aside: after a kill, `tidy` finds it where the
-        ledger does not have the item, and the next run removes it otherwise.
+        The block records in the ledger that the item is done. Until then, what is staged proves that published files
+        are the item's own. So the folder is set aside first: after a kill, `tidy` brings it back if the ledger does not
+        have the item, and else the next run removes it.
         """
-        root = self.path / _folder_of(id_)
-        aside = self.path / f"{_SPARE}{os.getpid()}-{next(self._numbers)}-{root.name}"
+        folder = self.folder(id_)
+        aside = self.path / f"{_SPARE}{os.getpid()}-{next(self._numbers)}-{folder.name}"
         try:
-            root.rename(aside)
+            folder.rename(aside)
         except FileNotFoundError:
             yield
             return
         try:
             yield
         except BaseException:
-            aside.rename(root)
+            aside.rename(folder)
             raise
+        if len(self._spare) >= _MOST_SPARE:  # worker processes have spare folders of their own
+            shutil.rmtree(aside, ignore_errors=True)
+            return
         try:
-            (folder,) = aside.iterdir()  # more than one: there is something of an earlier version of the item
-            _remove_files(folder)
-            if len(self._spare) >= _MOST_SPARE:  # worker processes have spare folders of their own
-                raise FileExistsError(aside)
-        except (OSError, ValueError):
+            _remove_files(aside)
+        except OSError:
             shutil.rmtree(aside, ignore_errors=True)
         else:
-            self._spare.append((aside, folder.name))
+            self._spare.append(aside)
 
     def spare(self) -> Path:
-        """Return an empty folder of its own, which the caller removes; one of a process that died is removed here."""
+        """Return a new empty folder, which the caller removes."""
         path = self.path / f"{_SPARE}{os.getpid()}-{next(self._numbers)}"
         path.mkdir()
         return path
 
     def tidy(self, id_: str) -> None:
-        """Remove what a run that died left of an item and nobody goes on with: scratch, and further names of files.
-
-        What it had fetched stays; and where the item turns out to be done, nobody would look here again.
-        """
-        root = self.path / _folder_of(id_)
-        for aside in self.path.glob(f"{_SPARE}*-{root.name}"):
-            if any(
-                path.is_file() for path in aside.glob("*/*")
-            ):  # set aside, but the ledger did not get to know it
+        """Remove the scratch folders and links that a dead run left of an item; what it downloaded stays."""
+        folder = self.folder(id_)
+        for aside in self.path.glob(f"{_SPARE}*-{folder.name}"):
+            if any(path.is_file() for path in aside.iterdir()):  # set aside, but not recorded in the ledger
                 with contextlib.suppress(OSError):
-                    aside.rename(root)
-        for path in root.glob("*/*"):
-            if path.name.startswith(_SCRATCH):
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.suffix == _KEPT:
-                path.unlink(missing_ok=True)
+                    aside.rename(folder)
+        for path in folder.glob(f"{_SCRATCH}*"):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in folder.glob(f"*{_KEPT}"):
+            path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Remove the spare folders of this process."""
         while self._spare:
-            shutil.rmtree(self._spare.pop()[0], ignore_errors=True)
+            shutil.rmtree(self._spare.pop(), ignore_errors=True)
 
     def dead(self) -> list[Path]:
-        """Return the spare folders of processes that died, and what they had set aside."""
+        """Return the spare folders of processes that died, and those that they had set aside."""
         found = []
         for path in self.path.glob(f"{_SPARE}*-*"):
             pid = path.name.removeprefix(_SPARE).partition("-")[0]
@@ -149,46 +130,38 @@ class StagingArea:
 
 
 class Staging:
-    """The staging folder of one item.
-
-    Parameters
-    ----------
-    area
-        Where it lies.
-    item
-        The item; one whose manifest line changed starts over in a new folder.
-    """
+    """The staging folder of one item."""
 
     def __init__(self, area: StagingArea, item: Item) -> None:
         self._area = area
         self._id = item.id
-        self._root = area.path / _folder_of(item.id)
-        self.folder = self._root / item.fingerprint()
+        self.folder = area.folder(item.id)
         self.notes = Notes(self.folder)
-        self._spare = False  # whether it was a spare one: then there is nothing in it but empty folders
 
     def prepare(self, *, anew: bool = False) -> None:
-        """Make the folder; what an earlier try left in it is kept, unless everything is to be fetched anew."""
+        """Make the folder; keep what an earlier attempt left in it, unless everything is downloaded `anew`."""
         if anew:
-            shutil.rmtree(self._root, ignore_errors=True)
-        self._spare = self._area.take(self._root, self.folder.name)
-        if not self._spare:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self._area.make(self.folder)
 
     def whole(self, number: int, resource: Resource) -> Path:
-        """Return where a resource lies once it is whole."""
-        return self.folder / f"{number}-{_mark(resource)}"
+        """Return the path of a complete resource."""
+        # a source may expand its item to other resources the next time
+        text = json.dumps([resource.identity, resource.size])
+        mark = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+        return self.folder / f"{number}-{mark}"
 
     def partial(self, number: int, resource: Resource) -> Path:
-        """Return where a resource is written."""
-        return self.folder / f"{number}-{_mark(resource)}.part"
+        """Return the path of a resource while it arrives."""
+        whole = self.whole(number, resource)
+        return whole.with_name(f"{whole.name}.part")
 
     def kept(self, number: int) -> Path:
-        """Return where a resource lies that was fetched before, and stands under its final name, too."""
+        """Return the path of a link to a resource that is already published."""
         return self.folder / f"{number}{_KEPT}"
 
     def let_go(self) -> None:
-        """Forget the resources that stand under final names, too; and the folder, where nothing else is staged."""
+        """Remove the links to published files; and the folder, if nothing else is staged."""
         for path in self.folder.glob(f"*{_KEPT}"):
             path.unlink(missing_ok=True)
         if not any(path.is_file() for path in self.folder.iterdir()):
@@ -198,49 +171,110 @@ class Staging:
     def scratch(self, number: int) -> Path:
         """Return an empty folder for an output."""
         path = self.folder / f"{_SCRATCH}{number}"
-        if not self._spare:
-            shutil.rmtree(path, ignore_errors=True)
         try:
             path.mkdir()
         except FileExistsError:
-            if not self._spare:
-                raise
+            with os.scandir(path) as entries:
+                is_empty = next(entries, None) is None
+            if not is_empty:
+                shutil.rmtree(path)
+                path.mkdir()
         return path
 
     def left(self, name: str, size: int | None) -> Iterator[PublishedFile]:
-        """Yield what an earlier attempt may have published under a name before its run was killed.
+        """Yield what a killed run of the item may have published under a name; the file there has this size.
 
-        The ledger does not know those files, but what is staged does: their resources, and the digests of what
+        The ledger does not know those files, but what is staged does: the item's resources, and the digests of what its
         outputs were about to publish.
-
-        Parameters
-        ----------
-        name
-            The final name.
-        size
-            The size of the file that has it.
         """
-        for folder in self._root.iterdir():
-            yield from Notes(folder).published(name)
-        for path in self._root.glob("*/*"):
+        yield from self.notes.published(name)
+        for path in self.folder.iterdir():
             if path.is_file() and path.stat().st_size == size:
                 yield PublishedFile(name, size, digest_of(path), Verification.NONE)
 
 
-def _folder_of(id_: str) -> str:
-    return hashlib.blake2b(id_.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+class Notes:
+    """What servers said about an item's files and what outputs are publishing, so that a later attempt knows it.
+
+    The file has JSON lines and only grows. Writing it costs more than everything else about a small item, and an item's
+    last file usually completes the item a moment later. So the last file's note waits for `flush`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "notes.jsonl"
+        self._pending: list[dict[str, Any]] = []
+        self._found: dict[str, dict[str, Any]] | None = None  # what an earlier attempt noted, by file
+
+    def write(
+        self, path: Path, name: str | None, response: ResponseRecord | None, *, later: bool = False
+    ) -> None:
+        """Note the response for a staged file and the name that the server gave it, before the file is complete.
+
+        A name is synced. `later` lets the note of a response wait for `flush`.
+        """
+        if name is None and response is None:
+            return
+        self._pending.append(
+            {"of": path.name, "name": name, "response": response.to_json() if response else None}
+        )
+        if name is not None or not later:
+            self.flush(sync=name is not None)
+
+    def publishing(self, files: Iterable[PublishedFile]) -> None:
+        """Note which files outputs are about to publish; a kill does not lose what was written, so no sync."""
+        notes = [{"put": file.name, "size": file.size, "sha256": file.sha256} for file in files]
+        if notes:
+            self._pending += notes
+            self.flush()
+
+    def flush(self, *, sync: bool = False) -> None:
+        """Write the pending notes."""
+        if not self._pending:
+            return
+        with self._path.open("a", encoding="utf-8") as file:
+            for note in self._pending:
+                file.write(f"\n{json.dumps(note)}\n")  # a kill may have left half a line before it
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        self._pending.clear()
+
+    def published(self, name: str) -> Iterator[PublishedFile]:
+        """Yield the files that were about to be published under a name."""
+        for note in self._read():
+            if note.get("put") == name:
+                yield PublishedFile(name, note["size"], note["sha256"], Verification.DIGEST)
+
+    def read(self, path: Path) -> tuple[str | None, ResponseRecord | None]:
+        """Return the name and the response that were noted for a file; None for what was not."""
+        if self._found is None:
+            self._found = {note["of"]: note for note in self._read() if "of" in note}
+        note = self._found.get(path.name, {})
+        name, response = note.get("name"), note.get("response")
+        is_safe = name is not None and safe_part(name, keep_suffix=True) == name
+        return name if is_safe else None, None if response is None else ResponseRecord.from_json(response)
+
+    def _read(self) -> Iterator[dict[str, Any]]:
+        """Yield the notes; skip a line that a kill cut off."""
+        with (
+            contextlib.suppress(FileNotFoundError),
+            self._path.open(encoding="utf-8", errors="replace") as file,
+        ):
+            for line in file:
+                with contextlib.suppress(ValueError):
+                    yield json.loads(line)
 
 
 def _remove_files(folder: Path) -> None:
-    """Remove what is in a folder, but for folders that are empty."""
+    """Remove what is in a folder, except empty folders."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
                 os.unlink(entry.path)  # noqa: PTH108 - for each item: a Path costs time
                 continue
             with os.scandir(entry.path) as inner:
-                empty = next(inner, None) is None
-            if not empty:
+                is_empty = next(inner, None) is None
+            if not is_empty:
                 shutil.rmtree(entry.path)
 
 
@@ -251,9 +285,3 @@ def staged_bytes(directory: Path) -> int:
         with contextlib.suppress(FileNotFoundError):  # another run has just finished it
             size += path.stat().st_size if path.is_file() else 0
     return size
-
-
-def _mark(resource: Resource) -> str:
-    """Return what tells a resource from another: a source may expand its item to other ones the next time."""
-    what = json.dumps([resource.identity, resource.size])
-    return hashlib.blake2b(what.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()

@@ -21,8 +21,7 @@ from argosy.events import EventKind
 from argosy.http.body import coding_of, discard, inflated, is_plain, left_over, peek
 from argosy.models.items import Resource, StagedFile
 from argosy.ratelimit.limiter import RateLimiter, retry_after
-from argosy.state.notes import Notes
-from argosy.state.staging import Staging
+from argosy.state.staging import Notes, Staging
 from argosy.toolkit.failures import UNREACHED, disk_errors
 from argosy.toolkit.login_pages import is_html, is_page_for_file
 from argosy.toolkit.names import safe_part
