@@ -67,7 +67,8 @@ class Body:
         complete = False
         try:
             if self._start:
-                yield self._take_start(None)
+                start, self._start = self._start, b""
+                yield start
             yield from self._raw.stream(amt, decode_content=decode_content)
             complete = True
         finally:
@@ -75,24 +76,12 @@ class Body:
 
     def close(self) -> None:
         """Abandon the body."""
-        self._let_go(self._raw.close)
-
-    def release_conn(self) -> None:
-        """Give the connection back."""
-        self._let_go(self._raw.release_conn)
-
-    def _let_go(self, let_go: Callable[[], None]) -> None:
         complete = self._raw.length_remaining == 0  # there may be no byte at all, as after a HEAD
-        let_go()
+        self._raw.close()
         self._end(complete=complete)
 
-    def _take_start(self, amt: int | None) -> bytes:
-        size = len(self._start) if amt is None else amt
-        start, self._start = self._start[:size], self._start[size:]
-        return start
-
     def _read(self, read: Callable[..., bytes], amt: int | None, *args: Any, **kwargs: Any) -> bytes:
-        start = self._take_start(amt)
+        start, self._start = self._start[:amt], b"" if amt is None else self._start[amt:]
         if start and amt is not None:
             return start
         try:

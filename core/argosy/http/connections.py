@@ -1,9 +1,8 @@
 """Connections that know the request sent on them.
 
-urllib3 makes and reuses connections deep below the adapter. The adapter leaves a `Sending` in a context variable. Our
-connection class finds it there: it takes the lease when the connection is up and the request is ready, counts the bytes
-that went out, and keeps them and the headers of the response within the deadline. So the adapter knows whether a failed
-request can have reached the server.
+urllib3 makes and reuses connections deep below the adapter, so the adapter leaves a `Sending` in a context variable. Our
+connection takes its lease when the connection is up and the request is ready, counts the bytes that went out, and
+enforces the deadline. So the adapter knows whether a failed request can have reached the server.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from urllib3.response import BaseHTTPResponse
 from argosy.http.body import Body, discard, is_plain
 from argosy.http.limits import BodyLimits, Response, wire_of
 from argosy.http.network import is_downgraded
-from argosy.http.signing import Signing
+from argosy.http.signing import PluginSigner
 from argosy.leasing.lease import Lease
 
 #: Seconds after which an idle connection is made anew. Servers close idle connections after 5 s (Node's default) or
@@ -39,9 +38,7 @@ MAX_IDLE = 4.0
 MAX_LOST = 2
 
 #: Python codecs that are not the character set of a page: some raise, some take quadratic time.
-_NO_CHARSETS = frozenset(
-    {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem", "utf-7"}
-)
+_NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "utf-7"})
 
 
 class NotSent(Exception):
@@ -95,43 +92,37 @@ class Sending:
         """Return the header fields with credentials, and the request, signed if there is a signer."""
         assert self.lease is not None  # noqa: S101 - `take_lease` was called
         credentials, request = {} if self.bare else self.lease.credentials(self.url), self.request
-        signing: Signing | None = getattr(request, "argosy_signing", None)
+        signer: PluginSigner | None = getattr(request, "argosy_signer", None)
         try:
-            if signing is not None and not self.bare:
-                credentials, request = self._sign(signing, self.lease, dict(credentials))
+            if signer is not None and not self.bare:
+                credentials, request = self._sign(signer, self.lease, credentials)
             self._check()
         except Exception as error:
             raise NotSent(error) from None
         return credentials, request
 
     def _sign(
-        self, signing: Signing, lease: Lease, credentials: dict[str, str]
+        self, signer: PluginSigner, lease: Lease, credentials: Mapping[str, str]
     ) -> tuple[Mapping[str, str], requests.PreparedRequest]:
         """Sign under the lease; a signer that does not return loses it at the deadline, so others can send."""
-        if not lease.is_exclusive:
-            return signing.sign(self.request, credentials)
-        mutex = threading.Lock()
-        running = True
+        first = threading.Lock()  # taken by the signer that returns, or by the deadline
 
         def expire() -> None:
-            nonlocal running
-            with mutex:
-                if running:
-                    running = False
-                    lease.unsent()
-                    lease.end(complete=False)
+            if first.acquire(blocking=False):
+                lease.unsent()
+                lease.end(complete=False)
 
         timer = threading.Timer(self._seconds, expire)
         timer.daemon = True
-        timer.start()
+        if lease.is_exclusive:
+            timer.start()
         try:
-            return signing.sign(self.request, credentials)
+            return signer.sign(self.request, credentials)
         finally:
             timer.cancel()
-            with mutex:
-                in_time, running = running, False
-            if not in_time:
-                raise signing.signer.fault(f"did not return within {self._seconds:g} s")
+            if not first.acquire(blocking=False):
+                timer.join()
+                raise signer.fault(f"did not return within {self._seconds:g} s")
 
     def time_left(self) -> float:
         """Return the seconds until the deadline; raise TimeoutError if it has passed."""

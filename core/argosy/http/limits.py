@@ -1,6 +1,6 @@
 """One response on the wire, with limits on its time, bytes and lines.
 
-Every byte that our connections receive passes through a `Wire`, and every line of framing through a `Stream`: status
+Every byte that our connections receive passes through a `_Wire`, and every line of framing through a `_Stream`: status
 lines, headers, interim responses, a proxy's response to CONNECT, chunk sizes and trailers. So the limits hold no matter
 whether `http.client`, urllib3 or requests reads.
 """
@@ -40,7 +40,7 @@ class BodyLimits:
     size: float = math.inf
 
 
-class Wire(io.RawIOBase):
+class _Wire(io.RawIOBase):
     """The bytes of one response: the headers must arrive by a deadline; then the limits of a body apply."""
 
     def __init__(self, raw: Any, deadline: float) -> None:
@@ -64,7 +64,6 @@ class Wire(io.RawIOBase):
         self._end = min(self._end, time.monotonic() + seconds)
 
     def readable(self) -> bool:
-        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int | None:
@@ -89,31 +88,26 @@ class Wire(io.RawIOBase):
             raise TransferError(f"The body is larger than {limits.size:.0f} bytes.", kind="too-large")
         self._waited += waited
         self._received += received
-        if self._waited < limits.low_speed_time:
-            return
-        if self._received < limits.low_speed * self._waited:
-            raise TransferError(
-                f"The body was too slow: {self._received} bytes in {self._waited:.0f} seconds.",
-                kind="slow",
-                retryable=True,
-            )
-        self._waited, self._received = 0.0, 0
+        if self._waited >= limits.low_speed_time:
+            if self._received < limits.low_speed * self._waited:
+                speed = f"{self._received} bytes in {self._waited:.0f} seconds"
+                raise TransferError(f"The body was too slow: {speed}.", kind="slow", retryable=True)
+            self._waited, self._received = 0.0, 0
 
     def close(self) -> None:
-        """Close the file; the socket stays open."""
         if not self.closed:
             self._raw.close()
         super().close()
 
 
-class Stream(io.BufferedReader):
+class _Stream(io.BufferedReader):
     """The stream of one response: it repairs header lines for `http.client`, and bounds all lines.
 
     It drops lines that are not headers: `http.client` would stop there and miss a token, or the length of the body.
     Headers that end without an empty line are an error: a missing line may have held the token.
     """
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: _Wire) -> None:
         super().__init__(wire)
         self.wire = wire
         self.in_headers = False
@@ -127,15 +121,11 @@ class Stream(io.BufferedReader):
             line = super().readline(limit)
             self._framing += len(line)
             if self._framing > MAX_FRAMING:
-                raise http.client.HTTPException(
-                    f"the server sent more than {MAX_FRAMING} bytes of headers, interim responses or trailers"
-                )
-            if not self.in_headers:
+                raise http.client.HTTPException(f"the server sent more than {MAX_FRAMING} bytes of framing")
+            if not self.in_headers or len(line) == limit:  # http.client rejects a line that is too long
                 return line
             if not line.endswith(b"\n"):
-                if len(line) < limit:
-                    raise http.client.IncompleteRead(line)
-                return line
+                raise http.client.IncompleteRead(line)
             text = line.rstrip(b"\r\n").replace(b"\r", b" ")
             if not text:
                 self.in_headers = self._kept = False
@@ -148,17 +138,14 @@ class Stream(io.BufferedReader):
                 return text + b"\r\n"
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read bytes of a body."""
-        self._framing = 0
+        self._framing = 0  # bytes of a body
         return super().read(size)
 
     def read1(self, size: int = -1, /) -> bytes:
-        """Read available bytes of a body."""
         self._framing = 0
         return super().read1(size)
 
     def readinto(self, buffer: Any, /) -> int:
-        """Read bytes of a body."""
         self._framing = 0
         return super().readinto(buffer)
 
@@ -171,7 +158,7 @@ class Response(http.client.HTTPResponse):
 
     def __init__(self, sock: Any, *args: Any, deadline: float = math.inf, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        self.fp: Any = Stream(Wire(self.fp.detach(), deadline))
+        self.fp: Any = _Stream(_Wire(self.fp.detach(), deadline))
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:
@@ -186,7 +173,7 @@ class Response(http.client.HTTPResponse):
         """At the end of the body, look for more bytes; if there are any, the connection is useless."""
         if self.length == 0:
             with contextlib.suppress(OSError):
-                wire: Wire = self.fp.wire
+                wire: _Wire = self.fp.wire
                 wire.begin_body(BodyLimits())  # nothing can be late any more
                 wire.sock.settimeout(0)  # bytes that arrive later are found when the connection is reused
                 self.left_over = bool(self.fp.peek(1))
@@ -195,7 +182,7 @@ class Response(http.client.HTTPResponse):
         super()._close_conn()  # type: ignore[misc]  # not in the stubs
 
 
-def wire_of(raw: Any) -> Wire | None:
+def wire_of(raw: Any) -> _Wire | None:
     """Return the wire of a response's raw body; None if its last byte was read."""
     stream = getattr(getattr(raw, "_original_response", None), "fp", None)
-    return stream.wire if isinstance(stream, Stream) else None
+    return stream.wire if isinstance(stream, _Stream) else None

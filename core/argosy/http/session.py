@@ -6,14 +6,13 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Literal
 from urllib.parse import urldefrag
 
 import requests
 import urllib3.exceptions
 from requests.cookies import RequestsCookieJar
+from requests.sessions import merge_setting
 from requests.structures import CaseInsensitiveDict
 from urllib3.response import BaseHTTPResponse
 
@@ -25,7 +24,7 @@ from argosy.http.body import discard, peek
 from argosy.http.connections import Adapter, Reuse
 from argosy.http.limits import BodyLimits
 from argosy.http.network import Network, is_downgraded
-from argosy.http.signing import PluginSigner, Signing, signing_of
+from argosy.http.signing import PluginSigner
 from argosy.interfaces.auth import ResponseHead
 from argosy.leasing.lease import Stamp
 from argosy.leasing.login import NewSession
@@ -42,7 +41,7 @@ PEEK, IN_MEMORY, OF_A_LOGIN = 64 << 10, 256 << 20, 64 << 20
 LEASED_SECONDS = 60.0
 
 #: The options of a plain GET, which needs no merging of settings.
-_PLAIN = frozenset({"allow_redirects", "stream", "timeout"})
+_PLAIN = frozenset({"allow_redirects", "headers", "stream", "timeout"})
 
 #: A request counts as the cause, and as refused, once the new sessions that ended when it was sent have this weight in
 #: sum: one on which nothing else was accepted, and one that others used, which may have been the cause.
@@ -79,14 +78,9 @@ class PlainSession(requests.Session):
         if network.proxy is not None:
             self.proxies = dict.fromkeys(("http", "https"), network.proxy.reveal())
         self.max_redirects = MAX_REDIRECTS
-        self.cookies = _NoJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+        self.cookies = _NoJar()
         self.headers["User-Agent"] = f"argosy/{__version__}"
         self.headers["Accept-Encoding"] = "identity"
-
-    def mount_all(self, adapter: Adapter) -> None:
-        """Send all requests with an adapter."""
-        self.mount("https://", adapter)
-        self.mount("http://", adapter)
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Drop what may be a credential, and send no body, if a redirect leads to another origin.
@@ -160,7 +154,9 @@ def open_session(timeout: tuple[float, float], number: int = 1, network: Network
     """
     http = PlainSession(network)
     target = NewSession(http, number)
-    http.mount_all(_LoginAdapter(target, timeout))
+    adapter = _LoginAdapter(target, timeout)
+    http.mount("https://", adapter)
+    http.mount("http://", adapter)
     return target
 
 
@@ -169,32 +165,12 @@ def open_session(timeout: tuple[float, float], number: int = 1, network: Network
 _Verdict = Literal["good", "ended", "overtaken", "unknown"]
 
 
-@dataclass(slots=True)
-class LoginDoubts:
-    """Whether a login turned out not to help: a request was refused right after it."""
-
-    raised: bool = False
-
-
 class AuthorizedSession(PlainSession):
     """Sends requests on one session: it judges refusals, renews the session, and sends the request again.
 
-    Parameters
-    ----------
-    manager
-        Manages the session.
-    is_refusal
-        The auth plugin's judgment.
-    timeout
-        Seconds: to connect, to send and receive the headers, and between two pieces of a body.
-    doubts
-        Whether logins help; shared by the sessions of one account.
-    on_accepted
-        Told of each accepted request: when it was sent (seconds since the epoch), and the session's logins then.
-    signer
-        Signs each request.
-    rate_limiter, network, reuse, body_limits
-        As for `LeasedAdapter`, `PlainSession` and `Adapter`.
+    `timeout` is in seconds: to connect, to send and receive the headers, and between two pieces of a body. `doubts` is
+    set once a login did not help, for all sessions of an account. `on_accepted` is told when each accepted request was
+    sent (seconds since the epoch), and the session's logins then.
     """
 
     def __init__(
@@ -204,7 +180,7 @@ class AuthorizedSession(PlainSession):
         *,
         rate_limiter: RateLimiter | None = None,
         timeout: tuple[float, float, float] = (10.0, 60.0, 60.0),
-        doubts: LoginDoubts | None = None,
+        doubts: threading.Event | None = None,
         on_accepted: Callable[[float, int], None] = lambda sent_at, logins: None,
         network: Network = Network(),
         signer: PluginSigner | None = None,
@@ -221,11 +197,12 @@ class AuthorizedSession(PlainSession):
         self._accepted_issue: tuple[int, int] | None = None
         self._ended_issue: tuple[int, int] | None = None  # proved by requesting `_proof`
         self._proving = threading.Lock()
-        self._doubts = doubts or LoginDoubts()
+        self._doubts = doubts or threading.Event()
         self._on_accepted = on_accepted
         adapter = LeasedAdapter(manager, deadline=headers, rate_limiter=rate_limiter, reuse=reuse)
         adapter.body_limits = body_limits
-        self.mount_all(adapter)
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
         """Send a request as `requests.Session.request` does, and judge the response.
@@ -239,7 +216,7 @@ class AuthorizedSession(PlainSession):
         while True:
             response = self._send_once(method, url, *args, **kwargs)
             # another thread may log in between two hops: it is the first hop's token that was refused
-            stamp = _stamp(_first(response))
+            stamp = _stamp(_hops(response)[0])
             if not self._refuses(response):
                 self._accept(response)
                 if not stream:
@@ -251,15 +228,20 @@ class AuthorizedSession(PlainSession):
             # a session that another login has ended says nothing about this request
             renewed = refused_issue not in (None, stamp.issue) and not self.manager.is_suspect
             if renewed:
-                self._doubts.raised = True
-            if self._doubts.raised or not self.manager.policy.renewable:
+                self._doubts.set()
+            if self._doubts.is_set() or not self.manager.policy.renewable:
                 verdict = self._verdict(stamp, but=response.url)
                 if renewed and verdict != "overtaken":
                     self.manager.fruitless()
                     weight = AMONG_OTHERS if self._accepted_issue == stamp.issue else ALONE
                     ended += weight if verdict == "ended" else MAX_ENDED
                 if verdict == "good" or ended >= MAX_ENDED:
-                    raise _refused(response)
+                    raise Refused(
+                        f"The service refuses this although the session is good (status {response.status_code}).",
+                        kind="refused",
+                        hint="Check in a browser whether this account may download it. If the response is not a login "
+                        "page, change the auth plugin's option refusal.",
+                    )
             self.manager.refused(stamp, again=refused_issue == stamp.issue)
             refused_issue = stamp.issue
 
@@ -267,15 +249,20 @@ class AuthorizedSession(PlainSession):
         """Prepare a request as `requests.Session.prepare_request` does, to be signed when it gets its lease."""
         prepared = super().prepare_request(request)
         if self._signer is not None and request.auth is None:
-            Signing(self._signer, prepared)
+            self._signer.attach(prepared)
         return prepared
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Sign a redirected request again if it stays at the origin."""
         super().rebuild_auth(prepared_request, response)
-        signing = signing_of(response)
-        if signing is not None and origin_of(prepared_request.url or "") == origin_of(response.url):
-            signing.attach(prepared_request)
+        # a signer may have sent a copy of the request itself (Digest)
+        signed = [hop.request for hop in _hops(response) if hasattr(hop.request, "argosy_signer")]
+        if (
+            self._signer is not None
+            and signed
+            and origin_of(prepared_request.url or "") == origin_of(response.url)
+        ):
+            self._signer.attach(prepared_request, signed[-1])
 
     def _send_once(
         self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any
@@ -296,17 +283,16 @@ class AuthorizedSession(PlainSession):
     def _get(
         self, url: str | bytes, headers: Mapping[str, str] | None = None, **options: Any
     ) -> requests.Response:
-        """Send a GET as `requests.Session.request` does, but without merging all settings, which takes 5 times as long."""
+        """Send a GET as `requests.Session.request` does, but without merging all settings: that takes 5 times as long."""
         request = requests.PreparedRequest()
         request.prepare_method("GET")
         request.prepare_url(url, None)
-        merged: CaseInsensitiveDict[Any] = CaseInsensitiveDict(self.headers)
-        merged.update(headers or {})
-        request.prepare_headers({name: value for name, value in merged.items() if value is not None})
+        merged = merge_setting(headers, self.headers, CaseInsensitiveDict)  # type: ignore[no-untyped-call]  # not in the stubs
+        request.prepare_headers(merged)
         request._cookies = self.cookies  # type: ignore[attr-defined]  # a redirect needs a jar, even an empty one
         request.prepare_hooks(self.hooks)
         if self._signer is not None:
-            Signing(self._signer, request)
+            self._signer.attach(request)
         return self.send(request, proxies=self.proxies, **options)
 
     def _refuses(self, response: requests.Response) -> bool:
@@ -315,7 +301,7 @@ class AuthorizedSession(PlainSession):
         # no login page comes in parts
         whole = response.request.method != "HEAD" and response.status_code != 206
         is_page = whole and kind in ("text/html", "application/xhtml+xml")
-        request = _first(response).request
+        request = _hops(response)[0].request
         head = ResponseHead(
             urldefrag(request.url or "").url,
             response.url,
@@ -333,7 +319,7 @@ class AuthorizedSession(PlainSession):
         """Record that the service accepted the session."""
         if (downgraded := getattr(response, "argosy_downgraded", None)) is not None:
             raise downgraded
-        for hop in (*response.history, response):  # each had its own lease
+        for hop in _hops(response):  # each had its own lease
             self.manager.accepted(_stamp(hop))
         last = _stamp(response)
         self._on_accepted(response.argosy_sent_at, last.logins)  # type: ignore[attr-defined]  # the adapter's note
@@ -367,7 +353,7 @@ class AuthorizedSession(PlainSession):
         response = self._send_once("GET", proof, stream=True, timeout=self._timeout)
         try:
             if refused := self._refuses(response):
-                self._ended_issue = _stamp(_first(response)).issue
+                self._ended_issue = _stamp(_hops(response)[0]).issue
             return not refused
         finally:
             if self.manager.policy.discipline is LeaseMode.EXCLUSIVE_TO_END:
@@ -381,7 +367,7 @@ class AuthorizedSession(PlainSession):
             return
         # an imported session may have received others since, which any visitor gets
         ours = tuple(cookie for cookie in record.cookies if cookie.scheme is None) or record.cookies
-        hops = [hop.request.url or "" for hop in (*response.history, response)]
+        hops = [hop.request.url or "" for hop in _hops(response)]
         if not any(jar.concerns(ours, hop) for hop in hops):
             places = ", ".join(sorted({jar.place_of(cookie) for cookie in ours})[:5])
             raise Refused(
@@ -392,25 +378,10 @@ class AuthorizedSession(PlainSession):
             )
 
 
-def _first(response: requests.Response) -> requests.Response:
-    """Return the response of the first hop."""
-    return response.history[0] if response.history else response
+def _hops(response: requests.Response) -> tuple[requests.Response, ...]:
+    return (*response.history, response)
 
 
 def _stamp(response: requests.Response) -> Stamp:
     stamp: Stamp = response.argosy_stamp  # type: ignore[attr-defined]  # the adapter's note
     return stamp
-
-
-def _refused(response: requests.Response) -> Refused:
-    if response.ok:
-        return Refused(
-            "The service answers with what looks like a login page, although the session is good.",
-            kind="refused",
-            hint="Open the URL in a browser. If it is not a login page, change the auth plugin's option refusal.",
-        )
-    return Refused(
-        f"The service refuses this although the session is good (status {response.status_code}).",
-        kind="refused",
-        hint="Check in a browser whether this account may download it.",
-    )

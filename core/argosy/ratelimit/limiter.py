@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
 from argosy.interfaces.ratelimit import RateLimit
@@ -78,17 +79,15 @@ class ProcessRateLimit(RateLimit):
             return change(self._states.setdefault(host, HostState()), now)
 
 
+@dataclass(slots=True)
 class _Line:
     """The permits of this process that wait for a host.
 
     They reserve one start at a time, together, so a process that dies leaves one start reserved at most.
     """
 
-    __slots__ = ("start", "waiting")
-
-    def __init__(self) -> None:
-        self.start: float | None = None
-        self.waiting: set[int] = set()
+    start: float | None = None
+    waiting: set[int] = field(default_factory=set)
 
     def ahead_of(self, number: int) -> int:
         """Return how many permits have waited longer."""
@@ -98,18 +97,9 @@ class _Line:
 class RateLimiter:
     """Limits the requests of a run to each host; one that answers 429 or 503 gets fewer until it answers for a while.
 
-    Parameters
-    ----------
-    delay
-        Seconds between the starts of two requests to one host; of two that follow each other, the longer delay counts.
-    max_outage
-        Seconds to wait for a host that is down; 0 to ignore outages.
-    probe_time
-        Seconds in which the probe of a host that is down gets its result.
-    shared
-        Keeps the states of hosts; None to limit this process alone.
-    notice
-        Takes messages for the user.
+    All times are in seconds: `delay` between the starts of two requests to one host (of two that follow each other, the
+    longer one counts), `max_outage` to wait for a host that is down (0 ignores outages), and `probe_time` until the
+    probe of such a host has its result. Without `shared`, only this process is limited. `notice` takes messages.
     """
 
     def __init__(
@@ -173,6 +163,7 @@ class RateLimiter:
             return use(self._states)
 
 
+@dataclass(slots=True)
 class Permit:
     """The permit of one request: call `admit` until it returns 0, send, and tell the result.
 
@@ -180,15 +171,12 @@ class Permit:
     `ServiceDown` if the host is down and this run does not wait for it any longer.
     """
 
-    __slots__ = ("_limiter", "host", "number", "probing", "started", "told")
-
-    def __init__(self, limiter: RateLimiter, host: str, number: int) -> None:
-        self._limiter = limiter
-        self.host = host
-        self.number = number
-        self.started = 0.0
-        self.probing = False
-        self.told = False
+    _limiter: RateLimiter
+    host: str
+    number: int
+    started: float = 0.0
+    probing: bool = False
+    told: bool = False
 
     def __enter__(self) -> Self:
         return self

@@ -17,7 +17,7 @@ from argosy.errors import ConfigError, LoginFailed, SessionError, StorageError, 
 from argosy.http.connections import Reuse
 from argosy.http.limits import BodyLimits
 from argosy.http.network import Network
-from argosy.http.session import AuthorizedSession, LoginDoubts, PlainSession, open_session
+from argosy.http.session import AuthorizedSession, PlainSession, open_session
 from argosy.http.signing import PluginSigner
 from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.cookie_store import CookieStore
@@ -126,7 +126,7 @@ class SessionProvider:
             signer=kind,
             remedy=auth.remedy,
         )
-        timeout, doubts, reuse = settings.timeout, LoginDoubts(), Reuse()
+        timeout, doubts, reuse = settings.timeout, threading.Event(), Reuse()
 
         def opened(name: str, number: int) -> OpenSession:
             login = PluginLogin(
