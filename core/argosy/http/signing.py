@@ -24,7 +24,7 @@ class PluginSigner:
         self, request: requests.PreparedRequest, redirected: requests.PreparedRequest | None = None
     ) -> None:
         """Have a request signed when it gets its lease; if redirected, without the hooks of the first signature."""
-        hooks: dict[str, Any] = getattr(redirected, "argosy_hooks", request.hooks or {})
+        hooks: Any = getattr(redirected, "argosy_hooks", request.hooks)
         request.argosy_signer, request.argosy_hooks = self, hooks  # type: ignore[attr-defined]  # notes; not copied
         request.hooks = {event: list(each) for event, each in hooks.items()}
 
