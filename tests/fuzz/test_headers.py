@@ -1,4 +1,4 @@
-"""Rubbish in headers: cookies, dates, resume. Nothing raises; what has a meaning keeps it."""
+"""Rubbish in headers: cookies, dates, response_headers. Nothing raises; what has a meaning keeps it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from argosy.errors import TransferError
 from argosy.models.cookie import Cookie
 from argosy.models.host_state import LONGEST_RETRY_AFTER
 from argosy.toolkit.names import problem_of, safe_part
-from argosy.transfer import resume
-from argosy.transfer.content_disposition import content_disposition
-from argosy.transfer.download import check_status, content_length
+from argosy.transfer import headers as response_headers
+from argosy.transfer.download import check_status
+from argosy.transfer.headers import content_disposition, content_length
 from rubbish import fuzzed, header_text, made_of
 
 NOW = 1_800_000_000.0
@@ -162,24 +162,25 @@ TAG = made_of("W/", '"', "abc", "\\", ",", " ")
 @fuzzed
 @given(RANGE | header_text, TAG | header_text, DATE | header_text, DATE | header_text)
 def test_content_range_and_validators(value: str, tag: str, modified: str, date: str) -> None:
-    found = resume.content_range(value)
+    found = response_headers.content_range(value)
     if found is not None:
-        assert 0 <= found.first <= found.last
-        assert found.length is None or found.last < found.length
-    length = resume.unsatisfied_length(value)
+        first, last, whole = found
+        assert 0 <= first <= last
+        assert whole is None or last < whole
+    length = response_headers.unsatisfied_length(value)
     assert length is None or length >= 0
-    strong = resume.strong_etag(tag)
+    strong = response_headers.strong_etag(tag)
     assert strong is None or (strong.startswith('"') and strong.endswith('"') and "\n" not in strong)
-    resume.strong_date(modified, date)
+    response_headers.strong_date(modified, date)
 
 
 @fuzzed
 @given(st.integers(0, 10**15), st.integers(1, 10**15), st.integers(0, 10**15))
 def test_content_range_is_what_it_says(first: int, size: int, more: int) -> None:
     last, whole = first + size - 1, first + size + more
-    found = resume.content_range(f"bytes {first}-{last}/{whole}")
+    found = response_headers.content_range(f"bytes {first}-{last}/{whole}")
     assert found == (first, last, whole)
-    assert resume.content_range(f"bytes {first}-{last}/{last}") is None
+    assert response_headers.content_range(f"bytes {first}-{last}/{last}") is None
 
 
 @pytest.mark.parametrize("size", [100_000, 1_000_000])

@@ -20,7 +20,7 @@ import pytest
 from argosy.interfaces.base import PluginContext
 from argosy.models.items import FinishedItem, Item
 from argosy.toolkit import files
-from argosy.transfer.content_disposition import content_disposition
+from argosy.transfer.headers import content_disposition
 from argosy_plugins.outputs.index import IndexOutput
 from voyage import Voyage, run_urls
 

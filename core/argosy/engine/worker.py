@@ -30,9 +30,9 @@ from argosy.models.items import DownloadRecord, Failure, Item, Job, Outcome, Sta
 from argosy.state.staging import Staging
 from argosy.storage.local import linked
 from argosy.toolkit.failures import blame, disk_error
-from argosy.transfer.content_disposition import Names
 from argosy.transfer.download import Downloader, Report
 from argosy.transfer.limits import Limits
+from argosy.transfer.names import Names
 
 
 class Worker:

@@ -27,14 +27,18 @@ from argosy.toolkit.login_pages import is_html, is_page_for_file
 from argosy.toolkit.names import safe_part
 from argosy.toolkit.stop import Stop
 from argosy.transfer.classify import network_errors
-from argosy.transfer.content_disposition import content_disposition, renamed
+from argosy.transfer.headers import (
+    content_disposition,
+    content_length,
+    content_range,
+    digest_in,
+    response_record,
+    unsatisfied_length,
+)
 from argosy.transfer.limits import CHECK_EVERY, Limits, too_large
-from argosy.transfer.response_record import response_record
-from argosy.transfer.resume import RESUME_MIN, Partial, ResumeState, content_range, unsatisfied_length
-from argosy.transfer.verify import CHUNK, Digests, content_digest, content_md5, verify_file
-
-#: Digits of a length that are accepted: no file has 10^18 bytes, and int() takes quadratic time.
-MAX_DIGITS = 18
+from argosy.transfer.names import renamed
+from argosy.transfer.resume import RESUME_MIN, Partial, ResumeState
+from argosy.transfer.verify import CHUNK, Digests, verify_file
 
 #: Statuses that may be different next time.
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -43,11 +47,9 @@ TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 #: do not allow ranges, 416, 431 for a long entity tag in ``If-Range``.
 _OF_RESOURCE = TRANSIENT | {200, 203, 404, 410}
 
-#: Responses that throttle (429, or 503 with ``Retry-After``) without progress in between, per resource.
-MAX_THROTTLED = 20
-
-#: Attempts to reach a host that was reached before, without progress in between, per resource.
-MAX_UNREACHED = 100
+#: Attempts without progress in between, per resource: throttled ones (429, or 503 with ``Retry-After``), and ones that
+#: did not reach a host that was reached before.
+MAX_THROTTLED, MAX_UNREACHED = 20, 100
 
 #: The longest pause between two attempts, in seconds.
 MAX_BACKOFF = 60.0
@@ -102,7 +104,7 @@ class _Download:
         digests = Digests({"sha256", *self.resource.digests})
         digests.update_from(self.final, self.final.stat().st_size)
         try:
-            staged = verify_file(self.resource, self.final, digests)
+            staged = verify_file(self.resource, self.final, digests, {}, length_known=False)
         except VerificationError:  # it was damaged since
             self.final.unlink()
             return None
@@ -147,7 +149,7 @@ class _Download:
     def _attempt(self) -> StagedFile:
         """Request the file or the rest of it; if that fails, keep what the next attempt can resume."""
         try:
-            if self.partial.is_complete:  # killed between the last byte and the verification
+            if self.partial.size == self.partial.state.length:  # killed before the verification
                 return self._finish(self._digests())
             conditions = self.partial.conditions(provable=bool(self._expected_digests))
             while (staged := self._request(conditions)) is None:
@@ -208,20 +210,20 @@ class _Download:
         if conditional and response.status_code not in _OF_RESOURCE:
             return None
         check_status(response)
-        self._refuse_page(response)
+        name, record = self._name(response), response_record(response, self.options.redact)
+        self._refuse_page(response, name)
         length, size = content_length(response), self.resource.size
         plain = is_plain(response)
         if plain and length is not None and size is not None and length != size:
             raise VerificationError(f"Wrong size: {length} bytes announced, {size} expected.", kind="size")
         end = self.options.limits.max_bytes(size, length if plain else None)
         self.options.limits.check_room((length or 0) - self.partial.size)
-        name, record = self._name(response), response_record(response, self.options.redact)
         if not plain:  # the file differs from the bytes received: ranges and digests do not apply to it
             self.partial.begin(ResumeState(name=name, response=record), resumable=False)
             return end
         state = ResumeState.of(response)
         # the content is the whole file here
-        digests = state.digests or content_digest(response.headers) or content_md5(response.headers)
+        digests = state.digests or digest_in(response.headers, "Content-Digest", "Content-MD5")
         state = replace(state, length=length, digests=digests, name=name, response=record)
         self.partial.begin(state, resumable=bool(self.resource.digests or digests or state.validator))
         return end
@@ -229,21 +231,24 @@ class _Download:
     def _prepare_rest(self, response: requests.Response) -> int | None:
         """Do the same for a 206 (RFC 9110 section 15.3.7)."""
         part = content_range(response.headers.get("Content-Range"))
-        if part is None or not is_plain(response) or not self._matches(response, part.length):
+        if part is None:
+            return None
+        first, last, length = part
+        if not is_plain(response) or not self._matches(response, length):
             return None
         if "multipart/byteranges" in response.headers.get("Content-Type", "").lower():
             return None
-        lengths = (part.length, self.partial.state.length, self.resource.size)
+        lengths = (length, self.partial.state.length, self.resource.size)
         length = next((known for known in lengths if known is not None), None)
-        size = part.last + 1 - part.first
-        if part.first != self.partial.size or length is None or part.last >= length:
+        size = last + 1 - first
+        if first != self.partial.size or length is None or last >= length:
             return None
         if content_length(response) not in (None, size):
             return None
         self.options.limits.max_bytes(self.resource.size, length)
         self.options.limits.check_room(size)
         self.partial.resume(length)
-        return part.last + 1
+        return last + 1
 
     def _matches(self, response: requests.Response, length: int | None) -> bool:
         """Return whether a response is of the representation that the partial file belongs to."""
@@ -258,29 +263,30 @@ class _Download:
             return False
         return now.place == state.place or bool(self.resource.digests)
 
-    def _refuse_page(self, response: requests.Response) -> None:
+    def _refuse_page(self, response: requests.Response, name: str | None) -> None:
         """Raise if an HTML page comes instead of another kind of file; a promised size or digest decides instead."""
         resource = self.resource
         promised = resource.digests or resource.size is not None
         if self.options.limits.pages or promised or not is_html(response.headers):
             return
-        path = renamed(resource, self._name(response)).path
+        path = renamed(resource, name).path
         with network_errors(resource):
             start = peek(response, 512)
         if is_page_for_file(resource.url, path, start):
-            raise TransferError(
-                f"An HTML page came instead of the file {path.rpartition('/')[2]!r}.",
-                kind="page",
-                hint="Open the URL in a browser: it may ask for a login. To save the page, use a path that ends in .html.",
-            )
+            text = f"An HTML page came instead of the file {path.rpartition('/')[2]!r}."
+            hint = "Open the URL in a browser: it may ask for a login. To save the page, use a path that ends in .html."
+            raise TransferError(text, kind="page", hint=hint)
 
     def _receive(self, response: requests.Response, end: int, digests: Digests) -> None:
         """Write the body to the partial file."""
         partial, size, options = self.partial, self.resource.size, self.options
-        announced = content_digest(response.headers) if response.status_code == 206 else {}
+        announced = digest_in(response.headers, "Content-Digest") if response.status_code == 206 else {}
         content = Digests(announced)
         next_check = partial.size + CHECK_EVERY
-        for data in _body(response, options.stop.check):
+        body = _pieces(response.raw.read1, options.stop.check)
+        if not is_plain(response):  # the server compressed it unasked
+            body = inflated(body, coding_of(response.headers))
+        for data in body:
             options.stop.check()
             if partial.size + len(data) > end:
                 if partial.state.length is None and size is None:
@@ -330,40 +336,20 @@ class _Download:
         return digests
 
 
-def content_length(response: requests.Response) -> int | None:
-    """Return the announced length (RFC 9110 section 8.6), or None; raise TransferError if it is invalid."""
-    value = response.headers.get("Content-Length")
-    if value is None or "chunked" in response.headers.get("Transfer-Encoding", "").lower():
-        return None
-    if not (value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS):
-        raise TransferError(f"Invalid Content-Length {value[:40]!r}.", kind="length", retryable=True)
-    return int(value)
-
-
 def check_status(response: requests.Response) -> None:
     """Raise TransferError if a response does not bring the resource."""
     status = response.status_code
     if status not in (200, 203):
-        raise TransferError(
-            f"The server answered {status} {response.reason or ''}".rstrip() + ".",
-            kind="status",
-            retryable=status in TRANSIENT,
-            retry_after=retry_after(status, response.headers),
-            status=status,
-        )
-
-
-def _body(response: requests.Response, check: Callable[[], None]) -> Iterator[bytes]:
-    """Yield the body, decompressed if the server compressed it unasked.
-
-    `check` is called after each read, as a compressed body may yield nothing for long.
-    """
-    raw = _pieces(response.raw.read1, check)
-    return raw if is_plain(response) else inflated(raw, coding_of(response.headers))
+        text = f"The server answered {status} {response.reason or ''}".rstrip() + "."
+        wait, retryable = retry_after(status, response.headers), status in TRANSIENT
+        raise TransferError(text, kind="status", retryable=retryable, retry_after=wait, status=status)
 
 
 def _pieces(read1: Callable[..., bytes], check: Callable[[], None]) -> Iterator[bytes]:
-    """Yield the raw body in pieces worth writing; before an error, yield the bytes that came first."""
+    """Yield the raw body in pieces worth writing; before an error, yield the bytes that came first.
+
+    `check` is called after each read, as a compressed body may yield nothing for long.
+    """
     parts: list[bytes] = []
     size, since = 0, time.monotonic()
     while True:

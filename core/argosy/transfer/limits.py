@@ -15,13 +15,11 @@ from argosy.toolkit.text import size_text
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
 
-#: The largest file whose size neither the source nor the server gives, in bytes, unless `max_size` is set.
+#: The default of `max_size` for a file whose length the server does not announce either, in bytes.
 UNKNOWN_SIZE = 10 * 10**9
 
-#: The default of `disk_reserve`: this share of the disk, and at most this many bytes. The session and the ledger must
-#: still fit at the end.
-RESERVED_SHARE = 0.01
-MAX_RESERVED = 100 * 10**6
+#: The default of `disk_reserve`: a share of the disk, and at most this many bytes. The session and the ledger must fit.
+RESERVED_SHARE, MAX_RESERVED = 0.01, 100 * 10**6
 
 #: Bytes written between two checks of the free space.
 CHECK_EVERY = 1 << 18
@@ -39,8 +37,7 @@ class Limits:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Return the limits that a configuration sets."""
-        pages = takes_pages(settings.auth)
-        return cls(settings.directory, settings.max_size, settings.disk_reserve, pages)
+        return cls(settings.directory, settings.max_size, settings.disk_reserve, takes_pages(settings.auth))
 
     def max_bytes(self, promised: int | None, announced: int | None) -> int:
         """Return how many bytes a file may have; raise VerificationError if the server announces too many."""
@@ -58,8 +55,7 @@ class Limits:
         if needed <= free:
             return
         if needed > total > 0:
-            text = f"Too large: {size_text(needed)}; the whole disk has {size_text(total)}."
-            raise TransferError(text, kind="too-large")
+            raise TransferError(f"Too large for the disk: {size_text(needed)}.", kind="too-large")
         raise self._full(needed, free)
 
     def check_plan(self, needed: int) -> None:

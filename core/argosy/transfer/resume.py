@@ -19,78 +19,25 @@ import fcntl
 import hashlib
 import json
 import os
-import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import requests
 
 from argosy.errors import TransferError
-from argosy.models.response_record import ResponseRecord, seconds_of
+from argosy.models.response_record import ResponseRecord
 from argosy.toolkit.files import sync_file
 from argosy.toolkit.processes import boot_id
-from argosy.transfer.verify import representation_digest
+from argosy.transfer.headers import digest_in, strong_date, strong_etag
 
 #: Bytes from which a file has a state file during its transfer, and that count as progress between two attempts.
 RESUME_MIN = 1 << 20
 
 #: Bytes between two syncs: the most that a power loss costs.
 SYNC_EVERY = 64 << 20
-
-# no file has 10^18 bytes, and int() takes quadratic time
-_NUMBER = r"([0-9]{1,18})"
-_SATISFIED = re.compile(rf"bytes {_NUMBER}-{_NUMBER}/(?:{_NUMBER}|\*)", re.IGNORECASE)
-_UNSATISFIED = re.compile(rf"bytes \*/{_NUMBER}", re.IGNORECASE)
-
-#: A strong entity tag (RFC 9110 section 8.8.3); a weak one begins with ``W/``.
-_STRONG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
-
-#: A ``Last-Modified`` is a strong validator if the response is at least this many seconds younger: a file can change
-#: twice within a second, and clocks differ (RFC 9110 section 8.8.2.2; RFC 7232 recommended 60).
-_SETTLED = 60.0
-
-
-class ContentRange(NamedTuple):
-    """A ``Content-Range``: the positions of the first and last byte, and the whole length, if known."""
-
-    first: int
-    last: int
-    length: int | None
-
-
-def content_range(value: str | None) -> ContentRange | None:
-    """Parse ``bytes 100-199/1000`` or ``bytes 100-199/*`` (RFC 9110 section 14.4); return None if it is invalid."""
-    match = _SATISFIED.fullmatch((value or "").strip(" \t"))
-    if match is None:
-        return None
-    first, last, length = (None if number is None else int(number) for number in match.groups())
-    if first is None or last is None or first > last or (length is not None and last >= length):
-        return None
-    return ContentRange(first, last, length)
-
-
-def unsatisfied_length(value: str | None) -> int | None:
-    """Return the length in the ``Content-Range`` of a 416 (``bytes */1000``), or None."""
-    match = _UNSATISFIED.fullmatch((value or "").strip(" \t"))
-    return int(match[1]) if match is not None else None
-
-
-def strong_etag(value: str | None) -> str | None:
-    """Return an entity tag if it is strong (RFC 9110 section 8.8.3)."""
-    value = (value or "").strip(" \t")
-    return value if _STRONG.fullmatch(value) else None
-
-
-def strong_date(modified: str | None, date: str | None) -> str | None:
-    """Return a ``Last-Modified`` if it is a strong validator: much older than the ``Date`` of its response."""
-    then, now = seconds_of(modified or ""), seconds_of(date or "")
-    if modified is None or then is None or now is None or now - then < _SETTLED:
-        return None
-    return modified.strip(" ") if modified.isascii() and modified.isprintable() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +64,8 @@ class ResumeState:
         )
         url = urlsplit(response.url)._replace(query="", fragment="").geturl()
         place = hashlib.blake2b(url.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-        return cls(strong_etag(headers.get("ETag")), modified, place, digests=representation_digest(headers))
+        digests = digest_in(headers, "Repr-Digest", "Digest")
+        return cls(strong_etag(headers.get("ETag")), modified, place, digests=digests)
 
     @property
     def validator(self) -> str | None:
@@ -186,11 +134,6 @@ class Partial:
         if state.synced <= size <= largest:  # else the two files do not belong together
             self.size, self.state, self._is_saved = size, state, True
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether it has all bytes, not yet verified."""
-        return self.state.length == self.size
-
     def conditions(self, *, provable: bool) -> dict[str, str]:
         """Return the headers that request the rest; without a validator, only if a digest will prove the result."""
         if not self.size or not (provable or self.state.validator):
@@ -218,26 +161,25 @@ class Partial:
             view = view[written:]
             self.size += written
         if self.size >= RESUME_MIN and self._is_resumable:
-            is_due = self.size - self.state.synced >= SYNC_EVERY
-            if is_due or not self._is_saved:
-                self._save(sync=is_due)
+            self._save(sync_from=SYNC_EVERY)
 
     def keep(self) -> None:
         """Keep it for the next attempt; if the disk fails, leave it unchanged."""
-        if not self.size:
-            return
         with contextlib.suppress(OSError):
-            is_due = self.size - self.state.synced >= RESUME_MIN
-            if not self._is_resumable:
+            if self._is_resumable and self.size:
+                self._save(sync_from=RESUME_MIN)
+            elif self.size:
                 self.discard()
-            elif is_due or not self._is_saved:
-                self._save(sync=is_due)
 
-    def _save(self, *, sync: bool) -> None:
-        if sync:
+    def _save(self, *, sync_from: int) -> None:
+        """Save the state unless it is current; first sync the bytes, if this many are unsynced."""
+        synced = self.state.synced
+        if self.size - synced >= sync_from:
             self.sync()
-            self.state = replace(self.state, synced=self.size)
-        self.state = replace(self.state, boot=boot_id())
+            synced = self.size
+        elif self._is_saved:
+            return
+        self.state = replace(self.state, synced=synced, boot=boot_id())
         temporary = self._state_file.with_suffix(".new")
         temporary.write_bytes(self.state.to_bytes())
         if self.state.synced:

@@ -10,11 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
-from argosy.transfer.verify import content_digest, content_md5, representation_digest
+from argosy.transfer.headers import digest_in
 
 BODY = b'{"hello": "world"}\n'
 #: From RFC 9530, appendix B.1: the digest of the body above.
 OF_THE_RFC = "RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg="
+
+
+def whole(headers: CaseInsensitiveDict[str]) -> dict[str, str]:
+    return digest_in(headers, "Repr-Digest", "Digest")
 
 
 def b64(name: str) -> str:
@@ -27,8 +31,8 @@ def headers(**fields: str) -> CaseInsensitiveDict[str]:
 
 def test_the_example_of_the_rfc() -> None:
     digest = {"sha256": hashlib.sha256(BODY).hexdigest()}
-    assert representation_digest(headers(repr_digest=f"sha-256=:{OF_THE_RFC}:")) == digest
-    assert content_digest(headers(content_digest=f"sha-256=:{OF_THE_RFC}:")) == digest
+    assert whole(headers(repr_digest=f"sha-256=:{OF_THE_RFC}:")) == digest
+    assert digest_in(headers(content_digest=f"sha-256=:{OF_THE_RFC}:"), "Content-Digest") == digest
 
 
 @pytest.mark.parametrize(
@@ -42,8 +46,8 @@ def test_the_example_of_the_rfc() -> None:
         ({"repr_digest": "nonsense", "digest": f"SHA-512={b64('sha512')}"}, "sha512"),
     ],
 )
-def test_the_best_digest_is_taken(fields: dict[str, str], name: str) -> None:
-    assert representation_digest(headers(**fields)) == {name: hashlib.new(name, BODY).hexdigest()}
+def test_the_best_digest_counts(fields: dict[str, str], name: str) -> None:
+    assert whole(headers(**fields)) == {name: hashlib.new(name, BODY).hexdigest()}
 
 
 @pytest.mark.parametrize(
@@ -53,26 +57,25 @@ def test_the_best_digest_is_taken(fields: dict[str, str], name: str) -> None:
         "sha-256",
         "sha-256=",
         "sha-256=::",
-        f"sha-256={OF_THE_RFC}",
         f"sha-256=:{OF_THE_RFC[:-4]}:",
         f"sha-256=:{OF_THE_RFC.replace('=', '')}:",
-        f"SHA-256=:{OF_THE_RFC}:",
         f"sha-512=:{OF_THE_RFC}:",
         "blake9=:AAAA:",
     ],
 )
-def test_what_cannot_be_read_is_passed_over(value: str) -> None:
-    assert representation_digest(headers(repr_digest=value)) == {}
+def test_an_invalid_digest_is_ignored(value: str) -> None:
+    assert whole(headers(repr_digest=value)) == {}
 
 
 def test_content_md5() -> None:
-    assert content_md5(headers(content_md5=b64("md5"))) == {"md5": hashlib.md5(BODY).hexdigest()}
-    assert content_md5(headers(content_md5="AAAA")) == content_md5(headers()) == {}
+    found = digest_in(headers(content_md5=b64("md5")), "Content-Digest", "Content-MD5")
+    assert found == {"md5": hashlib.md5(BODY).hexdigest()}
+    assert digest_in(headers(content_md5="AAAA"), "Content-MD5") == digest_in(headers(), "Content-MD5") == {}
 
 
 @given(st.text(max_size=80) | st.from_regex(r"(sha-256|md5)=:[A-Za-z0-9+/=]*:(, )?"))
-def test_whatever_comes_raises_nothing(value: str) -> None:
+def test_garbage_raises_nothing(value: str) -> None:
     for fields in (headers(repr_digest=value), headers(digest=value)):
-        assert all(len(bytes.fromhex(found)) >= 16 for found in representation_digest(fields).values())
-    content_digest(headers(content_digest=value))
-    content_md5(headers(content_md5=value))
+        assert all(len(bytes.fromhex(found)) >= 16 for found in whole(fields).values())
+    digest_in(headers(content_digest=value), "Content-Digest")
+    digest_in(headers(content_md5=value), "Content-MD5")

@@ -6,7 +6,7 @@ import requests
 
 from argosy.models.response_record import ResponseRecord
 from argosy.toolkit.redaction import Redactor
-from argosy.transfer.response_record import MAX_HEADERS, response_record
+from argosy.transfer.headers import MAX_HEADERS, response_record
 from argosy_devkit import LibraryServer, ServerFactory
 
 

@@ -1,4 +1,4 @@
-"""File names that servers give (``Content-Disposition``, RFC 6266), and which item may use one.
+"""Which item may use a file name that a server gave (``Content-Disposition``).
 
 A plan cannot know these names, and two items may get the same one. The first item claims it with a file in
 ``.argosy/names``, which all runs and processes of a target directory share. The other item's file gets 8 hex digits of
@@ -8,53 +8,13 @@ its URL's SHA-256 before the suffix.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import replace
-from email.message import Message
-from email.utils import collapse_rfc2231_value
 from pathlib import Path
-from typing import Any
 
 from argosy.interfaces.storage import Storage
 from argosy.models.items import Item, Job, Resource, StagedFile
 from argosy.state.ledger import PRIVATE
-from argosy.toolkit.names import MAX_PART, collision_key, marked, safe_part
-
-#: Characters of the header that are parsed.
-_MAX_HEADER = 4096
-
-
-def content_disposition(headers: Mapping[str, str]) -> str | None:
-    """Return the file name in ``Content-Disposition``, made safe, or None.
-
-    ``filename*`` (RFC 8187) takes precedence over ``filename``, which is read as UTF-8 if it is valid. Folders are
-    dropped (RFC 6266 section 4.3), as are leading dots and hyphens: a command would take ``-rf`` for an option.
-    """
-    value = headers.get("Content-Disposition", "")[:_MAX_HEADER]
-    message = Message()
-    message["Content-Disposition"] = value.replace("\r", " ").replace("\n", " ")
-    plain, encoded = "", ""
-    try:
-        params: list[Any] = message.get_params([], "content-disposition") or []
-        for key, text in params[1:]:
-            if key.lower() != "filename":
-                continue
-            if isinstance(text, tuple):
-                encoded = encoded or collapse_rfc2231_value(text)
-            else:
-                plain = plain or _as_utf8(text)
-    except (ValueError, LookupError, TypeError, AttributeError):  # the parser fails in many ways on garbage
-        return None
-    last = (encoded or plain).replace("\\", "/").rpartition("/")[2].strip().lstrip(".-")
-    return safe_part(last, limit=MAX_PART, keep_suffix=True) if last else None
-
-
-def _as_utf8(text: str) -> str:
-    """Decode a header as UTF-8, its usual encoding; `http.client` decoded it as Latin-1."""
-    try:
-        return text.encode("latin-1").decode()
-    except UnicodeError:
-        return text
+from argosy.toolkit.names import collision_key, marked
 
 
 def renamed(resource: Resource, name: str | None) -> Resource:
