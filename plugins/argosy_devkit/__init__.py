@@ -1,4 +1,4 @@
-"""For tests of programs that use argosy, and of its plugins: a real server behind a login, with faults on demand."""
+"""Tests programs and plugins for argosy: a real server behind a login, with faults on demand, and contract suites."""
 
 from argosy_devkit.bodies import body_of, sha256_of
 from argosy_devkit.client import LibraryServer, ServerFactory

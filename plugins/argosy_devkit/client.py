@@ -1,4 +1,4 @@
-"""The parent's side of a library server."""
+"""Starts and controls a library server."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _CONTROL_SECONDS = 60.0
 
 
 class LibraryServer:
-    """A library behind a login, on this machine, in a process of its own.
+    """A library behind a login on this machine, in its own process.
 
     Parameters
     ----------
     settings
-        What it is told to do; the usual where left out.
+        Its settings; by default those of `ServerSettings`.
     **options
-        Single settings by name, over `settings`: see `ServerSettings`.
+        Single settings by name, which override `settings`.
 
     Raises
     ------
@@ -54,7 +54,7 @@ class LibraryServer:
 
     @property
     def url(self) -> str:
-        """Its URL without a slash at the end: ``http://127.0.0.1:PORT``."""
+        """Its URL without a trailing slash: ``http://127.0.0.1:PORT``."""
         return f"http://{_HOST}:{self._port}"
 
     @property
@@ -64,12 +64,12 @@ class LibraryServer:
 
     @property
     def user(self) -> str:
-        """The user that can log in."""
+        """The user name."""
         return self.settings.user
 
     @property
     def password(self) -> str:
-        """The user's password."""
+        """The password."""
         return self.settings.password
 
     @property
@@ -79,20 +79,20 @@ class LibraryServer:
 
     @property
     def pid(self) -> int | None:
-        """Its process; None where it does not run."""
+        """Its process id, or None if it is not running."""
         return None if self._process is None else self._process.pid
 
     def url_for(self, path: str) -> str:
-        """Return the URL of a path on the server, query included: ``/files/NAME?size=N``."""
+        """Return the URL of a path on the server, with the query: ``/files/NAME?size=N``."""
         return f"{self.url}/{path.removeprefix('/')}"
 
     def start(self) -> Self:
-        """Start the process; return when it listens.
+        """Start the process, and return when it listens.
 
         Raises
         ------
         ArgosyError
-            If it does not start; why stands on stderr.
+            If it does not start; the reason is on stderr.
         """
         if self._process is not None:
             return self
@@ -112,12 +112,12 @@ class LibraryServer:
             self.stop()
             raise ArgosyError(
                 f"The library server did not start (exit status {process.returncode}).",
-                hint="Its own message stands above, on stderr.",
+                hint="See its message on stderr.",
             ) from error
         return self
 
     def stop(self) -> None:
-        """End the process; nothing happens where it does not run."""
+        """End the process if it is running."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -128,36 +128,36 @@ class LibraryServer:
                 process.kill()
 
     def kill(self) -> None:
-        """Kill the process at once, as a crash would; the next start uses the same port."""
+        """Kill the process like a crash; the next start uses the same port."""
         if self._process is not None:
             self._process.kill()
         self.stop()
 
     def restart(self) -> None:
-        """Kill the process and start it again on the same port; all sessions and figures are lost."""
+        """Kill the process and start it again on the same port, without its sessions and counters."""
         self.kill()
         self.start()
 
     def stats(self) -> ServerStats:
-        """Return what it counted since its start or the last reset."""
+        """Return the counters since the start or the last reset."""
         return ServerStats(**json.loads(self._control("stats")))
 
     def reset_stats(self) -> None:
-        """Set all figures to 0."""
+        """Reset all counters to 0."""
         self._control("reset")
 
     def expire_sessions(self, login: int | None = None) -> None:
-        """End sessions now: their tokens are refused from here on.
+        """End sessions now; their tokens are refused from now on.
 
         Parameters
         ----------
         login
-            The number of the login that made the session, from 1; None for all sessions.
+            The number of the login that created the session, from 1; None for all sessions.
         """
         self._control("expire", b"" if login is None else json.dumps(login).encode())
 
     def change(self, **options: Any) -> None:
-        """Change settings while it runs; sessions stay, and faults begin to count anew.
+        """Change settings of the running server; sessions remain, and faults start counting again.
 
         Raises
         ------
@@ -178,25 +178,25 @@ class LibraryServer:
         digests: bool = True,
         prefix: str = "item",
     ) -> list[Expected]:
-        """Write a JSONL manifest of made-up files on this server.
+        """Write a JSONL manifest of generated files on this server.
 
         Parameters
         ----------
         path
-            Where to.
+            The file to write.
         items, resources_per_item
             How many.
         size
             Bytes of every resource, or a function of its number (from 0).
         digests
-            Whether the manifest promises size and SHA-256.
+            Whether the manifest contains sizes and SHA-256 digests.
         prefix
-            What the items' ids begin with.
+            The prefix of the items' ids.
 
         Returns
         -------
         list
-            The files that a download must leave behind.
+            The files that a download must create.
         """
         return write_manifest(
             path,
@@ -211,7 +211,7 @@ class LibraryServer:
     def _control(self, action: str, body: bytes = b"") -> bytes:
         if self._process is None:
             raise ArgosyError(
-                "The library server does not run.", hint="Start it first: with LibraryServer() as ..."
+                "The library server is not running.", hint="Start it first: with LibraryServer() as ..."
             )
         connection = http.client.HTTPConnection(_HOST, self._port, timeout=_CONTROL_SECONDS)
         try:
@@ -221,7 +221,7 @@ class LibraryServer:
         finally:
             connection.close()
         if response.status != 200:
-            raise ArgosyError(f"The library server did not do {action!r} (status {response.status}).")
+            raise ArgosyError(f"The library server failed to {action} (status {response.status}).")
         return data
 
     def __enter__(self) -> Self:
@@ -233,5 +233,5 @@ class LibraryServer:
         self.stop()
 
 
-#: Starts a server with these settings; it is stopped when the test ends.
+#: Starts a server with these settings, and stops it when the test ends.
 ServerFactory = Callable[..., LibraryServer]

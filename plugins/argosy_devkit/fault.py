@@ -1,4 +1,4 @@
-"""A fault that a library server is told to have."""
+"""A fault of a library server."""
 
 from __future__ import annotations
 
@@ -6,88 +6,88 @@ from dataclasses import dataclass
 
 from argosy.errors import ConfigError
 
-#: What can go wrong.
+#: The kinds of faults.
 FAULT_KINDS = (
     "cut",  # the connection ends in the middle of the body
-    "status",  # an error status, with Retry-After if wanted
-    "lost",  # accepted, the token replaced, and closed without an answer
-    "reset",  # as lost, but by a reset; with a fraction: in the middle of the body
-    "hang",  # accepted, and nothing ever comes
-    "close_after",  # a whole answer, then the connection is closed without a word (after so many seconds)
-    "drip_headers",  # the headers come byte by byte
-    "slow_drip",  # the body comes at a few bytes a second
-    "wrong_range",  # 206 with another range than asked for
-    "ignore_range",  # 200 to a request for a range
+    "status",  # an error status, with an optional Retry-After
+    "lost",  # the request is accepted and the token replaced, but the connection closes without a response
+    "reset",  # like lost, but with a reset; with a fraction: in the middle of the body
+    "hang",  # the request is accepted, but no response comes
+    "close_after",  # a complete response, then the connection closes without notice (after some seconds)
+    "drip_headers",  # the headers arrive byte by byte
+    "slow_drip",  # the body arrives at a few bytes per second
+    "wrong_range",  # 206 with another range than requested
+    "ignore_range",  # 200 for a request for a range
     "no_length",  # no Content-Length: the body ends with the connection
     "chunked",  # no Content-Length: the body comes in chunks
     "longer",  # the body is longer than its Content-Length
-    "bad_length",  # a Content-Length that is no length
-    "redirect",  # some hops, a loop, or away to another URL
+    "bad_length",  # an invalid Content-Length
+    "redirect",  # some hops, a loop, or a redirect to another URL
     "login_page",  # the session ends, and the login page comes with status 200
-    "gzip_truncated",  # a gzip body that ends early, with a Content-Length that fits
-    "late",  # the headers come so many seconds later
-    "early_hints",  # 103 before the answer
-    "broken_headers",  # a line that is no header before Set-Cookie
-    "huge_headers",  # too long a header, or too many, before Set-Cookie
-    "header",  # a header of the answer has another value, or is left out
-    "etag_change",  # the resource changes for good: other bytes, another ETag
+    "gzip_truncated",  # a truncated gzip body with a matching Content-Length
+    "late",  # the headers arrive some seconds late
+    "early_hints",  # 103 before the response
+    "broken_headers",  # an invalid header line before Set-Cookie
+    "huge_headers",  # a header that is too long, or too many headers, before Set-Cookie
+    "header",  # a response header has another value or is missing
+    "etag_change",  # the resource changes permanently: other bytes, another ETag
     "delete_cookie",  # the token is deleted (Max-Age=0), and the session ends
-    "foreign_cookie",  # cookies for other domains and a public suffix as well
+    "foreign_cookie",  # also cookies for other domains and for a public suffix
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong, and when.
+    """A fault and when it occurs.
 
-    A fault considers accepted requests for content only, unless `path` names the login page. Among those
-    that match it counts; `first`, `every`, `probability` and `times` say which of them it strikes, and must all agree.
+    A fault only affects accepted requests for content, unless `path` is the login page. It counts the requests that match
+    `path` and `session`; `first`, `every`, `probability` and `times` must all allow the current one.
 
     Parameters
     ----------
     kind
         One of `FAULT_KINDS`.
     path
-        Strikes only where this stands in the request's target.
+        Only requests with this text in their target.
     session
-        Strikes only requests of the session of this login, counted from 1.
+        Only requests of the session of this login, counted from 1.
     every
-        Strikes every so manieth match.
+        Only every n-th match.
     first
-        Strikes the first so many matches only.
+        Only the first n matches.
     times
-        Strikes so often at most.
+        At most n times.
     probability
-        Strikes a match with this probability.
+        Only with this probability.
     each_path
-        Whether `every`, `first` and `times` count for each path by itself.
+        Whether `every`, `first` and `times` count separately for each path.
     fraction
-        How much of the body comes (``cut``, ``reset``, ``gzip_truncated``).
+        The part of the body that arrives (``cut``, ``reset``, ``gzip_truncated``).
     status
         The status (``status``).
     retry_after
         Its ``Retry-After``: seconds, or any text.
     retry_after_date
-        The same as an HTTP date, so many seconds from now.
+        The same as an HTTP date, in seconds from now.
     to
-        Where to (``redirect``).
+        The target (``redirect``).
     hops
-        How many redirects before the content comes; 0 for a loop.
+        The number of redirects before the content; 0 for a loop.
     seconds
-        How long ``hang`` lasts, or ``close_after`` keeps the connection open, reading nothing; how much later the headers come (``late``); or the pause between two of their bytes
-        (``drip_headers``).
+        The duration of ``hang``, or until ``close_after`` closes the connection; the delay of the headers (``late``); or
+        the pause between two of their bytes (``drip_headers``).
     rate
         Bytes per second (``slow_drip``).
     size
-        Bytes too many (``longer``), or in each header line (``huge_headers``).
+        Additional bytes (``longer``), or the size of each header line (``huge_headers``).
     count
-        How many header lines (``huge_headers``).
+        The number of header lines (``huge_headers``).
     length
-        The text of ``Content-Length`` (``bad_length``).
+        The value of ``Content-Length`` (``bad_length``).
     header, value
-        A header, and its value; left out where the value is empty (``header``).
+        A header and its value; an empty value removes it (``header``).
     only
-        Strikes answers with this status only; 0 for any (``header``).
+        Only responses with this status; 0 for any (``header``).
     """
 
     kind: str
@@ -116,8 +116,8 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in FAULT_KINDS:
             raise ConfigError(
-                f"The library server knows no fault {self.kind!r}.",
-                hint=f"There are: {', '.join(FAULT_KINDS)}.",
+                f"Unknown fault {self.kind!r}.",
+                hint=f"Available: {', '.join(FAULT_KINDS)}.",
             )
         if self.every < 1:
-            raise ConfigError(f"A fault strikes every {self.every} requests; that must be at least 1.")
+            raise ConfigError(f"Invalid value {self.every} for every: it must be at least 1.")

@@ -1,4 +1,4 @@
-"""Manifests of made-up files on a library server."""
+"""Manifests of generated files on a library server."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from argosy_devkit.bodies import sha256_of
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A file that a download of the manifest must leave behind.
+    """A file that a download of the manifest must create.
 
     Parameters
     ----------
     name
         Its final name below the target directory: ``<item id>/<path>``.
     size
-        Bytes.
+        Its size in bytes.
     sha256
         Its digest in lower-case hex.
     path
-        The path on the server, as the server's figures name it.
+        Its path on the server, as in `ServerStats`.
     """
 
     name: str
@@ -42,23 +42,7 @@ def write_manifest(
     digests: bool = True,
     prefix: str = "item",
 ) -> list[Expected]:
-    """Write a JSONL manifest.
-
-    Parameters
-    ----------
-    file
-        Where to.
-    url_for
-        Turns a path on the server into a URL.
-    items, resources_per_item
-        How many.
-    size
-        Bytes of every resource, or a function of its number (from 0).
-    digests
-        Whether the manifest promises size and SHA-256.
-    prefix
-        What the items' ids begin with.
-    """
+    """Write a JSONL manifest; see `LibraryServer.manifest`."""
     expected: list[Expected] = []
     with file.open("w", encoding="utf-8") as out:
         for item in range(1, items + 1):

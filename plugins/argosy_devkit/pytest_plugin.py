@@ -1,4 +1,4 @@
-"""The pytest plugin: a fixture that starts library servers, and the promise in the report of a contract's test."""
+"""A pytest plugin: a fixture that starts library servers, and the broken promise in the report of a contract test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from argosy_devkit.contracts.promises import HEADING, promise_of  # noqa: E402
 
 @pytest.fixture
 def library_server() -> Iterator[ServerFactory]:
-    """Start library servers: ``library_server(discipline="strict", ttfb=0.02)``; all are stopped in the end."""
+    """Start library servers: ``library_server(discipline="strict", ttfb=0.02)``; they stop when the test ends."""
     with ExitStack() as servers:
 
         def start(**options: Any) -> LibraryServer:
@@ -30,7 +30,7 @@ def pytest_runtest_makereport(
     item: pytest.Item,
     call: pytest.CallInfo[None],
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Say which promise a plugin broke, and where it is documented."""
+    """Add the promise that a plugin broke, and where it is documented."""
     report = yield
     if report.failed and isinstance(item, pytest.Function):
         promise = promise_of(item.cls, item.function, call.excinfo.value if call.excinfo else None)

@@ -1,4 +1,4 @@
-"""What a library server can be told to do."""
+"""The settings of a library server."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class LeaseMode(StrEnum):
     OPEN = "open"  # no login is needed
     STATIC = "static"  # one token for the whole session
     STRICT = "strict"  # every response replaces the token; an old one is refused with 401
-    REVOKE = "revoke"  # as strict, and an old one ends the session
-    GRACE = "grace"  # as strict, but an old one is good for a while and gets the newest in return
+    REVOKE = "revoke"  # like strict, but an old token ends the session
+    GRACE = "grace"  # like strict, but an old token works for a while and gets the newest one in return
     SLIDE = "slide"  # every k-th response replaces the token; an old one is refused with 401
-    SOFT = "soft"  # as strict, but a refusal is the login page with status 200
-    REDIRECT = "redirect"  # as strict, but a refusal is a redirect to the login page
+    SOFT = "soft"  # like strict, but a refusal is the login page with status 200
+    REDIRECT = "redirect"  # like strict, but a refusal is a redirect to the login page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,41 +35,40 @@ class ServerSettings:
     discipline
         How it treats tokens, one of `LeaseMode`.
     grace
-        Seconds an old token stays good under ``grace``.
+        Seconds for which an old token works under ``grace``.
     slide_every
-        How many responses a token lasts under ``slide``.
+        The number of responses per token under ``slide``.
     commit
-        When a new token is good, and the old one no longer: as soon as the request is accepted
-        (``headers``), or with the last of the body (``body``).
+        When a new token replaces the old one: when the request is accepted (``headers``), or with the last byte of the
+        body (``body``).
     user, password
-        The one account.
+        The only account.
     max_sessions
-        How many sessions the account may have at once; 0 for any number.
+        The most sessions of the account at a time; 0 for no limit.
     on_too_many
-        What a login above that does: it ends the ``oldest`` session, or it is refused (``refuse``).
+        What a login above the limit does: it ends the ``oldest`` session, or is refused (``refuse``).
     cookie_name
         The name of the token cookie.
     cookie_attributes
-        What follows the token in ``Set-Cookie``, word for word.
+        The text after the token in ``Set-Cookie``.
     second_cookie
-        Whether a second token cookie (its name ends in ``_check``) must come along and match the first.
+        Whether requests also need a second token cookie (its name ends in ``_check``) that matches the first.
     noise_cookie
-        Whether every response also sets a cookie ``visits`` that changes and matters to nobody.
+        Whether every response also sets a changing cookie ``visits`` that has no meaning.
     date_offset
-        Seconds by which the server's clock is wrong in its ``Date``.
+        The error of the server's clock in seconds, as its ``Date`` shows.
     ttfb
-        Seconds between the acceptance of a request and its first byte.
+        Seconds between the acceptance of a request and the first byte.
     rate
-        Bytes per second and connection for bodies; 0 for as fast as can be.
+        Bytes per second and connection for bodies; 0 for no limit.
     headers
-        Pairs of a header and the value it has in every answer with content, whatever faults there are; left out where
-        the value is empty.
+        Pairs of a header and its value for every response with content, even with faults; an empty value removes it.
     faults
-        What goes wrong, the first that strikes.
+        The faults; the first that applies is used.
     seed
-        Makes the faults with a probability repeatable.
+        Makes faults with a probability repeatable.
     root
-        A directory whose files are served below ``/library/``.
+        A directory to serve below ``/library/``.
     """
 
     discipline: str = LeaseMode.STRICT
@@ -96,7 +95,7 @@ class ServerSettings:
         _one_of("discipline", self.discipline, tuple(LeaseMode))
         _one_of("commit", self.commit, ("headers", "body"))
         _one_of("on_too_many", self.on_too_many, ("oldest", "refuse"))
-        object.__setattr__(self, "faults", tuple(self.faults))  # a list is what people write
+        object.__setattr__(self, "faults", tuple(self.faults))  # people write lists
         object.__setattr__(self, "headers", tuple((name, value) for name, value in self.headers))
         for name in ("grace", "ttfb", "rate", "max_sessions"):
             if getattr(self, name) < 0:
@@ -106,7 +105,7 @@ class ServerSettings:
 
     @property
     def needs_login(self) -> bool:
-        """Whether the library is behind a login."""
+        """Whether the library requires a login."""
         return self.discipline != LeaseMode.OPEN
 
     @property
@@ -117,25 +116,19 @@ class ServerSettings:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
-        """Return the settings with these names and values.
-
-        Raises
-        ------
-        ConfigError
-            If there is no setting of such a name, or it cannot have such a value.
-        """
+        """Return settings with these names and values; raise ConfigError if one is unknown or invalid."""
         known = tuple(field.name for field in fields(cls))
         for name in options:
             _one_of("setting", name, known)
         return cls(**options)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values (with the password: they go through a pipe and nowhere else)."""
+        """Return it as JSON values, including the password: they only go through a pipe."""
         return asdict(self) | {"root": None if self.root is None else str(self.root)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Return the settings that `to_json` wrote."""
+        """Return settings from `to_json`."""
         faults = tuple(Fault(**fault) for fault in value["faults"])
         root = None if value["root"] is None else Path(value["root"])
         return cls(**{**value, "faults": faults, "root": root})
@@ -144,5 +137,5 @@ class ServerSettings:
 def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         close = difflib.get_close_matches(value, known, 1)
-        hint = f"Did you mean {str(close[0])!r}?" if close else f"There are: {', '.join(map(str, known))}."
-        raise ConfigError(f"The library server knows no {what} {value!r}.", hint=hint)
+        hint = f"Did you mean {str(close[0])!r}?" if close else f"Available: {', '.join(map(str, known))}."
+        raise ConfigError(f"Unknown {what} {value!r}.", hint=hint)

@@ -1,4 +1,4 @@
-"""What a library server counted."""
+"""The counters of a library server."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class ServerStats:
-    """What a library server counted since its start or the last reset.
+    """The counters of a library server since its start or the last reset.
 
     Parameters
     ----------
     requests
-        All requests, but for those that control the server.
+        All requests, except those that control the server.
     accepted
-        Requests for content that were let in.
+        Accepted requests for content.
     refused
-        Requests that carried a token that is no longer or never was valid.
+        Requests with an invalid token.
     anonymous
-        Requests that needed a token and carried none.
+        Requests without the token they needed.
     replaced_tokens_sent
-        Requests that carried a token that had been valid and was replaced: the number that must be 0.
-        Where an old one is good for a while, it counts here although it is accepted.
+        Requests with a token that was valid once but was replaced: this must be 0. It also counts old tokens that are
+        accepted for a while.
     logins, failed_logins
-        Posted login forms.
+        Submitted login forms.
     sessions_revoked
         Sessions that ended because an old token was sent.
     rotations
-        Tokens that became valid in place of another.
+        Replaced tokens.
     active, active_peak
-        Bodies on their way now, and the most at once.
+        Bodies in transfer now, and the most at a time.
     bytes_sent
         Body bytes handed to the kernel.
     bodies_completed
-        Whole bodies sent, by path.
+        Complete bodies, by path.
     requests_by_path
         Requests, by path (without the query).
     accepted_by_login
-        Accepted requests, by the number of the login that made their session: ``"1"``, ``"2"``.
+        Accepted requests, by the number of their session's login: ``"1"``, ``"2"``.
     faults
-        Faults that struck, by kind.
+        Faults that occurred, by kind.
     """
 
     requests: int = 0

@@ -1,24 +1,24 @@
-"""How an EPUB is made: chapters are cleaned, references resolved, and all of it is put into a container.
+"""Creates EPUB 3 files: cleans the chapters, resolves references, and packs everything into a container.
 
-=============  ==============================================================================
-`kinds`        what a file is, by its bytes
-`decoding`     bytes of HTML to text
-`tree`         a tree of XML, and how it is written
-`elements`     what HTML has, and where it may stand
-`cleaning`     tag soup to a tree with nothing but that in it
-`attributes`   what elements may say
-`media`        images, sounds, films, frames
-`content`      each thing into a place where it may stand
+=============  =============================================================
+`kinds`        detects file types by content
+`decoding`     decodes HTML
+`tree`         an XML tree and its serializer
+`elements`     tables of HTML elements and where they may appear
+`cleaning`     turns tag soup into a clean tree
+`attributes`   cleans attributes
+`media`        images, audio, video, frames
+`content`      fixes the nesting of elements
 `tables`       the same for tables
 `foreign`      SVG and MathML
 `styles`       CSS
-`selectors`    what of it older readers know
-`members`      the files of a book, and what a reference in one of them leads to
-`metadata`     what an item says about its book
+`selectors`    CSS that older readers know
+`members`      the files of a book and the references between them
+`metadata`     the metadata of a book
 `chapters`     one chapter, from bytes to XHTML
-`pages`        documents of XHTML
+`pages`        XHTML documents
 `package`      the package document and the tables of contents
 `archive`      the container
-`book`         all of it, in order
-=============  ==============================================================================
+`book`         the whole book; start here
+=============  =============================================================
 """

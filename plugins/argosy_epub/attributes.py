@@ -1,4 +1,4 @@
-"""The attributes that elements keep, and what is made of those that HTML no longer has."""
+"""Cleans attributes: keeps allowed ones and converts obsolete ones."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 
 from argosy_epub.elements import LOOKS
 from argosy_epub.kinds import Role
-from argosy_epub.members import PooledSession, References, identifier
+from argosy_epub.members import BookFile, References, identifier
 from argosy_epub.styles import clean_declarations
 from argosy_epub.tree import legal, line
 
-#: A language tag (BCP 47, section 2.1), without the tags that were grandfathered.
+#: A language tag (BCP 47, section 2.1), without grandfathered tags.
 LANGUAGE = re.compile(
     r"(?:[a-z]{2,3}(?:-[a-z]{3}){0,3}|[a-z]{4,8})(?:-[a-z]{4})?(?:-(?:[a-z]{2}|[0-9]{3}))?"
     r"(?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*(?:-x(?:-[a-z0-9]{1,8})+)?\Z",
@@ -28,42 +28,26 @@ _FLOATED = frozenset({"img", "table"})
 _SCOPES = frozenset({"row", "col", "rowgroup", "colgroup"})
 _MOST_CELLS = 1000
 
-#: What marks a fragment in a chapter that is not finished: no document has these characters.
+#: Marks a link in an unfinished chapter; these characters never occur in a document.
 ANCHOR = re.compile(' href="\x01([0-9]+)\x02([A-Za-z0-9_.-]*)\x03"')
 
 
-def anchor(member: PooledSession, fragment: str) -> str:
-    """Return what stands for a place in a chapter until all of them are known."""
+def anchor(member: BookFile, fragment: str) -> str:
+    """Return the placeholder for a link to a place in a chapter, until all chapters are known."""
     return f"\x01{member.number}\x02{identifier(fragment) if fragment else ''}\x03"
 
 
 class Attributes:
-    """Cleans the attributes of the elements of one file.
-
-    Parameters
-    ----------
-    references
-        Where references lead.
-    """
+    """Cleans the attributes of the elements of one file."""
 
     def __init__(self, references: References) -> None:
         self.references = references
-        #: The ids that there are.
+        #: The ids seen so far.
         self.ids: set[str] = set()
-        self._styles: dict[str, str] = {}  # the same ones stand in many elements
+        self._styles: dict[str, str] = {}  # the same ones occur in many elements
 
     def of(self, was: str, name: str, attributes: Mapping[str, str | None]) -> dict[str, str]:
-        """Return the attributes of an element of HTML.
-
-        Parameters
-        ----------
-        was
-            The name it had.
-        name
-            The name it gets.
-        attributes
-            What it had.
-        """
+        """Return the cleaned attributes of an HTML element that was called `was` and becomes `name`."""
         given = self.plain(attributes)
         kept = self.identity(given)
         if was == "a" and "id" not in kept and given.get("name", "").strip():
@@ -82,11 +66,11 @@ class Attributes:
         return kept
 
     def plain(self, attributes: Mapping[str, str | None]) -> dict[str, str]:
-        """Return attributes with characters that XML allows."""
+        """Return attributes with only the characters that XML allows."""
         return {key: legal(value or "") for key, value in attributes.items()}
 
     def identity(self, attributes: Mapping[str, str | None]) -> dict[str, str]:
-        """Return the id of an element, where it is the first of that name."""
+        """Return the id of an element unless an earlier one has it."""
         value = legal(attributes.get("id") or "").strip()
         own = identifier(value) if value else ""
         if not own or own in self.ids:
@@ -95,30 +79,30 @@ class Attributes:
         return {"id": own}
 
     def style(self, declarations: str) -> str:
-        """Return the value of a ``style`` attribute."""
+        """Return the cleaned value of a ``style`` attribute."""
         if declarations not in self._styles:
             self._styles[declarations] = clean_declarations(declarations, self.references.style_address)
         return self._styles[declarations]
 
     def drawn(self, declarations: str) -> str:
-        """Return the value of a ``style`` attribute in a drawing, which may paint with a part of it."""
+        """Return the cleaned value of a ``style`` attribute in a drawing, where fills may refer to parts of it."""
         return clean_declarations(declarations, self.paint_address)
 
     def paint_address(self, address: str, wanted: str) -> str | None:
-        """Resolve what stands in the styles of a drawing."""
+        """Resolve the references in the styles of a drawing."""
         if address[:1] == "#":
             return f"#{identifier(address[1:])}"
         return self.references.style_address(address, wanted)
 
     def drawing_reference(self, name: str, address: str) -> str | None:
-        """Return what a reference in a drawing becomes: a part of it, or a picture of the book."""
+        """Return the new value of a reference in a drawing: a part of the drawing or an image of the book."""
         if name == "image":
             found = self.references.file(address, {Role.IMAGE, Role.DRAWING})
             return found.name if found else None
         return f"#{identifier(address[1:])}" if len(address) > 1 and address[0] == "#" else None
 
     def language(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Return what an element says of its language, where that is one."""
+        """Return the language of an element if it is a valid tag."""
         for key in ("lang", "xml:lang"):
             value = given.get(key, "").strip()
             if LANGUAGE.match(value):
@@ -179,12 +163,12 @@ _OWN: dict[str, Callable[[str, Mapping[str, str]], dict[str, str]]] = {
     "ol": _numbered,
     "li": _number,
     "img": _measures,
-    "details": lambda name, given: {"open": "open"},  # where nobody can click
+    "details": lambda name, given: {"open": "open"},  # interactive attributes have no use in a book
 }
 
 
 def _look(was: str, name: str, given: Mapping[str, str]) -> str:
-    """Return the declarations that say what old names and attributes said."""
+    """Return CSS declarations for obsolete elements and attributes."""
     looks = [LOOKS[was]] if was in LOOKS and was in {"center", "big", "nobr"} else []
     align = given.get("align", "").strip().lower()
     if align in {"left", "right"} and name in _FLOATED:

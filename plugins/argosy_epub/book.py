@@ -1,4 +1,4 @@
-"""All of a book, in order."""
+"""Writes a whole book."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from argosy_epub.archive import Archive
 from argosy_epub.bounds import TooComplex
 from argosy_epub.chapters import Chapter, drawing, finished, read_chapter
 from argosy_epub.kinds import HEAD, Kind, Role, sniffed
-from argosy_epub.members import AS_IT_IS, Members, PooledSession, References
+from argosy_epub.members import AS_IT_IS, BookFile, Members, References
 from argosy_epub.metadata import Metadata, metadata_of
 from argosy_epub.pages import READING, READING_STYLE
 from argosy_epub.styles import LARGEST_SHEET, clean_sheet
 
-#: Bytes of a chapter or a drawing, at the most. What becomes of them has a bound of its own: `bounds.MOST_ELEMENTS`.
+#: The largest chapter or drawing in bytes. `bounds.MOST_ELEMENTS` limits the size of its tree.
 LARGEST_TEXT = 16 << 20
 _COVER = re.compile(r"(?:front[-_ ]?)?cover(?![a-z])", re.I)
 _NOT_MISSED = frozenset({"text/javascript"})
@@ -30,61 +30,31 @@ _MOST_NAMED = 5
 
 @dataclass(slots=True)
 class Made:
-    """A book that was written.
+    """What a reader should know about a book that was written."""
 
-    Parameters
-    ----------
-    left_out
-        What of the item is not in it, each with the reason.
-    empty
-        The paths of chapters in which nothing is to be seen.
-    """
-
-    left_out: list[str] = field(default_factory=list)
-    empty: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)  # what was left out, each with the reason
+    empty: list[str] = field(default_factory=list)  # the paths of chapters without visible content
 
     def remarks(self) -> Iterable[str]:
-        """Yield what a person should know."""
+        """Yield a line for each fact worth reporting."""
         if self.left_out:
             yield f"left out {_named(self.left_out)}"
         if self.empty:
-            yield f"nothing is to be seen in {_named(self.empty)}"
+            yield f"empty: {_named(self.empty)}"
 
 
 def has_chapters(item: StagedItem) -> bool:
-    """Return whether an item has anything to read in a book."""
+    """Return whether an item has a chapter."""
     return any(sniffed(f.resource.path, _head(f.path)).role is Role.CHAPTER for f in item.files)
 
 
 def write_book(
     item: StagedItem, target: Path, scratch: Path, *, cover: str, language: str, headings: bool
 ) -> Made:
-    """Write an item as an EPUB.
+    """Write an item with at least one chapter as an EPUB.
 
-    Parameters
-    ----------
-    item
-        The item, with a chapter at least.
-    target
-        The file to write.
-    scratch
-        A folder for drafts.
-    cover
-        The path of the cover, where it was configured.
-    language
-        The language tag of a book that names none itself, and whose chapters name none.
-    headings
-        Whether the table of contents has headings of chapters, too.
-
-    Returns
-    -------
-    Made
-        What to say about it.
-
-    Raises
-    ------
-    TransferError
-        If a chapter is too large, or too complex.
+    `cover` is the configured path of the cover; `language` is used if neither the metadata nor the chapters name one.
+    Raises TransferError if a chapter is too large or too complex.
     """
     known = metadata_of(item.item)
     made = Made()
@@ -116,7 +86,7 @@ def _members(item: StagedItem, scratch: Path, made: Made) -> Members:
         kind = sniffed(file.resource.path, _head(file.path))
         if kind.role is Role.OTHER:
             if kind.media_type not in _NOT_MISSED:
-                made.left_out.append(f"{file.resource.path} ({kind.media_type} has no place in an EPUB)")
+                made.left_out.append(f"{file.resource.path} ({kind.media_type} is not allowed in an EPUB)")
         elif file.size > _largest(kind) and kind.role not in AS_IT_IS:
             _too_large(file.resource.path, kind, made)
         else:
@@ -131,18 +101,18 @@ def _largest(kind: Kind) -> int:
 def _too_large(path: str, kind: Kind, made: Made) -> None:
     if kind.role is Role.CHAPTER:
         raise TransferError(
-            f"The chapter {path!r} has more than {LARGEST_TEXT >> 20} MiB, which no reader could show.",
+            f"The chapter {path!r} has more than {LARGEST_TEXT >> 20} MiB, too much for readers.",
             kind="content",
             hint="Use another output for this item.",
         )
     made.left_out.append(f"{path} (more than {_largest(kind) >> 20} MiB of {kind.media_type})")
 
 
-def _write_others(archive: Archive, members: Members, made: Made) -> list[PooledSession]:
-    """Write all but the chapters, and return what was written."""
+def _write_others(archive: Archive, members: Members, made: Made) -> list[BookFile]:
+    """Write everything but the chapters; return the files written."""
     written = []
     at = 0
-    while at < len(members.all):  # a style sheet or a drawing may bring more: what stands in it as data: URLs
+    while at < len(members.all):  # a style sheet or a drawing may add more, from data: URLs
         member = members.all[at]
         at += 1
         role = member.kind.role
@@ -159,9 +129,9 @@ def _write_others(archive: Archive, members: Members, made: Made) -> list[Pooled
     return written
 
 
-def _drawing(member: PooledSession, members: Members, made: Made) -> bytes:
-    """Return a clean drawing; an empty one where there is none in it, as something refers to it."""
-    why = "no drawing is in it"
+def _drawing(member: BookFile, members: Members, made: Made) -> bytes:
+    """Return a cleaned drawing; an empty one if the file has none, because something refers to it."""
+    why = "contains no drawing"
     try:
         content = drawing(member, members)
     except TooComplex as error:
@@ -176,10 +146,10 @@ def _write_package(
     known: Metadata,
     language: str,
     chapters: list[Chapter],
-    members: list[PooledSession],
-    cover: PooledSession | None,
+    members: list[BookFile],
+    cover: BookFile | None,
 ) -> None:
-    """Write the package document, the contents and the cover page, where the first chapter is none."""
+    """Write the package document, the contents and, unless the first chapter is a cover, the cover page."""
     first = PurePosixPath(chapters[0].member.path).stem
     own_page = cover is not None and not _COVER.match(first)
     shown = {"cover": own_page}
@@ -192,8 +162,8 @@ def _write_package(
         archive.write(f"EPUB/{package.COVER_PAGE}", package.cover_page(known.title, language, cover))
 
 
-def _cover(known: Metadata, configured: str, members: list[PooledSession]) -> PooledSession | None:
-    """Return the picture on the cover: the configured one, the one that the item names, the first called so."""
+def _cover(known: Metadata, configured: str, members: list[BookFile]) -> BookFile | None:
+    """Return the cover image: the configured one, the one in the metadata, or the first image named cover."""
     pictures = [
         member for member in members if member.kind.role in {Role.IMAGE, Role.DRAWING} and member.path
     ]

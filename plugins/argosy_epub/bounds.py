@@ -1,4 +1,4 @@
-"""Bounds on what one chapter may take: 20 kB of markup can become a tree of a million elements."""
+"""Limits on the resources for one chapter: 20 kB of markup can become a tree of a million elements."""
 
 from __future__ import annotations
 
@@ -7,31 +7,25 @@ from typing import Any
 
 from justhtml.parser.engine import ParseEngine, compile_raw_engine_plan
 
-#: Elements of one chapter or drawing, at the most. They take about 300 MB, and half a minute on a slow machine.
+#: The most elements in one chapter or drawing; they take about 300 MB and half a minute on a slow machine.
 MOST_ELEMENTS = 250_000
-#: Seconds of processor time that it may take to parse one: justhtml takes the square of its size for some (``<caption><details>``).
+#: The most seconds of CPU time to parse one: justhtml is quadratic for some markup (``<caption><details>``).
 MOST_SECONDS = 60.0
 #: Characters of attributes that count as one element.
 _CHARACTERS = 200
-#: Entries of the list of active formatting elements that take as long to look through as it takes to make an element.
+#: Searching this many entries of the list of active formatting elements takes as long as creating an element.
 _ENTRIES = 200
 
 
 class TooComplex(Exception):
-    """The markup makes too large a tree; the text says which bound was reached."""
+    """The markup creates too large a tree; the message names the limit."""
 
 
 def tree_of(text: str) -> Any:
-    """Return the root of the tree that a browser would make of a text.
-
-    Raises
-    ------
-    TooComplex
-        If it makes too many elements, or takes too long.
-    """
+    """Return the root of the tree that a browser would create; raise TooComplex above the limits."""
     if (
         text.count("<") > 2 * MOST_ELEMENTS
-    ):  # comments and texts are nodes, too, and each follows one of these
+    ):  # comments and text nodes count, too, and each follows one of these
         raise _too_many()
     return _Parser(text.removeprefix("\ufeff")).parse()
 

@@ -17,12 +17,12 @@ from argosy_epub.decoding import decoded
 from argosy_epub.elements import HEADINGS
 from argosy_epub.foreign import settled
 from argosy_epub.kinds import Role
-from argosy_epub.members import Members, PooledSession, References
+from argosy_epub.members import BookFile, Members, References
 from argosy_epub.pages import page
 from argosy_epub.styles import LARGEST_SHEET, clean_sheet, media_wanted
 from argosy_epub.tree import MATHML, SVG, XHTML, XLINK, Element, escaped, line, written
 
-# an end tag of its own for what XHTML may close in its start tag: an HTML parser would go on in it
+# XHTML may close an element in its start tag; an HTML parser would read on inside it, so it gets an end tag
 _XHTML = re.compile(
     r"(?:<!--(?:(?!-->).)*+-->|<!DOCTYPE(?![^>]*XHTML)[^>]*>|\s)*+(?:<\?xml\b|<!DOCTYPE|<html[^>]*\bxmlns\s*=)",
     re.I | re.S,
@@ -35,69 +35,35 @@ _TO_DECLARE = (("mathml", MATHML), ("svg", SVG))
 
 @dataclass(slots=True)
 class Chapter:
-    """A chapter that is cleaned.
+    """A cleaned chapter."""
 
-    Parameters
-    ----------
-    member
-        Its place in the book.
-    draft
-        Where its text lies; anchors in it are not resolved yet.
-    title
-        For the table of contents.
-    language
-        What it says its language is; empty where it does not.
-    ids
-        The ids in it.
-    headings
-        What the table of contents shows below its title: the id and the text of each.
-    properties
-        What the package document says of it (EPUB 3.3 section 5.6.2).
-    empty
-        Whether there is nothing in it to see.
-    unstyled
-        Whether it has a style sheet that is too large.
-    """
-
-    member: PooledSession
-    draft: Path
+    member: BookFile
+    draft: Path  # its text; the links in it are not resolved yet
     title: str
-    language: str
+    language: str  # empty if unknown
     ids: set[str]
+    #: Id and text of the headings listed in the table of contents.
     headings: list[tuple[str, str]] = field(default_factory=list)
-    properties: tuple[str, ...] = ()
-    empty: bool = False
-    unstyled: bool = False
+    properties: tuple[str, ...] = ()  # for the package document (EPUB 3.3 section 5.6.2)
+    empty: bool = False  # has no visible content
+    unstyled: bool = False  # has a style sheet that is too large
 
 
+# id and text of the headings listed in the table of contents
+# for the package document (EPUB 3.3 section 5.6.2)
 def read_chapter(
-    member: PooledSession, members: Members, scratch: Path, titles: Mapping[str, str], language: str
+    member: BookFile,
+    members: Members,
+    scratch: Path,
+    titles: Mapping[str, str],
+    language: str,
 ) -> Chapter:
-    """Clean one chapter, and write its draft.
-
-    Parameters
-    ----------
-    member
-        The chapter.
-    members
-        All files of the book.
-    scratch
-        The folder for the draft.
-    titles
-        Titles that are known already, by path.
-    language
-        The language of the book, where it is known.
-
-    Raises
-    ------
-    TransferError
-        If its markup is too complex.
-    """
+    """Clean one chapter and write its draft; raise TransferError if its markup is too complex."""
     try:
         document = parsed(decoded(member.file.read_bytes()))
     except TooComplex as error:
         raise TransferError(
-            f"No EPUB can be made with the chapter {member.path!r}: {error}.",
+            f"The EPUB cannot include the chapter {member.path!r}: {error}.",
             kind="content",
             hint="Use another output for this item.",
         ) from None
@@ -131,15 +97,7 @@ def read_chapter(
 
 
 def finished(chapter: Chapter, chapters: Mapping[int, Chapter]) -> bytes:
-    """Return the XHTML of a chapter, with its links to places that there are.
-
-    Parameters
-    ----------
-    chapter
-        The chapter.
-    chapters
-        All of them, by their numbers.
-    """
+    """Return the XHTML of a chapter, with links only to places that exist."""
 
     def resolved(found: re.Match[str]) -> str:
         target, place = chapters[int(found[1])], found[2]
@@ -151,14 +109,8 @@ def finished(chapter: Chapter, chapters: Mapping[int, Chapter]) -> bytes:
     return ANCHOR.sub(resolved, chapter.draft.read_text("utf-8")).encode()
 
 
-def drawing(member: PooledSession, members: Members) -> bytes | None:
-    """Return a clean SVG file; None where there is no drawing in it.
-
-    Raises
-    ------
-    TooComplex
-        If its markup is too complex.
-    """
+def drawing(member: BookFile, members: Members) -> bytes | None:
+    """Return a clean SVG file, or None if there is no drawing in it; raise TooComplex if its markup is too complex."""
     document = parsed(decoded(member.file.read_bytes()))
     found = next((node for node in _nodes(document) if node.name == "svg" and node.namespace == "svg"), None)
     if found is None:
@@ -174,14 +126,8 @@ def drawing(member: PooledSession, members: Members) -> bytes | None:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{written(made[0], SVG)}\n'.encode()
 
 
-def parsed(text: str) -> Any:  # untyped where the extra is not installed
-    """Return the document that a browser would make of a text, XHTML or not.
-
-    Raises
-    ------
-    TooComplex
-        If its markup is too complex.
-    """
+def parsed(text: str) -> Any:  # untyped if the extra is not installed
+    """Return the document that a browser would create from a text, XHTML or not."""
     if _XHTML.match(text[:4096]):
         text = _without_cdata(text)
         text = _CLOSED.sub(
@@ -191,7 +137,7 @@ def parsed(text: str) -> Any:  # untyped where the extra is not installed
 
 
 def _without_cdata(text: str) -> str:
-    """Return a text with what stands in CDATA sections (XML 1.0 section 2.7) as ordinary text."""
+    """Return a text with its CDATA sections (XML 1.0 section 2.7) as ordinary text."""
     first, *rest = text.split("<![CDATA[")
     for part in rest:
         inside, end, after = part.partition("]]>")
@@ -200,7 +146,7 @@ def _without_cdata(text: str) -> str:
 
 
 class _Head:
-    """What a document says before its text, or should have said there: title, base, styles."""
+    """The contents of a document's head, even if they are elsewhere: title, base, styles."""
 
     def __init__(self, html: Any, references: References) -> None:
         self.title = ""
@@ -210,7 +156,7 @@ class _Head:
         nodes = [
             n for n in _nodes(html) if n.name in {"title", "base", "link", "style"} and n.namespace == "html"
         ]
-        for node in nodes:  # it holds for what stands before it, too (HTML, section 4.2.3)
+        for node in nodes:  # it applies to the elements before it, too (HTML, section 4.2.3)
             if node.name == "base" and node.attrs.get("href"):
                 references.rebase(node.attrs["href"])
                 break
@@ -243,13 +189,13 @@ def _nodes(root: Any) -> Iterator[Any]:
 
 
 def _headings(body: Element, ids: set[str]) -> list[tuple[int, str, str]]:
-    """Return level, id and text of all headings; those without an id get one."""
+    """Return level, id and text of all headings; add missing ids."""
     found: list[tuple[int, str, str]] = []
     number = 1
     for element in body.elements():
         if element.name in HEADINGS and element.namespace == XHTML and (text := line(element.text())):
             own = element.attributes.get("id")
-            number = max(number, len(found) + 1)  # what was taken before is not tried again
+            number = max(number, len(found) + 1)  # skips numbers that are taken
             while own is None:
                 own = f"heading-{number}"
                 if own in ids:
@@ -261,7 +207,7 @@ def _headings(body: Element, ids: set[str]) -> list[tuple[int, str, str]]:
 
 
 def _title(headings: list[tuple[int, str, str]], title: str, path: str) -> str:
-    """Return what a chapter calls itself: its heading says it best; titles of pages repeat the book's."""
+    """Return the title of a chapter; its heading comes first, since page titles often repeat the book's."""
     first = next((text for level, _, text in headings if level == 1), "")
     return (first or title or (headings[0][2] if headings else "") or line(PurePosixPath(path).stem))[
         :_LONGEST_TITLE
@@ -269,7 +215,7 @@ def _title(headings: list[tuple[int, str, str]], title: str, path: str) -> str:
 
 
 def _listed(headings: list[tuple[int, str, str]], title: str) -> list[tuple[str, str]]:
-    """Return the headings below a chapter's own: those of the highest level that are left."""
+    """Return the headings below the title: those of the highest remaining level."""
     rest = headings[1:] if headings and headings[0][2] == title else headings
     top = min((level for level, _, _ in rest), default=0)
     return [(own, text) for level, own, text in rest if level == top]

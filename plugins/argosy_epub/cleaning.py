@@ -1,4 +1,4 @@
-"""Tag soup to a tree that has nothing in it but what may stand in a book."""
+"""Turns tag soup into a tree of allowed elements."""
 
 from __future__ import annotations
 
@@ -12,34 +12,20 @@ from argosy_epub.elements import DROPPED, KEPT, NOT_IN, RENAMED, VOID
 from argosy_epub.styles import clean_sheet
 from argosy_epub.tree import MATHML, SVG, Child, Element, legal
 
-#: Elements within each other that are kept; what lies deeper is put into the last of them. Some readers take no more than 256.
+#: The deepest nesting kept; anything deeper moves into the last of these elements. Some readers allow only 256.
 DEEPEST = 100
 _FORGOTTEN = "annotation", "annotation-xml"
 
 
 class Cleaner:
-    """Cleans the body of one chapter, or one drawing.
-
-    Parameters
-    ----------
-    attributes
-        Cleans attributes, and knows the ids of the chapter and where its references lead.
-    """
+    """Cleans the body of one chapter, or one drawing."""
 
     def __init__(self, attributes: Attributes) -> None:
         self.attributes = attributes
-        self._depth = 0  # also of elements that only the children are kept of
+        self._depth = 0  # includes elements of which only the children are kept
 
     def children(self, nodes: Iterable[Any], inside: tuple[str, ...]) -> list[Child]:
-        """Return nodes of a parser as clean ones.
-
-        Parameters
-        ----------
-        nodes
-            What a parsed element holds.
-        inside
-            The names of the elements they stand in, the outermost first.
-        """
+        """Return clean copies of parsed nodes inside the named elements, the outermost first."""
         self._depth += 1
         try:
             return self._children(_flat(nodes) if self._depth >= DEEPEST else nodes, inside)
@@ -48,7 +34,7 @@ class Cleaner:
 
     def _children(self, nodes: Iterable[Any], inside: tuple[str, ...]) -> list[Child]:
         made: list[Child] = []
-        texts: list[str] = []  # joined at once: there may be very many
+        texts: list[str] = []  # joined once at the end: there may be very many
         for node in nodes:
             for child in self._node(node, inside):
                 if isinstance(child, str):
@@ -82,7 +68,7 @@ class Cleaner:
         return [fitted(element, inside[-1])]
 
     def _begun(self, node: Any, inside: tuple[str, ...]) -> Element | None:
-        """Return an element without its children; None for one that only its children are kept of."""
+        """Return a clean copy without its children, or None to keep only the children."""
         name = RENAMED.get(node.name, node.name)
         if name not in KEPT:
             name = "span"
@@ -134,14 +120,14 @@ class Cleaner:
 
 
 def _joined(texts: list[str]) -> list[str]:
-    """Return texts as one, or none where there is nothing in them; take them out of the list."""
+    """Remove texts from the list and return them as one text, or none if they are blank."""
     text = "".join(texts)
     texts.clear()
     return [text] if text else []
 
 
 def _flat(nodes: Iterable[Any]) -> list[Any]:
-    """Return the texts and the empty elements in nodes, which may lie as deep as one likes."""
+    """Return the texts and the empty elements in nodes, at any depth."""
     flat: list[Any] = []
     stack = list(nodes)[::-1]
     while stack:

@@ -1,6 +1,6 @@
-"""Puts each element into a place where it may stand: what browsers bear, a reader of XHTML need not.
+"""Fixes the nesting of elements: browsers tolerate what readers of XHTML reject.
 
-Only names of elements change, and here and there one is put around others; no text is lost.
+It only renames and wraps elements; no text is lost.
 """
 
 from __future__ import annotations
@@ -27,15 +27,7 @@ _SPAN_LOOKS = {
 
 
 def fitted(element: Element, parent: str = "") -> Element:
-    """Return an element, whose children are fitted already, as one that is right in itself.
-
-    Parameters
-    ----------
-    element
-        The element.
-    parent
-        The name of what it stands in.
-    """
+    """Return a valid element for a place inside `parent`; its children are valid already."""
     if element.namespace != XHTML:
         return element
     name = element.name
@@ -53,7 +45,7 @@ def fitted(element: Element, parent: str = "") -> Element:
 
 
 def is_block(child: Child) -> bool:
-    """Return whether something cannot stand in a line of text."""
+    """Return whether something cannot be part of a line of text."""
     if isinstance(child, str) or child.namespace != XHTML:
         return False
     if child.name in TRANSPARENT:
@@ -62,15 +54,7 @@ def is_block(child: Child) -> bool:
 
 
 def adopted(children: Iterable[Child], own: Iterable[str] = ()) -> list[Child]:
-    """Return children that may stand anywhere, where they would not: an ``li`` without a list becomes a ``div``.
-
-    Parameters
-    ----------
-    children
-        What there is.
-    own
-        Names that have their place here.
-    """
+    """Return children for a place that takes anything: an ``li`` without a list becomes a ``div``, unless in `own`."""
     taken: list[Child] = []
     for child in children:
         if (
@@ -82,13 +66,13 @@ def adopted(children: Iterable[Child], own: Iterable[str] = ()) -> list[Child]:
             if child.name in {"col", "colgroup"}:
                 continue
             child = _renamed(child, "span" if child.name in {"rt", "rp"} else "div")
-            child.children = adopted(child.children)  # the rows of what was a part of a table
+            child.children = adopted(child.children)  # the rows of a table part
         taken.append(child)
     return taken
 
 
 def inlined(children: Iterable[Child]) -> list[Child]:
-    """Return children as parts of a line of text: blocks become spans that look like blocks."""
+    """Return children as parts of a line of text: blocks become spans styled as blocks."""
     return [_in_a_line(child) for child in children]
 
 
@@ -120,13 +104,13 @@ def _renamed(element: Element, name: str, look: str = "") -> Element:
 
 
 def add_look(element: Element, look: str) -> None:
-    """Put declarations before those of an element's ``style``, which win over them."""
+    """Put declarations before those in an element's ``style``, which take precedence."""
     own = element.attributes.get("style")
     element.attributes["style"] = f"{look}; {own}" if own else look
 
 
 def _in_line(element: Element) -> None:
-    """Make a ``div`` of what holds lines of text, where it holds blocks."""
+    """Turn an element for text lines into a ``div`` if it contains blocks."""
     element.children = [
         _renamed(child, "span") if isinstance(child, Element) and child.name in {"rt", "rp"} else child
         for child in element.children
@@ -155,7 +139,7 @@ def _list(element: Element) -> None:
 
 
 def _definitions(element: Element) -> None:
-    """Bring the children of a ``dl`` to groups of ``dt`` and ``dd``."""
+    """Group the children of a ``dl`` by ``dt`` and ``dd``."""
     flat: list[Child] = []
     for child in element.children:
         group = isinstance(child, Element) and any(_is(inner, "dt", "dd") for inner in child.children)
@@ -195,7 +179,7 @@ def _details(element: Element) -> None:
 
 
 def _ruby(element: Element) -> None:
-    """Keep a ``ruby`` that is plain: text, then ``rt``, with or without ``rp`` around it, and so on."""
+    """Keep a ``ruby`` only if it is plain: text, then ``rt``, with or without ``rp`` around it, repeated."""
     shape = "".join(
         {"rt": "t", "rp": "p"}.get(child.name, "x") if isinstance(child, Element) else "x"
         for child in element.children

@@ -1,4 +1,4 @@
-"""Bytes of HTML to text."""
+"""Decodes HTML."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _BARE = ((b"<\x00", "utf-16-le"), (b"\x00<", "utf-16-be"))
 _DECLARED = re.compile(
     rb"<\?xml[^>]*?encoding\s*=\s*[\"']([\w.:-]+)|<meta[^>]*?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.I
 )
-#: Where a declaration is looked for (HTML, section "Determining the character encoding"), with room for XML's.
+#: How far to search for a declaration (HTML, section "Determining the character encoding"), plus room for XML's.
 _PRESCAN = 4096
 
 
 def decoded(data: bytes) -> str:
-    """Return the text of an HTML or XHTML document; no byte makes it fail.
+    """Return the text of an HTML or XHTML document; never fails.
 
-    A byte order mark comes first, then bytes that are valid UTF-8 (whatever is declared: no text of any length in
-    another encoding is that by chance), then what the document declares, then Windows-1252, which
-    ``iso-8859-1`` and ``ascii`` mean on the web (WHATWG Encoding Standard, section 4.2).
+    In order: a byte order mark; valid UTF-8, whatever is declared (long texts in other encodings are never valid UTF-8
+    by chance); the declared encoding; Windows-1252, which ``iso-8859-1`` and ``ascii`` mean on the web (WHATWG Encoding
+    Standard, section 4.2).
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
@@ -32,7 +32,7 @@ def decoded(data: bytes) -> str:
         if data.startswith(beginning):
             return data.decode(encoding, "replace")
     declared = _declared(data[:_PRESCAN])
-    if declared not in {"iso2022_jp", "utf-7", "hz"}:  # these look like ASCII, which is UTF-8, too
+    if declared not in {"iso2022_jp", "utf-7", "hz"}:  # these look like ASCII, and UTF-8 was tried
         try:
             return data.decode("utf-8")
         except UnicodeDecodeError:
@@ -50,6 +50,6 @@ def _declared(head: bytes) -> str:
         codec = codecs.lookup(name)
     except LookupError:
         return "cp1252"
-    text = getattr(codec, "_is_text_encoding", True)  # not rot13, not hex
+    text = getattr(codec, "_is_text_encoding", True)  # excludes codecs such as rot13 and hex
     web = {"iso8859-1": "cp1252", "ascii": "cp1252", "iso8859-9": "cp1254", "utf-16": "utf-8"}
     return web.get(codec.name, codec.name) if text else "cp1252"

@@ -1,8 +1,8 @@
-"""What HTML has, and where it may stand (EPUB 3.3 section 6.1: XHTML by the rules of the HTML standard)."""
+"""The elements of HTML and where they may appear (EPUB 3.3 section 6.1: XHTML by the rules of the HTML standard)."""
 
 from __future__ import annotations
 
-#: What holds text and what stands in a line of it, and stands in a line itself.
+#: Contain text and inline elements, and are inline themselves.
 INLINE = frozenset(
     (
         "abbr",
@@ -29,9 +29,9 @@ INLINE = frozenset(
     )
 )
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-#: What holds no more than a line of text does, and is no part of one.
+#: Contain only inline content, and are blocks.
 LINES = frozenset({*HEADINGS, "p", "pre"})
-#: What holds anything.
+#: Contain anything.
 FLOW = frozenset(
     (
         "address",
@@ -56,9 +56,9 @@ FLOW = frozenset(
         "th",
     )
 )
-#: What stands where its content may stand.
+#: Allowed wherever their contents are.
 TRANSPARENT = frozenset({"a", "ins", "del", "audio", "video"})
-#: What has a place of its own in one kind of element, and no other.
+#: Allowed only in one kind of element.
 PLACED = frozenset(
     (
         "caption",
@@ -79,14 +79,14 @@ PLACED = frozenset(
         "tr",
     )
 )
-#: What has nothing in it.
+#: Have no content.
 VOID = frozenset({"br", "col", "hr", "img", "wbr"})
 TABLES = frozenset({"table", "caption", "colgroup", "col", "thead", "tbody", "tfoot", "tr", "td", "th"})
 KEPT = (
     INLINE | LINES | FLOW | TRANSPARENT | PLACED | VOID | TABLES | {"ul", "ol", "dl", "ruby", "summary"}
 ) - {"body"}
 
-#: What is not shown, or cannot be used in a book: it goes with all that is in it.
+#: Invisible or useless in a book: removed with their contents.
 DROPPED = frozenset(
     (
         "area",
@@ -117,7 +117,7 @@ DROPPED = frozenset(
         "isindex",
     )
 )
-#: What is kept under another name.
+#: Kept under another name.
 RENAMED = {
     **dict.fromkeys(("center", "dialog", "fieldset", "form", "hgroup", "legend", "search"), "div"),
     **dict.fromkeys(("dir", "menu"), "ul"),
@@ -126,7 +126,7 @@ RENAMED = {
     "strike": "s",
     "tt": "code",
 }
-#: How what was renamed looked.
+#: The look of the renamed elements.
 LOOKS = {
     "center": "text-align: center",
     "big": "font-size: larger",
@@ -141,7 +141,7 @@ LOOKS = {
     "small": "font-size: smaller",
     "u": "text-decoration: underline",
 }
-#: What must not stand in what, at any depth.
+#: Forbidden nesting, at any depth.
 NOT_IN = {
     "a": frozenset({"a"}),
     "address": frozenset({"address"}),

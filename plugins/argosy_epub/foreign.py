@@ -1,4 +1,4 @@
-"""SVG and MathML: what is drawn, and nothing that runs, or refers to something outside the book."""
+"""SVG and MathML: drawings and formulas, without scripts and references outside the book."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ _WITH_TEXT = frozenset({"text", "tspan", "textPath", "title", "desc", "style"})
 _EMPTY = frozenset(
     {"stop", "use", "image", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon"}
 )
-#: What has to be there for an element to mean anything.
+#: Attributes without which an element has no meaning.
 _REQUIRED = {
     "rect": ("width", "height"),
     "image": ("width", "height", "xlink:href"),
@@ -161,18 +161,9 @@ def drawing_attributes(
     refer: Callable[[str, str], str | None],
     style: Callable[[str], str],
 ) -> dict[str, str] | None:
-    """Return the attributes that an element of SVG keeps; None where it means nothing without one that is missing.
+    """Return the attributes to keep of an SVG element, or None if a required one is missing.
 
-    Parameters
-    ----------
-    name
-        The element, one of `DRAWN`.
-    attributes
-        What it has.
-    refer
-        Returns what a reference of an element becomes, by its name and the address; None where there is nothing.
-    style
-        Cleans declarations.
+    `refer` resolves a reference of an element (its name and the address), and `style` cleans declarations.
     """
     kept: dict[str, str] = {}
     address = attributes.get("href") or attributes.get("xlink:href")
@@ -195,7 +186,7 @@ def drawing_attributes(
 
 
 def drawn(element: Element, parent: str) -> list[Child]:
-    """Return an element of SVG with its children in order; its children alone, where it has no place here."""
+    """Return an SVG element with its children in order, or only the children if it is not allowed."""
     if element.name not in _WITH_TEXT:
         element.children = [child for child in element.children if not isinstance(child, str)]
     if element.name in _EMPTY:
@@ -210,7 +201,7 @@ def drawn(element: Element, parent: str) -> list[Child]:
 
 
 def settled(root: Element) -> None:
-    """Let no element of the drawings in a tree refer to a part that is not there, or cannot be drawn again."""
+    """Remove references to parts of drawings that are missing or would draw themselves again."""
     parts = {element.attributes["id"]: element for element in root.elements() if "id" in element.attributes}
     for element in root.elements():
         address = element.attributes.get("xlink:href", "")
@@ -226,7 +217,7 @@ def settled(root: Element) -> None:
 
 
 def mathematics_attributes(name: str, attributes: dict[str, str]) -> dict[str, str]:
-    """Return the attributes that an element of MathML keeps."""
+    """Return the attributes to keep of a MathML element."""
     kept = {}
     for key, value in attributes.items():
         right = value.strip().lower()
@@ -238,7 +229,7 @@ def mathematics_attributes(name: str, attributes: dict[str, str]) -> dict[str, s
 
 
 def mathematics(element: Element, parent: str) -> list[Child]:
-    """Return an element of MathML with as many children as it must have."""
+    """Return a MathML element with exactly the children it must have."""
     name = element.name
     if name == "mspace":
         element.children = []

@@ -1,4 +1,4 @@
-"""What a file is, by its bytes: names and servers say many things."""
+"""Detects file types by content: names and servers are often wrong."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import PurePosixPath
 
 from argosy_epub.decoding import decoded
 
-#: Bytes of a file that are looked at.
+#: The bytes at the start of a file to inspect.
 HEAD = 4096
 
 
 class Role(StrEnum):
-    """What a file is to a book."""
+    """The role of a file in a book."""
 
     CHAPTER = "chapter"
     IMAGE = "image"
-    DRAWING = "drawing"  # SVG: an image that is read, as it may refer to things
+    DRAWING = "drawing"  # SVG: parsed, because it may refer to other files
     STYLE = "style"
     FONT = "font"
     SOUND = "audio"
@@ -28,17 +28,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a file is.
-
-    Parameters
-    ----------
-    role
-        What it is to a book; `Role.OTHER` for what has no place in an EPUB.
-    media_type
-        Its media type.
-    suffix
-        What its name in the book ends in, with the dot.
-    """
+    """The type of a file: its role, media type and the suffix of its name in the book, with the dot."""
 
     role: Role
     media_type: str
@@ -51,7 +41,7 @@ DRAWING = Kind(Role.DRAWING, "image/svg+xml", ".svg")
 _JPEG = Kind(Role.IMAGE, "image/jpeg", ".jpg")
 _MP3 = Kind(Role.SOUND, "audio/mpeg", ".mp3")
 
-# EPUB 3.3 section 3.2: the core media types, and what is often found that is none
+# EPUB 3.3 section 3.2: the core media types, and common types that are not
 _BEGINNINGS: tuple[tuple[bytes, Kind], ...] = (
     (b"\xff\xd8\xff", _JPEG),
     (b"\x89PNG\r\n\x1a\n", Kind(Role.IMAGE, "image/png", ".png")),
@@ -100,7 +90,7 @@ _BY_NAME = {
     ".ncx": Kind(Role.OTHER, "application/x-dtbncx+xml"),
     ".opf": Kind(Role.OTHER, "application/oebps-package+xml"),
 }
-# what may stand before the first element; none of it is looked at twice, whatever it is
+# skips anything before the first element without backtracking
 _BEFORE = rb"(?:\s|<\?[^>]*>|<!--(?:(?!-->).)*+-->|<!DOCTYPE[^>\[]*(?:\[[^\]]*\]\s*)?>)*+"
 _IS_DRAWING = re.compile(_BEFORE + rb"<(?:svg:)?svg[\s>/]", re.I | re.S)
 _IS_CHAPTER = re.compile(
@@ -110,15 +100,7 @@ _IS_CHAPTER_TYPE = re.compile(rb"(?:\s|<\?[^>]*>|<!--(?:(?!-->).)*+-->)*+<!DOCTY
 
 
 def sniffed(name: str, head: bytes) -> Kind:
-    """Return what a file is.
-
-    Parameters
-    ----------
-    name
-        Its path: it decides only where the bytes say nothing (a style sheet begins with anything).
-    head
-        The first `HEAD` bytes of it.
-    """
+    """Return the type of a file; its name only decides if its first bytes do not (style sheets have no signature)."""
     for beginning, kind in _BEGINNINGS:
         if head.startswith(beginning):
             return kind

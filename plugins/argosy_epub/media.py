@@ -1,4 +1,4 @@
-"""Images, sounds, films, and what stands in frames: the file where the book has it, else what says what it was."""
+"""Images, audio, video and frames: the file if the book has it, else a link or the alternative text."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from argosy_epub.attributes import anchor
 from argosy_epub.content import fitted
 from argosy_epub.kinds import Role
-from argosy_epub.members import PooledSession
+from argosy_epub.members import BookFile
 from argosy_epub.tree import Child, Element, line
 
 if TYPE_CHECKING:
     from argosy_epub.cleaning import Cleaner
 
 _PICTURES = frozenset({Role.IMAGE, Role.DRAWING})
-#: Where pages that load their images late keep the address.
+#: Attributes in which lazy-loading pages keep the address.
 _ADDRESSES = ("src", "data-src", "data-original", "data-lazy-src", "data-hi-res-src")
 _BETWEEN = re.compile(r",(?=\s)")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)[wx]")
@@ -28,7 +28,7 @@ def _image(cleaner: Cleaner, node: Any, inside: tuple[str, ...]) -> list[Child]:
 
 
 def _picture(cleaner: Cleaner, node: Any, inside: tuple[str, ...]) -> list[Child]:
-    """Return the image of a ``picture``, from its sources where its own is not there."""
+    """Return the image of a ``picture``, or one of its sources if that is missing."""
     image = next((child for child in node.children if child.name == "img"), None)
     if image is None:
         return cleaner.children(node.children, inside)
@@ -57,12 +57,12 @@ def _picture_of(cleaner: Cleaner, node: Any, addresses: Iterable[str]) -> list[C
 
 
 def _sources(attrs: Any) -> list[str]:
-    """Return the addresses of an image: its own, then those of its sets, the largest first."""
+    """Return the addresses of an image: its own, then those of its source sets, the largest first."""
     addresses = [value for key in _ADDRESSES if (value := (attrs.get(key) or "").strip())]
     for key in _SETS:
         if value := attrs.get(key):
             addresses += [url for _, url in sorted(_candidates(value), key=lambda pair: -pair[0])]
-    # a data: URL often does no more than hold the place of an image that a script would load
+    # a data: URL is often a placeholder for an image that a script would load
     return sorted(addresses, key=lambda address: address[:5].lower() == "data:")
 
 
@@ -77,7 +77,7 @@ def _candidates(text: str) -> list[tuple[float, str]]:
 
 
 def _played(cleaner: Cleaner, node: Any, inside: tuple[str, ...]) -> list[Child]:
-    """Return a sound or a film of the book; a link to what is on the web; what stands in its place, at the least."""
+    """Return audio or video: the file in the book, a link to the web, or its fallback content."""
     attributes = cleaner.attributes
     role = Role.SOUND if node.name == "audio" else Role.FILM
     inner = [child for child in node.children if child.name == "source"]
@@ -95,13 +95,13 @@ def _played(cleaner: Cleaner, node: Any, inside: tuple[str, ...]) -> list[Child]
     return _instead(cleaner, node, inside, addresses)
 
 
-def _first(cleaner: Cleaner, addresses: Iterable[str], role: Role) -> PooledSession | None:
+def _first(cleaner: Cleaner, addresses: Iterable[str], role: Role) -> BookFile | None:
     files = (cleaner.attributes.references.file(address, {role}) for address in addresses)
     return next((file for file in files if file is not None), None)
 
 
 def _framed(cleaner: Cleaner, node: Any, inside: tuple[str, ...]) -> list[Child]:
-    """Return a link to what a frame shows; an object may be an image."""
+    """Return a link to the contents of a frame; an object may be an image."""
     address = (node.attrs.get("src") or node.attrs.get("data") or "").strip()
     found = cleaner.attributes.references.file(address, _PICTURES) if node.name != "iframe" else None
     if found is not None:
@@ -128,7 +128,7 @@ def _text(node: Any) -> str:
     return str(node.to_text()) if node.children else ""
 
 
-#: What is made into something else, by its name.
+#: The converter of each element.
 REPLACED: dict[str, Callable[[Cleaner, Any, tuple[str, ...]], list[Child]]] = {
     "img": _image,
     "image": _image,

@@ -1,4 +1,4 @@
-"""The files of a book, and what a reference in one of them leads to."""
+"""The files of a book and the references between them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from urllib.parse import quote, unquote, unquote_to_bytes, urljoin, urlsplit, ur
 from argosy.models.items import StagedFile
 from argosy_epub.kinds import HEAD, Kind, Role, sniffed
 
-#: Roles of files that stand in a book as they came.
+#: The roles of files that are added unchanged.
 AS_IT_IS = frozenset({Role.IMAGE, Role.FONT, Role.SOUND, Role.FILM})
-#: Longest address that is looked at; beyond it are data: URLs, which have their own way.
+#: The longest address to resolve; longer ones are data: URLs, which are handled separately.
 _LONGEST = 8192
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _SPACES = re.compile(r"[\t\n\r]")
@@ -25,61 +25,41 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class PooledSession:
-    """A file of the book.
+class BookFile:
+    """A file of the book."""
 
-    Parameters
-    ----------
-    name
-        Its name in the book; all files lie in one folder.
-    kind
-        What it is.
-    number
-        Which of the book's chapters, images and so on, from 1.
-    file
-        Where its bytes come from.
-    url, path
-        What it was called where it came from.
-    """
-
-    name: str
+    name: str  # the name in the book; all files are in one folder
     kind: Kind
-    number: int
+    number: int  # counts the files of its role, from 1
     file: Path
-    url: str = ""
+    url: str = ""  # where the file came from
     path: str = ""
 
 
 class Members:
-    """The files of a book.
-
-    Parameters
-    ----------
-    scratch
-        Where files are written that stood within others (``data:`` URLs).
-    """
+    """The files of a book; files from ``data:`` URLs are written to a scratch folder."""
 
     def __init__(self, scratch: Path) -> None:
-        self.all: list[PooledSession] = []
+        self.all: list[BookFile] = []
         self._scratch = scratch
         self._counts: dict[Role, int] = {}
-        self._by_url: dict[str, PooledSession] = {}
-        self._by_path: dict[str, PooledSession] = {}
-        self._embedded: dict[str, PooledSession] = {}
+        self._by_url: dict[str, BookFile] = {}
+        self._by_path: dict[str, BookFile] = {}
+        self._embedded: dict[str, BookFile] = {}
 
-    def add(self, file: StagedFile, kind: Kind) -> PooledSession:
-        """Take a finished file into the book, and give it its name there."""
+    def add(self, file: StagedFile, kind: Kind) -> BookFile:
+        """Add a finished file and name it."""
         member = self._new(kind, file.path, file.resource.url, file.resource.path)
         self._by_url.setdefault(_url_key(file.resource.url), member)
         self._by_path.setdefault(_path_key(file.resource.path), member)
         return member
 
-    def of(self, *roles: Role) -> list[PooledSession]:
-        """Return the files of some roles, in the order of the item."""
+    def of(self, *roles: Role) -> list[BookFile]:
+        """Return the files with some roles, in the order of the item."""
         return [member for member in self.all if member.kind.role in roles]
 
-    def embed(self, address: str) -> PooledSession | None:
-        """Return the file that stands in a ``data:`` URL (RFC 2397); None where it has no place in a book."""
+    def embed(self, address: str) -> BookFile | None:
+        """Return the file in a ``data:`` URL (RFC 2397), or None if a book cannot contain it."""
         data = _data_of(address)
         kind = sniffed("", data[:HEAD]) if data else None
         if not data or kind is None or kind.role not in AS_IT_IS | {Role.DRAWING}:
@@ -91,66 +71,50 @@ class Members:
             self._embedded[digest] = self._new(kind, path)
         return self._embedded[digest]
 
-    def find(self, url: str, path: str | None) -> PooledSession | None:
+    def find(self, url: str, path: str | None) -> BookFile | None:
         """Return the file at a URL, or at a path within the item."""
         found = self._by_url.get(_url_key(url))
         if found is None and path is not None:
             found = self._by_path.get(_path_key(path))
         return found
 
-    def _new(self, kind: Kind, file: Path, url: str = "", path: str = "") -> PooledSession:
+    def _new(self, kind: Kind, file: Path, url: str = "", path: str = "") -> BookFile:
         role = Role.IMAGE if kind.role is Role.DRAWING else kind.role
         number = self._counts[role] = self._counts.get(role, 0) + 1
-        member = PooledSession(f"{role.value}-{number:04d}{kind.suffix}", kind, number, file, url, path)
+        member = BookFile(f"{role.value}-{number:04d}{kind.suffix}", kind, number, file, url, path)
         self.all.append(member)
         return member
 
 
 class References:
-    """What the references in one file lead to.
+    """Resolves the references in one file."""
 
-    Parameters
-    ----------
-    members
-        The files of the book.
-    own
-        The file that they stand in.
-    """
-
-    def __init__(self, members: Members, own: PooledSession) -> None:
+    def __init__(self, members: Members, own: BookFile) -> None:
         self._members = members
         self._own = own
         self._base = own.url
-        self._moved = False  # by a <base>: then paths within the item say nothing
+        self._moved = False  # set by a <base>: then paths within the item do not apply
 
     def rebase(self, href: str) -> None:
-        """Take the ``href`` of a ``<base>``."""
+        """Set the base from the ``href`` of a ``<base>``."""
         base = _joined(self._base, href)
         if base is not None and urlsplit(base).scheme in {"http", "https"}:
             self._base, self._moved = base, True
 
-    def file(self, address: str, roles: Iterable[Role]) -> PooledSession | None:
-        """Return the file of some roles that an address leads to, where the book has it."""
+    def file(self, address: str, roles: Iterable[Role]) -> BookFile | None:
+        """Return the file with one of some roles at an address, if the book has it."""
         address = address.strip()
         found = self._members.embed(address) if address[:5].lower() == "data:" else self._find(address)
         return found if found is not None and found.kind.role in roles else None
 
     def style_address(self, address: str, wanted: str) -> str | None:
-        """Resolve what stands in a style sheet, as :data:`styles.Resolve` asks for it."""
+        """Resolve a reference in a style sheet, as a :data:`styles.Resolve`."""
         roles = {"style": {Role.STYLE}, "font": {Role.FONT}, "image": {Role.IMAGE, Role.DRAWING}}[wanted]
         found = self.file(address, roles)
         return None if found is None or found is self._own else found.name
 
-    def link(self, address: str, anchor: Callable[[PooledSession, str], str]) -> str | None:
-        """Return what a link becomes: within the book, or to the web, or nothing.
-
-        Parameters
-        ----------
-        address
-            The ``href``.
-        anchor
-            Makes what to write of a chapter and the fragment that is wanted there (empty for none).
-        """
+    def link(self, address: str, anchor: Callable[[BookFile, str], str]) -> str | None:
+        """Return a link within the book or to the web, or None; `anchor` makes the link to a chapter and a fragment."""
         address = _SPACES.sub("", address.strip())
         if address[:1] == "#":
             return anchor(self._own, unquote(address[1:])) if len(address) > 1 else None
@@ -164,10 +128,10 @@ class References:
         if found is not None and found.kind.role is Role.CHAPTER:
             return anchor(found, unquote(urlsplit(url).fragment))
         if found is not None:
-            return None  # the file is in the book, where no link may lead to it (EPUB 3.3 section 3.4)
+            return None  # the book contains the file, but links to it are not allowed (EPUB 3.3 section 3.4)
         return web_address(url)
 
-    def _find(self, address: str) -> PooledSession | None:
+    def _find(self, address: str) -> BookFile | None:
         url = _joined(self._base, address)
         if url is None or not address:
             return None
@@ -179,7 +143,7 @@ class References:
 
 
 def identifier(value: str) -> str:
-    """Return an id that XML allows, the same for the same value always (an anchor has to find it)."""
+    """Return an id that XML allows; the same value always gets the same id, so links find it."""
     return (
         value
         if _WORD.match(value)
@@ -188,7 +152,7 @@ def identifier(value: str) -> str:
 
 
 def web_address(url: str) -> str | None:
-    """Return a URL as one that is valid (RFC 3986), or None where that cannot be."""
+    """Return a valid URL (RFC 3986), or None if there is none."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -197,7 +161,7 @@ def web_address(url: str) -> str | None:
         return None
     if parts.scheme not in {"http", "https"} or not _HOST.match(host) or len(url) > _LONGEST:
         return None
-    netloc = host if port is None else f"{host}:{port}"  # and no credentials
+    netloc = host if port is None else f"{host}:{port}"  # without credentials
     path = _encoded(parts.path, "/:@!$&'()*+,;=~-._")
     query = _encoded(parts.query, "/:@!$&'()*+,;=~-._?")
     return urlunsplit((parts.scheme, netloc, path, query, _encoded(parts.fragment, "/:@!$&'()*+,;=~-._?")))
@@ -213,7 +177,7 @@ def _joined(base: str, address: str) -> str | None:
         return None
     try:
         url = urljoin(base, _SPACES.sub("", address.strip()))
-        urlsplit(url).port  # noqa: B018 - it raises where it is none
+        urlsplit(url).port  # noqa: B018 - raises ValueError if invalid
     except ValueError:
         return None
     return url

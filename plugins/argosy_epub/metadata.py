@@ -1,4 +1,4 @@
-"""What an item says about its book, by the keys of its metadata."""
+"""Reads the metadata of a book from its item."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from argosy.toolkit.redaction import Redactor
 from argosy_epub.attributes import LANGUAGE
 from argosy_epub.tree import line
 
-#: The time of a book that nothing says a time of.
+#: The modification time if none is known.
 UNKNOWN_TIME = "2000-01-01T00:00:00Z"
 _DATE = re.compile(r"[0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2})?)?")
 _ISBN = re.compile(r"(?:97[89])?[0-9]{9}[0-9Xx]\Z")
@@ -24,55 +24,29 @@ _ISBN = re.compile(r"(?:97[89])?[0-9]{9}[0-9Xx]\Z")
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What is known of a book.
+    """The metadata of a book; unknown texts are empty."""
 
-    Parameters
-    ----------
-    identifier
-        The same for the same item, always.
-    title, language
-        The language is empty where the item does not say.
-    authors, contributors, subjects
-        Names; in their order.
-    publisher, date, description, rights, source
-        Texts; empty where unknown. The date is a year, a month or a day.
-    series, position
-        The name of a series and the place in it.
-    modified
-        When it was last changed: ``2026-01-31T12:00:00Z``.
-    titles
-        Titles of chapters, by path.
-    cover
-        The path or the URL of the cover.
-    """
-
-    identifier: str
+    identifier: str  # always the same for the same item
     title: str
     language: str = ""
     authors: tuple[str, ...] = ()
     contributors: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
     publisher: str = ""
-    date: str = ""
+    date: str = ""  # a year, a month or a day
     description: str = ""
     rights: str = ""
     source: str = ""
     series: str = ""
-    position: str = ""
-    modified: str = UNKNOWN_TIME
-    titles: Mapping[str, str] | None = None
-    cover: str = ""
+    position: str = ""  # its place in the series
+    modified: str = UNKNOWN_TIME  # such as ``2026-01-31T12:00:00Z``
+    titles: Mapping[str, str] | None = None  # the titles of chapters, by path
+    cover: str = ""  # its path or URL
 
 
 def metadata_of(item: Item) -> Metadata:
-    """Return what an item says about its book.
-
-    Parameters
-    ----------
-    item
-        The item; what its metadata has in a form that is not expected is passed over.
-    """
-    redact = Redactor().redact_all  # a book is given away, and URLs may have secrets in them
+    """Return the metadata of an item's book; ignore values of unexpected types."""
+    redact = Redactor().redact_all  # people share books, and URLs may contain secrets
     known = redact(item.metadata)
     language = _first(known, "language", "lang").replace("_", "-")
     date = _DATE.match(_first(known, "date", "published", "issued", "year"))
@@ -104,7 +78,7 @@ def metadata_of(item: Item) -> Metadata:
 
 
 def _identifier(item: Item, known: Mapping[str, Any]) -> str:
-    """Return an ISBN where there is one, else a UUID made of the item's id and its first resource's host."""
+    """Return an ISBN if there is one, else a UUID derived from the item's id and its first resource's host."""
     for text in _names(known, "isbn", "identifier"):
         digits = re.sub(r"[\s-]|^(?:urn:)?isbn:", "", text, flags=re.I)
         if _ISBN.match(digits):
@@ -120,7 +94,7 @@ def _first(known: Mapping[str, Any], *keys: str) -> str:
 
 
 def _names(known: Mapping[str, Any], *keys: str) -> tuple[str, ...]:
-    """Return the texts under the first of some keys that has any: one, a list, or objects with a ``name``."""
+    """Return the texts under the first of some keys with any: a text, a list, or objects with a ``name``."""
     for key in keys:
         value = known.get(key)
         found = [text for part in (value if isinstance(value, list) else [value]) if (text := _text(part))]
@@ -138,7 +112,7 @@ def _text(value: object) -> str:
 
 
 def _titles(value: object) -> dict[str, str]:
-    """Return titles by path, of ``{"ch1.html": "One"}`` or ``[{"path": "ch1.html", "title": "One"}]``."""
+    """Return titles by path, from ``{"ch1.html": "One"}`` or ``[{"path": "ch1.html", "title": "One"}]``."""
     pairs: Iterable[tuple[object, object]] = ()
     if isinstance(value, Mapping):
         pairs = value.items()

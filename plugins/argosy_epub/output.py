@@ -1,4 +1,4 @@
-"""The output that makes an EPUB of an item's chapters, images and styles."""
+"""The output ``epub``: an EPUB of an item's chapters, images and styles."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SUFFIX = ".epub"
 
 
 class EpubOutput(Output):
-    """Makes one EPUB 3 of each item: its chapters in their order, with what they show, and a table of contents."""
+    """Creates one EPUB 3 per item: its chapters in order, with everything they show, and a table of contents."""
 
     name = "epub"
-    summary = "One EPUB of each item's chapters, images and styles (needs argosy[epub])"
+    summary = "One EPUB per item from its chapters, images and styles (needs argosy[epub])"
     options_schema = {
         "type": "object",
         "properties": {
@@ -28,31 +28,31 @@ class EpubOutput(Output):
                 "type": "string",
                 "minLength": 1,
                 "default": "{folder|id}",
-                "description": "The name of the book, without its ending. Fields: {id}, {title}, {tag}, {tags}, "
-                "{folder}, {metadata.NAME}.",
+                "description": "The name of the book without its suffix. Fields: {id}, {title}, {tag},"
+                " {tags}, {folder}, {metadata.NAME}.",
             },
             "cover": {
                 "type": "string",
                 "default": "",
-                "description": "The path of the cover within each item (cover.jpg). Otherwise it is what the item's "
-                "metadata calls cover, or its first image with that name.",
+                "description": "The path of the cover within each item, such as cover.jpg. By default, the cover in the "
+                "item's metadata, or its first image named cover.",
             },
             "language": {
                 "type": "string",
                 "pattern": "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
                 "default": "und",
-                "description": "The language (BCP 47) of a book where neither its metadata nor its chapters name one.",
+                "description": "The language (BCP 47) of a book if neither its metadata nor its"
+                " chapters name one.",
             },
             "headings": {
                 "type": "boolean",
                 "default": True,
-                "description": "List the main headings of each chapter in the table of contents, too.",
+                "description": "Also list the main headings of each chapter in the table of contents.",
             },
             "no_chapters": {
                 "enum": ["fail", "skip"],
                 "default": "fail",
-                "description": "What becomes of an item without a chapter in HTML (a PDF alone): it fails, or this output "
-                "makes nothing of it.",
+                "description": "For an item without an HTML chapter, such as a single PDF: fail, or skip this output.",
             },
         },
     }
@@ -67,22 +67,16 @@ class EpubOutput(Output):
                 f"The output 'epub' needs {error.name}, which is not installed.",
                 hint="Install it: pip install 'argosy[epub]'.",
             ) from None
-        del justhtml, tinycss2  # what uses them is imported where it is used
+        del justhtml, tinycss2  # imported only here, because the extra is optional
         self._layout = Layout(options["layout"], of_files=False)
 
     def names(self, item: Item) -> Iterator[str]:
         """Yield the name of the book."""
-        if self.options["no_chapters"] == "fail":  # else it may make none
+        if self.options["no_chapters"] == "fail":  # else it may create none
             yield self._layout.name(item, ending=_SUFFIX)
 
     def produce(self, item: StagedItem, scratch: Path) -> Iterator[Product]:
-        """Yield the book.
-
-        Raises
-        ------
-        TransferError
-            If the item has nothing to read in a book.
-        """
+        """Yield the book; raise TransferError if the item has no chapter."""
         from argosy_epub.book import has_chapters, write_book
 
         if not has_chapters(item):
@@ -90,9 +84,9 @@ class EpubOutput(Output):
                 return
             kinds = ", ".join(sorted({Path(file.resource.path).suffix or "no suffix" for file in item.files}))
             raise TransferError(
-                f"No EPUB can be made of this item: it has no chapter, which is a file of HTML (it has {kinds}).",
+                f"This item has no HTML chapter for an EPUB (it has {kinds}).",
                 kind="content",
-                hint='Leave the output out for such items, or set its option no_chapters to "skip".',
+                hint='Set the option no_chapters to "skip", or leave out this output for such items.',
             )
         file = scratch / "book.epub"
         options = self.options

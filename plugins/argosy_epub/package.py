@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from argosy_epub.chapters import Chapter
-from argosy_epub.members import PooledSession
+from argosy_epub.members import BookFile
 from argosy_epub.metadata import Metadata
 from argosy_epub.pages import READING, page
 from argosy_epub.tree import Child, Element, written
@@ -26,28 +26,12 @@ def package(
     metadata: Metadata,
     language: str,
     chapters: Sequence[Chapter],
-    members: Sequence[PooledSession],
-    cover: PooledSession | None,
+    members: Sequence[BookFile],
+    cover: BookFile | None,
     *,
     cover_page: bool,
 ) -> str:
-    """Return the package document.
-
-    Parameters
-    ----------
-    metadata
-        What is known of the book.
-    language
-        Its language tag.
-    chapters
-        The chapters, in order.
-    members
-        The other files.
-    cover
-        The picture on the cover, one of the members.
-    cover_page
-        Whether it has a page of its own.
-    """
+    """Return the package document; `cover` is the cover image, and `cover_page` whether it has its own page."""
     manifest: list[Child] = [
         _entry("nav", "nav.xhtml", "application/xhtml+xml", "nav"),
         _entry("ncx", "toc.ncx", "application/x-dtbncx+xml"),
@@ -74,7 +58,7 @@ def package(
     return _document(root)
 
 
-def _metadata(known: Metadata, language: str, cover: PooledSession | None) -> Element:
+def _metadata(known: Metadata, language: str, cover: BookFile | None) -> Element:
     parts = [
         _dc("identifier", known.identifier, "id"),
         _dc("title", known.title, "title"),
@@ -103,27 +87,13 @@ def _metadata(known: Metadata, language: str, cover: PooledSession | None) -> El
         if known.position:
             place = {"refines": "#series", "property": "group-position"}
             parts.append(Element("meta", place, [known.position], _OPF))
-    if cover is not None:  # as EPUB 2 readers look for it
+    if cover is not None:  # for readers of EPUB 2
         parts.append(Element("meta", {"name": "cover", "content": _id(cover)}, [], _OPF))
     return Element("metadata", {"xmlns:dc": _DC}, _lines(parts), _OPF)
 
 
 def navigation(title: str, heading: str, language: str, chapters: Sequence[Chapter], *, cover: bool) -> str:
-    """Return the navigation document (EPUB 3.3 section 7).
-
-    Parameters
-    ----------
-    title
-        The book's.
-    heading
-        What stands above the contents.
-    language
-        The book's.
-    chapters
-        What is listed, with its headings.
-    cover
-        Whether there is a cover to lead to.
-    """
+    """Return the navigation document (EPUB 3.3 section 7)."""
     listing = Element("ol")
     for chapter in chapters:
         item = Element("li", {}, [_link(chapter.member.name, chapter.title)])
@@ -145,7 +115,7 @@ def navigation(title: str, heading: str, language: str, chapters: Sequence[Chapt
 
 
 def old_contents(metadata: Metadata, language: str, chapters: Sequence[Chapter], *, cover: bool) -> str:
-    """Return the table of contents that readers of EPUB 2 want (OPF 2.0.1 section 2.4.1)."""
+    """Return the table of contents for readers of EPUB 2 (OPF 2.0.1 section 2.4.1)."""
     points: list[Child] = []
     if cover:
         points.append(_point(1, "Cover", COVER_PAGE, []))
@@ -176,8 +146,8 @@ def old_contents(metadata: Metadata, language: str, chapters: Sequence[Chapter],
     return _document(root)
 
 
-def cover_page(title: str, language: str, picture: PooledSession) -> str:
-    """Return the page with the cover."""
+def cover_page(title: str, language: str, picture: BookFile) -> str:
+    """Return the cover page."""
     image = Element("img", {"src": picture.name, "alt": title, "style": "max-width: 100%; max-height: 100%"})
     body = Element("body", {"epub:type": "cover", "style": "margin: 0; padding: 0; text-align: center"}, [])
     body.children = [Element("div", {}, [image])]
@@ -203,7 +173,7 @@ def _entry(own: str, name: str, media_type: str, properties: str = "") -> Elemen
     return entry
 
 
-def _id(member: PooledSession) -> str:
+def _id(member: BookFile) -> str:
     return member.name.partition(".")[0]
 
 

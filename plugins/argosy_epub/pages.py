@@ -1,4 +1,4 @@
-"""Documents of XHTML, and the style that all of them have."""
+"""XHTML documents and the style they share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from argosy_epub.tree import EPUB, XHTML, XLINK, Element, written
 
 READING = "reading.css"
-#: A page has an edge, and nobody can scroll: lines of code are broken, pictures fit. It comes after all other styles.
+#: Pages cannot scroll: break code lines and shrink images. It follows all other styles.
 READING_STYLE = """\
 pre { white-space: pre-wrap !important; overflow-wrap: break-word }
 img, svg, video { max-width: 100% }
@@ -16,21 +16,7 @@ img { height: auto }
 
 
 def page(title: str, body: Element, *, language: str, sheets: Sequence[str] = (), css: str = "") -> str:
-    """Return a document of XHTML.
-
-    Parameters
-    ----------
-    title
-        For its head.
-    body
-        Its body.
-    language
-        A language tag, or nothing.
-    sheets
-        The names of style sheets.
-    css
-        A style sheet of its own.
-    """
+    """Return an XHTML document that uses the named style sheets and its own `css`."""
     head = Element("head", {}, [Element("meta", {"charset": "utf-8"}), Element("title", {}, [title or "-"])])
     head.children += [_sheet(name) for name in sheets]
     if css:

@@ -1,4 +1,4 @@
-"""Selectors and fonts as the older readers know them: EPUB asks for CSS, but its readers are years behind browsers."""
+"""Converts selectors and fonts for readers whose CSS is years behind that of browsers."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ _NAMED_SIZES = frozenset(
 
 
 def known_selectors(prelude: Iterable[Any]) -> str:
-    """Return those selectors of a list that CSS Level 3 has; empty where there is none.
+    """Return the selectors of a list that are valid in CSS Level 3.
 
-    A browser drops a rule with one that it does not know (CSS Selectors Level 3, section 5); so one bad one costs no
-    other here.
+    A browser drops a whole rule with one unknown selector (CSS Selectors Level 3, section 5); here the others survive.
     """
     parts = ("".join(tinycss2.serialize(part)).strip() for part in split(prelude) if _is_known(part))
     return ", ".join(part for part in parts if part)
 
 
 def split(tokens: Iterable[Any]) -> list[list[Any]]:
-    """Return what stands between commas."""
+    """Split at commas."""
     parts: list[list[Any]] = [[]]
     for token in tokens:
         if token.type == "literal" and token.value == ",":
@@ -58,9 +57,9 @@ def _is_known(tokens: Iterable[Any], *, within: bool = False) -> bool:
 
 
 def font_parts(value: str) -> Iterator[tuple[str, str]]:
-    """Yield what a ``font`` says property by property (CSS Fonts Level 3, section 3.7); nothing where it says nothing.
+    """Yield a ``font`` as separate properties (CSS Fonts Level 3, section 3.7); nothing if it is not valid.
 
-    Checkers of EPUB take no size in ``rem`` in it, which they do in ``font-size``.
+    EPUB checkers reject sizes in ``rem`` in ``font``, but accept them in ``font-size``.
     """
     tokens = [token for token in tinycss2.parse_component_value_list(value) if token.type != "comment"]
     before: list[str] = []

@@ -1,4 +1,4 @@
-"""CSS: what refers to nothing outside the book, and nothing that readers of EPUB refuse."""
+"""CSS without references outside the book and without rules that EPUB readers reject."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import tinycss2
 
 from argosy_epub.selectors import font_parts, known_selectors, split
 
-#: Takes what stands in ``url()`` and what is wanted there; returns what to write, or None where there is no such file.
+#: Gets the contents of a ``url()`` and the roles allowed there; returns what to write, or None to drop it.
 Resolve = Callable[[str, str], str | None]
 
-# EPUB 3.3 section 6.3.1: these two are the markup's; the others run programs or fetch things
+# EPUB 3.3 section 6.3.1: these two belong in the markup; the others run programs or fetch files
 _NO_PROPERTY = frozenset({"direction", "unicode-bidi", "behavior", "-moz-binding", "-epub-behavior"})
 _NO_FUNCTION = frozenset(
     {
@@ -31,12 +31,12 @@ _WHOLE = frozenset({":root", "html", "body", "*"})
 _WHOLE_FONTS = frozenset(
     {"inherit", "initial", "unset", "caption", "icon", "menu", "message-box", "small-caption", "status-bar"}
 )
-#: Bytes of a style sheet, at the most: it takes more than a hundred times its size in memory.
+#: The largest style sheet in bytes: it takes over a hundred times its size in memory.
 LARGEST_SHEET = 2 << 20
 _LONGEST = 1000
-#: Characters that all custom properties of a sheet may add to it.
+#: The most characters that custom properties may add to a sheet.
 _MOST_ADDED = 1 << 20
-# no custom properties, and none that would have to be escaped
+# excludes custom properties and names that need escapes
 _NAME = re.compile(r"-?[A-Za-z][\w-]*\Z", re.ASCII)
 _BRACKETS = re.compile(r"[(\[{)\]}]")
 _DEEPEST = 60
@@ -46,18 +46,11 @@ _NOT_FOR_READING = frozenset({"print", "speech", "aural", "braille", "embossed",
 
 
 def clean_sheet(sheet: str | bytes, resolve: Resolve) -> str:
-    """Return a style sheet in which every reference leads to a file of the book.
+    """Return a style sheet in which every reference leads to a file of the book; empty above `LARGEST_SHEET`.
 
-    What is not CSS is left out, as a browser would (CSS Syntax Level 3, section 2.2), and with it every declaration
-    that asks for something that is not there. Custom properties of the whole document (``:root``) are put in where
-    they are used: many readers do not know them. Nothing is left of one that is larger than `LARGEST_SHEET`.
-
-    Parameters
-    ----------
-    sheet
-        As text, or as bytes with a byte order mark or ``@charset`` where it has one.
-    resolve
-        Finds the files.
+    Invalid CSS is left out, as in a browser (CSS Syntax Level 3, section 2.2), and so is each declaration with a
+    reference that leads nowhere. Custom properties of ``:root`` are replaced by their values, since many readers do not
+    know them.
     """
     if len(sheet) > LARGEST_SHEET or _is_deep(sheet if isinstance(sheet, str) else sheet.decode("latin-1")):
         return ""
@@ -69,7 +62,7 @@ def clean_sheet(sheet: str | bytes, resolve: Resolve) -> str:
 
 
 def clean_declarations(style: str, resolve: Resolve) -> str:
-    """Return the value of a ``style`` attribute in the same way; empty where nothing is left."""
+    """Return the value of a ``style`` attribute, cleaned in the same way."""
     if len(style) > LARGEST_SHEET or _is_deep(style):
         return ""
     return "; ".join(
@@ -78,7 +71,7 @@ def clean_declarations(style: str, resolve: Resolve) -> str:
 
 
 def _is_deep(text: str) -> bool:
-    """Return whether brackets lie deeper within each other than anybody writes them: what reads them would break down."""
+    """Return whether brackets are nested absurdly deep: parsers would exhaust the stack."""
     depth = 0
     for found in _BRACKETS.finditer(text):
         depth = depth + 1 if found.group() in "([{" else max(0, depth - 1)
@@ -88,7 +81,7 @@ def _is_deep(text: str) -> bool:
 
 
 class _Scope:
-    """What names in values stand for: files, and custom properties."""
+    """Replaces names in values: files and custom properties."""
 
     def __init__(self, resolve: Resolve, rules: Iterable[Any]) -> None:
         self.resolve = resolve
@@ -103,10 +96,10 @@ class _Scope:
                     self._tokens[item.name] = item.value
 
     def variable(self, arguments: list[Any]) -> str | None:
-        """Return what a ``var()`` stands for; None where it stands for nothing."""
+        """Return the value of a ``var()``, or None."""
         name = next((token.value for token in arguments if token.type == "ident"), "")
         if name not in self._values:
-            self._values[name] = None  # one that leads to itself is nothing
+            self._values[name] = None  # a property that refers to itself has no value
             value = _value(self._tokens[name], self) if name in self._tokens else None
             self._values[name] = value.strip() if value is not None and len(value) <= _LONGEST else None
         found = self._values[name]
@@ -118,7 +111,7 @@ class _Scope:
 
 
 def media_wanted(query: str) -> bool:
-    """Return whether a media query is for something that one reads a book on."""
+    """Return whether a media query matches a device for reading books."""
     first = query.strip().lower().split(" ", 1)[0].rstrip(",")
     return first not in _NOT_FOR_READING or "," in query
 
@@ -169,7 +162,7 @@ def _import(prelude: list[Any], scope: _Scope) -> str | None:
 
 
 def _font_face(contents: Iterable[Any], scope: _Scope) -> list[str]:
-    """Return the declarations of a font that is there; a ``src`` keeps those of its alternatives that are."""
+    """Return the declarations of a font that the book has; ``src`` keeps the alternatives that exist."""
     kept: list[str] = []
     found = False
     for item in contents:
@@ -203,7 +196,7 @@ def _declarations(contents: Iterable[Any], scope: _Scope) -> list[str]:
         if value is None or not value.strip():
             continue
         if item.lower_name == "position" and value.strip().lower() in {"fixed", "sticky"}:
-            continue  # there is no window for it to stand in
+            continue  # a book has no window for it
         said = [(item.name, value.strip())]
         if item.lower_name == "font" and value.strip().lower() not in _WHOLE_FONTS:
             said = list(font_parts(value))
@@ -212,7 +205,7 @@ def _declarations(contents: Iterable[Any], scope: _Scope) -> list[str]:
 
 
 def _value(tokens: Iterable[Any], scope: _Scope) -> str | None:
-    """Return a value as text; None where something in it cannot be had."""
+    """Return a value as text, or None if it refers to something that is missing."""
     parts: list[str] = []
     for token in tokens:
         if token.type == "error":

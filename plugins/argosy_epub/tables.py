@@ -1,4 +1,4 @@
-"""Brings tables into the order that HTML asks for: caption, columns, head, bodies, foot."""
+"""Puts tables in the order that HTML requires: caption, columns, head, bodies, foot."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _Adopt = Callable[[Iterable[Child]], list[Child]]
 
 
 def fit_table(table: Element, adopt: _Adopt) -> None:
-    """Sort the parts of a table; what is none becomes a row."""
+    """Sort the parts of a table; anything else becomes a row."""
     captions: list[Child] = []
     columns: list[Child] = []
     head: list[Child] = []
@@ -44,7 +44,7 @@ def fit_table(table: Element, adopt: _Adopt) -> None:
 
 
 def fit_rows(group: Element, adopt: _Adopt) -> None:
-    """Keep the rows of a part of a table; what is none becomes one."""
+    """Keep the rows of a table part; anything else becomes one."""
     group.children = [
         child if _named(child, "tr") else _row([child], adopt)
         for child in group.children
@@ -53,7 +53,7 @@ def fit_rows(group: Element, adopt: _Adopt) -> None:
 
 
 def fit_row(row: Element, adopt: _Adopt) -> None:
-    """Keep the cells of a row; what is none becomes one."""
+    """Keep the cells of a row; anything else becomes one."""
     row.children = [
         child if _named(child, "td", "th") else Element("td", {}, adopt([child]))
         for child in row.children
@@ -62,7 +62,7 @@ def fit_row(row: Element, adopt: _Adopt) -> None:
 
 
 def fit_columns(group: Element) -> None:
-    """Keep nothing but columns in a group of columns."""
+    """Keep only the columns of a column group."""
     group.children = [child for child in group.children if _named(child, "col")]
     if group.children:
         group.attributes.pop("span", None)
@@ -78,7 +78,7 @@ def _named(child: Child, *names: str) -> bool:
 
 
 def _empty(child: Child) -> bool:
-    """Return whether it is white space, or an element that a parser left between the parts, with nothing in it."""
+    """Return whether a node is white space, or an empty element that the parser left between the parts."""
     if isinstance(child, str):
         return not child.strip()
     parts = {"caption", "col", "colgroup", "thead", "tbody", "tfoot", "tr", "td", "th", "img", "table"}

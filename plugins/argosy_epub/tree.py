@@ -1,4 +1,4 @@
-"""A tree of XML, and how it is written."""
+"""An XML tree and its serializer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MATHML = "http://www.w3.org/1998/Math/MathML"
 XLINK = "http://www.w3.org/1999/xlink"
 EPUB = "http://www.idpf.org/2007/ops"
 
-# what no XML 1.0 document may have (section 2.2), and what its readers may take for the end of a line
+# characters that XML 1.0 forbids (section 2.2), and those that readers may take for line ends
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 _IN_TEXT = re.compile("[&<>\r]")
@@ -24,19 +24,7 @@ Child: TypeAlias = "Element | str"
 
 @dataclass(slots=True, eq=False)
 class Element:
-    """An element.
-
-    Parameters
-    ----------
-    name
-        As it is written; a prefix (``epub:type``) stands only in the names of attributes.
-    attributes
-        In the order in which they are written.
-    children
-        Elements and texts.
-    namespace
-        What it belongs to.
-    """
+    """An element; a prefix (``epub:type``) is only allowed in names of attributes."""
 
     name: str
     attributes: dict[str, str] = field(default_factory=dict)
@@ -44,7 +32,7 @@ class Element:
     namespace: str = XHTML
 
     def elements(self) -> Iterator[Element]:
-        """Yield it and all elements in it, in the order of the document."""
+        """Yield the element and all its descendants in document order."""
         stack = [self]
         while stack:
             element = stack.pop()
@@ -52,7 +40,7 @@ class Element:
             stack.extend(child for child in reversed(element.children) if isinstance(child, Element))
 
     def text(self) -> str:
-        """Return its text, with white space as it is."""
+        """Return its text with the original white space."""
         parts: list[str] = []
         stack: list[Child] = [self]
         while stack:
@@ -65,35 +53,27 @@ class Element:
 
 
 def legal(text: str) -> str:
-    """Return a text without the characters that XML does not allow (XML 1.0 section 2.2) or discourages."""
+    """Return a text without the characters that XML forbids (XML 1.0 section 2.2) or discourages."""
     return _ILLEGAL.sub("", text)
 
 
 def escaped(text: str) -> str:
-    """Return a text as it is written between tags."""
+    """Return a text escaped for element content."""
     return _IN_TEXT.sub(lambda found: _ESCAPES[found.group()], text)
 
 
 def quoted(text: str) -> str:
-    """Return a text as it is written as the value of an attribute, with its quotation marks."""
+    """Return a text quoted as an attribute value."""
     return f'"{_IN_ATTRIBUTE.sub(lambda found: _ESCAPES[found.group()], text)}"'
 
 
 def line(text: str) -> str:
-    """Return a text as one line: only characters that XML allows, and no white space but single spaces."""
+    """Return a text as one line of characters that XML allows, with single spaces."""
     return " ".join(legal(text).split())
 
 
 def written(child: Child, namespace: str = "") -> str:
-    """Return a piece of a tree as XML.
-
-    Parameters
-    ----------
-    child
-        An element or a text.
-    namespace
-        The default namespace where it will stand.
-    """
+    """Return a node as XML; `namespace` is the default namespace at its place."""
     parts: list[str] = []
     stack: list[tuple[Child | None, str]] = [(child, namespace)]
     while stack:

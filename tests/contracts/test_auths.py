@@ -10,8 +10,7 @@ import pytest
 
 from argosy.interfaces.base import PluginContext
 from argosy_devkit import ServerFactory
-from argosy_devkit.contracts.auth import AuthContract
-from argosy_devkit.contracts.auth_suite import Door
+from argosy_devkit.contracts.auth import AuthContract, Client
 from argosy_plugins.auth.basic import BasicAuth
 from argosy_plugins.auth.bearer import BearerAuth
 from argosy_plugins.auth.cookies import CookieImport
@@ -59,9 +58,12 @@ class TestCookies(AuthContract):
 
     def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
         fields = {"user": service.user, "password": secret(tmp_path, service.password)}
-        browser = Door(FormLogin({"url": service.login_url, "fields": fields}, PluginContext(base=tmp_path)))
+        browser = Client(
+            FormLogin({"url": service.login_url, "fields": fields}, PluginContext(base=tmp_path))
+        )
         lines = [
-            f"{c.domain}\tFALSE\t/\tFALSE\t4102444800\t{c.name}\t{c.value}" for c in browser.granted().cookies
+            f"{c.domain}\tFALSE\t/\tFALSE\t4102444800\t{c.name}\t{c.value}"
+            for c in browser.log_in().http.cookies
         ]
         (tmp_path / "jar.txt").write_text("\n".join(["# Netscape HTTP Cookie File", *lines, ""]))
         return {"path": "jar.txt"}

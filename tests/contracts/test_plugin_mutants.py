@@ -97,8 +97,8 @@ CASES = {
         ("Nowhere", "import_it", "no_such_name"),
         ("OnlyHere", "import_it", "another process cannot import module_of_this_process.OnlyHere"),
         ("OnlyHere", "full_disk", "another process cannot import module_of_this_process.OnlyHere"),
-        ("LeavesAFileOpen", "gives_back", "must close the files"),
-        ("LeavesAThread", "gives_back", "must end the threads"),
+        ("LeavesAFileOpen", "closes_what", "must close the files"),
+        ("LeavesAThread", "closes_what", "must end the threads"),
     ],
     "collecting_outputs": [
         ("MakesNothing", "collects_something", "makes no file over the items"),
@@ -145,28 +145,28 @@ CASES = {
         ("FailsInARun", "run_goes_well", "failed and sees nothing more"),
     ],
     "auths": [
-        ("LogsNobodyIn", "opens_the_door", "does not accept the session"),
-        ("LogsInTooEarly", "asks_nothing", "sent a request while it was made"),
-        ("SeesNoRefusal", "a_refusal_is_seen", "is no refusal to it"),
-        ("SeesRefusalsEverywhere", "asked_for_is_no_refusal", "for a refusal"),
-        ("TakesTroubleForARefusal", "other_troubles", "takes status 404 for a refusal"),
-        ("RaisesAnything", "wrong_password", "raised something else"),
+        ("LogsNobodyIn", "accepts_the_session", "does not accept the session"),
+        ("LogsInTooEarly", "creating_it_sends", "sent a request while it was created"),
+        ("SeesNoRefusal", "sees_a_refusal", "is_refusal.. is false"),
+        ("SeesRefusalsEverywhere", "file_is_not_a_refusal", "for a refusal"),
+        ("TakesTroubleForARefusal", "other_errors", "takes status 404 for a refusal"),
+        ("RaisesAnything", "wrong_password", "raised ValueError"),
         ("SaysThatTheSessionIsLost", "wrong_password", "raised SessionLost"),
         ("TellsThePassword", "wrong_password", "shows a secret"),
-        ("KeepsItsSecretToItself", "secrets_are_told", "was not told of"),
-        ("ShowsItself", "secrets_are_told", "its repr shows a secret"),
+        ("KeepsItsSecretToItself", "secrets_are_known", "does not know a secret"),
+        ("ShowsItself", "secrets_are_known", "its repr shows a secret"),
         ("SignsEverything", "signer_keeps", "gives the credentials to another host"),
-        ("SignsWithATuple", "signer_keeps", "gave a tuple"),
+        ("SignsWithATuple", "signer_keeps", "returned a tuple"),
         ("GivesItsTokenToAll", "header_tokens", "a token goes to any host"),
-        ("LogsInOnce", "log_in_again", "a second login is no good"),
-        ("RenewsNothing", "a_refresh_opens", "the renewed session is no good"),
-        ("RenewsAnything", "a_refresh_opens", "with which nothing was kept"),
-        ("RaisesWhereTheTokenIsSpent", "a_refresh_opens", "raised ConfigError"),
-        ("SaysThatItHasLoggedOut", "logout_closes", "accepts it still"),
-        ("MakesAMistakeOfNoAnswer", "out_of_reach", "raised something else"),
-        ("LogsNobodyIn", "run_goes_well", "items failed|SessionLost|login"),
-        ("KeepsTheSessionAlive", "run_goes_well", "requests carried a token that the service had replaced"),
-        ("DoubtsNowAndThen", "run_goes_well", "logins in one run, where one is enough"),
+        ("LogsInOnce", "log_in_again", "session of a second login"),
+        ("RenewsNothing", "a_refresh_renews", "does not accept the renewed"),
+        ("RenewsAnything", "a_refresh_renews", "without credentials"),
+        ("RaisesWhereTheTokenIsSpent", "a_refresh_renews", "raised ConfigError"),
+        ("SaysThatItHasLoggedOut", "logout_ends", "still accepts"),
+        ("MakesAMistakeOfNoAnswer", "unreachable", "raised KeyError"),
+        ("LogsNobodyIn", "needs_one_login", "items failed|SessionLost|login"),
+        ("KeepsTheSessionAlive", "needs_one_login", "requests carried a token that the service had replaced"),
+        ("DoubtsNowAndThen", "needs_one_login", "logins in one run; one is enough"),
     ],
 }
 
@@ -193,7 +193,7 @@ def test_a_plugin_that_keeps_its_promises_passes(pytester: pytest.Pytester, kind
 
 
 def test_header_fields_beside_the_cookies_change_nothing(pytester: pytest.Pytester) -> None:
-    reports = reports_of(pytester, source_of("auths", ["AddsHeaders"]), "TestAddsHeaders and run_goes_well")
+    reports = reports_of(pytester, source_of("auths", ["AddsHeaders"]), "TestAddsHeaders and needs_one_login")
     assert [report.longreprtext for report in reports if report.failed] == []
     assert sum(report.passed and report.when == "call" for report in reports) == 1
 
@@ -231,7 +231,7 @@ def test_a_broken_promise_is_named_with_its_document(pytester: pytest.Pytester) 
 @pytest.mark.parametrize(
     ("kind", "name", "tests", "promise", "place"),
     [
-        ("outputs", "OnlyHere", "full_disk", "Its class stands in a module", "argosy.Plugin"),
+        ("outputs", "OnlyHere", "full_disk", "Its class is in an importable module", "argosy.Plugin"),
         ("outputs", "NeedsALibrary", "safe_names", "produce() makes products", "argosy.Output.produce"),
         ("sources", "IsNotLetIn", "names_are_safe", "expand() finds the resources", "argosy.Source.expand"),
     ],

@@ -185,8 +185,7 @@ class RenewsNothing(Good):
         return "refresh" in credentials
 
     def refresh(self, session: LoginSession) -> None:
-        session.add_cookies(())
-        getattr(session, "__dict__", {})["_cookies"] = ()
+        session.http.cookies.clear()
 
 
 class RenewsAnything(Good):

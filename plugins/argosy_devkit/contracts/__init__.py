@@ -1,4 +1,4 @@
-"""What every plugin of a kind must keep to, as test suites: subclass one, name your plugin, run pytest.
+"""The contract of each kind of plugin as a test suite: subclass one, name your plugin, run pytest.
 
-They need pytest: ``pip install 'argosy[test]'``.
+The suites need pytest: ``pip install 'argosy[test]'``.
 """

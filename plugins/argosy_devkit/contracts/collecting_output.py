@@ -1,6 +1,6 @@
 """The contract of outputs over all items as a test suite.
 
-Subclass it in your tests, and run pytest::
+Subclass it in your tests and run pytest::
 
     from argosy_devkit.contracts.collecting_output import CollectingOutputContract
 
@@ -10,7 +10,7 @@ Subclass it in your tests, and run pytest::
         def options(self, tmp_path):
             return {"format": "html"}
 
-It is the suite for outputs with promises of its own.
+It extends the suite for outputs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from argosy_devkit.contracts.output import (
 from argosy_devkit.contracts.plugin_suite import make_plugin
 from argosy_devkit.contracts.promises import documented_at, relying_on
 
-#: When the items of the tests were done, in seconds since the epoch.
+#: When the items of the tests were finished, in seconds since the epoch.
 DONE = 1_750_000_000.0
 
 COLLECT = "argosy.CollectingOutput.collect (docs/plugins/contracts.md)"
@@ -56,23 +56,23 @@ class CollectingOutputContract(OutputContract):
 
     @pytest.fixture
     def finished(self, items: list[StagedItem]) -> list[FinishedItem]:
-        """Return items that are done, in the order of their ids, odd ones among them."""
+        """Return finished items in the order of their ids, some of them odd."""
         done = [FinishedItem(staged.item, _kept(staged), DONE + at) for at, staged in enumerate(items)]
         return sorted(done, key=lambda one: one.item.id)
 
     @pytest.fixture
     def catalogue(self, given: Mapping[str, Any], context: PluginContext, tmp_path: Path) -> Any:
-        """Make the output."""
+        """Create the output."""
         output = make_plugin(self.plugin, given, context)
         yield Catalogue(output, tmp_path)
         output.close()
 
     def test_it_collects_something(self, catalogue: Catalogue, finished: list[FinishedItem]) -> None:
-        """It returns the files over the items that are done, or this suite would prove nothing."""
-        assert catalogue.collect(finished), "it makes no file over the items of the test"
+        """It creates a file from finished items, or this suite would prove nothing."""
+        assert catalogue.collect(finished), "it creates no file from the items of the test"
 
     def test_collected_names_are_safe(self, catalogue: Catalogue, finished: list[FinishedItem]) -> None:
-        """The name of a file over all items is relative and safe on every system; no two files have one."""
+        """The name of a file over all items is relative, safe on every system, and unique."""
         products = catalogue.collect(finished)
         for product in products:
             assert isinstance(product, Product), f"collect() must yield Products, not {product!r}"
@@ -82,17 +82,17 @@ class CollectingOutputContract(OutputContract):
         assert len(names) == len(set(names)), f"it asks for one name twice: {names}"
 
     def test_collected_files_are_whole(self, catalogue: Catalogue, finished: list[FinishedItem]) -> None:
-        """A file over all items is a regular one that was written below the scratch folder."""
+        """A file over all items is a regular file, written below the scratch folder."""
         for product in catalogue.collect(finished):
             inside = product.file.is_relative_to(catalogue.scratch)
             assert inside, f"{product.file} is not below the scratch folder"
-            assert product.file.exists(), f"{product.name}: its file is not there"
-            assert stat.S_ISREG(product.file.lstat().st_mode), f"{product.name}: it is no regular file"
+            assert product.file.exists(), f"{product.name}: its file does not exist"
+            assert stat.S_ISREG(product.file.lstat().st_mode), f"{product.name}: it is not a regular file"
 
     def test_the_names_are_the_same_each_time(
         self, catalogue: Catalogue, finished: list[FinishedItem]
     ) -> None:
-        """It asks for the same names whatever is done, also where nothing is: else old files stay as litter."""
+        """It always uses the same names, even without items; otherwise old files remain."""
         names = {product.name for product in catalogue.collect(finished)}
         for some in ([], finished[:1], finished[3:]):
             others = {product.name for product in catalogue.collect(some)}
@@ -101,32 +101,32 @@ class CollectingOutputContract(OutputContract):
             )
 
     def test_items_are_read_once(self, catalogue: Catalogue, finished: list[FinishedItem]) -> None:
-        """It takes the items as they come, one by one, and only once: there may be more than memory holds."""
+        """It reads the items one by one and only once: they may not fit into memory."""
         wanted = sizes_of(catalogue.collect(finished))
         assert sizes_of(catalogue.collect(iter(finished))) == wanted, (
-            "of items that can be read only once it makes something else: it reads them more than once"
+            "with items that can only be read once, its files differ: it reads them more than once"
         )
 
     def test_it_makes_them_anew(
         self, catalogue: Catalogue, finished: list[FinishedItem], given: Mapping[str, Any], tmp_path: Path
     ) -> None:
-        """What it made before, of other items, leaves no trace: the ledger alone says what is done."""
+        """Its files do not depend on earlier calls or old files: only the ledger knows which items are finished."""
         place = (dict(given), tmp_path, finished[:4], catalogue.fresh())
         wanted = in_a_fresh_process(self.plugin, _collect, place)
         catalogue.collect(finished)
         assert sizes_of(catalogue.collect(finished[:4])) == wanted, (
-            "after it has seen other items it makes something else of the same ones than in a process of its own: "
+            "after other items, its files differ from those in a separate process: "
             "it keeps something in the plugin, its class or its module"
         )
         catalogue.put(catalogue.collect(finished))
         assert sizes_of(catalogue.collect(finished[:4])) == wanted, (
-            "where its own old file lies in the target directory it makes something else: it reads that file"
+            "with its old file in the target directory, its files differ: it reads that file"
         )
 
     def test_collecting_touches_nothing_else(
         self, catalogue: Catalogue, finished: list[FinishedItem]
     ) -> None:
-        """It writes nowhere but into its scratch folder: the core puts files in place."""
+        """It writes only into its scratch folder: the core publishes the files."""
         for some in (finished[:4], finished):  # the second time, its old files are in place
             before = catalogue.others()
             products = catalogue.collect(some)
@@ -141,7 +141,7 @@ class CollectingOutputContract(OutputContract):
     def test_a_full_disk_is_not_hidden_from_who_collects(
         self, catalogue: Catalogue, finished: list[FinishedItem], given: Mapping[str, Any], tmp_path: Path
     ) -> None:
-        """Where it cannot write it lets the OSError through, or raises a StorageError; it never hands on half a file."""
+        """If it cannot write, it raises OSError or StorageError, and never returns an incomplete file."""
         wanted = sizes_of(catalogue.collect(finished))
         on_a_full_disk(
             self.plugin,
@@ -153,7 +153,7 @@ class CollectingOutputContract(OutputContract):
     def test_a_run_makes_its_files(
         self, library_server: ServerFactory, tmp_path: Path, given: Mapping[str, Any], catalogue: Catalogue
     ) -> None:
-        """A real run puts its files in place, and the next one makes anew what somebody has removed."""
+        """A real run publishes its files, and the next one recreates those that are missing."""
         names = [product.name for product in catalogue.collect([])]
         server = library_server(discipline="open")
         server.manifest(tmp_path / "list.jsonl", items=2)
@@ -163,20 +163,12 @@ class CollectingOutputContract(OutputContract):
             report = self.run(tmp_path, given, source=source, output=["files", use])
             assert report.error is None, f"the run ended with: {report.error}"
             missed = [name for name in names if not (tmp_path / "library" / name).is_file()]
-            assert not missed, f"after a run these are not there: {missed}"
+            assert not missed, f"after a run these files are missing: {missed}"
             (tmp_path / "library" / names[0]).unlink()
 
 
 class Catalogue:
-    """An output over all items, and a place to try it out.
-
-    Parameters
-    ----------
-    output
-        The output.
-    folder
-        The folder of the test.
-    """
+    """An output over all items, and the folder of the test."""
 
     def __init__(self, output: CollectingOutput, folder: Path) -> None:
         self.output = output
@@ -191,19 +183,19 @@ class Catalogue:
         return self.scratch
 
     def collect(self, items: Iterable[FinishedItem]) -> list[Product]:
-        """Return the files over some items."""
+        """Return the files for some items."""
         with relying_on("collect() makes files over the items that are done.", COLLECT, "collect()"):
             return list(self.output.collect(items, self.fresh()))
 
     def put(self, products: Iterable[Product]) -> None:
-        """Put files into place, as the core does."""
+        """Publish files, as the core does."""
         for product in products:
             place = self.folder / "library" / product.name
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(product.file, place)
 
     def others(self) -> dict[str, str]:
-        """Return what lies outside the scratch folder: its path, and the digest of a file."""
+        """Return the path of everything outside the scratch folder, and the digests of files."""
         return {
             str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
             if path.is_file()

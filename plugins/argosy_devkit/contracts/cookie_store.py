@@ -25,8 +25,8 @@ from argosy_devkit.contracts.store_survival import SurvivalRules
 class CookieStoreContract(SurvivalRules, HoldRules, RecordRules, PluginRules):
     """Each test is one promise of `argosy.interfaces.CookieStore`.
 
-    Pytest runs the tests of the last base first, so a simple bug shows before the slow tests. The tests that need
-    other processes run from `Scope.HOST` on.
+    Pytest runs the tests of the last base first, so simple bugs show before the slow tests. Tests that need other processes
+    only run for scopes from `Scope.HOST` on.
 
     .. versionadded:: 0.1
     """

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from argosy.engine.report import Report
+from argosy import Report
 from argosy.events import Event, EventKind
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.observer import Observer
@@ -34,12 +34,12 @@ from argosy_devkit.fault import Fault
 
 _EVENTS = "argosy.events.EventKind (docs/how-to/watch-a-run.md)"
 
-#: Texts as titles, ids and messages may be.
+#: Texts that titles, ids and messages may contain.
 ODD_TEXTS = ("", "two\nlines", "\x1b[31mred\x07", "\udc80 half a character", "книга \U0001f4d6", "x" * 5000)
 
 
 class _LaterKind(StrEnum):
-    """A kind of event that comes with some later argosy."""
+    """An event of a later version of argosy."""
 
     ITEM_ADMIRED = "item.admired"
 
@@ -55,14 +55,14 @@ class ObserverContract(PluginRules):
 
     @pytest.fixture
     def observer(self, given: Mapping[str, Any], context: PluginContext) -> Any:
-        """Make the observer."""
+        """Create the observer."""
         observer = make_plugin(self.plugin, given, context)
         yield observer
         observer.close()
 
     @pytest.fixture
     def story(self, library_server: ServerFactory, tmp_path: Path) -> list[Event]:
-        """Return the events of a real run: a retry and a failed item are among them."""
+        """Return the events of a real run, including a retry and a failed item."""
         import argosy
 
         faults = (Fault("status", times=1, path="again"), Fault("bad_length", path="never"))
@@ -83,7 +83,7 @@ class ObserverContract(PluginRules):
         return events
 
     def test_it_sees_a_run(self, observer: Observer, story: list[Event]) -> None:
-        """It takes every event of a run without raising."""
+        """It accepts every event of a run."""
         kinds = {event.kind for event in story}
         assert {EventKind.RUN_FINISHED, EventKind.ITEM_FINISHED} <= kinds
         for event in story:
@@ -91,40 +91,40 @@ class ObserverContract(PluginRules):
 
     @documented_at(_EVENTS)
     def test_it_takes_every_kind_of_event(self, observer: Observer, story: list[Event]) -> None:
-        """It takes every kind there is, in any order: a run may be stopped, fail early, or have nothing to do."""
+        """It accepts every kind of event in any order: a run may stop, fail early, or have nothing to do."""
         for event in [*reversed(story), *every_kind()]:
             observer.on_event(event)
 
     @documented_at("docs/plugins/stability.md")
     def test_it_passes_over_what_it_does_not_know(self, observer: Observer, story: list[Event]) -> None:
-        """Kinds of events, and keys in their data, are added without a new plugin API: it takes no notice of them."""
+        """It ignores unknown kinds of events and unknown keys in their data: later versions add some."""
         observer.on_event(Event(cast("EventKind", _LaterKind.ITEM_ADMIRED), 0.0, "b1", {"by": "Ada"}))
         for event in story:
             observer.on_event(Event(event.kind, event.at, event.item, {**event.data, "added_later": [1]}))
 
     @documented_at(_EVENTS)
     def test_it_takes_any_text(self, observer: Observer) -> None:
-        """Ids, titles and messages come from services and files: they may hold anything, and it shows them all."""
+        """Ids, titles and messages come from services and files: it can show any text."""
         for text in ODD_TEXTS:
             for event in every_kind(text):
                 observer.on_event(event)
 
     def test_it_leaves_events_as_they_are(self, observer: Observer, story: list[Event]) -> None:
-        """The others see the same event after it: it changes nothing in it."""
+        """It does not change events, because other observers get the same ones."""
         before = copy.deepcopy(story)
         for event in story:
             observer.on_event(event)
         assert story == before, "it changed the data of an event"
 
     def test_events_come_in_any_thread(self, observer: Observer, story: list[Event]) -> None:
-        """One at a time, but each from whatever thread something happens in."""
+        """Events come one at a time, but from any thread."""
         for event in story:
             Thread(partial(observer.on_event, event)).result()
 
     def test_it_can_be_closed_in_the_middle(
         self, given: Mapping[str, Any], context: PluginContext, story: list[Event]
     ) -> None:
-        """A run may end anywhere: close() raises nothing, whatever came before it."""
+        """A run may end at any time: close() never raises."""
         for seen in (story[:1], story[: len(story) // 2], story):
             observer = self.plugin(given, context)
             for event in seen:
@@ -134,7 +134,7 @@ class ObserverContract(PluginRules):
     def test_a_run_goes_well_with_it(
         self, library_server: ServerFactory, tmp_path: Path, given: Mapping[str, Any]
     ) -> None:
-        """In a real run it is not left out: none of the run's notices says that it failed."""
+        """It never fails in a real run: no notice of the run says so."""
         server = library_server(discipline="open")
         urls = [server.url_for(f"/files/{number}.bin?size=3000") for number in range(5)]
         report = self.run(tmp_path, given, source={"use": "urls", "urls": urls}, max_workers=3)
@@ -143,7 +143,7 @@ class ObserverContract(PluginRules):
 
 
 def every_kind(text: str = "text") -> list[Event]:
-    """Return one event of each kind, with all the data that stands beside it, in the order of a run."""
+    """Return one event of each kind with all its data, in the order of a run."""
     data: Mapping[EventKind, Mapping[str, Any]] = {
         EventKind.RUN_STARTED: {
             "directory": text,

@@ -44,7 +44,7 @@ Sizes = dict[str, int] | None
 class OutputContract(PluginRules, OutputSuite):
     """Each test is one promise of `argosy.interfaces.Output`.
 
-    An output that can make nothing of an item raises `argosy.errors.TransferError`, here as in a run.
+    An output that cannot process an item raises `argosy.errors.TransferError`, here as in a run.
 
     .. versionadded:: 0.1
     """
@@ -52,9 +52,9 @@ class OutputContract(PluginRules, OutputSuite):
     documented = OutputSuite.documented
 
     def test_it_makes_something(self, bench: Bench, items: list[StagedItem]) -> None:
-        """It returns the products of an item that it is made for, or this suite would prove nothing."""
+        """It creates products from a suitable item, or this suite would prove nothing."""
         assert bench.produce(items[0], bench.scratch(0)) is not None, (
-            "it refuses the first item of the test: let contents() return files that it is made for"
+            "it refuses the first item of the test: contents() must return files that it can process"
         )
 
     def test_products_have_safe_names(self, bench: Bench, items: list[StagedItem]) -> None:
@@ -70,7 +70,7 @@ class OutputContract(PluginRules, OutputSuite):
                 )
 
     def test_products_are_whole_files(self, bench: Bench, items: list[StagedItem]) -> None:
-        """A product's file is a regular one: a staged file, or one that was written below the scratch folder."""
+        """A product's file is a regular file: a staged file, or one written below the scratch folder."""
         for number, staged in enumerate(items):
             scratch = bench.scratch(number)
             theirs = {file.path for file in staged.files}
@@ -81,11 +81,11 @@ class OutputContract(PluginRules, OutputSuite):
                 assert product.file in theirs or product.file.is_relative_to(scratch), (
                     f"{product.file} is neither a staged file nor below the scratch folder"
                 )
-                assert product.file.exists(), f"{product.name}: its file is not there"
-                assert stat.S_ISREG(product.file.lstat().st_mode), f"{product.name}: it is no regular file"
+                assert product.file.exists(), f"{product.name}: its file does not exist"
+                assert stat.S_ISREG(product.file.lstat().st_mode), f"{product.name}: it is not a regular file"
 
     def test_nothing_else_is_touched(self, bench: Bench, items: list[StagedItem]) -> None:
-        """It changes no staged file, and writes nowhere but into its scratch folder: the core puts files in place."""
+        """It changes no staged file, and writes only into its scratch folder: the core publishes the files."""
         before = bench.files()
         for number, staged in enumerate(items):
             bench.produce(staged, bench.scratch(number))
@@ -94,10 +94,10 @@ class OutputContract(PluginRules, OutputSuite):
             f"it made or removed files outside its scratch folder: {sorted(after.keys() ^ before.keys())}"
         )
         changed = [path for path in before if after[path] != before[path]]
-        assert not changed, f"it changed files that are not its own: {changed}"
+        assert not changed, f"it changed the files of others: {changed}"
 
     def test_two_items_never_want_one_name(self, bench: Bench, items: list[StagedItem]) -> None:
-        """Items with ids of their own get files of their own, also where their titles are the same."""
+        """Items with different ids get different files, even if their titles are the same."""
         owner: dict[str, str] = {}
         for number, staged in enumerate(items):
             names = [product.name for product in bench.produce(staged, bench.scratch(number)) or ()]
@@ -110,7 +110,7 @@ class OutputContract(PluginRules, OutputSuite):
 
     @documented_at("argosy.Output.names (docs/plugins/contracts.md)")
     def test_names_are_told_as_they_will_be(self, bench: Bench, items: list[StagedItem]) -> None:
-        """What names() tells before anything is fetched is what produce() asks for, so that collisions are found."""
+        """names() returns the names that produce() uses, so conflicts are found before anything is fetched."""
         for number, staged in enumerate(items):
             products = bench.produce(staged, bench.scratch(number))
             if products is not None:
@@ -120,7 +120,7 @@ class OutputContract(PluginRules, OutputSuite):
 
     @documented_at("argosy.Output.restore (docs/plugins/contracts.md)")
     def test_what_is_restored_is_what_there_was(self, bench: Bench, items: list[StagedItem]) -> None:
-        """restore() gives back the item's resources in their order, each whole, or None; or it gives nothing."""
+        """restore() returns the item's resources in order, each complete or None; or nothing at all."""
         for number, staged in enumerate(items):
             made = [product.file for product in bench.produce(staged, bench.scratch(number)) or ()]
             given = (
@@ -132,7 +132,7 @@ class OutputContract(PluginRules, OutputSuite):
                 )
 
     def test_a_second_try_wants_the_same_names(self, bench: Bench, items: list[StagedItem]) -> None:
-        """An item that is done again, after a crash, say, gets the same names; else the first ones stay as litter."""
+        """Processing an item again, after a crash for example, uses the same names; otherwise the old files remain."""
         for number, staged in enumerate(items):
             first = sizes_of(bench.produce(staged, bench.scratch(number))) or ()
             second = sizes_of(bench.produce(staged, bench.scratch(number, "-again"))) or ()
@@ -141,19 +141,19 @@ class OutputContract(PluginRules, OutputSuite):
     def test_it_keeps_nothing_of_other_items(
         self, items: list[StagedItem], given: Mapping[str, Any], bench: Bench
     ) -> None:
-        """What it makes of an item does not depend on those before: in a later run, or another worker, there are none."""
+        """Its products do not depend on earlier items: a later run or another worker has not seen them."""
         place = (dict(given), bench.folder, items[0], bench.scratch(0, "-alone"))
         alone = in_a_fresh_process(self.plugin, _produce, place)
         for number, staged in enumerate(items):
             bench.produce(staged, bench.scratch(number))
         after = sizes_of(bench.produce(items[0], bench.scratch(0, "-after")))
         assert after == alone, (
-            "after other items it makes something else of the same one than in a process of its own: "
+            "after other items, its products differ from those in a separate process: "
             "it keeps something in the plugin, its class or its module"
         )
 
     def test_items_come_in_any_thread(self, bench: Bench, items: list[StagedItem]) -> None:
-        """It is called by several threads at once, in any order, and makes of each item what it makes of it alone."""
+        """Several threads may call it at once, in any order, with the same results as one."""
         alone = [
             sizes_of(bench.produce(staged, bench.scratch(number, "-alone")))
             for number, staged in enumerate(items)
@@ -168,13 +168,13 @@ class OutputContract(PluginRules, OutputSuite):
             return made[:: -1 if thread % 2 else 1]
 
         for thread in [Thread(partial(work, number)) for number in range(6)]:
-            assert thread.result() == alone, "with several threads at once it made something else of an item"
+            assert thread.result() == alone, "with several threads at once, its products differ"
 
     @documented_at("How a plugin may fail (docs/plugins/failing.md)")
     def test_a_full_disk_is_not_hidden(
         self, items: list[StagedItem], given: Mapping[str, Any], context: PluginContext, bench: Bench
     ) -> None:
-        """Where it cannot write it lets the OSError through, or raises a StorageError; it never hands on half a file."""
+        """If it cannot write, it raises OSError or StorageError, and never returns an incomplete file."""
         wanted = sizes_of(bench.produce(items[0], bench.scratch(0)))
         on_a_full_disk(
             self.plugin,
@@ -186,7 +186,7 @@ class OutputContract(PluginRules, OutputSuite):
     def test_a_run_keeps_what_it_makes(
         self, library_server: ServerFactory, tmp_path: Path, given: Mapping[str, Any]
     ) -> None:
-        """In a real run its files stand under their names, and a second run has nothing to do."""
+        """In a real run its files get their names, and a second run has nothing to do."""
         root = tmp_path / "served"
         for path, body in self.contents().items():
             (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -198,20 +198,18 @@ class OutputContract(PluginRules, OutputSuite):
         source = {"use": "manifest", "path": "books.jsonl"}
         report = self.run(tmp_path, given, source=source)
         assert report.counts.done == 2, f"the items of a real run failed: {report.failures}"
-        assert self.run(tmp_path, given, source=source).counts.skipped == 2, "a second run did items again"
+        assert self.run(tmp_path, given, source=source).counts.skipped == 2, (
+            "a second run processed items again"
+        )
 
 
 def on_a_full_disk(
     plugin: type[Output], make: Callable[..., Sizes], arguments: tuple[Any, ...], wanted: Sizes
 ) -> None:
-    """Let an output make files in a process in which no file can grow, and fail the test unless it says so.
+    """Let an output write in a process in which no file can grow, and fail the test unless it raises the right error.
 
-    Parameters
-    ----------
-    plugin, make, arguments
-        Makes the files of an output; returns their sizes by name.
-    wanted
-        The sizes of the whole files: one that writes nothing itself hands these on.
+    `make` with `arguments` returns the sizes of the products by name; `wanted` are those of complete files, which an output
+    that writes nothing itself may return.
     """
     said = in_a_fresh_process(plugin, _where_no_file_grows, (make, arguments))
     if said == "skip":
@@ -221,7 +219,7 @@ def on_a_full_disk(
 
 
 def in_a_fresh_process(plugin: type[Output], function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Return what a function returns in a process that nothing of the tests was done in."""
+    """Return the result of a function in a process that has done nothing else."""
     check_importable(plugin)
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
@@ -229,11 +227,11 @@ def in_a_fresh_process(plugin: type[Output], function: Callable[..., Any], argum
     process.start()
     theirs.close()
     try:
-        assert ours.poll(PATIENCE), f"another process with it did not come to an end within {PATIENCE:.0f} s"
+        assert ours.poll(PATIENCE), f"another process that used it did not end within {PATIENCE:.0f} s"
         return ours.recv()
     except EOFError:
         process.join()
-        pytest.fail(f"it ended the process that it was used in, with exit status {process.exitcode}")
+        pytest.fail(f"it ended its process, with exit status {process.exitcode}")
     finally:
         process.kill()
         process.join()
@@ -245,7 +243,7 @@ def _send(function: Callable[..., Any], arguments: tuple[Any, ...], pipe: Connec
 
 
 def _where_no_file_grows(plugin: type[Output], make: Callable[..., Sizes], arguments: tuple[Any, ...]) -> Any:
-    """Return the sizes of what came of it, None for the right error, or a complaint."""
+    """Return the sizes of the products, None after the right error, or a complaint."""
     try:
         import resource
     except ImportError:
@@ -254,7 +252,7 @@ def _where_no_file_grows(plugin: type[Output], make: Callable[..., Sizes], argum
     try:
         return make(plugin, *arguments)
     except TransferError as error:
-        return f"on a full disk it said that the item is at fault: {error}"
+        return f"on a full disk it blamed the item: {error}"
     except (OSError, StorageError):
         return None
     except Exception as error:
@@ -272,5 +270,5 @@ def _produce(
 
 
 def sizes_of(products: list[Product] | None) -> Sizes:
-    """Return the sizes of the products' files, by name; None where the output can make nothing of the item."""
+    """Return the sizes of the products by name, or None if the output refused the item."""
     return None if products is None else {product.name: product.file.stat().st_size for product in products}

@@ -1,4 +1,4 @@
-"""What the suite for outputs is made with: staged items, odd ones among them, and the folders around them."""
+"""The equipment of the suite for outputs: staged items, some of them odd, and their folders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from argosy_devkit.contracts.promises import relying_on
 
 PRODUCE = "argosy.Output.produce (docs/plugins/contracts.md)"
 _TEXT = "Of Looms and Tables.\n" * 40
-#: What items are made of, unless the author of an output says otherwise.
+#: The default contents of items.
 CONTENTS: Mapping[str, bytes] = MappingProxyType(
     {
         "page.html": f"<!DOCTYPE html><title>One</title><h1>One</h1><p>{_TEXT}</p>".encode(),
@@ -31,7 +31,7 @@ CONTENTS: Mapping[str, bytes] = MappingProxyType(
     }
 )
 
-#: Ids and titles as sources give them: any text.
+#: Ids and titles from sources: any text.
 ODD = (
     ("b1", "Of Looms and Tables"),
     ("b2", "Of Looms and Tables"),
@@ -49,21 +49,13 @@ ODD = (
 
 @dataclass(frozen=True)
 class Bench:
-    """An output, and a place to try it out.
-
-    Parameters
-    ----------
-    output
-        The output.
-    folder
-        The folder of the test; the target directory ``library`` lies in it.
-    """
+    """An output and the folder of the test, which contains the target directory ``library``."""
 
     output: Output
     folder: Path
 
     def stage(self, number: int, item: Item, contents: Mapping[str, bytes]) -> StagedItem:
-        """Put an item's files into staging, as a worker does."""
+        """Stage an item's files, as a worker does."""
         place = self.folder / "library" / ".argosy" / "staging" / str(number)
         place.mkdir(parents=True, exist_ok=True)
         files = []
@@ -83,8 +75,8 @@ class Bench:
         return path
 
     def produce(self, staged: StagedItem, scratch: Path) -> list[Product] | None:
-        """Return the products of an item; None where the output says that it can make nothing of it."""
-        promise = "produce() makes products of an item, or raises a TransferError where it cannot."
+        """Return the products of an item, or None if the output refuses it."""
+        promise = "produce() makes products from an item, or raises a TransferError."
         with relying_on(promise, PRODUCE, f"produce() of the item {staged.item.id!r}"):
             try:
                 return list(self.output.produce(staged, scratch))
@@ -92,7 +84,7 @@ class Bench:
                 return None
 
     def files(self) -> dict[str, str]:
-        """Return the digests of all files that are no scratch files, by path."""
+        """Return the digests of all files outside scratch folders, by path."""
         return {
             str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
             for root, _, names in os.walk(self.folder)
@@ -102,7 +94,7 @@ class Bench:
 
 
 def item(number: int, id_: str, title: str, contents: Mapping[str, bytes]) -> Item:
-    """Return an item with a folder of its own, as a source makes it."""
+    """Return an item with its own folder, as a source creates it."""
     resources = tuple(
         Resource(f"https://library.example/{number}/{at}", path) for at, path in enumerate(contents)
     )
@@ -118,25 +110,25 @@ def item(number: int, id_: str, title: str, contents: Mapping[str, bytes]) -> It
 
 
 class OutputSuite(PluginSuite):
-    """An output is made anew for each test, with staged items to work on."""
+    """Each test creates the output and has staged items for it."""
 
     plugin: ClassVar[type[Output]]
     documented: ClassVar[str] = PRODUCE
 
     def contents(self) -> Mapping[str, bytes]:
-        """Return the files of an item, by path: those of the kind that the output is for."""
+        """Return the files of an item by path; they must suit the output."""
         return CONTENTS
 
     @pytest.fixture
     def bench(self, given: Mapping[str, Any], context: PluginContext, tmp_path: Path) -> Any:
-        """Make the output."""
+        """Create the output."""
         output = make_plugin(self.plugin, given, context)
         yield Bench(output, tmp_path)
         output.close()
 
     @pytest.fixture
     def items(self, bench: Bench) -> list[StagedItem]:
-        """Stage items, with odd ids and titles among them."""
+        """Stage items, some with odd ids and titles."""
         contents = self.contents()
         return [
             bench.stage(number, item(number, id_, title, contents), contents)

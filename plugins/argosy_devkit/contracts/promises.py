@@ -1,4 +1,4 @@
-"""What every test of a contract carries: the promise that it tests, and where that is documented."""
+"""The promise that a contract test checks, and where it is documented."""
 
 from __future__ import annotations
 
@@ -8,22 +8,12 @@ from typing import Any, TypeVar
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
-#: The heading of what is added to the report of a test that failed.
+#: The heading of the section added to the report of a failed test.
 HEADING = "the promise that was broken"
 
 
 class BrokenPromise(AssertionError):
-    """A promise was broken that is not the one of the test that needs it.
-
-    Parameters
-    ----------
-    words
-        What happened.
-    promise
-        The promise.
-    place
-        Where it is documented.
-    """
+    """A promise was broken that another test depends on."""
 
     def __init__(self, words: str, promise: str, place: str) -> None:
         super().__init__(words)
@@ -33,15 +23,7 @@ class BrokenPromise(AssertionError):
 
 @contextmanager
 def relying_on(promise: str, place: str, words: str) -> Iterator[None]:
-    """Blame a promise for whatever is raised, as the test is about another one.
-
-    Parameters
-    ----------
-    promise, place
-        The promise, and where it is documented.
-    words
-        What was called; what it raised is added.
-    """
+    """Attribute any exception to this promise, because the test is about another one."""
     try:
         yield
     except (AssertionError, NotImplementedError):
@@ -51,13 +33,7 @@ def relying_on(promise: str, place: str, words: str) -> Iterator[None]:
 
 
 def documented_at(place: str) -> Callable[[_Function], _Function]:
-    """Say where the promise of one test is documented, where that is another place than that of its class.
-
-    Parameters
-    ----------
-    place
-        A name that ``pydoc`` finds, or a document.
-    """
+    """Set where a test's promise is documented, if not at its class's place: a name for ``pydoc`` or a document."""
 
     def mark(function: _Function) -> _Function:
         function.__dict__["argosy_documented_at"] = place
@@ -67,17 +43,7 @@ def documented_at(place: str) -> Callable[[_Function], _Function]:
 
 
 def promise_of(suite: Any, function: Any, error: BaseException | None = None) -> str | None:
-    """Return what the report of a test that failed is to say; None where it is no test of a contract.
-
-    Parameters
-    ----------
-    suite
-        The test's class, if it has one.
-    function
-        The test.
-    error
-        What it raised; a `BrokenPromise` names another promise than the test's own.
-    """
+    """Return the text for the report of a failed test, or None if it is not a contract test."""
     owner = next((cls for cls in getattr(suite, "__mro__", ()) if function.__name__ in vars(cls)), None)
     place = getattr(function, "argosy_documented_at", None) or getattr(owner, "documented", None)
     plugin = getattr(suite, "plugin", None)

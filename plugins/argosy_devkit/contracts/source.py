@@ -28,9 +28,7 @@ from typing import Any, ClassVar
 import pytest
 import requests
 
-from argosy.config.load import load
-from argosy.config.schema import default_options
-from argosy.engine.plan import preview
+import argosy
 from argosy.errors import ConfigError, SourceError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.source import Source
@@ -41,8 +39,8 @@ from argosy_devkit.contracts.plugin_suite import (
     PluginRules,
     make_plugin,
     no_more_files,
-    registry_with,
     settled_files,
+    with_defaults,
 )
 from argosy_devkit.contracts.promises import documented_at, relying_on
 from argosy_devkit.contracts.waiting import Thread
@@ -61,16 +59,16 @@ class SourceContract(PluginRules):
     documented = _ITEMS
 
     def broken_options(self, tmp_path: Path) -> Mapping[str, Any] | None:
-        """Return options that name something that cannot be read; None where there is no such thing."""
+        """Return options that refer to unreadable input, or None if there is none."""
         return None
 
     def session(self) -> requests.Session:
-        """Return what `expand` sends requests with; in a run it has the session of the auth plugin."""
+        """Return the session for `expand`; a run passes the session of the auth plugin."""
         return requests.Session()
 
     @pytest.fixture
     def source(self, given: Mapping[str, Any], context: PluginContext) -> Any:
-        """Make the source."""
+        """Create the source."""
         source = make_plugin(self.plugin, given, context)
         yield source
         source.close()
@@ -82,20 +80,18 @@ class SourceContract(PluginRules):
             return list(source.items())
 
     def test_it_yields_items_one_by_one(self, source: Source) -> None:
-        """items() returns an iterator, so that a source of a million items builds no list."""
+        """items() returns an iterator, so a source with a million items builds no list."""
         found: object = source.items()
         assert isinstance(found, Iterator), (
-            f"items() returned a {type(found).__name__}: let it yield the items"
+            f"items() returned a {type(found).__name__}; it must yield the items"
         )
-        assert list(found), "it has no items: let options() name something that has some"
+        assert list(found), "it has no items: options() must refer to some"
 
     def test_each_is_an_item_with_an_id_of_its_own(self, items: list[Item]) -> None:
-        """Each is an argosy.Item, and no two have one id: the ledger knows them by it, in this run and the next."""
+        """Each is an argosy.Item with a unique id: the ledger identifies it by its id in every run."""
         seen: set[str] = set()
         for item in items:
-            assert isinstance(item, Item), (
-                f"it yielded a {type(item).__name__}, where an argosy.Item is wanted"
-            )
+            assert isinstance(item, Item), f"it yielded a {type(item).__name__}, not an argosy.Item"
             assert isinstance(item.id, str), f"an id must be text: {item.id!r}"
             assert item.id, "an id must not be empty"
             assert item.id not in seen, f"two items have the id {item.id!r}"
@@ -103,13 +99,13 @@ class SourceContract(PluginRules):
 
     @documented_at("argosy.Item (docs/plugins/contracts.md)")
     def test_items_can_be_kept(self, items: list[Item]) -> None:
-        """An item is written down as JSON and read back, with its metadata, or a second run takes it for another."""
+        """An item survives a round trip through JSON with its metadata; otherwise the next run takes it for another."""
         for item in items:
             try:
                 again = Item.from_json(item.to_json())
             except (TypeError, ValueError) as error:
                 pytest.fail(f"the item {item.id!r} cannot be written as JSON: {error}")
-            assert again.to_json() == item.to_json(), f"the item {item.id!r} comes back as another one"
+            assert again.to_json() == item.to_json(), f"the item {item.id!r} comes back changed"
             assert dict(again.metadata) == json.loads(json.dumps(dict(item.metadata))), "metadata changed"
             for key in item.metadata:
                 assert isinstance(key, str), f"a key of the metadata must be text: {key!r}"
@@ -118,7 +114,7 @@ class SourceContract(PluginRules):
 
     @documented_at("argosy.Resource (docs/plugins/contracts.md)")
     def test_resources_can_be_fetched(self, items: list[Item], source: Source) -> None:
-        """Each URL is http or https without a password in it, each digest has a known name, each size is a number."""
+        """Each URL is http or https without a password, each digest has a known name, each size is a number."""
         for item in self._expanded(items, source):
             for resource in item.resources:
                 wrong = check_url(resource.url)
@@ -132,7 +128,7 @@ class SourceContract(PluginRules):
 
     @documented_at("argosy.Resource (docs/plugins/contracts.md)")
     def test_names_are_safe(self, items: list[Item], source: Source) -> None:
-        """The names that files ask for are relative, safe on every system, and no two are the same."""
+        """The names of files are relative, safe on every system, and unique."""
         owner: dict[str, str] = {}
         for item in self._expanded(items, source):
             for name in item.names():
@@ -147,23 +143,23 @@ class SourceContract(PluginRules):
     def test_a_second_look_finds_the_same(
         self, items: list[Item], given: Mapping[str, Any], context: PluginContext
     ) -> None:
-        """Where nothing has changed it yields the same items again, or each run would do all of them anew."""
+        """Without changes, it yields the same items again; otherwise each run would download all of them."""
         again = self.plugin(given, context)
         try:
             fresh = {item.id: item.fingerprint() for item in again.items()}
         finally:
             again.close()
-        assert fresh == {item.id: item.fingerprint() for item in items}, "a second look found other items"
+        assert fresh == {item.id: item.fingerprint() for item in items}, "a second source found other items"
 
     def test_it_can_be_given_up(self, given: Mapping[str, Any], context: PluginContext) -> None:
-        """A run that is stopped takes no more items, and closes the iterator in another thread: no file stays open."""
-        self._take_one(given, context)  # what it imports, and what that keeps, is not counted
+        """A stopped run closes the iterator in another thread: no file stays open."""
+        self._take_one(given, context)  # files that imports keep open do not count
         files = settled_files()
         self._take_one(given, context)
-        assert no_more_files(files), "files stay open where the items are not taken to the end"
+        assert no_more_files(files), "files stay open if the iterator is closed early"
 
     def test_it_leaves_the_target_directory_alone(self, items: list[Item], context: PluginContext) -> None:
-        """Items are read before anything is done, also for --dry-run: nothing is written."""
+        """Reading items writes nothing into the target directory, since --dry-run reads them, too."""
         assert items
         assert not list(context.directory.iterdir()), "it wrote something into the target directory"
 
@@ -171,7 +167,7 @@ class SourceContract(PluginRules):
     def test_a_worker_can_expand_items(
         self, items: list[Item], given: Mapping[str, Any], context: PluginContext
     ) -> None:
-        """expand() returns the same item with resources, also in a worker that has never seen items()."""
+        """expand() returns the same item with resources, even in a worker that never called items()."""
         elsewhere = self.plugin(given, context)
         try:
             for before, after in zip(items, self._expanded(items, elsewhere), strict=True):
@@ -183,30 +179,22 @@ class SourceContract(PluginRules):
 
     @documented_at("How a plugin may fail (docs/plugins/failing.md)")
     def test_what_cannot_be_read_is_said(self, tmp_path: Path, context: PluginContext) -> None:
-        """What is not valid raises a SourceError, or a ConfigError, that says where and what to do; nothing else."""
+        """Invalid input raises SourceError or ConfigError with the place and a hint, and nothing else."""
         broken = self.broken_options(tmp_path)
         if broken is None:
-            pytest.skip("broken_options() names nothing that cannot be read")
+            pytest.skip("broken_options() returns None")
         with pytest.raises((SourceError, ConfigError)) as caught:
-            self._read({**default_options(self.plugin.options_schema), **broken}, context)
+            self._read(with_defaults(self.plugin, broken), context)
         error = caught.value
-        assert error.hint or error.problems, (
-            f"the error names no problem and says nothing of what to do: {error}"
-        )
+        assert error.hint or error.problems, f"the error has neither a problem nor a hint: {error}"
 
-    def test_a_run_can_be_planned(
-        self, items: list[Item], given: Mapping[str, Any], context: PluginContext
-    ) -> None:
-        """A run, and ``argosy download --dry-run``, takes all of its items."""
-        registry = registry_with(self.plugin)
-        use = {"use": self.plugin.name, **given}
-        shown: list[str] = []
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(context.base)
-            settings = load({"source": use, "directory": str(context.directory)}, registry)
-            planned = preview(settings, registry, lambda found: shown.append(found.item.id))
-        assert planned.items == len(items), "a run finds another number of items"
-        assert sorted(shown) == sorted(item.id for item in items), "a run finds other items"
+    def test_a_run_can_be_planned(self, items: list[Item], given: Mapping[str, Any], tmp_path: Path) -> None:
+        """A run, and ``argosy download --dry-run``, gets all of its items."""
+        planned = argosy.preview(self.configuration(tmp_path, given), plugins=[self.plugin])
+        assert len(planned) == len(items), "a run finds a different number of items"
+        assert sorted(item.id for item in planned) == sorted(item.id for item in items), (
+            "a run finds different items"
+        )
 
     def _expanded(self, items: list[Item], source: Source) -> list[Item]:
         with self.session() as session:

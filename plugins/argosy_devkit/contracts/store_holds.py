@@ -14,10 +14,10 @@ from argosy_devkit.contracts.waiting import Thread, wait_until_still
 
 
 class HoldRules(StoreSuite):
-    """A session has one holder at a time, and whoever waits for it gets it; what needs processes runs from `Scope.HOST` on."""
+    """A session has one holder at a time, and each waiter gets it in turn. Tests with processes run from `Scope.HOST` on."""
 
     def test_a_hold_excludes(self, store: CookieStore, again: CookieStore) -> None:
-        """One holder at a time; `wait=False` does not wait."""
+        """There is one holder at a time; `wait=False` does not wait."""
         hold = store.acquire(SESSION)
         assert hold is not None, "acquire must wait, and never give up, where wait is true"
         for other in (store, again):
@@ -31,7 +31,7 @@ class HoldRules(StoreSuite):
     def test_a_hold_does_not_keep_from_reading_and_writing(
         self, store: CookieStore, again: CookieStore
     ) -> None:
-        """The compare-and-set alone decides about writes."""
+        """Only the compare-and-set decides about writes; a hold blocks neither readers nor writers."""
         hold = store.acquire(SESSION)
         assert hold is not None
         Thread(lambda: again.write(SessionRecord(SESSION, 1), 0)).result()
@@ -39,7 +39,7 @@ class HoldRules(StoreSuite):
         hold()
 
     def test_release_may_be_called_by_any_thread_and_twice(self, store: CookieStore) -> None:
-        """A second call does nothing, above all not to the next holder."""
+        """A second release does nothing, least of all to the next holder."""
         first = store.acquire(SESSION)
         assert first is not None
         Thread(first).result()
@@ -52,7 +52,7 @@ class HoldRules(StoreSuite):
         second()
 
     def test_one_at_a_time(self, store: CookieStore) -> None:
-        """Many threads never meet inside."""
+        """Many threads never hold one session at the same time."""
         inside: list[int] = []
         met: list[int] = []
 
@@ -61,7 +61,7 @@ class HoldRules(StoreSuite):
                 release = store.acquire(SESSION)
                 assert release is not None, "acquire must wait, and never give up, where wait is true"
                 inside.append(1)
-                time.sleep(0.0002)  # so that others have their turn, if they may
+                time.sleep(0.0002)  # lets other threads run
                 met.append(len(inside))
                 inside.pop()
                 release()
@@ -71,7 +71,7 @@ class HoldRules(StoreSuite):
         assert set(met) == {1}, "two threads held one session at the same time"
 
     def test_waiters_are_served_in_order(self, store: CookieStore) -> None:
-        """Within one process, whoever has waited longest is next."""
+        """Within one process, the longest waiter is next."""
         order: list[int] = []
         hold = store.acquire(SESSION)
         assert hold is not None
@@ -109,7 +109,7 @@ class HoldRules(StoreSuite):
             )
 
     def test_a_killed_holder_frees_the_session(self, store: CookieStore, recipe: StoreRecipe) -> None:
-        """A holder that dies loses the session by itself, and the mark it left is seen."""
+        """A dying holder frees the session, and its mark remains visible."""
         self._needs_processes()
         store.write(SessionRecord(SESSION, 7), 0)
         with other_process(recipe) as other:
@@ -127,7 +127,7 @@ class HoldRules(StoreSuite):
         assert record.holder.pid == other.process.pid, "a mark must keep who made it"
 
     def test_no_change_of_four_processes_is_lost(self, store: CookieStore, recipe: StoreRecipe) -> None:
-        """Four processes with 50 holds each: all 200 changes are seen."""
+        """Four processes with 50 holds each: all 200 changes are visible."""
         self._needs_processes()
         store.write(SessionRecord(SESSION, 1, (Cookie("count", "0", "library.example"),), logins=1), 0)
         with (

@@ -1,4 +1,4 @@
-"""What the contract of cookie stores runs in other processes; a module of its own, as those processes import it."""
+"""The code that other processes run for the contract of cookie stores; a separate module, because they import it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from argosy.interfaces.cookie_store import CookieStore, Release
 from argosy.models.cookie import Cookie
 from argosy.models.session import Holder, SessionRecord, Status
 
-#: The session that everything here is about.
+#: The session of all tests.
 SESSION = "default"
 
-#: Seconds after which another process that does not answer is taken for stuck.
+#: Seconds after which another process that does not answer counts as stuck.
 PATIENCE = 60.0
 
 _Recipe = TypeVar("_Recipe")
@@ -31,15 +31,7 @@ _Recipe = TypeVar("_Recipe")
 
 @dataclass(frozen=True)
 class StoreRecipe:
-    """What another process needs to open the same store.
-
-    Parameters
-    ----------
-    plugin, options
-        The store and its options.
-    base
-        The folder its relative paths are relative to.
-    """
+    """Opens the same store in any process; relative paths are relative to `base`."""
 
     plugin: type[CookieStore]
     options: Mapping[str, Any]
@@ -51,15 +43,7 @@ class StoreRecipe:
 
 
 class OtherProcess:
-    """Another process that does one thing after the other, as it is told.
-
-    Parameters
-    ----------
-    process
-        The process.
-    pipe
-        Carries orders there, and answers back.
-    """
+    """Another process that obeys orders one by one."""
 
     def __init__(self, process: BaseProcess, pipe: Connection) -> None:
         self.process = process
@@ -70,7 +54,7 @@ class OtherProcess:
         self._pipe.send(order)
 
     def answer(self) -> Any:
-        """Wait for the answer to the oldest order; raise what it raised."""
+        """Wait for the answer to the oldest order; raise its exception."""
         assert self._pipe.poll(PATIENCE), f"another process did not answer within {PATIENCE:.0f} s"
         try:
             answer = self._pipe.recv()
@@ -89,7 +73,7 @@ class OtherProcess:
         return self.answer()
 
     def left(self) -> list[Any]:
-        """Return what a killed process still said before its end."""
+        """Return the last answers of a killed process."""
         said = []
         try:
             while self._pipe.poll():
@@ -99,15 +83,15 @@ class OtherProcess:
         return said
 
     def kill(self) -> None:
-        """Kill it, as ``kill -9`` does; return when it is gone."""
+        """Kill it, as ``kill -9`` does, and wait until it is gone."""
         self.process.kill()
         self.process.join()
 
 
 @contextmanager
 def start_process(obey: Callable[[_Recipe, Connection], None], recipe: _Recipe) -> Iterator[OtherProcess]:
-    """Start a process in which a function obeys orders; it is gone at the end."""
-    # as independent as a spawned process, and started in a tenth of the time
+    """Start a process in which a function obeys orders, and end it afterwards."""
+    # as independent as a spawned process, but starts ten times as fast
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, obey.__module__])
     ours, theirs = context.Pipe()
@@ -123,17 +107,17 @@ def start_process(obey: Callable[[_Recipe, Connection], None], recipe: _Recipe) 
 
 
 def other_process(recipe: StoreRecipe) -> Any:
-    """Start a process that does with the store what `_Hand` can do."""
+    """Start a process that obeys the orders of `_Hand` with the store."""
     return start_process(obey_store, recipe)
 
 
 def obey_store(recipe: StoreRecipe, pipe: Connection) -> None:
-    """Do with a store what the orders say until the pipe is closed."""
+    """Obey orders with a store until the pipe is closed."""
     obey(_Hand(recipe, pipe), pipe)
 
 
 def obey(hand: object, pipe: Connection) -> None:
-    """Call the method each order names, with the words behind it, and send back what it returns or raises."""
+    """Call the method and arguments of each order, and send back its result or exception."""
     while True:
         try:
             name, *words = pipe.recv().split()
@@ -156,7 +140,7 @@ class _Hand:
         self._release: Release | None = None
 
     def ready(self) -> None:
-        """Do nothing, so that the answer says that the process is there."""
+        """Do nothing; the answer shows that the process is running."""
 
     def acquire(self, wait: str = "wait") -> bool:
         self._release = self._store.acquire(SESSION, wait=wait == "wait")
@@ -181,31 +165,31 @@ class _Hand:
         return self._store.read(SESSION)
 
     def scribble(self) -> None:
-        """Write as fast as can be, until the process is killed, and say each generation once it is written."""
+        """Write as fast as possible until killed, and send each generation after it was written."""
         while True:
             self._pipe.send(write_next(self._store))
 
     def open_for_all(self) -> None:
-        """Open the store anew where nothing is private by itself."""
+        """Reopen the store with an umask that keeps nothing private."""
         os.umask(0)
         self._store = self._recipe.make()
 
     def open_without_locks(self) -> None:
-        """Open the store anew on a system where `flock` succeeds for everybody, as on some network file systems."""
+        """Reopen the store on a system where `flock` always succeeds, as on some network file systems."""
         import fcntl
 
-        fcntl.flock = lambda fd, operation: None  # the fault that is looked for
+        fcntl.flock = lambda fd, operation: None  # the fault under test
         self._store = self._recipe.make()
 
     def fill_the_disk(self) -> None:
-        """Let no file grow any more."""
+        """Prevent files from growing."""
         _let_files_grow(0)
 
     def make_room(self) -> None:
         _let_files_grow(None)
 
     def fork(self) -> bool:
-        """Write in a fork of this process; return whether the store let it."""
+        """Write in a fork of this process; return whether the store allowed it."""
         pid = os.fork()
         if pid == 0:
             code = 2
@@ -229,13 +213,13 @@ def _let_files_grow(most: int | None) -> None:
 
 
 def next_record(generation: int) -> SessionRecord:
-    """Return a record all of whose parts say its generation, so that a mixture of two is seen."""
+    """Return a record whose parts all show its generation, to detect mixtures."""
     cookies = tuple(Cookie(f"c{n}", str(generation), "library.example") for n in range(30))
     return SessionRecord(SESSION, generation, cookies, logins=generation)
 
 
 def write_next(store: CookieStore) -> int:
-    """Write the record after the one that is there; return its generation."""
+    """Write the next record; return its generation."""
     found = store.read(SESSION)
     generation = found.generation if found is not None else 0
     assert found is None or found == next_record(generation), "a record must be whole"
@@ -253,7 +237,7 @@ def mark(store: CookieStore) -> SessionRecord:
 
 
 def count(store: CookieStore, holds: int) -> None:
-    """Raise the number in the session's cookie by one in each of so many holds, in two writes, as a lease does."""
+    """Increment the number in the session's cookie in each of `holds` holds, in two writes, as a lease does."""
     for _ in range(holds):
         release = store.acquire(SESSION)
         assert release is not None, "acquire must wait, and never give up, where wait is true"

@@ -22,7 +22,7 @@ OTHERS = ("archive", "Archive", "archive 2", "library.example", "shelf/left", "�
 
 
 def _records() -> dict[str, SessionRecord]:
-    """Return records with everything in them that a session may bring."""
+    """Return records with all possible contents."""
     token = Cookie("token", "t" * 6000, "library.example", "/", 2e9, secure=True, http_only=True)
     wide = Cookie("caf\xe9", 'na\xefve "quoted" \\ value', "example.com", "/b\xfccher/", host_only=False)
     foreign = Cookie("имя", "значение \U0001f4d6", "library.example", "/книги")
@@ -53,10 +53,10 @@ def _records() -> dict[str, SessionRecord]:
 
 
 class RecordRules(StoreSuite):
-    """What is written comes back, and only the holder of the newest generation replaces it."""
+    """Records come back as they were written, and only the holder of the newest generation can replace them."""
 
     def test_closed_it_holds_nothing(self, recipe: StoreRecipe) -> None:
-        """Whoever has used it and closes it has no more open files than before: programs may open many stores."""
+        """After close() no more files are open than before: programs may open many stores."""
 
         def use() -> CookieStore:
             store = recipe.make()
@@ -70,7 +70,7 @@ class RecordRules(StoreSuite):
             store.close()
             return store
 
-        first = use()  # what it imports, and what that keeps, is not counted
+        first = use()  # files that imports keep open do not count
         files = settled_files()
         second = use()
         assert no_more_files(files), (
@@ -79,22 +79,22 @@ class RecordRules(StoreSuite):
         del first, second
 
     def test_an_absent_record_is_none(self, store: CookieStore) -> None:
-        """An empty store has no record and no session."""
-        assert store.read(SESSION) is None, "a session that never was must read as None"
+        """An empty store has neither records nor sessions."""
+        assert store.read(SESSION) is None, "a session that never existed must read as None"
         assert store.sessions() == [], "an empty store must have no sessions"
 
     @pytest.mark.parametrize("what", list(_records()))
     def test_a_record_comes_back_as_it_was_written(
         self, store: CookieStore, again: CookieStore, what: str
     ) -> None:
-        """Nothing of a record is lost or changed."""
+        """No part of a record is lost or changed."""
         record = _records()[what]
         store.write(record, 0)
         assert store.read(SESSION) == record, f"a record with {what} must come back as it was written"
-        assert again.read(SESSION) == record, f"a record with {what} must be the same in a store opened anew"
+        assert again.read(SESSION) == record, f"a record with {what} must be the same in a reopened store"
 
     def test_a_record_is_created_with_0_expected(self, store: CookieStore) -> None:
-        """0 stands for "there is none"."""
+        """Generation 0 means that there is no record."""
         store.write(SessionRecord(SESSION, 1), 0)
         with pytest.raises(GenerationMoved):
             store.write(SessionRecord(SESSION, 1, logins=1), 0)
@@ -102,20 +102,20 @@ class RecordRules(StoreSuite):
 
     @pytest.mark.parametrize("expected", [0, 1, 3, 99])
     def test_a_wrong_generation_is_refused(self, store: CookieStore, expected: int) -> None:
-        """A compare-and-set that fails writes nothing."""
+        """A failed compare-and-set writes nothing."""
         store.write(SessionRecord(SESSION, 2), 0)
         with pytest.raises(GenerationMoved):
             store.write(SessionRecord(SESSION, 100, logins=1), expected)
         assert store.read(SESSION) == SessionRecord(SESSION, 2), "a refused write must change nothing"
 
     def test_an_absent_record_has_generation_0_only(self, store: CookieStore) -> None:
-        """Whoever expects a record that was removed is refused."""
+        """A write that expects a removed record is refused."""
         with pytest.raises(GenerationMoved):
             store.write(SessionRecord(SESSION, 2), 1)
         assert store.read(SESSION) is None, "a refused write must not create a record"
 
     def test_each_generation_is_won_once(self, store: CookieStore) -> None:
-        """Of many writers that expect the same generation, exactly one gets through."""
+        """If several writers expect the same generation, exactly one succeeds."""
         last = 40
         won: list[int] = []
 
@@ -135,7 +135,7 @@ class RecordRules(StoreSuite):
         assert sorted(won) == list(range(1, last + 1)), "each generation must be won by exactly one writer"
 
     def test_a_reader_sees_whole_records(self, store: CookieStore, again: CookieStore) -> None:
-        """A reader gets the old record or the new one, whatever is being written, and never an older one."""
+        """A reader gets the old record or the new one, never a mixture and never an older one."""
         stop = threading.Event()
 
         def record(generation: int) -> SessionRecord:
@@ -162,11 +162,11 @@ class RecordRules(StoreSuite):
             reader.result()
 
     def test_sessions_are_independent(self, store: CookieStore) -> None:
-        """Each name has a record and a hold of its own."""
+        """Each name has its own record and its own hold."""
         for number, name in enumerate(OTHERS, 1):
             store.write(SessionRecord(name, number), 0)
         holds = [store.acquire(name, wait=False) for name in OTHERS]
-        assert None not in holds, "a hold on one session must not keep others from theirs"
+        assert None not in holds, "a hold on one session must not block others"
         for number, name in enumerate(OTHERS, 1):
             assert store.read(name) == SessionRecord(name, number), (
                 f"the session {name!r} must keep its record"
@@ -176,13 +176,13 @@ class RecordRules(StoreSuite):
             hold()
 
     def test_sessions_are_listed_sorted(self, store: CookieStore) -> None:
-        """They are listed by name."""
+        """Sessions are listed by name."""
         for name in reversed(OTHERS):
             store.write(SessionRecord(name, 1), 0)
         assert store.sessions() == sorted(OTHERS), "the names of all sessions must be listed, sorted"
 
     def test_remove(self, store: CookieStore, again: CookieStore) -> None:
-        """A removed session was never there; the others stay."""
+        """Removing a session removes its record; the others remain."""
         for name in (SESSION, "other"):
             store.write(SessionRecord(name, 5), 0)
         store.remove(SESSION)
@@ -193,7 +193,7 @@ class RecordRules(StoreSuite):
         assert store.read(SESSION) == SessionRecord(SESSION, 1), "a removed session can be created again"
 
     def test_sync(self, store: CookieStore) -> None:
-        """It can be called at any time, and changes nothing."""
+        """sync() may be called at any time, and changes nothing."""
         store.sync()
         store.write(SessionRecord(SESSION, 1), 0)
         store.sync()

@@ -1,4 +1,4 @@
-"""What every suite for cookie stores is made with: a store of the author's, here and in other processes."""
+"""The equipment of the suites for cookie stores: the store, here and in other processes."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from argosy_devkit.contracts.waiting import Thread
 
 _ACQUIRE = "argosy.CookieStore.acquire (docs/plugins/contracts.md)"
 _HOLD = "acquire() returns a function that ends the hold, or None."
-#: Why the store of a class cannot be held, by its class; None where it can.
+#: Why a store class cannot be held, or None if it can.
 _UNSOUND: dict[type, BrokenPromise | None] = {}
 
 
 class StoreSuite(PluginSuite):
-    """A store is opened anew for each test, in an empty folder."""
+    """Each test opens the store in an empty folder."""
 
     #: The store's class; other processes must be able to import it.
     plugin: ClassVar[type[CookieStore]]
     documented: ClassVar[str] = "argosy.CookieStore (docs/plugins/contracts.md)"
 
     def options(self, tmp_path: Path) -> Mapping[str, Any]:
-        """Return options that open an empty store, the same for the same folder; they can be pickled."""
+        """Return options that open an empty store, always the same for the same folder; they must be picklable."""
         return {}
 
     def files(self, tmp_path: Path) -> list[Path]:
-        """Return the files that hold its sessions while it is closed; none where it keeps none in this folder."""
+        """Return the files with its sessions while it is closed; none if it keeps none in this folder."""
         return []
 
     @pytest.fixture
     def recipe(self, tmp_path: Path, given: Mapping[str, Any]) -> StoreRecipe:
-        """Return what opens the store, here and in other processes."""
+        """Return a recipe to open the store, here and in other processes."""
         recipe = StoreRecipe(self.plugin, given, tmp_path)
-        if self.plugin not in _UNSOUND:  # else each test would wait for a hold that nobody can end
+        if self.plugin not in _UNSOUND:  # else each test would wait for a hold that cannot end
             _UNSOUND[self.plugin] = _unsound(recipe)
         if (broken := _UNSOUND[self.plugin]) is not None:
             raise broken.with_traceback(None)
@@ -55,7 +55,7 @@ class StoreSuite(PluginSuite):
 
     @pytest.fixture
     def again(self, recipe: StoreRecipe, store: CookieStore) -> Any:
-        """Open the same store once more, where more than one process can have it open."""
+        """Open the same store again, if several processes can."""
         if store.scope < Scope.HOST:
             yield store
             return
@@ -70,7 +70,7 @@ class StoreSuite(PluginSuite):
 
 
 def _unsound(recipe: StoreRecipe) -> BrokenPromise | None:
-    """Return what is wrong with a store whose holds cannot be ended, and so could only be waited for."""
+    """Return what is wrong with a store whose holds cannot end: all other tests would wait for them."""
     store = make_plugin(recipe.plugin, recipe.options, PluginContext(recipe.base, recipe.base))
     try:
         Thread(lambda: _hold_and_release(store)).result()
@@ -85,7 +85,7 @@ def _unsound(recipe: StoreRecipe) -> BrokenPromise | None:
 
 def _hold_and_release(store: CookieStore) -> None:
     with relying_on(_HOLD, _ACQUIRE, "a hold, or its end,"):
-        for turn in ("a session that nobody holds", "a session that was released"):
+        for turn in ("a free session", "a released session"):
             release: Any = store.acquire("probe", wait=False)
             if release is None:
                 raise BrokenPromise(f"{turn} was not granted", _HOLD, _ACQUIRE)

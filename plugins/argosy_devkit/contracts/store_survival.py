@@ -1,4 +1,4 @@
-"""The contract of cookie stores, part three: damage, full disks, kills, forks, and who can read it."""
+"""The contract of cookie stores, part three: damage, full disks, kills, forks, and file permissions."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ from argosy_devkit.contracts.store_suite import StoreSuite
 
 _TOKEN = "a-token-that-is-easily-found"  # noqa: S105 - a token that was never good
 
-#: What may become of a file, by what it is called.
+#: Ways to damage a file.
 DAMAGE: Mapping[str, Callable[[bytes], bytes]] = MappingProxyType(
     {
         "empty": lambda data: b"",
         "cut": lambda data: data[: len(data) // 2],
         "half of it zeros": lambda data: data[: len(data) // 2].ljust(len(data), b"\0"),
         "another token": lambda data: data.replace(_TOKEN.encode(), _TOKEN.upper().encode()),
-        "somebody's letter": lambda data: b"Dear Charles,\nthe engine is late again.\n",
+        "another text": lambda data: b"Dear Charles,\nthe engine is late again.\n",
     }
 )
 
 
 class SurvivalRules(StoreSuite):
-    """Nothing that happens to a store makes it start empty, show a session to others, or hand out half a record.
+    """A store never starts empty, shows a session to others, or returns half a record, whatever happens to it.
 
-    What it keeps in files is damaged where `files` names them.
+    The tests damage the files that `files` returns.
     """
 
     @pytest.mark.parametrize("what", list(DAMAGE))
     def test_what_is_damaged_is_refused_and_left_as_it_is(
         self, recipe: StoreRecipe, tmp_path: Path, what: str
     ) -> None:
-        """A store that cannot be read is an error with a hint, for readers and for writers; it never starts empty."""
+        """A damaged store raises an error with a hint for readers and writers; it never starts empty."""
         store = recipe.make()
         store.write(SessionRecord(SESSION, 3, (Cookie("token", _TOKEN, "library.example"),), logins=1), 0)
         store.sync()
@@ -77,7 +77,7 @@ class SurvivalRules(StoreSuite):
         assert {file: file.read_bytes() for file in files} == damaged, "a damaged file must be left as it is"
 
     def test_nobody_else_can_read_it(self, recipe: StoreRecipe, tmp_path: Path) -> None:
-        """Whatever the umask, files that may hold a token are for their owner alone."""
+        """Only the owner can read files that may contain a token, whatever the umask."""
         self._needs_processes()
         with other_process(recipe) as other:
             other.ask("open_for_all")
@@ -91,27 +91,27 @@ class SurvivalRules(StoreSuite):
             )
 
     def test_a_write_that_fails_leaves_the_old_record(self, store: CookieStore, recipe: StoreRecipe) -> None:
-        """With the disk full, a write is an error, and the record before it stands; with room again, all is well."""
+        """On a full disk a write raises an error and the old record remains; with free space, writes work again."""
         self._needs_processes()
         with other_process(recipe) as other:
             last = [other.ask("write") for _ in range(3)][-1]
             other.ask("fill_the_disk")
             if _refusal(lambda: other.ask("write")) is None:
-                last += 1  # it keeps nothing in files of this machine
+                last += 1  # it keeps no files on this machine
             assert other.ask("read") == next_record(last), "a write that failed must leave the old record"
             other.ask("make_room")
             assert other.ask("write") == last + 1, "a store must work again when there is room"
         assert store.read(SESSION) == next_record(last + 1)
 
     def test_a_killed_writer_leaves_a_whole_record(self, recipe: StoreRecipe) -> None:
-        """A process that is killed while it writes leaves the old record or the new one, and loses nothing it was told is written."""
+        """A writer that is killed leaves the old record or the new one, and loses no record it reported as written."""
         self._needs_processes()
         for kill_after, pause in (
             (1, 0.0),
             (17, 0.0005),
             (23, 0.001),
             (40, 0.002),
-        ):  # whatever it is doing just then
+        ):  # kills it at different points of its work
             with other_process(recipe) as other:
                 other.tell("scribble")
                 last = [other.answer() for _ in range(kill_after)][-1]
@@ -128,7 +128,7 @@ class SurvivalRules(StoreSuite):
                 store.close()
 
     def test_locks_that_do_nothing_are_found(self, store: CookieStore, recipe: StoreRecipe) -> None:
-        """Where `flock` lets everybody in, as on some network file systems, a store refuses, or does not need it."""
+        """If `flock` never excludes anybody, as on some network file systems, a store refuses to work or does not need it."""
         self._needs_processes()
         store.write(SessionRecord(SESSION, 1), 0)
         with other_process(recipe) as other:
@@ -138,18 +138,18 @@ class SurvivalRules(StoreSuite):
                 )
 
     def test_a_fork_breaks_nothing(self, store: CookieStore, recipe: StoreRecipe) -> None:
-        """A fork of a process that has the store open may use it, or is refused; its parent goes on."""
+        """A fork of a process with an open store may use it or is refused; the parent continues to work."""
         self._needs_processes()
         write_next(store)
         with other_process(recipe) as other:
             assert other.ask("write") == 2
             last = 3 if other.ask("fork") else 2
-            assert other.ask("write") == last + 1, "a process must be able to go on after a fork"
+            assert other.ask("write") == last + 1, "a process must be able to continue after a fork"
         assert write_next(store) == last + 2
 
 
 def _refusal(call: Callable[[], object]) -> StoreError | None:
-    """Return the error of a store that refuses, which must say what to do; None where it does not refuse."""
+    """Return the store's refusal, which must have a hint, or None."""
     try:
         call()
     except StoreError as error:

@@ -29,7 +29,7 @@ from argosy_devkit.contracts.waiting import Thread, wait_until
 
 
 class RunRules(StrategySuite):
-    """What holds wherever the workers are."""
+    """The promises for workers of any kind."""
 
     @property
     def _workers(self) -> int:
@@ -39,7 +39,7 @@ class RunRules(StrategySuite):
     def test_every_outcome_comes_once(
         self, strategy: Strategy, make_work: Callable[..., FolderWork], jobs: int
     ) -> None:
-        """One outcome for each job, whether there are fewer jobs than workers or more."""
+        """Each job has exactly one outcome, with fewer jobs than workers and with more."""
         work = make_work()
         outcomes = list(strategy.run((job(n) for n in range(jobs)), work, self.max_workers))
         names = sorted(outcome.item for outcome in outcomes)
@@ -47,7 +47,7 @@ class RunRules(StrategySuite):
         assert work.runs() == jobs, "each job must be done once"
 
     def test_one_worker_is_enough(self, strategy: Strategy, make_work: Callable[..., FolderWork]) -> None:
-        """With one worker, one job at a time."""
+        """With one worker, one job runs at a time."""
         outcomes = list(strategy.run(map(job, range(5)), make_work(), 1))
         assert len(outcomes) == 5, "the outcome of each job must come exactly once"
         assert {outcome.bytes for outcome in outcomes} == {1}, "one worker must do one job at a time"
@@ -55,13 +55,13 @@ class RunRules(StrategySuite):
     def test_never_more_than_max_workers(
         self, strategy: Strategy, make_work: Callable[..., FolderWork]
     ) -> None:
-        """Where it is parallel it really is, and never beyond what was asked for."""
+        """A parallel strategy runs several jobs at a time, and never more than `max_workers`."""
         number = self._workers * 5
         work = make_work(gated=frozenset(map(str, range(number))))
         run = Thread(lambda: list(strategy.run(map(job, range(number)), work, self.max_workers)))
         try:
             wait_until(lambda: work.running() >= self._workers, f"{self._workers} jobs to run at once")
-            time.sleep(0.1)  # whoever begins more than it may has had its turn
+            time.sleep(0.1)  # gives a job too many the time to start
             most = work.running()
         finally:
             work.open()
@@ -69,7 +69,7 @@ class RunRules(StrategySuite):
         assert most == self._workers, f"{most} jobs ran at once, with {self._workers} allowed"
 
     def test_jobs_are_taken_lazily(self, strategy: Strategy, make_work: Callable[..., FolderWork]) -> None:
-        """A job is taken when a worker is about to be free, so endless jobs are no trouble."""
+        """It takes a job only when a worker is about to be free, so jobs may be endless."""
         received = 0
         ahead: list[int] = []
 
@@ -90,7 +90,7 @@ class RunRules(StrategySuite):
     def test_closing_returns_at_once(
         self, strategy: Strategy, make_work: Callable[..., FolderWork], tmp_path: Path
     ) -> None:
-        """A run that is given up waits for no running job, and takes no more."""
+        """Closing the iterator waits for no running job and takes no more jobs."""
         work = make_work(gated=frozenset(map(str, range(1, 100))))
         taken: list[int] = []
 
@@ -101,7 +101,7 @@ class RunRules(StrategySuite):
 
         outcomes = strategy.run(jobs(), work, self.max_workers)
         try:
-            assert next(outcomes).item == "0", "an outcome must come as soon as it is there"
+            assert next(outcomes).item == "0", "an outcome must be yielded as soon as it exists"
             before = len(taken)
             start = time.monotonic()
             _close(outcomes)
@@ -116,7 +116,7 @@ class RunRules(StrategySuite):
     def test_failed_and_requeued_outcomes_pass(
         self, strategy: Strategy, make_work: Callable[..., FolderWork]
     ) -> None:
-        """Outcomes are handed on as they are, and a failure does not end the run."""
+        """It returns outcomes unchanged, and a failure does not end the run."""
         titles = ["", "fails", "stops", "", "fails", "stops", ""]
         jobs = (job(number, title) for number, title in enumerate(titles))
         outcomes = {outcome.item: outcome for outcome in strategy.run(jobs, make_work(), self.max_workers)}
@@ -130,7 +130,7 @@ class RunRules(StrategySuite):
     def test_jobs_that_break_lose_no_outcome(
         self, strategy: Strategy, make_work: Callable[..., FolderWork]
     ) -> None:
-        """Where the iterator of jobs raises, the outcomes of running jobs come first, then the error."""
+        """If the iterator of jobs raises, it yields the outcomes of running jobs, then raises the error."""
 
         def jobs() -> Iterator[Job]:
             yield from map(job, range(4))
@@ -146,7 +146,7 @@ class RunRules(StrategySuite):
     def test_a_run_goes_well_with_it(
         self, tmp_path: Path, given: Mapping[str, Any], library_server: Callable[..., LibraryServer]
     ) -> None:
-        """In a real run it shares one session whose token each response replaces, and all that was done is kept."""
+        """In a real run the workers share one session whose token each response replaces, and all finished files are kept."""
         server = library_server(discipline="revoke")
         server.manifest(tmp_path / "items.jsonl", items=6, size=1000)
         (tmp_path / "password.txt").write_text(server.password, "utf-8")
@@ -171,7 +171,7 @@ class RunRules(StrategySuite):
         assert (stats.replaced_tokens_sent, stats.logins) == (0, 1), "the session was not shared"
 
     def test_it_can_run_again(self, strategy: Strategy, make_work: Callable[..., FolderWork]) -> None:
-        """One plugin object serves several runs, one after the other."""
+        """One plugin object can do several runs, one after the other."""
         work = make_work()
         for start in (0, 10):
             outcomes = list(strategy.run(map(job, range(start, start + 4)), work, self.max_workers))

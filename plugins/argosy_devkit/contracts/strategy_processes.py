@@ -1,4 +1,4 @@
-"""The contract of strategies, where their workers are processes: none is lost, and none is left behind."""
+"""The contract of strategies with worker processes: no outcome is lost, and no process is left behind."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from argosy_devkit.contracts.waiting import Thread, wait_until
 
 
 class ProcessRules(StrategySuite):
-    """What holds where a strategy needs a store that reaches further than one process: from `Scope.HOST` on."""
+    """The promises of strategies that need a store for several processes: from `Scope.HOST` on."""
 
     @pytest.fixture
     def work_elsewhere(self, make_work: Callable[..., FolderWork]) -> Callable[..., FolderWork]:
-        """Make work for other processes."""
+        """Create work for other processes."""
         if self.plugin.needs < Scope.HOST:
             pytest.skip(f"the workers of {self.plugin.name} stay in one process")
         check_importable(self.plugin)
@@ -35,7 +35,7 @@ class ProcessRules(StrategySuite):
     def test_the_work_is_done_elsewhere(
         self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]
     ) -> None:
-        """Work and jobs are sent to other processes, which are gone when the run is over."""
+        """Work and jobs go to other processes, which end with the run."""
         work = work_elsewhere()
         assert len(list(strategy.run(map(job, range(6)), work, self.max_workers))) == 6
         assert work.processes(), "no process has left a trace"
@@ -46,7 +46,7 @@ class ProcessRules(StrategySuite):
     def test_a_killed_worker_loses_no_outcome(
         self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]
     ) -> None:
-        """Its job runs again, or fails; the others are done, and each outcome comes once."""
+        """The job of a killed worker runs again or fails; the others are done, and each outcome comes once."""
         work = work_elsewhere(gated=frozenset({"1"}))
         run = Thread(lambda: list(strategy.run(map(job, range(8)), work, self.max_workers)))
         trace = work.folder / "running" / "1"
@@ -69,7 +69,7 @@ class ProcessRules(StrategySuite):
     def test_ctrl_c_ends_no_worker(
         self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]
     ) -> None:
-        """A terminal sends Ctrl-C to all processes; workers ignore it, and finish what they are doing."""
+        """Workers ignore Ctrl-C, which a terminal sends to all processes, and finish their jobs."""
         work = work_elsewhere(gated=frozenset("0"))
         run = Thread(lambda: list(strategy.run(map(job, range(2)), work, 1)))
         trace = work.folder / "running" / "0"
@@ -77,7 +77,7 @@ class ProcessRules(StrategySuite):
         worker = int(trace.read_text())
         assert worker != os.getpid(), "a job was done in the run's own process"
         os.kill(worker, signal.SIGINT)
-        time.sleep(0.1)  # a worker that ends for it has had its turn
+        time.sleep(0.1)  # gives a worker that ends the time to do so
         work.open()
         states = [outcome.state for outcome in run.result()]
         assert states == [State.DONE] * 2, "a worker must finish its jobs in spite of Ctrl-C"
@@ -86,7 +86,7 @@ class ProcessRules(StrategySuite):
     def test_closing_leaves_no_process(
         self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]
     ) -> None:
-        """Where a run is given up, its workers end, at the latest with the jobs that they are at."""
+        """If the iterator is closed, its workers end, at the latest after their current jobs."""
         work = work_elsewhere(gated=frozenset(map(str, range(1, 100))))
         outcomes: Any = strategy.run(map(job, range(100)), work, self.max_workers)
         next(outcomes)
@@ -98,7 +98,7 @@ class ProcessRules(StrategySuite):
     def test_workers_end_with_their_run(
         self, work_elsewhere: Callable[..., FolderWork], tmp_path: Path, given: Mapping[str, Any]
     ) -> None:
-        """Where the run's own process is killed, its workers end, at the latest with the jobs that they are at."""
+        """If the run's process is killed, its workers end, at the latest after their current jobs."""
         work = work_elsewhere(gated=frozenset(map(str, range(1, 100))))
         run = multiprocessing.get_context("spawn").Process(
             target=run_elsewhere, args=(self.plugin, dict(given), tmp_path, work, self.max_workers)
@@ -120,18 +120,18 @@ class ProcessRules(StrategySuite):
 def run_elsewhere(
     plugin: type[Strategy], options: Mapping[str, Any], base: Path, work: FolderWork, max_workers: int
 ) -> None:
-    """Run a hundred jobs; called in a process that is killed meanwhile."""
+    """Run a hundred jobs, in a process that will be killed."""
     strategy = plugin(options, PluginContext(base=base, directory=base))
     list(strategy.run(map(job, range(100)), work, max_workers))
 
 
 def _wait_for_the_end_of(work: FolderWork, when: str) -> None:
-    # new ones may have begun a job meanwhile, so their traces are read each time
+    # new ones may have started a job, so their traces are read each time
     wait_until(lambda: not any(map(_is_alive, work.processes())), f"the worker processes to end {when}")
 
 
 def _is_alive(pid: int) -> bool:
-    """Return whether a process runs; one that has ended and was not waited for does not."""
+    """Return whether a process runs; zombies do not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,9 +1,11 @@
-"""What the suites for strategies are made with: a strategy of the author's, and work that leaves traces."""
+"""The equipment of the suites for strategies: the strategy, and work that leaves traces."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,26 +14,20 @@ from typing import Any, ClassVar
 
 import pytest
 
-from argosy.engine.ipc import leave_ctrl_c_to
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.strategy import Strategy
 from argosy.models.items import Failure, Item, Job, Outcome, State
 from argosy_devkit.contracts.plugin_suite import PluginSuite, make_plugin
 
-#: Seconds that a job of these tests waits at most for what it waits for.
+#: The most seconds that a job of these tests waits.
 PATIENCE = 20.0
 
 
 @dataclass(frozen=True)
 class FolderWork:
-    """Work that can be pickled, and that leaves its traces in a folder, which every process sees.
+    """Picklable work that leaves its traces in a folder, visible to every process.
 
-    Parameters
-    ----------
-    folder
-        An empty folder.
-    gated
-        Jobs with these ids wait until the file ``open`` lies in the folder.
+    Jobs with ids in `gated` wait until the file ``open`` is in the folder.
     """
 
     folder: Path
@@ -41,7 +37,7 @@ class FolderWork:
         return _folder_work, (self.folder, self.gated, os.getpid())
 
     def __call__(self, job: Job) -> Outcome:
-        """Do one job: note it, wait if told to, and say what the job's title says."""
+        """Do one job: record it, wait if it is gated, and end as its title says."""
         name = job.item.id
         running = self.folder / "running"
         running.mkdir(exist_ok=True)
@@ -63,24 +59,25 @@ class FolderWork:
         return len(list(self.folder.glob("ran-*")))
 
     def running(self) -> int:
-        """Return how many jobs are being done."""
+        """Return how many jobs are running."""
         return len(list(self.folder.glob("running/*")))
 
     def processes(self) -> set[int]:
-        """Return the processes that have begun a job."""
+        """Return the processes that have started a job."""
         found = set()
         for path in [*self.folder.glob("running/*"), *self.folder.glob("ran-*")]:
-            with contextlib.suppress(FileNotFoundError, ValueError):  # just renamed, or just being written
+            with contextlib.suppress(FileNotFoundError, ValueError):  # just renamed or being written
                 found.add(int(path.read_text()))
         return found
 
     def open(self) -> None:
-        """Let the gated jobs go on."""
+        """Let the gated jobs continue."""
         (self.folder / "open").touch()
 
 
 def _folder_work(folder: Path, gated: frozenset[str], run: int) -> FolderWork:
-    leave_ctrl_c_to(run)  # as the work of a run does
+    if os.getpid() != run and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as the work of a real run does
     return FolderWork(folder, gated)
 
 
@@ -90,12 +87,12 @@ def job(number: int, title: str = "") -> Job:
 
 
 class StrategySuite(PluginSuite):
-    """A strategy is made anew for each test."""
+    """Each test creates the strategy."""
 
     #: The strategy's class; other processes must be able to import it.
     plugin: ClassVar[type[Strategy]]
     documented: ClassVar[str] = "argosy.Strategy.run (docs/plugins/contracts.md)"
-    #: How many workers the tests use.
+    #: The number of workers in the tests.
     max_workers: ClassVar[int] = 3
 
     def options(self, tmp_path: Path) -> Mapping[str, Any]:
@@ -104,14 +101,14 @@ class StrategySuite(PluginSuite):
 
     @pytest.fixture
     def strategy(self, tmp_path: Path, given: Mapping[str, Any]) -> Any:
-        """Make the strategy."""
+        """Create the strategy."""
         strategy = make_plugin(self.plugin, given, PluginContext(base=tmp_path, directory=tmp_path))
         yield strategy
         strategy.close()
 
     @pytest.fixture
     def make_work(self, tmp_path: Path) -> Callable[..., FolderWork]:
-        """Make work on an empty folder."""
+        """Create work in an empty folder."""
         folder = tmp_path / "work"
         folder.mkdir()
         return lambda **options: FolderWork(folder, **options)

@@ -1,4 +1,4 @@
-"""Waiting for what other threads do."""
+"""Waits for other threads."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-#: Seconds after which something that has to happen is taken for missing.
+#: Seconds after which an expected event counts as missing.
 PATIENCE = 30.0
 
 
 def wait_until(condition: Callable[[], Any], what: str) -> None:
-    """Return when a condition holds; fail where it never does."""
+    """Return when a condition holds; fail if it does not in time."""
     end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, f"{what}: not within {PATIENCE:.0f} s"
@@ -21,7 +21,7 @@ def wait_until(condition: Callable[[], Any], what: str) -> None:
 
 
 def wait_until_still(thread: threading.Thread) -> None:
-    """Return when a thread has stopped moving: it waits for something, or it polls and has had its first turn."""
+    """Return when a thread stops moving: it waits, or it polls and has had a turn."""
     seen: tuple[int, int] | None = None
     still = 0
     end = time.monotonic() + 1.0
@@ -35,13 +35,7 @@ def wait_until_still(thread: threading.Thread) -> None:
 
 
 class Thread(threading.Thread):
-    """A thread whose result, or whose exception, comes out of `result`.
-
-    Parameters
-    ----------
-    work
-        What it does.
-    """
+    """A thread that keeps the result or the exception of its work."""
 
     def __init__(self, work: Callable[[], Any]) -> None:
         super().__init__(daemon=True)
@@ -58,7 +52,7 @@ class Thread(threading.Thread):
             self._error = error
 
     def result(self) -> Any:
-        """Wait for the thread; return what its work returned, or raise what it raised."""
+        """Wait for the thread; return its result or raise its exception."""
         self.join(PATIENCE)
         assert not self.is_alive(), f"a thread is still waiting after {PATIENCE:.0f} s"
         if self._error is not None:

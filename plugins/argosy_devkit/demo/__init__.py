@@ -1,1 +1,1 @@
-"""The demonstration: a library of real books on this machine, behind a login, downloaded as you watch."""
+"""The demo: downloads a library of real books from this machine, behind a login."""

@@ -1,4 +1,4 @@
-"""Reading the documentation out of source files, without importing them."""
+"""Reads the documentation in source files without importing them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,10 @@ _Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One documented thing.
+    """A documented module, class, method or function.
 
-    Parameters
-    ----------
-    kind
-        ``module``, ``class``, ``method`` or ``function``.
-    name
-        Dotted, within its module; the module's own name for the module.
-    signature
-        As it is written in the source, without ``def`` and annotations of results.
-    text
-        Its documentation, with the common indentation taken off.
+    `name` is dotted, within its module; `signature` is as in the source, without ``def`` and the result's annotation; `text`
+    is the documentation without common indentation.
     """
 
     kind: str
@@ -36,15 +28,7 @@ class Entry:
 
 
 def source_of(module: str, library: Path | None = None) -> Path | None:
-    """Return the source file of a module of the standard library; None where this Python has none.
-
-    Parameters
-    ----------
-    module
-        Its dotted name.
-    library
-        The folder of the standard library; the running Python's by default.
-    """
+    """Return the source file of a standard library module, or None if this Python has none."""
     base = (library or Path(sysconfig.get_paths()["stdlib"])).joinpath(*module.split("."))
     for file in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
         if file.is_file():
@@ -53,16 +37,13 @@ def source_of(module: str, library: Path | None = None) -> Path | None:
 
 
 def entries(module: str, library: Path | None = None) -> list[Entry]:
-    """Return what is documented in a module, in the order of its source, the module itself first.
-
-    Nothing comes of a module that has no source here, cannot be parsed, or documents nothing.
-    """
+    """Return the documentation of a module in source order, the module first; empty without source or documentation."""
     file = source_of(module, library)
     if file is None:
         return []
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # old escapes in old docstrings are none of ours
+            warnings.simplefilter("ignore")  # invalid escapes in old docstrings
             tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return []

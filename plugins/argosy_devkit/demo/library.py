@@ -1,4 +1,4 @@
-"""Books of real text, made of the documentation of the running Python's standard library."""
+"""Books of real text, from the documentation of the running Python's standard library."""
 
 from __future__ import annotations
 
@@ -14,31 +14,15 @@ from argosy_devkit.demo.docstrings import Entry, entries
 from argosy_devkit.demo.pages import STYLE, Chapter, chapter_page, contents_page, section, words_in
 from argosy_devkit.demo.subjects import BookPlan, ChapterPlan, plans
 
-#: Bytes of text above which a chapter is written in parts.
+#: Longer chapters, in bytes, are split into parts.
 _LONGEST = 56_000
-#: Bytes below which a chapter is left out: this Python lacks most of its modules.
+#: Shorter chapters, in bytes, are left out: this Python lacks most of their modules.
 _SHORTEST = 4_000
 
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """A book that was written.
-
-    Parameters
-    ----------
-    id
-        The name of its folder.
-    title
-        For people.
-    tags
-        Its subjects.
-    metadata
-        ``python`` (version), ``chapters`` and ``words`` (how many), ``license``; JSON values.
-    chapters
-        The path, relative to its folder, and the title of each chapter.
-    files
-        The paths of all its files: the contents, the style, the chapters.
-    """
+    """A finished book; `files` are the paths of its contents page, style and chapters, and `id` is its folder."""
 
     id: str
     title: str
@@ -49,32 +33,14 @@ class Book:
 
 
 def build_library(directory: Path) -> list[Book]:
-    """Write the books, each into a folder of its own; the same Python writes the same bytes.
-
-    Parameters
-    ----------
-    directory
-        Where to; it is made where it is missing.
-
-    Returns
-    -------
-    list
-        The books.
-
-    Raises
-    ------
-    ArgosyError
-        If this Python came without the source of its standard library.
-    OSError
-        If the directory cannot be written.
-    """
+    """Write each book into its own folder; the same Python writes the same bytes. Raise ArgosyError without sources."""
     version = platform.python_version()
     written = ((plan, _chapters(plan)) for plan in plans())
     books = [_write(directory / plan.id, plan, chapters, version) for plan, chapters in written if chapters]
     if not books:
         raise ArgosyError(
-            "This Python came without the source of its standard library, so there is nothing to make books of.",
-            hint="Run the demonstration with another Python, one from python.org for example.",
+            "This Python has no source files of its standard library, from which the demo makes books.",
+            hint="Run the demo with another Python, such as one from python.org.",
         )
     return books
 
@@ -85,7 +51,7 @@ def _write(folder: Path, plan: BookPlan, chapters: list[Chapter], version: str) 
     for number, chapter in enumerate(chapters):
         pages[chapter.path] = chapter_page(plan.title, chapters, number, version)
     for name, text in pages.items():
-        (folder / name).write_bytes(text.encode())  # as bytes: line ends are the same everywhere
+        (folder / name).write_bytes(text.encode())  # as bytes, for the same line ends everywhere
     metadata = {
         "python": version,
         "chapters": len(chapters),
@@ -126,7 +92,7 @@ def _entries(plan: ChapterPlan) -> Iterator[tuple[str, Entry]]:
 
 
 def _even_parts(sections: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
-    """Divide a chapter's sections into as few parts as can be, of about the same size; none if it is too short."""
+    """Divide a chapter's sections into as few parts of about the same size as possible; none if it is too short."""
     total = sum(len(text.encode()) for _, text in sections)
     if total < _SHORTEST:
         return []

@@ -1,4 +1,4 @@
-"""The pages of a book, as HTML."""
+"""The HTML pages of a book."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _PAGE = """\
 </head>
 <body>
 {body}
-<footer><p>Made of the documentation in the source of Python {version}.
+<footer><p>From the documentation in the source of Python {version}.
 Copyright Python Software Foundation, licence PSF-2.0.</p></footer>
 </body>
 </html>
@@ -60,23 +60,7 @@ Copyright Python Software Foundation, licence PSF-2.0.</p></footer>
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """A chapter whose text is written.
-
-    Parameters
-    ----------
-    path
-        Its file, beside the book's contents page.
-    title
-        With its part, where it is one of several.
-    modules
-        The modules it is made of.
-    html
-        Its text.
-    words
-        How many words that is.
-    continues
-        Whether the next chapter is its next part.
-    """
+    """A finished chapter; `continues` if the next chapter is its next part."""
 
     path: str
     title: str
@@ -87,7 +71,7 @@ class Chapter:
 
 
 def section(entry: Entry) -> str:
-    """Return one documented thing as a piece of HTML that stands alone."""
+    """Return the HTML of one documented object."""
     text = to_html(entry.text)
     if entry.kind == "module":
         return f"<h2><code>{escape(entry.name)}</code></h2>\n{text}\n"
@@ -99,24 +83,12 @@ def section(entry: Entry) -> str:
 
 
 def words_in(html: str) -> int:
-    """Return how many words a piece of HTML shows."""
+    """Return the number of words that HTML shows."""
     return len(re.sub(r"<[^>]*>", " ", html).split())
 
 
 def chapter_page(book: str, chapters: list[Chapter], number: int, version: str) -> str:
-    """Return the page of one chapter.
-
-    Parameters
-    ----------
-    book
-        The book's title.
-    chapters
-        All its chapters.
-    number
-        Which of them, from 0.
-    version
-        The Python whose documentation it is.
-    """
+    """Return the page of a chapter; `number` counts from 0, and `version` is the Python version."""
     chapter = chapters[number]
     before = _link(chapters[number - 1], "← ") if number else "<span></span>"
     after = _link(chapters[number + 1], "", " →") if number + 1 < len(chapters) else "<span></span>"
@@ -133,7 +105,7 @@ def chapter_page(book: str, chapters: list[Chapter], number: int, version: str) 
 
 
 def contents_page(book: str, tags: tuple[str, ...], chapters: list[Chapter], version: str) -> str:
-    """Return the page with the contents of a book."""
+    """Return the contents page of a book."""
     lines = []
     for chapter in chapters:
         small = f"{', '.join(chapter.modules)} · {chapter.words:,} words"

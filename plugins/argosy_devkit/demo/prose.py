@@ -1,4 +1,4 @@
-"""From a docstring to HTML: paragraphs, lists, headings, and code only where it is code."""
+"""Converts docstrings to HTML: paragraphs, lists, headings and code."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _CODE = re.compile(r"``(.+?)``|:[a-z:]+:`~?\.?([^`<>]+)`|(?<![\w`'])`([^`'\n]+)`
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of a docstring: a ``paragraph``, ``heading``, ``code``, list ``item``, or an indented ``note``."""
+    """A part of a docstring: a ``paragraph``, ``heading``, ``code``, list ``item``, or an indented ``note``."""
 
     kind: str
     lines: tuple[str, ...]
 
 
 def to_html(text: str) -> str:
-    """Return a docstring as HTML, everything escaped."""
+    """Return a docstring as escaped HTML."""
     parts: list[str] = []
     in_list = False
     for block in blocks(text):
@@ -51,7 +51,7 @@ def _render(block: Block) -> str:
 
 
 def inline(text: str) -> str:
-    """Return a line of text as HTML, with what is marked as code as code."""
+    """Return a line of text as HTML, with code marked up."""
     parts, end = [], 0
     for match in _CODE.finditer(text):
         code = next(group for group in match.groups() if group is not None)
@@ -61,7 +61,7 @@ def inline(text: str) -> str:
 
 
 def blocks(text: str) -> Iterator[Block]:
-    """Yield the blocks of a docstring; code blocks with only empty lines between them are one."""
+    """Yield the blocks of a docstring; merge code blocks that only empty lines separate."""
     code: list[str] = []
     for group in _groups(text):
         for block in _split(group):
@@ -83,7 +83,7 @@ def _dedented(lines: list[str]) -> Block:
 
 
 def _is_sentence(lines: list[str]) -> bool:
-    """Return whether indented lines are a sentence or two, and no code."""
+    """Return whether indented lines are prose rather than code."""
     if any(not line or line.startswith((" ", ">>>")) or "  " in line.replace(".  ", ". ") for line in lines):
         return False
     return bool(_SENTENCE.match(lines[0])) and lines[-1].endswith(".")
@@ -100,7 +100,7 @@ def _groups(text: str) -> Iterator[list[str]]:
 
 
 def _split(lines: list[str]) -> Iterator[Block]:
-    """Yield the blocks of lines without an empty one among them."""
+    """Yield blocks of lines without an empty line."""
     if lines[0].startswith((" ", ">>>")) or _is_table(lines):
         yield Block("code", tuple(lines))
         return
@@ -124,7 +124,7 @@ def _goes_on(line: str, margin: int) -> bool:
     indent = len(line) - len(line.lstrip())
     if line.startswith(">>>") or _ITEM.match(line):
         return False
-    # beneath a list item all lines belong to it; beneath a paragraph indented ones are code
+    # under a list item all lines belong to it; under a paragraph indented lines are code
     return indent > 0 if margin else indent == 0
 
 

@@ -1,4 +1,4 @@
-"""The demo: the same library twice, serially and in parallel, on one session."""
+"""The demo: downloads the same library serially and in parallel, with one session."""
 
 from __future__ import annotations
 
@@ -13,71 +13,48 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import quote
 
-from argosy.api import execute
-from argosy.config.load import load
-from argosy.engine.report import Report
-from argosy.engine.run import Run, RunOptions
-from argosy.interfaces.base import PluginContext
-from argosy.interfaces.observer import Observer
-from argosy.plugins.manager import PluginManager
+import argosy
 from argosy_devkit import LibraryServer, ServerStats
 from argosy_devkit.demo.library import Book, build_library
 
-#: Seconds to the first byte, and bytes a second for each connection: a service far away.
+#: Seconds to the first byte, and bytes per second and connection: a distant service.
 TTFB = 0.02
 RATE = 120_000
 
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One of the demo's runs, with the server's own figures of it."""
+    """One of the downloads, with the server's counters."""
 
     name: str
-    report: Report
+    report: argosy.Report
     stats: ServerStats
 
 
 def show(directory: Path, max_workers: int, outputs: Sequence[str] = ("files",), *, quiet: bool) -> int:
-    """Run the demo and print what came of it.
-
-    Parameters
-    ----------
-    directory
-        Where the books go, absolute.
-    max_workers
-        Threads of the second run.
-    outputs
-        The names of what is made of the books.
-    quiet
-        Show the result only.
-
-    Returns
-    -------
-    int
-        The exit code: 0 if both runs did everything and the server refused nothing.
-    """
-    registry = PluginManager()
+    """Run the demo and print the result; return 0 if both downloads were complete and the server refused nothing."""
     with tempfile.TemporaryDirectory(prefix="argosy-demo-") as name:
         scratch = Path(name)
         books = build_library(scratch / "shelf")
         _say(
-            f"A library of {len(books)} books is made of the documentation of Python's standard library. It is served "
+            f"A library of {len(books)} books contains the documentation of Python's standard library. It is served "
             "from this machine, behind a login; every response replaces the session's token, and an old one is refused."
         )
         with LibraryServer(discipline="strict", root=scratch / "shelf", ttfb=TTFB, rate=RATE) as server:
             _write_manifest(scratch / "books.jsonl", books, server)
-            base = {**_configuration(scratch, server), "output": [{"use": name} for name in outputs]}
+            observer = "progress" if sys.stderr.isatty() else "log"
+            base = {
+                **_configuration(scratch, server),
+                "output": list(outputs),
+                "observers": [] if quiet else [{"use": observer}],
+            }
             legs: list[Leg] = []
             for title, workers, target in (
                 ("serial", 1, scratch / "serial"),
                 (f"{max_workers} threads", max_workers, directory),
             ):
                 print(f"\n{title}:", file=sys.stderr)
-                settings = load({**base, "max_workers": workers, "directory": str(target)}, registry)
-                run = Run(settings, registry, RunOptions(observers=_observers(registry, target, quiet)))
-                report = execute(run)
-                if report.error is not None:
-                    raise report.error
+                report = argosy.download({**base, "max_workers": workers, "directory": str(target)})
                 legs.append(Leg(title, report, server.stats()))
                 server.reset_stats()
     _print(legs, directory, books)
@@ -91,16 +68,9 @@ def _say(text: str, file: TextIO | None = None) -> None:
     print(textwrap.fill(text, max(width, 20)), file=file or sys.stderr)
 
 
-def _observers(registry: PluginManager, directory: Path, quiet: bool) -> Sequence[Observer]:
-    if quiet:
-        return ()
-    name = "progress" if sys.stderr.isatty() else "log"
-    return [registry.make(Observer, {"use": name}, PluginContext(directory=directory))]
-
-
 def _write_manifest(path: Path, books: Sequence[Book], server: LibraryServer) -> None:
     with path.open("w", encoding="utf-8") as file:
-        # the thickest first, so that no worker is left alone with one at the end
+        # the thickest first, so no worker is left with a long one at the end
         for book in sorted(books, key=lambda book: -int(book.metadata["words"])):
             resources = [
                 {"url": server.url_for(f"/library/{quote(book.id)}/{quote(chapter)}"), "path": chapter}
@@ -128,7 +98,7 @@ def _configuration(scratch: Path, server: LibraryServer) -> Mapping[str, Any]:
             "fields": {"user": server.user, "password": {"file": str(secret)}},
         },
         "cookie_store": {"use": "json-file", "path": str(scratch / "cookies.json")},
-        "force_redownload": True,  # a demo that is shown again is to download again
+        "force_redownload": True,  # each demo downloads again
     }
 
 

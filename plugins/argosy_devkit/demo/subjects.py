@@ -1,4 +1,4 @@
-"""The books, and the modules of the standard library that each chapter is made of."""
+"""The books and the standard library modules of each chapter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib.resources import files
 
 @dataclass(frozen=True, slots=True)
 class ChapterPlan:
-    """A chapter to be: its title, and the modules it is made of, as far as this Python has them."""
+    """A planned chapter: its title and its modules, as far as this Python has them."""
 
     title: str
     modules: tuple[str, ...]
@@ -17,7 +17,7 @@ class ChapterPlan:
 
 @dataclass(frozen=True, slots=True)
 class BookPlan:
-    """A book to be: its folder, its title, its subjects, its chapters."""
+    """A planned book."""
 
     id: str
     title: str
@@ -26,7 +26,7 @@ class BookPlan:
 
 
 def plans() -> tuple[BookPlan, ...]:
-    """Return the plans of all books, as ``subjects.toml`` has them."""
+    """Return the plans of all books, from ``subjects.toml``."""
     value = tomllib.loads(files("argosy_devkit.demo").joinpath("subjects.toml").read_text("utf-8"))
     return tuple(
         BookPlan(

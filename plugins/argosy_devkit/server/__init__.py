@@ -1,1 +1,1 @@
-"""The process of a library server: ``python -m argosy_devkit.server``, its settings as one JSON line on stdin."""
+"""The process of a library server: ``python -m argosy_devkit.server`` with its settings as one JSON line on stdin."""

@@ -19,12 +19,12 @@ _BACKLOG = 1024
 
 async def _accept(listener: socket.socket, library: Library) -> None:
     loop = asyncio.get_running_loop()
-    tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no task alive
+    tasks: set[asyncio.Task[None]] = set()  # the loop only keeps weak references to tasks
     while True:
         try:
             sock, _ = await loop.sock_accept(listener)
         except OSError:
-            await asyncio.sleep(0.1)  # out of descriptors: some will come back
+            await asyncio.sleep(0.1)  # out of descriptors; some will be closed
             continue
         task = loop.create_task(library.serve(Connection(sock)))
         tasks.add(task)
@@ -36,7 +36,7 @@ async def _run(library: Library, host: str, port: int) -> None:
     loop = asyncio.get_running_loop()
 
     def watch() -> None:
-        # stdin ends when the parent closes it, or dies: nobody is left behind
+        # stdin ends when the parent closes it or dies, so no server is left behind
         while os.read(0, 4096):
             pass
         with contextlib.suppress(RuntimeError):
@@ -53,10 +53,12 @@ async def _run(library: Library, host: str, port: int) -> None:
 
 
 def main() -> None:
-    """Read the settings, serve, and end with stdin."""
+    """Read the settings and serve until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the parent, which closes stdin when it is done
     line = bytearray()
-    while not line.endswith(b"\n"):  # byte by byte: a buffer would swallow the end that the watcher waits for
+    while not line.endswith(
+        b"\n"
+    ):  # unbuffered: a buffer would swallow the end of file that the watcher waits for
         byte = os.read(0, 1)
         if not byte:
             return

@@ -1,4 +1,4 @@
-"""The plan of one answer: all that will be put on the wire. Faults change the plan before it is sent."""
+"""The plan of a response: everything that will be sent. Faults change the plan first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)\s*")
 
 
 class Ending(Enum):
-    """What happens to the connection after the answer."""
+    """What happens to the connection after the response."""
 
     KEEP = auto()
     CLOSE = auto()
@@ -23,49 +23,11 @@ class Ending(Enum):
 
 @dataclass(slots=True)
 class Answer:
-    """One answer.
+    """A response.
 
-    Parameters
-    ----------
-    status
-        The final status.
-    content
-        Where the body comes from.
-    start, stop
-        Which bytes of it are the body.
-    headers
-        All but ``Set-Cookie``, and what the plan itself says unless it stands here: ``Content-Type``, ``Content-Length``
-        and ``Content-Range``. One without a value is left out.
-    first_headers
-        Stand before ``Set-Cookie``; one without a name stands as it is.
-    set_cookies
-        The values of ``Set-Cookie``.
-    length
-        ``Content-Length`` as text; None for the true one, empty for none at all.
-    body
-        Whether the body is sent (not for HEAD, 204 and 304).
-    before
-        Bytes before the status line.
-    send_until
-        Bytes of the body after which the connection ends; None for all of it.
-    extra
-        Bytes after the body's end.
-    chunked
-        Whether the body comes in chunks.
-    rate
-        Bytes per second; 0 for as fast as can be.
-    late
-        Seconds before the headers, beside those of every answer.
-    head_pause
-        Seconds between two bytes of the headers.
-    silent
-        Whether nothing at all is sent.
-    ending
-        What happens to the connection then.
-    hang_seconds
-        How long it hangs (None for as long as the client does), or stays open before it is closed.
-    library
-        Whether the body is what was asked for, and no page about it.
+    `headers` exclude ``Set-Cookie``; they override ``Content-Type``, ``Content-Length`` and ``Content-Range`` of the plan, and
+    one without a value is removed. `first_headers` come before ``Set-Cookie``; one without a name is sent unchanged.
+    `length` is the text of ``Content-Length``: None for the true one, empty for none.
     """
 
     status: int
@@ -91,40 +53,40 @@ class Answer:
 
     @property
     def size(self) -> int:
-        """The length of the body as it should be."""
+        """The correct length of the body."""
         return self.stop - self.start
 
     def replace_content(self, status: int, content: Content, headers: list[tuple[str, str]]) -> None:
-        """Answer with something else, whole; cookies and all that was changed already stay."""
+        """Replace the content; cookies and earlier changes remain."""
         self.content.close()
         self.status, self.content, self.headers = status, content, headers
         self.start, self.stop, self.library = 0, content.size, False
 
     def set_header(self, name: str, value: str) -> None:
-        """Give a header another value, or leave it out where that is empty."""
+        """Give a header another value, or remove it if that is empty."""
         self.headers = [header for header in self.headers if header[0].lower() != name.lower()]
         self.headers.append((name, value))
 
     def cut_at(self, fraction: float) -> None:
-        """End the connection after this part of the body, and before its end."""
+        """End the connection after this fraction of the body, but before its end."""
         self.send_until = min(int(self.size * fraction), max(self.size - 1, 0))
         self.ending = Ending.CLOSE
 
 
 def plain(status: int, text: str, headers: list[tuple[str, str]] | None = None) -> Answer:
-    """Return an answer of one line of text."""
+    """Return a response with one line of text."""
     page = Page(f"{text}\n".encode(), "text/plain; charset=utf-8")
     return Answer(status, page, 0, page.size, headers or [])
 
 
 def page(status: int, html: str) -> Answer:
-    """Return an answer that is an HTML page."""
+    """Return a response with an HTML page."""
     content = Page(html.encode())
     return Answer(status, content, 0, content.size, [("Cache-Control", "no-store")])
 
 
 def of_content(content: Content, request: Request) -> Answer:
-    """Return the answer to a request for content: 200, 206, 304 or 416 (RFC 9110 sections 13 and 14)."""
+    """Return the response to a request for content: 200, 206, 304 or 416 (RFC 9110 sections 13 and 14)."""
     validators = [("ETag", content.etag), ("Last-Modified", content.last_modified)] if content.etag else []
     headers = [("Accept-Ranges", "bytes"), *validators]
     if _is_unchanged(content, request):
@@ -134,12 +96,10 @@ def of_content(content: Content, request: Request) -> Answer:
         return Answer(200, content, 0, content.size, headers, library=True)
     start, stop = _bounds(asked.group(1), asked.group(2), content.size)
     if asked.group(2) and asked.group(1) and int(asked.group(2)) < int(asked.group(1)):
-        return Answer(
-            200, content, 0, content.size, headers, library=True
-        )  # no valid range: as if there were none
+        return Answer(200, content, 0, content.size, headers, library=True)  # an invalid range is ignored
     if start >= stop:
         answer = plain(
-            416, "There is no such range.", [*headers, ("Content-Range", f"bytes */{content.size}")]
+            416, "Range not satisfiable.", [*headers, ("Content-Range", f"bytes */{content.size}")]
         )
         content.close()
         return answer

@@ -1,4 +1,4 @@
-"""The library: from a request to its answer, and the life of a connection."""
+"""The library: from a request to its response, and the life of a connection."""
 
 from __future__ import annotations
 
@@ -29,19 +29,11 @@ _STATUS = re.compile(r"/status/([2-5]\d\d)")
 
 
 def _nothing() -> None:
-    """Nothing becomes valid with this answer."""
+    """No token becomes valid with this response."""
 
 
 class Library:
-    """The whole server, but for its listening socket.
-
-    Parameters
-    ----------
-    settings
-        What it is told to do.
-    key
-        Opens the control path.
-    """
+    """The server without its listening socket; `key` authorizes control requests."""
 
     def __init__(self, settings: ServerSettings, key: str) -> None:
         self._settings = settings
@@ -64,7 +56,7 @@ class Library:
             with contextlib.suppress(OSError):
                 await send(connection, refusal, Counters(), self._now(), _nothing)
         except OSError:
-            pass  # the client went away in the middle; the figures say that the body was not completed
+            pass  # the client left early; the counters show that the body is incomplete
         finally:
             (connection.reset if ending is Ending.RESET else connection.close)()
 
@@ -106,7 +98,7 @@ class Library:
     def _now(self) -> float:
         return time.time() + self._settings.date_offset
 
-    # From here on nothing waits: a request is judged, and the token replaced, in one go.
+    # From here on nothing waits: judging a request and replacing the token are one step.
 
     def _answer(self, request: Request) -> tuple[Answer, Callable[[], None]]:
         if request.method not in ("GET", "HEAD", "POST"):
@@ -144,7 +136,7 @@ class Library:
         return answer, commit
 
     def _check(self, request: Request) -> Pass | None:
-        """Judge the tokens of a request, and count it; None where no login is needed."""
+        """Judge and count the tokens of a request; None if no login is needed."""
         if not self._settings.needs_login:
             return None
         verdict = self._sessions.check(request.cookies())
@@ -216,7 +208,7 @@ class Library:
 
 
 def library_of(line: bytes) -> tuple[Library, str, int]:
-    """Return the library that a line of settings describes, and the host and port it is to listen on."""
+    """Return the library for a line of settings, and the host and port to listen on."""
     value = json.loads(line)
     settings = ServerSettings.from_json(value["settings"])
     if settings.root is not None:

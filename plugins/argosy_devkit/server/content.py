@@ -1,4 +1,4 @@
-"""What the library holds: made-up files of any size, and real ones from a directory."""
+"""The library's content: generated files of any size, and real ones from a directory."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Protocol
 from argosy_devkit.bodies import etag_of, slice_of
 from argosy_devkit.server.http import Request, http_date
 
-#: When all made-up files were last changed, before any fault changed them (seconds since the epoch).
+#: When all generated files were last changed, before any fault changed them (seconds since the epoch).
 _MADE = 1_700_000_000
 
 
 class Content(Protocol):
-    """Bytes that can be read from any offset, with what HTTP says about them."""
+    """Bytes that can be read from any offset, and what HTTP says about them."""
 
     size: int
     type: str
@@ -24,11 +24,11 @@ class Content(Protocol):
     last_modified: str
 
     def read(self, offset: int, length: int) -> bytes | memoryview:
-        """Return some bytes from `offset` on: at least one, at most `length`."""
+        """Return between one and `length` bytes from `offset` on."""
         ...
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Release its resources."""
         ...
 
 
@@ -46,11 +46,11 @@ class Page:
         self.size = len(self.data)
 
     def read(self, offset: int, length: int) -> memoryview:
-        """Return some bytes."""
+        """Return bytes."""
         return memoryview(self.data)[offset : offset + length]
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing."""
 
 
 class MadeUp:
@@ -65,15 +65,15 @@ class MadeUp:
         self._name, self._version = name, version
 
     def read(self, offset: int, length: int) -> memoryview:
-        """Return some bytes."""
+        """Return bytes."""
         return slice_of(self._name, self.size, offset, length, self._version)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing."""
 
 
 class RealFile:
-    """A file of the directory that is served."""
+    """A file of the served directory."""
 
     def __init__(self, path: Path, version: int = 0) -> None:
         self._descriptor = os.open(path, os.O_RDONLY)
@@ -85,7 +85,7 @@ class RealFile:
         self.last_modified = http_date(int(state.st_mtime))
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return some bytes."""
+        """Return bytes."""
         return os.pread(self._descriptor, min(length, self.size - offset), offset)
 
     def close(self) -> None:
@@ -94,17 +94,7 @@ class RealFile:
 
 
 def find(request: Request, root: Path | None, version: int = 0) -> Content | None:
-    """Return the content a request asks for; None where there is none.
-
-    Parameters
-    ----------
-    request
-        ``/files/NAME?size=N``, ``/library/PATH`` or ``/``.
-    root
-        The directory below ``/library/``.
-    version
-        How often a fault has changed it.
-    """
+    """Return the requested content (``/files/NAME?size=N``, ``/library/PATH`` or ``/``), or None if there is none."""
     if request.path == "/":
         return Page(b"<!doctype html><title>Library</title><h1>Library</h1><p>You are logged in.</p>\n")
     if request.path.startswith("/files/"):

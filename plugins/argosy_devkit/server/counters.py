@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(slots=True)
 class Counters:
-    """The same figures as `argosy_devkit.ServerStats`, still moving."""
+    """The counters of `argosy_devkit.ServerStats` while they change."""
 
     requests: int = 0
     accepted: int = 0
@@ -32,7 +32,7 @@ class Counters:
 
     @contextmanager
     def streaming(self) -> Iterator[None]:
-        """Count one body as on its way."""
+        """Count a body in transfer."""
         self.active += 1
         self.active_peak = max(self.active_peak, self.active)
         try:
@@ -41,10 +41,10 @@ class Counters:
             self.active -= 1
 
     def reset(self) -> None:
-        """Start from nothing; bodies on their way stay on their way."""
+        """Start from zero; bodies in transfer still count."""
         active = self.active
         self.__init__(active=active, active_peak=active)  # type: ignore[misc]  # on purpose, on the same object
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figures as JSON values."""
+        """Return the counters as JSON values."""
         return {entry.name: getattr(self, entry.name) for entry in fields(self)}

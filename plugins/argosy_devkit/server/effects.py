@@ -1,4 +1,4 @@
-"""What each fault does to the plan of an answer."""
+"""The effect of each fault on the plan of a response."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from argosy_devkit.server.answer import Answer, Ending
 from argosy_devkit.server.content import Page
 from argosy_devkit.server.http import Request, http_date, render_head
 
-_LONG_LINE = 70_000  # just above the 65,536 bytes that http.client allows a header line
+_LONG_LINE = 70_000  # just above the 65,536 bytes that http.client allows for a header line
 
 
 def apply(fault: Fault, answer: Answer, request: Request) -> None:
-    """Change the plan of an answer as a fault does. Some faults are done with before there is a plan."""
+    """Apply a fault to the plan of a response. Some faults are handled before there is a plan."""
     effect = _EFFECTS.get(fault.kind)
     if effect is not None:
         effect(fault, answer, request)
@@ -96,12 +96,12 @@ def _redirect(fault: Fault, answer: Answer, request: Request) -> None:
 
 
 def redirect_to(answer: Answer, location: str) -> None:
-    """Make an answer a redirect."""
+    """Turn a response into a redirect."""
     answer.replace_content(302, Page(b"Elsewhere.\n", "text/plain; charset=utf-8"), [("Location", location)])
 
 
 def next_hop(request: Request) -> str | None:
-    """Return where a request that a fault has redirected is redirected to next; None at the end."""
+    """Return the next target of a request that a fault redirected, or None at the end."""
     hop = request.query.get("hop")
     if hop == "loop":
         return request.target
@@ -140,7 +140,7 @@ def _header(fault: Fault, answer: Answer, request: Request) -> None:
 
 
 def _foreign_cookie(fault: Fault, answer: Answer, request: Request) -> None:
-    # the last ones have the token's own name: taken over, they would stand in its place
+    # the last ones have the token's name: a client that accepts them loses the token
     names = {"visitor", *(value.partition("=")[0] for value in answer.set_cookies)}
     for domain in ("tracker.example", "co.uk", "com"):
         answer.set_cookies += [f"{name}=foreign; Domain={domain}; Path=/" for name in sorted(names)]

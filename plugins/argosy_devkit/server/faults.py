@@ -1,4 +1,4 @@
-"""Choosing the fault that strikes a request."""
+"""Selects the fault for a request."""
 
 from __future__ import annotations
 
@@ -9,22 +9,12 @@ from argosy_devkit.fault import Fault
 from argosy_devkit.server.counters import Counters
 from argosy_devkit.server.http import Request
 
-#: These make sense only where a range was asked for.
+#: These only affect requests for a range.
 _NEED_RANGE = frozenset({"wrong_range", "ignore_range"})
 
 
 class Faults:
-    """The faults of a server, and how often each has matched and struck.
-
-    Parameters
-    ----------
-    faults
-        In the order in which they are tried; the first that strikes is the one.
-    seed
-        Makes probabilities repeatable.
-    counters
-        Where it is counted what struck.
-    """
+    """The faults of a server, tried in order, and how often each has matched and occurred."""
 
     def __init__(self, faults: tuple[Fault, ...], seed: int, counters: Counters) -> None:
         self._faults = faults
@@ -36,17 +26,7 @@ class Faults:
     def strike(
         self, request: Request, *, session: int | None = None, only_named: bool = False
     ) -> Fault | None:
-        """Return the fault that strikes this request, if any.
-
-        Parameters
-        ----------
-        request
-            The request.
-        session
-            Which login its session is of, if any.
-        only_named
-            Whether only faults that name a path are tried (for the login page).
-        """
+        """Return the fault for a request of the session of a login, if any; `only_named` tries only faults with a path."""
         for index, fault in enumerate(self._faults):
             if only_named and not fault.path:
                 continue

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on a bare socket, so that every byte of an answer is in our hands."""
+"""HTTP/1.1 on a bare socket, to control every byte of a response."""
 
 from __future__ import annotations
 
@@ -16,28 +16,12 @@ _BODY_LIMIT = 1 << 20
 
 
 class BadRequest(Exception):
-    """What came is no HTTP/1.1 request that this server reads."""
+    """The request is not valid HTTP/1.1."""
 
 
 @dataclass(slots=True)
 class Request:
-    """A request.
-
-    Parameters
-    ----------
-    method, target
-        As they came.
-    path
-        The target's path, percent-decoded.
-    query
-        The target's query; the last of several values.
-    headers
-        By lower-case name; several of one name joined as RFC 9110 section 5.3 says (cookies by ``;``).
-    body
-        Its content.
-    keep_alive
-        Whether the client wants the connection to stay.
-    """
+    """A request; header names are in lower case, and repeated headers are joined (RFC 9110 section 5.3)."""
 
     method: str
     target: str
@@ -48,7 +32,7 @@ class Request:
     keep_alive: bool = True
 
     def cookies(self) -> dict[str, str]:
-        """Return the cookies it carries; of several with one name the first, as most servers take it."""
+        """Return its cookies; of several with one name the first, as most servers do."""
         found: dict[str, str] = {}
         for pair in self.headers.get("cookie", "").split(";"):
             name, equals, value = pair.strip().partition("=")
@@ -84,7 +68,7 @@ def parse_head(head: bytes) -> Request:
 
 
 def render_head(status: int, headers: list[tuple[str, str]]) -> bytes:
-    """Return status line and headers, with the empty line. A header without a name stands as it is."""
+    """Return status line and headers with the empty line. A header without a name is written unchanged."""
     try:
         reason = HTTPStatus(status).phrase
     except ValueError:
@@ -95,12 +79,12 @@ def render_head(status: int, headers: list[tuple[str, str]]) -> bytes:
 
 
 def http_date(timestamp: float) -> str:
-    """Return a moment (seconds since the epoch) as an HTTP date (RFC 9110 section 5.6.7)."""
+    """Return a time in seconds since the epoch as an HTTP date (RFC 9110 section 5.6.7)."""
     return formatdate(timestamp, usegmt=True)
 
 
 class Connection:
-    """One accepted connection."""
+    """An accepted connection."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -110,13 +94,7 @@ class Connection:
         self._received = bytearray()
 
     async def request(self) -> Request | None:
-        """Return the next request, or None where the client has closed the connection.
-
-        Raises
-        ------
-        BadRequest
-            If it cannot be read.
-        """
+        """Return the next request, or None if the client closed the connection; raise BadRequest if it is invalid."""
         while (end := self._received.find(b"\r\n\r\n")) < 0:
             if len(self._received) > _HEAD_LIMIT:
                 raise BadRequest("headers too long")
@@ -142,7 +120,7 @@ class Connection:
         return len(data)
 
     async def send(self, data: bytes | memoryview) -> None:
-        """Send it all; it is with the kernel when this returns."""
+        """Send everything; the kernel has it when this returns."""
         await self._loop.sock_sendall(self._sock, data)
 
     async def until_closed(self) -> None:
@@ -151,13 +129,13 @@ class Connection:
             self._received.clear()
 
     def reset(self) -> None:
-        """Close with a reset: whatever the client has not read yet is gone."""
+        """Close with a reset; the client loses what it has not read."""
         with contextlib.suppress(OSError):
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._sock.close()
 
     def close(self) -> None:
-        """Close in good order; what was sent arrives."""
+        """Close normally; the client gets everything."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
         self._sock.close()

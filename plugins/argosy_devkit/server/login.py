@@ -1,4 +1,4 @@
-"""The login form: a page with a hidden field bound to a cookie, and what becomes of a posted one."""
+"""The login form: a page with a hidden field bound to a cookie, and the response to a submitted form."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PAGE = """<!doctype html>
 
 
 def login_page(sessions: Sessions, *, status: int = 200, error: str = "") -> Answer:
-    """Return the login page, with a form that works."""
+    """Return the login page with a working form."""
     nonce = secrets.token_hex(8)
     text = f'\n<p class="error" role="alert">{html.escape(error)}</p>' if error else ""
     answer = page(status, _PAGE.format(error=text, csrf=sessions.sign(f"csrf {nonce}")))
@@ -41,7 +41,7 @@ def login_page(sessions: Sessions, *, status: int = 200, error: str = "") -> Ans
 
 
 def post_login(request: Request, sessions: Sessions, counters: Counters) -> Answer:
-    """Return the answer to a posted form: a redirect with the token, or the page again."""
+    """Return the response to a submitted form: a redirect with the token, or the page again."""
     fields = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
     error = _what_is_wrong(fields, request.cookies().get(_COOKIE, ""), sessions)
     if error:

@@ -1,4 +1,4 @@
-"""Putting a planned answer on the wire."""
+"""Sends a planned response."""
 
 from __future__ import annotations
 
@@ -31,25 +31,9 @@ def _head(answer: Answer, now: float) -> bytes:
 async def send(
     connection: Connection, answer: Answer, counters: Counters, now: float, before_last: Callable[[], None]
 ) -> bool:
-    """Send an answer.
+    """Send a response; return whether its body was sent completely.
 
-    Parameters
-    ----------
-    connection
-        Where to.
-    answer
-        The plan.
-    counters
-        Where the body's bytes are counted.
-    now
-        What time the server thinks it is, seconds since the epoch.
-    before_last
-        Called just before the last bytes of a whole body go out.
-
-    Returns
-    -------
-    bool
-        Whether all of the body was sent.
+    `now` is the server's time in seconds since the epoch; `before_last` is called before the last bytes of a complete body.
     """
     head = _head(answer, now)
     if answer.head_pause:
@@ -85,9 +69,9 @@ async def _send_body(
     while offset < stop:
         data = answer.content.read(offset, min(step, stop - offset))
         if not data:
-            break  # the file has become shorter under our hands
+            break  # the file has become shorter
         offset += len(data)
-        if answer.rate:  # due by the body's own clock, so that late wake-ups do not add up
+        if answer.rate:  # scheduled by the body's own clock, so delays do not add up
             await asyncio.sleep(began + (offset - answer.start) / answer.rate - time.monotonic())
         if offset == answer.stop:
             before_last()
@@ -96,7 +80,7 @@ async def _send_body(
         await connection.send(b"".join((head, wire)) if head else wire)
         head = b""
         if stop - offset > _SMALL:
-            await asyncio.sleep(0)  # a fast client must not keep the others waiting
+            await asyncio.sleep(0)  # let other connections run
     if answer.size == 0:
         before_last()
     if head or (answer.chunked and offset == answer.stop):

@@ -1,4 +1,4 @@
-"""Sessions and their tokens: what is good, what was good, and what never was."""
+"""Sessions and their tokens: valid, replaced and unknown ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from argosy_devkit.server.counters import Counters
 from argosy_devkit.settings import LeaseMode, ServerSettings
 
-#: The disciplines under which every accepted request replaces the token.
+#: The token modes in which every accepted request replaces the token.
 _EVERY_RESPONSE = frozenset(
     {LeaseMode.STRICT, LeaseMode.REVOKE, LeaseMode.GRACE, LeaseMode.SOFT, LeaseMode.REDIRECT}
 )
@@ -19,24 +19,10 @@ _EVERY_RESPONSE = frozenset(
 
 @dataclass(slots=True)
 class Session:
-    """One logged-in session.
+    """A logged-in session.
 
-    Parameters
-    ----------
-    id
-        Its name, part of its tokens.
-    login
-        The number of the login that made it, from 1.
-    number
-        The number of its valid token.
-    issued
-        The highest number given out; above `number` where a token becomes valid with the body's end.
-    responses
-        How many requests were accepted.
-    replaced_at
-        When a token was replaced (monotonic seconds), by its number, as long as grace may need it.
-    ended
-        Whether it is over.
+    `number` is that of its valid token, and `issued` the highest sent, which is larger while a token becomes valid with the
+    end of a body. `replaced_at` has the time (monotonic seconds) when each token was replaced, as long as grace needs it.
     """
 
     id: str
@@ -50,19 +36,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What the server makes of the tokens of a request.
-
-    Parameters
-    ----------
-    session
-        The session they belong to, where they were ever good.
-    accepted
-        Whether the request is let in.
-    carried
-        Whether it carried a token at all.
-    replaced
-        Whether its token had been good and was replaced.
-    """
+    """The verdict on the tokens of a request: their session, whether it is accepted, carried a token, and a replaced one."""
 
     session: Session | None = None
     accepted: bool = False
@@ -71,19 +45,10 @@ class Pass:
 
 
 class Sessions:
-    """All sessions of the one account.
+    """All sessions of the account.
 
-    A token says which session it is of and its number, and is signed. So the server knows every token
-    it ever gave out, and needs no memory for it.
-
-    Parameters
-    ----------
-    settings
-        The server's; it may be replaced while it runs.
-    counters
-        Where rotations and revocations are counted.
-    clock
-        Monotonic seconds.
+    A token contains its session and number, and a signature, so the server recognizes every token it has issued without
+    storing them.
     """
 
     def __init__(
@@ -96,7 +61,7 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
 
     def login(self) -> Session | None:
-        """Return a new session; None where there are too many and that is the answer to it."""
+        """Return a new session, or None if the limit refuses it."""
         living = [session for session in self._sessions.values() if not session.ended]
         if self.settings.max_sessions and len(living) >= self.settings.max_sessions:
             if self.settings.on_too_many == "refuse":
@@ -107,12 +72,12 @@ class Sessions:
         return session
 
     def end(self, login: int | None) -> None:
-        """End the session of one login, or all of them."""
+        """End the session of a login, or all of them."""
         for session in self._sessions.values():
             session.ended = session.ended or login in (None, session.login)
 
     def check(self, cookies: Mapping[str, str]) -> Pass:
-        """Say whether a request with these cookies is let in. An old token may end its session here."""
+        """Judge a request with these cookies; an old token may end its session."""
         tokens = [cookies.get(name, "") for name in self.settings.cookie_names]
         if not any(tokens):
             return Pass(carried=False)
@@ -127,7 +92,7 @@ class Sessions:
         if good and replaced:
             good = self._old_is_good(session, min(numbers))
         elif max(numbers) > session.number:
-            good = False  # given out, but the body that brings it has not been sent
+            good = False  # issued, but the body that makes it valid was not sent completely
         return Pass(session, good, replaced=replaced)
 
     def _old_is_good(self, session: Session, number: int) -> bool:
@@ -140,19 +105,9 @@ class Sessions:
         return replaced_at is not None and self._clock() - replaced_at <= self.settings.grace
 
     def rotate(self, session: Session, *, old: bool) -> tuple[list[str], Callable[[], None]]:
-        """Give out what an accepted request brings the session.
+        """Issue a token for an accepted request; `old` if it came with an old, still accepted token.
 
-        Parameters
-        ----------
-        session
-            Whose request it is.
-        old
-            Whether it came with an old token (which was still good).
-
-        Returns
-        -------
-        tuple
-            The values for ``Set-Cookie``, and what is to be called when they become valid.
+        Returns the values for ``Set-Cookie``, and a function to call when the token becomes valid.
         """
         session.responses += 1
         discipline = self.settings.discipline
@@ -167,7 +122,7 @@ class Sessions:
 
     def _commit(self, session: Session, number: int) -> None:
         if number <= session.number:
-            return  # a later one became valid before it
+            return  # a later one became valid first
         now = self._clock()
         if self.settings.discipline == LeaseMode.GRACE:
             kept = {n: at for n, at in session.replaced_at.items() if now - at <= self.settings.grace}
@@ -176,7 +131,7 @@ class Sessions:
         self._counters.rotations += 1
 
     def set_cookies(self, session: Session, number: int | None = None) -> list[str]:
-        """Return the values for ``Set-Cookie`` that bring a session's token (its valid one by default)."""
+        """Return the values for ``Set-Cookie`` with a session's token, by default the valid one."""
         number = session.number if number is None else number
         return [
             f"{name}={self._token(place, session.id, number)}{self.settings.cookie_attributes}"
@@ -198,5 +153,5 @@ class Sessions:
         return session, int(number)
 
     def sign(self, text: str) -> str:
-        """Return a signature that only this process can make."""
+        """Return a signature that only this process can create."""
         return hashlib.blake2b(text.encode(), key=self._key, digest_size=12).hexdigest()

@@ -1,1 +1,1 @@
-"""Auth: how a session is logged in, and what counts as a refusal."""
+"""Auth plugins: log sessions in and recognize refusals."""

@@ -1,7 +1,7 @@
-"""The cookies of one site in the profile of an installed browser; nothing else is taken from it.
+"""Reads the cookies of one site from the profile of an installed browser.
 
-Firefox and its kin keep cookies as they are, in SQLite, and those of the running session in a file beside it.
-Chromium and its kin encrypt them, with a key from the desktop's keyring: browser-cookie3 knows how.
+Firefox and its relatives keep cookies in plain SQLite, and those of the running session in a file beside it. Chromium
+and its relatives encrypt them with a key from the desktop's keyring; browser-cookie3 decrypts them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from argosy.errors import ConfigError, LoginFailed
 from argosy.models.cookie import Cookie
 from argosy_plugins.auth.jar_formats import entry_cookie
 
-#: The browsers, by the names that browser-cookie3 has for them.
+#: The browsers, by their names in browser-cookie3.
 CHROMIUMS = ("brave", "chrome", "chromium", "edge", "opera", "vivaldi")
 FIREFOXES = ("firefox", "librewolf")
 BROWSERS = (*CHROMIUMS, *FIREFOXES)
@@ -42,28 +42,15 @@ _LZ4_MAGIC = b"mozLz40\0"
 _NAME_CHROMIUMS_PROFILE = 'Name the folder that its page chrome://version shows as profile path: "profile".'
 _EXTRA = "Install what reads it: pip install 'argosy[browser]'."
 
-#: Whether a cookie of this host (without a leading dot) is wanted.
+#: Decides whether to take the cookies of a host (without a leading dot).
 Wanted = Callable[[str], bool]
 
 
 def browser_cookies(browser: str, profile: Path | None, wanted: Wanted) -> tuple[Path, list[Cookie]]:
-    """Return where a browser's cookies are, and those that are wanted.
+    """Return a browser's cookie file and the selected cookies.
 
-    Parameters
-    ----------
-    browser
-        One of `BROWSERS`.
-    profile
-        The profile's folder; None for the one that was used last (Firefox), or its first one.
-    wanted
-        Which cookies are taken.
-
-    Raises
-    ------
-    ConfigError
-        If something is not installed.
-    LoginFailed
-        If there is no such browser or profile, or its cookies cannot be read.
+    Without `profile`, Firefox's most recent or Chromium's first profile is used. Raises ConfigError if a library is
+    missing, and LoginFailed if there is no such browser or profile, or its cookies cannot be read.
     """
     if browser in FIREFOXES:
         path = _firefox_file(browser, profile)
@@ -91,8 +78,8 @@ def _firefox_file(browser: str, profile: Path | None) -> Path:
 
 
 def _from_firefox(path: Path, wanted: Wanted) -> Iterator[Cookie]:
-    # the running browser keeps its database locked, and what is newest in the log beside it
-    with tempfile.TemporaryDirectory(prefix="argosy-") as folder:  # readable for us alone
+    # the running browser locks its database, and the newest cookies are in the log beside it
+    with tempfile.TemporaryDirectory(prefix="argosy-") as folder:  # readable only by this user
         try:
             for name in (path.name, f"{path.name}-wal"):
                 if path.with_name(name).exists():
@@ -108,7 +95,7 @@ def _from_firefox(path: Path, wanted: Wanted) -> Iterator[Cookie]:
 
 def _rows(db: sqlite3.Connection, wanted: Wanted) -> Iterator[Cookie]:
     columns = {row[1] for row in db.execute("PRAGMA table_info(moz_cookies)")}
-    # those of a container, of a private window or of a page within another site are another person's session
+    # cookies of containers, private windows and embedded pages belong to other sessions
     own = "originAttributes = ''" if "originAttributes" in columns else "1"
     query = f"SELECT host, name, value, path, expiry, isSecure, isHttpOnly FROM moz_cookies WHERE {own}"  # noqa: S608 - of constants
     for host, name, value, place, expiry, secure, http_only in db.execute(query):
@@ -129,7 +116,7 @@ def _rows(db: sqlite3.Connection, wanted: Wanted) -> Iterator[Cookie]:
 
 
 def _from_running_firefox(profile: Path, wanted: Wanted) -> Iterator[Cookie]:
-    """Yield the cookies that end with the browser, which it keeps beside the others while it runs."""
+    """Yield the session cookies, which Firefox keeps in another file while it runs."""
     files = [profile / "sessionstore-backups" / "recovery.jsonlz4", profile / "sessionstore.jsonlz4"]
     path = next((path for path in files if path.exists()), None)
     if path is None:
@@ -179,7 +166,7 @@ def _from_chromium(browser: str, profile: Path | None, wanted: Wanted) -> tuple[
         ValueError,
         OSError,
         RuntimeError,
-    ) as error:  # a KeyError where nothing says where the keyring is
+    ) as error:  # a KeyError if no variable says where the keyring is
         raise LoginFailed(
             f"The key to the cookies of {browser} is in the desktop's keyring, which cannot be reached from here"
             f" ({type(error).__name__}).",
@@ -191,7 +178,7 @@ def _from_chromium(browser: str, profile: Path | None, wanted: Wanted) -> tuple[
         for host in _chromium_hosts(path, wanted):
             made.domain_name = host
             found += [cookie for cookie in made.load() if wanted(cookie.domain.lstrip("."))]
-    # AttributeError: what the library comes to where the file is no database of a browser
+    # AttributeError: the library's result if the file is not a browser's database
     except (
         browser_cookie3.BrowserCookieError,
         sqlite3.Error,
@@ -205,7 +192,7 @@ def _from_chromium(browser: str, profile: Path | None, wanted: Wanted) -> tuple[
 
 
 def _chromium_file(browser: str, profile: Path) -> Path:
-    for place in ("Network/Cookies", "Cookies"):  # where it is now, and where it was
+    for place in ("Network/Cookies", "Cookies"):  # its current and its former place
         if (profile / place).is_file():
             return profile / place
     raise LoginFailed(
@@ -215,7 +202,7 @@ def _chromium_file(browser: str, profile: Path) -> Path:
 
 
 def _chromium_hosts(path: Path, wanted: Wanted) -> list[str]:
-    """Return the hosts that have cookies and are wanted: the library takes a part of a name, not a judgement."""
+    """Return the hosts with selected cookies, because the library only filters by a part of the name."""
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
     try:
         return [

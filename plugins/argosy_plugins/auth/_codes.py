@@ -1,4 +1,4 @@
-"""What goes into the fields of a login form: texts, secrets, and codes that are good for one login."""
+"""The values of login form fields: text, secrets and one-time codes."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ from argosy.toolkit.secrets import Secret
 
 _SECRET = {"$ref": "argosy:common#/$defs/secret"}
 
-#: The JSON Schema of a field that is a code.
+#: The JSON Schema of a field with a one-time code.
 CODE_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
         "totp": {
             **_SECRET,
-            "description": "Where the key is kept that an authenticator app has, for a code by the time (RFC 6238): as"
-            " the letters and digits that the service shows, or as the otpauth:// URI of its picture.",
+            "description": "The key of an authenticator app for time-based codes (RFC 6238): the"
+            " letters and digits that the service shows, or the otpauth:// URI of its"
+            " QR code.",
         },
         "one_time": {
             **_SECRET,
-            "description": "Where a code is that is good for one login. A prompt asks for it when the service does,"
-            " in argosy login alone.",
+            "description": "A code for one login. A prompt asks for it when the service does, but only"
+            " in argosy login.",
         },
     },
     "additionalProperties": False,
@@ -41,27 +42,21 @@ CODE_SCHEMA: Mapping[str, Any] = {
 
 
 class Field(ABC):
-    """What goes into a field."""
+    """The value of a form field."""
 
-    #: Whether it may stand in the configuration, and may go to a form that has no field of its name.
+    #: Whether it may be in the configuration, and in a form without a field of its name.
     plain = False
-    #: Whether it is good for one login only.
+    #: Whether it is valid for one login only.
     once = False
 
     @abstractmethod
     def value(self, spent: str) -> str:
-        """Return it, for the one line that sends it.
-
-        Parameters
-        ----------
-        spent
-            The code that was sent in the login before this one, or empty.
-        """
+        """Return the value to send; `spent` is the code sent in the previous login, or empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Given(Field):
-    """A text or a secret that is the same in each login."""
+    """A text or a secret, the same in each login."""
 
     secret: Secret
     plain: bool = False
@@ -72,21 +67,9 @@ class Given(Field):
 
 
 class TimeCode(Field):
-    """A code computed of a key and the time (RFC 6238); never the same one twice, as services accept none twice.
+    """A time-based code (RFC 6238); the same one is never sent twice, because services reject that.
 
-    Parameters
-    ----------
-    key
-        The key in base32, or an ``otpauth://`` URI.
-    name
-        What the field is called.
-    notice
-        Tells the person why a login takes a while.
-
-    Raises
-    ------
-    ConfigError
-        If it is no such key.
+    `key` is base32 or an ``otpauth://`` URI; `notice` explains why a login waits. Raises ConfigError if the key is invalid.
     """
 
     once = True
@@ -94,11 +77,11 @@ class TimeCode(Field):
     def __init__(self, key: Secret, name: str, notice: Callable[[str], None]) -> None:
         self._totp = _read_key(key, name)
         self._notice = notice
-        self._turn = threading.Lock()  # the sessions of a pool log in side by side
+        self._turn = threading.Lock()  # the sessions of a pool log in at the same time
         self._spent = ""
 
     def value(self, spent: str) -> str:
-        """Return the code of this moment, or of the next one, where this one was sent before."""
+        """Return the current code, or wait for the next one if the current one was sent before."""
         with self._turn:
             now = time.time()
             while (code := self._totp.at(now)) in (spent, self._spent):
@@ -112,17 +95,7 @@ class TimeCode(Field):
 
 
 class AskedCode(Field):
-    """A code that somebody gives for one login: it is had when the service asks for it, and not before.
-
-    Parameters
-    ----------
-    reference
-        Where it is.
-    name
-        What the field is called.
-    context
-        Where secrets are resolved, and the person is asked.
-    """
+    """A one-time code from a person or a file, resolved only when the service asks for it."""
 
     once = True
 
@@ -130,13 +103,7 @@ class AskedCode(Field):
         self._reference, self._name, self._context = reference, name, context
 
     def value(self, spent: str) -> str:
-        """Return it.
-
-        Raises
-        ------
-        LoginFailed
-            If nobody can be asked now, or it was used before.
-        """
+        """Return the code; raise LoginFailed if nobody can be asked or it was used before."""
         if "prompt" in self._reference:
             if self._context.ask_now is None:
                 raise LoginFailed(
@@ -157,18 +124,10 @@ class AskedCode(Field):
 
 @dataclass(frozen=True, slots=True)
 class Totp:
-    """A key for codes by the time (RFC 6238), as authenticator apps have it.
+    """A key for time-based codes (RFC 6238), as in authenticator apps.
 
-    Parameters
-    ----------
-    key
-        Shared with the service.
-    algorithm
-        The hash of the HMAC: ``sha1``, ``sha256`` or ``sha512``.
-    digits
-        How many digits a code has.
-    period
-        Seconds for which a code stands.
+    `algorithm` is the hash of the HMAC: ``sha1``, ``sha256`` or ``sha512``. A code has `digits` digits and is valid for
+    `period` seconds.
     """
 
     key: bytes = field(repr=False)
@@ -177,20 +136,14 @@ class Totp:
     period: int = 30
 
     def at(self, now: float) -> str:
-        """Return the code of a moment, in seconds since the epoch (RFC 4226 section 5.3)."""
+        """Return the code at a time in seconds since the epoch (RFC 4226 section 5.3)."""
         digest = hmac.digest(self.key, struct.pack(">Q", int(now // self.period)), self.algorithm)
         (number,) = struct.unpack_from(">I", digest, digest[-1] & 0xF)
         return f"{(number & 0x7FFFFFFF) % 10**self.digits:0{self.digits}}"
 
     @classmethod
     def read(cls, text: str) -> Totp:
-        """Return the key that a text holds: base32, or an ``otpauth://`` URI.
-
-        Raises
-        ------
-        ValueError
-            If it holds none.
-        """
+        """Return the key in a text (base32, or an ``otpauth://`` URI); raise ValueError if there is none."""
         if not text.lower().startswith("otpauth:"):
             return cls(_base32(text))
         parts = urlsplit(text)
@@ -214,7 +167,7 @@ def _base32(text: str) -> bytes:
 def _read_key(key: Secret, name: str) -> Totp:
     try:
         return Totp.read(key.reveal().strip())
-    except (ValueError, KeyError):  # whatever it says may show the key
+    except (ValueError, KeyError):  # from None: the original message may contain the key
         raise ConfigError(
             f"The key for the codes of the field {name!r} is none: it should have the letters A to Z and the digits"
             " 2 to 7, or be an otpauth://totp/ URI.",

@@ -1,4 +1,4 @@
-"""Running a program that prints a secret: within bounds, and no longer than the run."""
+"""Runs a program that prints a secret, with limits on its time and output."""
 
 from __future__ import annotations
 
@@ -10,24 +10,16 @@ import subprocess
 import time
 from collections.abc import Sequence
 
-#: Bytes that a program may print.
+#: The most bytes that a program may print.
 MOST_PRINTED = 64 * 1024
 
 
 class CommandFailed(Exception):
-    """The program printed nothing of use; the text says why, in words that follow its name."""
+    """The program printed nothing useful; the message continues a sentence that begins with its name."""
 
 
 class Command:
-    """A program, run in a process group of its own, so that nothing that it starts outlives it.
-
-    Parameters
-    ----------
-    command
-        The program and its arguments.
-    seconds
-        How long it may take.
-    """
+    """A program and its arguments, run in its own process group so that all its children end with it."""
 
     def __init__(self, command: Sequence[str], seconds: float) -> None:
         self._command = command
@@ -36,13 +28,7 @@ class Command:
         self._stopped = False
 
     def output(self) -> str:
-        """Run it, and return what it prints.
-
-        Raises
-        ------
-        CommandFailed
-            If it cannot be run, fails, takes too long or prints too much.
-        """
+        """Run it and return its output; raise CommandFailed if it cannot run, fails, takes too long or prints too much."""
         try:
             self._process = subprocess.Popen(
                 self._command,
@@ -53,7 +39,7 @@ class Command:
             )
         except OSError as error:
             raise CommandFailed(f"cannot be run: {error.strerror}") from None
-        if self._stopped:  # while it was being started
+        if self._stopped:  # closed while it was starting
             self._end()
         with self._process as process:
             try:
@@ -68,7 +54,7 @@ class Command:
         return printed.decode("utf-8", "replace").strip()
 
     def stop(self) -> None:
-        """End it, now or as soon as it runs, and all that it has started."""
+        """End it and everything it started, now or as soon as it runs."""
         self._stopped = True
         self._end()
 
@@ -79,7 +65,7 @@ class Command:
                 os.killpg(process.pid, signal.SIGKILL)
 
     def _read(self, process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
-        """Return what it prints and what it says on standard error; it has ended."""
+        """Return the standard output and error of a program that ended."""
         end = time.monotonic() + self._seconds
         assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018 - both are pipes
         read = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}

@@ -1,4 +1,4 @@
-"""The device code: a person enters a code in a browser, and we ask until that is done (RFC 8628)."""
+"""The device code grant: a person enters a code in a browser while we poll (RFC 8628)."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from argosy.toolkit.urls import check_url, redact_url
 from argosy_plugins.auth._expiry import lifetime
 from argosy_plugins.auth._token_endpoint import post, refusal_of, text_of, token_of
 
-#: Seconds between two questions where the server says nothing (RFC 8628 section 3.2), and what is added to them
-#: where it says that we ask too often (section 3.5).
+#: Seconds between polls if the server does not say (RFC 8628 section 3.2), and the increase
+#: if it asks to slow down (section 3.5).
 INTERVAL = SLOWER = 5.0
-#: Seconds for which a code is good where the server does not say so.
+#: Seconds for which a code is valid if the server does not say.
 LIFETIME = 600.0
-#: The most of both that a server is believed.
+#: Upper limits for the server's values.
 MAX_INTERVAL, MAX_LIFETIME = 60.0, 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceCode:
-    """What a person is to enter, and where; times in seconds."""
+    """What to enter, and where; times in seconds."""
 
     device_code: str = field(repr=False)
     user_code: str
     url: str
     expires_in: float
     interval: float
-    complete_url: str | None = None  # with the code in it (RFC 8628 section 3.3.1)
+    complete_url: str | None = None  # includes the code (RFC 8628 section 3.3.1)
 
     @property
     def invitation(self) -> str:
-        """What the person is told; the code in any case, to compare it with what the browser shows."""
+        """The instructions; they always show the code, to compare it with the browser's."""
         enter = f"open {self.url} in a browser and enter the code {self.user_code} (waiting for that)."
         if self.complete_url is None:
             return f"To log in, {enter}"
@@ -45,13 +45,7 @@ class DeviceCode:
 
 
 def begin(http: requests.Session, url: str, form: Mapping[str, str], auth: AuthBase | None) -> DeviceCode:
-    """Return a new code (RFC 8628 section 3.2).
-
-    Raises
-    ------
-    LoginFailed, TransferError
-        If the server gives none.
-    """
+    """Return a new code (RFC 8628 section 3.2); raise LoginFailed or TransferError if the server gives none."""
     response = post(http, url, form, auth)
     if response.status_code != 200:
         raise refusal_of(response)
@@ -60,7 +54,7 @@ def begin(http: requests.Session, url: str, form: Mapping[str, str], auth: AuthB
         code = DeviceCode(
             text_of(found, "device_code", response),
             _text(found["user_code"]),
-            # the name before the RFC, which some servers still use
+            # the name before the RFC; some servers still use it
             _text(found.get("verification_uri") or found["verification_url"]),
             min(lifetime(found.get("expires_in")) or LIFETIME, MAX_LIFETIME),
             min(lifetime(found.get("interval")) or INTERVAL, MAX_INTERVAL),
@@ -74,7 +68,7 @@ def begin(http: requests.Session, url: str, form: Mapping[str, str], auth: AuthB
 
 
 def _shown(url: object) -> str | None:
-    """Return a URL that a person can open; None if it is none, or if what it says would be hidden when it is shown."""
+    """Return a URL that a person can open, or None if it is invalid or cannot be displayed faithfully."""
     return url if isinstance(url, str) and check_url(url) is None and redact_url(url) == url else None
 
 
@@ -87,20 +81,14 @@ def _text(value: object) -> str:
 def wait(
     code: DeviceCode, ask: Callable[[], requests.Response], parse: Callable[[str], Any]
 ) -> Mapping[str, Any]:
-    """Return the token, once the person has entered the code (RFC 8628 section 3.5).
-
-    Raises
-    ------
-    LoginFailed
-        If the person refused, or the code has expired.
-    """
+    """Poll until the code was entered, and return the token (RFC 8628 section 3.5); raise LoginFailed if refused or expired."""
     interval, until = code.interval, time.monotonic() + code.expires_in
     while time.monotonic() < until:
         time.sleep(interval)
         try:
             response = ask()
         except (requests.ConnectionError, requests.Timeout):
-            interval *= 2  # RFC 8628 section 3.5: back off where the connection fails
+            interval *= 2  # RFC 8628 section 3.5: back off if the connection fails
             continue
         try:
             error = response.json().get("error") if response.status_code == 400 else None

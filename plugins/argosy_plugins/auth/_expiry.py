@@ -1,4 +1,4 @@
-"""When a token expires, by what its issuer says beside it or in it."""
+"""Finds out when a token expires, from the issuer's response or from the token."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-#: What command-line tools call the token, and the time at which it expires.
+#: The names that command-line tools use for the token and its expiry.
 TOKEN_KEYS = ("access_token", "accessToken", "token", "id_token")
 MOMENT_KEYS = (
     "expires_at",
@@ -24,9 +24,9 @@ LIFETIME_KEYS = ("expires_in", "expiresIn")
 
 
 def jwt_expiry(token: str) -> float | None:
-    """Return the ``exp`` of a JSON Web Token (RFC 7519 section 4.1.4), in seconds since the epoch, or None.
+    """Return the ``exp`` of a JSON Web Token (RFC 7519 section 4.1.4) in seconds since the epoch, or None.
 
-    Its signature is not looked at: the time is only used to get a new one early.
+    Its signature is not checked: the time only decides when to get a new token.
     """
     parts = token.split(".")
     if len(parts) != 3:
@@ -39,7 +39,7 @@ def jwt_expiry(token: str) -> float | None:
 
 
 def moment(value: object) -> float | None:
-    """Return a time in seconds since the epoch: a number, digits, or an ISO 8601 text (without a zone: local time)."""
+    """Return a time in seconds since the epoch, from a number, digits, or ISO 8601 (without a zone: local time)."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
@@ -55,7 +55,7 @@ def moment(value: object) -> float | None:
 
 
 def lifetime(value: object) -> float | None:
-    """Return a number of seconds, above 0, or None."""
+    """Return a positive number of seconds, or None."""
     if isinstance(value, str):
         try:
             value = float(value)
@@ -67,7 +67,7 @@ def lifetime(value: object) -> float | None:
 
 
 def left(answer: Mapping[str, Any], now: float) -> float | None:
-    """Return the seconds for which a token is good, by what stands beside it in a JSON object, or None."""
+    """Return the lifetime in seconds of the token in a JSON object, or None."""
     for key in LIFETIME_KEYS:
         if (seconds := lifetime(answer.get(key))) is not None:
             return seconds

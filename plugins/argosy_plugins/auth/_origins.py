@@ -1,4 +1,4 @@
-"""Credentials that go to the origins a configuration names, and to no other."""
+"""Restricts credentials to the configured origins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from argosy.toolkit.hosts import is_secure_url
 from argosy.toolkit.responses import InvalidAnswer
 from argosy.toolkit.urls import check_url
 
-#: A longer body of a challenge is not read to its end, in bytes.
+#: Longer bodies of challenges are not read to the end, in bytes.
 _UNWANTED = 64 * 1024
 
 #: The JSON Schema of the option ``origins``.
@@ -27,19 +27,13 @@ ORIGINS_SCHEMA: Mapping[str, Any] = {
     "items": {"type": "string", "minLength": 1},
     "minItems": 1,
     "uniqueItems": True,
-    "description": "Where the credentials are sent, and nowhere else: scheme, host and port of the service's URLs,"
-    " as https://api.example.",
+    "description": "The only origins that receive the credentials: scheme, host and port of the"
+    " service's URLs, such as https://api.example.",
 }
 
 
 def origins_of(options: Mapping[str, Any], context: PluginContext, plugin: str) -> tuple[str, ...]:
-    """Return the origins that a plugin's options name.
-
-    Raises
-    ------
-    ConfigError
-        If one of them is no origin.
-    """
+    """Return the origins in a plugin's options; raise ConfigError if one is invalid."""
     found = []
     for given in options["origins"]:
         problem = check_url(given)
@@ -48,26 +42,18 @@ def origins_of(options: Mapping[str, Any], context: PluginContext, plugin: str) 
         if problem is not None:
             raise ConfigError(
                 f"One of the origins of the auth {plugin} {problem}.",
-                hint="Write scheme, host and, if it is not the usual one, port: https://api.example",
+                hint="Write scheme and host, and the port unless it is the default: https://api.example",
             )
         if not is_secure_url(given):
             context.notice(
-                f"The credentials go to {origin_of(given)} unencrypted: whoever is on the way can read them."
+                f"The credentials go to {origin_of(given)} unencrypted; others on the network can read them."
             )
         found.append(origin_of(given))
     return tuple(found)
 
 
 class HeaderSigner(AuthBase):
-    """Adds a header field to requests to some origins.
-
-    Parameters
-    ----------
-    name, value
-        The field.
-    origins
-        Where it goes.
-    """
+    """Adds a header field to requests to some origins."""
 
     def __init__(self, name: str, value: str, origins: Iterable[str]) -> None:
         self._name, self._value = name, value
@@ -81,16 +67,9 @@ class HeaderSigner(AuthBase):
 
 
 class DigestSigner(HTTPDigestAuth):
-    """Answers the Digest challenges of some origins (RFC 7616), and of no others.
+    """Answers Digest challenges of some origins (RFC 7616).
 
-    requests answers those of whatever host a redirect leads to: that host could then guess the password at leisure.
-
-    Parameters
-    ----------
-    user, password
-        Whom the service knows.
-    origins
-        Whose challenges are answered.
+    requests would answer those of any host that a redirect leads to, and that host could then guess the password offline.
     """
 
     def __init__(self, user: str, password: str, origins: Iterable[str]) -> None:
@@ -98,20 +77,14 @@ class DigestSigner(HTTPDigestAuth):
         self._origins = frozenset(origins)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the answer to the last challenge, and be ready for the next one."""
+        """Add a response to the last challenge, and prepare for the next one."""
         if origin_of(request.url or "") not in self._origins:
             return request
         signed: requests.PreparedRequest = super().__call__(request)  # type: ignore[no-untyped-call]  # not in the stubs
         return signed
 
     def build_digest_header(self, method: str, url: str) -> str | None:
-        """Return the answer to the last challenge.
-
-        Raises
-        ------
-        requests.RequestException
-            If the challenge cannot be answered.
-        """
+        """Return the response to the last challenge; raise requests.RequestException if there is none."""
         challenge: Mapping[str, str] = self._thread_local.chal  # type: ignore[attr-defined]  # not in the stubs
         missing = [name for name in ("realm", "nonce") if name not in challenge]
         if missing:
@@ -124,7 +97,7 @@ class DigestSigner(HTTPDigestAuth):
         return header
 
     def handle_401(self, r: requests.Response, **kwargs: Any) -> requests.Response:
-        """Send the request again with the answer to its challenge."""
+        """Send the request again with the response to its challenge."""
         if origin_of(r.request.url or "") not in self._origins:
             return r
         if 400 <= r.status_code < 500 and "digest" in r.headers.get("WWW-Authenticate", "").lower():
@@ -134,7 +107,7 @@ class DigestSigner(HTTPDigestAuth):
 
 
 def _drop_body(response: requests.Response) -> None:
-    """Read a short body, so that its connection can be used again; requests would read one of any length."""
+    """Read a short body so its connection can be reused; requests would read any length."""
     with contextlib.suppress(OSError, urllib3.exceptions.HTTPError, TransferError):
         response.raw.read(_UNWANTED, decode_content=False)
     response.close()

@@ -1,4 +1,4 @@
-"""What Basic and Digest have in common: a user name and a password, given or from a .netrc file."""
+"""The common part of Basic and Digest: a user name and a password, given or from a .netrc file."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ PASSWORD_SCHEMA: Mapping[str, Any] = {
         "origins": ORIGINS_SCHEMA,
         "user": {
             "anyOf": [{"type": "string", "minLength": 1}, _SECRET],
-            "description": "The user name, or where it is kept.",
+            "description": "The user name, or a reference to it.",
         },
-        "password": {**_SECRET, "description": "Where the password is kept."},
+        "password": {**_SECRET, "description": "A reference to the password."},
         "netrc": {
             "anyOf": [{"const": True}, {"type": "string", "minLength": 1}],
-            "description": "Instead of user and password: true for ~/.netrc, or the path of such a file. It is looked"
-            " up by the host of the first origin.",
+            "description": "Instead of user and password: true for ~/.netrc, or the path of another"
+            " netrc file. The host of the first origin selects the entry.",
         },
         "check": {
             "type": "string",
             "minLength": 1,
-            "description": "A URL of the service that is asked for at the login, so that a wrong password is found"
-            " before the first item.",
+            "description": "A URL of the service to request at login, so that a wrong password is"
+            " found before the first item.",
         },
         "refusal": REFUSAL_SCHEMA,
     },
@@ -50,12 +50,9 @@ PASSWORD_SCHEMA: Mapping[str, Any] = {
 
 
 class PasswordAuth(Auth):
-    """Sends a user name and a password, or an answer computed of them, with each request.
+    """Sends a user name and a password, or a digest of them, with each request; stores nothing."""
 
-    Nothing of it is kept in the cookie store.
-    """
-
-    stateless_signer = True  # a Digest nonce is that of one thread
+    stateless_signer = True  # a Digest nonce belongs to one thread
     options_schema = PASSWORD_SCHEMA
     remedy = "Check the user name and the password with a browser."
 
@@ -80,25 +77,19 @@ class PasswordAuth(Auth):
 
     @property
     def can_login(self) -> bool:
-        """False: there is one user name and one password, and no other to be had."""
+        """False: there are no other credentials to log in with."""
         return False
 
     @abstractmethod
     def make_signer(self, user: str, password: str) -> AuthBase:
-        """Return what adds the credentials to a request."""
+        """Return the authentication for requests."""
 
     def signer(self) -> AuthBase:
-        """Return what adds the credentials to each request."""
+        """Return the signer."""
         return self._made
 
     def login(self, session: LoginSession) -> None:
-        """Ask for the URL of the option ``check``, if there is one.
-
-        Raises
-        ------
-        LoginFailed
-            If the service does not accept the user name and the password.
-        """
+        """Request the URL of the option ``check``, if set; raise LoginFailed if the service rejects the credentials."""
         if self._check is None:
             return
         with session.http.get(self._check, auth=self._made, stream=True) as response:
@@ -110,7 +101,7 @@ class PasswordAuth(Auth):
                 )
 
     def is_refusal(self, response: ResponseHead) -> bool:
-        """Return whether the response says that the credentials are not accepted."""
+        """Return whether the service rejects the credentials."""
         return self._rules.is_refusal(response)
 
     def _from_netrc(self, given: str | bool) -> tuple[str, str]:
@@ -124,10 +115,10 @@ class PasswordAuth(Auth):
                 f"The file {path}, which the auth {self.name} is to read, cannot be read: {reason}.",
                 hint="Make it readable for you alone: chmod 600.",
             ) from None
-        except netrc.NetrcParseError as error:  # its text may hold the password
+        except netrc.NetrcParseError as error:  # from None: the message may contain the password
             line = f" in line {error.lineno}" if error.lineno else ""
             raise ConfigError(
-                f"The file {path}, which the auth {self.name} is to read, is no .netrc file: an error{line}.",
+                f"The file {path}, for the auth {self.name} is not a .netrc file: an error{line}.",
                 hint="Its entries are: machine HOST login USER password PASSWORD",
             ) from None
         if found is None or not found[0] or not found[2]:

@@ -1,4 +1,4 @@
-"""What is asked of an authorization server: its endpoints, and tokens (RFC 6749, RFC 8414, RFC 8628, RFC 7009)."""
+"""Requests to an authorization server: endpoints and tokens (RFC 6749, RFC 8414, RFC 8628, RFC 7009)."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from argosy.toolkit.responses import read_content
 from argosy.toolkit.secrets import Secret
 from argosy.toolkit.urls import check_url
 
-#: An answer larger than this is none of an authorization server, in bytes.
+#: Responses of an authorization server are never larger, in bytes.
 MAX_ANSWER = 1024 * 1024
-#: These say that nothing was done: the request may be sent again (RFC 6585 section 4, RFC 9110 section 15.6.4).
+#: These statuses mean that nothing was done: the request may be repeated (RFC 6585 section 4, RFC 9110 section 15.6.4).
 NOT_DONE = frozenset({429, 503})
 _TOKEN = re.compile(r"[\x21-\x7e]+\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The URLs of an authorization server; None where it has none, or where it is not known."""
+    """The URLs of an authorization server; None if unknown or missing."""
 
     token: str
     device: str | None = None
@@ -36,16 +36,9 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who asks for tokens (RFC 6749 section 2).
+    """The client (RFC 6749 section 2); a public one has no secret.
 
-    Parameters
-    ----------
-    id
-        The client's identifier.
-    secret
-        Its secret, or None for a public client.
-    in_body
-        Whether they go into the body instead of the field ``Authorization`` (section 2.3.1).
+    `in_body` puts its credentials into the body instead of the field ``Authorization`` (section 2.3.1).
     """
 
     id: str
@@ -54,14 +47,14 @@ class Client:
 
     @property
     def auth(self) -> AuthBase | None:
-        """What authenticates the client in the header; both are encoded as a form (RFC 6749 section 2.3.1)."""
+        """The client's authentication in the header, form-encoded (RFC 6749 section 2.3.1)."""
         if self.secret is None or self.in_body:
             return None
         return HTTPBasicAuth(quote_plus(self.id), quote_plus(self.secret.reveal()))
 
     @property
     def form(self) -> dict[str, str]:
-        """What says who the client is in the body."""
+        """The client's authentication in the body."""
         if self.auth is not None:
             return {}
         return {"client_id": self.id} | (
@@ -70,13 +63,7 @@ class Client:
 
 
 def endpoint(url: object, what: str) -> str:
-    """Return a URL that credentials may be sent to.
-
-    Raises
-    ------
-    ConfigError
-        If it is none, or not encrypted (RFC 6749 section 3.2) and not of this machine.
-    """
+    """Return a URL for credentials; raise ConfigError unless it is https (RFC 6749 section 3.2) or on this machine."""
     problem = check_url(url) if isinstance(url, str) else "is not there"
     if problem is None and not is_secure_url(str(url)):
         problem = "is not encrypted: it begins with http:"
@@ -88,10 +75,7 @@ def endpoint(url: object, what: str) -> str:
 def discover(http: requests.Session, issuer: str) -> Endpoints:
     """Return the endpoints that an issuer publishes (RFC 8414 section 3, OpenID Connect Discovery section 4).
 
-    Raises
-    ------
-    LoginFailed
-        If it publishes none, or speaks for another issuer.
+    Raises LoginFailed if it publishes none, or the document belongs to another issuer.
     """
     parts = urlsplit(endpoint(issuer, "issuer").rstrip("/"))
     base, path = f"{parts.scheme}://{parts.netloc}", parts.path
@@ -123,7 +107,7 @@ def discover(http: requests.Session, issuer: str) -> Endpoints:
 def post(
     http: requests.Session, url: str, form: Mapping[str, str], auth: AuthBase | None
 ) -> requests.Response:
-    """Send a form, and return the answer, whatever its status; its body is read. No redirect is followed."""
+    """Send a form and return the response with its body, whatever its status; follow no redirects."""
     response = http.post(
         url,
         data=dict(form),
@@ -138,23 +122,10 @@ def post(
 
 
 def token_of(response: requests.Response, parse: Any) -> Mapping[str, Any]:
-    """Return the token of an answer.
+    """Return the token in the response of a token endpoint; `parse` reads a successful one (RFC 6749 section 5.1).
 
-    Parameters
-    ----------
-    response
-        The answer of a token endpoint.
-    parse
-        Reads the body of a good one (RFC 6749 section 5.1).
-
-    Raises
-    ------
-    RefreshRefused
-        If it says ``invalid_grant``.
-    LoginFailed
-        If it says another error (section 5.2).
-    TransferError
-        If it is no answer of a token endpoint. Only where it says that nothing was done is its field ``unsent`` true.
+    Raises RefreshRefused for ``invalid_grant``, LoginFailed for other errors (section 5.2), and TransferError for anything
+    else; its field ``unsent`` is only true if the server did nothing.
     """
     if response.status_code == 200:
         try:
@@ -183,7 +154,7 @@ def text_of(answer: Mapping[str, Any], name: str, response: requests.Response) -
 
 
 def refusal_of(response: requests.Response) -> ArgosyError:
-    """Return what an answer with an error says, without repeating a text that may hold a secret."""
+    """Describe an error response without text that may contain a secret."""
     found = _json(response) or {}
     code = found.get("error")
     if not isinstance(code, str) or not 400 <= response.status_code < 500 or response.status_code == 429:

@@ -19,7 +19,7 @@ class BasicAuth(PasswordAuth):
     summary = "A user name and a password with each request (HTTP Basic)"
 
     def make_signer(self, user: str, password: str) -> AuthBase:
-        """Return what adds the ``Authorization`` field."""
+        """Return the authentication that adds the ``Authorization`` field."""
         token = base64.b64encode(f"{user}:{password}".encode()).decode()
         self.context.on_secret(token)
         return HeaderSigner("Authorization", f"Basic {token}", self.origins)

@@ -1,4 +1,4 @@
-"""The auth ``bearer``: a token from a secret, or from a command's output, in a header field (RFC 6750)."""
+"""The auth ``bearer``: a token from a secret or a command's output, in a header field (RFC 6750)."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from argosy_plugins.auth import _expiry
 from argosy_plugins.auth._command import Command, CommandFailed
 from argosy_plugins.auth._origins import ORIGINS_SCHEMA, HeaderSigner, origins_of
 
-#: Seconds that a command may take.
+#: The most seconds that a command may take.
 COMMAND_TIMEOUT = 60
-# what a header field can carry (RFC 9110 section 5.5), and no space: that is never a part of a token
+# the characters allowed in a header field (RFC 9110 section 5.5), without spaces: tokens never contain them
 _TOKEN = re.compile(r"[!-~]+\Z")
 
 
 class BearerAuth(Auth):
-    """Sends a token with each request, to the origins that the configuration names.
+    """Sends a token with each request to the configured origins.
 
-    The token of a secret stands in no store. The token that a command prints is kept in the cookie store, so that
-    the command runs once for all threads, processes and terminals, and again before the token expires.
+    A token from a secret is never stored. A token that a command prints is kept in the cookie store, so the command runs
+    once for all threads, processes and terminals, and again before the token expires.
     """
 
     name = "bearer"
     stateless_signer = True
     summary = "A token from a secret or a command's output, in a header field"
-    remedy = "Get a new token, and put it where the configuration says that it is kept."
+    remedy = "Put a new token where the configuration refers to it."
     options_schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "properties": {
             "origins": ORIGINS_SCHEMA,
-            "token": {"$ref": "argosy:common#/$defs/secret", "description": "Where the token is kept."},
+            "token": {"$ref": "argosy:common#/$defs/secret", "description": "A reference to the token."},
             "command": {
                 "type": "array",
                 "items": {"type": "string", "minLength": 1},
@@ -52,19 +52,20 @@ class BearerAuth(Auth):
             "lifetime": {
                 "type": "number",
                 "exclusiveMinimum": 0,
-                "description": "Seconds for which a token of the command is good, where neither its output nor the"
-                " token itself (a JWT) says so.",
+                "description": "The lifetime of the command's token in seconds, if neither its output"
+                " nor the token itself (a JWT) says it.",
             },
             "header": {
                 "type": "string",
                 "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
                 "default": "Authorization",
-                "description": "The header field: X-Api-Key, for example.",
+                "description": "The header field, such as X-Api-Key.",
             },
             "scheme": {
                 "type": "string",
                 "pattern": "^[!-~]*$",
-                "description": "The word before the token: Bearer in the field Authorization, else none.",
+                "description": "The word before the token; by default Bearer in the field"
+                " Authorization, and none in others.",
             },
             "refusal": refusal_schema((401,)),
         },
@@ -77,7 +78,7 @@ class BearerAuth(Auth):
         self._origins = origins_of(options, context, self.name)
         self._header: str = options["header"]
         self._scheme: str = options.get("scheme", "Bearer" if self._header == "Authorization" else "")
-        # 403 says that this token may not have this one thing (RFC 6750 section 3.1)
+        # 403 only means that this token may not access this resource (RFC 6750 section 3.1)
         self._rules = RefusalRules.from_options(options, statuses=(401,))
         self._command = Command(options["command"], COMMAND_TIMEOUT) if "command" in options else None
         self._signer: AuthBase | None = None
@@ -86,21 +87,15 @@ class BearerAuth(Auth):
 
     @property
     def can_login(self) -> bool:
-        """Whether there is a command that gives a new token."""
+        """Whether a command can provide a new token."""
         return "command" in self.options
 
     def signer(self) -> AuthBase | None:
-        """Return what adds the token of a secret; that of a command is a part of the session."""
+        """Return the signer for a token from a secret; a command's token is part of the session."""
         return self._signer
 
     def login(self, session: LoginSession) -> None:
-        """Run the command, if there is one, and put its token into the session.
-
-        Raises
-        ------
-        LoginFailed
-            If it fails, or prints no token.
-        """
+        """Run the command, if any, and add its token to the session; raise LoginFailed if it prints none."""
         if self._signer is not None:
             return
         printed = self._run()
@@ -126,7 +121,7 @@ class BearerAuth(Auth):
             session.expires_in(seconds)
 
     def is_refusal(self, response: ResponseHead) -> bool:
-        """Return whether the response says that the token is not accepted."""
+        """Return whether the service rejects the token."""
         return self._rules.is_refusal(response)
 
     def _value(self, token: str) -> str:
@@ -137,7 +132,7 @@ class BearerAuth(Auth):
         if not _TOKEN.match(token):
             raise ConfigError(
                 "The token of the auth bearer is empty, or has characters that no header field can carry.",
-                hint="Write the token, and nothing else, where the configuration says that it is kept.",
+                hint="Put only the token where the configuration refers to it.",
             )
         expires = _expiry.jwt_expiry(token)
         if expires is not None and expires <= time.time():
@@ -146,7 +141,7 @@ class BearerAuth(Auth):
         return HeaderSigner(self._header, self._value(token), self._origins)
 
     def close(self) -> None:
-        """End the command, if it runs."""
+        """End the command if it is running."""
         if self._command is not None:
             self._command.stop()
 
@@ -162,7 +157,7 @@ class BearerAuth(Auth):
 
 
 def _read(printed: str) -> tuple[str, float | None]:
-    """Return the token of a command's output, and the seconds for which it is good, where they stand there."""
+    """Return the token in a command's output, and its lifetime in seconds if known."""
     if not printed.startswith("{"):
         return printed, None
     try:

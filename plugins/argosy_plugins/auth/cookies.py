@@ -1,4 +1,4 @@
-"""The auth ``cookies``: a session that was logged in elsewhere, imported from a browser or an exported jar."""
+"""The auth ``cookies``: imports a session from a browser or from exported cookies."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _AGAIN_THERE = "Log in with the browser, then run: argosy login CONFIG"
 
 
 class CookieImport(Auth):
-    """Puts the cookies of an exported jar, or of a browser, into the session.
+    """Puts exported cookies, or those of a browser, into the session.
 
-    It cannot log in again when they are refused. Several jars, each of a login of its own, are as many sessions.
+    It cannot log in again. Several files, each from its own login, become several sessions.
     """
 
     name = "cookies"
@@ -49,32 +49,34 @@ class CookieImport(Auth):
                         "uniqueItems": True,
                     },
                 ],
-                "description": "The file: cookies.txt, a JSON list of cookies or storage state, or a JSON object of"
-                " names and values. A list of files, each of a login of its own, makes as many sessions.",
+                "description": "The file: cookies.txt, a JSON list of cookies, a storage state, or a"
+                " JSON object of names and values. A list of files, each from its own"
+                " login, makes one session per file.",
             },
             "browser": {
                 "enum": list(BROWSERS),
-                "description": "Instead of a file: the installed browser whose cookies of the site are taken. Needs"
-                " argosy[browser].",
+                "description": "Instead of a file: the installed browser to take the site's cookies"
+                " from. Needs argosy[browser].",
             },
             "profile": {
                 "type": "string",
                 "minLength": 1,
-                "description": "The folder of the browser's profile: what about:profiles (Firefox) or chrome://version"
-                " shows. Without it, the one that Firefox used last, or Chromium's first one.",
+                "description": "The folder of the browser's profile, as about:profiles (Firefox) or"
+                " chrome://version shows it. By default, the one that Firefox used"
+                " last, or Chromium's first one.",
             },
             "url": {
                 "anyOf": [
                     {"type": "string", "minLength": 1},
                     {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
                 ],
-                "description": "A URL of the service, or several: only cookies of these sites are taken. Those that do"
-                " not say where they belong go to the first one.",
+                "description": "One or more URLs of the service: only cookies of these sites are"
+                " imported. Cookies without a site belong to the first one.",
             },
             "domain": {
                 "type": "string",
                 "minLength": 1,
-                "description": "As url, but for a domain and all hosts below it.",
+                "description": "Like url, but for a domain and all hosts below it.",
             },
             "refusal": REFUSAL_SCHEMA,
         },
@@ -92,49 +94,44 @@ class CookieImport(Auth):
         if len({path.resolve() for path in self._paths}) < len(self._paths):
             raise ConfigError(
                 "The option path of the auth cookies names one file twice.",
-                hint="Each session needs an export of a login of its own.",
+                hint="Log in once for each session, and export its cookies.",
             )
         self._sites = _sites(options)
         self._rules = RefusalRules.from_options(options)
 
     @property
     def can_login(self) -> bool:
-        """False: an imported jar is one session, and makes no new one."""
+        """False: imported cookies cannot make a new session."""
         return False
 
     @property
     def session_count(self) -> int:
-        """One session for each file."""
+        """One session per file."""
         return len(self._paths) or 1
 
     def login(self, session: LoginSession) -> None:
-        """Put the cookies of the session's jar into it.
+        """Put the session's cookies into it.
 
-        Raises
-        ------
-        ConfigError
-            If the cookies do not say where they belong, and the configuration does not either, or if something is
-            not installed.
-        LoginFailed
-            If they cannot be read, have expired, are for another site, or are those of another session.
+        Raises ConfigError if a library is missing, or the cookies' site is unknown and not configured. Raises LoginFailed if
+        they cannot be read, have expired, or belong to another site or session.
         """
         if not self._paths:
             session.add_cookies(self._from_browser())
             return
-        # where there is one file, nothing needs to know that there could be several
+        # a single file works without the file's number
         path = self._paths[session.number - 1] if len(self._paths) > 1 else self._paths[0]
         cookies = self._from_file(path)
         for other in self._paths:
             if other != path and set(cookies) == self._imported.get(other):
                 raise LoginFailed(
                     f"The cookie files {other} and {path} hold the same session, so the second one is not used.",
-                    hint="Each session needs an export of a login of its own.",
+                    hint="Log in once for each session, and export its cookies.",
                 )
         self._imported[path] = set(cookies)
         session.add_cookies(cookies)
 
     def is_refusal(self, response: ResponseHead) -> bool:
-        """Return whether the response says that the imported session is not accepted."""
+        """Return whether the service rejects the imported session."""
         return self._rules.is_refusal(response)
 
     def _from_browser(self) -> list[Cookie]:
@@ -255,7 +252,7 @@ def _read(path: Path, notice: Callable[[str], None]) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError:
-        return "?"  # no form of a jar: said as such
+        return "?"  # not a cookie file; the caller reports it
 
 
 @hookimpl

@@ -11,13 +11,13 @@ from argosy_plugins.auth._password import PasswordAuth
 
 
 class DigestAuth(PasswordAuth):
-    """Answers challenges; the password itself is never sent. The first request of each thread is sent twice."""
+    """Answers challenges without sending the password. Each thread sends its first request twice."""
 
     name = "digest"
     summary = "A user name and a password in answer to the service's challenge (HTTP Digest)"
 
     def make_signer(self, user: str, password: str) -> AuthBase:
-        """Return what answers challenges."""
+        """Return the signer."""
         return DigestSigner(user, password, self.origins)
 
 

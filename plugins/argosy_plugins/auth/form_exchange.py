@@ -1,4 +1,4 @@
-"""One login by forms: the pages, the form of each that is sent, and the judgement of the last answer."""
+"""One form login: its pages, the form sent from each, and the verdict on the last response."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from argosy.toolkit.responses import read_content
 from argosy.toolkit.urls import check_url, strip_fragment
 from argosy_plugins.auth._codes import Field
 
-#: A login page larger than this is read to here, in bytes.
+#: The most bytes of a login page to read.
 MAX_PAGE = 2 * 1024 * 1024
-#: Pages with a form, one after the other, at most.
+#: The most pages with a form in a row.
 MAX_PAGES = 6
 _MAX_REDIRECTS = 10
-# what services call the field for a code
+# common names of fields for a code
 _CODE = re.compile(
     r"\A(?:code|(?:[a-z]+[\[._-])?(?:(?:t?otp|mfa|[2t]fa)(?:[-_]\w+)?|passcode|one[-_]?time\w*|two[-_]?factor\w*"
     r"|(?:verification|security|auth|authentication)[-_]?code)\]?)\Z",
     re.I,
 )
-# what a script would send on from an identity provider to the service: SAML 2.0 bindings section 3.5, OAuth 2.0 Form
-# Post Response Mode
+# forms that a script would submit from an identity provider to the service: SAML 2.0 bindings section 3.5, OAuth 2.0
+# Form Post Response Mode
 _SENT_ON = (frozenset({"SAMLResponse"}), frozenset({"code", "state"}), frozenset({"id_token", "state"}))
-# these repeat the request with its body at the new place (RFC 9110 sections 15.4.8 and 15.4.9)
+# these repeat the request and its body at the new URL (RFC 9110 sections 15.4.8 and 15.4.9)
 _REPEATING = frozenset({307, 308})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """What says that a login worked; where nothing is said, that no login form comes again."""
+    """The sign of a successful login; by default, that no further login form appears."""
 
     cookie: str | None = None
     url: str | None = None
@@ -49,12 +49,12 @@ class _Answer:
     status: int
     url: str
     text: str
-    cookies: frozenset[str]  # the names that were set on the way
+    cookies: frozenset[str]  # the names set during the login
 
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """What went out: the fields that no form had a place for, those the last one did not know and what it knew."""
+    """The fields already sent, those that the last form lacks, and the fields it has."""
 
     left: Mapping[str, Field]
     unknown: list[str]
@@ -64,25 +64,11 @@ class _Sent:
 
 @dataclass(frozen=True)
 class FormExchange:
-    """One login by the forms of one or more pages.
+    """One login through the forms of one or more pages.
 
-    Parameters
-    ----------
-    http
-        Sends the requests, with timeouts of its own, and keeps the cookies.
-    url
-        The login page.
-    values
-        What goes into the fields.
-    spent
-        The one-time code of the login before this one, or empty.
-    form
-        Which form of the first page, by number, id or name; None for the first with a password field, or else
-        with a field to fill in.
-    success
-        What says that it worked.
-    allow_other_origin
-        Whether a form may go to another origin than that of `url`.
+    `http` has its own timeouts and keeps the cookies. `values` are the fields, and `spent` is the previous one-time code.
+    `form` selects a form of the first page by number, id or name; None selects the first with a password field, or else
+    with a field to fill in. `allow_other_origin` allows forms that go to another origin than `url`.
     """
 
     http: requests.Session
@@ -94,19 +80,10 @@ class FormExchange:
     allow_other_origin: bool
 
     def run(self) -> str:
-        """Log in.
+        """Log in and return the one-time code that was sent, or an empty string.
 
-        Returns
-        -------
-        str
-            The one-time code that was sent, or empty.
-
-        Raises
-        ------
-        LoginFailed
-            If it did not work.
-        requests.RequestException
-            If the service was out of reach, which the core may take for a passing fault.
+        Raises LoginFailed if the login did not work. A requests.RequestException passes through: the core retries if the
+        service was unreachable.
         """
         answer = self._send("GET", self.url, secret=False)
         if answer.status >= 400:
@@ -163,7 +140,7 @@ class FormExchange:
         )
 
     def _sent_on(self, answer: _Answer) -> _Answer:
-        """Send on what a page of an identity provider would send to the service by a script."""
+        """Submit the form that a script on an identity provider's page would send to the service."""
         for _ in range(MAX_PAGES):
             page = parse_page(answer.text)
             form = next((form for form in page.forms if _is_sent_on(form)), None)
@@ -176,7 +153,7 @@ class FormExchange:
         return answer
 
     def _check_target(self, url: str, what: str) -> None:
-        """Refuse to send the fields to a place that the configuration does not stand for."""
+        """Refuse to send the fields to an unexpected place."""
         if check_url(url) is not None:
             raise LoginFailed(f"{what} a place that is not an http or https URL; nothing was sent there.")
         own, other = _origin(self.url), _origin(url)
@@ -205,9 +182,9 @@ class FormExchange:
         return self._send("POST", action, headers=headers, **body)
 
     def _send(self, method: str, url: str, *, secret: bool = True, **arguments: Any) -> _Answer:
-        """Send a request, and follow its redirects one by one, so that no field goes astray."""
+        """Send a request and follow its redirects one by one, so no field goes to another origin."""
         names: set[str] = set()
-        # where a login page comes from is not secret: requests follows it by the rules of the session
+        # the address of a login page is not secret: requests may follow redirects to it
         for _ in range(_MAX_REDIRECTS):
             with self.http.request(method, url, allow_redirects=False, stream=True, **arguments) as response:
                 names |= _cookie_names(response)
@@ -226,7 +203,7 @@ class FormExchange:
         raise LoginFailed(f"The login at {_place(self.url)} is redirected more than {_MAX_REDIRECTS} times.")
 
     def _check_downgrade(self, url: str, onward: str) -> None:
-        """Refuse to follow a redirect from https to http, unless the configuration allows it."""
+        """Refuse a redirect from https to http unless the configuration allows it."""
         allowed = getattr(self.http, "allow_downgrade", False)
         if not allowed and urlsplit(url).scheme == "https" and urlsplit(onward).scheme == "http":
             raise LoginFailed(
@@ -257,7 +234,7 @@ class FormExchange:
         raise LoginFailed(f"The service did not accept the login: it answered with {came}.", hint=hint)
 
     def _what_is_missing(self, answer: _Answer, sent: _Sent) -> str:
-        """Return what says that a login did not work, where the configuration does not say what would."""
+        """Return the sign of a failed login if no sign of success is configured."""
         forms = parse_page(answer.text).forms
         asked = [name for name, field in self.values.items() if not field.plain]
         if any(form.passwords or any(map(form.has, asked)) for form in forms):
@@ -276,10 +253,10 @@ class FormExchange:
 
 
 def _goes_into(form: Form, name: str, field: Field) -> bool:
-    """Return whether a field is sent with a form: a secret only where the form is for one."""
+    """Return whether to send a field with a form; secrets only go to login forms."""
     if form.has(name) or field.plain:
         return True
-    # a script may fill it in under another name than the page shows
+    # a script may fill it in under another name
     return bool(form.passwords) and not field.once
 
 
@@ -294,7 +271,7 @@ def _text(response: requests.Response) -> str:
 
 
 def _cookie_names(response: requests.Response) -> set[str]:
-    # a cookie that is set to nothing is taken away
+    # setting a cookie to an empty value deletes it
     pairs = (raw.partition(";")[0].partition("=") for raw in response.raw.headers.getlist("Set-Cookie"))
     return {name.strip() for name, _, value in pairs if value.strip(' "')}
 
@@ -311,5 +288,5 @@ def _origin_text(url: str) -> str:
 
 
 def _place(url: str) -> str:
-    """Return a URL for messages: no query and no fragment, which may hold the fields."""
+    """Return a URL for messages, without query and fragment, which may contain the fields."""
     return url.partition("#")[0].partition("?")[0]

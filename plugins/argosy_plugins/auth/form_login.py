@@ -1,4 +1,4 @@
-"""The auth ``form-login``: fills in a login page's form, as a browser would."""
+"""The auth ``form-login``: fills in the form of a login page, as a browser would."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from argosy_plugins.auth.form_logout import log_out
 
 _KEPT_ELSEWHERE = {"anyOf": [{"$ref": "argosy:common#/$defs/secret"}, CODE_SCHEMA]}
 _FORM = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "minLength": 1}]}
-# what is kept with the session, so that no other program sends it again
+# kept with the session, so that no other program sends the same code
 _SPENT = "one-time code"
-# the regular expressions of JSON Schema (ECMA-262) have no flag for "in any case"
+# regular expressions in JSON Schema (ECMA-262) have no flag to ignore case
 _SENSITIVE = (
     "[Pp][Aa][Ss][Ss]|[Pp][Ww][Dd]|[Ss][Ee][Cc][Rr][Ee][Tt]|[Tt][Oo][Kk][Ee][Nn]"
     "|(^|[^A-Za-z])([Pp][Ii][Nn]|[Oo][Tt][Pp])($|[^A-Za-z])"
@@ -29,12 +29,11 @@ _SENSITIVE = (
 
 
 class FormLogin(Auth):
-    """Logs in by the forms of web pages.
+    """Logs in through the forms of web pages.
 
-    The page is fetched, its hidden fields are kept, the configured ones are filled in, and the form is sent where
-    the page says. Where the answer has a form for the fields that are left (the password after the user name, a
-    code after the password), that is filled in too. A password never goes to another origin than the login page's,
-    unless that is allowed, and never from https to http.
+    It fetches the page, keeps hidden fields, fills in the configured ones, and submits the form. If the response has a form
+    for the remaining fields (the password after the user name, or a code after the password), it fills in that one, too. A
+    password never goes to another origin than the login page's, unless allowed, and never from https to http.
     """
 
     name = "form-login"
@@ -48,14 +47,14 @@ class FormLogin(Auth):
                 "minProperties": 1,
                 "patternProperties": {_SENSITIVE: _KEPT_ELSEWHERE},
                 "additionalProperties": {"anyOf": [{"type": "string"}, *_KEPT_ELSEWHERE["anyOf"]]},
-                "description": "What goes into the form's fields, by their names, on whatever page each is asked"
-                ' for. Secrets stand elsewhere: {"env": NAME} and the like. A code for one login is {"totp": ...} or'
-                ' {"one_time": ...}.',
+                "description": "The values of the form's fields by name, on any page that has them."
+                ' Keep secrets elsewhere: {"env": NAME} and so on. A code for one login'
+                ' is {"totp": ...} or {"one_time": ...}.',
             },
             "form": {
                 **_FORM,
-                "description": "Which form of the page: its number from 0, its id or its name; the first one with"
-                " a password field where it is not said.",
+                "description": "The form on the page: its number from 0, its id or its name; by"
+                " default the first one with a password field.",
             },
             "success": {
                 "type": "object",
@@ -63,13 +62,14 @@ class FormLogin(Auth):
                 "additionalProperties": False,
                 "minProperties": 1,
                 "maxProperties": 1,
-                "description": "What says that the login worked: a cookie of this name that the answer sets, a part"
-                " of the URL it ends at, or a text in it; otherwise, that no login form comes again.",
+                "description": "The sign of a successful login: the name of a cookie that the response"
+                " sets, a part of its final URL, or a text in it; by default, that no"
+                " further login form appears.",
             },
             "allow_other_origin": {
                 "type": "boolean",
                 "default": False,
-                "description": "Whether the form may be sent to another host than the login page's.",
+                "description": "Allow the form to be sent to another host than that of the login page.",
             },
             "logout": {
                 "anyOf": [
@@ -81,8 +81,8 @@ class FormLogin(Auth):
                         "additionalProperties": False,
                     },
                 ],
-                "description": "For argosy logout: the page that logs out when it is asked for; or a page, and the"
-                " form on it that does.",
+                "description": "For argosy logout: a page that logs out when it is requested, or a"
+                " page and the form on it to submit.",
             },
             "refusal": REFUSAL_SCHEMA,
         },
@@ -95,7 +95,7 @@ class FormLogin(Auth):
         self._logout: Mapping[str, Any] | None = (
             {"url": logout, "form": None} if isinstance(logout, str) else logout
         )
-        # asked for here, and not in login, where everybody waits
+        # resolved here, because everybody waits during login
         self._fields = {name: self._field(name, value) for name, value in options["fields"].items()}
         self._rules = RefusalRules.from_options(options)
         pages = {"url": options["url"], **({"logout": self._logout["url"]} if self._logout else {})}
@@ -111,7 +111,7 @@ class FormLogin(Auth):
         if isinstance(value, str):
             if re.search(_SENSITIVE, name):
                 raise ConfigError(
-                    f"The field {name!r} of the auth form-login looks like a secret and stands in the configuration.",
+                    f"The field {name!r} of the auth form-login looks like a secret, but its value is in the configuration.",
                     hint='Keep it elsewhere: {"env": NAME}, {"file": PATH}, {"keyring": SERVICE, "user": NAME}.',
                 )
             return Given(Secret(value), plain=True)
@@ -123,17 +123,14 @@ class FormLogin(Auth):
 
     @property
     def can_login(self) -> bool:
-        """Whether nobody has to be asked for a code."""
+        """Whether a login works without asking a person for a code."""
         return not any(isinstance(field, AskedCode) for field in self._fields.values())
 
     def login(self, session: LoginSession) -> None:
-        """Fetch the login page, fill in its form and send it.
+        """Fetch the login page, fill in its form and submit it.
 
-        Raises
-        ------
-        LoginFailed
-            If there is no such form, it would go where it must not, or the service did not accept it. The message
-            says what came back, and no value of a field.
+        Raises LoginFailed if there is no such form, it leads to a forbidden place, or the service rejects it. The message
+        describes the response without the values of fields.
         """
         sent = FormExchange(
             http=session.http,
@@ -148,20 +145,14 @@ class FormLogin(Auth):
             session.keep(_SPENT, sent)
 
     def logout(self, session: LoginSession) -> bool:
-        """Ask for the page of the option ``logout``, and send its form if one is named.
-
-        Raises
-        ------
-        LoginFailed
-            If there is no such form, or the service answers with an error.
-        """
+        """Request the page of the option ``logout``, and submit its form if configured; raise LoginFailed if that fails."""
         if self._logout is None:
             return False
         log_out(session.http, self._logout["url"], self._logout["form"])
         return True
 
     def is_refusal(self, response: ResponseHead) -> bool:
-        """Return whether the response says that the session is not accepted."""
+        """Return whether the service rejects the session."""
         return self._rules.is_refusal(response)
 
 

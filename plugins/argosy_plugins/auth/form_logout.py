@@ -1,4 +1,4 @@
-"""Logging out at a service with web pages: a page that is asked for, or the form on one."""
+"""Logs out by requesting a page or submitting a form on it."""
 
 from __future__ import annotations
 
@@ -12,26 +12,15 @@ from argosy.toolkit.forms import Form, parse_page
 from argosy.toolkit.responses import read_content
 from argosy.toolkit.urls import check_url, strip_fragment
 
-#: A page larger than this is read to here, in bytes.
+#: The most bytes of a page to read.
 MAX_PAGE = 2 * 1024 * 1024
 
 
 def log_out(http: requests.Session, url: str, wanted: int | str | None) -> None:
-    """End the session at the service.
+    """End the session at the service, using a session with its cookies.
 
-    Parameters
-    ----------
-    http
-        Has the session's cookies.
-    url
-        The page.
-    wanted
-        The form on it that logs out: its number from 0, its id or its name; None where asking for the page does.
-
-    Raises
-    ------
-    LoginFailed
-        If there is no such form, or the service answers with an error.
+    `wanted` is the form by number, id or name; None if requesting the page is enough. Raises LoginFailed if there is no
+    such form, or the service answers with an error.
     """
     with http.get(url, stream=True) as response:
         text = read_content(response, MAX_PAGE).decode("utf-8", "replace")

@@ -1,9 +1,9 @@
-"""The forms in which cookies are exported, told apart by their content.
+"""The formats of exported cookies, recognized by content.
 
-- Netscape's ``cookies.txt``, as curl, wget, yt-dlp and browser extensions write it;
-- a JSON list of cookie objects, as browser extensions and Selenium write it, or ``{"cookies": [...]}``, which is
-  Playwright's storage state;
-- a JSON object of names and values, which says nothing about the site.
+- Netscape's ``cookies.txt``, from curl, wget, yt-dlp and browser extensions;
+- a JSON list of cookie objects, from browser extensions and Selenium, or ``{"cookies": [...]}``, Playwright's storage
+  state;
+- a JSON object of names and values, without the site.
 """
 
 from __future__ import annotations
@@ -24,17 +24,7 @@ _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]*)?\Z")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where cookies belong that do not say it themselves.
-
-    Parameters
-    ----------
-    domain
-        The host.
-    host_only
-        Whether they are sent to that host itself only.
-    secure
-        Whether they are sent over https only.
-    """
+    """The site of cookies that do not name one: its host, and whether they are for that host or https only."""
 
     domain: str
     host_only: bool
@@ -43,17 +33,7 @@ class Site:
 
 @dataclass(slots=True)
 class Jar:
-    """What a file held.
-
-    Parameters
-    ----------
-    cookies
-        The cookies, expired ones too.
-    left_out
-        What was not understood, by its place, without values.
-    homeless
-        How many cookies do not say where they belong, while no `Site` was given.
-    """
+    """The contents of a file: cookies (expired ones, too), the places of unreadable entries, and how many lack a site."""
 
     cookies: list[Cookie] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
@@ -61,24 +41,11 @@ class Jar:
 
 
 class NotAJar(ValueError):
-    """A text is none of the forms."""
+    """The text has none of the formats."""
 
 
 def parse_jar(text: str, site: Site | None = None) -> Jar:
-    """Return the cookies of an exported jar.
-
-    Parameters
-    ----------
-    text
-        The file's text.
-    site
-        Where cookies belong that do not say it.
-
-    Raises
-    ------
-    NotAJar
-        If it is none of the forms.
-    """
+    """Return the cookies in a text; those without a site belong to `site`. Raise NotAJar if it has none of the formats."""
     text = text.removeprefix("\ufeff")
     if text.lstrip()[:1] in {"[", "{"}:
         return _parse_json(text, site)
@@ -88,9 +55,7 @@ def parse_jar(text: str, site: Site | None = None) -> Jar:
 def _parse_netscape(text: str) -> Jar:
     jar = Jar()
     titled = False
-    text = text.encode().decode(
-        "iso-8859-1"
-    )  # as in a header: what was written there are the bytes that came
+    text = text.encode().decode("iso-8859-1")  # headers are Latin-1, so the original bytes are kept
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.removesuffix("\r")
         if is_comment(line):
@@ -143,7 +108,7 @@ def _add(jar: Jar, entry: object, place: str, site: Site | None) -> None:
 
 
 def entry_cookie(entry: Mapping[str, Any]) -> Cookie | None:
-    """Return the cookie of an object with a ``domain`` and a ``name``, as exports have it; None where it is none."""
+    """Return the cookie of an exported object with ``domain`` and ``name``, or None."""
     return _json_cookie(entry, entry.get("domain"), None)
 
 
@@ -176,7 +141,7 @@ def _json_cookie(entry: Mapping[str, Any], domain: object, site: Site | None) ->
 
 
 def _expires(value: object) -> float | None:
-    """Return an end in seconds since the epoch; None for a session cookie (0, -1, "Session")."""
+    """Return an expiry in seconds since the epoch, or None for a session cookie (0, -1, "Session")."""
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):

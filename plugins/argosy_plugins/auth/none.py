@@ -1,4 +1,4 @@
-"""The auth plugin for services that ask nobody who they are."""
+"""The auth ``none``: no login."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 
 
 class NoAuth(Auth):
-    """Logs nobody in: requests need no lease."""
+    """Does not log in; requests need no lease."""
 
     name = "none"
     summary = "No login"
@@ -17,7 +17,7 @@ class NoAuth(Auth):
         """Do nothing."""
 
     def is_refusal(self, response: ResponseHead) -> bool:
-        """Return False: where nobody is logged in, no session can be refused."""
+        """Return False: without a login, no session can be refused."""
         return False
 
 

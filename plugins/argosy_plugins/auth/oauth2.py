@@ -1,4 +1,4 @@
-"""The auth ``oauth2``: access tokens of an authorization server, renewed before they expire (RFC 6749, RFC 8628)."""
+"""The auth ``oauth2``: access tokens, renewed before they expire (RFC 6749, RFC 8628)."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _URL = {"type": "string", "minLength": 1}
 
 
 class OAuth2Auth(Auth):
-    """Gets access tokens, and sends them to the origins that the configuration names.
+    """Gets access tokens and sends them to the configured origins.
 
-    A refresh token that is replaced by its use is kept in the cookie store as any other token: one thread of one
-    process sends it, once, while the session is held and marked, and all others wait for the new one.
+    A refresh token that its use replaces is kept in the cookie store like any other token: one thread of one process sends
+    it once, while the session is held and marked, and all others wait for the new one.
     """
 
     name = "oauth2"
@@ -48,8 +48,8 @@ class OAuth2Auth(Auth):
         "properties": {
             "grant": {
                 "enum": ["refresh_token", "client_credentials", "device_code"],
-                "description": "How tokens are got: with a refresh token that you have, as the client itself, or"
-                " with a code that you enter in a browser.",
+                "description": "How to get tokens: with a refresh token that you have, as the client"
+                " itself, or with a code that you enter in a browser.",
             },
             "origins": ORIGINS_SCHEMA,
             "issuer": {
@@ -57,28 +57,32 @@ class OAuth2Auth(Auth):
                 "description": "The authorization server, which publishes its endpoints (discovery).",
             },
             "token_url": {**_URL, "description": "The token endpoint, instead of issuer."},
-            "device_url": {**_URL, "description": "The device authorization endpoint, beside token_url."},
+            "device_url": {
+                **_URL,
+                "description": "The device authorization endpoint, if there is a token_url.",
+            },
             "revocation_url": {
                 **_URL,
-                "description": "The revocation endpoint, beside token_url, for argosy logout.",
+                "description": "The revocation endpoint for argosy logout, if there is a token_url.",
             },
             "client_id": {"type": "string", "minLength": 1, "description": "The client's identifier."},
-            "client_secret": {**_SECRET, "description": "Where the client's secret is kept, if it has one."},
+            "client_secret": {**_SECRET, "description": "A reference to the client's secret, if it has one."},
             "client_auth": {
                 "enum": ["header", "body"],
                 "default": "header",
-                "description": "Whether the client's secret goes into the field Authorization or into the form.",
+                "description": "Where the client's secret is sent: in the field Authorization or in"
+                " the form.",
             },
-            "refresh_token": {**_SECRET, "description": "Where the first refresh token is kept."},
+            "refresh_token": {**_SECRET, "description": "A reference to the first refresh token."},
             "scope": {
                 "type": "string",
                 "minLength": 1,
-                "description": "What is asked for, separated by spaces.",
+                "description": "The requested scopes, separated by spaces.",
             },
             "parameters": {
                 "type": "object",
                 "additionalProperties": {"type": "string"},
-                "description": "Further fields that the service wants, such as audience or resource.",
+                "description": "More fields that the service needs, such as audience or resource.",
             },
             "refusal": refusal_schema((401,)),
         },
@@ -119,24 +123,21 @@ class OAuth2Auth(Auth):
             self._published = Endpoints(
                 options["token_url"], options.get("device_url"), options.get("revocation_url")
             )
-        # a session of another client in the same store is not ours to refresh
+        # never refresh another client's session in the same store
         self._mark = _digest(f"{options.get('issuer') or options['token_url']}\n{self._client.id}")
         self._rules = RefusalRules.from_options(options, statuses=(401,))
 
     @property
     def can_login(self) -> bool:
-        """Whether a new session can be had: not with a refresh token, and with a code only where somebody enters it."""
+        """Whether a new session is possible: not with a refresh token, and with a device code only if a person is there."""
         if self._grant == "device_code":
             return self._somebody_reads
         return self._grant == "client_credentials"
 
     def login(self, session: LoginSession) -> None:
-        """Get tokens by the grant; a first refresh token is only put into the session, and exchanged afterwards.
+        """Get tokens by the grant; a first refresh token is only stored, and exchanged afterwards.
 
-        Raises
-        ------
-        LoginFailed
-            If the server refuses, nobody is there to enter a code, or the first refresh token was replaced before.
+        Raises LoginFailed if the server refuses, nobody can enter a code, or the first refresh token was replaced before.
         """
         before = session.credentials
         endpoints = self._endpoints(session)
@@ -156,18 +157,13 @@ class OAuth2Auth(Auth):
             self._enter_code(session, endpoints)
 
     def can_refresh(self, credentials: Mapping[str, str]) -> bool:
-        """Return whether there is a refresh token of this client."""
+        """Return whether the session has a refresh token of this client."""
         return "refresh_token" in credentials and credentials.get("client") == self._mark
 
     def refresh(self, session: LoginSession) -> None:
         """Exchange the refresh token for new tokens (RFC 6749 section 6).
 
-        Raises
-        ------
-        RefreshRefused
-            If the server says ``invalid_grant``.
-        LoginFailed
-            If it refuses for another reason.
+        Raises RefreshRefused for ``invalid_grant``, and LoginFailed for other errors.
         """
         token = session.credentials["refresh_token"]
         try:
@@ -177,7 +173,7 @@ class OAuth2Auth(Auth):
                 f"The authorization server cannot be asked for its endpoints: {reason_of(error)}.",
                 kind=kind_of(error, sent=True),
                 retryable=True,
-                unsent=True,  # the refresh token, that is
+                unsent=True,  # the refresh token
             ) from None
         client = self._library.WebApplicationClient(self._client.id)
         body = client.prepare_refresh_body(
@@ -186,7 +182,7 @@ class OAuth2Auth(Auth):
         self._keep(session, self._ask(session, url, body, client))
 
     def logout(self, session: LoginSession) -> bool:
-        """Revoke the refresh token, or the access token where there is none (RFC 7009)."""
+        """Revoke the refresh token, or else the access token (RFC 7009)."""
         kept = session.credentials
         url = self._endpoints(session).revocation
         token = kept.get("refresh_token") or kept.get("access_token")
@@ -200,14 +196,14 @@ class OAuth2Auth(Auth):
         return True
 
     def is_refusal(self, response: ResponseHead) -> bool:
-        """Return whether the response says that the access token is not accepted."""
+        """Return whether the service rejects the access token."""
         return self._rules.is_refusal(response)
 
-    # -- how it is done
+    # -- implementation
 
     @property
     def _somebody_reads(self) -> bool:
-        """Whether somebody reads which code to enter; no terminal is needed for that, as nothing is typed here."""
+        """Whether a person reads the code to enter; that needs no terminal, as nothing is typed here."""
         return self.context.attended or self.context.ask is not None
 
     @property
@@ -221,7 +217,7 @@ class OAuth2Auth(Auth):
         return extra
 
     def _endpoints(self, session: LoginSession) -> Endpoints:
-        if self._published is None:  # two threads may both ask, and hear the same
+        if self._published is None:  # two threads may both ask; the answers are the same
             self._published = discover(session.http, self.options["issuer"])
         return self._published
 
@@ -230,7 +226,7 @@ class OAuth2Auth(Auth):
             raise LoginFailed("The refresh token of the auth oauth2 is empty.", hint=self.remedy)
         seed = _digest(token)
         if before.get("seed") == seed and before.get("refresh_token") != token:
-            # a server that detects reuse would end the whole session, for everybody who has it
+            # a server that detects reuse would end the session for all its users
             raise LoginFailed(
                 "This refresh token was used before, and the server has replaced it; it is not sent again. "
                 "The session that came of it is as it was.",

@@ -1,1 +1,1 @@
-"""Outputs: what becomes of an item's finished resources."""
+"""Outputs: turn the finished files of items into the files to keep."""

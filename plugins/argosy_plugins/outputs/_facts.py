@@ -1,4 +1,4 @@
-"""What is known of an item, as JSON: for sidecars, and for what lies in an archive."""
+"""The facts about an item as JSON, for sidecars and archives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from argosy.toolkit.redaction import Redactor
 
 
 def facts(item: StagedItem) -> dict[str, Any]:
-    """Return what is known of an item and its files; no URL, as some have a secret in them."""
+    """Return the facts about an item and its files; no URLs, because they may contain secrets."""
     return {
         "id": item.item.id,
         "title": item.item.title,
@@ -22,5 +22,5 @@ def facts(item: StagedItem) -> dict[str, Any]:
 
 
 def facts_text(item: StagedItem) -> str:
-    """Return it as a JSON text for people, without the secrets of an id that is a URL."""
+    """Return the facts as readable JSON, with secrets in an id that is a URL removed."""
     return Redactor().json(facts(item), indent=2) + "\n"

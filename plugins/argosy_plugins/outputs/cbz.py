@@ -1,4 +1,4 @@
-"""The output that makes one comic book archive of each item: a ZIP of pictures, read in the order of their names."""
+"""The output ``cbz``: a comic book archive per item, a ZIP of images in the order of their names."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from argosy_plugins.outputs.zip import ZipOutput, zip_options
 
 
 class CbzOutput(ZipOutput):
-    """Makes a `ZipOutput`'s archive under another ending; pictures are packed already, so it only stores them."""
+    """A `ZipOutput` with another suffix; it only stores, because images are compressed already."""
 
     name = "cbz"
-    summary = "One comic book archive (CBZ) of each item, for picture books"
+    summary = "One comic book archive (CBZ) per item, for picture books"
     options_schema = zip_options("store")
     suffix = ".cbz"
 

@@ -1,4 +1,4 @@
-"""The output that keeps an item's resources as they are."""
+"""The output ``files``: keeps an item's files unchanged."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from argosy.toolkit.layout import Layout
 from argosy.toolkit.names import safe_part
 from argosy_plugins.outputs._facts import facts_text
 
-#: What the sidecar is called in an item's own folder, and what is put behind the id of one that has none.
+#: The name of the sidecar in an item's own folder, and its suffix for items without one.
 SIDECAR = "metadata.json"
 
 
 class FilesOutput(Output):
-    """Keeps every resource as a file of its own, under the name its item asks for, or a layout gives it."""
+    """Keeps each file under the name from its item or a layout."""
 
     name = "files"
-    summary = "Every resource as a file of its own"
+    summary = "Every resource as a separate file"
     options_schema = {
         "type": "object",
         "properties": {
@@ -30,23 +30,25 @@ class FilesOutput(Output):
                 "type": "string",
                 "minLength": 1,
                 "default": "{folder}/{path}",
-                "description": "The names of the files, below the target directory, such as "
-                "{tag}/{title} [{id}]/{path}. Fields: {id}, {title}, {tag} (the first), {tags}, {folder}, "
-                "{metadata.NAME}, and of the file {path}, {name}, {stem}, {suffix}, {number}; {tag|none} is "
-                "none where there is no tag.",
+                "description": "The names of the files below the target directory, such as"
+                " {tag}/{title} [{id}]/{path}. Fields: {id}, {title}, {tag} (the"
+                " first), {tags}, {folder}, {metadata.NAME}, and of the file {path},"
+                " {name}, {stem}, {suffix}, {number}; {tag|none} is none if there is no"
+                " tag.",
             },
             "sidecar": {
                 "type": ["boolean", "string"],
                 "minLength": 1,
                 "default": False,
-                "description": "Also write what is known of each item as JSON: true for metadata.json in its folder "
-                "(ID.metadata.json where it has none of its own), or a layout of the name.",
+                "description": "Also write the facts about each item as JSON: true for metadata.json"
+                " in its folder (ID.metadata.json if it has no folder), or a layout of"
+                " the name.",
             },
             "times": {
                 "enum": ["server", "download"],
                 "default": "server",
-                "description": "The time of a file: the server's Last-Modified, where it says one, or that of the "
-                "download.",
+                "description": "The modification time of a file: the server's Last-Modified, if any,"
+                " or the time of the download.",
             },
         },
     }
@@ -60,7 +62,7 @@ class FilesOutput(Output):
         self._served = options.get("times", "server") == "server"
 
     def names(self, item: Item) -> Iterator[str]:
-        """Yield the names of the files, but for those that a server is to name, and of the sidecar."""
+        """Yield the names of the files, except those that a server chooses, and of the sidecar."""
         for number, resource in enumerate(item.resources, 1):
             if not resource.content_disposition:
                 yield self._layout.name(item, resource.path, number)

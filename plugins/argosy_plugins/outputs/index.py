@@ -1,4 +1,4 @@
-"""The output that keeps one file over the whole directory, with a line for each item."""
+"""The output ``index``: one file about the whole directory, with a line per item."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ from argosy.interfaces.output import CollectingOutput, Output
 from argosy.models.items import FinishedItem, Product
 from argosy.toolkit.redaction import Redactor
 
-#: The columns of a line, in their order.
+#: The columns, in order.
 COLUMNS = ("id", "title", "tags", "metadata", "files", "finished")
 
-#: What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection"), full-width forms among them, also
-#: behind white space and characters that are not seen.
+#: Characters with which spreadsheets start a formula (OWASP, "CSV Injection"), including full-width forms, and after
+#: white space and invisible characters.
 _FORMULA = re.compile(
     r"[\s\x00-\x1f\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]|[\t\r\n]"
 )
 
 
 class IndexOutput(CollectingOutput):
-    """Writes what is there, as JSON Lines or CSV."""
+    """Lists the finished items as JSON Lines or CSV."""
 
     name = "index"
-    summary = "One file over the whole directory: a line for each item, with its files and their digests"
+    summary = "One file about the whole directory: a line per item, with its files and their digests"
     options_schema = {
         "type": "object",
         "properties": {
             "format": {
                 "enum": ["jsonl", "csv"],
                 "default": "jsonl",
-                "description": "JSON Lines, or CSV with a line of names (lists and objects in it are JSON).",
+                "description": "JSON Lines, or CSV with a header line (its lists and objects are JSON).",
             },
             "name": {
                 "type": "string",
                 "minLength": 1,
-                "description": "The name of the file, below the target directory; index.jsonl or index.csv unless given.",
+                "description": "The name of the file below the target directory; by default"
+                " index.jsonl or index.csv.",
             },
         },
     }
@@ -53,8 +54,8 @@ class IndexOutput(CollectingOutput):
         self._name = options.get("name") or f"index.{self._format}"
 
     def collect(self, items: Iterable[FinishedItem], scratch: Path) -> Iterator[Product]:
-        """Write the file anew."""
-        redactor = Redactor()  # an id may be a URL, with a secret in it
+        """Write the whole file."""
+        redactor = Redactor()  # an id may be a URL with a secret
         lines = map(_line, items)
         path = scratch / "index"
         with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:

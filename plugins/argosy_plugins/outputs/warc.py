@@ -1,4 +1,4 @@
-"""The output that makes one web archive of each item: a WARC file, the same bytes each time."""
+"""The output ``warc``: one web archive per item, with the same bytes each time."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from argosy_plugins.outputs._warc_messages import (
 
 _SUFFIX = ".warc.gz"
 
-#: What the ids of records are derived from, with what is in them (RFC 9562 section 5.5).
+#: The namespace of record ids, which derive from the contents (RFC 9562 section 5.5).
 _IDS = uuid.UUID("5f0c6c1e-3d0b-5a52-9e0c-7d5d3f6a4b11")
 
-#: Bytes that are copied at once.
+#: Bytes to copy at a time.
 _CHUNK = 1 << 20
 
-#: The kinds of records that a body is in.
+#: The record types that contain a body.
 _BODIES = ("response", "resource")
 
 _FIELDS = "application/warc-fields"
@@ -58,7 +58,7 @@ _NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A file of an item, and what is written of it."""
+    """A file of an item and its records."""
 
     file: StagedFile
     uri: str
@@ -67,11 +67,11 @@ class _Entry:
     mark: str
 
     def id(self, kind: str) -> str:
-        """Return the id of its record of a kind."""
+        """Return the id of its record of a type."""
         return _record_id(self.mark, kind, self.uri, self.date, self.digest)
 
     def fields(self, kind: str, info: str) -> dict[str, str]:
-        """Return the header of its record of a kind."""
+        """Return the header of its record of a type."""
         return {
             "WARC-Type": kind,
             "WARC-Record-ID": self.id(kind),
@@ -82,10 +82,10 @@ class _Entry:
 
 
 class WarcOutput(Output):
-    """Makes one WARC file of each item: of each file its request and its response, without credentials."""
+    """Writes one WARC file per item: the request and the response of each file, without credentials."""
 
     name = "warc"
-    summary = "One web archive (WARC/1.1) of each item, without credentials (needs argosy[warc])"
+    summary = "One web archive (WARC/1.1) per item, without credentials (needs argosy[warc])"
     options_schema = {
         "type": "object",
         "properties": {
@@ -93,14 +93,16 @@ class WarcOutput(Output):
                 "type": "string",
                 "minLength": 1,
                 "default": "{folder|id}",
-                "description": "The name of the archive, without its ending. Fields: {id}, {title}, {tag}, {tags}, "
-                "{folder}, {metadata.NAME}.",
+                "description": "The name of the archive without its suffix. Fields: {id}, {title},"
+                " {tag}, {tags}, {folder}, {metadata.NAME}.",
             },
             "urls": {
                 "enum": list(_SECRETS),
                 "default": "redacted",
-                "description": "The URLs of the records: redacted puts *** for the values of parameters that look like "
-                "secrets; as-asked keeps them, for a replay under the very URL. Whoever gets the archive gets them, too.",
+                "description": "The URLs of the records: redacted replaces the values of parameters"
+                " that look like secrets with ***; as-asked keeps them, to replay the"
+                " archive at the original URLs. Anyone with the archive can then read"
+                " these secrets.",
             },
         },
     }
@@ -138,7 +140,7 @@ class WarcOutput(Output):
         yield Product(name, path)
 
     def restore(self, item: Item, files: Sequence[Path], scratch: Path) -> Iterator[Path | None]:
-        """Yield the resources out of the archive: its bodies are in their order."""
+        """Yield the bodies in the archive, which are in the order of the resources."""
         from warcio.archiveiterator import ArchiveIterator
 
         with files[0].open("rb") as stream:
@@ -154,7 +156,9 @@ class WarcOutput(Output):
         response = file.response
         answered = response.url if response is not None else asked
         uri = safe_url(answered)
-        if self._whole and safe_url(asked) == uri:  # else it was redirected, and only the shown URL was kept
+        if (
+            self._whole and safe_url(asked) == uri
+        ):  # else it was redirected, and only the redacted URL was kept
             uri = without_user(asked)
         seconds = response.received if response is not None else file.path.stat().st_mtime
         digest = "sha256:" + base64.b32encode(bytes.fromhex(file.sha256)).decode()
@@ -162,7 +166,7 @@ class WarcOutput(Output):
         return _Entry(file, line_of(uri), _date(seconds), digest, mark)
 
     def _write_info(self, writer: Any, item: Item, name: str, entries: Sequence[_Entry]) -> str:
-        """Write what the archive is, and return the id of that record."""
+        """Write a description of the archive; return the id of that record."""
         redact = Redactor().redact
         fields = {
             "software": f"argosy/{argosy.__version__}",
@@ -185,7 +189,7 @@ class WarcOutput(Output):
         return id_
 
     def _write_exchange(self, writer: Any, entry: _Entry, response: ResponseRecord, info: str) -> None:
-        """Write the response, the request, and the URL that was asked for, where another one answered."""
+        """Write the response, the request, and the requested URL if another one answered."""
         head = response_of(response, entry.file.size)
         header = entry.fields("response", info)
         header["WARC-Concurrent-To"] = entry.id("request")
@@ -202,8 +206,8 @@ class WarcOutput(Output):
 
 
 def _write_resource(writer: Any, entry: _Entry, info: str) -> None:
-    """Write a file of whose response nothing is known."""
-    kinds = mimetypes.MimeTypes()  # its own table: the machine's would make other bytes elsewhere
+    """Write a file without a recorded response."""
+    kinds = mimetypes.MimeTypes()  # a fixed table: the machine's own would change the bytes
     kind = kinds.guess_type(entry.file.resource.path)[0] or "application/octet-stream"
     _write_file(writer, "resource", {**entry.fields("resource", info), "Content-Type": kind}, entry)
 
@@ -211,7 +215,7 @@ def _write_resource(writer: Any, entry: _Entry, info: str) -> None:
 def _write_file(
     writer: Any, kind: str, header: Mapping[str, str], entry: _Entry, head: Message | None = None
 ) -> None:
-    """Write a record with the bytes of a file, which are read in pieces: once for its digest, once to be written."""
+    """Write a record with the bytes of a file, read in chunks: once for its digest, once to write it."""
     with entry.file.path.open("rb") as body:
         record = writer.create_warc_record(
             entry.uri,
@@ -244,13 +248,13 @@ def _block(fields: Mapping[str, str]) -> bytes:
 
 
 def _record_id(*parts: str) -> str:
-    """Return an id that the same record gets each time."""
+    """Return the id of a record; the same record always gets the same id."""
     text = "\n".join(parts).encode("utf-8", "backslashreplace")
     return f"<{uuid.uuid5(_IDS, hashlib.sha256(text).hexdigest()).urn}>"
 
 
 def _date(seconds: float) -> str:
-    """Return a time as WARC/1.1 section 5.4 has it."""
+    """Return a time as WARC/1.1 section 5.4 requires."""
     when = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
     return when.replace("+00:00", "Z")
 

@@ -1,4 +1,4 @@
-"""The output that makes one ZIP archive of each item, the same bytes each time."""
+"""The output ``zip``: one ZIP archive per item, with the same bytes each time."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from argosy.toolkit.layout import Layout
 from argosy.toolkit.names import collision_key
 from argosy_plugins.outputs._facts import facts_text
 
-#: The time of everything in an archive: the first that a ZIP can have, and no part of what makes two differ.
+#: The time of all members: the earliest that a ZIP can have.
 TIME = (1980, 1, 1, 0, 0, 0)
 
-#: A regular file that all may read and its owner may write, in the upper half of the external attributes (APPNOTE 4.4.15).
+#: A regular file with mode 0644, in the upper half of the external attributes (APPNOTE 4.4.15).
 _MODE = 0o100644 << 16
 _UNIX = 3
 
-#: Bytes that are copied at once.
+#: Bytes to copy at a time.
 _CHUNK = 1 << 20
 
 _METHODS = {"deflate": zipfile.ZIP_DEFLATED, "store": zipfile.ZIP_STORED}
 
 
 def zip_options(compression: str) -> dict[str, Any]:
-    """Return the options of an archive, with the compression it has unless told otherwise."""
+    """Return the options of an archive with this default compression."""
     return {
         "type": "object",
         "properties": {
@@ -38,30 +38,30 @@ def zip_options(compression: str) -> dict[str, Any]:
                 "type": "string",
                 "minLength": 1,
                 "default": "{folder|id}",
-                "description": "The name of the archive, without its ending. Fields: {id}, {title}, {tag}, {tags}, "
-                "{folder}, {metadata.NAME}.",
+                "description": "The name of the archive without its suffix. Fields: {id}, {title},"
+                " {tag}, {tags}, {folder}, {metadata.NAME}.",
             },
             "compression": {
                 "enum": list(_METHODS),
                 "default": compression,
-                "description": "How what is in it is packed: deflate, or store for not at all.",
+                "description": "The compression: deflate, or store for none.",
             },
             "sidecar": {
                 "type": "boolean",
                 "default": False,
-                "description": "Put what is known of the item into the archive, too, as metadata.json.",
+                "description": "Also add the facts about the item as metadata.json.",
             },
         },
     }
 
 
 class ZipOutput(Output):
-    """Makes one archive of each item: its files in the order of their names, with one time and one mode for all."""
+    """Writes one archive per item: its files sorted by name, all with the same time and mode."""
 
     name = "zip"
-    summary = "One ZIP archive of each item"
+    summary = "One ZIP archive per item"
     options_schema = zip_options("deflate")
-    #: The ending of an archive.
+    #: The suffix of an archive.
     suffix: ClassVar[str] = ".zip"
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
@@ -74,7 +74,7 @@ class ZipOutput(Output):
         yield self._layout.name(item, ending=self.suffix)
 
     def produce(self, item: StagedItem, scratch: Path) -> Iterator[Product]:
-        """Write the archive, piece by piece."""
+        """Write the archive."""
         path = scratch / f"item{self.suffix}"
         with zipfile.ZipFile(path, "w") as archive:
             for file in sorted(item.files, key=lambda file: file.resource.path):
@@ -89,7 +89,7 @@ class ZipOutput(Output):
         yield Product(self._layout.name(item.item, ending=self.suffix), path)
 
     def restore(self, item: Item, files: Sequence[Path], scratch: Path) -> Iterator[Path | None]:
-        """Yield the resources out of the archive."""
+        """Yield the resources in the archive."""
         with zipfile.ZipFile(files[0]) as archive:
             there = set(archive.namelist())
             for number, resource in enumerate(item.resources):
@@ -104,7 +104,7 @@ class ZipOutput(Output):
         info.compress_type = self._method
         info.create_system = _UNIX
         info.external_attr = _MODE
-        info.file_size = size  # with it, Zip64 is used where it is needed and nowhere else
+        info.file_size = size  # knowing the size, it only uses Zip64 if needed
         return info
 
 

@@ -1,1 +1,1 @@
-"""Sources: where the items come from."""
+"""Sources: find the items to download."""

@@ -18,10 +18,10 @@ _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "cs
 
 
 class Manifest(Source):
-    """Yields the items of a manifest: JSON lines, one JSON array, or CSV.
+    """Yields the items of a manifest: JSON Lines, one JSON array, or CSV.
 
-    An entry with ``resources`` gets a folder named after its id; one with just a ``url`` lies in the target
-    directory itself. A file without a ``path`` is called by the last part of its URL.
+    An entry with ``resources`` gets a folder named after its id; the file of an entry with just a ``url`` goes directly
+    into the target directory. A file without a ``path`` is named after the last part of its URL.
     """
 
     name = "manifest"
@@ -32,7 +32,8 @@ class Manifest(Source):
             "path": {"type": "string", "minLength": 1, "description": 'The file; "-" is standard input.'},
             "format": {
                 "enum": ["jsonl", "json", "csv"],
-                "description": "Its form; by the file's suffix where it is not said, JSON lines on standard input.",
+                "description": "Its format; by default from the file's suffix, and JSON Lines on"
+                " standard input.",
             },
             **URL_OPTIONS,
         },
@@ -40,7 +41,7 @@ class Manifest(Source):
     }
 
     def check(self) -> None:
-        """Look whether the file can be opened, and its form is known."""
+        """Check that the file can be opened and its format is known."""
         path: str = self.options["path"]
         self._reader(path)
         can_be_opened(path, self.context, "manifest")
@@ -48,12 +49,8 @@ class Manifest(Source):
     def items(self) -> Iterator[Item]:
         """Yield the items of the valid entries.
 
-        Raises
-        ------
-        ConfigError
-            If the file's form is not said, and its suffix does not tell.
-        SourceError
-            If the file cannot be read; at the end, with what is wrong in it.
+        Raises ConfigError if the format is unknown, and SourceError if the file cannot be read; at the end, with all invalid
+        entries.
         """
         path: str = self.options["path"]
         read = self._reader(path)

@@ -1,11 +1,11 @@
-"""One entry of a manifest: checked, and made into an item.
+"""Checks one entry of a manifest and turns it into an item.
 
-The checks are written by hand, because a rerun over a million lines must stay cheap: a JSON Schema validator
-takes some hundred times as long. The rules are those of ``manifest.v1``:
+Handwritten, because reading a million lines again must be cheap: a JSON Schema validator takes about a hundred times
+as long. The rules are those of ``manifest.v1``:
 
-- ``url`` alone, or ``resources``, and what describes the item: ``id``, ``title``, ``tags``, ``metadata``;
-- ``path``, ``size`` and the digests stand beside the ``url`` they belong to;
-- null is the same as absent.
+- ``url`` alone, or ``resources``, plus the item's ``id``, ``title``, ``tags``, ``metadata``;
+- ``path``, ``size`` and the digests are next to the ``url`` they describe;
+- null means absent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from argosy.models.items import DIGESTS, Item, Resource
 from argosy.toolkit.names import MAX_NAME, problem_of, safe_part
 from argosy.toolkit.urls import check_url, file_name, strip_fragment
 
-#: Takes what was found and what would be right.
+#: Gets what was found and what was expected.
 Report = Callable[[str, str], None]
 
 RESOURCE_KEYS = ("url", "path", "size", *DIGESTS)
@@ -35,25 +35,9 @@ _MAX_SIZE = 2**63 - 1
 def entry_to_item(
     entry: object, origin: str, report: Report, *, served: bool = False, ignore_query: bool = False
 ) -> Item | None:
-    """Return the item that one decoded entry describes.
+    """Return the item that one decoded entry describes, or None after reporting its problems.
 
-    Parameters
-    ----------
-    entry
-        A JSON value.
-    origin
-        Where it stands, for messages: ``books.jsonl:3``.
-    report
-        Told each problem of the entry.
-    served
-        Whether a resource without a path has the name that its server gives it.
-    ignore_query
-        Whether URLs are compared without their queries.
-
-    Returns
-    -------
-    Item or None
-        None where the entry has a problem.
+    `origin` is the place for messages: ``books.jsonl:3``. With `served`, the server names resources without a path.
     """
     if not isinstance(entry, dict):
         report(f"{_kind(entry)}", 'an object such as {"url": "https://..."}')
@@ -120,7 +104,7 @@ def _first_url(listed: list[Any], check: _Checker) -> str:
 
 
 class _Checker:
-    """Checks the values of one entry, and remembers whether one of them failed."""
+    """Checks the values of one entry, and remembers if one is invalid."""
 
     def __init__(self, report: Report, served: bool, ignore_query: bool) -> None:
         self.served = served

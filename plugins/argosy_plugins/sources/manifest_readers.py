@@ -1,4 +1,4 @@
-"""The forms of a manifest: JSON lines, one JSON array, CSV. All are read in flat memory."""
+"""The formats of a manifest: JSON Lines, one JSON array, CSV. All are read in constant memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from argosy.models.items import DIGESTS
 from argosy_plugins.sources.reading import MAX_LINE, Problems, lines
 from argosy_plugins.sources.strict_json import StrictDecoder, Unreadable
 
-#: One entry: where it stands (a line number, or a place in words), and its JSON value.
+#: One entry: its place (a line number or a description) and its JSON value.
 Entry = tuple[int | str, Any]
 
 _CHUNK = 64 * 1024
@@ -22,7 +22,7 @@ _RESOURCE_COLUMNS = ("url", "path", "size", *DIGESTS)
 
 
 def json_lines(stream: BinaryIO, problems: Problems) -> Iterator[Entry]:
-    """Yield one entry for each line that is not blank."""
+    """Yield an entry for each line that is not blank."""
     decoder = StrictDecoder()
     for number, text in lines(stream, problems):
         if text.isspace():
@@ -39,7 +39,7 @@ def json_lines(stream: BinaryIO, problems: Problems) -> Iterator[Entry]:
 
 
 def json_array(stream: BinaryIO, problems: Problems) -> Iterator[Entry]:
-    """Yield one entry for each element of an array; a syntax error ends the reading."""
+    """Yield an entry for each element of an array; stop at a syntax error."""
     decoder = StrictDecoder()
     text = _Window(stream, problems)
     number = 0
@@ -70,27 +70,27 @@ def json_array(stream: BinaryIO, problems: Problems) -> Iterator[Entry]:
 
 
 class _Window:
-    """The part of a text that is being decoded; it grows only as far as one value needs."""
+    """The part of a text that is being decoded; it only grows as far as one value needs."""
 
     def __init__(self, stream: BinaryIO, problems: Problems) -> None:
         self._stream = stream
         self._problems = problems
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self._text = ""
-        self._at = 0  # how much of the text is done with
-        self._line = 1  # of the place it has come to
+        self._at = 0  # the decoded part of the text
+        self._line = 1  # at the current position
         self._broken = False
         self._ended = False
 
     def take(self, character: str) -> bool:
-        """Skip white space, and the character if it is the next one."""
+        """Skip white space, and this character if it follows."""
         if self.rest() != character:
             return False
         self._advance(self._at + 1)
         return True
 
     def rest(self) -> str:
-        """Skip white space; return the next character, or nothing at the end."""
+        """Skip white space; return the next character, or an empty string at the end."""
         while True:
             space = _SPACE.match(self._text, self._at)
             self._advance(space.end() if space else self._at)
@@ -110,7 +110,7 @@ class _Window:
                     self._advance(error.at)
                     raise
             else:
-                # what reaches the end of the window may be the beginning of a longer number
+                # a number at the end of the window may continue
                 if end < len(self._text) or self._ended:
                     self._advance(end)
                     return value
@@ -120,7 +120,7 @@ class _Window:
             size *= 2
 
     def fault(self, found: str, expected: str) -> None:
-        """Note a problem at the window's line, unless the text could not be decoded (which is noted)."""
+        """Report a problem at the window's line, unless a decoding error was reported."""
         if not self._broken:
             self._problems.add(self._line, found, expected)
 
@@ -144,11 +144,11 @@ class _Window:
 
 
 def csv_rows(stream: BinaryIO, problems: Problems) -> Iterator[Entry]:
-    """Yield one entry for each run of rows with one id, and for each row without an id.
+    """Yield an entry for each run of rows with the same id, and for each row without an id.
 
-    The columns ``url`` (required), ``id``, ``title``, ``tags`` (separated by ``;``), ``path``, ``size`` and the
-    digests have their meaning; any other column is metadata. An empty field is an absent one. A row with an id is
-    a file in the folder of that id; title, tags and metadata are those of the id's first row.
+    The columns ``url`` (required), ``id``, ``title``, ``tags`` (separated by ``;``), ``path``, ``size`` and the digests
+    are known; other columns are metadata. An empty field is absent. A row with an id is a file in the folder of that id;
+    the first row of the id has its title, tags and metadata.
     """
     group: dict[str, Any] | None = None
     start = 0
@@ -199,7 +199,7 @@ def _rows(stream: BinaryIO, problems: Problems) -> Iterator[tuple[int, dict[str,
 def _header_is_right(header: list[str], number: int, problems: Problems) -> bool:
     twice = next((name for name in header if header.count(name) > 1), None)
     if twice is not None:
-        problems.add(number, f"the column {twice!a} stands there twice", "each name once")
+        problems.add(number, f"the column {twice!a} twice", "each name once")
     if "url" not in header:
         problems.add(
             number, 'no column "url"', "a first row with the names of the columns, such as url,title"

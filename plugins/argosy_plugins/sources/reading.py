@@ -1,4 +1,4 @@
-"""What the sources that read a file share: lines in flat memory, and problems that are named together."""
+"""Shared by sources that read a file: lines in constant memory, and problems reported together."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from argosy.errors import Problem, SourceError
 from argosy.interfaces.base import PluginContext
 from argosy.toolkit.files import open_file
 
-#: The longest line, or item of a JSON array, in bytes; what is longer is a mistake, and would fill the memory.
+#: The longest line, or item of a JSON array, in bytes; longer ones are mistakes and would fill the memory.
 MAX_LINE = 10 * 1024 * 1024
-#: How many problems are named at once.
+#: The most problems in one error.
 MAX_PROBLEMS = 20
-#: The options of sources that are about their URLs.
+#: The options of sources for their URLs.
 URL_OPTIONS: Mapping[str, Any] = {
     "content_disposition": {
         "type": "boolean",
         "default": False,
-        "description": "Whether a file that has no name of its own is called what the server calls it, where it does.",
+        "description": "Name a file without a path after the server's Content-Disposition, if it sends one.",
     },
     "ignore_query": {
         "type": "boolean",
         "default": False,
-        "description": "Whether to compare URLs without their queries: for signed URLs, whose signature is another one "
-        "each time. A finished file is then not downloaded again because of a new signature. Not needed where a digest "
-        "is promised.",
+        "description": "Compare URLs without their queries: for signed URLs, whose signatures change."
+        " A new signature then does not cause another download. Not needed for files"
+        " with a digest.",
     },
 }
 _BOM = b"\xef\xbb\xbf"
@@ -37,14 +37,9 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Problems:
-    """Collects what is wrong in one file, up to `MAX_PROBLEMS`.
+    """Collects the problems of one file, up to `MAX_PROBLEMS`.
 
-    Parameters
-    ----------
-    name
-        The file, as the configuration names it.
-    kind
-        What it should be: "manifest".
+    `name` is the file as the configuration names it; `kind` is what it should be: "manifest".
     """
 
     def __init__(self, name: str, kind: str) -> None:
@@ -56,26 +51,14 @@ class Problems:
         return len(self._found)
 
     def add(self, where: str | int, found: str, expected: str) -> None:
-        """Note a problem; `where` is a line number, or a place in words.
-
-        Raises
-        ------
-        SourceError
-            When there are so many that it is no use to go on.
-        """
+        """Note a problem at a line number or a described place; raise SourceError if there are too many."""
         place = f"{self.name}:{where}" if isinstance(where, int) else f"{self.name}: {where}"
         self._found.append(Problem(place, found, expected))
         if len(self._found) >= MAX_PROBLEMS:
             self.raise_if_any()
 
     def raise_if_any(self) -> None:
-        """Raise all problems as one error, if there are any.
-
-        Raises
-        ------
-        SourceError
-            With the problems, in the order in which they were found.
-        """
+        """Raise all problems as one SourceError, if there are any."""
         if not self._found:
             return
         count = "one problem" if len(self._found) == 1 else f"{len(self._found)} problems"
@@ -84,19 +67,13 @@ class Problems:
         raise SourceError(
             f"{self.name} is not a valid {self.kind} ({count} below).",
             tuple(self._found),
-            hint="Correct it and run again; what is done already is not downloaded again.",
+            hint="Correct it and run again; finished files are not downloaded again.",
         )
 
 
 @contextlib.contextmanager
 def opened(path: str, context: PluginContext, kind: str) -> Iterator[BinaryIO]:
-    """Open a file of the configuration, or standard input for ``-``, for reading bytes.
-
-    Raises
-    ------
-    SourceError
-        If it cannot be opened or read.
-    """
+    """Open a file of the configuration, or standard input for ``-``, for reading bytes; raise SourceError on failure."""
     try:
         if path == "-":
             yield sys.stdin.buffer
@@ -112,16 +89,8 @@ def opened(path: str, context: PluginContext, kind: str) -> Iterator[BinaryIO]:
 
 
 def can_be_opened(path: str, context: PluginContext, kind: str) -> None:
-    """Raise where a file of the configuration is seen not to be one that can be read; nothing is read.
-
-    Raises
-    ------
-    SourceError
-        If it cannot be read.
-    """
-    if path != "-" and not stat.S_ISFIFO(
-        _mode(context.path(path))
-    ):  # to open a FIFO is to wait for its writer
+    """Raise SourceError if a file is obviously unreadable, without reading it."""
+    if path != "-" and not stat.S_ISFIFO(_mode(context.path(path))):  # opening a FIFO waits for its writer
         with opened(path, context, kind):
             pass
 
@@ -134,19 +103,19 @@ def _mode(path: Path) -> int:
 
 
 def shown_path(path: str) -> str:
-    """Return how a file is named in messages."""
+    """Return a file's name for messages."""
     return "standard input" if path == "-" else path
 
 
 def _skip_line(stream: BinaryIO) -> bool:
-    """Read to the end of a line; return whether that came, as a device may never bring it."""
+    """Read to the end of a line; return False if it does not end, as on some devices."""
     return any((raw := stream.readline(MAX_LINE)).endswith(b"\n") or not raw for _ in range(100))
 
 
 def lines(stream: BinaryIO, problems: Problems) -> Iterator[tuple[int, str]]:
-    """Yield the lines that can be read, each with its number (from 1) and its line end.
+    """Yield each readable line with its number (from 1) and its line end.
 
-    A byte order mark at the start is taken off. A line that is too long, or not UTF-8, is a problem.
+    It skips a byte order mark at the start, and reports lines that are too long or not UTF-8.
     """
     number = 0
     while raw := stream.readline(MAX_LINE + 1):

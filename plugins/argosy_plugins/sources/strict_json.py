@@ -1,4 +1,4 @@
-"""JSON that people write, read strictly: no key twice, no NaN, no number out of range, no half characters."""
+"""A strict JSON decoder: no duplicate keys, no NaN, no numbers out of range, no lone surrogates."""
 
 from __future__ import annotations
 
@@ -12,15 +12,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 class Unreadable(ValueError):
-    """A text is not one JSON value; the message says why, in words that can be shown.
-
-    Parameters
-    ----------
-    message
-        Why.
-    at
-        Where in the text, counted from 0.
-    """
+    """A text is not one JSON value; the message can be shown, and `at` is the position in the text."""
 
     def __init__(self, message: str, at: int) -> None:
         super().__init__(message)
@@ -28,7 +20,7 @@ class Unreadable(ValueError):
 
 
 class StrictDecoder:
-    """Decodes JSON texts; what is wrong but does not stop the reading is in `faults`."""
+    """Decodes JSON texts; `faults` lists errors that do not stop the decoder."""
 
     def __init__(self) -> None:
         self.faults: list[str] = []
@@ -37,13 +29,7 @@ class StrictDecoder:
         )
 
     def decode(self, text: str) -> Any:
-        """Return the value that a whole text holds.
-
-        Raises
-        ------
-        Unreadable
-            If it is not one JSON value.
-        """
+        """Return the value of a whole text; raise Unreadable if it is not one JSON value."""
         value, end = self.decode_at(text, 0)
         rest = _SPACE.match(text, end)
         if rest is not None and rest.end() != len(text):
@@ -51,13 +37,7 @@ class StrictDecoder:
         return value
 
     def decode_at(self, text: str, start: int) -> tuple[Any, int]:
-        """Return the value that begins at a place (after white space), and where it ends.
-
-        Raises
-        ------
-        Unreadable
-            If no whole value is there.
-        """
+        """Return the value at a position (after white space), and where it ends; raise Unreadable if it is incomplete."""
         self.faults.clear()
         space = _SPACE.match(text, start)
         start = space.end() if space else start
@@ -67,7 +47,7 @@ class StrictDecoder:
             raise Unreadable(f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}", error.pos) from None
         except RecursionError:
             raise Unreadable("not JSON that can be read: it is nested too deep", start) from None
-        except ValueError:  # the interpreter's limit on the digits of an integer
+        except ValueError:  # the interpreter's limit on digits of an integer
             raise Unreadable("not JSON that can be read: a number has too many digits", start) from None
         if _SURROGATE.search(text, start, end):
             try:
@@ -81,7 +61,7 @@ class StrictDecoder:
         if len(value) != len(pairs):
             names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
-            self.faults.append(f"the key {twice!a} stands there twice")
+            self.faults.append(f"the key {twice!a} twice")
         return value
 
     def _constant(self, text: str) -> None:

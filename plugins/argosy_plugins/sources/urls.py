@@ -1,4 +1,4 @@
-"""A list of URLs, from the configuration, a file or standard input: each is one item of one file."""
+"""The source ``urls``: URLs from the configuration, a file or standard input; each is one item with one file."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _EXPECTED = "one http or https URL a line, without a password in it"
 
 
 class Urls(Source):
-    """Yields one item for each URL, with the URL (without its query, if that is ignored) as its id.
+    """Yields an item for each URL; its id is the URL, without the query if that is ignored.
 
-    A URL that stands there twice is kept once. Blank lines, and lines that begin with ``#``, are skipped.
+    Duplicate URLs are kept once. Blank lines and lines that begin with ``#`` are skipped.
     """
 
     name = "urls"
@@ -41,12 +41,13 @@ class Urls(Source):
             "file": {
                 "type": "string",
                 "minLength": 1,
-                "description": 'A file with one URL a line; "-" is standard input.',
+                "description": 'A file with one URL per line; "-" is standard input.',
             },
             "paths": {
                 "enum": ["name", "full"],
                 "default": "name",
-                "description": "What a file is called: the last part of its URL's path, or host and full path.",
+                "description": "The names of the files: the last part of the URL's path, or host and"
+                " full path.",
             },
             **URL_OPTIONS,
         },
@@ -54,7 +55,7 @@ class Urls(Source):
     }
 
     def check(self) -> None:
-        """Look at the URLs of the configuration, and whether the file can be opened."""
+        """Check the URLs of the configuration, and that the file can be opened."""
         problems = Problems("urls", "list of URLs")
         for number, url in enumerate(self.options.get("urls", ()), 1):
             if (problem := check_url(url)) is not None:
@@ -64,13 +65,7 @@ class Urls(Source):
             can_be_opened(path, self.context, "list of URLs")
 
     def items(self) -> Iterator[Item]:
-        """Yield the items, those of `urls` first.
-
-        Raises
-        ------
-        SourceError
-            At the end, with what is wrong with the URLs that were left out.
-        """
+        """Yield the items, those of `urls` first; at the end, raise SourceError if URLs were invalid."""
         seen = _Seen()
         try:
             problems = Problems("urls", "list of URLs")
@@ -107,10 +102,10 @@ class Urls(Source):
 
 
 class _Seen:
-    """Remembers URLs, in a temporary database that goes to the disk when it grows (memory stays flat)."""
+    """Remembers URLs in a temporary database, which moves to the disk as it grows."""
 
     def __init__(self) -> None:
-        # the items may be taken by one thread and closed by another, never by two at once
+        # one thread may take the items and another close them, but never at the same time
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._database.execute("PRAGMA journal_mode=OFF")
         self._database.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY) WITHOUT ROWID")
@@ -124,7 +119,7 @@ class _Seen:
         except sqlite3.Error as error:
             raise StorageError(
                 f"The list of URLs seen so far cannot be kept in a temporary file: {error}.",
-                hint="Make room in the folder for temporary files, or name another one by TMPDIR.",
+                hint="Free space in the folder for temporary files, or set TMPDIR to another one.",
             ) from None
 
     def close(self) -> None:
@@ -134,8 +129,8 @@ class _Seen:
 def full_path(url: str) -> str:
     """Return a URL's host and path as a name: ``library.example/books/1/index.html``.
 
-    A port that is not the scheme's own is joined to the host by ``+``. A query adds ``-`` and the first 8 hex
-    digits of its SHA-256 before the suffix.
+    A port other than the default is joined to the host by ``+``. A query adds ``-`` and the first 8 hex digits of its
+    SHA-256 before the suffix.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -149,7 +144,7 @@ def full_path(url: str) -> str:
     path = "/".join([safe_part(host), *segments, last])
     if problem_of(path) is None:
         return path
-    # too long as a whole: all but the last part become one part, which a digest keeps apart
+    # too long as a whole: all but the last part become one part, made unique by a digest
     return "/".join([safe_part(host), safe_part("/".join(segments)), last])
 
 

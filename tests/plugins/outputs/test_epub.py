@@ -211,8 +211,8 @@ def test_an_item_without_a_chapter_fails_or_is_left_out(tmp_path: Path) -> None:
         make(item, tmp_path / "out")
     assert caught.value.kind == "content"
     assert str(caught.value) == (
-        "No EPUB can be made of this item: it has no chapter, which is a file of HTML (it has .pdf, .png). "
-        'Leave the output out for such items, or set its option no_chapters to "skip".'
+        "This item has no HTML chapter for an EPUB (it has .pdf, .png). "
+        'Set the option no_chapters to "skip", or leave out this output for such items.'
     )
     output = EpubOutput(options(no_chapters="skip"), PluginContext())
     assert list(output.produce(item, tmp_path)) == []
@@ -235,11 +235,11 @@ def test_the_person_is_told_what_is_missing(tmp_path: Path) -> None:
     files |= {f"{n}.bin": b"\x00" for n in range(9)}
     assert book_of(tmp_path, files).notices == [
         (
-            "The EPUB of 'A book': left out p.tif (image/tiff has no place in an EPUB), b.pdf (application/pdf has no place in an "
-            "EPUB), 0.bin (application/octet-stream has no place in an EPUB), 1.bin (application/octet-stream has no place in an EPUB), "
-            "2.bin (application/octet-stream has no place in an EPUB) and 6 more."
+            "The EPUB of 'A book': left out p.tif (image/tiff is not allowed in an EPUB), b.pdf (application/pdf is not allowed in an "
+            "EPUB), 0.bin (application/octet-stream is not allowed in an EPUB), 1.bin (application/octet-stream is not allowed in an EPUB), "
+            "2.bin (application/octet-stream is not allowed in an EPUB) and 6 more."
         ),
-        "The EPUB of 'A book': nothing is to be seen in 2.html.",
+        "The EPUB of 'A book': empty: 2.html.",
     ]
 
 

@@ -147,7 +147,7 @@ def test_an_image_is_what_its_bytes_say(tmp_path: Path) -> None:
     assert list(types) == ["chapter-0002.xhtml"] + [
         f"image-000{n}.{s}" for n, s in enumerate(["gif", "jpg", "png", "svg", "webp"], 1)
     ]
-    assert any("f.png (image/avif has no place in an EPUB)" in notice for notice in book.notices)
+    assert any("f.png (image/avif is not allowed in an EPUB)" in notice for notice in book.notices)
 
 
 def test_a_drawing_is_cleaned_too(tmp_path: Path) -> None:

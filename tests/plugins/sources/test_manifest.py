@@ -94,7 +94,7 @@ def test_byte_order_mark_line_ends_and_blank_lines_do_not_matter(read: Any) -> N
         ('{"url": "https://h/"} x', "more text after the JSON value (column 23)"),
         ("[" * 100_000, "nested too deep"),
         ("9" * 5000, "too many digits"),
-        ('{"url": "https://h/", "url": "https://g/"}', "the key 'url' stands there twice"),
+        ('{"url": "https://h/", "url": "https://g/"}', "the key 'url' twice"),
         ('{"url": "https://h/", "metadata": {"x": NaN}}', "NaN"),
         ('{"url": "https://h/", "metadata": {"x": 1e999}}', "out of range"),
         ('{"url": "https://h/", "title": "\\ud800"}', "surrogate"),
@@ -259,7 +259,7 @@ class TestCsv:
         [
             ("", "m.csv:1: no rows"),
             ("id,title\n", 'm.csv:1: no column "url"'),
-            ("url,url\n", "m.csv:1: the column 'url' stands there twice"),
+            ("url,url\n", "m.csv:1: the column 'url' twice"),
             ("url,title\nhttps://h/\n", "m.csv:2: 1 fields; 2 fields"),
             ("url,size\nhttps://h/,x\n", "m.csv:2: \"size\" is 'x'"),
             ('url\n"https://h/\nhttps://h/', "m.csv:2: not CSV"),
