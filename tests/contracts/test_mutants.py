@@ -146,20 +146,20 @@ STRATEGIES = {
     "threads": [
         ("TakesAllJobsFirst", "lazily", "jobs were taken ahead"),
         ("SaysTwice", "comes_once", "exactly once"),
-        ("KeepsFailures", "failed_and_requeued", "each outcome must be handed on"),
+        ("KeepsFailures", "failed_and_requeued", "must be returned unchanged"),
         ("IsNotParallel", "never_more", "3 jobs to run at once"),
         ("DoesMoreThanItMay", "never_more", "4 jobs ran at once, with 3 allowed"),
         ("LosesOutcomesWithTheSource", "lose_no_outcome", "must come before the error"),
         ("SpansMachines", "run_goes_well", "several machines, which argosy does not"),
-        ("TellsLess", "run_goes_well", "handed on as it is"),
+        ("TellsLess", "run_goes_well", "was changed|returned unchanged"),
     ],
     "processes": [
         ("StaysAtHome", "done_elsewhere", "in the run's own process"),
         ("StaysAtHome", "killed_worker", "in the run's own process"),
-        ("LosesTheJobsOfTheDead", "killed_worker", "exactly once, whoever is killed"),
+        ("LosesTheJobsOfTheDead", "killed_worker", "exactly once, even if workers are killed"),
         ("LeavesItsProcesses", "done_elsewhere", "to end when the run is over"),
         ("LeavesItsProcesses", "leaves_no_process", "to end when a run is given up"),
-        ("HearsCtrlC", "ctrl_c_ends_no_worker", "in spite of Ctrl-C|must not end for Ctrl-C"),
+        ("HearsCtrlC", "ctrl_c_ends_no_worker", "despite Ctrl-C|must not end a worker"),
     ],
 }
 

@@ -188,8 +188,11 @@ class SourceContract(PluginRules):
         error = caught.value
         assert error.hint or error.problems, f"the error has neither a problem nor a hint: {error}"
 
-    def test_a_run_can_be_planned(self, items: list[Item], given: Mapping[str, Any], tmp_path: Path) -> None:
+    def test_a_run_can_be_planned(
+        self, items: list[Item], given: Mapping[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A run, and ``argosy download --dry-run``, gets all of its items."""
+        monkeypatch.chdir(tmp_path)
         planned = argosy.preview(self.configuration(tmp_path, given), plugins=[self.plugin])
         assert len(planned) == len(items), "a run finds a different number of items"
         assert sorted(item.id for item in planned) == sorted(item.id for item in items), (

@@ -19,7 +19,7 @@ class HoldRules(StoreSuite):
     def test_a_hold_excludes(self, store: CookieStore, again: CookieStore) -> None:
         """There is one holder at a time; `wait=False` does not wait."""
         hold = store.acquire(SESSION)
-        assert hold is not None, "acquire must wait, and never give up, where wait is true"
+        assert hold is not None, "acquire must wait, and never give up, if wait is true"
         for other in (store, again):
             refused = Thread(partial(other.acquire, SESSION, wait=False)).result()
             assert refused is None, "a session that is held must not be granted to anybody else"
@@ -59,7 +59,7 @@ class HoldRules(StoreSuite):
         def work() -> None:
             for _ in range(15):
                 release = store.acquire(SESSION)
-                assert release is not None, "acquire must wait, and never give up, where wait is true"
+                assert release is not None, "acquire must wait, and never give up, if wait is true"
                 inside.append(1)
                 time.sleep(0.0002)  # lets other threads run
                 met.append(len(inside))

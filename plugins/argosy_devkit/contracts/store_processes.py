@@ -240,7 +240,7 @@ def count(store: CookieStore, holds: int) -> None:
     """Increment the number in the session's cookie in each of `holds` holds, in two writes, as a lease does."""
     for _ in range(holds):
         release = store.acquire(SESSION)
-        assert release is not None, "acquire must wait, and never give up, where wait is true"
+        assert release is not None, "acquire must wait, and never give up, if wait is true"
         marked = mark(store)
         number = int(marked.cookies[0].value) if marked.cookies else 0
         cookies = (Cookie("count", str(number + 1), "library.example"),)

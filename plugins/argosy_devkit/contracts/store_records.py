@@ -73,9 +73,7 @@ class RecordRules(StoreSuite):
         first = use()  # files that imports keep open do not count
         files = settled_files()
         second = use()
-        assert no_more_files(files), (
-            "close() must close the files and connections that were opened in its use"
-        )
+        assert no_more_files(files), "close() must close the files and connections that its use opened"
         del first, second
 
     def test_an_absent_record_is_none(self, store: CookieStore) -> None:

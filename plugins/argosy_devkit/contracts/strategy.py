@@ -123,7 +123,7 @@ class RunRules(StrategySuite):
         states = {"": State.DONE, "fails": State.FAILED, "stops": State.REQUEUED}
         expected = {str(number): states[title] for number, title in enumerate(titles)}
         assert {item: outcome.state for item, outcome in outcomes.items()} == expected, (
-            "each outcome must be handed on as it is"
+            "each outcome must be returned unchanged"
         )
         assert outcomes["1"].failure == Failure("status", "The service said 500."), "a failure lost its cause"
 
@@ -164,9 +164,9 @@ class RunRules(StrategySuite):
         )
         assert report.error is None, f"the run failed: {report.error}"
         assert (report.strategy_used, report.counts.done) == (self.plugin.name, 6), (
-            f"each item must be done once, and its outcome handed on as it is; failures: {report.failures}"
+            f"each item must be done once, and its outcome returned unchanged; failures: {report.failures}"
         )
-        assert report.bytes == 6000, "an outcome was not handed on as it is"
+        assert report.bytes == 6000, "an outcome was changed"
         stats = server.stats()
         assert (stats.replaced_tokens_sent, stats.logins) == (0, 1), "the session was not shared"
 

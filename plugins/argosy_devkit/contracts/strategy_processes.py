@@ -59,7 +59,7 @@ class ProcessRules(StrategySuite):
             work.open()
         outcomes = run.result()
         assert sorted(outcome.item for outcome in outcomes) == list("01234567"), (
-            "the outcome of each job must come exactly once, whoever is killed"
+            "the outcome of each job must come exactly once, even if workers are killed"
         )
         failed = [outcome for outcome in outcomes if outcome.state is not State.DONE]
         assert len(failed) <= self.max_workers, "the jobs of other workers must be done"
@@ -80,8 +80,8 @@ class ProcessRules(StrategySuite):
         time.sleep(0.1)  # gives a worker that ends the time to do so
         work.open()
         states = [outcome.state for outcome in run.result()]
-        assert states == [State.DONE] * 2, "a worker must finish its jobs in spite of Ctrl-C"
-        assert worker in work.processes(), "a worker must not end for Ctrl-C"
+        assert states == [State.DONE] * 2, "a worker must finish its jobs despite Ctrl-C"
+        assert worker in work.processes(), "Ctrl-C must not end a worker"
 
     def test_closing_leaves_no_process(
         self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]
