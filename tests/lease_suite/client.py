@@ -61,9 +61,9 @@ class ClientRecipe:
     login
         The options of `LibraryLogin`.
     manager_class, adapter_class
-        The keeper and the adapter that are tried.
+        The manager and the adapter that are tried.
     policy
-        What the keeper may do.
+        What the manager may do.
     """
 
     store: StoreRecipe

@@ -60,7 +60,7 @@ def run_lease_machine(
     discipline
         ``exclusive``, or ``exclusive-to-end`` at a service that replaces the token with the end of the body.
     manager_class
-        The keeper that is tried.
+        The manager that is tried.
     options
         More settings of Hypothesis.
 

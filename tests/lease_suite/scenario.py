@@ -34,7 +34,7 @@ class LeaseScenario:
         self._manager_class = manager_class
 
     def manager(self, *, can_login: bool = True, **policy: Any) -> Any:
-        """Return another program's keeper."""
+        """Return another program's manager."""
         watch = SessionCallbacks(
             waiting=lambda what: self.told.append(f"waiting {what}"),
             notice=lambda message: self.told.append(f"notice: {message}"),

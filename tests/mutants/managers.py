@@ -1,4 +1,4 @@
-"""Keepers of a session with one rule of the lease taken out each."""
+"""Managers of a session with one rule of the lease taken out each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lease_suite.service import TapedStore
 
 
 class _WithLease(SessionManager):
-    """A keeper whose leases have a rule taken out."""
+    """A manager whose leases have a rule taken out."""
 
     lease_class: ClassVar[type[ExclusiveLease]]
 

@@ -26,7 +26,6 @@ from argosy.errors import (
     RefreshRefused,
     SessionInDoubt,
     SessionLost,
-    StoreError,
     TransferError,
 )
 from argosy.interfaces.cookie_store import CookieStore, Release
@@ -62,21 +61,9 @@ _KEPT = "Everything done so far is kept."
 class SessionManager:
     """Grants leases on one session, and keeps the session alive.
 
-    Parameters
-    ----------
-    store, session
-        The cookie store, and the session's name in it.
-    policy
-        What the manager may do.
-    login
-        Logs in: an `Authority`, or a function that returns the cookies of a new session. None if argosy cannot log in.
-    callbacks
-        What to call on events.
-    login_limit
-        Limits logins over several sessions; by default, `policy` limits those of this one.
-    may_renew
-        Asked, under the hold, whether to log in again after the service ended the session. A pool says no if another of
-        its sessions is the cause.
+    `login` is an `Authority`, or a function that returns the cookies of a new session; None if argosy cannot log in.
+    `login_limit` limits logins over several sessions. `may_renew` is asked, under the hold, whether to log in again after
+    the service ended the session: a pool says no if another of its sessions is the cause.
     """
 
     def __init__(
@@ -652,10 +639,7 @@ class SessionManager:
         if release is None:
             self._callbacks.waiting("lease")
             release = self.store.acquire(self.session)
-        if release is None:
-            raise StoreError(
-                f"The cookie store {self.store.name!r} gave up waiting for the session {self.session!r}."
-            )
+            assert release is not None  # noqa: S101 - it waited
         return release
 
     def _holding(self, step: Callable[[SessionRecord], None]) -> None:

@@ -69,23 +69,10 @@ class Cookie:
         return f"Cookie({self.name!r}, '***', {self.domain!r}, {self.path!r})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values, without defaults."""
-        value = {name: getattr(self, name) for name in self.__slots__}
-        return {
-            name: each for name, each in value.items() if name not in _DEFAULTS or each != _DEFAULTS[name]
-        }
+        """Return it as JSON values."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Cookie:
         """Return the cookie that `to_dict` wrote."""
         return cls(**value)
-
-
-_DEFAULTS = {
-    "expires": None,
-    "secure": False,
-    "http_only": False,
-    "host_only": True,
-    "scheme": None,
-    "port": None,
-}

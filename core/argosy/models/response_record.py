@@ -29,28 +29,15 @@ class ResponseRecord:
     """A request and its response, without the body and without credentials.
 
     If the body came in several responses, this is the first one; the others were checked to belong to the same file.
-
-    Parameters
-    ----------
-    url
-        The URL that answered, after redirects.
-    status, reason, version
-        The status line: 200, ``"OK"``, ``"HTTP/1.1"``.
-    headers
-        The response's header fields in their order, without credentials.
-    asked
-        The request's header fields, without credentials.
-    received
-        When the headers arrived, in seconds since the epoch.
     """
 
-    url: str
+    url: str  # the URL that answered, after redirects
     status: int
     reason: str
-    version: str
-    headers: tuple[tuple[str, str], ...]
-    asked: tuple[tuple[str, str], ...]
-    received: float
+    version: str  # HTTP/1.1
+    headers: tuple[tuple[str, str], ...]  # the response's header fields in their order
+    asked: tuple[tuple[str, str], ...]  # the request's header fields
+    received: float  # when the headers arrived, in seconds since the epoch
 
     def get(self, name: str) -> str | None:
         """Return the first value of a response header (in any case), or None."""

@@ -17,19 +17,11 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class HeaderToken:
-    """A token in a header field, such as ``Authorization: Bearer abc``, sent to its own origins only.
-
-    Parameters
-    ----------
-    name, value
-        The field's name and value, with the scheme if any.
-    origins
-        Where it is sent: ``https://api.example``, with the port unless it is the default (RFC 6454 section 4).
-    """
+    """A token in a header field, such as ``Authorization: Bearer abc``, sent to its own origins only."""
 
     name: str
-    value: str
-    origins: tuple[str, ...]
+    value: str  # with the scheme, if any
+    origins: tuple[str, ...]  # as `origin_of` returns them
 
     def __repr__(self) -> str:
         return f"HeaderToken(name={self.name!r}, origins={self.origins!r})"
@@ -41,7 +33,7 @@ class HeaderToken:
 
 @lru_cache(maxsize=256)  # asked several times for each request
 def origin_of(url: str) -> str:
-    """Return the origin of a URL, ``https://api.example``, with the port unless it is the default."""
+    """Return the origin of a URL, ``https://api.example``, with the port unless it is the default (RFC 6454 section 4)."""
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
     host = f"[{host}]" if ":" in host else host

@@ -63,5 +63,5 @@ class LeaseScenario:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> LeaseScenario:
+def scenario(tmp_path: Path) -> LeaseScenario:
     return LeaseScenario(MemoryStore({}, PluginContext(base=tmp_path, directory=tmp_path)))

@@ -36,79 +36,79 @@ def _learn(manager: Any) -> None:
         assert _send(manager).stamp.exclusive
 
 
-def _lease(desk: Any) -> str | None:
-    lease: str | None = desk.record.learned.get("lease")
+def _lease(scenario: Any) -> str | None:
+    lease: str | None = scenario.record.learned.get("lease")
     return lease
 
 
 # -- from exclusive to shared
 
 
-def test_it_is_exclusive_until_enough_answers_replaced_nothing(desk: Any) -> None:
-    manager = desk.manager(discipline=AUTO)
+def test_it_is_exclusive_until_enough_answers_replaced_nothing(scenario: Any) -> None:
+    manager = scenario.manager(discipline=AUTO)
     _learn(manager)
     first, second = manager.lease(URL), manager.lease(URL)
     assert not first.stamp.exclusive
     assert not second.stamp.exclusive
-    assert desk.is_free()
-    assert [told for told in desk.told if "now overlap" in told]
+    assert scenario.is_free()
+    assert [told for told in scenario.told if "now overlap" in told]
 
 
-def test_the_count_goes_on_over_processes_and_runs(desk: Any) -> None:
+def test_the_count_goes_on_over_processes_and_runs(scenario: Any) -> None:
     for _ in range(QUIET):
-        assert _send(desk.manager(discipline=AUTO)).stamp.exclusive
-    assert not desk.manager(discipline=AUTO).lease(URL).stamp.exclusive
+        assert _send(scenario.manager(discipline=AUTO)).stamp.exclusive
+    assert not scenario.manager(discipline=AUTO).lease(URL).stamp.exclusive
 
 
-def test_in_shared_state_nothing_is_written_held_or_marked(desk: Any) -> None:
-    manager = desk.manager(discipline=AUTO)
+def test_in_shared_state_nothing_is_written_held_or_marked(scenario: Any) -> None:
+    manager = scenario.manager(discipline=AUTO)
     _learn(manager)
-    before = desk.record
-    release = desk.store.acquire("default")  # a shared lease asks nobody
+    before = scenario.record
+    release = scenario.store.acquire("default")  # a shared lease asks nobody
     for _ in range(3):
         lease = manager.lease(URL)
-        assert desk.record is before
+        assert scenario.record is before
         lease.settle(["token=login-1; Path=/"], URL, None)
         lease.end()
         manager.accepted(lease.stamp)
-    assert desk.record is before
+    assert scenario.record is before
     release()
 
 
-def test_a_session_that_is_prolonged_with_every_answer_is_not_written_every_time(desk: Any) -> None:
-    manager = desk.manager(discipline=AUTO)
+def test_a_session_that_is_prolonged_with_every_answer_is_not_written_every_time(scenario: Any) -> None:
+    manager = scenario.manager(discipline=AUTO)
     for _ in range(QUIET):
         _send(manager, "token=login-1; Path=/; Max-Age=3600")
-    before = desk.record
+    before = scenario.record
     _send(manager, "token=login-1; Path=/; Max-Age=3700")
-    assert desk.record is before
+    assert scenario.record is before
     _send(manager, "token=login-1; Path=/; Max-Age=7200")
-    assert desk.record.generation == before.generation + 1
-    assert _lease(desk) == "shared"
+    assert scenario.record.generation == before.generation + 1
+    assert _lease(scenario) == "shared"
 
 
-def test_whoever_queued_when_it_became_shared_does_not_queue_again(desk: Any) -> None:
-    manager = desk.manager(discipline=AUTO)
+def test_whoever_queued_when_it_became_shared_does_not_queue_again(scenario: Any) -> None:
+    manager = scenario.manager(discipline=AUTO)
     for _ in range(QUIET - 1):
         _send(manager)
     last = manager.lease(URL)
     queued = [Thread(lambda: manager.lease(URL)) for _ in range(3)]
-    wait_until(lambda: desk.told.count("waiting lease") == 3, "three leases to wait")
+    wait_until(lambda: scenario.told.count("waiting lease") == 3, "three leases to wait")
     last.settle([], URL, None)
     last.end()
     assert [thread.result().stamp.exclusive for thread in queued] == [False] * 3
 
 
-def test_only_answers_to_requests_with_a_token_count(desk: Any) -> None:
-    manager = desk.manager(discipline=AUTO)
+def test_only_answers_to_requests_with_a_token_count(scenario: Any) -> None:
+    manager = scenario.manager(discipline=AUTO)
     manager.ensure()
     for _ in range(QUIET):
         _send(manager, url=ELSEWHERE)
-    assert desk.record.learned == {}
-    named = desk.manager(discipline=AUTO, tokens=Tokens.named(["sid"]))
+    assert scenario.record.learned == {}
+    named = scenario.manager(discipline=AUTO, tokens=Tokens.named(["sid"]))
     for _ in range(QUIET):
         _send(named)
-    assert desk.record.learned == {}
+    assert scenario.record.learned == {}
 
 
 @pytest.mark.parametrize(
@@ -116,42 +116,46 @@ def test_only_answers_to_requests_with_a_token_count(desk: Any) -> None:
     [{"renewable": False}, {"can_login": False}, {"discipline": LeaseMode.EXCLUSIVE}],
     ids=["a jar", "no login", "told"],
 )
-def test_without_a_login_and_where_it_was_told_nothing_is_counted(desk: Any, policy: dict[str, Any]) -> None:
-    desk.manager().ensure()
-    manager = desk.manager(**{"discipline": AUTO, **policy})
+def test_without_a_login_and_where_it_was_told_nothing_is_counted(
+    scenario: Any, policy: dict[str, Any]
+) -> None:
+    scenario.manager().ensure()
+    manager = scenario.manager(**{"discipline": AUTO, **policy})
     for _ in range(QUIET + 1):
         assert _send(manager).stamp.exclusive
-    assert desk.record.learned == {}
+    assert scenario.record.learned == {}
 
 
-def test_without_a_login_it_stays_exclusive_whatever_others_learned(desk: Any) -> None:
-    _learn(desk.manager(discipline=AUTO))
-    assert _send(desk.manager(discipline=AUTO, renewable=False)).stamp.exclusive
-    assert not _send(desk.manager(discipline=LeaseMode.SHARED, renewable=False)).stamp.exclusive
+def test_without_a_login_it_stays_exclusive_whatever_others_learned(scenario: Any) -> None:
+    _learn(scenario.manager(discipline=AUTO))
+    assert _send(scenario.manager(discipline=AUTO, renewable=False)).stamp.exclusive
+    assert not _send(scenario.manager(discipline=LeaseMode.SHARED, renewable=False)).stamp.exclusive
 
 
 # -- and back
 
 
-def test_the_first_replaced_token_makes_it_exclusive_for_good(desk: Any) -> None:
-    manager = desk.manager(discipline=AUTO)
+def test_the_first_replaced_token_makes_it_exclusive_for_good(scenario: Any) -> None:
+    manager = scenario.manager(discipline=AUTO)
     _send(manager, "token=2; Path=/")
     for _ in range(2 * QUIET):
         assert _send(manager).stamp.exclusive
     manager.login()
     assert _send(manager).stamp.exclusive
-    assert desk.record.learned["proved"]
-    assert not [told for told in desk.told if told.startswith("notice")], "nothing changed for anybody"
+    assert scenario.record.learned["proved"]
+    assert not [told for told in scenario.told if told.startswith("notice")], "nothing changed for anybody"
 
 
 @pytest.mark.parametrize("discipline", list(LeaseMode))
-def test_every_lease_tells_of_a_replaced_token(desk: Any, discipline: LeaseMode) -> None:
-    _send(desk.manager(discipline=discipline), "token=2; Path=/")
-    assert (_lease(desk), desk.record.learned["proved"]) == ("exclusive", True)
+def test_every_lease_tells_of_a_replaced_token(scenario: Any, discipline: LeaseMode) -> None:
+    _send(scenario.manager(discipline=discipline), "token=2; Path=/")
+    assert (_lease(scenario), scenario.record.learned["proved"]) == ("exclusive", True)
 
 
-def test_a_shared_session_whose_token_is_replaced_is_exclusive_at_the_next_lease_anywhere(desk: Any) -> None:
-    manager, other = desk.manager(discipline=AUTO), desk.manager(discipline=AUTO)
+def test_a_shared_session_whose_token_is_replaced_is_exclusive_at_the_next_lease_anywhere(
+    scenario: Any,
+) -> None:
+    manager, other = scenario.manager(discipline=AUTO), scenario.manager(discipline=AUTO)
     _learn(manager)
     first, late = manager.lease(URL), other.lease(URL)
     first.settle(["token=2; Path=/"], URL, None)
@@ -162,16 +166,16 @@ def test_a_shared_session_whose_token_is_replaced_is_exclusive_at_the_next_lease
     after.settle(["token=3; Path=/"], URL, None)
     after.end()
     late.settle(["token=stranger; Path=/"], URL, None)  # it was refused: it was sent with the first token
-    assert desk.record.cookies[0].value == "3", "the loser never clears the winner's token"
+    assert scenario.record.cookies[0].value == "3", "the loser never clears the winner's token"
     other.refused(late.stamp)
-    assert desk.logins == 1
+    assert scenario.logins == 1
     manager.accepted(first.stamp)
-    assert len([told for told in desk.told if "now take turns" in told]) == 1
+    assert len([told for told in scenario.told if "now take turns" in told]) == 1
 
 
-def test_a_lease_is_never_shared_with_a_newer_token_than_it_was_decided_by(desk: Any) -> None:
+def test_a_lease_is_never_shared_with_a_newer_token_than_it_was_decided_by(scenario: Any) -> None:
     """Between the decision that a request may overlap and the reading of the token, both may change."""
-    manager = desk.manager(discipline=AUTO)
+    manager = scenario.manager(discipline=AUTO)
     _learn(manager)
     rotates = manager.lease(URL)
 
@@ -182,123 +186,125 @@ def test_a_lease_is_never_shared_with_a_newer_token_than_it_was_decided_by(desk:
     assert manager.lease(URL, admit).stamp.exclusive
 
 
-def test_a_refusal_with_a_newer_token_makes_it_exclusive(desk: Any) -> None:
-    manager = desk.manager(discipline=AUTO)
+def test_a_refusal_with_a_newer_token_makes_it_exclusive(scenario: Any) -> None:
+    manager = scenario.manager(discipline=AUTO)
     _learn(manager)
     lease = manager.lease(URL)
-    record = desk.record  # somebody replaced the token without saying so
+    record = scenario.record  # somebody replaced the token without saying so
     other = (Cookie("token", "2", "library.example"),)
-    desk.store.write(replace(record, cookies=other, generation=record.generation + 1), record.generation)
+    scenario.store.write(replace(record, cookies=other, generation=record.generation + 1), record.generation)
     lease.settle([], URL, None)
     manager.refused(lease.stamp)
-    assert (_lease(desk), desk.logins) == ("exclusive", 1)
+    assert (_lease(scenario), scenario.logins) == ("exclusive", 1)
 
 
-def test_an_expired_session_does_not_look_like_a_replaced_token(desk: Any) -> None:
+def test_an_expired_session_does_not_look_like_a_replaced_token(scenario: Any) -> None:
     """Many services give whoever they refuse the cookie of a stranger; the token was not replaced by that."""
-    manager = desk.manager(discipline=AUTO)
+    manager = scenario.manager(discipline=AUTO)
     _learn(manager)
     lease = _send(manager, "token=stranger; Path=/", good=False)
-    assert _lease(desk) == "exclusive", "to be safe, as long as nobody knows"
+    assert _lease(scenario) == "exclusive", "to be safe, as long as nobody knows"
     manager.refused(lease.stamp)
     manager.refused(lease.stamp, again=True)
-    assert (desk.logins, desk.record.learned) == (2, {})
+    assert (scenario.logins, scenario.record.learned) == (2, {})
     _learn(manager)
-    assert _lease(desk) == "shared"
+    assert _lease(scenario) == "shared"
 
 
-def test_a_login_keeps_what_was_learned_and_forgets_it_where_it_is_told(desk: Any) -> None:
-    manager = desk.manager(discipline=AUTO)
+def test_a_login_keeps_what_was_learned_and_forgets_it_where_it_is_told(scenario: Any) -> None:
+    manager = scenario.manager(discipline=AUTO)
     _send(manager)
     manager.login()
-    assert desk.record.learned == {}, "a row of answers begins anew"
+    assert scenario.record.learned == {}, "a row of answers begins anew"
     _learn(manager)
     manager.login()
-    assert _lease(desk) == "shared"
+    assert _lease(scenario) == "shared"
     _send(manager, "token=2; Path=/")
     manager.login()
-    assert _lease(desk) == "exclusive"
+    assert _lease(scenario) == "exclusive"
     manager.login(forget=True)
-    assert desk.record.learned == {}
+    assert scenario.record.learned == {}
 
 
-def test_a_login_that_fails_forgets_nothing(desk: Any) -> None:
-    manager = desk.manager(discipline=AUTO)
+def test_a_login_that_fails_forgets_nothing(scenario: Any) -> None:
+    manager = scenario.manager(discipline=AUTO)
     _send(manager, "token=2; Path=/")
-    before, desk.error = desk.record, LoginFailed("The password is wrong.")
+    before, scenario.error = scenario.record, LoginFailed("The password is wrong.")
     with pytest.raises(LoginFailed):
         manager.login(forget=True)
-    assert desk.record == before
+    assert scenario.record == before
 
 
-def test_what_is_proved_while_somebody_logs_in_is_not_forgotten(desk: Any) -> None:
-    manager = desk.manager(discipline=AUTO)
+def test_what_is_proved_while_somebody_logs_in_is_not_forgotten(scenario: Any) -> None:
+    manager = scenario.manager(discipline=AUTO)
     lease = _send(manager, "token=2; Path=/", good=False)
-    assert "proved" not in desk.record.learned
-    desk.before_login = lambda: manager.accepted(lease.stamp)
+    assert "proved" not in scenario.record.learned
+    scenario.before_login = lambda: manager.accepted(lease.stamp)
     manager.login()
-    assert desk.record.learned["proved"]
+    assert scenario.record.learned["proved"]
 
 
-def test_the_last_token_that_is_deleted_ends_a_shared_session(desk: Any) -> None:
-    manager = desk.manager(discipline=AUTO)
+def test_the_last_token_that_is_deleted_ends_a_shared_session(scenario: Any) -> None:
+    manager = scenario.manager(discipline=AUTO)
     _learn(manager)
     _send(manager, "token=; Max-Age=0; Path=/", good=False)
-    assert desk.record.status is Status.DEAD
+    assert scenario.record.status is Status.DEAD
     assert _send(manager).stamp.logins == 2
-    assert _lease(desk) == "shared"
+    assert _lease(scenario) == "shared"
 
 
-def test_a_lesson_from_before_a_power_loss_is_in_doubt(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lesson_from_before_a_power_loss_is_in_doubt(
+    scenario: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A newer record may have been lost, with another token and another lesson."""
-    monkeypatch.setattr(type(desk.store), "scope", Scope.HOST)
-    manager = desk.manager(discipline=AUTO)
+    monkeypatch.setattr(type(scenario.store), "scope", Scope.HOST)
+    manager = scenario.manager(discipline=AUTO)
     _learn(manager)
-    record = desk.record
+    record = scenario.record
     older = replace(record, boot="another boot", generation=record.generation + 1)
-    desk.store.write(older, record.generation)
+    scenario.store.write(older, record.generation)
     assert manager.lease(URL).cookie_header(URL) == "token=login-2"
-    record = desk.record
+    record = scenario.record
     synced = replace(record, boot="another boot", synced=True, generation=record.generation + 1)
-    desk.store.write(synced, record.generation)
+    scenario.store.write(synced, record.generation)
     assert not manager.lease(URL).stamp.exclusive
-    assert desk.logins == 2
+    assert scenario.logins == 2
 
 
 # -- token_cookies
 
 
-def test_cookies_that_are_no_tokens_hold_nobody_up(desk: Any) -> None:
-    manager = desk.manager(discipline=AUTO, tokens=Tokens.named(["token"]))
+def test_cookies_that_are_no_tokens_hold_nobody_up(scenario: Any) -> None:
+    manager = scenario.manager(discipline=AUTO, tokens=Tokens.named(["token"]))
     for number in range(QUIET):
         assert _send(manager, f"visits={number}; Path=/").stamp.exclusive
     assert not _send(manager, "visits=new; Path=/").stamp.exclusive
-    assert {cookie.name: cookie.value for cookie in desk.record.cookies}["visits"] == "new"
-    assert _lease(desk) == "shared"
+    assert {cookie.name: cookie.value for cookie in scenario.record.cookies}["visits"] == "new"
+    assert _lease(scenario) == "shared"
 
 
-def test_without_names_every_cookie_that_is_sent_and_replaced_counts(desk: Any) -> None:
-    manager = desk.manager(discipline=AUTO)
+def test_without_names_every_cookie_that_is_sent_and_replaced_counts(scenario: Any) -> None:
+    manager = scenario.manager(discipline=AUTO)
     _send(manager, "visits=1; Path=/")
-    assert _lease(desk) is None
+    assert _lease(scenario) is None
     _send(manager, "visits=2; Path=/")
-    assert _lease(desk) == "exclusive"
+    assert _lease(scenario) == "exclusive"
 
 
-def test_a_refusal_is_compared_by_the_tokens_alone(desk: Any) -> None:
-    manager = desk.manager(discipline=LeaseMode.SHARED, tokens=Tokens.named(["token"]))
+def test_a_refusal_is_compared_by_the_tokens_alone(scenario: Any) -> None:
+    manager = scenario.manager(discipline=LeaseMode.SHARED, tokens=Tokens.named(["token"]))
     stamp = _send(manager).stamp
     _send(manager, "visits=1; Path=/")
     manager.refused(stamp)
-    assert desk.logins == 2, "statistics are no newer token"
+    assert scenario.logins == 2, "statistics are no newer token"
     stamp = _send(manager).stamp
     _send(manager, "token=newer; Path=/")
     manager.refused(stamp)
-    assert desk.logins == 2
+    assert scenario.logins == 2
 
 
-def test_a_request_without_a_token_needs_no_turn_whatever_else_it_carries(desk: Any) -> None:
-    manager = desk.manager(discipline=AUTO, tokens=Tokens.named(["token"]))
+def test_a_request_without_a_token_needs_no_turn_whatever_else_it_carries(scenario: Any) -> None:
+    manager = scenario.manager(discipline=AUTO, tokens=Tokens.named(["token"]))
     _send(manager)
     _send(manager, "cdn=1; Path=/", url=ELSEWHERE)
     with_token = manager.lease(URL)
@@ -306,8 +312,8 @@ def test_a_request_without_a_token_needs_no_turn_whatever_else_it_carries(desk: 
     assert without.cookie_header(ELSEWHERE) == "cdn=1"
     without.settle(["cdn=2; Path=/"], ELSEWHERE, None)
     with_token.settle(["token=2; Path=/"], URL, None)
-    assert {cookie.name: cookie.value for cookie in desk.record.cookies} == {"token": "2", "cdn": "2"}
-    misspelt = desk.manager(discipline=AUTO, tokens=Tokens.named(["tokne"]))
+    assert {cookie.name: cookie.value for cookie in scenario.record.cookies} == {"token": "2", "cdn": "2"}
+    misspelt = scenario.manager(discipline=AUTO, tokens=Tokens.named(["tokne"]))
     with_token.end()
     assert misspelt.lease(ELSEWHERE).stamp.exclusive
 
@@ -315,8 +321,8 @@ def test_a_request_without_a_token_needs_no_turn_whatever_else_it_carries(desk: 
 # -- refusals that are faster than the answer with the new token
 
 
-def test_a_refusal_waits_for_the_answers_under_way_with_the_same_token(desk: Any) -> None:
-    manager = desk.manager(discipline=AUTO)
+def test_a_refusal_waits_for_the_answers_under_way_with_the_same_token(scenario: Any) -> None:
+    manager = scenario.manager(discipline=AUTO)
     _learn(manager)
     slow, quick, elsewhere = manager.lease(URL), manager.lease(URL), manager.lease(ELSEWHERE)
     quick.settle([], URL, None)
@@ -328,17 +334,17 @@ def test_a_refusal_waits_for_the_answers_under_way_with_the_same_token(desk: Any
     slow.end()
     elsewhere.end()
     refused.result()
-    assert (desk.logins, desk.record.cookies[0].value) == (1, "2")
+    assert (scenario.logins, scenario.record.cookies[0].value) == (1, "2")
 
 
-def test_a_refusal_does_not_wait_for_ever(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_does_not_wait_for_ever(scenario: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("argosy.leasing.lease.LONGEST", 0.01)
-    manager = desk.manager(discipline=AUTO)
+    manager = scenario.manager(discipline=AUTO)
     _learn(manager)
     stuck, quick = manager.lease(URL), manager.lease(URL)
     quick.end()
     manager.refused(quick.stamp)
-    assert desk.logins == 2
+    assert scenario.logins == 2
     stuck.settle(["token=late; Path=/"], URL, None)
     stuck.end()
-    assert desk.record.cookies[0].value == "login-2"
+    assert scenario.record.cookies[0].value == "login-2"

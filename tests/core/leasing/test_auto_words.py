@@ -54,25 +54,25 @@ def test_the_lease_in_words(asked: LeaseMode, learned: dict[str, Any], words: st
     assert f"{lease.value} ({reason})".startswith(words)
 
 
-def test_a_keeper_knows_what_is_in_force(desk: Any) -> None:
-    manager = desk.manager(discipline=AUTO)
+def test_a_manager_knows_what_is_in_force(scenario: Any) -> None:
+    manager = scenario.manager(discipline=AUTO)
     assert manager.in_force() == (LeaseMode.EXCLUSIVE, "nothing learned yet")
     for _ in range(QUIET):
         _send(manager)
     assert manager.in_force()[0] is LeaseMode.SHARED
-    jar = desk.manager(discipline=AUTO, renewable=False)
+    jar = scenario.manager(discipline=AUTO, renewable=False)
     assert jar.in_force() == (LeaseMode.EXCLUSIVE, "argosy cannot log in again")
 
 
-def test_rubbish_in_the_record_is_nothing_learned(desk: Any) -> None:
-    desk.manager().ensure()
-    record = desk.record
+def test_rubbish_in_the_record_is_nothing_learned(scenario: Any) -> None:
+    scenario.manager().ensure()
+    record = scenario.record
     odd = {"lease": ["shared"], "quiet": "x", "proved": 0}
-    desk.store.write(replace(record, learned=odd, generation=record.generation + 1), record.generation)
-    manager = desk.manager(discipline=AUTO)
+    scenario.store.write(replace(record, learned=odd, generation=record.generation + 1), record.generation)
+    manager = scenario.manager(discipline=AUTO)
     assert _send(manager)
     assert _send(manager, "token=2; Path=/")
-    assert desk.record.learned["lease"] == "exclusive"
+    assert scenario.record.learned["lease"] == "exclusive"
 
 
 def test_what_was_learned_comes_back_from_a_document() -> None:

@@ -24,7 +24,7 @@ def test_logins_are_counted_over_all_sessions() -> None:
     assert login_limit.ask("c") == NO_PROGRESS.format(2)
 
 
-def test_logins_that_helped_do_not_count(desk: Any) -> None:
+def test_logins_that_helped_do_not_count(scenario: Any) -> None:
     """A session that only lives for a while is logged in as often as it takes; the others' logins still count."""
     login_limit = LoginLimiter(3)
     assert [login_limit.ask(name) for name in ("a", "b", "a")] == [None, None, None]
@@ -32,15 +32,15 @@ def test_logins_that_helped_do_not_count(desk: Any) -> None:
     assert [login_limit.ask(name) for name in ("b", "b", "b")] == [None, None, NO_PROGRESS.format(3)]
 
 
-def test_a_request_that_is_accepted_after_a_login_is_progress(desk: Any) -> None:
-    manager = SessionManager(desk.store, "default", login=desk.log_in, login_limit=LoginLimiter(1))
+def test_a_request_that_is_accepted_after_a_login_is_progress(scenario: Any) -> None:
+    manager = SessionManager(scenario.store, "default", login=scenario.log_in, login_limit=LoginLimiter(1))
     for _ in range(3):
         lease = manager.lease("https://library.example/")
         lease.settle([], "https://library.example/", None)
         lease.end()
         manager.accepted(lease.stamp)
         manager.refused(lease.stamp)
-    assert desk.logins == 4
+    assert scenario.logins == 4
     with pytest.raises(SessionLost, match="no request was accepted after 1 logins in a row") as raised:
         manager.login()
     assert '"max_logins"' in (raised.value.hint or "")
@@ -70,12 +70,12 @@ def test_a_worker_process_asks_the_run() -> None:
     assert asked == [("login", "a"), ("login", "b"), ("login-failed", "b"), ("login-progressed", "a")]
 
 
-def test_keepers_of_several_sessions_try_a_wrong_password_a_few_times_together(desk: Any) -> None:
+def test_managers_of_several_sessions_try_a_wrong_password_a_few_times_together(scenario: Any) -> None:
     login_limit = LoginLimiter(100)
-    desk.error = LoginFailed("The password is wrong.")
+    scenario.error = LoginFailed("The password is wrong.")
 
     def manager(name: str) -> SessionManager:
-        return SessionManager(desk.store, name, login=desk.log_in, login_limit=login_limit)
+        return SessionManager(scenario.store, name, login=scenario.log_in, login_limit=login_limit)
 
     def attempt(name: str) -> str:
         with pytest.raises((LoginFailed, SessionLost)) as raised:
@@ -84,5 +84,5 @@ def test_keepers_of_several_sessions_try_a_wrong_password_a_few_times_together(d
 
     threads = [Thread(lambda n=number: attempt(f"session-{n}")) for number in range(12)]  # type: ignore[misc]  # a default binds it
     messages = [thread.result() for thread in threads]
-    assert desk.logins == MOST_FAILED
+    assert scenario.logins == MOST_FAILED
     assert sum("password is wrong" in message for message in messages) == MOST_FAILED
