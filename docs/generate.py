@@ -21,7 +21,7 @@ import contract_page
 import surface
 from argosy.cli.plugins import option_facts
 from argosy.cli.program import cli
-from argosy.config.check import SLOTS
+from argosy.config.schema import SLOTS
 from argosy.plugins.manager import PluginManager
 
 DOCS = Path(__file__).parent
@@ -98,7 +98,7 @@ def configuration() -> str:
     for key, part in properties.items():
         blocks.append(f"## {key}\n\n{part['description']}\n")
         for name, inner in part.get("properties", {}).items():
-            blocks.append(f"- `{name}` {option_facts(inner, needed=False)}")
+            blocks.append(f"- `{name}` {option_facts(inner, required=False)}")
         if part.get("properties"):
             blocks[-1] += "\n"
         if "examples" in part:

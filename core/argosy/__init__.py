@@ -88,66 +88,28 @@ __all__ = [
     "sessions",
 ]
 
-# Public names are imported when they are first used: `argosy --version` need not wait for requests.
-_HOMES = {
-    "argosy.api": (
-        "SessionInfo",
-        "check_config",
-        "copy_sessions",
-        "download",
-        "login",
-        "logout",
-        "open_session",
-        "open_store",
-        "preview",
-        "remake",
-        "sessions",
-    ),
-    "argosy.interfaces": (
-        "Auth",
-        "CollectingOutput",
-        "CookieStore",
-        "Existing",
-        "LoginSession",
-        "Observer",
-        "Output",
-        "Plugin",
-        "PluginContext",
-        "RateLimit",
-        "ResponseHead",
-        "Scope",
-        "Source",
-        "Storage",
-        "Strategy",
-    ),
-    "argosy.errors": ("ArgosyError",),
-    "argosy.models.response_record": ("ResponseRecord",),
-    "argosy.hookspecs": ("hookimpl",),
-    "argosy.models.items": (
-        "FinishedItem",
-        "Item",
-        "PublishedFile",
-        "Outcome",
-        "Product",
-        "Resource",
-        "StagedFile",
-        "StagedItem",
-    ),
-    "argosy.engine.report": ("Report",),
-    "argosy.http.adapter": ("LeasedAdapter",),
-}
-
+# Public names are imported when they are used, as `argosy --version` need not wait for requests. Light modules first.
+_HOMES = (
+    "argosy.errors",
+    "argosy.models.items",
+    "argosy.models.response_record",
+    "argosy.interfaces",
+    "argosy.hookspecs",
+    "argosy.http.adapter",
+    "argosy.engine.report",
+    "argosy.api",
+)
 
 # silent until a program configures logging
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            value = getattr(import_module(home), name)
-            globals()[name] = value
-            return value
+    for home in _HOMES if name in __all__ else ():
+        module = import_module(home)
+        if hasattr(module, name):
+            globals()[name] = getattr(module, name)
+            return globals()[name]
     raise AttributeError(f"module 'argosy' has no attribute {name!r}")
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
 
-from argosy.config.check import check
 from argosy.config.load import load, load_file
-from argosy.config.stores import store_options
+from argosy.config.schema import check
 from argosy.engine import plan
 from argosy.engine.context import ContextOptions, RunContext
 from argosy.engine.report import Report
@@ -30,72 +30,118 @@ from argosy.leasing.policy import LeaseMode, Policy
 from argosy.leasing.tokens import Tokens
 from argosy.models.items import Item
 from argosy.models.session import SessionRecord, Status
-from argosy.plugins.kinds import Kind, Origin, PluginInfo
-from argosy.plugins.manager import PluginManager, describe
+from argosy.plugins.kinds import Kind
+from argosy.plugins.manager import PluginManager
 from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.stop import Stop
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
+
 Config = str | Path | Mapping[str, Any]
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
+OnEvent = Callable[[Event], None]
 #: Plugins that are not installed: Python files, as for ``--plugin``, or classes.
 Plugins = Iterable[str | Path | type[Plugin]]
+
+#: Seconds that transfers get to end when a run is aborted.
+_LAST_SECONDS = 3.0
+#: Seconds between two checks for a signal.
+_SIGNAL_CHECK = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """What can be shown of a session: never its tokens.
-
-    Parameters
-    ----------
-    name
-        Its name in the cookie store.
-    state
-        ``idle``, ``in_flight``, ``dead`` or ``retired``.
-    holder
-        Who has it in flight, in words; None where nobody has.
-    logins, refreshes
-        How often it was logged in, and renewed without a login.
-    logged_in, saved
-        When it was logged in, and changed, for the last time: seconds since the epoch, 0 where unknown.
-    expires
-        When its tokens, or the first of its cookies, expire: seconds since the epoch, 0 where unknown.
-    lease, lease_reason
-        How requests share it now, and why.
-    cookies, headers
-        The names of its cookies, and of its header fields.
-    """
+    """The public facts of a session, without its tokens; times are seconds since the epoch, 0 if unknown."""
 
     name: str
-    state: str
-    holder: str | None
+    state: str  # "idle", "in_flight", "dead" or "retired"
+    holder: str | None  # the process that has a request in flight
     logins: int
-    refreshes: int
+    refreshes: int  # renewals without a login
     logged_in: float
     saved: float
-    expires: float
-    lease: str
+    expires: float  # when its tokens, or the first of its cookies, expire
+    lease: str  # how requests share it now
     lease_reason: str
-    cookies: tuple[str, ...]
-    headers: tuple[str, ...]
+    cookies: tuple[str, ...]  # names
+    headers: tuple[str, ...]  # names
 
 
-def login(
-    config: Config, *, forget: bool = False, on_notice: Tell = lambda message: None, plugins: Plugins = ()
-) -> list[str]:
-    """Log in as a configuration says, and keep the session in its cookie store; the same as ``argosy login``.
+def download(config: Config, on_event: OnEvent | None = None, *, plugins: Plugins = ()) -> Report:
+    """Download the items of a configuration, like ``argosy download CONFIG``, without printing anything.
 
     Parameters
     ----------
     config
-        The path of a configuration, or a dictionary of the same shape.
-    forget
-        Whether to forget what was learned about the service, too.
-    on_notice
-        Told what the person should know.
+        The path of a configuration file, or a mapping of the same structure.
+    on_event
+        Called with every `argosy.events.Event` of the run, from its threads, one at a time.
     plugins
         Plugins that are not installed: Python files, as for ``--plugin``, or classes.
+
+    Returns
+    -------
+    Report
+        What was done, including the failed items.
+
+    Raises
+    ------
+    ArgosyError
+        If the run cannot start, or ends early; its attribute ``report``, if set, is the `Report`.
+
+    Examples
+    --------
+    >>> import argosy
+    >>> report = argosy.download({"source": {"use": "urls", "urls": []}, "directory": "library"})
+    >>> report.counts.failed
+    0
+    """
+    return _report_of(Run(*_load(config, plugins), RunOptions(on_event=on_event)))
+
+
+def remake(config: Config, on_event: OnEvent | None = None, *, plugins: Plugins = ()) -> Report:
+    """Make the outputs of downloaded items, like ``argosy output CONFIG``, without a request; see `download`.
+
+    A mapping needs only ``directory`` and ``output``. The report includes the items with missing files.
+    """
+    return _report_of(Run(*_load(config, plugins), RunOptions(on_event=on_event, reprocess=True)))
+
+
+def check_config(config: Config, *, plugins: Plugins = ()) -> list[Problem]:
+    """Return every problem of a configuration; its parameters are those of `download`.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read.
+    PluginError
+        If one of its plugins is broken.
+    """
+    document = config if isinstance(config, Mapping) else load_file(Path(config))
+    return check(document, _manager(plugins), "configuration" if document is config else str(config))
+
+
+def preview(config: Config, *, plugins: Plugins = ()) -> list[Item]:
+    """Return the items that `download` would fetch, without a request or a login."""
+    items: list[Item] = []
+    plan.preview(*_load(config, plugins), lambda found: items.append(found.item))
+    return items
+
+
+def login(
+    config: Config, *, forget: bool = False, on_notice: Notify = lambda message: None, plugins: Plugins = ()
+) -> list[str]:
+    """Log in and store the session in the cookie store, like ``argosy login``.
+
+    Parameters
+    ----------
+    config, plugins
+        As for `download`.
+    forget
+        Also discard what ``lease: auto`` has learned about the service.
+    on_notice
+        Called with messages for the user.
 
     Returns
     -------
@@ -107,259 +153,232 @@ def login(
     ArgosyError
         If none is.
     """
-    with opened(*_loaded(config, plugins), on_notice) as environment:
-        names, problems = [], []
-        for name, problem in log_in(environment, forget=forget):
+    names, problems = [], []
+    with open_context(*_load(config, plugins), on_notice) as context:
+        for name, problem in log_in(context, forget=forget):
             if problem is None:
                 names.append(name)
             else:
                 problems.append(problem)
                 on_notice(str(problem))
-        if not names:
-            raise problems[0]
-        return names
+    if not names:
+        raise problems[0]
+    return names
 
 
 def logout(
-    config: Config, *, local: bool = False, on_notice: Tell = lambda message: None, plugins: Plugins = ()
+    config: Config, *, local: bool = False, on_notice: Notify = lambda message: None, plugins: Plugins = ()
 ) -> dict[str, bool]:
-    """End the sessions of a configuration; the same as ``argosy logout``.
+    """End the sessions of a configuration and delete them from the cookie store, like ``argosy logout``.
 
     Parameters
     ----------
-    config
-        The path of a configuration, or a dictionary of the same shape.
+    config, on_notice, plugins
+        As for `login`.
     local
-        Whether to forget them here, and ask nothing of the service.
-    on_notice
-        Told what the person should know.
-    plugins
-        Plugins that are not installed: Python files, as for ``--plugin``, or classes.
+        Delete them without asking the service to end them.
 
     Returns
     -------
     dict
-        For the name of each session that there was, whether it was ended at the service too.
+        The name of each session that existed, and whether the service ended it.
 
     Raises
     ------
     ArgosyError
-        If the service could not be asked; that session is kept.
+        If the service cannot be asked; that session is kept.
     """
-    with opened(*_loaded(config, plugins), on_notice) as environment:
-        return dict(log_out(environment, local=local))
+    with open_context(*_load(config, plugins), on_notice) as context:
+        return dict(log_out(context, local=local))
 
 
 def sessions(config: Config, *, plugins: Plugins = ()) -> list[SessionInfo]:
-    """Return what is known of the sessions in a configuration's cookie store; the same as ``argosy status`` shows.
-
-    Parameters
-    ----------
-    config
-        The path of a configuration, or a dictionary of the same shape.
-    plugins
-        Plugins that are not installed: Python files, as for ``--plugin``, or classes.
-    """
-    return stored(*_loaded(config, plugins))
+    """Return the sessions in a configuration's cookie store, as ``argosy status`` shows them."""
+    settings, manager = _load(config, plugins)
+    return stored_sessions(settings, manager, PluginContext(settings.base, settings.directory))
 
 
 @contextmanager
 def open_session(
-    config: Config, *, on_notice: Tell = lambda message: None, plugins: Plugins = ()
+    config: Config, *, on_notice: Notify = lambda message: None, plugins: Plugins = ()
 ) -> Iterator[requests.Session]:
-    """Log in where that is needed, and give a requests session for a program of your own.
+    """Log in if necessary and yield a `requests.Session` for your own program; its parameters are those of `login`.
 
-    Its requests take the lease as those of a download do, are sent again after a refusal, and a session that expires
-    is renewed in time. Any number of threads may use it, and any number of programs and downloads one configuration.
-
-    Parameters
-    ----------
-    config
-        The path of a configuration, or a dictionary of the same shape. It needs no source.
-    on_notice
-        Told what the person should know.
-    plugins
-        Plugins that are not installed: Python files, as for ``--plugin``, or classes.
-
-    Yields
-    ------
-    requests.Session
-        Good until the ``with`` block ends.
+    Its requests take leases, are repeated after a refusal, and renew the session before it expires. Threads can share
+    it, and programs and downloads can share its configuration, which needs no source.
 
     Raises
     ------
     ArgosyError
-        If there is no session and none can be had; later, from a request, for the same reason.
+        If no login is possible; requests raise it later for the same reason.
     """
-    with opened(*_loaded(config, plugins), on_notice) as environment:
-        environment.pool.log_in()
+    with open_context(*_load(config, plugins), on_notice) as context:
+        context.pool.log_in()
         try:
-            yield environment.pool.http
+            yield context.pool.http
         finally:
-            environment.pool.sync()
+            context.pool.sync()
 
 
-def _loaded(config: Config, plugins: Plugins) -> tuple[Settings, PluginManager]:
-    registry = _manager(plugins)
-    return load(config, registry), registry
+def open_store(use: str, **options: Any) -> CookieStore:
+    """Return a cookie store, for programs that mount a `LeasedAdapter`.
+
+    Parameters
+    ----------
+    use
+        The name of its plugin: ``"json-file"``.
+    options
+        Its options: ``path="cookies.json"``; relative paths are relative to the current directory.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such store, or the options are not valid.
+    """
+    plugins = PluginManager()
+    plugins.find(Kind.COOKIE_STORE, use)
+    settings = load({"cookie_store": {"use": use, **options}}, plugins)
+    return plugins.make(CookieStore, settings.cookie_store, PluginContext())
+
+
+def copy_sessions(
+    source: Config,
+    target: Config,
+    sessions: Collection[str] = (),
+    *,
+    keep: bool = False,
+    force: bool = False,
+    plugins: Plugins = (),
+) -> tuple[str, ...]:
+    """Move sessions from one cookie store to another, like ``argosy session copy``.
+
+    A move that is interrupted, or stopped by a failing store, continues when you repeat the call.
+
+    Parameters
+    ----------
+    source, target
+        The stores: the path of a configuration (for its cookie store), ``"sqlite:cookies.sqlite"``, or
+        ``{"use": "sqlite", "path": "cookies.sqlite"}``.
+    sessions
+        The names of the sessions; empty for all.
+    keep
+        Also keep them in the source; safe only if the service never replaces a token.
+    force
+        Replace sessions of the same names in the target.
+    plugins
+        As for `download`.
+
+    Returns
+    -------
+    tuple of str
+        The names of the moved sessions, sorted.
+
+    Raises
+    ------
+    BusyError, ConfigError, SessionInDoubt
+        If a session is in use, does not exist, exists in the target, or is in doubt; nothing was moved.
+    StoreError
+        If a store fails; sessions that were not moved are still in the source.
+    """
+    return move(source, target, sessions, _manager(plugins), PluginContext(), keep=keep, force=force)
 
 
 def _manager(plugins: Plugins) -> PluginManager:
     given = tuple(plugins)
     return PluginManager(
         files=[Path(file) for file in given if not isinstance(file, type)],
-        given=[_described(cls) for cls in given if isinstance(cls, type)],
+        given=[cls for cls in given if isinstance(cls, type)],
     )
 
 
-def _described(cls: type[Plugin]) -> PluginInfo:
-    for kind in Kind:
-        if issubclass(cls, kind.interface):
-            return describe(kind, cls, Origin(cls.__module__, "(not installed)", cls.__name__))
-    raise ConfigError(
-        f"{cls.__qualname__} is not a plugin: it extends none of the interfaces in argosy.interfaces."
-    )
+def _load(config: Config, plugins: Plugins) -> tuple[Settings, PluginManager]:
+    manager = _manager(plugins)
+    return load(config, manager), manager
 
 
-def check_config(config: Config, *, plugins: Plugins = ()) -> list[Problem]:
-    """Return everything that is wrong with a configuration; the same as ``argosy config check``.
-
-    Parameters
-    ----------
-    config
-        The path of a configuration, or a dictionary of the same shape.
-    plugins
-        Plugins that are not installed: Python files, as for ``--plugin``, or classes.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read.
-    PluginError
-        If a plugin it names is broken.
-    """
-    if isinstance(config, Mapping):
-        return check(config, _manager(plugins), "configuration")
-    return check(load_file(Path(config)), _manager(plugins), str(config))
-
-
-def preview(config: Config, *, plugins: Plugins = ()) -> list[Item]:
-    """Return the items that a download would fetch, without a request or a login.
-
-    Parameters
-    ----------
-    config
-        The path of a configuration, or a dictionary of the same shape.
-    plugins
-        Plugins that are not installed: Python files, as for ``--plugin``, or classes.
-
-    Raises
-    ------
-    ArgosyError
-        If the run could not begin.
-    """
-    settings, registry = _loaded(config, plugins)
-    items: list[Item] = []
-    plan.preview(settings, registry, lambda found: items.append(found.item))
-    return items
-
-
-# -- what the functions above and the command line share
+# -- shared with the command line
 
 
 @contextmanager
-def opened(
+def open_context(
     settings: Settings,
-    registry: PluginManager,
-    tell: Tell,
+    plugins: PluginManager,
+    notify: Notify,
     redactor: Redactor | None = None,
-    ask: Callable[[str], str] | None = None,
-    ask_now: Callable[[str], str] | None = None,
-    *,
-    attended: bool = False,
+    options: ContextOptions | None = None,
 ) -> Iterator[RunContext]:
-    """Open what a configuration needs to log in; its notices are told."""
-    known = redactor or Redactor()
+    """Open what a login needs; `notify` gets its notices."""
+    redactor = redactor or Redactor()
 
     def emit(kind: EventKind, item: str | None, data: Mapping[str, Any]) -> None:
         if kind is EventKind.RUN_NOTICE:
-            tell(known.scrub(str(data["message"])))
+            notify(redactor.scrub(str(data["message"])))
 
-    options = ContextOptions(ask, ask_now, attended)
-    environment = RunContext(settings, registry, emit, Stop(), known, options)
+    context = RunContext(settings, plugins, emit, Stop(), redactor, options or ContextOptions())
     try:
-        yield environment
+        yield context
     finally:
-        environment.close()
+        context.close()
 
 
-def log_in(environment: RunContext, *, forget: bool) -> Iterator[tuple[str, SessionError | None]]:
-    """Log every session in; yield the name of each, and what went wrong, if anything.
-
-    Raises
-    ------
-    ConfigError
-        If nobody is logged in, or the session would be forgotten at once.
-    """
-    _need_a_login(environment)
-    if environment.store.scope is Scope.PROCESS:
+def log_in(context: RunContext, *, forget: bool) -> Iterator[tuple[str, SessionError | None]]:
+    """Log in all sessions; yield the name of each, and the error if it failed."""
+    _need_auth(context)
+    if context.store.scope is Scope.PROCESS:
         raise ConfigError(
-            f"The cookie store {environment.store.name!r} forgets the session when this command ends.",
+            f"The cookie store {context.store.name!r} would lose the session when this command ends.",
             hint='Set "cookie_store" to "json-file".',
         )
-    yield from environment.pool.log_in_again(forget=forget)
+    yield from context.pool.log_in_again(forget=forget)
 
 
-def log_out(environment: RunContext, *, local: bool) -> Iterator[tuple[str, bool]]:
-    """Forget each session that there is; yield its name, and whether it was ended at the service."""
-    _need_a_login(environment)
-    for manager in environment.pool.managers:
+def log_out(context: RunContext, *, local: bool) -> Iterator[tuple[str, bool]]:
+    """Delete each session; yield its name, and whether the service ended it."""
+    _need_auth(context)
+    for manager in context.pool.managers:
         try:
             ended = manager.log_out(local=local)
         except (SessionError, TransferError) as error:
-            error.message = f"The session {manager.session!r} was not ended, and is kept: {error.message}"
-            error.hint = "To forget it here all the same: argosy logout --local CONFIG"
+            error.message = f"Cannot end the session {manager.session!r}; it was kept: {error.message}"
+            error.hint = "To delete it without the service: argosy logout --local CONFIG"
             raise
         if ended is not None:
             yield manager.session, ended
 
 
-def _need_a_login(environment: RunContext) -> None:
-    if environment.auth.anonymous:
+def _need_auth(context: RunContext) -> None:
+    if context.auth.anonymous:
         raise ConfigError(
-            f"The configuration logs nobody in: its auth is {environment.auth.name!r}.",
+            f"The configuration has no login: its auth is {context.auth.name!r}.",
             hint='Set "auth", for example to {"use": "form-login", ...}.',
         )
 
 
-def stored(
-    settings: Settings,
-    registry: PluginManager,
-    redactor: Redactor | None = None,
-    ask: Callable[[str], str] | None = None,
-) -> list[SessionInfo]:
-    """Return what is known of the sessions in the cookie store; nothing else is opened."""
-    on_secret = (redactor or Redactor()).add
-    context = PluginContext(settings.base, settings.directory, ask, on_secret)  # it may need a key
-    store = registry.make(CookieStore, settings.cookie_store, context)
+def stored_sessions(settings: Settings, plugins: PluginManager, context: PluginContext) -> list[SessionInfo]:
+    """Return the sessions in the cookie store, without opening anything else."""
+    store = plugins.make(CookieStore, settings.cookie_store, context)
     try:
         records = [store.read(name) for name in store.sessions()]
     finally:
         store.close()
-    return [_info(record, settings) for record in records if record is not None]
+    return [_session_info(record, settings) for record in records if record is not None]
 
 
-def _info(record: SessionRecord, settings: Settings) -> SessionInfo:
+def _session_info(record: SessionRecord, settings: Settings) -> SessionInfo:
     holder = record.holder if record.status is Status.IN_FLIGHT else None
-    lease, reason = in_force(
-        Policy(
-            LeaseMode(settings.lease),
-            renewable=record.renewable,
-            tokens=Tokens.named(settings.token_cookies),
-            signer=record.signer,
-        ),
-        record,
+    tokens = settings.token_cookies
+    policy = Policy(
+        LeaseMode(settings.lease),
+        renewable=record.renewable,
+        tokens=Tokens.named(tokens),
+        signer=record.signer,
     )
+    lease, reason = in_force(policy, record)
+    ends = [
+        cookie.expires
+        for cookie in record.cookies
+        if cookie.expires is not None and (not tokens or cookie.name in tokens)
+    ]
     return SessionInfo(
         name=record.session,
         state=record.status.value,
@@ -368,7 +387,7 @@ def _info(record: SessionRecord, settings: Settings) -> SessionInfo:
         refreshes=record.refreshes,
         logged_in=record.logged_in,
         saved=record.saved,
-        expires=_expires(record, settings.token_cookies),
+        expires=record.expires or min(ends, default=0.0),
         lease=lease.value,
         lease_reason=reason,
         cookies=tuple(sorted({cookie.name for cookie in record.cookies})),
@@ -376,104 +395,49 @@ def _info(record: SessionRecord, settings: Settings) -> SessionInfo:
     )
 
 
-def _expires(record: SessionRecord, tokens: Sequence[str]) -> float:
-    ends = [
-        cookie.expires
-        for cookie in record.cookies
-        if cookie.expires is not None and (not tokens or cookie.name in tokens)
-    ]
-    return record.expires or min(ends, default=0.0)
-
-
-def expiry_text(expires: float, now: float | None = None) -> str:
-    """Return when something expires, in words; empty where that is unknown."""
-    from argosy.toolkit.text import time_text
-
-    left = expires - (time.time() if now is None else now)
-    if not expires:
-        return ""
-    return f"expires in {time_text(left)}" if left > 0 else f"expired {time_text(-left)} ago"
-
-
-#: Seconds that transfers have to end in when a run is to end at once.
-LAST_SECONDS = 3.0
-
-#: Seconds after which a signal is noticed at the latest.
-LOOK_UP = 0.2
-
-
-def download(
-    config: str | Path | Mapping[str, Any],
-    on_event: Callable[[Event], None] | None = None,
+def move(
+    source: Config,
+    target: Config,
+    names: Collection[str],
+    plugins: PluginManager,
+    context: PluginContext,
     *,
-    plugins: Plugins = (),
-) -> Report:
-    """Do what ``argosy download CONFIG`` does; print nothing, and never end the program.
-
-    Parameters
-    ----------
-    config
-        The path of a configuration, or a dictionary of the same shape.
-    on_event
-        Called with every `argosy.events.Event` of the run, from its threads, one at a time.
-    plugins
-        Plugins that are not installed: Python files, as for ``--plugin``, or classes.
-
-    Returns
-    -------
-    Report
-        What was done; items that failed are counted and named in it.
-
-    Raises
-    ------
-    ArgosyError
-        If the run could not begin, or ended early; the error's ``report`` says how far it came.
-
-    Examples
-    --------
-    >>> import argosy
-    >>> report = argosy.download({"source": {"use": "urls", "urls": []}, "directory": "library"})
-    >>> report.counts.failed
-    0
-    """
-    registry = _manager(plugins)
-    return _reported(Run(load(config, registry), registry, RunOptions(on_event=on_event)))
+    keep: bool,
+    force: bool,
+) -> tuple[str, ...]:
+    """Move sessions between two stores, which are made with `context`; return the names of the moved sessions."""
+    with ExitStack() as stack:
+        stores = []
+        for given in (source, target):
+            settings = load(_store_config(given, plugins), plugins)
+            made_in = replace(context, base=settings.base, directory=settings.base)
+            stores.append(plugins.make(CookieStore, settings.cookie_store, made_in))
+            stack.callback(stores[-1].close)
+        return move_sessions(stores[0], stores[1], names, keep=keep, force=force)
 
 
-def remake(
-    config: str | Path | Mapping[str, Any],
-    on_event: Callable[[Event], None] | None = None,
-    *,
-    plugins: Plugins = (),
-) -> Report:
-    """Do what ``argosy output CONFIG`` does: make the outputs of what is downloaded already, without a request.
-
-    Parameters
-    ----------
-    config
-        The path of a configuration, or a dictionary of the same shape; of a dictionary, ``directory`` and
-        ``output`` are enough.
-    on_event
-        Called with every `argosy.events.Event` of the run, from its threads, one at a time.
-    plugins
-        Plugins that are not installed: Python files, as for ``--plugin``, or classes.
-
-    Returns
-    -------
-    Report
-        What was made; items whose files are not all there are counted and named in it.
-
-    Raises
-    ------
-    ArgosyError
-        If the run could not begin, or ended early; the error's ``report`` says how far it came.
-    """
-    registry = _manager(plugins)
-    options = RunOptions(on_event=on_event, reprocess=True)
-    return _reported(Run(load(config, registry), registry, options))
+def _store_config(given: Config, plugins: PluginManager) -> Path | Mapping[str, Any]:
+    """Return the configuration for a store: a mapping, JSON text, NAME, NAME:PATH, or the path of a configuration."""
+    if isinstance(given, str) and given.lstrip().startswith("{"):
+        try:
+            given = dict(json.loads(given))
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"The options of a cookie store are not valid JSON: {error}.") from None
+    if isinstance(given, Mapping):
+        return {"cookie_store": given}
+    name, colon, path = str(given).partition(":")
+    installed = plugins.names(Kind.COOKIE_STORE)
+    if name in installed:
+        return {"cookie_store": {"use": name, **({"path": path} if colon else {})}}
+    if not Path(given).is_file():
+        raise ConfigError(
+            f"{str(given)!r} is neither a configuration file nor a cookie store.",
+            hint=f'A store is NAME, NAME:PATH or {{"use": NAME, ...}}; installed: {", ".join(installed)}.',
+        )
+    return Path(given)
 
 
-def _reported(run: Run) -> Report:
+def _report_of(run: Run) -> Report:
     report = execute(run)
     if report.error is not None:
         report.error.__dict__["report"] = report
@@ -482,17 +446,10 @@ def _reported(run: Run) -> Report:
 
 
 def execute(run: Run) -> Report:
-    """Execute a run in a thread of its own and wait for it; Ctrl-C once drains it, twice ends it.
+    """Execute a run in its own thread and wait for it; Ctrl-C once drains it, twice aborts it.
 
-    Signals are handled in the main thread, so none of them ever comes between a response's headers and
-    the commit of the token they brought.
-
-    Raises
-    ------
-    ArgosyError
-        If the run could not begin.
-    KeyboardInterrupt
-        If it was interrupted twice and did not come to its end in a few seconds.
+    Python handles signals in the main thread, so a signal never comes between a response's headers and the commit of
+    their token. Raises a KeyboardInterrupt if an aborted run does not end within seconds.
     """
     result: list[Report] = []
     raised: list[BaseException] = []
@@ -501,7 +458,7 @@ def execute(run: Run) -> Report:
     def target() -> None:
         try:
             result.append(run.execute())
-        except BaseException as error:  # handed to the caller below
+        except BaseException as error:  # raised in the caller's thread below
             raised.append(error)
         finally:
             over.set()
@@ -514,22 +471,22 @@ def execute(run: Run) -> Report:
 
 
 def _wait(over: threading.Event, run: Run) -> None:
-    """Wait for the end of a run, and pass on what the person interrupts.
+    """Wait until a run is over, and pass on interrupts.
 
-    `Thread.join` will not do: in CPython 3.11 a thread whose join was interrupted counts as ended. And a signal that
-    the system delivers to another thread wakes nobody here, on Windows none does: so this looks up now and then.
+    Not with `Thread.join`: in CPython 3.11, a thread counts as ended once a join was interrupted. The wait has a timeout
+    because the system may deliver a signal to another thread, which does not wake this one.
     """
-    stop, last, told = run.stop, math.inf, 0
+    stop, deadline, told = run.stop, math.inf, 0
     while not over.is_set():
         try:
             if (level := stop.draining + stop.aborted) > told:
                 told = level
-                # not here: an observer that hangs must not keep a run from ending
+                # in a thread, as an observer that hangs must not keep the run from ending
                 threading.Thread(target=run.tell_stopping, name="argosy-stopping", daemon=True).start()
-            over.wait(LOOK_UP)
+            over.wait(_SIGNAL_CHECK)
             if stop.aborted:
-                last = min(last, time.monotonic() + LAST_SECONDS)
-            if time.monotonic() > last and not over.is_set():
+                deadline = min(deadline, time.monotonic() + _LAST_SECONDS)
+            if time.monotonic() > deadline and not over.is_set():
                 raise KeyboardInterrupt
         except KeyboardInterrupt:
             if stop.aborted:
@@ -538,77 +495,3 @@ def _wait(over: threading.Event, run: Run) -> None:
                 stop.abort()
             else:
                 stop.drain()
-
-
-def open_store(use: str, **options: Any) -> CookieStore:
-    """Return a cookie store by its name, for programs that mount a `LeasedAdapter`.
-
-    Parameters
-    ----------
-    use
-        The plugin's name, as in a configuration: ``"json-file"``.
-    options
-        Its options: ``path="cookies.json"``; relative paths are relative to the current directory.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such store, or the options are not valid.
-    """
-    registry = PluginManager()
-    settings = load({"cookie_store": {"use": use, **options}}, registry)
-    registry.find(Kind.COOKIE_STORE, use)
-    return registry.make(CookieStore, settings.cookie_store, PluginContext())
-
-
-def copy_sessions(
-    source: str | Path | Mapping[str, Any],
-    target: str | Path | Mapping[str, Any],
-    sessions: Collection[str] = (),
-    *,
-    keep: bool = False,
-    force: bool = False,
-    plugins: Plugins = (),
-) -> tuple[str, ...]:
-    """Do what ``argosy session copy`` does: move sessions from one cookie store to another.
-
-    Parameters
-    ----------
-    source, target
-        The stores: the path of a configuration (its cookie store is meant), ``"sqlite:cookies.sqlite"``, or
-        ``{"use": "sqlite", "path": "cookies.sqlite"}``.
-    sessions
-        The names of the sessions; empty for all.
-    keep
-        Leave them in the source as well: right only where the service never replaces a token.
-    force
-        Replace sessions of the same names in the target.
-    plugins
-        Plugins that are not installed: Python files, as for ``--plugin``, or classes.
-
-    Returns
-    -------
-    tuple of str
-        The names of what was moved, sorted.
-
-    Raises
-    ------
-    BusyError
-        If somebody uses one of them; nothing was moved.
-    ConfigError
-        If there is no such store or session, or the target has one of that name already; nothing was moved.
-    SessionInDoubt
-        If nobody knows which token of one is good; nothing was moved.
-    StoreError
-        If a store fails. What was not moved by then is still in the source, and the same call goes on from there.
-    """
-    registry = _manager(plugins)
-    with ExitStack() as opened:
-
-        def open_named(given: str | Path | Mapping[str, Any]) -> CookieStore:
-            options, base = store_options(given, registry)
-            store = registry.make(CookieStore, options, PluginContext(base, base))
-            opened.callback(store.close)
-            return store
-
-        return move_sessions(open_named(source), open_named(target), sessions, keep=keep, force=force)

@@ -1,29 +1,29 @@
-"""Every error argosy raises on purpose.
+"""The errors that argosy raises.
 
-The tree (the number is the command line's exit code)::
+The tree, with the exit codes of the command line::
 
-    ArgosyError
+    ArgosyError                  1
     ├── ConfigError              2   the configuration is not valid
-    ├── SessionError             3   the session is lost and no login is possible
+    ├── SessionError             3   the session cannot be used
     │   ├── LoginFailed              the service did not accept the login
-    │   │   └── RefreshRefused       nor what the session was to be renewed with
-    │   ├── SessionInDoubt           a request's answer never came, and no policy says what to do
+    │   │   └── RefreshRefused       the service did not renew the session
+    │   ├── SessionInDoubt           a request got no response, and no policy says what to do
     │   └── SessionLost              the service refuses the session, and it cannot be renewed
     ├── SourceError              4   the manifest, or another source, cannot be read
-    ├── StorageError             5   the local disk, a remote storage or a store
+    ├── StorageError             5   the disk, a remote storage or a store failed
     │   ├── StoreError               a cookie store failed
-    │   │   ├── StoreDamaged         what it holds cannot be read
-    │   │   ├── StoreSealed          what it holds is encrypted in another way than is asked for
-    │   │   └── GenerationMoved      somebody else changed the session first
-    │   │       └── HoldLapsed       or may do so now: our hold on it is over
+    │   │   ├── StoreDamaged         its content cannot be read
+    │   │   ├── StoreSealed          its content is encrypted with another key, or not at all
+    │   │   └── GenerationMoved      another process changed the session first
+    │   │       └── HoldLapsed       or could have: our hold on it has ended
     │   └── LedgerError              the ledger failed
-    ├── BusyError                6   another run holds what this one needs
+    ├── BusyError                6   another run uses the resource
     ├── PluginError              7   a plugin is missing, broken or misbehaved
-    ├── TransferError            1   one resource could not be fetched (fails its item, not the run)
-    │   ├── VerificationError        it came, but it is not what was promised
-    │   └── Refused                  the service refused it although the session is good
-    ├── ServiceDown              1   a service was down for longer than the run waits for it
-    └── Interrupted            130   the person stopped the run
+    ├── TransferError            1   one resource could not be downloaded; only its item fails
+    │   ├── VerificationError        its size or digest is wrong
+    │   └── Refused                  the service refused it, although the session is valid
+    ├── ServiceDown              1   a service was down for too long
+    └── Interrupted            130   the user stopped the run
 """
 
 from __future__ import annotations
@@ -31,73 +31,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-__all__ = [
-    "ArgosyError",
-    "BusyError",
-    "ConfigError",
-    "GenerationMoved",
-    "HoldLapsed",
-    "Interrupted",
-    "LedgerError",
-    "LoginFailed",
-    "PluginError",
-    "Problem",
-    "RefreshRefused",
-    "Refused",
-    "ServiceDown",
-    "SessionError",
-    "SessionInDoubt",
-    "SessionLost",
-    "SourceError",
-    "StorageError",
-    "StoreDamaged",
-    "StoreError",
-    "StoreSealed",
-    "TransferError",
-    "VerificationError",
-]
-
-
-def _rebuild(cls: type[ArgosyError], state: dict[str, Any]) -> ArgosyError:
-    error = cls.__new__(cls)
-    error.__dict__.update(state)
-    error.args = (error.message,)
-    return error
-
-
-class ArgosyError(Exception):
-    """The base of every error argosy raises on purpose.
-
-    Parameters
-    ----------
-    message
-        What happened, and what follows from it.
-    hint
-        What the person can do about it.
-    fields
-        Facts for programs; they become attributes and survive pickling.
-    """
-
-    exit_code: ClassVar[int] = 1
-    message: str
-    hint: str | None
-
-    def __init__(self, message: str, *, hint: str | None = None, **fields: Any) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.__dict__.update(fields)
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.hint}" if self.hint else self.message
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), dict(self.__dict__))
-
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong in a file that a person wrote.
+    """One mistake in a file that a user wrote.
 
     Parameters
     ----------
@@ -106,7 +43,7 @@ class Problem:
     found
         What was found there.
     expected
-        What would be right, with "did you mean" where something is close.
+        What would be correct, or a suggestion.
     """
 
     where: str
@@ -117,26 +54,51 @@ class Problem:
         return f"{self.where}: {self.found}; {self.expected}"
 
 
-class _WithProblems(ArgosyError):
-    """Something a person wrote is wrong in one or more places, all of them named at once."""
+class ArgosyError(Exception):
+    """The base of all errors that argosy raises.
 
+    Parameters
+    ----------
+    message
+        What happened.
+    problems
+        Mistakes in a file, all at once.
+    hint
+        What the user can do.
+    fields
+        Facts for programs; they become attributes and survive pickling.
+    """
+
+    exit_code: ClassVar[int] = 1
+    message: str
     problems: tuple[Problem, ...]
+    hint: str | None
 
-    def __init__(self, message: str, problems: tuple[Problem, ...] = (), *, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint, problems=problems)
+    def __init__(
+        self, message: str, problems: tuple[Problem, ...] = (), /, *, hint: str | None = None, **fields: Any
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.problems = problems
+        self.hint = hint
+        self.__dict__.update(fields)
 
     def __str__(self) -> str:
-        return "\n  ".join([super().__str__(), *map(str, self.problems)])
+        text = f"{self.message} {self.hint}" if self.hint else self.message
+        return "\n  ".join([text, *map(str, self.problems)])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).__new__, (type(self), self.message), self.__dict__
 
 
-class ConfigError(_WithProblems):
+class ConfigError(ArgosyError):
     """The configuration is not valid."""
 
     exit_code = 2
 
 
 class SessionError(ArgosyError):
-    """The session cannot be used, and everything done so far is kept."""
+    """The session cannot be used; all finished work is saved."""
 
     exit_code = 3
 
@@ -146,25 +108,25 @@ class LoginFailed(SessionError):
 
 
 class RefreshRefused(LoginFailed):
-    """The service no longer accepts what the session was to be renewed with (``invalid_grant``, RFC 6749 section 5.2)."""
+    """The service did not renew the session (``invalid_grant``, RFC 6749 section 5.2)."""
 
 
 class SessionInDoubt(SessionError):
-    """A request was sent and its answer never came: nobody knows which token is good."""
+    """A request got no response, so the valid token is unknown."""
 
 
 class SessionLost(SessionError):
     """The service refuses the session, and it cannot be renewed."""
 
 
-class SourceError(_WithProblems):
+class SourceError(ArgosyError):
     """The manifest, or another source of items, cannot be read."""
 
     exit_code = 4
 
 
 class StorageError(ArgosyError):
-    """The local disk, or something that is kept on it, failed."""
+    """The disk, a remote storage or a store failed."""
 
     exit_code = 5
 
@@ -174,19 +136,19 @@ class StoreError(StorageError):
 
 
 class StoreDamaged(StoreError):
-    """What a cookie store holds cannot be read; it was left as it is."""
+    """The content of a cookie store cannot be read; it did not change."""
 
 
 class StoreSealed(StoreError):
-    """What a cookie store holds cannot be opened with the key that is given, or must not lie there in the clear."""
+    """The content of a cookie store is encrypted with another key, or should be encrypted and is not."""
 
 
 class GenerationMoved(StoreError):
-    """Somebody else changed the session record first; nothing was written."""
+    """Another process changed the session record first; nothing was written."""
 
 
 class HoldLapsed(GenerationMoved):
-    """Our hold on the session ended before its time, and somebody else has had the session since; nothing was written."""
+    """Our hold on the session ended, so another process may have changed it; nothing was written."""
 
 
 class LedgerError(StorageError):
@@ -194,28 +156,28 @@ class LedgerError(StorageError):
 
 
 class BusyError(ArgosyError):
-    """Another run holds what this one needs."""
+    """Another run uses what this one needs."""
 
     exit_code = 6
 
 
 class PluginError(ArgosyError):
-    """A plugin is missing, cannot be loaded, or broke its contract; the message names it."""
+    """A plugin is missing, broken or misbehaved; the message names it."""
 
     exit_code = 7
 
 
 class TransferError(ArgosyError):
-    """One resource could not be fetched.
+    """One resource could not be downloaded.
 
     Parameters
     ----------
     kind
-        The typed cause, one word: ``connect``, ``lost``, ``status``, ``cut``, ``disk``, ...
+        The cause in one word: ``connect``, ``lost``, ``status``, ``cut``, ``disk``, ...
     retryable
         Whether a later attempt may succeed.
     retry_after
-        Seconds the server asked to wait, where it did.
+        Seconds that the server asked to wait, if it did.
     """
 
     kind: str
@@ -229,31 +191,28 @@ class TransferError(ArgosyError):
         kind: str,
         retryable: bool = False,
         retry_after: float | None = None,
-        hint: str | None = None,
         **fields: Any,
     ) -> None:
-        super().__init__(
-            message, hint=hint, kind=kind, retryable=retryable, retry_after=retry_after, **fields
-        )
+        super().__init__(message, kind=kind, retryable=retryable, retry_after=retry_after, **fields)
 
 
 class VerificationError(TransferError):
-    """A resource came, but its size or digest is not what was promised."""
+    """The size or digest of a resource is wrong."""
 
 
 class Refused(TransferError):
-    """The service refused one resource although the session is good."""
+    """The service refused a resource, although the session is valid."""
 
 
 class ServiceDown(ArgosyError):
-    """A service was down for longer than the run waits for it; what was to be had from it is still to be done.
+    """A service was down for longer than the run waits; its items are still to do.
 
     Parameters
     ----------
     host
-        Which host.
+        Its host.
     cause
-        What asking it comes to, in words.
+        How requests to it fail, for people.
     """
 
     host: str
@@ -261,6 +220,6 @@ class ServiceDown(ArgosyError):
 
 
 class Interrupted(ArgosyError):
-    """The person stopped the run; the session and the ledger are saved."""
+    """The user stopped the run; the session and the ledger are saved."""
 
     exit_code = 130

@@ -1,4 +1,4 @@
-"""The events of a run, as observers see them."""
+"""The events of a run, as observers receive them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 
 
 class EventKind(StrEnum):
-    """What happened; the fields of `Event.data` are named behind each."""
+    """What happened; the comments list the fields of `Event.data`."""
 
     RUN_STARTED = "run.started"  # directory, strategy, max_workers, lease, sessions
-    RUN_PLANNED = "run.planned"  # items, to_do, done (done already), bytes (promised by the manifest, or 0), remade (of to_do, there already)
-    RUN_NOTICE = "run.notice"  # message: something the person should know, said once
-    RUN_STOPPING = "run.stopping"  # message: why no new item is started, or what is still being finished
+    RUN_PLANNED = "run.planned"  # items, to_do, done (before), bytes (from the manifest, or 0), remade (of to_do: only outputs)
+    RUN_NOTICE = "run.notice"  # message: a fact the user should know, sent once
+    RUN_STOPPING = "run.stopping"  # message: why no new item starts, or what still has to finish
     RUN_FINISHED = "run.finished"  # the report's summary
-    LOGIN = "session.login"  # number: how many logins this run has made, reason
-    REFRESH = "session.refresh"  # number: how many times this run renewed a session without a login, reason
-    ITEM_STARTED = "item.started"  # title, resources (how many)
-    ITEM_FINISHED = "item.finished"  # state, bytes, seconds, files (how many), failure (message) or None
-    RESOURCE_WAITING = "resource.waiting"  # for: "lease", "delay", "retry" or "login"; seconds where known
-    RESOURCE_STARTED = "resource.started"  # url, path, size or None, offset (bytes there already)
+    LOGIN = "session.login"  # number: of logins in this run, reason
+    REFRESH = "session.refresh"  # number: of renewals without a login in this run, reason
+    ITEM_STARTED = "item.started"  # title, resources (their number)
+    ITEM_FINISHED = "item.finished"  # state, bytes, seconds, files (their number), failure (message) or None
+    RESOURCE_WAITING = "resource.waiting"  # for: "lease", "delay", "retry" or "login"; seconds if known
+    RESOURCE_STARTED = "resource.started"  # url, path, size or None, offset (bytes from an earlier attempt)
     RESOURCE_PROGRESS = "resource.progress"  # bytes (received since the last such event)
     RESOURCE_RETRY = "resource.retry"  # url, attempt, cause, seconds
     RESOURCE_FINISHED = "resource.finished"  # url, path, bytes, verification
@@ -38,9 +38,9 @@ class Event:
     at
         Wall-clock time, seconds since the epoch.
     item
-        The id of the item concerned, if any.
+        The id of its item, if any.
     data
-        JSON values, without secrets; the keys stand behind each `EventKind`.
+        JSON values without secrets; `EventKind` lists the keys.
     """
 
     kind: EventKind
@@ -49,5 +49,5 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-#: Takes an event; called from any thread of the run's process.
+#: Takes an event; may be called from any thread of the run's process.
 Emit = Callable[[EventKind, str | None, Mapping[str, Any]], None]

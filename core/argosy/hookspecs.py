@@ -1,7 +1,7 @@
-"""The plugin surface: one hook for each kind of plugin.
+"""The hooks of plugins, one for each kind.
 
-A plugin is a module (or any object) registered under the entry-point group ``argosy``. It implements the
-hooks of the kinds it offers; each returns the plugin's class::
+A plugin is a module (or any object) registered under the entry-point group ``argosy``. It implements the hooks of the
+kinds it offers; each returns the plugin's class::
 
     import argosy
 
@@ -13,8 +13,6 @@ hooks of the kinds it offers; each returns the plugin's class::
     @argosy.hookimpl
     def argosy_output() -> type[argosy.Output]:
         return Catalogue
-
-.. versionadded:: 0.1
 """
 
 from __future__ import annotations
@@ -36,71 +34,47 @@ hookimpl = pluggy.HookimplMarker("argosy")
 
 @hookspec
 def argosy_source() -> type[Source]:
-    """Return a class that yields items.
-
-    .. versionadded:: 0.1
-    """
+    """Return a class that yields items."""
     raise NotImplementedError
 
 
 @hookspec
 def argosy_auth() -> type[Auth]:
-    """Return a class that logs a session in and knows a refusal when it sees one.
-
-    .. versionadded:: 0.1
-    """
+    """Return a class that logs in and detects refusals."""
     raise NotImplementedError
 
 
 @hookspec
 def argosy_cookie_store() -> type[CookieStore]:
-    """Return a class that keeps sessions and grants leases on them.
-
-    .. versionadded:: 0.1
-    """
+    """Return a class that stores sessions and grants leases on them."""
     raise NotImplementedError
 
 
 @hookspec
 def argosy_strategy() -> type[Strategy]:
-    """Return a class that maps the work over the items.
-
-    .. versionadded:: 0.1
-    """
+    """Return a class that distributes the items among workers."""
     raise NotImplementedError
 
 
 @hookspec
 def argosy_output() -> type[Output]:
-    """Return a class that turns finished resources into what the person keeps.
-
-    .. versionadded:: 0.1
-    """
+    """Return a class that makes final files of downloaded resources."""
     raise NotImplementedError
 
 
 @hookspec
 def argosy_observer() -> type[Observer]:
-    """Return a class that sees the events of a run.
-
-    .. versionadded:: 0.1
-    """
+    """Return a class that receives the events of a run."""
     raise NotImplementedError
 
 
 @hookspec
 def argosy_storage() -> type[Storage]:
-    """Return a class that stores finished files; its name is the scheme of the URLs it serves.
-
-    .. versionadded:: 0.1
-    """
+    """Return a class that stores finished files; its name is the scheme of its URLs."""
     raise NotImplementedError
 
 
 @hookspec
 def argosy_ratelimit() -> type[RateLimit]:
-    """Return a class that keeps the states of hosts for the processes whose requests it limits together.
-
-    .. versionadded:: 0.1
-    """
+    """Return a class that shares the request rates of hosts among processes."""
     raise NotImplementedError

@@ -19,7 +19,9 @@ from argosy.errors import (
     TransferError,
 )
 
-CLASSES = [cls for cls in (getattr(errors, name) for name in errors.__all__) if cls is not Problem]
+CLASSES = [
+    value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, ArgosyError)
+]
 PROBLEMS = (
     Problem("books.jsonl:3", "no URL", "an http URL"),
     Problem("a.toml: x", "1", "a text"),

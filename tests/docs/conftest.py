@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from argosy.config.template import to_toml
+from argosy.cli.config import to_toml
 from voyage import Voyage
 
 SetSail = Callable[..., Voyage]

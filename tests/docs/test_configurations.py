@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from argosy.config.check import check
 from argosy.config.load import load
+from argosy.config.schema import check
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.source import Source
 from argosy.plugins.manager import PluginManager

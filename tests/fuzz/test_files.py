@@ -164,7 +164,6 @@ def test_configurations_of_odd_values(registry: PluginManager, value: dict[str, 
     st.sampled_from([".toml", ".json"]),
 )  # fmt: skip
 @example("a = " + "[" * 100_000, ".toml")
-@example("a." * 50_000 + "b = 1", ".toml")
 @example("[" * 100_000, ".json")
 @example("9" * 5000, ".json")
 @example("a = " + "9" * 5000, ".toml")

@@ -11,7 +11,7 @@ import pytest
 import argosy
 from argosy.config.load import load
 from argosy.engine.run import Run
-from argosy.interfaces.strategy import Strategy, Work
+from argosy.interfaces.strategy import Work
 from argosy.leasing.policy import LeaseMode
 from argosy.models.items import Job, Outcome
 from argosy.plugins.manager import PluginManager
@@ -82,21 +82,12 @@ class NakedStrategy(ThreadsStrategy):
         return super().run(jobs, work, max_workers)
 
 
-class Naked:
-    """The plugin of the strategy above."""
-
-    @staticmethod
-    @argosy.hookimpl
-    def argosy_strategy() -> type[Strategy]:
-        return NakedStrategy
-
-
 def test_without_leases_the_same_run_fails(set_sail: SetSail) -> None:
     voyage = set_sail(
         items=500, discipline="revoke", max_workers=16, size=2000, strategy="naked", max_logins=5
     )
-    registry = PluginManager.of([("naked", "tests", "0", Naked)], installed=True)
-    report = Run(load(voyage.file, registry), registry).execute()
+    plugins = PluginManager(given=[NakedStrategy])
+    report = Run(load(voyage.file, plugins), plugins).execute()
     stats = voyage.server.stats()
     assert stats.replaced_tokens_sent > 0
     assert stats.sessions_revoked > 0

@@ -26,7 +26,7 @@ def ended(done: subprocess.CompletedProcess[str], code: int, *words: str) -> Non
     """Check how a run ended, and that it says so in plain words."""
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
-    assert "mistake in argosy" not in done.stderr
+    assert "bug in argosy" not in done.stderr
     for word in words:
         assert word in done.stderr
 

@@ -128,7 +128,7 @@ def what_is_wrong(voyage: Voyage, code: int, shown: str) -> list[str]:
         wrong.append(f"exit code {code}")
     if code == 0:
         wrong += voyage.wrong()
-    wrong += [f"shown: {word}" for word in ("Traceback", "mistake in argosy") if word in shown]
+    wrong += [f"shown: {word}" for word in ("Traceback", "bug in argosy") if word in shown]
     if TOKEN.search(shown.encode()) or voyage.server.password in shown:
         wrong.append("a secret was shown")
     if code and not re.search(r"argosy: error: |failed", shown):

@@ -185,4 +185,4 @@ def finishes(voyage: Voyage, kind: str, base: str) -> None:
 def ended(done: subprocess.CompletedProcess[str], codes: set[int]) -> None:
     assert done.returncode in codes, done.stderr
     assert "Traceback" not in done.stderr
-    assert "mistake in argosy" not in done.stderr
+    assert "bug in argosy" not in done.stderr

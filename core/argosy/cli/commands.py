@@ -1,7 +1,7 @@
-"""The commands: argosy's own, and those that installed packages add.
+"""The commands: argosy's own, and those of installed packages.
 
-A package adds a command with an entry point of the group ``argosy.commands``, whose name is the command's and whose
-value is a `click.Command`. Its module should import little: ``argosy --help`` imports it for the help line.
+A package adds a command with an entry point in the group ``argosy.commands``: its name is the command's name, its value a
+`click.Command`. ``argosy --help`` imports its module for the help line, so the module should import little.
 """
 
 from __future__ import annotations
@@ -21,47 +21,41 @@ GROUP = "argosy.commands"
 
 #: argosy's own commands: module and attribute, and the help line, so that ``argosy --help`` imports none of them.
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "download": ("argosy.cli.download:download", "Download the items of a configuration, or of URLs."),
-    "login": ("argosy.cli.login:login", "Log in, and keep the session."),
-    "logout": ("argosy.cli.logout:logout", "End the session, and forget it."),
-    "output": ("argosy.cli.output:output", "Make other outputs of what is already downloaded."),
-    "status": ("argosy.cli.status:status", "Show what is done, what failed, and the sessions."),
-    "session": ("argosy.cli.session:session", "Move sessions to another store, and make keys."),
-    "verify": ("argosy.cli.verify:verify", "Read every finished file again."),
+    "download": ("argosy.cli.download:download", "Download the items of a configuration, or URLs."),
+    "login": ("argosy.cli.login:login", "Log in and store the session."),
+    "logout": ("argosy.cli.logout:logout", "End the session and delete it."),
+    "output": ("argosy.cli.output:output", "Make other outputs of downloaded items."),
+    "status": ("argosy.cli.status:status", "Show finished, active and failed items, and the sessions."),
+    "session": ("argosy.cli.session:session", "Move sessions to another store, and make encryption keys."),
+    "verify": ("argosy.cli.verify:verify", "Compare every finished file with what was downloaded."),
     "config": ("argosy.cli.config:config", "Check, explain or start a configuration."),
     "plugins": ("argosy.cli.plugins:plugins", "List the installed plugins and their options."),
 }
 
 
 class ClosedPipe(Exception):
-    """The reader of the output closed it; for a BrokenPipeError, click would end the process itself."""
+    """The reader closed the pipe; click would end the process on a BrokenPipeError."""
 
 
 @functools.cache
 def added() -> Mapping[str, EntryPoint]:
-    """Return the commands that installed packages add, by name; argosy's own names cannot be replaced."""
+    """Return the commands of installed packages by name; they cannot replace argosy's own."""
     found = {entry_point.name: entry_point for entry_point in entry_points(group=GROUP)}
     return {name: found[name] for name in sorted(found) if name not in COMMANDS}
 
 
 def load(name: str) -> click.Command | None:
-    """Import a command; None if there is none of that name.
-
-    Raises
-    ------
-    PluginError
-        If a command of another package cannot be imported.
-    """
+    """Import a command; return None if it does not exist."""
     if name in COMMANDS:
         module, _, attribute = COMMANDS[name][0].partition(":")
-        command: object = getattr(import_module(module), attribute)
-        return command if isinstance(command, click.Command) else None
+        own: click.Command = getattr(import_module(module), attribute)
+        return own
     entry_point = added().get(name)
     if entry_point is None:
         return None
     package = entry_point.dist.name if entry_point.dist is not None else entry_point.module
     try:
-        command = entry_point.load()
+        command: object = entry_point.load()
     except (Exception, SystemExit) as error:
         fault = f"cannot be imported: {type(error).__name__}: {error}"
     else:
@@ -80,7 +74,7 @@ class LazyGroup(click.Group):
     """A group that imports a command when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands: argosy's own first."""
+        """Return the names of all commands, argosy's own first."""
         return [*COMMANDS, *added()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -91,8 +85,9 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or suggest one with a similar name."""
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS and args[0] not in added():
-            near = did_you_mean(args[0], self.list_commands(ctx))
+        names = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in names:
+            near = did_you_mean(args[0], names)
             ctx.fail(f"There is no command {args[0]!r}{f'; {near}' if near else '.'}")
         return super().resolve_command(ctx, args)
 

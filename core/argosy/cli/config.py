@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import json
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy.cli.options import no_plugin, plugin_file, redactor
+from argosy.cli.options import plugin_options, redactor
 from argosy.errors import ConfigError, StorageError
+
+if TYPE_CHECKING:
+    from argosy.plugins.manager import PluginManager
+
+_HEAD = """\
+# A configuration of argosy.
+#
+# Lines that start with "# " are explanations. Lines that start with "#" and a key are settings, most of them with
+# their default value: remove the "#" to change one. Only the source is required.
+# `argosy config check FILE` checks this file; `argosy plugins` lists all plugins and their options.
+"""
+_WIDTH = 100
 
 
 @click.group()
@@ -18,65 +33,95 @@ def config() -> None:
 
 @config.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
-@plugin_file
-@no_plugin
-def check_file(file: Path, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
-    """Say whether FILE is a valid configuration, and everything that is wrong with it.
+@plugin_options
+def check_file(file: Path, plugins: PluginManager) -> None:
+    """Check the configuration FILE and list every problem.
 
-    The options of its plugins are checked too, and the manifest, the variables and the files that it names have to
-    exist. Nothing is downloaded, nobody is logged in, and you are asked nothing.
+    This also checks the options of its plugins, and that the manifest, the environment variables and the files it
+    names exist. It downloads nothing, does not log in, and does not ask for secrets.
     """
-    from argosy.config.check import check
     from argosy.config.load import load_file
+    from argosy.config.schema import check
     from argosy.engine.check import trial
-    from argosy.plugins.manager import PluginManager
 
-    registry = PluginManager(excluded, plugin_files)
     document = load_file(file)
-    problems = [*check(document, registry, str(file)), *trial(document, registry, file, redactor().add)]
+    problems = [*check(document, plugins, str(file)), *trial(document, plugins, file, redactor().add)]
     if problems:
         raise ConfigError(f"The configuration {file} is not valid.", tuple(problems))
     click.echo(f"{file}: valid")
     if "source" not in document:
-        click.echo("It has no source, so the URLs to download are to be given on the command line.")
+        click.echo("It has no source: give URLs on the command line.")
 
 
 @config.command("schema")
-@plugin_file
-@no_plugin
-def schema(plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
-    """Print the JSON Schema of a configuration with the plugins that are installed.
+@plugin_options
+def schema(plugins: PluginManager) -> None:
+    """Print a JSON Schema of configurations with the installed plugins.
 
-    Save it, and name it under "$schema" in a configuration: an editor then completes and explains the keys.
+    Save it and set "$schema" in a configuration to its path: editors then complete and explain the keys.
     """
-    from argosy.config.schema import editor_schema
-    from argosy.plugins.manager import PluginManager
+    from argosy.config.schema import compose
 
-    click.echo(json.dumps(editor_schema(PluginManager(excluded, plugin_files)), indent=2))
+    click.echo(json.dumps(compose(plugins), indent=2))
 
 
 @config.command("new")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-@plugin_file
-@no_plugin
-def new(file: Path | None, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
-    """Print a configuration to start from, or write it to FILE (.toml), which must not exist yet."""
-    from argosy.config.template import template
-    from argosy.plugins.manager import PluginManager
-
-    text = template(PluginManager(excluded, plugin_files))
+@plugin_options
+def new(file: Path | None, plugins: PluginManager) -> None:
+    """Print a configuration to start from, or write it to FILE (.toml), which must not exist."""
+    text = template(plugins)
     if file is None:
         click.echo(text, nl=False)
         return
     if file.suffix.lower() != ".toml":
-        raise ConfigError(f"{file} does not end in .toml, and what would be written is TOML.")
+        raise ConfigError(f"{file} must end in .toml.")
     try:
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
         raise ConfigError(
-            f"{file} exists already, and is left as it is.", hint="Choose another name."
+            f"{file} already exists and was not changed.", hint="Choose another name."
         ) from None
     except OSError as error:
-        raise StorageError(f"{file} cannot be written: {error.strerror}.") from None
-    click.echo(f"{file}: written. Fill in the source, then: argosy config check {file}")
+        raise StorageError(f"Cannot write {file}: {error.strerror}.") from None
+    click.echo(f"Wrote {file}. Set the source, then run: argosy config check {file}")
+
+
+def template(plugins: PluginManager) -> str:
+    """Return a TOML configuration that explains every key; the keys are commented out."""
+    import argosy_schemas
+    from argosy.config.schema import SLOTS
+
+    blocks = [_HEAD]
+    infos = plugins.plugins()
+    for key, schema in argosy_schemas.load("config.v1")["properties"].items():
+        value = schema["default"] if "default" in schema else schema["examples"][0]
+        lines = _comment(schema["description"])
+        if key in SLOTS:
+            installed = [f"{info.name} ({info.summary})" for info in infos if info.kind is SLOTS[key]]
+            lines += _comment(f"Installed: {'; '.join(installed) or 'none'}.")
+        blocks.append("\n".join([*lines, f"#{_key(key)} = {to_toml(value)}\n"]))
+    return "\n".join(blocks)
+
+
+def to_toml(value: Any) -> str:
+    """Return a JSON value as TOML on one line; TOML has no null, so objects and lists omit it."""
+    if isinstance(value, Mapping):
+        pairs = [f"{_key(key)} = {to_toml(part)}" for key, part in value.items() if part is not None]
+        return f"{{ {', '.join(pairs)} }}" if pairs else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(to_toml(part) for part in value if part is not None)}]"
+    if isinstance(value, str):
+        # the escapes of JSON are valid in TOML, which also wants DEL escaped
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(value)
+
+
+def _key(key: str) -> str:
+    bare = key.replace("-", "").replace("_", "")
+    return key if bare.isascii() and bare.isalnum() else to_toml(key)
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent="# ", subsequent_indent="# ")

@@ -1,4 +1,4 @@
-"""``argosy download``: the main job."""
+"""``argosy download``, and what it shares with ``argosy output``: overrides, observers, the preview and signals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy.cli.options import log_options, no_plugin, plugin_file, redactor
+from argosy.cli.options import ask, log_options, plugin_options, redactor, run_options
 from argosy.interfaces.observer import Observer
 
 if TYPE_CHECKING:
@@ -24,104 +24,97 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("what", nargs=-1, metavar="[CONFIG] [URL]...")
-@click.option("--strategy", metavar="NAME", help="Where the work runs: serial, threads, ...")
-@click.option("--max-workers", type=int, metavar="N", help="Items at once, at most.")
-@click.option("--tags", "--skills", metavar='"A, B"', help="Only items that have one of these tags.")
-@click.option("--output", multiple=True, metavar="NAME", help="What is made of the items; may be repeated.")
-@click.option("--directory", metavar="DIR|URL", help="Where it goes.")
+@click.option("--directory", metavar="DIR|URL", help="The target directory.")
+@click.option("--output", multiple=True, metavar="NAME", help="What to make of the items. Repeatable.")
+@run_options
+@click.option("--content-disposition", is_flag=True, help="Use the file names that servers suggest.")
+@click.option("--dry-run", is_flag=True, help="Show what would be downloaded, and stop.")
+@click.option("--force", is_flag=True, help="Download finished items again and overwrite existing files.")
 @click.option(
-    "--content-disposition", is_flag=True, help="Call a file what its server calls it, where it says so."
+    "--strict", is_flag=True, help="Fail instead of falling back to a serial run or to fewer sessions."
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
-@click.option(
-    "--force", is_flag=True, help="Download again what is done, and replace files that are in the way."
-)
-@click.option(
-    "--strict",
-    is_flag=True,
-    help="Fail if the run would fall back to the serial strategy or to fewer sessions.",
-)
-@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a report as JSON.")
-@click.option(
-    "--events", metavar="FILE|-", help="Write every event as a line of JSON; - for standard output."
-)
-@click.option("--quiet", is_flag=True, help="Show nothing but errors.")
 @log_options
-@plugin_file
-@no_plugin
-def download(what: tuple[str, ...], report: Path | None, dry_run: bool, quiet: bool, **options: Any) -> int:
+@plugin_options
+def download(
+    what: tuple[str, ...],
+    report: Path | None,
+    events: str | None,
+    dry_run: bool,
+    quiet: bool,
+    plugins: PluginManager,
+    **options: Any,
+) -> int:
     """Download the items of a configuration, of URLs, or of URLs from standard input (-).
 
-    Exit codes: 0 all done; 1 some items failed; 2 usage or configuration; 3 the session is lost; 4 the
-    manifest; 5 local disk or store; 7 a plugin; 129, 130 or 143 interrupted.
+    Exit codes: 0 success; 1 some items failed; 2 usage or configuration; 3 session lost; 4 manifest; 5 local disk or
+    store; 7 plugin; 129, 130 or 143 interrupted.
     """
     from argosy.engine.run import Run, RunOptions
-    from argosy.plugins.manager import PluginManager
 
-    registry = PluginManager(options["excluded"], options["plugin_files"])
-    settings = _settings(what, options, registry)
+    settings = _settings(what, options, plugins)
     if dry_run:
-        return show_preview(settings, registry)
-    observers = observers_of(registry, settings, options["events"], quiet)
+        return show_preview(settings, plugins)
     given = RunOptions(
-        observers=observers,
+        observers=observers_of(plugins, settings, events, quiet),
         ask=ask(),
         report_file=report and report.absolute(),
         redactor=redactor(),
     )
-    return execute_shown(Run(settings, registry, given), quiet)
+    return execute_shown(Run(settings, plugins, given), quiet)
 
 
-def ask() -> Any:
-    """Return what asks the person for a secret; None where nobody is there."""
-    if not sys.stdin.isatty():
-        return None
-    return lambda text: click.prompt(text, hide_input=True, err=True)
-
-
-def _settings(what: Sequence[str], options: Mapping[str, Any], registry: PluginManager) -> Settings:
+def _settings(what: Sequence[str], options: Mapping[str, Any], plugins: PluginManager) -> Settings:
     from argosy.config.load import load, load_file
 
     urls = [word for word in what if "://" in word or word == "-"]
     files = [word for word in what if word not in urls]
     if len(files) > 1:
         raise click.UsageError(
-            f"There can be one configuration, and {files[0]!r} and {files[1]!r} were given. URLs begin with https://."
+            f"Give one configuration, not both {files[0]!r} and {files[1]!r}. URLs start with https://."
         )
     document = load_file(Path(files[0])) if files else {}
-    overrides: dict[str, Any] = {
-        key: options[key] for key in ("max_workers", "tags", "directory") if options[key] is not None
+    changed = overrides(document, options)
+    if options["directory"] is not None:
+        changed["directory"] = options["directory"]
+    if urls:
+        changed["source"] = {"use": "urls", **({"file": "-"} if urls == ["-"] else {"urls": urls})}
+    if options["content_disposition"]:
+        source = changed.get("source") or document.get("source")
+        source = {"use": source} if isinstance(source, str) else source
+        if isinstance(source, dict):  # anything else is an error that is reported later
+            changed["source"] = {**source, "content_disposition": True}
+    if options["strict"]:
+        changed["strict"] = True
+    return load(files[0] if files else None, plugins, changed)
+
+
+def overrides(document: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of a configuration that options of `download` and `output` replace."""
+
+    def configured(slot: str, name: str) -> Any:
+        """Return a plugin with the options that the configuration has for it."""
+        value = document.get(slot)
+        for entry in value if isinstance(value, list) else [value]:
+            if isinstance(entry, dict) and entry.get("use") == name:
+                return entry
+        return {"use": name}
+
+    changed: dict[str, Any] = {
+        key: options[key] for key in ("max_workers", "tags") if options[key] is not None
     }
     if options["strategy"] is not None:
-        overrides["strategy"] = configured(document.get("strategy"), options["strategy"])
+        changed["strategy"] = configured("strategy", options["strategy"])
     if options["output"]:
-        overrides["output"] = [configured(document.get("output"), name) for name in options["output"]]
-    if urls:
-        given = {"file": "-"} if urls == ["-"] else {"urls": urls}
-        overrides["source"] = {"use": "urls", **given}
-    if options["content_disposition"]:
-        source = overrides.get("source") or document.get("source")
-        source = {"use": source} if isinstance(source, str) else source
-        if isinstance(source, dict):  # else there is none, or it is wrong: that is said elsewhere
-            overrides["source"] = {**source, "content_disposition": True}
-    for flag, key in (("force", "force_redownload"), ("strict", "strict")):
-        if options[flag]:
-            overrides[key] = True
-    return load(files[0] if files else None, registry, overrides)
-
-
-def configured(slot: Any, name: str) -> Any:
-    """Return a plugin with the options that the configuration has for it, if it has any."""
-    for entry in slot if isinstance(slot, list) else [slot]:
-        if isinstance(entry, dict) and entry.get("use") == name:
-            return entry
-    return {"use": name}
+        changed["output"] = [configured("output", name) for name in options["output"]]
+    if options["force"]:
+        changed["force_redownload"] = True
+    return changed
 
 
 def observers_of(
-    registry: PluginManager, settings: Settings, events: str | None, quiet: bool
+    plugins: PluginManager, settings: Settings, events: str | None, quiet: bool
 ) -> list[Observer]:
-    """Return the observers that the command line asks for."""
+    """Return the observers that the options ask for."""
     from argosy.interfaces.base import PluginContext
 
     context = PluginContext(Path.cwd(), settings.directory)
@@ -130,11 +123,11 @@ def observers_of(
         chosen.append({"use": "json-lines", "path": events})
     if not quiet:
         chosen.append({"use": "progress" if sys.stderr.isatty() else "log"})
-    return [registry.make(Observer, options, context) for options in chosen]
+    return [plugins.make(Observer, options, context) for options in chosen]
 
 
-def show_preview(settings: Settings, registry: PluginManager, *, reprocess: bool = False) -> int:
-    """Show what a run would do, and return the exit code."""
+def show_preview(settings: Settings, plugins: PluginManager, *, reprocess: bool = False) -> int:
+    """Print what a run would do, and return the exit code."""
     from argosy.engine.plan import Preview, preview
     from argosy.toolkit.text import one_line, size_text
 
@@ -142,61 +135,55 @@ def show_preview(settings: Settings, registry: PluginManager, *, reprocess: bool
 
     def show(planned: Preview) -> None:
         item = planned.item
-        known = [r.size for r in item.resources if r.size is not None]
-        size = f", {size_text(sum(known))}" if known and len(known) == len(item.resources) else ""
+        sizes = [resource.size for resource in item.resources if resource.size is not None]
         count = len(item.resources)
-        there = ", there already" if planned.remade else ""
-        click.echo(
-            f"{one_line(scrub(item.id))}  {one_line(scrub(item.title))}  ({count} file{'s'[: count != 1]}{size}{there})"
-        )
+        facts = [f"{count} file{'s'[: count != 1]}"]
+        if sizes and len(sizes) == count:
+            facts.append(size_text(sum(sizes)))
+        if planned.remade:
+            facts.append("already downloaded")
+        click.echo(f"{one_line(scrub(item.id))}  {one_line(scrub(item.title))}  ({', '.join(facts)})")
         for output, names in planned.names.items():
-            click.echo(f"    {output}: {one_line(scrub(_named(names)))}")
+            first = names[0] if names else "names known only after the run"
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            click.echo(f"    {output}: {one_line(scrub(f'{first}{more}'))}")
 
-    planned = preview(settings, registry, show, reprocess=reprocess)
-    download = planned.to_do - planned.remade
-    parts = [] if reprocess else [f"{download} of {planned.items} items would be downloaded"]
+    planned = preview(settings, plugins, show, reprocess=reprocess)
+    parts = [] if reprocess else [f"{planned.to_do - planned.remade} of {planned.items} items to download"]
     if planned.remade or reprocess:
-        parts.append(f"outputs would be made of {planned.remade} that are there already")
-    parts.append(f"{planned.done} are done already")
-    click.echo(f"{', '.join(parts)}.", err=True)
+        parts.append(f"outputs to make of {planned.remade} downloaded items")
+    click.echo(f"{', '.join([*parts, f'{planned.done} already done'])}.", err=True)
     return 0
 
 
-def _named(names: Sequence[str]) -> str:
-    """Return a line of names: the first, and how many more there are."""
-    if not names:
-        return "its names are known when it is made"
-    return f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else names[0]
-
-
 def execute_shown(run: Run, quiet: bool) -> int:
-    """Execute a run until it ends or is interrupted, show what came of it, and return the exit code."""
+    """Execute a run until it ends or is interrupted, print the result, and return the exit code."""
     from argosy.api import execute
     from argosy.cli.program import print_error
     from argosy.cli.summary import print_summary
     from argosy.errors import Interrupted
 
-    ended_by = _end_on_signals(run.stop)
+    signals = _end_on_signals(run.stop)
     try:
         report = execute(run)
     except KeyboardInterrupt:
-        # threads still wait for the network, and the interpreter would wait for them
-        click.echo("\nargosy: interrupted; the session and everything done so far are saved.", err=True)
+        click.echo("\nargosy: interrupted; the session and all finished work are saved.", err=True)
         sys.stderr.flush()
         sys.stdout.flush()
-        os._exit(128 + ended_by[0] if ended_by else 130)
-    except Interrupted as error:  # while the source was read
+        # not sys.exit: the interpreter would wait for threads that wait for the network
+        os._exit(128 + signals[0] if signals else 130)
+    except Interrupted as error:  # while reading the source
         print_error(error)
-        return 128 + ended_by[0] if ended_by else error.exit_code
+        return 128 + signals[0] if signals else error.exit_code
     if not quiet:
         print_summary(report)
     if report.error is not None:
         print_error(report.error)
-    return 128 + ended_by[0] if ended_by and report.error is not None else report.exit_code
+    return 128 + signals[0] if signals and report.error is not None else report.exit_code
 
 
 def _end_on_signals(stop: Stop) -> list[int]:
-    """End the run cleanly on SIGTERM and SIGHUP; return the list their numbers are put into."""
+    """Abort the run on SIGTERM and SIGHUP; return the list that collects their numbers."""
     seen: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:

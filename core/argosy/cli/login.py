@@ -1,60 +1,59 @@
-"""``argosy login``: a new session, now."""
+"""``argosy login``: start a new session."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from argosy.cli.download import ask
-from argosy.cli.options import log_options, no_plugin, plugin_file, redactor, tell
+from argosy.cli.options import ask, log_options, notify, plugin_options, redactor
 from argosy.errors import Interrupted
+
+if TYPE_CHECKING:
+    from argosy.plugins.manager import PluginManager
 
 
 @click.command()
 @click.argument("config")
-@click.option(
-    "--forget", is_flag=True, help="Forget what was learned about the service, too (for lease auto)."
-)
+@click.option("--forget", is_flag=True, help='Also discard what lease "auto" has learned about the service.')
 @log_options
-@plugin_file
-@no_plugin
-def login(config: str, forget: bool, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
-    """Log in as CONFIG says (or import its cookies again), and keep the session in its cookie store.
+@plugin_options
+def login(config: str, forget: bool, plugins: PluginManager) -> None:
+    """Log in (or import cookies again) and store the session in the cookie store of CONFIG.
 
-    Where it asks for several sessions, each of them is logged in.
+    If CONFIG asks for several sessions, this logs in all of them.
     """
-    from argosy.api import log_in, opened
+    from argosy.api import log_in, open_context
     from argosy.config.load import load
-    from argosy.plugins.manager import PluginManager
+    from argosy.engine.context import ContextOptions
 
-    registry = PluginManager(excluded, plugin_files)
-    settings = load(config, registry)
-    with opened(settings, registry, tell, redactor(), ask(), _ask_now(), attended=True) as environment:
+    settings = load(config, plugins)
+    options = ContextOptions(ask(), _ask_now(), attended=True)
+    with open_context(settings, plugins, notify, redactor(), options) as context:
         problems = []
-        for name, problem in log_in(environment, forget=forget):
+        for name, problem in log_in(context, forget=forget):
             if problem is None:
-                click.echo(f"The session {name!r} is logged in and kept ({environment.store.name}).")
+                click.echo(f"Logged in the session {name!r} ({context.store.name}).")
             else:
                 problems.append(problem)
-                if environment.pool.asked > 1:
+                if context.pool.asked > 1:
                     click.echo(f"The session {name!r} is not logged in: {problem}", err=True)
-        if problems and (settings.strict or len(problems) == environment.pool.asked):
+        if problems and (settings.strict or len(problems) == context.pool.asked):
             raise problems[0]
 
 
 def _ask_now() -> Callable[[str], str] | None:
-    """Return what asks for a code in the middle of a login; None where nobody is there."""
+    """Return a function that asks for a code during a login; None without a terminal."""
     if not sys.stdin.isatty():
         return None
 
     def ask_now(text: str) -> str:
         try:
-            answer: str = click.prompt(text, err=True)  # good for this login alone, so it may be seen
+            answer: str = click.prompt(text, err=True)  # shown, as it is valid for this login only
         except click.Abort:
-            raise Interrupted("The login was given up; the session is as it was.") from None
+            raise Interrupted("The login was cancelled; the session did not change.") from None
         return answer
 
     return ask_now

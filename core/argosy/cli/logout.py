@@ -1,42 +1,42 @@
-"""``argosy logout``: no session any more."""
+"""``argosy logout``: end a session."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from argosy.cli.download import ask
-from argosy.cli.options import log_options, no_plugin, plugin_file, redactor, tell
+from argosy.cli.options import ask, log_options, notify, plugin_options, redactor
+
+if TYPE_CHECKING:
+    from argosy.plugins.manager import PluginManager
 
 
 @click.command()
 @click.argument("config")
-@click.option("--local", is_flag=True, help="Forget the session here, and ask nothing of the service.")
+@click.option("--local", is_flag=True, help="Delete the session without contacting the service.")
 @log_options
-@plugin_file
-@no_plugin
-def logout(config: str, local: bool, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
-    """End the session of CONFIG at the service, where it offers that, and forget it here.
+@plugin_options
+def logout(config: str, local: bool, plugins: PluginManager) -> None:
+    """End the session of CONFIG at the service, if it offers that, and delete it from the cookie store.
 
-    Where the service cannot be asked, the session is kept; --local forgets it all the same.
+    If the service cannot be reached, the session is kept; --local deletes it anyway.
     """
-    from argosy.api import log_out, opened
+    from argosy.api import log_out, open_context
     from argosy.config.load import load
-    from argosy.plugins.manager import PluginManager
+    from argosy.engine.context import ContextOptions
 
-    registry = PluginManager(excluded, plugin_files)
-    settings = load(config, registry)
-    with opened(settings, registry, tell, redactor(), ask()) as environment:
+    settings = load(config, plugins)
+    with open_context(settings, plugins, notify, redactor(), ContextOptions(ask())) as context:
         found = False
-        for name, ended in log_out(environment, local=local):
+        for name, ended in log_out(context, local=local):
             found = True
-            there = "ended at the service, and forgotten here" if ended else "forgotten here"
-            click.echo(f"The session {name!r} is {there} ({environment.store.name}).")
+            click.echo(
+                f"The session {name!r} was {'ended and deleted' if ended else 'deleted'} ({context.store.name})."
+            )
             if not ended and not local:
                 click.echo(
-                    "It was not ended at the service: no way to do that is configured, or it was in doubt.",
-                    err=True,
+                    "The service did not end it: no logout is configured, or it was in doubt.", err=True
                 )
         if not found:
             click.echo("There is no session.")

@@ -1,7 +1,9 @@
-"""Options that several commands share."""
+"""Options that several commands share, and how commands reach the user."""
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,30 +13,59 @@ import click
 from argosy.toolkit.redaction import RedactingStreams
 
 if TYPE_CHECKING:
+    from argosy.interfaces.base import PluginContext
     from argosy.toolkit.redaction import Redactor
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-no_plugin = click.option(
-    "--no-plugin",
-    "excluded",
-    multiple=True,
-    metavar="NAME",
-    help="Ignore the plugin or distribution of this name; may be repeated.",
-)
 
-plugin_file = click.option(
-    "--plugin",
-    "plugin_files",
-    multiple=True,
-    metavar="FILE.py",
-    type=click.Path(path_type=Path),
-    help="Also use the plugins in a Python file, which runs with all your rights; may be repeated.",
-)
+def plugin_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--plugin`` and ``--no-plugin``; the command gets a `PluginManager` as ``plugins``."""
+
+    @click.option(
+        "--plugin",
+        "files",
+        multiple=True,
+        metavar="FILE.py",
+        type=click.Path(path_type=Path),
+        help="Also use the plugins in this Python file, which runs with your permissions. Repeatable.",
+    )
+    @click.option(
+        "--no-plugin",
+        "excluded",
+        multiple=True,
+        metavar="NAME",
+        help="Ignore this plugin or distribution. Repeatable.",
+    )
+    @functools.wraps(command)
+    def with_plugins(*args: Any, files: tuple[Path, ...], excluded: tuple[str, ...], **options: Any) -> Any:
+        from argosy.plugins.manager import PluginManager
+
+        return command(*args, plugins=PluginManager(excluded, files), **options)
+
+    return with_plugins
+
+
+def run_options(command: F) -> F:
+    """Add the options of commands that start a run: `download` and `output`."""
+    for option in (
+        click.option("--quiet", is_flag=True, help="Print errors only."),
+        click.option(
+            "--events", metavar="FILE|-", help="Write all events as JSON lines; - for standard output."
+        ),
+        click.option(
+            "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a report as JSON."
+        ),
+        click.option("--tags", "--skills", metavar='"A, B"', help="Only items with one of these tags."),
+        click.option("--max-workers", type=int, metavar="N", help="The most items to work on at once."),
+        click.option("--strategy", metavar="NAME", help="Where the work runs: serial, threads, ..."),
+    ):
+        command = option(command)
+    return command
 
 
 def _log(context: click.Context, parameter: click.Parameter, value: int | Path | None) -> None:
-    """Start to log as soon as the options are parsed."""
+    """Start logging as soon as the options are parsed."""
     if not value:
         return
     from argosy.engine import logs
@@ -44,38 +75,50 @@ def _log(context: click.Context, parameter: click.Parameter, value: int | Path |
     logs.start(logs.LogSettings(**given), redactor())
 
 
-_verbose = click.option(
-    "-v",
-    "--verbose",
-    "verbosity",
-    count=True,
-    expose_value=False,
-    callback=_log,
-    help="Log to standard error; -vv logs more.",
-)
-_log_file = click.option(
-    "--log-file",
-    "file",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    expose_value=False,
-    callback=_log,
-    help="Append the log to a file.",
-)
-
-
 def log_options(command: F) -> F:
-    """Add ``-v`` and ``--log-file`` to a command."""
-    return _verbose(_log_file(command))
+    """Add ``-v`` and ``--log-file``."""
+    verbose = click.option(
+        "-v",
+        "--verbose",
+        "verbosity",
+        count=True,
+        expose_value=False,
+        callback=_log,
+        help="Log to standard error; -vv logs more.",
+    )
+    log_file = click.option(
+        "--log-file",
+        "file",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        expose_value=False,
+        callback=_log,
+        help="Append the log to this file.",
+    )
+    return verbose(log_file(command))
 
 
 def redactor() -> Redactor:
-    """Return the redactor of the command that runs."""
+    """Return the redactor of the current command."""
     context = click.get_current_context(silent=True)
     streams = context.find_object(RedactingStreams) if context is not None else None
     return (streams or RedactingStreams()).redactor
 
 
-def tell(message: str) -> None:
-    """Tell the person something, without its secrets."""
+def notify(message: str) -> None:
+    """Print a message to standard error, without secrets."""
     click.echo(redactor().scrub(message), err=True)
+
+
+def ask() -> Callable[[str], str] | None:
+    """Return a function that asks the user for a secret; None without a terminal."""
+    if not sys.stdin.isatty():
+        return None
+    return lambda text: str(click.prompt(text, hide_input=True, err=True))
+
+
+def plugin_context(base: Path, directory: Path) -> PluginContext:
+    """Return the context for plugins that a command makes."""
+    from argosy.interfaces.base import PluginContext
+
+    return PluginContext(base, directory, ask(), redactor().add, notify)

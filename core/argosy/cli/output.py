@@ -1,4 +1,4 @@
-"""``argosy output``: make other outputs of what is downloaded already."""
+"""``argosy output``: make other outputs of downloaded items."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy.cli.options import log_options, no_plugin, plugin_file, redactor
+from argosy.cli.options import log_options, plugin_options, redactor, run_options
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
@@ -17,71 +17,55 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("what", metavar="CONFIG|DIR|URL")
-@click.option("--output", multiple=True, metavar="NAME", help="What is to be made; may be repeated.")
-@click.option("--strategy", metavar="NAME", help="Where the work runs: serial, threads, ...")
-@click.option("--max-workers", type=int, metavar="N", help="Items at once, at most.")
-@click.option("--tags", "--skills", metavar='"A, B"', help="Only items that have one of these tags.")
-@click.option("--dry-run", is_flag=True, help="Show what would be made, and do nothing.")
-@click.option(
-    "--force", is_flag=True, help="Make again what was made before, and replace files that are in the way."
-)
-@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a report as JSON.")
-@click.option(
-    "--events", metavar="FILE|-", help="Write every event as a line of JSON; - for standard output."
-)
-@click.option("--quiet", is_flag=True, help="Show nothing but errors.")
+@click.option("--output", multiple=True, metavar="NAME", help="What to make. Repeatable.")
+@run_options
+@click.option("--dry-run", is_flag=True, help="Show what would be made, and stop.")
+@click.option("--force", is_flag=True, help="Make finished outputs again and overwrite existing files.")
 @log_options
-@plugin_file
-@no_plugin
-def output(what: str, report: Path | None, dry_run: bool, quiet: bool, **options: Any) -> int:
-    """Make outputs of what is downloaded already, without a request, a login or a secret.
+@plugin_options
+def output(
+    what: str,
+    report: Path | None,
+    events: str | None,
+    dry_run: bool,
+    quiet: bool,
+    plugins: PluginManager,
+    **options: Any,
+) -> int:
+    """Make outputs of downloaded items, without requests, logins or secrets.
 
-    The options of an output are those that the configuration has for it; a directory has none. Without
-    --output, what the configuration asks for and is not there yet is made.
+    An output uses the options that the configuration has for it. Without --output, this makes the configured outputs
+    that are missing. A directory has no configured outputs.
 
-    Every file is read and compared with what was downloaded first. Items whose files are not all there any
-    more are listed, and skipped; exit code 1.
+    Every file is first compared with what was downloaded. Items with missing or changed files are listed and skipped;
+    the exit code is then 1.
     """
     from argosy.cli.download import execute_shown, observers_of, show_preview
     from argosy.engine.run import Run, RunOptions
-    from argosy.plugins.manager import PluginManager
     from argosy.state.ledger import need_ledger
 
-    registry = PluginManager(options["excluded"], options["plugin_files"])
-    settings = _settings(what, options, registry)
+    settings = _settings(what, options, plugins)
     need_ledger(settings.directory, settings.where)
     if dry_run:
-        return show_preview(settings, registry, reprocess=True)
-    observers = observers_of(registry, settings, options["events"], quiet)
+        return show_preview(settings, plugins, reprocess=True)
     given = RunOptions(
-        observers=observers,
+        observers=observers_of(plugins, settings, events, quiet),
         report_file=report and report.absolute(),
         redactor=redactor(),
         reprocess=True,
     )
-    return execute_shown(Run(settings, registry, given), quiet)
+    return execute_shown(Run(settings, plugins, given), quiet)
 
 
-def _settings(what: str, options: dict[str, Any], registry: PluginManager) -> Settings:
-    from argosy.cli.download import configured
+def _settings(what: str, options: dict[str, Any], plugins: PluginManager) -> Settings:
+    from argosy.cli.download import overrides
     from argosy.config.load import load, load_file
     from argosy.engine.run import offline
     from argosy.storage.location import is_url, recalled
 
-    path = Path(what)
-    is_directory = is_url(what) or path.is_dir()
-    if is_directory and not options["output"]:
-        raise click.UsageError("A directory does not say what to make of it: give --output NAME.")
-    document: Any = {} if is_directory else load_file(path)
-    overrides: dict[str, Any] = {
-        key: options[key] for key in ("max_workers", "tags") if options[key] is not None
-    }
-    if is_directory:
-        overrides["directory"] = what if not is_url(what) else asdict(recalled(what))
-    if options["strategy"] is not None:
-        overrides["strategy"] = configured(document.get("strategy"), options["strategy"])
-    if options["output"]:
-        overrides["output"] = [configured(document.get("output"), name) for name in options["output"]]
-    if options["force"]:
-        overrides["force_redownload"] = True
-    return offline(load(None if is_directory else what, registry, overrides))
+    if not is_url(what) and not Path(what).is_dir():
+        return offline(load(what, plugins, overrides(load_file(Path(what)), options)))
+    if not options["output"]:
+        raise click.UsageError("A directory has no configured outputs: add --output NAME.")
+    directory = asdict(recalled(what)) if is_url(what) else what
+    return offline(load(None, plugins, {**overrides({}, options), "directory": directory}))

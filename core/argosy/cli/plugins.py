@@ -1,4 +1,4 @@
-"""``argosy plugins``: what is installed, and the options it takes."""
+"""``argosy plugins``: the installed plugins and their options."""
 
 from __future__ import annotations
 
@@ -7,31 +7,28 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy.cli.options import no_plugin, plugin_file
+from argosy.cli.options import plugin_options
 
 if TYPE_CHECKING:
     from argosy.plugins.kinds import PluginInfo
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print them as JSON, for programs.")
-@plugin_file
-@no_plugin
-def plugins(as_json: bool, plugin_files: tuple[Path, ...], excluded: tuple[str, ...]) -> None:
-    """List the installed plugins and their options."""
     from argosy.plugins.manager import PluginManager
 
-    infos = PluginManager(excluded, plugin_files).plugins()
+
+@click.command("plugins")
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+@plugin_options
+def plugins(as_json: bool, plugins: PluginManager) -> None:
+    """List the installed plugins and their options."""
+    infos = plugins.plugins()
     if as_json:
         click.echo(json.dumps([to_json(info) for info in infos], indent=2))
         return
-    # piped, every entry keeps its line, however long: that is what grep and cut expect
+    # in a pipe, one line per entry, for grep and cut
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     color = False if os.environ.get("NO_COLOR") else None
     for line in table(infos, width):
@@ -51,41 +48,29 @@ def to_json(info: PluginInfo) -> dict[str, Any]:
     }
 
 
-def table(infos: tuple[PluginInfo, ...], width: int | None) -> Iterator[str]:
-    """Yield the lines of the readable list.
-
-    Parameters
-    ----------
-    infos
-        The plugins, sorted.
-    width
-        Columns of the terminal, to which lines are wrapped; None for no wrapping. Nothing is ever cut off.
-    """
+def table(infos: Sequence[PluginInfo], width: int | None) -> Iterator[str]:
+    """Yield the lines of the readable list, wrapped to the width of the terminal, or not if it is None."""
     names = max((len(info.name) for info in infos), default=0)
     kinds = max((len(info.kind.value) for info in infos), default=0)
     for info in infos:
         head = f"{info.kind.value:<{kinds}}  {info.name:<{names}}  "
-        lines = _wrapped(f"{info.summary}  [{info.origin.short}]", head, len(head), width)
+        lines = _wrapped(f"{info.summary}  [{info.origin.short}]", head, width)
         yield click.style(lines[0][: len(head)], bold=True) + lines[0][len(head) :]
         yield from lines[1:]
-        yield from _options(info.options_schema, width)
+        options: Mapping[str, Any] = info.options_schema.get("properties", {})
+        longest = max(map(len, options), default=0)
+        for key, option in options.items():
+            facts = option_facts(option, key in info.options_schema.get("required", ()))
+            yield from _wrapped(facts, f"    {key:<{longest}}  ", width)
     if not infos:
         yield "No plugins are installed."
 
 
-def _options(schema: Mapping[str, Any], width: int | None) -> Iterator[str]:
-    options: Mapping[str, Any] = schema.get("properties", {})
-    longest = max(map(len, options), default=0)
-    for key, option in options.items():
-        facts = option_facts(option if isinstance(option, Mapping) else {}, key in schema.get("required", ()))
-        yield from _wrapped(facts, f"    {key:<{longest}}  ", longest + 6, width)
-
-
-def option_facts(option: Mapping[str, Any], needed: bool) -> str:
+def option_facts(option: Mapping[str, Any], required: bool) -> str:
     """Return an option's type, default and description as one line."""
     facts = [type_words(option)]
-    if needed:
-        facts.append("needed")
+    if required:
+        facts.append("required")
     if "default" in option:
         facts.append(f"default {json.dumps(option['default'], ensure_ascii=False)}")
     description = " ".join(str(option.get("description", option.get("title", ""))).split())
@@ -103,15 +88,15 @@ def type_words(option: Mapping[str, Any]) -> str:
     for keyword in ("anyOf", "oneOf"):
         if keyword in option:
             return " | ".join(dict.fromkeys(type_words(branch) for branch in option[keyword]))
-    kinds = option.get("type", "any")
-    return kinds if isinstance(kinds, str) else " | ".join(kinds)
+    types = option.get("type", "any")
+    return types if isinstance(types, str) else " | ".join(types)
 
 
-def _wrapped(text: str, head: str, indent: int, width: int | None) -> list[str]:
+def _wrapped(text: str, head: str, width: int | None) -> list[str]:
     if width is None:
         return [head + text]
-    # never below 24 columns of text: on a very narrow terminal the terminal wraps, and nothing is lost
-    room = max(width - 1, indent + 24)
+    # at least 24 columns of text: on a narrower terminal, the terminal wraps
+    room = max(width - 1, len(head) + 24)
     return textwrap.wrap(
-        text, room, initial_indent=head, subsequent_indent=" " * indent, break_long_words=False
+        text, room, initial_indent=head, subsequent_indent=" " * len(head), break_long_words=False
     ) or [head]

@@ -1,4 +1,4 @@
-"""The program's entry: runs a command and turns every way it can end into an exit code."""
+"""The entry point: runs a command and turns every way to end into an exit code."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from argosy.errors import ArgosyError, StorageError
 from argosy.toolkit.redaction import RedactingStreams
 from argosy.toolkit.text import escape_controls
 
-#: An error in argosy itself (EX_SOFTWARE of sysexits.h).
+#: A bug in argosy (EX_SOFTWARE of sysexits.h).
 EXIT_BUG = 70
-#: As a shell reports a program that SIGPIPE ended: whoever read the output has gone.
+#: What a shell reports for a program that SIGPIPE ended.
 EXIT_PIPE = 141
 EXIT_INTERRUPTED = 130
 
@@ -31,27 +31,18 @@ def cli() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line.
+    """Run the command line with arguments, by default those of the process; return the exit code.
 
-    Parameters
-    ----------
-    argv
-        The arguments without the program's name; None for those of the process.
-
-    Returns
-    -------
-    int
-        The exit code: that of the `ArgosyError`, 2 for a wrong usage, 130 interrupted, 141 for a pipe that
-        was closed, 70 for an error in argosy itself.
+    It is that of the `ArgosyError`, 2 for a usage error, 130 for an interrupt, 141 for a closed pipe, or 70 for a bug.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # a title that the terminal's encoding lacks is no reason to fail
+            # a title with characters that the terminal's encoding lacks is not an error
             stream.reconfigure(errors="backslashreplace")
     with RedactingStreams() as streams:
         try:
             return _run(argv, streams)
-        except OSError:  # standard error fails as well: nobody can be told
+        except OSError:  # standard error fails, too
             return StorageError.exit_code
         finally:
             if "argosy.engine.logs" in sys.modules:
@@ -73,10 +64,10 @@ def _run(argv: Sequence[str] | None, streams: RedactingStreams) -> int:
         print("argosy: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except (ClosedPipe, BrokenPipeError):
-        # the interpreter flushes stdout once more at its end; nobody reads it, so nothing may fail there
+        # the interpreter flushes stdout again when it exits, and must not fail there
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE
-    except OSError as error:  # the system's fault: a file of the installation that cannot be read, say
+    except OSError as error:  # for example, an unreadable file of the installation
         _debug()
         _print_system(error)
         return StorageError.exit_code
@@ -88,12 +79,12 @@ def _run(argv: Sequence[str] | None, streams: RedactingStreams) -> int:
 
 
 def print_error(error: ArgosyError) -> None:
-    """Print an error for a person: what happened, every problem on a line of its own, and what to do."""
+    """Print what happened, one line per problem, and what to do."""
     lines = [f"argosy: error: {error.message}"]
-    lines += [f"  {problem}" for problem in getattr(error, "problems", ())]
+    lines += [f"  {problem}" for problem in error.problems]
     if error.hint:
         lines.append(f"  {error.hint}")
-    print(escape_controls("\n".join(lines)), file=sys.stderr)  # parts of messages come from files and servers
+    print(escape_controls("\n".join(lines)), file=sys.stderr)  # messages contain text of files and servers
 
 
 def _debug() -> None:
@@ -107,18 +98,18 @@ def _print_system(error: OSError) -> None:
     where = f" ({error.filename})" if error.filename is not None else ""
     print_error(
         StorageError(
-            f"The system failed: {error.strerror or type(error).__name__}{where}. Everything done so far is kept.",
-            hint=hint_of(error, "Check the disk and the permissions, then start again."),
+            f"System error: {error.strerror or type(error).__name__}{where}. All finished work is saved.",
+            hint=hint_of(error, "Check the disk and the permissions, then run the command again."),
         )
     )
 
 
 def _print_bug(error: Exception) -> None:
-    # the place, not the message: it helps more, and a message may hold anything, secrets too
+    # not the message, which may contain secrets
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(frame.filename).name}:{frame.lineno}"
     print(
-        f"argosy: error: unexpected {type(error).__name__} in {where} (argosy {__version__}): this is a mistake "
-        "in argosy, please report it; ARGOSY_DEBUG=1 shows the traceback to report.",
+        f"argosy: error: unexpected {type(error).__name__} in {where} (argosy {__version__}). This is a bug in argosy; "
+        "please report it with the traceback that ARGOSY_DEBUG=1 shows.",
         file=sys.stderr,
     )

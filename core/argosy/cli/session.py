@@ -1,85 +1,58 @@
-"""``argosy session``: move a session to another cookie store, or make a key for one."""
+"""``argosy session``: move sessions to another cookie store, and make keys."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from argosy.cli.download import ask
-from argosy.cli.options import log_options, no_plugin, plugin_file, redactor, tell
+from argosy.cli.options import log_options, notify, plugin_context, plugin_options
+
+if TYPE_CHECKING:
+    from argosy.plugins.manager import PluginManager
 
 
 @click.group()
 def session() -> None:
-    """Move sessions to another cookie store, and make keys."""
+    """Move sessions to another cookie store, and make encryption keys."""
 
 
 @session.command("copy")
-@click.option("--from", "source", required=True, metavar="STORE", help="Where the sessions are.")
-@click.option("--to", "target", required=True, metavar="STORE", help="Where they are to be.")
+@click.option("--from", "source", required=True, metavar="STORE", help="The store that has the sessions.")
+@click.option("--to", "target", required=True, metavar="STORE", help="The store to move them to.")
+@click.option("--session", "names", multiple=True, metavar="NAME", help="Move only this session. Repeatable.")
 @click.option(
-    "--session", "names", multiple=True, metavar="NAME", help="One session of several; may be repeated."
-)
-@click.option(
-    "--keep", is_flag=True, help="Leave it in the old store as well: for tokens that are never replaced."
+    "--keep", is_flag=True, help="Also keep it in the old store; only for tokens that never change."
 )
 @click.option("--force", is_flag=True, help="Replace a session of the same name in the new store.")
 @log_options
-@plugin_file
-@no_plugin
+@plugin_options
 def copy(
-    source: str,
-    target: str,
-    names: tuple[str, ...],
-    keep: bool,
-    force: bool,
-    plugin_files: tuple[Path, ...],
-    excluded: tuple[str, ...],
+    source: str, target: str, names: tuple[str, ...], keep: bool, force: bool, plugins: PluginManager
 ) -> None:
-    """Move sessions from one cookie store to another, to encrypt them, say, or to change their key.
+    """Move sessions from one cookie store to another, for example to encrypt them or to change their key.
 
-    A STORE is a configuration file (its cookie_store is meant), the name of a store, NAME:PATH, or a JSON object like
+    A STORE is a configuration file (for its cookie_store), the name of a store, NAME:PATH, or a JSON object like
     '{"use": "sqlite", "path": "cookies.sqlite"}'.
 
-    The old store has a session no more once the new one has it on stable storage: where tokens are replaced, two
-    copies end each other. Whoever interrupts it starts it again, and it goes on.
+    The old store loses a session once it is on stable storage in the new one, as two copies of a changing token would
+    invalidate each other. After an interruption, run the command again.
     """
-    from argosy.config.stores import store_options
-    from argosy.interfaces.base import PluginContext
-    from argosy.interfaces.cookie_store import CookieStore
-    from argosy.leasing.copy import move_sessions, place_of
-    from argosy.plugins.manager import PluginManager
+    from argosy.api import move
 
-    registry = PluginManager(excluded, plugin_files)
-    with ExitStack() as opened:
-
-        def open_store(given: str) -> CookieStore:
-            options, base = store_options(given, registry)
-            store = registry.make(
-                CookieStore, options, PluginContext(base, base, ask(), redactor().add, tell)
-            )
-            opened.callback(store.close)
-            return store
-
-        stores = open_store(source), open_store(target)
-        moved = move_sessions(*stores, names, keep=keep, force=force)
-    places = [place_of(store) for store in stores]
-    for name in moved:
-        click.echo(
-            f"The session {name!r} was {'copied' if keep else 'moved'} from {places[0]} to {places[1]}."
-        )
+    context = plugin_context(Path.cwd(), Path.cwd())
+    for name in move(source, target, names, plugins, context, keep=keep, force=force):
+        click.echo(f"{'Copied' if keep else 'Moved'} the session {name!r} from {source} to {target}.")
     if keep:
-        tell(
-            "Both stores have it now. If the service replaces tokens, whoever uses one of them ends the other: "
-            "then remove one."
+        notify(
+            "Both stores have it now. If the service replaces tokens, using one invalidates the other: remove one."
         )
 
 
 @session.command("key")
 def key() -> None:
-    """Print a new random key for the option "encrypt" of a cookie store; keep it where only you can read it."""
+    """Print a new random key for the option "encrypt" of a cookie store; store it where only you can read it."""
     from argosy.toolkit.secrets import new_key
 
     click.echo(new_key())

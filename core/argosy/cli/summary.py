@@ -1,4 +1,4 @@
-"""The closing summary of a run."""
+"""The summary at the end of a run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from argosy.toolkit.text import one_line, size_text, time_text
 if TYPE_CHECKING:
     from argosy.engine.report import Report
 
-#: Failures that are listed; the report file and ``argosy status`` have all of them.
-LISTED = 10
+#: The most failures to list; the report file and ``argosy status`` have all of them.
+_LISTED = 10
 
 
 def print_summary(report: Report) -> None:
@@ -23,21 +23,23 @@ def print_summary(report: Report) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
     counts = report.counts
     rate = f", {size_text(report.bytes / report.seconds)}/s" if report.seconds and report.bytes else ""
+    retries = f" ({report.retries} retries)" if report.retries else ""
     rows = [
+        # without a request, the items are those that earlier runs downloaded
         (
-            "downloaded" if report.requests or not counts.done else "made",  # nothing, of what was there
+            "downloaded" if report.requests or not counts.done else "made",
             f"{counts.done} of {counts.items} items",
         ),
-        ("done before", str(counts.skipped) if counts.skipped else ""),
+        ("done before", str(counts.skipped or "")),
         ("failed", f"[red]{counts.failed}[/red]" if counts.failed else ""),
-        ("left", str(counts.left) if counts.left else ""),
+        ("left", str(counts.left or "")),
         ("data", f"{size_text(report.bytes)} in {time_text(report.seconds)}{rate}"),
-        (
-            "requests",
-            f"{report.requests} ({report.retries} again)" if report.retries else str(report.requests),
-        ),
+        ("requests", f"{report.requests}{retries}"),
         ("session", _session(report)),
-        ("strategy", f"{report.strategy_used}, {report.max_workers} at most, lease {report.lease_used}"),
+        (
+            "strategy",
+            f"{report.strategy_used}, up to {report.max_workers} workers, lease {report.lease_used}",
+        ),
         ("directory", escape(report.where)),
     ]
     table = Table.grid(padding=(0, 2))
@@ -46,14 +48,14 @@ def print_summary(report: Report) -> None:
             table.add_row(f"[bold]{name}[/bold]", value)
     console.print()
     console.print(table)
-    for id_, _, failure in report.failures[:LISTED]:
+    for id_, _, failure in report.failures[:_LISTED]:
         console.print(f"[red]failed[/red] {escape(one_line(id_))}: {escape(one_line(failure.message))}")
-    if counts.failed > LISTED:
-        console.print(f"... and {counts.failed - LISTED} more: argosy status {escape(report.where)}")
+    if counts.failed > _LISTED:
+        console.print(f"... and {counts.failed - _LISTED} more: argosy status {escape(report.where)}")
 
 
 def _session(report: Report) -> str:
-    refreshes = f"{report.refreshes} refreshes, " if report.refreshes else ""
-    if not (report.logins or refreshes or report.lease_used != "shared"):
+    if not report.logins and not report.refreshes and report.lease_used == "shared":
         return ""
+    refreshes = f"{report.refreshes} refreshes, " if report.refreshes else ""
     return f"{report.logins} logins, {refreshes}{report.refusals} refusals"

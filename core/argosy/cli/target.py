@@ -1,8 +1,7 @@
-"""What ``status`` and ``verify`` look at: a configuration, or the target directory itself."""
+"""The argument of ``status`` and ``verify``: a configuration, or the target directory itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,48 +14,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A target directory.
+    """A target directory, with the settings if a configuration was given."""
 
-    Parameters
-    ----------
-    directory
-        Its folder; of a remote one, the local folder of its ledger.
-    remote
-        The target directory where it is not on this machine.
-    settings, registry
-        Where a configuration was given, its settings and the plugins.
-    """
-
-    directory: Path
+    directory: Path  # for a remote target, the local folder of its ledger
     remote: Remote | None = None
     settings: Settings | None = None
-    registry: PluginManager | None = None
 
     @property
     def where(self) -> str:
-        """The directory, as it is shown."""
+        """The directory for messages."""
         return str(self.directory.absolute()) if self.remote is None else self.remote.url
 
 
-def target(given: str, excluded: Sequence[str], plugin_files: Sequence[Path]) -> Target:
-    """Return the target directory of a command.
-
-    Raises
-    ------
-    ConfigError
-        If it is neither a configuration nor a directory of argosy's.
-    """
+def target(given: str, plugins: PluginManager) -> Target:
+    """Return the target directory for the argument of a command."""
+    from argosy.config.load import load
     from argosy.storage.location import is_url, recalled
 
     if is_url(given):
         remote = recalled(given)
         return Target(remote.folder, remote)
-    path = Path(given)
-    if path.is_dir():
-        return Target(path)
-    from argosy.config.load import load
-    from argosy.plugins.manager import PluginManager
-
-    registry = PluginManager(excluded, plugin_files)
-    settings = load(given, registry)
-    return Target(settings.directory, settings.remote, settings, registry)
+    if Path(given).is_dir():
+        return Target(Path(given))
+    settings = load(given, plugins)
+    return Target(settings.directory, settings.remote, settings)

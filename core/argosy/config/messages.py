@@ -1,19 +1,27 @@
-"""Says in plain words what is wrong with a value, without repeating a secret."""
+"""Turns validation errors into messages: where, what was found, and what is expected, without repeating a secret."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from argosy.toolkit.text import closest, escape_controls
+from argosy.toolkit.text import closest, did_you_mean, escape_controls
 
 if TYPE_CHECKING:
-    import jsonschema
+    from jsonschema import ValidationError
+
+KeyPath = tuple[str | int, ...]
+#: Where, what was found, what is expected.
+Finding = tuple[KeyPath, str, str]
 
 _LONGEST = 60
 _MOST = 12
+_REFERENCE = 'a reference to the secret: {"env": NAME}, {"file": PATH}, {"keyring": SERVICE, "user": USER} or {"prompt": TEXT}'
+_SECRET_KEY = re.compile(
+    r"pass(word|wd|phrase)?|pwd|secret|token|credential|api_?key|cookie|authori[sz]ation|bearer|private", re.I
+)
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
@@ -23,241 +31,147 @@ _TYPES = {
     "object": "an object",
     "null": "null",
 }
-#: Conditions on values, in the order in which a message lists them. jsonschema's own messages repeat the value.
-_CONDITIONS: Mapping[str, str] = {
+_CONDITIONS = {
+    "minimum": "at least {}",
     "exclusiveMinimum": "above {}",
-    "minimum": "of at least {}",
-    "maximum": "of at most {}",
+    "maximum": "at most {}",
     "exclusiveMaximum": "below {}",
-    "minLength": "of at least {} characters",
-    "maxLength": "of at most {} characters",
-    "minItems": "of at least {}",
-    "maxItems": "of at most {}",
-    "pattern": "that matches {}",
+    "minLength": "length at least {}",
+    "maxLength": "length at most {}",
+    "minItems": "length at least {}",
+    "maxItems": "length at most {}",
+    "pattern": "matching {}",
+    "format": "a valid {}",
 }
 
 
-def printable(text: str, longest: int = _LONGEST) -> str:
-    """Return text that is safe to print: control characters are escaped, and what is too long is cut."""
-    if len(text) > longest:
-        text = text[: longest - 1] + "…"
-    return escape_controls(text).replace("\n", "\\n").replace("\t", "\\t")
-
-
-def shown(value: Any, *, content: bool = True) -> str:
-    """Return a value as a message shows it: short, one line, containers by their size alone.
-
-    Parameters
-    ----------
-    value
-        A JSON value.
-    content
-        Whether the content of a text or number is shown, or only its type.
-    """
-    if isinstance(value, dict):
-        return "an object" if value else "an empty object"
-    if isinstance(value, list):
-        return f"a list of {len(value)}" if value else "an empty list"
-    if isinstance(value, bool) or value is None:
-        return json.dumps(value)
-    if not content:
-        return "text" if isinstance(value, str) else "a number"
-    if isinstance(value, str) and re.search(r"://[^/]*@", value):
-        return "a URL with a user name or password in it (not shown)"
-    if isinstance(value, int) and abs(value) >= 10**_LONGEST:
-        return "a number of more than 60 digits"
-    if isinstance(value, str):  # cut before it is quoted, so that the quotes stay whole
-        return json.dumps(printable(value), ensure_ascii=False).replace("\\\\", "\\")
-    return json.dumps(value)
-
-
-def listed(words: Sequence[Any]) -> str:
-    """Return some words as a list for a sentence; of very many, the first."""
-    if not words:
-        return "none"
-    quoted = [shown(word) for word in words[:_MOST]]
-    return ", ".join(quoted) + (", ..." if len(words) > _MOST else "")
-
-
-def describe(schema: Any, keyword: str) -> str:
-    """Return what a schema asks for, in words.
-
-    Parameters
-    ----------
-    schema
-        The schema that the value did not meet.
-    keyword
-        The keyword of it that failed; it is mentioned where there are no better words.
-    """
-    if not isinstance(schema, Mapping):
-        return "nothing here"
-    if "const" in schema:
-        return shown(schema["const"])
-    if "enum" in schema:
-        options = schema["enum"]
-        return f"one of {listed(options)}" if options else "something that is not installed"
-    if (schema.get("writeOnly") and schema.get("type") == "object") or str(schema.get("$ref", "")).endswith(
-        "/$defs/secret"
-    ):
-        return 'where the secret is kept: {"env": NAME}, {"file": PATH}, {"keyring": SERVICE, "user": USER} or {"prompt": TEXT}'
-    return " ".join([_type_words(schema), *_conditions(schema, keyword)])
-
-
-def _type_words(schema: Mapping[str, Any]) -> str:
-    types = schema.get("type", [])
-    names = [types] if isinstance(types, str) else types
-    if names:
-        return " or ".join(_TYPES.get(name, str(name)) for name in names)
-    return str(schema.get("title", "a value"))
-
-
-def _conditions(schema: Mapping[str, Any], keyword: str) -> list[str]:
-    words = [text.format(schema[key]) for key, text in _CONDITIONS.items() if key in schema]
-    if "minimum" in schema and "maximum" in schema:
-        words = [f"from {schema['minimum']} to {schema['maximum']}", *words[2:]]
-    if "exclusiveMinimum" in schema and len(words) > 1:
-        words[0] += ","
-    if schema.get("minLength") == 1:
-        words[words.index("of at least 1 characters")] = "that is not empty"
-    if "format" in schema:
-        words.append(f"that is a {str(schema['format']).upper()}")
-    if schema.get("uniqueItems"):
-        words.append("without duplicates")
-    if schema.get("maxProperties") == 1 and "properties" in schema:
-        words.append(f"with one of the keys {listed(list(schema['properties']))}")
-    if not words and keyword and keyword not in ("type", "None"):
-        words.append(f"that fulfils {keyword}: {printable(json.dumps(schema.get(keyword), default=str))}")
-    return words
-
-
-KeyPath = tuple[str | int, ...]
-#: Where, what was found, what would be right.
-Finding = tuple[KeyPath, str, str]
-
-_SECRET = re.compile(
-    r"pass(word|wd|phrase)?|pwd|secret|token|credential|api_?key|cookie|authori[sz]ation|bearer|private", re.I
-)
-_HIDDEN = "found a value that is not shown here"
-
-
-def problems_of(error: jsonschema.ValidationError, top: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield what is to be said about one error of the validator.
-
-    Parameters
-    ----------
-    error
-        The error.
-    top
-        The configuration's own keys; none of them is a secret, whatever it sounds like.
-    """
+def findings(error: ValidationError, top: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield what one error means; the keys in `top` are the configuration's own, and none of them is a secret."""
     path: KeyPath = tuple(error.absolute_path)
-    render = _RENDERERS.get(str(error.validator))
-    if render is not None:
-        yield from render(error, path)
+    keyword = str(error.validator)
+    schema: Any = error.schema
+    if keyword == "additionalProperties":
+        yield from _unknown_keys(error, path)
+    elif keyword in ("required", "dependentRequired"):
+        yield from _missing_keys(error, path)
+    elif keyword in ("anyOf", "oneOf"):
+        yield _no_choice(error, path)
     else:
-        yield path, _found(error, path, top), _expected(error)
+        hidden = not isinstance(error.instance, dict | list) and _is_secret(schema, path, top)
+        expected = f"expected {_describe(schema, keyword)}"
+        if keyword == "enum" and isinstance(error.instance, str):
+            near = did_you_mean(error.instance, [word for word in schema["enum"] if isinstance(word, str)])
+            expected += f"; {near}" if near else ""
+        yield path, "found a value (not shown)" if hidden else f"found {_shown(error.instance)}", expected
 
 
-def location(owners: Mapping[str, str], name: str, path: Iterable[str | int]) -> str:
-    """Return ``file: key.path[0]``; `owners` tells the top-level keys that did not come from the file."""
+def location(sources: Mapping[str, str], name: str, path: Iterable[str | int]) -> str:
+    """Return ``file: key.path[0]``; `sources` has the top-level keys that did not come from the file."""
     text = ""
     parts = tuple(path)
     for part in parts:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            plain = re.fullmatch(r"[A-Za-z_$][A-Za-z0-9_$-]*", part)
-            key = part if plain else json.dumps(part, ensure_ascii=False)
-            text += f".{printable(key, 60)}" if text else printable(key, 60)
-    owner = owners.get(str(parts[0]), name) if parts else name
-    return f"{owner}: {text}" if text else owner
+            key = part if re.fullmatch(r"[A-Za-z_$][\w$-]{0,59}", part, re.ASCII) else _shown(part)
+            text += f".{key}" if text else key
+    source = sources.get(str(parts[0]), name) if parts else name
+    return f"{source}: {text}" if text else source
 
 
-def is_secret(schema: Any, path: KeyPath, top: Mapping[str, Any]) -> bool:
-    """Return whether a value at `path` must not be shown, by its key or by what its schema refers to."""
+def _shown(value: Any, *, content: bool = True) -> str:
+    """Return a value on one short line; of containers, only the size."""
+    if isinstance(value, dict):
+        return "an object" if value else "an empty object"
+    if isinstance(value, list):
+        return f"a list of {len(value)}" if value else "an empty list"
+    if not content and not isinstance(value, bool) and value is not None:
+        return "text" if isinstance(value, str) else "a number"
+    if isinstance(value, str):
+        if re.search(r"://[^/]*@", value):
+            return "a URL with a user name or password (not shown)"
+        text = value if len(value) <= _LONGEST else f"{value[: _LONGEST - 1]}…"
+        return escape_controls(json.dumps(text, ensure_ascii=False))
+    if isinstance(value, int) and abs(value) >= 10**_LONGEST:  # str() refuses more than 4,300 digits
+        return "a very large number"
+    return json.dumps(value)
+
+
+def _listed(words: Sequence[Any]) -> str:
+    return ", ".join([*map(_shown, words[:_MOST]), *(["..."] if len(words) > _MOST else [])]) or "none"
+
+
+def _describe(schema: Any, keyword: str = "type") -> str:
+    """Return what a schema expects; `keyword` is the one that failed."""
+    if not isinstance(schema, Mapping):
+        return "nothing here"
+    if "const" in schema:
+        return _shown(schema["const"])
+    if "enum" in schema:
+        return f"one of {_listed(schema['enum'])}"
+    if _is_write_only(schema) and schema.get("type", "object") == "object":
+        return _REFERENCE
+    types = schema.get("type", [])
+    names = [types] if isinstance(types, str) else types
+    words = [" or ".join(_TYPES[name] for name in names) or str(schema.get("title", "a value"))]
+    words += [text.format(schema[key]) for key, text in _CONDITIONS.items() if key in schema]
+    if keyword != "type" and keyword not in _CONDITIONS:
+        words.append(f"{keyword}: {_shown(schema.get(keyword))}")
+    return ", ".join(words)
+
+
+def _is_secret(schema: Any, path: KeyPath, top: Mapping[str, Any]) -> bool:
     keys = [part for part in path if isinstance(part, str)]
     if keys and keys[0] in top:
         keys = keys[1:]
-    return any(_SECRET.search(key) for key in keys) or _is_write_only(schema)
+    return any(_SECRET_KEY.search(key) for key in keys) or _may_hold_secret(schema)
 
 
-def _is_write_only(schema: Any) -> bool:
-    if isinstance(schema, Mapping):
-        if schema.get("writeOnly") is True or str(schema.get("$ref", "")).endswith("/$defs/secret"):
-            return True
-        # a value of the wrong type may be the secret itself that belongs into it, one level lower
-        parts = [part for key in ("anyOf", "oneOf", "allOf") for part in schema.get(key, ())]
-        parts += [schema.get("items"), schema.get("additionalProperties")]
-        return any(map(_is_write_only, [*parts, *schema.get("properties", {}).values()]))
-    return False
+def _may_hold_secret(schema: Any) -> bool:
+    """Return whether a schema is for a secret, at any level: a misplaced value may be the secret itself."""
+    if not isinstance(schema, Mapping):
+        return False
+    parts = [part for key in ("anyOf", "oneOf", "allOf") for part in schema.get(key, ())]
+    parts += [schema.get("items"), schema.get("additionalProperties"), *schema.get("properties", {}).values()]
+    return _is_write_only(schema) or any(map(_may_hold_secret, parts))
 
 
-def _found(error: jsonschema.ValidationError, path: KeyPath, top: Mapping[str, Any]) -> str:
-    if isinstance(error.instance, dict | list):
-        return f"found {shown(error.instance)}"
-    return _HIDDEN if is_secret(error.schema, path, top) else f"found {shown(error.instance)}"
+def _is_write_only(schema: Mapping[str, Any]) -> bool:
+    return schema.get("writeOnly") is True or str(schema.get("$ref", "")).endswith("/$defs/secret")
 
 
-def _expected(error: jsonschema.ValidationError) -> str:
+def _unknown_keys(error: ValidationError, path: KeyPath) -> Iterator[Finding]:
     schema: Any = error.schema
-    text = f"expected {describe(schema, str(error.validator))}"
-    options = schema.get("enum") if isinstance(schema, Mapping) else None
-    if isinstance(options, list) and isinstance(error.instance, str):
-        near = closest(error.instance, [option for option in options if isinstance(option, str)])
-        return f'{text}; did you mean "{near}"?' if near else text
-    return text
-
-
-def _unknown_keys(error: jsonschema.ValidationError, path: KeyPath) -> Iterator[Finding]:
-    schema: Any = error.schema
+    instance: Any = error.instance
     known = list(schema.get("properties", {}))
-    patterns = list(schema.get("patternProperties", {}))
-    instance: Any = error.instance
     for key in instance:
-        if key in known or any(re.search(pattern, key) for pattern in patterns):
-            continue
-        near = closest(key, known)
-        found = f"unknown key {shown(key)}"
-        yield path, found, f'did you mean "{near}"?' if near else f"the keys here are {listed(known)}"
+        if key not in known and not any(re.search(word, key) for word in schema.get("patternProperties", {})):
+            near = closest(key, known)
+            expected = f'did you mean "{near}"?' if near else f"the keys here are {_listed(known)}"
+            yield path, f"unknown key {_shown(key)}", expected
 
 
-def _missing_keys(error: jsonschema.ValidationError, path: KeyPath) -> Iterator[Finding]:
+def _missing_keys(error: ValidationError, path: KeyPath) -> Iterator[Finding]:
     schema: Any = error.schema
     instance: Any = error.instance
-    wanted = schema["required"] if error.validator == "required" else _dependent(schema, instance)
-    for key in wanted:
+    needed: Any = error.validator_value
+    if error.validator == "dependentRequired":
+        needed = [key for given, keys in needed.items() if given in instance for key in keys]
+    for key in needed:
         if key not in instance:
-            option = schema.get("properties", {}).get(key, {})
-            about = option.get("description") if isinstance(option, Mapping) else None
-            yield path, f'the key "{key}" is missing', f"it is needed{f': {about}' if about else ''}"
+            about = schema.get("properties", {}).get(key, {}).get("description", "")
+            yield path, f'the key "{key}" is missing', f"it is required{about and f': {about}'}"
 
 
-def _dependent(schema: Mapping[str, Any], instance: Mapping[str, Any]) -> list[str]:
-    rules = schema["dependentRequired"].items()
-    return [wanted for key, all_wanted in rules if key in instance for wanted in all_wanted]
-
-
-def _choice(error: jsonschema.ValidationError, path: KeyPath) -> Iterator[Finding]:
-    """Say that no branch of an anyOf or oneOf fits, or more than one."""
-    branches = error.validator_value if isinstance(error.validator_value, list) else []
-    keys = [branch.get("required", [None])[0] for branch in branches if isinstance(branch, Mapping)]
-    if isinstance(error.instance, dict) and keys and all(keys):
-        has = [key for key in keys if key in error.instance]
-        found = (
-            f"found {' and '.join(map(shown, has))} together" if has else "found none of the keys it needs"
-        )
-        how_many = "exactly one" if error.validator == "oneOf" else "at least one"
-        yield path, found, f"expected {how_many} of the keys {listed(keys)}"
-        return
-    # the value may be a secret in any branch, so nothing but its type is said
-    expected = " or ".join(dict.fromkeys(describe(branch, "") for branch in branches))
-    yield path, f"found {shown(error.instance, content=False)}", f"expected {expected}"
-
-
-_RENDERERS: Mapping[str, Callable[[jsonschema.ValidationError, KeyPath], Iterator[Finding]]] = {
-    "additionalProperties": _unknown_keys,
-    "required": _missing_keys,
-    "dependentRequired": _missing_keys,
-    "anyOf": _choice,
-    "oneOf": _choice,
-}
+def _no_choice(error: ValidationError, path: KeyPath) -> Finding:
+    """Describe a value that fits no branch of an anyOf or oneOf, or more than one."""
+    branches: Any = error.validator_value
+    keys = [branch.get("required", [None])[0] for branch in branches]
+    if isinstance(error.instance, dict) and all(keys):
+        given = [key for key in keys if key in error.instance]
+        found = f"found {' and '.join(map(_shown, given))} together" if given else "a key is missing"
+        number = "exactly one" if error.validator == "oneOf" else "at least one"
+        return path, found, f"expected {number} of the keys {_listed(keys)}"
+    # the value may be a secret in any branch, so only its type is shown
+    expected = " or ".join(dict.fromkeys(map(_describe, branches)))
+    return path, f"found {_shown(error.instance, content=False)}", f"expected {expected}"

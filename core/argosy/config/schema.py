@@ -1,195 +1,123 @@
-"""One schema of the whole configuration, composed of the core's and those of the plugins.
+"""One JSON Schema for the whole configuration, and its validation.
 
-Each plugin's options schema is embedded as a resource of its own (JSON Schema 2020-12, section 9.3.1,
-"compound schema documents"), so that its own ``#/$defs/...`` keep their meaning.
+The options schema of each plugin is embedded under ``$defs`` with its references made local, so the composed schema
+works in an editor as it is.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import argosy_schemas
-from argosy.errors import PluginError
+from argosy.config.messages import KeyPath, findings, location
+from argosy.errors import PluginError, Problem
 from argosy.plugins.kinds import Kind, PluginInfo
 from argosy.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
-    from referencing.jsonschema import SchemaRegistry
+    from jsonschema import ValidationError
 
-KeyPath = tuple[str | int, ...]
-
-#: Deeper than any sensible configuration, and shallow enough for every recursion over it.
+#: The keys of the configuration that name plugins, and their kinds.
+SLOTS: Mapping[str, Kind] = {
+    "source": Kind.SOURCE,
+    "auth": Kind.AUTH,
+    "cookie_store": Kind.COOKIE_STORE,
+    "strategy": Kind.STRATEGY,
+    "output": Kind.OUTPUT,
+    "observers": Kind.OBSERVER,
+    "ratelimit": Kind.RATELIMIT,
+}
+_COMMON = "argosy:common"
+#: The value under these keywords is data: a "$ref" in it is not a reference.
+_DATA = frozenset({"const", "enum", "default", "examples"})
+#: The value under these keywords maps names to schemas: a "default" in it is a name.
+_NAMED = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs"})
+#: Deeper than any sensible configuration, and shallow enough for recursion.
 _DEEPEST = 50
 
 
-def plain(value: Any) -> Any:
-    """Return a copy of a value with mappings as dict, sequences as list and paths as text."""
-    return _plain(value, _DEEPEST)
+class _NotJsonError(Exception):
+    """A value that JSON cannot hold."""
+
+    def __init__(self, path: KeyPath, found: str) -> None:
+        self.path = path
+        self.found = found
 
 
-def _plain(value: Any, depth: int) -> Any:
-    if depth == 0:
-        return value
-    if isinstance(value, Mapping):
-        return {key: _plain(part, depth - 1) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part, depth - 1) for part in value]
-    if isinstance(value, os.PathLike):
-        path = os.fspath(value)
-        return os.fsdecode(path)
-    return value
+def check(
+    document: Any, plugins: PluginManager, name: str, *, overrides: Collection[str] = ()
+) -> list[Problem]:
+    """Return every problem of a configuration, in a fixed order; `overrides` are keys from the command line."""
+    sources = dict.fromkeys(overrides, "command line")
+    try:
+        document = expand(document)
+    except _NotJsonError as error:
+        return [Problem(location(sources, name, error.path), error.found, "expected a JSON value")]
+    schema = compose(plugins, _named(document, plugins))
+    errors = list(_leaves(_validate(schema, document)))
+    mistyped = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
+    found = {
+        (_order(path), Problem(location(sources, name, path), found, expected))
+        for error in errors
+        # the other errors of a value of the wrong type only repeat that
+        if error.validator == "type" or tuple(error.absolute_path) not in mistyped
+        for path, found, expected in findings(error, schema["properties"])
+    }
+    return [problem for _, problem in sorted(found, key=lambda pair: (pair[0], str(pair[1])))]
 
 
-def foreign(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the places whose value JSON does not have, each with what was found there."""
-    if len(path) > _DEEPEST:
-        yield path[:3], f"more than {_DEEPEST} levels, one within the other"
-    elif isinstance(value, dict):
-        for key, part in value.items():
-            if isinstance(key, str):
-                yield from foreign(part, (*path, key))
-            else:
-                yield path, f"a key of type {type(key).__name__}"
-    elif isinstance(value, list):
-        for index, part in enumerate(value):
-            yield from foreign(part, (*path, index))
-    elif isinstance(value, float) and not math.isfinite(value):
-        yield path, f"{value}, which is no finite number"
-    elif value is not None and not isinstance(value, str | int | float | bool):
-        yield path, f"a value of type {type(value).__name__}"
+def expand(document: Any) -> Any:
+    """Return a configuration as JSON values, with each plugin written as ``{"use": NAME, ...}``."""
+    document = _plain(document)
+    if isinstance(document, dict):
+        for slot in SLOTS.keys() & document.keys():
+            value = document[slot]
+            if isinstance(value, list):
+                document[slot] = [{"use": part} if isinstance(part, str) else part for part in value]
+            elif isinstance(value, str) and slot != "observers":  # which is always a list
+                document[slot] = {"use": value}
+    return document
 
 
-#: What stands under these keywords is data, not a schema: a "$ref" in it is no reference.
-_DATA = frozenset({"const", "enum", "default", "examples"})
-
-
-def map_references(schema: Any, change: Callable[[str], str]) -> Any:
-    """Return a copy of a schema with every ``$ref`` changed."""
-    if isinstance(schema, Mapping):
-        return {
-            key: change(value)
-            if key == "$ref" and isinstance(value, str)
-            else value
-            if key in _DATA
-            else map_references(value, change)
-            for key, value in schema.items()
-        }
-    if isinstance(schema, list | tuple):
-        return [map_references(part, change) for part in schema]
-    return schema
-
-
-def references(schema: Any) -> Iterator[str]:
-    """Yield every ``$ref`` of a schema."""
-    found: list[str] = []
-
-    def note(reference: str) -> str:
-        found.append(reference)
-        return reference
-
-    map_references(schema, note)
-    yield from found
-
-
-def schema_registry(schema: Mapping[str, Any]) -> SchemaRegistry:
-    """Return a registry that knows a composed schema and what is embedded in it, and fetches nothing."""
-    from referencing import Registry as Resources
-    from referencing.jsonschema import DRAFT202012
-
-    empty: SchemaRegistry = Resources()
-    embedded = [part for part in schema["$defs"].values() if "$id" in part]
-    resources = [(part["$id"], DRAFT202012.create_resource(part)) for part in (schema, *embedded)]
-    return empty.with_resources(resources).crawl()
-
-
-def check_references(schema: Mapping[str, Any], infos: Iterable[PluginInfo]) -> None:
-    """Check that every reference of some plugins' schemas leads somewhere.
-
-    Raises
-    ------
-    PluginError
-        If one does not; validation would stumble over it only when the option is used.
-    """
-    from referencing.exceptions import Unresolvable
-
-    resources = schema_registry(schema)
-    for info in infos:
-        identifier = f"argosy:plugin:{info.kind.value}:{info.name}"
-        resolver = resources.resolver(identifier)
-        for reference in references(schema["$defs"][identifier]):
-            try:
-                resolver.lookup(reference)
-            except (Unresolvable, ValueError, LookupError) as error:
-                raise PluginError(
-                    f"The options schema of {info} refers to {reference!r}, which is not there.",
-                    hint=f"Tell its author, or go on without it: --no-plugin {info.name}",
-                    plugin=info.name,
-                    distribution=info.origin.distribution,
-                ) from error
-
-
-_COMMON = "argosy:common"
-
-
-def compose(registry: PluginManager, used: Collection[PluginInfo] | None = None) -> dict[str, Any]:
-    """Return the schema of a whole configuration, self-contained.
-
-    Parameters
-    ----------
-    registry
-        The installed plugins; each may be named.
-    used
-        The plugins that a configuration names, so that no others are imported; None for all plugins.
-
-    Raises
-    ------
-    PluginError
-        If a plugin's options schema is not valid, or refers to what is not there.
-    """
-    schema = argosy_schemas.load("config.v1")
-    definitions: dict[str, Any] = schema["$defs"]
-    definitions[_COMMON] = argosy_schemas.load("common.v1")
-    described = registry.plugins() if used is None else used
-    for info in described:
-        check_options_schema(info)
-        definitions[resource_id(info)] = _resource(info)
+def compose(plugins: PluginManager, used: Iterable[PluginInfo] | None = None) -> dict[str, Any]:
+    """Return the schema of a configuration that may name the plugins in `used`, or all installed plugins."""
+    described = plugins.plugins() if used is None else tuple(used)
+    config, common = argosy_schemas.load("config.v1"), argosy_schemas.load("common.v1")
+    definitions: dict[str, Any] = {**config["$defs"], _COMMON: {"$defs": common["$defs"]}}
     for kind in Kind:
-        infos = [info for info in described if info.kind is kind]
-        definitions[kind.value] = _slot(kind, [info.name for info in infos], infos)
-    check_references(schema, described)
+        definitions[kind.value] = _slot(kind, [info for info in described if info.kind is kind])
+    schema: dict[str, Any] = _localize({**config, "$defs": definitions}, "", [])
+    references = []
+    for info in described:
+        home = _home(info)
+        found: list[str] = []
+        schema["$defs"][home] = _localize(_options(info), home, found)
+        references += [(info, reference) for reference in found]
+    _check_references(schema, references)
     return schema
 
 
-def editor_schema(registry: PluginManager) -> dict[str, Any]:
-    """Return the composed schema with every reference made local (``#/$defs/...``).
-
-    It means the same as `compose`'s. Some editors follow local references only.
-    """
-    schema = compose(registry)
-    definitions: dict[str, Any] = schema["$defs"]
-    for name, resource in definitions.items():
-        if "$id" in resource:
-            identifier = resource.pop("$id")
-            definitions[name] = map_references(resource, _localise(identifier))
-    local: dict[str, Any] = map_references(schema, _localise(""))
-    return local
+def default_options(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of the options in an options schema."""
+    options = schema.get("properties", {}).items()
+    return {key: option["default"] for key, option in options if "default" in option}
 
 
-def resource_id(info: PluginInfo) -> str:
-    """Return the ``$id`` of a plugin's options schema."""
-    return f"argosy:plugin:{info.kind.value}:{info.name}"
+# -- composing
 
 
-def check_options_schema(info: PluginInfo) -> None:
-    """Check a plugin's options schema against the metaschema of draft 2020-12.
+def _options(info: PluginInfo) -> dict[str, Any]:
+    """Return the schema of ``{"use": NAME, ...options}``.
 
     Raises
     ------
     PluginError
-        If it is not valid.
+        If the plugin's options schema is not valid.
     """
     import jsonschema
 
@@ -197,82 +125,168 @@ def check_options_schema(info: PluginInfo) -> None:
     try:
         validator.check_schema(info.options_schema, format_checker=validator.FORMAT_CHECKER)
     except jsonschema.SchemaError as error:
-        raise PluginError(
-            f"The options schema of {info} is not valid at {error.json_path}: {error.message[:200]}.",
-            hint=f"Tell its author, or go on without it: --no-plugin {info.name}",
-            plugin=info.name,
-            distribution=info.origin.distribution,
-        ) from error
-
-
-def needs_options(info: PluginInfo) -> bool:
-    """Return whether the plugin has options that must be given."""
-    return bool(info.options_schema.get("required"))
-
-
-def _resource(info: PluginInfo) -> dict[str, Any]:
+        raise _invalid(info, f"is not valid at {error.json_path}: {error.message[:200]}") from error
     use = {"title": "Plugin", "description": info.summary, "const": info.name}
-    resource: dict[str, Any] = {
-        **info.options_schema,
-        "$id": resource_id(info),
-        "properties": {"use": use, **info.options_schema.get("properties", {})},
-    }
-    if "unevaluatedProperties" not in resource:
-        resource.setdefault("additionalProperties", False)
-    return resource
+    options = {**info.options_schema, "properties": {"use": use, **info.options_schema.get("properties", {})}}
+    if "unevaluatedProperties" not in options:
+        options.setdefault("additionalProperties", False)
+    return options
 
 
-def _slot(kind: Kind, names: Sequence[str], infos: Sequence[PluginInfo]) -> dict[str, Any]:
-    """Return the schema of the place where a plugin is named.
+def _slot(kind: Kind, infos: list[PluginInfo]) -> dict[str, Any]:
+    """Return the schema of a key that names a plugin.
 
-    The branches are if/then, not oneOf: so a mistake is reported where it is, not as "none of six matches".
+    The branches are if/then, not oneOf, so errors are about one plugin's options, not "none of six matches".
     """
-    name = {
-        "title": "Plugin",
-        "description": f"The name of an installed {kind.words} plugin.",
-        "enum": list(names),
-    }
-    branches: list[dict[str, Any]] = [{"if": {"type": "string"}, "then": name}]
+    name = {"title": "Plugin", "description": f"The name of an installed {kind.words} plugin."}
+    use = {**name, "enum": [info.name for info in infos]}
+    alone = {**name, "enum": [info.name for info in infos if not info.options_schema.get("required")]}
+    branches: list[dict[str, Any]] = [{"if": {"type": "string"}, "then": alone}]
     for info in infos:
-        branches.append(
-            {
-                "if": {
-                    "type": "object",
-                    "properties": {"use": {"const": info.name}},
-                    "required": ["use"],
-                },
-                "then": {"$ref": resource_id(info)},
-            }
-        )
-        if needs_options(info):
-            branches.append({"if": {"const": info.name}, "then": {"type": "object"}})
+        named = {"type": "object", "properties": {"use": {"const": info.name}}, "required": ["use"]}
+        branches.append({"if": named, "then": {"$ref": f"{_home(info)}#"}})
     return {
         "title": f"The {kind.words} plugin",
-        "description": f"The name of {kind.article} {kind.words} plugin, or an object of its name (use) and its options.",
+        "description": f"The name of the {kind.words} plugin, or an object with its name (use) and its options.",
         "type": ["string", "object"],
-        "properties": {"use": name},
+        "properties": {"use": use},
         "required": ["use"],
         "allOf": branches,
     }
 
 
-def _localise(identifier: str) -> Callable[[str], str]:
-    """Return what turns a reference within the resource `identifier` into one that is local to the root."""
-
-    def localise(reference: str) -> str:
-        resource, _, fragment = reference.partition("#")
-        if fragment and not fragment.startswith("/"):
-            return f"#{fragment}"  # an anchor: it is found by its name, wherever it stands
-        home = resource or identifier
-        return f"#/$defs/{home}{fragment}" if home.startswith("argosy:") else reference
-
-    return localise
+def _home(info: PluginInfo) -> str:
+    return f"argosy:{info.kind.value}:{info.name}"
 
 
-def default_options(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the defaults that stand at the top level of an options schema."""
-    return {
-        key: option["default"]
-        for key, option in schema.get("properties", {}).items()
-        if isinstance(option, Mapping) and "default" in option
-    }
+def _localize(schema: Any, home: str, found: list[str]) -> Any:
+    """Return a copy of a schema whose references are relative to the composed schema, and note them in `found`."""
+    if isinstance(schema, list | tuple):
+        return [_localize(part, home, found) for part in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    local: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key == "$ref":
+            local[key] = _local_reference(value, home)
+            found.append(value)
+        elif key in _NAMED:
+            local[key] = {name: _localize(part, home, found) for name, part in value.items()}
+        else:
+            local[key] = value if key in _DATA else _localize(value, home, found)
+    return local
+
+
+def _local_reference(reference: str, home: str) -> str:
+    document, _, fragment = reference.partition("#")
+    home = document or home
+    if home and not home.startswith("argosy:"):
+        return reference
+    return f"#/$defs/{home}{fragment}" if home else f"#{fragment}"
+
+
+def _check_references(schema: Mapping[str, Any], references: Iterable[tuple[PluginInfo, str]]) -> None:
+    """Raise a PluginError if a reference leads nowhere; validation would only notice when the option is used."""
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
+    resolver = Registry().with_resource("", DRAFT202012.create_resource(schema)).resolver()
+    for info, reference in references:
+        try:
+            resolver.lookup(_local_reference(reference, _home(info)))
+        except (Unresolvable, ValueError, LookupError) as error:
+            raise _invalid(info, f"refers to {reference!r}, which does not exist") from error
+
+
+def _invalid(info: PluginInfo, fault: str) -> PluginError:
+    return PluginError(
+        f"The options schema of {info} {fault}.",
+        hint=f"Tell its author, or run without it: {info.origin.without}",
+        plugin=info.name,
+        distribution=info.origin.distribution,
+    )
+
+
+# -- validating
+
+
+def _plain(value: Any, path: KeyPath = ()) -> Any:
+    """Return a copy with mappings as dicts, sequences as lists and paths as text."""
+    if len(path) > _DEEPEST:
+        raise _NotJsonError(path[:3], f"found more than {_DEEPEST} nested levels")
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise _NotJsonError(path, "found a key that is not text")
+        return {key: _plain(part, (*path, key)) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part, (*path, index)) for index, part in enumerate(value)]
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _NotJsonError(path, f"found {value}")
+    if value is not None and not isinstance(value, str | int | float):
+        raise _NotJsonError(path, f"found a value of type {type(value).__name__}")
+    return value
+
+
+def _named(document: Any, plugins: PluginManager) -> list[PluginInfo] | None:
+    """Return the plugins that a document names; None if one is not installed: the message then lists them all."""
+    found = []
+    for slot, kind in SLOTS.items():
+        value = document.get(slot) if isinstance(document, dict) else None
+        for part in value if isinstance(value, list) else [value]:
+            use = part.get("use") if isinstance(part, dict) else None
+            if isinstance(use, str):
+                info = plugins.get(kind, use)
+                if info is None:
+                    return None
+                found.append(info)
+    return found
+
+
+def _validate(schema: Mapping[str, Any], document: Any) -> Iterator[ValidationError]:
+    import jsonschema
+    from jsonschema.validators import extend
+
+    formats = jsonschema.FormatChecker(("date", "email", "ipv4", "ipv6", "regex"))
+    formats.checks("uri", ValueError)(_is_uri)
+    strict = extend(  # type: ignore[no-untyped-call]  # its stub has no annotations
+        jsonschema.Draft202012Validator, {"pattern": _pattern}
+    )
+    yield from strict(schema, format_checker=formats).iter_errors(document)
+
+
+def _pattern(_validator: Any, pattern: str, instance: object, _schema: Any) -> Iterator[ValidationError]:
+    """Match as ECMA-262 does, which JSON Schema refers to: ``$`` does not match before a final newline."""
+    import jsonschema
+
+    if isinstance(instance, str) and not re.search(re.sub(r"(?<!\\)\$$", r"\\Z", pattern), instance):
+        yield jsonschema.ValidationError("does not match")
+
+
+def _is_uri(value: object) -> bool:
+    if not isinstance(value, str):
+        return True
+    parts = urlsplit(value)
+    return bool(parts.scheme) and bool(parts.netloc or parts.path) and not re.search(r"[\s\x00-\x20]", value)
+
+
+def _leaves(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
+    """Yield the errors; for an anyOf or oneOf, those of the only branch that accepts the value's type and keys."""
+    for error in errors:
+        fitting = []
+        branches: Any = error.validator_value if error.validator in ("anyOf", "oneOf") else ()
+        for index in range(len(branches)):
+            branch = [cause for cause in error.context or () if cause.relative_schema_path[0] == index]
+            decisive = {cause.validator for cause in branch if not cause.relative_path}
+            if branch and decisive.isdisjoint({"type", "const", "enum", "required"}):
+                fitting.append(branch)
+        if len(fitting) == 1:
+            yield from _leaves(fitting[0])
+        else:
+            yield error
+
+
+def _order(path: KeyPath) -> tuple[tuple[int, str], ...]:
+    return tuple((part, "") if isinstance(part, int) else (-1, part) for part in path)

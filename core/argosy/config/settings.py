@@ -1,4 +1,4 @@
-"""The settings of a run: the configuration with every default filled in, typed, and fit to be pickled."""
+"""The settings of a run: a valid configuration with its defaults filled in, typed; can be pickled."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import argosy_schemas
-from argosy.config.check import SLOTS, expand
-from argosy.config.schema import default_options, plain
+from argosy.config.schema import SLOTS, default_options, expand
 from argosy.errors import ConfigError
 from argosy.interfaces.auth import Auth
 from argosy.plugins.kinds import Kind
@@ -26,87 +25,36 @@ OnDoubt = Literal["login", "ask", "wait"]
 
 @dataclass(frozen=True, slots=True)
 class Timeout:
-    """How long one request may take to get on.
-
-    Parameters
-    ----------
-    connect, headers, read, total
-        Seconds until a connection is made, until the headers are in, that a body may stand still, and until
-        it must be whole.
-    """
+    """The time limits of one request, in seconds."""
 
     connect: float
-    headers: float
-    read: float
-    total: float = math.inf
+    headers: float  # until all headers have arrived
+    read: float  # without any data of the body
+    total: float = math.inf  # for the whole body
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One run's settings; the keys have the names and meanings of ``config.v1.json``.
+    """The settings of a run; ``config.v1.json`` describes the keys, and None leaves a choice to the run."""
 
-    Parameters
-    ----------
-    path
-        The configuration file, absolute; None where there is none.
-    base
-        The folder that relative paths of the configuration are relative to, absolute.
-    source
-        None where the configuration has none.
-    ratelimit
-        None to limit requests per process.
-    strategy
-        None where it is left to `max_workers`.
-    output, observers
-        One or more outputs, any number of observers.
-    directory
-        The target directory, absolute; of a remote one, the local folder of its ledger and its staging.
-    remote
-        The target directory where it is not on this machine; else None.
-    sessions
-        None where it is left to what the auth plugin has to give.
-    token_cookies
-        The names of the cookies that are tokens; empty where all are.
-    on_doubt
-        None where it is left to what the auth plugin can do.
-    doubt_wait
-        Seconds to wait, for ``on_doubt`` "wait"; else 0.
-    download_delay, retry_delay, max_outage
-        Seconds.
-    low_speed_limit
-        Bytes per second, over the seconds of ``timeout.read``.
-    max_size, disk_reserve
-        Bytes; None where they are left to the defaults of `argosy.transfer.limits`.
-    ca_bundle
-        The certificate authorities to trust, absolute; None for the usual ones.
-    allow_downgrade
-        Whether a redirect may lead from https to http.
-    proxy
-        The URL of a proxy, or where that is kept; None for no proxy.
-    tags
-        The chosen tags; empty for all items.
-    excluded_plugins
-        The names that ``--no-plugin`` left out: a worker process leaves them out, too.
-    """
-
-    path: Path | None
-    base: Path
+    path: Path | None  # the configuration file, absolute
+    base: Path  # relative paths are relative to this folder
     source: PluginOptions | None
     auth: PluginOptions
     cookie_store: PluginOptions
     strategy: PluginOptions | None
-    output: tuple[PluginOptions, ...]
+    output: tuple[PluginOptions, ...]  # at least one
     observers: tuple[PluginOptions, ...]
     ratelimit: PluginOptions | None
-    directory: Path
+    directory: Path  # for a remote target, the local folder of its ledger and staging
     remote: Remote | None
     max_workers: int
     session: str
     sessions: int | None
     lease: Lease
-    token_cookies: tuple[str, ...]
+    token_cookies: tuple[str, ...]  # empty: all cookies are tokens
     on_doubt: OnDoubt | None
-    doubt_wait: float
+    doubt_wait: float  # seconds, for on_doubt "wait"
     max_logins: int
     token_save_interval: int
     download_delay: float
@@ -119,66 +67,51 @@ class Settings:
     disk_reserve: int | None
     ca_bundle: Path | None
     allow_downgrade: bool
-    proxy: str | Mapping[str, Any] | None
+    proxy: str | Mapping[str, Any] | None  # its URL, or a reference to it
     force_redownload: bool
-    tags: tuple[str, ...]
+    tags: tuple[str, ...]  # empty: all items
     strict: bool
-    excluded_plugins: tuple[str, ...]
+    excluded_plugins: tuple[str, ...]  # by --no-plugin; worker processes exclude them too
 
     @property
     def where(self) -> str:
-        """The target directory, as it is shown."""
+        """The target directory for messages."""
         return str(self.directory) if self.remote is None else self.remote.url
 
 
-def build(document: Mapping[str, Any], registry: PluginManager, base: Path, path: Path | None) -> Settings:
-    """Return the settings that a *valid* configuration means.
-
-    Parameters
-    ----------
-    document
-        The configuration, found valid by `check`.
-    registry
-        The installed plugins; their options' defaults are filled in.
-    base
-        The folder that relative paths are relative to, absolute.
-    path
-        The configuration file, absolute, if there is one.
-
-    Raises
-    ------
-    ConfigError
-        If the default of a key names a plugin that is not installed, or the directory is of no known user or no URL
-        that can be used.
-    """
+def build(document: Mapping[str, Any], plugins: PluginManager, base: Path, path: Path | None) -> Settings:
+    """Return the settings for a valid configuration; raise a ConfigError if a path or a plugin cannot be used."""
     properties = argosy_schemas.load("config.v1")["properties"]
-    defaults = {key: value["default"] for key, value in properties.items() if "default" in value}
-    keys = {**defaults, **expand(plain(document), registry)}
-    if "cookie_store" not in document and _is_anonymous(registry, keys["auth"]):
+    defaults = {key: schema["default"] for key, schema in properties.items() if "default" in schema}
+    keys = {**defaults, **expand(document)}
+    if "cookie_store" not in document and _is_anonymous(plugins, keys["auth"]):
         keys["cookie_store"] = {"use": "memory"}
-    if "ratelimit" not in keys and registry.get(Kind.RATELIMIT, "host") is not None:
+    if "ratelimit" not in keys and plugins.get(Kind.RATELIMIT, "host") is not None:
         keys["ratelimit"] = {"use": "host"}
-    plugins = {
-        slot: [_filled(registry, kind, given) for given in _as_list(keys.get(slot))]
-        for slot, kind in SLOTS.items()
-    }
+
+    def filled(slot: str) -> list[PluginOptions]:
+        value = keys.get(slot, [])
+        return [_with_defaults(plugins, SLOTS[slot], part) for part in _as_list(value)]
+
     doubt = keys.get("on_doubt")
     remote = remote_of(keys["directory"], base)
+    tags = keys["tags"].split(",") if isinstance(keys["tags"], str) else keys["tags"]
     return Settings(
         path=path,
         base=base,
-        source=plugins["source"][0] if plugins["source"] else None,
-        auth=plugins["auth"][0],
-        cookie_store=plugins["cookie_store"][0],
-        strategy=plugins["strategy"][0] if plugins["strategy"] else None,
-        output=tuple(plugins["output"]),
-        observers=tuple(plugins["observers"]),
-        ratelimit=plugins["ratelimit"][0] if plugins["ratelimit"] else None,
+        source=next(iter(filled("source")), None),
+        auth=filled("auth")[0],
+        cookie_store=filled("cookie_store")[0],
+        strategy=next(iter(filled("strategy")), None),
+        output=tuple(filled("output")),
+        observers=tuple(filled("observers")),
+        ratelimit=next(iter(filled("ratelimit")), None),
         directory=absolute(keys["directory"], base) if remote is None else remote.folder,
         remote=remote,
+        # JSON Schema counts 4.0 as an integer
         max_workers=int(keys["max_workers"]),
         session=keys["session"],
-        sessions=int(keys["sessions"]) if "sessions" in keys else None,
+        sessions=_optional_int(keys.get("sessions")),
         lease=keys["lease"],
         token_cookies=tuple(keys["token_cookies"]),
         on_doubt="wait" if isinstance(doubt, dict) else doubt,
@@ -189,72 +122,59 @@ def build(document: Mapping[str, Any], registry: PluginManager, base: Path, path
         max_retries=int(keys["max_retries"]),
         retry_delay=float(keys["retry_delay"]),
         max_outage=float(keys["max_outage"]),
-        timeout=Timeout(**{k: float(v) for k, v in {**defaults["timeout"], **keys["timeout"]}.items()}),
+        timeout=Timeout(**{name: float(s) for name, s in {**defaults["timeout"], **keys["timeout"]}.items()}),
         low_speed_limit=float(keys["low_speed_limit"]),
-        max_size=_whole(keys.get("max_size")),
-        disk_reserve=_whole(keys.get("disk_reserve")),
-        ca_bundle=_authorities(absolute(keys["ca_bundle"], base)) if "ca_bundle" in keys else None,
+        max_size=_optional_int(keys.get("max_size")),
+        disk_reserve=_optional_int(keys.get("disk_reserve")),
+        ca_bundle=_certificates(absolute(keys["ca_bundle"], base)) if "ca_bundle" in keys else None,
         allow_downgrade=keys["allow_downgrade"],
         proxy=keys.get("proxy"),
         force_redownload=keys["force_redownload"],
-        tags=_tags(keys["tags"]),
+        tags=tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip())),
         strict=keys["strict"],
-        excluded_plugins=registry.excluded,
+        excluded_plugins=plugins.excluded,
     )
 
 
 def absolute(value: str, base: Path) -> Path:
-    """Return a path of the configuration, absolute, with ``~`` expanded.
-
-    Raises
-    ------
-    ConfigError
-        If it begins with ``~NAME`` and there is no such user.
-    """
+    """Return a path of the configuration, absolute, with ``~`` expanded."""
     try:
         return (base / Path(value).expanduser()).absolute()
     except RuntimeError:
         raise ConfigError(
-            f"The directory {value!r} begins with the home of a user who does not exist.",
-            hint="Write ./ in front of it if that is the folder's name.",
+            f"{value!r} starts with the home folder of a user who does not exist.",
+            hint="If that is the name of the folder, write ./ in front of it.",
         ) from None
 
 
-def _authorities(path: Path) -> Path:
-    """Return the path of a CA bundle that can be read: better said now than with every request."""
-    import ssl  # takes its time, and few name one
+def _certificates(path: Path) -> Path:
+    """Return the path of a CA bundle, which must be usable: otherwise every request would fail."""
+    import ssl  # slow to import, and few configurations need it
 
     try:
         ssl.create_default_context(cafile=path)
     except OSError as error:  # an SSLError is one
-        reason = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        reason = "it contains no certificate" if isinstance(error, ssl.SSLError) else error.strerror
         raise ConfigError(
             f"The CA bundle {path} cannot be used: {reason}.",
-            hint='"ca_bundle" names a file with certificates in PEM form ("-----BEGIN CERTIFICATE-----").',
+            hint='Set "ca_bundle" to a file of PEM certificates ("-----BEGIN CERTIFICATE-----").',
         ) from None
     return path
 
 
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)
-
-
 def _as_list(value: Any) -> list[Any]:
-    if value is None:
-        return []
     return value if isinstance(value, list) else [value]
 
 
-def _filled(registry: PluginManager, kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
-    info = registry.find(kind, given["use"])
+def _optional_int(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _with_defaults(plugins: PluginManager, kind: Kind, given: Mapping[str, Any]) -> PluginOptions:
+    info = plugins.find(kind, given["use"])
     return {**copy.deepcopy(default_options(info.options_schema)), **given}
 
 
-def _is_anonymous(registry: PluginManager, auth: PluginOptions) -> bool:
-    cls = registry.find(Kind.AUTH, auth["use"]).cls
+def _is_anonymous(plugins: PluginManager, auth: PluginOptions) -> bool:
+    cls = plugins.find(Kind.AUTH, auth["use"]).cls
     return issubclass(cls, Auth) and cls.anonymous
-
-
-def _tags(value: str | list[str]) -> tuple[str, ...]:
-    words = value.split(",") if isinstance(value, str) else value
-    return tuple(dict.fromkeys(word.strip() for word in words if word.strip()))

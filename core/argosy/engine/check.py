@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from argosy.config.check import SLOTS, check
 from argosy.config.messages import location
+from argosy.config.schema import SLOTS, check
 from argosy.config.settings import Settings, build
 from argosy.engine.storage import open_storage
 from argosy.errors import ArgosyError, PluginError, Problem

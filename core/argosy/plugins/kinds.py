@@ -1,4 +1,4 @@
-"""The kinds of plugins, and what is known about one plugin before it is created."""
+"""The kinds of plugins, and what is known about a plugin before it is created."""
 
 from __future__ import annotations
 
@@ -26,22 +26,17 @@ class Kind(StrEnum):
 
     @property
     def hook(self) -> str:
-        """The name of the kind's hook."""
+        """The name of its hook."""
         return f"argosy_{self.value}"
 
     @property
     def words(self) -> str:
-        """The kind as a message names it."""
+        """Its name in messages."""
         return "rate limit" if self is Kind.RATELIMIT else self.value.replace("_", " ")
 
     @property
-    def article(self) -> str:
-        """The indefinite article of `words`."""
-        return "an" if self.value[0] in "aeiou" else "a"
-
-    @property
     def interface(self) -> type[Plugin]:
-        """The class that every plugin of this kind extends; the hook's annotation names it."""
+        """The base class of its plugins, which the hook's annotation names."""
         hook: Callable[[], type[Plugin]] = getattr(hookspecs, self.hook)
         interface: type[Plugin] = get_args(get_type_hints(hook)["return"])[0]
         return interface
@@ -49,22 +44,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a plugin comes from.
+    """Where a plugin comes from: a distribution, a plugin file, or a class that a program gives."""
 
-    Parameters
-    ----------
-    distribution, version
-        The installed distribution that registers it. For a plugin file: its path, and an empty string.
-    entry_point
-        The name of its entry point. For a plugin file: the file's name without ``.py``.
-    file
-        The absolute path of a plugin file (``--plugin``); None for an installed plugin.
-    """
-
-    distribution: str
+    distribution: str  # for a file, its path; for a class, its module
     version: str
-    entry_point: str
-    file: Path | None = None
+    entry_point: str  # for a file, its name without ".py"; for a class, the name of the class
+    file: Path | None = None  # the absolute path of a plugin file
 
     @property
     def short(self) -> str:
@@ -74,31 +59,19 @@ class Origin:
     @property
     def without(self) -> str:
         """How to run argosy without this plugin."""
-        if self.file is None:
-            return f"--no-plugin {self.distribution}:{self.entry_point}"
-        return f"leave out --plugin {self.file}"
+        if self.file is not None:
+            return f"leave out --plugin {self.file}"
+        return f"--no-plugin {self.distribution}:{self.entry_point}"
 
     def __str__(self) -> str:
-        if self.file is None:
-            return f"{self.short} (entry point {self.entry_point!r})"
-        return f"the file {self.file}"
+        if self.file is not None:
+            return f"the file {self.file}"
+        return f"{self.short} (entry point {self.entry_point!r})"
 
 
 @dataclass(frozen=True, slots=True)
 class PluginInfo:
-    """What is known about a plugin before it is created.
-
-    Parameters
-    ----------
-    kind, name, summary
-        Its kind, its name in a configuration, and one line about it.
-    origin
-        Where it comes from.
-    cls
-        Its class.
-    options_schema
-        The JSON Schema of its options.
-    """
+    """A plugin before it is created."""
 
     kind: Kind
     name: str

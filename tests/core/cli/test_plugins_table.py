@@ -50,5 +50,5 @@ def test_types_are_named(option: dict[str, Any], words: str) -> None:
 
 def test_facts_of_an_option() -> None:
     option = {"type": "string", "default": "ä", "description": "Two\n lines."}
-    assert option_facts(option, needed=False) == '(string, default "ä")  Two lines.'
-    assert option_facts({"type": "string"}, needed=True) == "(string, needed)"
+    assert option_facts(option, required=False) == '(string, default "ä")  Two lines.'
+    assert option_facts({"type": "string"}, required=True) == "(string, required)"

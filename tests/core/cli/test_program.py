@@ -111,11 +111,11 @@ def test_every_problem_is_on_stderr_with_exit_code_2(run: Run, tmp_path: Path) -
     assert done.stderr == (
         "argosy: error: The configuration a.toml is not valid.\n"
         '  a.toml: unknown key "sorce"; did you mean "source"?\n'
-        "  a.toml: max_workers: found 0; expected a whole number from 1 to 256\n"
+        "  a.toml: max_workers: found 0; expected a whole number, at least 1, at most 256\n"
     )
     done = run("config", "check", "missing.toml", *ALONE)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[1] == "  `argosy config new FILE` writes one to start from."
+    assert done.stderr.splitlines()[1] == "  `argosy config new FILE` creates one."
 
 
 def test_a_file_name_cannot_command_the_terminal(run: Run) -> None:
@@ -143,7 +143,7 @@ def test_a_new_configuration_is_printed_or_written_but_never_over_another(run: R
     (tmp_path / "new.toml").write_text("mine")
     done = run("config", "new", "new.toml", *ALONE)
     assert (done.returncode, (tmp_path / "new.toml").read_text()) == (2, "mine")
-    assert "new.toml exists already, and is left as it is" in done.stderr
+    assert "new.toml already exists and was not changed" in done.stderr
     assert run("config", "new", "new.json", *ALONE).returncode == 2
     assert run("config", "new", "missing/new.toml", *ALONE).returncode == 5
 
@@ -155,7 +155,7 @@ def test_plugins_are_listed_whole_when_piped(run: Run) -> None:
     assert "source        urls    URLs that are given  [kit 2.0]" in lines
     assert "    level  (integer, default 6)  How hard." in lines
     assert "    token  (secret)" in lines
-    assert f"    urls   (array, needed)  {('The URLs. ' * 12).strip()}" in lines
+    assert f"    urls   (array, required)  {('The URLs. ' * 12).strip()}" in lines
     assert "\x1b" not in done.stdout
 
 

@@ -1,4 +1,4 @@
-"""A registry of small plugins, so that these tests hold whatever is installed."""
+"""Small plugins, so that these tests hold whatever is installed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from argosy import hookimpl
+from argosy.interfaces.base import Plugin
 from argosy.plugins.kinds import Kind
 from argosy.plugins.manager import PluginManager
 
@@ -55,26 +55,25 @@ SCHEMAS: dict[Kind, dict[str, dict[str, Any]]] = {
 }
 
 
-def plugin(kind: Kind, name: str, schema: dict[str, Any], **attributes: Any) -> object:
-    """Return a plugin object that offers a class with an options schema."""
+def plugin(kind: Kind, name: str, schema: dict[str, Any], **attributes: Any) -> type[Plugin]:
+    """Return a plugin class with an options schema."""
     methods = dict.fromkeys(kind.interface.__abstractmethods__, lambda self, *_: None)
     attributes |= {"name": name, "summary": f"The {name} one", "options_schema": {"type": "object", **schema}}
-    cls = type(name.title(), (kind.interface,), {**methods, **attributes})
-    return type("Plugin", (), {kind.hook: staticmethod(hookimpl(lambda: cls))})()
+    return type(name.title(), (kind.interface,), {**methods, **attributes})
 
 
 @pytest.fixture(scope="session")
-def make_plugin() -> Callable[..., object]:
-    """Return what makes a plugin object: kind, name, schema."""
+def make_plugin() -> Callable[..., type[Plugin]]:
+    """Return what makes a plugin class: kind, name, schema."""
     return plugin
 
 
 @pytest.fixture(scope="session")
-def registry() -> PluginManager:
-    """Return a registry with plugins of every kind."""
-    plugins = []
+def plugins() -> PluginManager:
+    """Return plugins of every kind."""
+    given = []
     for kind, schemas in SCHEMAS.items():
         for name, schema in schemas.items():
             extra = {"anonymous": True} if name == "none" else {}
-            plugins.append((f"{kind}-{name}", "kit", "1.0", plugin(kind, name, schema, **extra)))
-    return PluginManager.of(plugins)
+            given.append(plugin(kind, name, schema, **extra))
+    return PluginManager(given=given, installed=False)

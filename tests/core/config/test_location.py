@@ -19,13 +19,13 @@ SECRET = {"env": "STORAGE_SECRET"}
 @pytest.mark.parametrize(
     "url", ["s3://books", "s3://books/a/b", "sftp://ada@host:2222/books", "file:///books"]
 )
-def test_a_url_is_kept_and_has_a_local_folder(registry: PluginManager, url: str) -> None:
-    settings = load({"directory": f"{url}/"}, registry)
+def test_a_url_is_kept_and_has_a_local_folder(plugins: PluginManager, url: str) -> None:
+    settings = load({"directory": f"{url}/"}, plugins)
     assert settings.remote is not None
     assert (settings.remote.url, settings.where) == (url, url)
-    assert settings.directory == load({"directory": {"url": url}}, registry).directory
+    assert settings.directory == load({"directory": {"url": url}}, plugins).directory
     assert settings.directory.is_absolute()
-    assert "ada" not in load({"directory": "library"}, registry).where
+    assert "ada" not in load({"directory": "library"}, plugins).where
 
 
 @pytest.mark.parametrize("name", ["library", "./s3:/books", "C:\\books", "1s3://x"])
@@ -55,9 +55,9 @@ def test_a_folder_is_no_url(name: str) -> None:
     ],
 )
 @pytest.mark.parametrize("plain", [True, False])
-def test_a_url_that_cannot_be_one(registry: PluginManager, url: str, words: str, plain: bool) -> None:
+def test_a_url_that_cannot_be_one(plugins: PluginManager, url: str, words: str, plain: bool) -> None:
     with pytest.raises(ConfigError, match=r"The URL of the directory") as caught:
-        load({"directory": url if plain else {"url": url}}, registry)
+        load({"directory": url if plain else {"url": url}}, plugins)
     assert words in str(caught.value)
     assert caught.value.hint
     assert "hush" not in str(caught.value)
@@ -74,9 +74,9 @@ def test_a_url_that_cannot_be_one(registry: PluginManager, url: str, words: str,
         {"account_key": {"env": "no name"}},
     ],
 )
-def test_a_secret_does_not_stand_in_a_configuration(registry: PluginManager, options: dict[str, Any]) -> None:
+def test_a_secret_does_not_stand_in_a_configuration(plugins: PluginManager, options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as caught:
-        load({"directory": {"url": "s3://books", "options": options}}, registry)
+        load({"directory": {"url": "s3://books", "options": options}}, plugins)
     assert "hush" not in str(caught.value)
 
 
@@ -92,10 +92,10 @@ def test_a_secret_does_not_stand_in_a_configuration(registry: PluginManager, opt
     ],
 )
 def test_a_url_among_the_options_has_no_password_in_it(
-    registry: PluginManager, options: dict[str, Any], where: str
+    plugins: PluginManager, options: dict[str, Any], where: str
 ) -> None:
     with pytest.raises(ConfigError, match=f"The option {where} of the directory") as caught:
-        load({"directory": {"url": "s3://books", "options": options}}, registry)
+        load({"directory": {"url": "s3://books", "options": options}}, plugins)
     assert "hush" not in str(caught.value)
 
 
@@ -109,7 +109,7 @@ def test_a_damaged_note_is_written_anew() -> None:
     assert recalled("s3://books") == remote
 
 
-def test_options_of_all_kinds(registry: PluginManager) -> None:
+def test_options_of_all_kinds(plugins: PluginManager) -> None:
     options = {
         "key": "ada",
         "secret": SECRET,
@@ -119,7 +119,7 @@ def test_options_of_all_kinds(registry: PluginManager) -> None:
         "client_keys": ["id_ed25519"],
         "token": "anon",
     }
-    settings = load({"directory": {"url": "s3://books", "options": options}}, registry)
+    settings = load({"directory": {"url": "s3://books", "options": options}}, plugins)
     assert settings.remote is not None
     assert settings.remote.options == options
 
@@ -135,12 +135,12 @@ def test_two_services_with_one_bucket_have_two_ledgers() -> None:
     assert with_key.folder == Remote("s3://books", {}).folder, "a new key makes no other place of it"
 
 
-def test_a_url_that_has_lost_a_slash_is_no_folder(registry: PluginManager) -> None:
+def test_a_url_that_has_lost_a_slash_is_no_folder(plugins: PluginManager) -> None:
     lost = Path("s3://books/library")
     for config, override in (({}, lost), ({}, str(lost)), ({"directory": str(lost)}, None)):
         with pytest.raises(ConfigError, match=r"with one slash"):
-            load(config, registry, {} if override is None else {"directory": override})
-    assert load({"directory": f"./{lost}"}, registry).remote is None
+            load(config, plugins, {} if override is None else {"directory": override})
+    assert load({"directory": f"./{lost}"}, plugins).remote is None
 
 
 def test_a_slash_at_the_end_makes_no_other_service() -> None:
@@ -149,21 +149,21 @@ def test_a_slash_at_the_end_makes_no_other_service() -> None:
         assert Remote("s3://books", place).folder == Remote("s3://books", with_slash).folder
 
 
-def test_a_url_in_the_place_of_a_configuration_is_not_repeated(registry: PluginManager) -> None:
+def test_a_url_in_the_place_of_a_configuration_is_not_repeated(plugins: PluginManager) -> None:
     with pytest.raises(ConfigError, match=r"Expected a configuration file, got a URL") as caught:
-        load("sftp://ada:hush-hush@host/books", registry)
+        load("sftp://ada:hush-hush@host/books", plugins)
     assert "hush" not in str(caught.value)
 
 
-def test_the_command_line_keeps_the_options_for_storage_of_one_kind(registry: PluginManager) -> None:
+def test_the_command_line_keeps_the_options_for_storage_of_one_kind(plugins: PluginManager) -> None:
     config = {"directory": {"url": "s3://books", "options": {"key": "ada"}}}
-    other = load(config, registry, {"directory": "s3://maps"}).remote
+    other = load(config, plugins, {"directory": "s3://maps"}).remote
     assert other is not None
     assert (other.url, other.options) == ("s3://maps", {"key": "ada"})
-    sftp = load(config, registry, {"directory": "sftp://host/maps"}).remote
+    sftp = load(config, plugins, {"directory": "sftp://host/maps"}).remote
     assert sftp is not None
     assert sftp.options == {}
-    assert load(config, registry, {"directory": "here"}).directory == Path.cwd() / "here"
+    assert load(config, plugins, {"directory": "here"}).directory == Path.cwd() / "here"
 
 
 def test_a_url_alone_has_the_options_of_the_run_before() -> None:

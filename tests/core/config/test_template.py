@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import argosy_schemas
-from argosy.config.check import check
-from argosy.config.template import template, to_toml
+from argosy.cli.config import template, to_toml
+from argosy.config.schema import check
 from argosy.plugins.manager import PluginManager
 
 
@@ -18,22 +18,24 @@ def uncommented(text: str) -> str:
     return re.sub(r'^#(?=[A-Za-z"])', "", text, flags=re.M)
 
 
-def test_it_is_valid_as_printed_and_changes_nothing(registry: PluginManager) -> None:
-    assert tomllib.loads(template(registry)) == {}
+def test_it_is_valid_as_printed_and_changes_nothing(plugins: PluginManager) -> None:
+    assert tomllib.loads(template(plugins)) == {}
 
 
-@pytest.mark.parametrize("installed", [True, False])
-def test_uncommented_it_has_every_key_and_is_valid(registry: PluginManager, installed: bool) -> None:
-    plugins = registry if installed else PluginManager.of([])
+def test_uncommented_it_has_every_key_and_is_valid(plugins: PluginManager) -> None:
     document = tomllib.loads(uncommented(template(plugins)))
     assert check(document, plugins, "new.toml") == []
-    if installed:
-        assert set(document) == set(argosy_schemas.load("config.v1")["properties"])
-        assert document["source"]["use"] == "manifest"
+    assert set(document) == set(argosy_schemas.load("config.v1")["properties"])
+    assert document["source"]["use"] == "manifest"
 
 
-def test_every_key_is_explained(registry: PluginManager) -> None:
-    text = " ".join(template(registry).replace("# ", "").split())
+def test_installed_plugins_are_listed(plugins: PluginManager) -> None:
+    assert "# Installed: manifest (The manifest one); urls (The urls one)." in template(plugins)
+    assert "# Installed: none." in template(PluginManager(installed=False))
+
+
+def test_every_key_is_explained(plugins: PluginManager) -> None:
+    text = " ".join(template(plugins).replace("# ", "").split())
     for schema in argosy_schemas.load("config.v1")["properties"].values():
         assert " ".join(schema["description"].split()) in text
 

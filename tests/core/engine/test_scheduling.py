@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-import argosy
 from argosy.config.load import load
 from argosy.engine.context import RunContext
 from argosy.engine.run import choose
@@ -20,10 +19,6 @@ from argosy.models.items import Job, Outcome
 from argosy.plugins.manager import PluginManager
 from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.stop import Stop
-from argosy_plugins.auth import form_login, none
-from argosy_plugins.cookie_stores import json_file, memory
-from argosy_plugins.outputs import files
-from argosy_plugins.strategies import serial, threads
 
 
 class Wide(Strategy):
@@ -37,22 +32,12 @@ class Wide(Strategy):
         return map(work, jobs)
 
 
-class Plugin:
-    """The plugin of the strategy above."""
-
-    @staticmethod
-    @argosy.hookimpl
-    def argosy_strategy() -> type[Strategy]:
-        return Wide
-
-
 LOGIN = {"use": "form-login", "url": "http://127.0.0.1/login"}
 
 
 def chosen(tmp_path: Path, **config: Any) -> tuple[Strategy, str | None]:
     (tmp_path / "p").write_text("secret", "utf-8")
-    modules = (none, form_login, memory, json_file, files, serial, threads, Plugin)
-    plugins = PluginManager.of([(str(number), "tests", "0", m) for number, m in enumerate(modules)])
+    plugins = PluginManager(given=[Wide])
     login = LOGIN | {"fields": {"user": "a", "password": {"file": str(tmp_path / "p")}}}
     settings = load({"auth": login, **config}, plugins)
 

@@ -78,7 +78,7 @@ def test_any_name_will_do_in_this_process_and_in_others(tmp_path: Path, name: st
         path.write_text(OUTPUT, "utf-8")
     except (OSError, UnicodeError):
         pytest.skip("no file can have such a name here")
-    registry = load(path)
+    plugins = load(path)
     assert file_of(module_name(path)) == path
     code = (
         "import pickle, sys; r, e = pickle.load(sys.stdin.buffer); "
@@ -86,7 +86,7 @@ def test_any_name_will_do_in_this_process_and_in_others(tmp_path: Path, name: st
     )
     odd = sys.modules[module_name(path)].Odd("oh")
     done = subprocess.run(
-        [sys.executable, "-c", code], input=pickle.dumps((registry, odd)), capture_output=True, check=True
+        [sys.executable, "-c", code], input=pickle.dumps((plugins, odd)), capture_output=True, check=True
     )
     assert done.stdout.decode().strip() == f"shelf {os.fspath(path)!a} Odd"
 

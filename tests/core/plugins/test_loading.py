@@ -48,18 +48,18 @@ def load(*exclude: str) -> PluginManager:
 
 def test_a_third_partys_plugin_is_found_and_made(install: Install, tmp_path: Path) -> None:
     install("good", OUTPUT.format(name="listing"), {"listing": "good"}, version="2.5")
-    registry = load()
-    (info,) = registry.plugins()
+    plugins = load()
+    (info,) = plugins.plugins()
     assert (info.kind, info.name, info.summary) == (Kind.OUTPUT, "listing", "One line per item")
     assert (info.origin.distribution, info.origin.version, info.origin.entry_point) == (
         "good",
         "2.5",
         "listing",
     )
-    output = registry.make(Output, {"use": "listing", "path": "list.txt"}, PluginContext(base=tmp_path))
+    output = plugins.make(Output, {"use": "listing", "path": "list.txt"}, PluginContext(base=tmp_path))
     assert isinstance(output, Output)
     assert output.options == {"path": "list.txt"}
-    assert registry.excluded == ("argosy",)
+    assert plugins.excluded == ("argosy",)
 
 
 def test_only_the_plugin_that_is_asked_for_is_imported(install: Install) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-import argosy
 from argosy.errors import ConfigError, LoginFailed, PluginError
-from argosy.interfaces.base import PluginContext
+from argosy.interfaces.base import Plugin, PluginContext
 from argosy.interfaces.output import Output
 from argosy.interfaces.strategy import Strategy
 from argosy.models.items import Product, StagedItem
@@ -26,19 +26,8 @@ class Good(Output):
         return ()
 
 
-class Offer:
-    """A plugin object that offers one class as an output."""
-
-    def __init__(self, cls: object) -> None:
-        self.cls = cls
-
-    @argosy.hookimpl
-    def argosy_output(self) -> object:
-        return self.cls
-
-
-def registry(*classes: object) -> PluginManager:
-    return PluginManager.of([(f"e{i}", "some-dist", "1.2", Offer(cls)) for i, cls in enumerate(classes)])
+def manager(*classes: type[Plugin]) -> PluginManager:
+    return PluginManager(given=classes, installed=False)
 
 
 def made(**attributes: Any) -> type[Good]:
@@ -63,9 +52,9 @@ def made(**attributes: Any) -> type[Good]:
 )
 def test_a_class_that_breaks_the_rules_is_refused(attributes: dict[str, Any], words: str) -> None:
     with pytest.raises(PluginError) as caught:
-        registry(made(**attributes))
+        manager(made(**attributes))
     assert words in caught.value.message
-    assert "some-dist 1.2" in caught.value.message
+    assert f"{__name__} (not installed)" in caught.value.message
 
 
 def test_every_kind_has_a_hook_with_its_contract() -> None:
@@ -83,17 +72,21 @@ def test_every_kind_has_a_hook_with_its_contract() -> None:
 
 
 def test_plugins_are_sorted_by_kind_and_name() -> None:
-    names = [info.name for info in registry(made(name="b"), made(name="a"), made(name="c")).plugins()]
+    names = [info.name for info in manager(made(name="b"), made(name="a"), made(name="c")).plugins()]
     assert names == ["a", "b", "c"]
 
 
 def test_find_suggests() -> None:
     with pytest.raises(ConfigError) as caught:
-        registry(Good).find(Kind.OUTPUT, "godo")
+        manager(Good).find(Kind.OUTPUT, "godo")
     assert caught.value.hint == 'did you mean "good"?'
     assert "Installed: good" in caught.value.message
     with pytest.raises(ConfigError, match="Installed: none"):
-        registry(Good).find(Kind.AUTH, "good")
+        manager(Good).find(Kind.AUTH, "good")
+
+
+class Files(Good):
+    name = "files"
 
 
 class Raising(Good):
@@ -106,22 +99,33 @@ class Raising(Good):
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(4)])
 def test_what_a_constructor_raises_becomes_a_plugin_error(error: BaseException) -> None:
-    plugins = registry(type("R", (Raising,), {"error": error}))
+    plugins = manager(type("R", (Raising,), {"error": error}))
     with pytest.raises(PluginError) as caught:
         plugins.make(Output, {"use": "raising"}, PluginContext())
-    assert "The output plugin 'raising' of some-dist 1.2 could not be created" in caught.value.message
+    assert (
+        f"The output plugin 'raising' of {__name__} (not installed) could not be created"
+        in caught.value.message
+    )
     assert type(error).__name__ in caught.value.message
     assert caught.value.__cause__ is error
 
 
 @pytest.mark.parametrize("error", [LoginFailed("no"), KeyboardInterrupt()])
 def test_an_argosy_error_or_an_interrupt_passes_through(error: BaseException) -> None:
-    plugins = registry(type("R", (Raising,), {"error": error}))
+    plugins = manager(type("R", (Raising,), {"error": error}))
     with pytest.raises(type(error)):
         plugins.make(Output, {"use": "raising"}, PluginContext())
 
 
 def test_a_constructor_that_makes_something_else_is_named() -> None:
-    plugins = registry(made(__new__=lambda cls, *_: 5))
+    plugins = manager(made(__new__=lambda cls, *_: 5))
     with pytest.raises(PluginError, match="created an object of type int"):
         plugins.make(Output, {"use": "good"}, PluginContext())
+
+
+def test_a_given_class_replaces_an_installed_plugin_and_is_pickled() -> None:
+    plugins = pickle.loads(pickle.dumps(PluginManager(given=[Files])))
+    assert plugins.find(Kind.OUTPUT, "files").cls is Files
+    assert [info.cls for info in plugins.plugins() if info.name == "files"] == [Files]
+    with pytest.raises(ConfigError, match="dict is not a plugin"):
+        PluginManager(given=[dict])  # type: ignore[list-item]

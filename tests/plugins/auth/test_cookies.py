@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy import PluginContext
-from argosy.config.check import check
+from argosy.config.schema import check
 from argosy.errors import ArgosyError, ConfigError, LoginFailed
 from argosy.models.cookie import Cookie
 from argosy.plugins.manager import PluginManager

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy import PluginContext
-from argosy.config.check import check
+from argosy.config.schema import check
 from argosy.errors import ConfigError, LoginFailed
 from argosy.http.session import open_session
 from argosy.plugins.manager import PluginManager

@@ -1,8 +1,8 @@
 """Plugins in a single file: each is a module whose name encodes the file's path.
 
 The module of ``/home/ada/rename.py`` is ``argosy.plugins.files./home/ada/rename%2Epy``. Any process on the host can
-import it by that name, so its classes can be pickled, and worker processes need no preparation. Only ``--plugin FILE``
-or a program names such files; argosy searches no folder.
+import it by that name, so its classes can be pickled and worker processes need no preparation. argosy imports only the
+files that ``--plugin`` or a program names; it searches no folder.
 """
 
 from __future__ import annotations
@@ -21,38 +21,28 @@ _PREFIX = f"{__name__}."
 
 
 def module_name(file: Path) -> str:
-    """Return the name of a plugin file's module.
-
-    Parameters
-    ----------
-    file
-        Its absolute path.
-    """
+    """Return the module name of a plugin file with an absolute path."""
     # a dot would separate packages
     return _PREFIX + quote_from_bytes(os.fsencode(file), safe="/").replace(".", "%2E")
 
 
 def file_of(module: str) -> Path | None:
-    """Return the file of a module, by its name; None if it is not a plugin file's."""
+    """Return the plugin file of a module name; None for other modules."""
     if not module.startswith(_PREFIX):
         return None
     return Path(os.fsdecode(unquote_to_bytes(module.removeprefix(_PREFIX))))
 
 
 class _Loader(SourceFileLoader):
-    """Writes no bytecode: a ``__pycache__`` beside the file would surprise its author."""
-
     def set_data(self, path: str, data: object, *, _mode: int = 0o666) -> None:
-        """Keep no bytecode."""
+        """Write no bytecode: a ``__pycache__`` beside the file would surprise its author."""
 
 
 class _Finder(MetaPathFinder):
-    """Finds the module of a plugin file by its name."""
-
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return how the file is loaded; None for every other module."""
+        """Return the spec of a plugin file's module; None for other modules."""
         file = file_of(fullname)
         if file is None:
             return None
