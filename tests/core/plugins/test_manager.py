@@ -31,7 +31,7 @@ def manager(*classes: type[Plugin]) -> PluginManager:
 
 
 def made(**attributes: Any) -> type[Good]:
-    return type("Made", (Good,), attributes)
+    return type("Made", (Good,), {"__module__": __name__, **attributes})
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ class Raising(Good):
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(4)])
 def test_what_a_constructor_raises_becomes_a_plugin_error(error: BaseException) -> None:
-    plugins = manager(type("R", (Raising,), {"error": error}))
+    plugins = manager(type("R", (Raising,), {"error": error, "__module__": __name__}))
     with pytest.raises(PluginError) as caught:
         plugins.make(Output, {"use": "raising"}, PluginContext())
     assert (
@@ -112,7 +112,7 @@ def test_what_a_constructor_raises_becomes_a_plugin_error(error: BaseException) 
 
 @pytest.mark.parametrize("error", [LoginFailed("no"), KeyboardInterrupt()])
 def test_an_argosy_error_or_an_interrupt_passes_through(error: BaseException) -> None:
-    plugins = manager(type("R", (Raising,), {"error": error}))
+    plugins = manager(type("R", (Raising,), {"error": error, "__module__": __name__}))
     with pytest.raises(type(error)):
         plugins.make(Output, {"use": "raising"}, PluginContext())
 
