@@ -28,7 +28,7 @@ def microseconds(call: Callable[[], None], times: int) -> float:
 
 def shared(folder: str, name: str) -> HostRateLimit:
     """Return the rate limit of all processes."""
-    return HostRateLimit({"path": str(Path(folder, name, "pacing"))}, PluginContext())
+    return HostRateLimit({"path": str(Path(folder, name, "rate-limits"))}, PluginContext())
 
 
 def asks(rate_limiter: RateLimiter) -> Callable[[], None]:

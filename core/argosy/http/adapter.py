@@ -16,7 +16,6 @@ from argosy.errors import TransferError
 from argosy.http.body import Body
 from argosy.http.connections import Adapter, NotSent, Reuse, Sending, current
 from argosy.interfaces.cookie_store import CookieStore
-from argosy.leasing.lease import Lease
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import LeaseMode, Policy
 from argosy.leasing.tokens import Tokens
@@ -108,10 +107,7 @@ class LeasedAdapter(Adapter):
     def _send(
         self, permit: Permit, request: requests.PreparedRequest, timeout: Any, *args: Any, **options: Any
     ) -> requests.Response:
-        def acquire() -> Lease:
-            return self.manager.lease(request.url or "", permit.admit)
-
-        sending = Sending(request, self.deadline, acquire, self.manager.check)
+        sending = Sending(request, self.manager, permit, self.deadline)
         token = current.set(sending)
         request.headers.pop("Cookie", None)  # the requests session's cookies are older
         try:
@@ -155,7 +151,7 @@ class LeasedAdapter(Adapter):
 
     @staticmethod
     def _give_up(sending: Sending) -> None:
-        """End the lease of a request that failed; what was settled before the failure stays settled."""
+        """End the lease of a request that failed; a settled lease stays settled."""
         lease = sending.lease
         if lease is None:
             return

@@ -37,7 +37,7 @@ def is_plain(response: requests.Response) -> bool:
 
 
 class Body:
-    """Wraps the raw body of a response: `start` comes first; `on_end` is told once whether the last byte arrived."""
+    """Wraps the raw body of a response: `start` comes first; `on_end` learns once whether the last byte arrived."""
 
     def __init__(self, raw: Any, *, start: bytes = b"", on_end: Callable[[bool], None] | None = None) -> None:
         self._raw = raw
@@ -55,7 +55,7 @@ class Body:
         return self._read(self._raw.read, amt, *args, **kwargs)
 
     def read1(self, amt: int | None = None, *args: Any, **kwargs: Any) -> bytes:
-        """Read what is available, as `urllib3.HTTPResponse.read1` does."""
+        """Read the bytes that are available, as `urllib3.HTTPResponse.read1` does."""
         return self._read(self._raw.read1, CHUNK if amt is None else amt, *args, **kwargs)
 
     def stream(self, amt: int = CHUNK, decode_content: bool | None = None) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ import codecs
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -29,6 +29,8 @@ from argosy.http.limits import BodyLimits, Response, wire_of
 from argosy.http.network import is_downgraded
 from argosy.http.signing import PluginSigner
 from argosy.leasing.lease import Lease
+from argosy.leasing.manager import SessionManager
+from argosy.ratelimit.limiter import Permit
 
 #: Seconds after which an idle connection is made anew. Servers close idle connections after 5 s (Node's default) or
 #: later, and a request sent into a closing connection is in doubt.
@@ -49,14 +51,10 @@ class NotSent(Exception):
 
 
 class Sending:
-    """One request being sent: `acquire` returns its lease; `check` raises if it must not be sent any more."""
+    """One request being sent; once it has its lease, sending and the headers may take so many seconds."""
 
     def __init__(
-        self,
-        request: requests.PreparedRequest,
-        seconds: float,
-        acquire: Callable[[], Lease],
-        check: Callable[[], None],
+        self, request: requests.PreparedRequest, manager: SessionManager, permit: Permit, seconds: float
     ) -> None:
         self.request = request
         self.url = request.url or ""
@@ -65,9 +63,9 @@ class Sending:
         self.sent_at = 0.0  # seconds since the epoch
         self.deadline = math.inf  # for the headers of the response, on the monotonic clock
         self.bytes_out = 0
+        self._manager = manager
+        self._permit = permit
         self._seconds = seconds
-        self._acquire = acquire
-        self._check = check
 
     @property
     def expired(self) -> bool:
@@ -80,7 +78,7 @@ class Sending:
             return
         outer = current.set(None)  # it may take a login, whose requests are not this one
         try:
-            self.lease = self._acquire()
+            self.lease = self._manager.lease(self.url, self._permit.admit)
         except Exception as error:
             raise NotSent(error) from None
         finally:
@@ -96,7 +94,7 @@ class Sending:
         try:
             if signer is not None and not self.bare:
                 credentials, request = self._sign(signer, self.lease, credentials)
-            self._check()
+            self._manager.check()
         except Exception as error:
             raise NotSent(error) from None
         return credentials, request

@@ -116,7 +116,7 @@ class PlainSession(requests.Session):
 
 
 class _LoginAdapter(Adapter):
-    """Sends the cookies of a login's own jar and adds what the responses set; no lease."""
+    """Sends the cookies of a login and adds those of the responses, without a lease."""
 
     def __init__(self, target: NewSession, timeout: tuple[float, float]) -> None:
         self._target = target
@@ -148,7 +148,7 @@ class _LoginAdapter(Adapter):
 
 
 def open_session(timeout: tuple[float, float], number: int = 1, network: Network = Network()) -> NewSession:
-    """Return an empty session to log in with, number so many from 1.
+    """Return an empty session for a login; `number` counts the sessions from 1.
 
     The timeout is in seconds: to connect, and for the headers and the body of each response.
     """
@@ -160,7 +160,7 @@ def open_session(timeout: tuple[float, float], number: int = 1, network: Network
     return target
 
 
-#: What a refusal means, judging by a URL that was accepted before: the session is good, or has ended, or another login
+#: The session of a refused request, judging by a URL that was accepted before: it is good, it has ended, another login
 #: has replaced it, or nothing else was ever accepted.
 _Verdict = Literal["good", "ended", "overtaken", "unknown"]
 
@@ -169,8 +169,8 @@ class AuthorizedSession(PlainSession):
     """Sends requests on one session: it judges refusals, renews the session, and sends the request again.
 
     `timeout` is in seconds: to connect, to send and receive the headers, and between two pieces of a body. `doubts` is
-    set once a login did not help, for all sessions of an account. `on_accepted` is told when each accepted request was
-    sent (seconds since the epoch), and the session's logins then.
+    set once a login did not help, for all sessions of an account. `on_accepted` gets the time when each accepted request
+    was sent (seconds since the epoch), and the session's logins then.
     """
 
     def __init__(
@@ -329,8 +329,8 @@ class AuthorizedSession(PlainSession):
     def _verdict(self, stamp: Stamp, but: str) -> _Verdict:
         """Request a URL that was accepted before: if it still is, the session is not the reason of the refusal.
 
-        Only called after a login did not help, or if the session cannot log in again. Without it, each file that this
-        account may not download would cost a login, or the session.
+        Only called after a login did not help, or if the session cannot log in again. Without it, each file that the
+        service denies this account would cost a login, or the session.
         """
         with self._proving:  # one thread for all: the token of an ended session is not sent again
             proof = self._proof

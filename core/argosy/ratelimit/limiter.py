@@ -232,7 +232,7 @@ class Permit:
                 limiter.outages.answered(self.host)
 
     def failed(self, cause: str, *, sent: bool, named: bool = True) -> None:
-        """Record that there was no connection or no answer, and whether the host's name resolves."""
+        """Record a failed connection or a lost response, and whether the host's name resolves."""
         self.told = True
         outages = self._limiter.outages
         outages.failed(self.host, cause, sent=sent)

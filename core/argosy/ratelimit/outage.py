@@ -1,4 +1,4 @@
-"""What a run does about a host that is down: it waits for a while, then gives up.
+"""Outages: a run waits for a host that is down, and gives up after a while.
 
 The state of a host says whether it is down and when to probe it. How long *this* run waits is decided here.
 """
@@ -75,7 +75,7 @@ class Outages:
                 raise TransferError(
                     f"{host} is down, so it was not asked again: {outage.cause}.", kind="down", host=host
                 )
-            # a host that only another run missed is asked once before this run reports it
+            # if only another run found the host down, this run asks it once before it reports the outage
             first = heard and not outage.told
             outage.told |= first
         if waited >= self.limit:

@@ -98,7 +98,7 @@ class HostRateLimit(RateLimit):
         folder = platformdirs.user_state_path("argosy")
         if not folder.is_absolute():
             raise OSError("this user has no home folder")
-        return folder / "pacing"
+        return folder / "rate-limits"
 
     def read(self, host: str) -> HostState | None:
         """Return the state of a host, or None."""

@@ -1,4 +1,4 @@
-"""Servers that answer byte by byte as they are told, and sessions on stores."""
+"""Servers that a script controls byte by byte, and sessions on stores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from argosy.models.session import SessionRecord
 from argosy_devkit import LibraryServer
 from argosy_plugins.cookie_stores.memory import MemoryStore
 
-#: Takes a connection and the number of the request on it (from 0), with its head read; sends what it likes.
+#: Takes a connection and the number of the request on it (from 0), with its head read; sends any bytes.
 Script = Callable[[socket.socket, int], None]
 
 
@@ -40,7 +40,7 @@ class RawServer:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cookies(self) -> list[str]:
-        """The Cookie header of each request, in order; empty where it has none."""
+        """The Cookie header of each request, in order; empty if it has none."""
         found = [re.search(r"(?mi)^cookie: (.*?)\r?$", head) for head in self.heads]
         return [match[1] if match else "" for match in found]
 
@@ -96,7 +96,7 @@ def store(tmp_path: Path) -> MemoryStore:
 
 
 class Reader:
-    """A requests session of somebody's own on a LeasedAdapter."""
+    """A plain requests session on a LeasedAdapter."""
 
     def __init__(self, store: MemoryStore, *, deadline: float = 20.0, lease: str = "exclusive") -> None:
         self.store = store

@@ -1,4 +1,4 @@
-"""The adapter against servers that answer oddly, or not at all: what the session's record says afterwards."""
+"""The adapter against servers with odd responses or none, and the session's record afterwards."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 import requests
+from requests.auth import AuthBase
 
-from argosy.errors import Interrupted, SessionInDoubt, StoreError
+from argosy.errors import Interrupted, PluginError, SessionInDoubt, StoreError
 from argosy.http.adapter import LeasedAdapter
+from argosy.http.session import AuthorizedSession
+from argosy.http.signing import PluginSigner
 from argosy.leasing.lease import Lease
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks
@@ -174,7 +177,7 @@ def test_an_old_connection_is_not_used(raw_server: Any, reader: Any, monkeypatch
 
 
 def test_a_connection_that_is_closed_on_the_request_leaves_the_mark(raw_server: Any, reader: Any) -> None:
-    """The server took the request from a kept connection, and closed: nobody knows what it did with it."""
+    """The server took the request from a kept connection and closed it: its effect is unknown."""
 
     def script(connection: socket.socket, number: int) -> None:
         if number:
@@ -277,7 +280,7 @@ def test_where_the_new_token_cannot_be_stored_the_mark_stays(
 
 
 def _wait_for_the_session(one: Any, url: str) -> tuple[Thread, Any]:
-    """Start a request while somebody else has the session; return when it waits, with what frees the session."""
+    """Start a request while the session is held; when it waits, return it and the function that frees the session."""
     waits = threading.Event()
     watch = replace(one.adapter.manager._callbacks, waiting=lambda what: waits.set())
     one.adapter.manager._callbacks = watch
@@ -313,7 +316,7 @@ def test_a_connection_that_was_closed_while_it_waited_for_the_session_costs_noth
 def test_a_stop_in_the_last_moment_sends_nothing_and_leaves_the_token_good(
     raw_server: Any, reader: Any, monkeypatch: pytest.MonkeyPatch, discipline: str
 ) -> None:
-    """The run is told to end after the lease was granted (an exclusive one is marked by then)."""
+    """The run is stopped after the lease was granted (an exclusive one is marked by then)."""
     server, one = raw_server(_answer(NEW)), reader()
     granted: list[Lease] = []
 
@@ -340,3 +343,29 @@ def test_a_stop_in_the_last_moment_sends_nothing_and_leaves_the_token_good(
     assert len(granted) == 1
     assert (server.heads, one.record.status, one.is_free()) == ([], Status.IDLE, True)
     assert one.tokens() == {"token": "first"}
+
+
+def test_a_signer_that_hangs_loses_the_session_at_the_deadline(raw_server: Any, reader: Any) -> None:
+    server, one = raw_server(_answer(NEW)), reader(deadline=0.3)
+    released = threading.Event()
+
+    class Hangs(AuthBase):
+        def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+            released.wait(20)
+            return request
+
+    http = AuthorizedSession(
+        one.adapter.manager,
+        lambda head: False,
+        timeout=(5.0, 0.3, 5.0),
+        signer=PluginSigner(Hangs(), "hangs"),
+    )
+    request = Thread(lambda: http.get(server.url))
+    wait_until(lambda: one.record.generation == 2, "the lease")
+    wait_until(one.is_free, "the deadline")
+    assert (one.record.status, one.tokens()) == (Status.IDLE, {"token": "first"})
+    released.set()
+    with pytest.raises(PluginError, match="did not return within"):
+        request.result()
+    assert server.heads == []
+    http.close()

@@ -187,7 +187,7 @@ def test_sessions_that_end_are_renewed_once(library_server: ServerFactory, membe
 def test_cookies_that_change_do_not_hide_that_a_shared_session_ended(
     library_server: ServerFactory, member: Any
 ) -> None:
-    """Every response, a refusal as well, changes a cookie that is no token: that is no newer token."""
+    """Every response, even a refusal, changes a cookie that is not a token."""
     server = library_server(discipline="static", noise_cookie=True)
     with _session(member(server, discipline=LeaseMode.SHARED)) as http:
         http.get(server.url_for("/files/a?size=10"))

@@ -43,7 +43,7 @@ def test_one_without_a_delay_waits_for_those_who_have_one_and_is_seen_by_them() 
     assert state.begin(5.0, NOW) == 0
     assert not state.quiet(NOW + 4)
     assert state.quiet(NOW + 5)
-    state.seen = NOW + 6  # somebody without a delay
+    state.seen = NOW + 6  # a program without a delay
     assert state.reserve(5.0, NOW + 7) == NOW + 11
 
 

@@ -1,4 +1,4 @@
-"""The pacer, by threads and by processes."""
+"""The rate limiter, by threads and by processes."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from argosy_plugins.ratelimits.host import HostRateLimit
 
 URL = "https://library.example/a"
 
-#: Starts requests in some threads and writes down when each started.
+#: Starts requests in some threads and prints when each started.
 _STARTER = """\
 import json, sys, threading, time
 from pathlib import Path
 from argosy.interfaces import PluginContext
-from argosy.ratelimit.limiter import RateLimiter, retry_after
+from argosy.ratelimit.limiter import RateLimiter
 from argosy_plugins.ratelimits.host import HostRateLimit
 folder, delay, threads, times = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-shared = HostRateLimit({"path": str(folder / "pacing")}, PluginContext())
-pacer = RateLimiter(delay, shared=shared)
+shared = HostRateLimit({"path": str(folder / "rate-limits")}, PluginContext())
+limiter = RateLimiter(delay, shared=shared)
 starts = []
 def work():
     for _ in range(times):
-        with pacer.permit("https://library.example/a") as turn:
-            while wait := turn.admit():
+        with limiter.permit("https://library.example/a") as permit:
+            while wait := permit.admit():
                 time.sleep(wait)
-            starts.append(turn.started)
+            starts.append(permit.started)
 workers = [threading.Thread(target=work) for _ in range(threads)]
 for worker in workers:
     worker.start()
@@ -55,10 +55,10 @@ def shared(path: Path) -> HostRateLimit:
 
 @pytest.fixture
 def rate_limiter(tmp_path: Path) -> Callable[..., RateLimiter]:
-    """Make pacers as programs of one user have them, each with a file of its own open."""
+    """Make rate limiters as programs of one user have them, each with its own open file."""
 
     def make(delay: float = 0.0, **options: object) -> RateLimiter:
-        return RateLimiter(delay, shared=shared(tmp_path / "state" / "pacing"), **options)  # type: ignore[arg-type]  # a test's options
+        return RateLimiter(delay, shared=shared(tmp_path / "state" / "rate-limits"), **options)  # type: ignore[arg-type]  # a test's options
 
     return make
 
@@ -71,17 +71,17 @@ def start(folder: Path, delay: float, threads: int, times: int) -> subprocess.Po
 def begin(rate_limiter: RateLimiter, url: str = URL, times: int = 1) -> None:
     """Start requests, each when it may start."""
     for _ in range(times):
-        with rate_limiter.permit(url) as turn:
-            while wait := turn.admit():
+        with rate_limiter.permit(url) as permit:
+            while wait := permit.admit():
                 time.sleep(wait)
-            turn.answered(200, None)
+            permit.answered(200, None)
 
 
 def fail(rate_limiter: RateLimiter, times: int, *, sent: bool = False) -> None:
     for _ in range(times):
-        with rate_limiter.permit(URL) as turn:
-            assert turn.admit() == 0
-            turn.failed("Connection refused", sent=sent)
+        with rate_limiter.permit(URL) as permit:
+            assert permit.admit() == 0
+            permit.failed("Connection refused", sent=sent)
 
 
 @pytest.mark.parametrize("delays", [[0.02, 0.02, 0.02], [0.01, 0.04]])
@@ -96,23 +96,23 @@ def test_starts_are_spaced_over_threads_and_processes(tmp_path: Path, delays: li
 
 
 def test_waiters_of_one_process_start_in_their_order(rate_limiter: Callable[..., RateLimiter]) -> None:
-    paced = rate_limiter(0.05)
-    begin(paced)
-    turns = [paced.permit(URL) for _ in range(4)]
-    waits = [turn.admit() for turn in turns]
+    limiter = rate_limiter(0.05)
+    begin(limiter)
+    permits = [limiter.permit(URL) for _ in range(4)]
+    waits = [permit.admit() for permit in permits]
     assert waits == sorted(waits)
     for one, two in itertools.pairwise(waits):
-        assert two - one > 0.04, "they are not to wake at once"
+        assert two - one > 0.04, "they must not wake together"
 
 
-def test_one_who_gives_up_stands_in_nobodys_way(rate_limiter: Callable[..., RateLimiter]) -> None:
-    paced = rate_limiter(30.0)
-    begin(paced)
-    turns = [paced.permit(URL) for _ in range(5)]
-    for turn in turns:
-        turn.admit()
-        turn.close()
-    assert paced.permit(URL).admit() <= 30
+def test_a_permit_that_is_given_up_delays_no_other(rate_limiter: Callable[..., RateLimiter]) -> None:
+    limiter = rate_limiter(30.0)
+    begin(limiter)
+    permits = [limiter.permit(URL) for _ in range(5)]
+    for permit in permits:
+        permit.admit()
+        permit.close()
+    assert limiter.permit(URL).admit() <= 30
 
 
 def test_a_process_that_dies_leaves_one_start_at_most(
@@ -121,7 +121,7 @@ def test_a_process_that_dies_leaves_one_start_at_most(
     with start(tmp_path / "state", 100.0, threads=20, times=1) as process:
         other = rate_limiter(0.0)
         state = other.read
-        wait_until(lambda: (s := state("library.example")) and s.reserved > s.seen, "somebody to wait")
+        wait_until(lambda: (s := state("library.example")) and s.reserved > s.seen, "a permit to wait")
         process.kill()
     assert 0 < other.permit(URL).admit() <= 200
 
@@ -129,9 +129,9 @@ def test_a_process_that_dies_leaves_one_start_at_most(
 def test_patience_that_one_program_learns_holds_for_all(rate_limiter: Callable[..., RateLimiter]) -> None:
     one, other = rate_limiter(), rate_limiter()
     begin(other)
-    with one.permit(URL) as turn:
-        assert turn.admit() == 0
-        turn.answered(429, 100.0)
+    with one.permit(URL) as permit:
+        assert permit.admit() == 0
+        permit.answered(429, 100.0)
     assert 99 < other.permit(URL).admit() <= 100
     assert other.permit("http://library.example/b").admit() > 99, "http and https are one host"
     assert other.permit("https://library.example:8443/b").admit() == 0, "another port is another"
@@ -139,9 +139,9 @@ def test_patience_that_one_program_learns_holds_for_all(rate_limiter: Callable[.
 
 def test_after_patience_not_all_start_at_once(rate_limiter: Callable[..., RateLimiter]) -> None:
     one = rate_limiter()
-    with one.permit(URL) as turn:
-        turn.admit()
-        turn.answered(429, 100.0)
+    with one.permit(URL) as permit:
+        permit.admit()
+        permit.answered(429, 100.0)
     waits = [one.permit(URL).admit() for _ in range(8)]
     assert waits[-1] - waits[0] > 0.5
 
@@ -149,10 +149,10 @@ def test_after_patience_not_all_start_at_once(rate_limiter: Callable[..., RateLi
 def test_a_folder_that_cannot_be_used_costs_one_notice(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     notices: list[str] = []
-    paced = RateLimiter(0.02, shared=shared(tmp_path / "file" / "pacing"), notice=notices.append)
+    limiter = RateLimiter(0.02, shared=shared(tmp_path / "file" / "rate-limits"), notice=notices.append)
     begun = time.monotonic()
     for _ in range(4):
-        begin(paced)
+        begin(limiter)
     assert time.monotonic() - begun >= 0.06
     assert len(notices) == 1
     assert "to this process only" in notices[0]
@@ -164,19 +164,19 @@ def test_a_host_that_is_down_is_asked_by_one_at_a_time(rate_limiter: Callable[..
     begin(one)
     begin(other)
     fail(one, 3)
-    turns = [p.permit(URL) for p in (one, other) for _ in range(4)]
-    assert all(turn.admit() > 0 for turn in turns)
+    permits = [p.permit(URL) for p in (one, other) for _ in range(4)]
+    assert all(permit.admit() > 0 for permit in permits)
     admitted: list[int] = []
 
     def ask() -> list[int]:
-        admitted.extend(number for number, turn in enumerate(turns) if turn.admit() == 0)
+        admitted.extend(number for number, permit in enumerate(permits) if permit.admit() == 0)
         return admitted
 
     wait_until(ask, "a probe")
     for _ in range(3):
-        assert [number for number, turn in enumerate(turns) if turn.admit() == 0] == admitted
-    turns[admitted[0]].answered(200, None)
-    assert all(turn.admit() == 0 for turn in turns)
+        assert [number for number, permit in enumerate(permits) if permit.admit() == 0] == admitted
+    permits[admitted[0]].answered(200, None)
+    assert all(permit.admit() == 0 for permit in permits)
     one.tell()
     assert told[0].startswith("library.example is down: Connection refused.")
 
@@ -185,10 +185,10 @@ def test_a_probe_that_is_given_up_is_anothers(rate_limiter: Callable[..., RateLi
     one = rate_limiter(max_outage=100)
     begin(one)
     fail(one, 3)
-    turn, other = one.permit(URL), one.permit(URL)
-    wait_until(lambda: turn.admit() == 0, "a probe")
+    permit, other = one.permit(URL), one.permit(URL)
+    wait_until(lambda: permit.admit() == 0, "a probe")
     assert other.admit() > 0
-    turn.close()
+    permit.close()
     assert other.admit() == 0
 
 
@@ -196,9 +196,9 @@ def test_a_run_gives_up_in_the_end(rate_limiter: Callable[..., RateLimiter]) -> 
     one = rate_limiter(max_outage=0.05)
     begin(one)
     fail(one, 3)
-    turn = one.permit(URL)
+    permit = one.permit(URL)
     with pytest.raises(ServiceDown, match="has been down for") as error:
-        wait_until(lambda: not turn.admit(), "the end of the outage")
+        wait_until(lambda: not permit.admit(), "the end of the outage")
     assert (error.value.host, error.value.cause) == ("library.example", "Connection refused")
 
 
@@ -208,11 +208,11 @@ def test_while_others_answer_only_the_items_of_a_host_that_is_down_fail(
     one = rate_limiter(max_outage=0.05)
     begin(one)
     fail(one, 3)
-    turn = one.permit(URL)
-    assert turn.admit() > 0
+    permit = one.permit(URL)
+    assert permit.admit() > 0
     begin(one, "https://other.example/")
     with pytest.raises(TransferError) as error:
-        wait_until(lambda: not turn.admit(), "the end of the outage")
+        wait_until(lambda: not permit.admit(), "the end of the outage")
     assert error.value.kind == "down"
 
 
@@ -246,11 +246,11 @@ def test_who_comes_later_finds_the_outage_and_waits(rate_limiter: Callable[..., 
 
 
 def test_many_threads_get_through(rate_limiter: Callable[..., RateLimiter]) -> None:
-    paced = rate_limiter(0.002)
-    workers = [Thread(lambda: begin(paced, times=5)) for _ in range(16)]
+    limiter = rate_limiter(0.002)
+    workers = [Thread(lambda: begin(limiter, times=5)) for _ in range(16)]
     for worker in workers:
         worker.result()
-    assert paced.lines == {}
+    assert limiter.lines == {}
 
 
 @pytest.mark.parametrize(

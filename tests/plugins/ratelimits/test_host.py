@@ -25,7 +25,7 @@ def host(path: Path) -> HostRateLimit:
 
 @pytest.fixture(params=["file", "memory"])
 def table(request: pytest.FixtureRequest, tmp_path: Path) -> RateLimit:
-    return host(tmp_path / "state" / "pacing") if request.param == "file" else ProcessRateLimit()
+    return host(tmp_path / "state" / "rate-limits") if request.param == "file" else ProcessRateLimit()
 
 
 def slow_down(state: HostState, now: float) -> None:
@@ -65,7 +65,7 @@ def test_many_hosts_find_room(table: RateLimit) -> None:
 def test_the_file_is_private_and_small(tmp_path: Path) -> None:
     umask = os.umask(0)
     try:
-        table = host(tmp_path / "state" / "pacing")
+        table = host(tmp_path / "state" / "rate-limits")
     finally:
         os.umask(umask)
     for number in range(100):
@@ -78,7 +78,7 @@ def test_the_file_is_private_and_small(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rubbish", ["random", "empty", "cut", "flipped"])
 def test_rubbish_is_ignored_and_written_over(tmp_path: Path, rubbish: str) -> None:
-    table = host(tmp_path / "pacing")
+    table = host(tmp_path / "rate-limits")
     table.update("a.example", slow_down)
     data = table.path.read_bytes()
     at = next(n for n in range(0, len(data), ENTRY) if any(data[n : n + 16]))
@@ -97,7 +97,7 @@ def test_rubbish_is_ignored_and_written_over(tmp_path: Path, rubbish: str) -> No
 
 
 def test_a_time_that_cannot_be_is_not_believed(tmp_path: Path) -> None:
-    table = host(tmp_path / "pacing")
+    table = host(tmp_path / "rate-limits")
 
     def nonsense(state: HostState, now: float) -> None:
         state.hold = now + 1e9
@@ -109,17 +109,17 @@ def test_a_time_that_cannot_be_is_not_believed(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_replaced_is_found(tmp_path: Path) -> None:
-    one = host(tmp_path / "pacing")
+    one = host(tmp_path / "rate-limits")
     one.update("a.example", slow_down)
     one.path.unlink()
-    other = host(tmp_path / "pacing")
+    other = host(tmp_path / "rate-limits")
     other.update("a.example", lambda state, now: None)
     one._looked = -1e9  # a second later
     assert hold(one, "a.example") == 0
 
 
 def test_a_holder_of_the_lock_that_was_stopped_holds_nobody_up(tmp_path: Path) -> None:
-    table = host(tmp_path / "pacing")
+    table = host(tmp_path / "rate-limits")
     table.update("b.example", slow_down)
     with table.path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -129,7 +129,7 @@ def test_a_holder_of_the_lock_that_was_stopped_holds_nobody_up(tmp_path: Path) -
 
 @pytest.mark.parametrize("what", ["a file", "a symlink", "a pipe", "open to all"])
 def test_a_file_that_cannot_be_used_is_an_os_error(tmp_path: Path, what: str) -> None:
-    path = tmp_path / "state" / "pacing"
+    path = tmp_path / "state" / "rate-limits"
     if what == "a file":
         path.parent.touch()
     else:
