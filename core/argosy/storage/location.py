@@ -162,13 +162,11 @@ def _problem(scheme: str, rest: str) -> str | None:
         "begins with ~, which only a shell expands": has_folder and path.split("/")[0] == "~",
         "has two protocols": "::" in scheme,
         "is one of the web, where nothing can be written": scheme in ("http", "https"),
-        "has a query or a fragment": "?" in rest or "#" in rest,
         "has an invalid port": not _HOST.fullmatch(host),
         "names a folder, but not from the root": is_local and not rest.startswith("/"),
         "has no host or bucket": not is_local and scheme != "memory" and not host,
         "names no folder": has_folder and not path.rstrip("/"),
-        "has a space or a control character": re.search(r"[\x00-\x20\x7f]", rest),
-        "has a part . or ..": not {".", ".."}.isdisjoint(rest.split("/")),
-        "has an empty part (//)": "//" in rest.rstrip("/"),
+        "has a query, a fragment, a space or a control character": re.search(r"[\x00-\x20\x7f?#]", rest),
+        "has an empty part, or a part . or ..": re.search(r"//|(^|/)\.\.?(/|$)", rest.rstrip("/")),
     }
     return next((problem for problem, is_wrong in problems.items() if is_wrong), None)

@@ -104,7 +104,7 @@ class _Download:
         digests = Digests({"sha256", *self.resource.digests})
         digests.update_from(self.final, self.final.stat().st_size)
         try:
-            staged = verify_file(self.resource, self.final, digests, {}, length_known=False)
+            staged = verify_file(self.resource, self.final, digests, ResumeState())
         except VerificationError:  # it was damaged since
             self.final.unlink()
             return None
@@ -210,7 +210,9 @@ class _Download:
         if conditional and response.status_code not in _OF_RESOURCE:
             return None
         check_status(response)
-        name, record = self._name(response), response_record(response, self.options.redact)
+        record = response_record(response, self.options.redact)
+        name = content_disposition(response.headers) if self.resource.content_disposition else None
+        name = name and safe_part(self.options.redact(name), keep_suffix=True)
         self._refuse_page(response, name)
         length, size = content_length(response), self.resource.size
         plain = is_plain(response)
@@ -231,19 +233,13 @@ class _Download:
     def _prepare_rest(self, response: requests.Response) -> int | None:
         """Do the same for a 206 (RFC 9110 section 15.3.7)."""
         part = content_range(response.headers.get("Content-Range"))
-        if part is None:
+        is_single = "multipart/byteranges" not in response.headers.get("Content-Type", "").lower()
+        if part is None or not is_single or not is_plain(response) or not self._matches(response, part[2]):
             return None
         first, last, length = part
-        if not is_plain(response) or not self._matches(response, length):
-            return None
-        if "multipart/byteranges" in response.headers.get("Content-Type", "").lower():
-            return None
-        lengths = (length, self.partial.state.length, self.resource.size)
-        length = next((known for known in lengths if known is not None), None)
-        size = last + 1 - first
-        if first != self.partial.size or length is None or last >= length:
-            return None
-        if content_length(response) not in (None, size):
+        size, lengths = last + 1 - first, (length, self.partial.state.length, self.resource.size)
+        length = next((known for known in lengths if known is not None), 0)
+        if first != self.partial.size or last >= length or content_length(response) not in (None, size):
             return None
         self.options.limits.max_bytes(self.resource.size, length)
         self.options.limits.check_room(size)
@@ -308,20 +304,11 @@ class _Download:
     def _finish(self, digests: Digests) -> StagedFile:
         """Verify and sync the file, then rename it."""
         state = self.partial.state
-        staged = verify_file(
-            self.resource, self.final, digests, state.digests, length_known=state.length is not None
-        )
+        staged = verify_file(self.resource, self.final, digests, state)
         self.partial.sync()
         self.notes.write(self.final, state.name, state.response, later=self.is_last)
         self.partial.finish(self.final)
         return replace(staged, resource=renamed(self.resource, state.name), response=state.response)
-
-    def _name(self, response: requests.Response) -> str | None:
-        """Return the file name that the server gives, if the resource wants it."""
-        if not self.resource.content_disposition:
-            return None
-        name = content_disposition(response.headers)
-        return name and safe_part(self.options.redact(name), keep_suffix=True)
 
     @property
     def _expected_digests(self) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ its URL's SHA-256 before the suffix.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import replace
 from pathlib import Path
@@ -34,12 +35,12 @@ class Names:
 
     def settle(self, job: Job, item: Item, files: tuple[StagedFile, ...]) -> tuple[StagedFile, ...]:
         """Return the files of an item; those with the server's name get one that only this item uses."""
-        return tuple(
-            self._named(job, item, file) if file.resource.content_disposition else file for file in files
-        )
+        return tuple(self._named(job, item, file) for file in files)
 
     def _named(self, job: Job, item: Item, file: StagedFile) -> StagedFile:
         resource = file.resource
+        if not resource.content_disposition:
+            return file
         owner = _hash(f"{item.id}\n{resource.identity}")
         folder, slash, last = resource.path.rpartition("/")
         url = resource.url.partition("?")[0] if resource.ignore_query else resource.url
@@ -55,12 +56,8 @@ class Names:
             if not (job.force or name in job.replaces or not self._storage.occupied(name)):
                 return False  # the file belongs to an item that named it itself, or is not ours
             self._claims.mkdir(exist_ok=True)
-            try:
-                with claim.open("x", encoding="ascii") as file:
-                    file.write(owner)
-            except FileExistsError:  # another thread or process was faster
-                return False
-            return True
+            with contextlib.suppress(FileExistsError), claim.open("x", encoding="ascii") as file:
+                file.write(owner)
         return claim.read_text("ascii", "replace") == owner
 
 

@@ -59,9 +59,8 @@ class ResumeState:
         """Return the validators, place and digests in the headers of a response."""
         headers = response.headers
         # a date is only a validator if there is no entity tag at all, not even a weak one (RFC 9110 section 13.1.5)
-        modified = (
-            None if "ETag" in headers else strong_date(headers.get("Last-Modified"), headers.get("Date"))
-        )
+        date = strong_date(headers.get("Last-Modified"), headers.get("Date"))
+        modified = None if "ETag" in headers else date
         url = urlsplit(response.url)._replace(query="", fragment="").geturl()
         place = hashlib.blake2b(url.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         digests = digest_in(headers, "Repr-Digest", "Digest")
@@ -78,17 +77,17 @@ class ResumeState:
         return b"%08x %b" % (zlib.crc32(text), text)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> ResumeState | None:
-        """Return the state that `to_bytes` wrote; None if it is damaged."""
+    def from_bytes(cls, data: bytes) -> ResumeState:
+        """Return the state that `to_bytes` wrote; an empty one if it is damaged."""
         checksum, _, text = data.partition(b" ")
         if checksum != b"%08x" % zlib.crc32(text):
-            return None
+            return cls()
         value = json.loads(text)
         response = value.pop("response", None)
         try:
             return cls(**value, response=None if response is None else ResponseRecord.from_json(response))
         except (TypeError, LookupError):  # from another version of argosy
-            return None
+            return cls()
 
 
 class Partial:
@@ -126,8 +125,6 @@ class Partial:
         try:
             state = ResumeState.from_bytes(self._state_file.read_bytes())
         except FileNotFoundError:
-            return
-        if state is None:
             return
         size = opened.st_size if state.boot and state.boot == boot_id() else state.synced
         largest = opened.st_size if state.length is None else min(opened.st_size, state.length)

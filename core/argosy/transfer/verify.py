@@ -9,6 +9,7 @@ from pathlib import Path
 
 from argosy.errors import VerificationError
 from argosy.models.items import Resource, StagedFile, Verification
+from argosy.transfer.resume import ResumeState
 
 #: Bytes per read; large enough that the GIL is free most of the time.
 CHUNK = 128 * 1024
@@ -45,22 +46,15 @@ class Digests:
         return next((name for name, value in expected.items() if self.hex(name) != value.lower()), None)
 
 
-def verify_file(
-    resource: Resource,
-    path: Path,
-    digests: Digests,
-    announced: Mapping[str, str],
-    *,
-    length_known: bool,
-) -> StagedFile:
+def verify_file(resource: Resource, path: Path, digests: Digests, state: ResumeState) -> StagedFile:
     """Return a complete file as a `StagedFile`; raise VerificationError if it is not what was promised.
 
-    Its announced digests count if the source promises none; `length_known` means that it has its announced length.
+    The digests that the server announced count if the source promises none.
     """
     if resource.size not in (None, digests.size):
         text = f"Wrong size: {digests.size} bytes instead of {resource.size}."
         raise VerificationError(text, kind="size", retryable=True)
-    expected = resource.digests or announced
+    expected = resource.digests or state.digests
     name = digests.mismatch(expected)
     if name is not None:
         text = f"Wrong {name}: {digests.hex(name)} instead of {expected[name]}."
@@ -68,6 +62,6 @@ def verify_file(
     verification = Verification.NONE
     if expected:
         verification = Verification.DIGEST
-    elif resource.size is not None or length_known:
+    elif resource.size is not None or state.length is not None:
         verification = Verification.LENGTH
     return StagedFile(resource, path, digests.size, digests.hex("sha256"), verification)

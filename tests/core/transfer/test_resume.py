@@ -51,7 +51,6 @@ def usable(path: Path) -> int:
 def reboot(path: Path) -> None:
     """Make the state file look as if the machine had rebooted since."""
     state = ResumeState.from_bytes(state_file(path).read_bytes())
-    assert state is not None
     state_file(path).write_bytes(replace(state, boot="another").to_bytes())
 
 
