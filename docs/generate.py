@@ -1,7 +1,7 @@
-"""Writes what the documents can take from the program: pages of the reference, and files shown in others.
+"""Generates the reference pages, and the files that other pages show.
 
-python docs/generate.py            writes them
-python docs/generate.py --check    fails where one is not what would be written
+python docs/generate.py            writes the pages
+python docs/generate.py --check    fails if a page is not up to date
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ DOCS = Path(__file__).parent
 TESTS = DOCS.parent / "tests"
 _MARKED = re.compile(r"<!-- file: (?P<path>\S+) -->\n```(?P<language>\w+)\n.*?^```\n", re.M | re.S)
 COMMAND = "python docs/generate.py"
-_NOTE = f"<!-- Written by `{COMMAND}`; changes made here are lost. -->\n"
-#: Columns of the help texts: what click makes of a terminal of 80 columns.
+_NOTE = f"<!-- Written by `{COMMAND}`; do not edit. -->\n"
+#: Columns of the help texts, as on a terminal of 80 columns.
 _WIDTH = 78
 
 
 def command_line() -> str:
-    """Return the page of the command line: the help of every command."""
+    """Return the page with the help of every command."""
     blocks = [
         "# The command line\n",
         _NOTE,
         (
-            "Every command with its `--help`. A configuration is a TOML or JSON file; what the command line says "
-            "overrides it. `python -m argosy` is the same as `argosy`.\n"
+            "Every command with its `--help`. A configuration is a TOML or JSON file; options override it. "
+            "`python -m argosy` is the same as `argosy`.\n"
         ),
     ]
     for path, command in _commands(cli, ("argosy",)):
@@ -69,23 +69,22 @@ def _commands(
 
 
 def configuration() -> str:
-    """Return the page of the configuration: every key of its schema."""
+    """Return the page with every key of the configuration."""
     schema = argosy_schemas.load("config.v1")
     blocks = [
         "# The configuration\n",
         _NOTE,
         (
-            f"{schema['description']} A TOML or JSON file, told apart by its name's end. No key is needed but `source`, "
-            "and that one only where no URLs stand on the command line. An unknown key is an error. Relative paths are "
-            "relative to the file.\n"
+            f"{schema['description']} It is a `.toml` or `.json` file. Only `source` is required, unless the "
+            "command line has URLs. An unknown key is an error. Relative paths are relative to the file.\n"
         ),
         (
-            'A plugin is named by `{"use": NAME, ...options}`, or by `NAME` alone where it needs no options. '
+            'A plugin is `{"use": NAME, ...options}`, or `NAME` if it needs no options. '
             "[Plugins](plugins.md) lists the names and the options.\n"
         ),
         (
-            "`argosy config new` prints a file to start from, `argosy config check FILE` says what is wrong with one, "
-            "and `argosy config schema` prints a JSON Schema for an editor.\n"
+            "`argosy config new` prints a file to start from, `argosy config check FILE` checks one, and `argosy config "
+            "schema` prints a JSON Schema for editors.\n"
         ),
         "| key | takes | default |\n|---|---|---|",
     ]
@@ -134,13 +133,13 @@ def _json(value: Any) -> str:
 
 
 def plugins() -> str:
-    """Return the page of the plugins that come with argosy."""
+    """Return the page of the built-in plugins."""
     blocks = [
         "# The built-in plugins\n",
         _NOTE,
         (
-            "What comes with argosy, and the options each takes. `argosy plugins` lists what is installed on a machine, "
-            "other people's plugins included.\n"
+            "The plugins of argosy and their options. `argosy plugins` lists all installed plugins, including those of "
+            "other packages.\n"
         ),
     ]
     infos = [info for info in PluginManager().plugins() if info.origin.distribution == "argosy"]
@@ -149,20 +148,22 @@ def plugins() -> str:
         for info in (info for info in infos if info.kind is kind):
             blocks.append(f"### {info.name}\n\n{info.summary}.\n")
             options: Mapping[str, Any] = info.options_schema.get("properties", {})
-            needed = info.options_schema.get("required", ())
-            lines = [line for key, option in options.items() for line in _option(key, option, key in needed)]
+            required = info.options_schema.get("required", ())
+            lines = [
+                line for key, option in options.items() for line in _option(key, option, key in required)
+            ]
             blocks.append("\n".join(lines or ["No options."]) + "\n")
     return "\n".join(blocks)
 
 
-def _option(key: str, option: Mapping[str, Any], needed: bool) -> Iterator[str]:
-    yield f"- `{key}` {option_facts(option, needed)}"
+def _option(key: str, option: Mapping[str, Any], required: bool) -> Iterator[str]:
+    yield f"- `{key}` {option_facts(option, required)}"
     for name, inner in option.get("properties", {}).items():
         yield f"  - `{name}` {option_facts(inner, name in option.get('required', ()))}"
 
 
 def with_files(page: Path) -> str:
-    """Return a page whose marked blocks hold the files they name: ``<!-- file: PATH -->`` and a block."""
+    """Return a page with its marked blocks filled with files: ``<!-- file: PATH -->`` and a block."""
 
     def block(found: re.Match[str]) -> str:
         text = (page.parent / found["path"]).read_text("utf-8")
@@ -175,7 +176,7 @@ _ROW = re.compile(r"^\| (?P<row>\d+) \|(?P<text>.*)\|[^|\n]*\|$", re.M)
 
 
 def survives() -> str:
-    """Return the page of what it survives, with the tests of each row in its last column."""
+    """Return the page what-it-survives with the tests of each row in its last column."""
     page = (DOCS / "reference" / "what-it-survives.md").read_text("utf-8")
     if not TESTS.is_dir():
         return page  # a copy of the documents alone
@@ -195,7 +196,7 @@ def survives() -> str:
 
 
 def torture_tests() -> Mapping[int, list[tuple[str, str]]]:
-    """Return (file below ``tests``, name) of the tests of each row of the torture table."""
+    """Return the tests of each row of the torture table, as (file below ``tests``, name)."""
     found: dict[int, list[tuple[str, str]]] = {}
     for path in sorted(TESTS.rglob("test_*.py")):
         for function in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -231,7 +232,7 @@ def main(arguments: list[str]) -> int:
         print(f"{path}: written")
     if arguments and stale:
         print(
-            f"Not fresh: {', '.join(path.name for path in stale)}. To write them again: {COMMAND}",
+            f"Not up to date: {', '.join(path.name for path in stale)}. To update them: {COMMAND}",
             file=sys.stderr,
         )
         return 1

@@ -427,7 +427,7 @@ def _store_config(given: Config, plugins: PluginManager) -> Path | Mapping[str, 
         return {"cookie_store": given}
     name, colon, path = str(given).partition(":")
     installed = plugins.names(Kind.COOKIE_STORE)
-    if name in installed:
+    if isinstance(given, str) and name in installed:
         return {"cookie_store": {"use": name, **({"path": path} if colon else {})}}
     if not Path(given).is_file():
         raise ConfigError(

@@ -34,21 +34,11 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in a file that a user wrote.
+    """One mistake in a file that a user wrote."""
 
-    Parameters
-    ----------
-    where
-        The file, with the line or the key path: ``books.jsonl:3``, ``argosy.toml: source.path``.
-    found
-        What was found there.
-    expected
-        What would be correct, or a suggestion.
-    """
-
-    where: str
+    where: str  # the file, with the line or the key path: "books.jsonl:3", "argosy.toml: source.path"
     found: str
-    expected: str
+    expected: str  # or a suggestion
 
     def __str__(self) -> str:
         return f"{self.where}: {self.found}; {self.expected}"
@@ -205,18 +195,10 @@ class Refused(TransferError):
 
 
 class ServiceDown(ArgosyError):
-    """A service was down for longer than the run waits; its items are still to do.
-
-    Parameters
-    ----------
-    host
-        Its host.
-    cause
-        How requests to it fail, for people.
-    """
+    """A service was down for longer than the run waits; its items are still to do."""
 
     host: str
-    cause: str
+    cause: str  # how requests to it fail, for people
 
 
 class Interrupted(ArgosyError):

@@ -16,7 +16,7 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> dict[str, Any]:
-    """Return one schema, read afresh: the caller may change it.
+    """Return a new copy of one schema.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def load(name: str) -> dict[str, Any]:
     Raises
     ------
     KeyError
-        If there is no schema of that name.
+        If it does not exist.
     """
     if name not in names():
         raise KeyError(name)

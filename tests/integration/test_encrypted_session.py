@@ -53,8 +53,7 @@ def test_the_key_is_asked_of_every_command_and_a_move_needs_no_login(set_sail: S
     voyage.config["cookie_store"] = encrypted("sqlite", "new.txt")
     moved = voyage.argosy("session", "copy", "--from", str(old), "--to", str(voyage.file))
     assert (moved.returncode, moved.stderr) == (0, "")
-    places = f"from json-file ({voyage.root}/cookies.json-file) to sqlite ({voyage.root}/cookies.sqlite)"
-    assert moved.stdout == f"The session 'default' was moved {places}.\n"
+    assert moved.stdout == f"Moved the session 'default' from {old} to {voyage.file}.\n"
     again = voyage.argosy("session", "copy", "--from", str(old), "--to", str(voyage.file))
     assert again.returncode == 2
     assert "There is no session in json-file" in again.stderr

@@ -338,7 +338,7 @@ def test_what_an_account_may_not_have_costs_no_session(set_sail: SetSail) -> Non
 def test_login_logs_every_session_in(set_sail: SetSail) -> None:
     voyage = set_sail(items=20, discipline="revoke", max_workers=4, sessions=3)
     done = command(voyage, "login")
-    assert (done.returncode, done.stdout.count("is logged in and kept")) == (0, 3), done.stderr
+    assert (done.returncode, done.stdout.count("Logged in the session")) == (0, 3), done.stderr
     shown = command(voyage, "status").stdout
     assert all(
         f"session    {name}: idle, logged in" in shown for name in ("default", "default-2", "default-3")
@@ -349,7 +349,7 @@ def test_login_logs_every_session_in(set_sail: SetSail) -> None:
 def test_login_says_which_sessions_the_service_does_not_give(set_sail: SetSail) -> None:
     voyage = set_sail(items=20, sessions=4, max_sessions=2, on_too_many="refuse")
     done = command(voyage, "login")
-    assert (done.returncode, done.stdout.count("is logged in and kept")) == (0, 2)
+    assert (done.returncode, done.stdout.count("Logged in the session")) == (0, 2)
     assert "The session 'default-3' is not logged in: The service did not accept the login" in done.stderr
     assert voyage.server.stats().failed_logins == 1
     voyage.config["strict"] = True

@@ -38,7 +38,7 @@ def print_summary(report: Report) -> None:
         ("session", _session(report)),
         (
             "strategy",
-            f"{report.strategy_used}, up to {report.max_workers} workers, lease {report.lease_used}",
+            f"{report.strategy_used}, {report.max_workers} at most, lease {report.lease_used}",
         ),
         ("directory", escape(report.where)),
     ]

@@ -50,13 +50,6 @@ class PluginManager:
         Plugin classes that need not be installed; they replace installed ones of the same name.
     installed
         Whether to use installed plugins.
-
-    Raises
-    ------
-    ConfigError
-        If an excluded name or a file does not exist.
-    PluginError
-        If a file or a class is broken.
     """
 
     def __init__(

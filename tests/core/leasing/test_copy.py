@@ -349,16 +349,16 @@ def test_from_python_by_every_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ("sqlit:c.sqlite", "There is no file 'sqlit:c.sqlite', and no cookie store is called so"),
-        ("argosy.toml", "There is no file 'argosy.toml'"),
-        ('{"use": "sqlite"', "are not JSON"),
+        ("sqlit:c.sqlite", "'sqlit:c.sqlite' is neither a configuration file nor a cookie store"),
+        ("argosy.toml", "'argosy.toml' is neither"),
+        ('{"use": "sqlite"', "are not valid JSON"),
         ('{"path": "c.sqlite"}', "is not valid"),
         ('{"use": "sqlite", "pth": "c.sqlite"}', "pth"),
         ({"use": "nothing"}, "nothing"),
-        ("memory:here", "'memory' has no path"),
+        ("memory:here", 'unknown key "path"'),
         ("memory", "keeps sessions for one process alone"),
         ({"use": "sqlite", "encrypt": "a passphrase that stands here"}, "encrypt"),
-        (".", "There is no file '.'"),
+        (".", "'.' is neither"),
     ],
 )
 def test_what_names_no_store_is_refused(
