@@ -18,7 +18,7 @@ MOST_STEPS = 1000
 
 
 class Killed(BaseException):
-    """The thread is over: it has died, or nobody needs its run any more."""
+    """The thread has ended: it died, or its run is over."""
 
 
 def _closed() -> threading.Lock:
@@ -149,7 +149,7 @@ class Run:
         if not actor.dead:
             self._turn.release()
 
-    # -- for whoever explores
+    # -- for `explore`
 
     def follow(self) -> None:
         """Make all moves, to the end or to a situation that was seen before.
@@ -157,7 +157,7 @@ class Run:
         Raises
         ------
         AssertionError
-            If an actor fails, nobody can move, or what must hold in the end does not.
+            If an actor fails, no actor can move, or the final check fails.
         """
         for actor in self._actors:
             actor.life = self._life

@@ -72,7 +72,7 @@ def run_lease_machine(
     Raises
     ------
     AssertionError
-        If a rule is broken; the shortest sequence that was found stands with it.
+        If a rule is broken, with the shortest sequence that was found.
     """
     fields = {
         "stores": stores,
@@ -108,7 +108,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @initialize(crashes=st.booleans())
     def start(self, crashes: bool) -> None:
-        """Begin with a session that nobody has used; without crashes, other things have room to happen."""
+        """Begin with an unused session; without crashes, other events have room to happen."""
         self.crashes = crashes
         type(self).count += 1
         self.session = f"session-{self.count}"
@@ -135,7 +135,7 @@ class LeaseMachine(RuleBasedStateMachine):
         try:
             step()
         except Died:
-            # a session that nobody could write down is a reason to log in again; so is a token that may be spent
+            # a session that could not be stored is a reason to log in again; so is a token that may be spent
             self.service.reason |= in_doubt or self.service.logins > logins or self._is_marked()
             note(f"program {number} died in {program.phase}")
             self.programs[number] = self._program(number)
@@ -242,7 +242,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @rule(number=_PROGRAMS)
     def cut_the_body(self, number: int) -> None:
-        """Cut the body: where its end makes the token good, nobody knows which is."""
+        """Cut the body: if its end makes the token good, the good token is unknown."""
         if self.to_end and (program := self._at(number, "settled")):
             self.service.reason = True
             if self._try(number, lambda: program.lease.end(complete=False), in_doubt=True):
@@ -350,7 +350,7 @@ class LeaseMachine(RuleBasedStateMachine):
             assert self.service.needless_logins == 0, "a login without a reason"
 
     def _look_at(self, record: SessionRecord) -> None:
-        """Check each record when it is written: whoever finds it idle sends its token."""
+        """Check each record when it is written: a sender that finds it idle sends its token."""
         if record.status is Status.IDLE and record.logins:
             (token,) = [cookie.value for cookie in record.cookies if cookie.name == "token"]
             assert self.service.is_good(token) or self.service.is_over(token), (

@@ -27,7 +27,7 @@ class LeaseRules(LeaseSuite):
 
     @pytest.fixture
     def scenario(self, store: CookieStore) -> Any:
-        """Return a session on the store; at its end no replaced token was sent, and nobody logged in needlessly."""
+        """Return a session on the store; afterwards check that no replaced token was sent and no login was needless."""
         scenario = LeaseScenario(store, self.manager_class)
         yield scenario
         assert scenario.service.replaced_sent == 0, "a replaced token was sent"
@@ -136,7 +136,7 @@ class LeaseRules(LeaseSuite):
         assert scenario.service.logins == 1, "a request that was not sent must cost no login"
 
     def test_a_lost_answer_costs_one_login(self, scenario: LeaseScenario) -> None:
-        """The mark stays, the session is free, and whoever comes next logs in instead of sending the token."""
+        """The mark stays, the session is free, and the next sender logs in instead of sending the token."""
         manager = scenario.manager()
         scenario.lose_the_answer(manager)
         assert (scenario.record().status, scenario.is_free()) == (Status.IN_FLIGHT, True), (
@@ -148,7 +148,7 @@ class LeaseRules(LeaseSuite):
 
     @pytest.mark.parametrize("policy", [{"on_doubt": "ask"}, {"renewable": False}], ids=["ask", "imported"])
     def test_in_doubt_the_person_is_asked(self, scenario: LeaseScenario, policy: dict[str, Any]) -> None:
-        """Where nobody may log in, nothing is sent, however often one tries, and the mark stays for the next."""
+        """If argosy may not log in, nothing is sent, and the mark stays for the next sender."""
         manager = scenario.manager(**policy)
         scenario.lose_the_answer(manager)
         before = scenario.record()
@@ -210,14 +210,14 @@ class LeaseRules(LeaseSuite):
     # -- refusals and logins
 
     def test_refused_programs_log_in_once(self, scenario: LeaseScenario) -> None:
-        """Each reads the store again; where somebody logged in since, there is no other login."""
+        """Each reads the store again, and does not log in if another one has."""
         managers = [scenario.manager() for _ in range(3)]
         stamps = [scenario.fetch(manager) for manager in managers]
         scenario.service.end_all()
         for manager, stamp in zip(managers, stamps, strict=True):
             manager.refused(stamp)
             assert scenario.service.is_good(scenario.token()), (
-                "whoever is refused must not clear somebody else's token"
+                "a refused sender must not clear another one's token"
             )
         assert scenario.service.logins == 2, "a session that ended must cost one login"
 
@@ -242,11 +242,11 @@ class LeaseRules(LeaseSuite):
         manager.refused(late.stamp)
         assert scenario.service.logins == 1, "a newer token must be tried before a login"
         assert scenario.service.is_good(scenario.token()), (
-            "whoever is refused must not clear somebody else's token"
+            "a refused sender must not clear another one's token"
         )
 
     def test_a_login_that_fails_keeps_the_record(self, scenario: LeaseScenario) -> None:
-        """It is not tried again, by however many threads, and the old record stands."""
+        """No thread tries it again, and the old record stays."""
         manager = scenario.manager()
         stamp = scenario.fetch(manager)
         before, scenario.service.error = scenario.record(), LoginFailed("The password is wrong.")
@@ -311,7 +311,7 @@ class LeaseRules(LeaseSuite):
             )
             assert second.is_alive(), "a request was sent before the first answer was judged"
             manager.accepted(stamp)
-            assert Thread(lambda: _pass(manager)).result(), "after an accepted answer nobody waits"
+            assert Thread(lambda: _pass(manager)).result(), "after an accepted answer, no request waits"
         assert second.result()
 
     def test_a_session_that_has_expired_is_logged_in_first(self, scenario: LeaseScenario) -> None:
@@ -328,7 +328,7 @@ class LeaseRules(LeaseSuite):
     # -- holders that lapsed, and waiting
 
     def test_a_holder_that_lapsed_can_do_nothing(self, scenario: LeaseScenario) -> None:
-        """Somebody else logged in and has a request on its way: their token and their mark stand."""
+        """Another process logged in and has a request under way: its token and its mark stay."""
         late = scenario.manager().lease(URL)
         answer = scenario.send(late)
         scenario.service.reason = True
@@ -342,7 +342,7 @@ class LeaseRules(LeaseSuite):
         )
 
     def test_waiting_for_politeness_holds_nothing(self, scenario: LeaseScenario) -> None:
-        """The token is bound last; whoever waits before it may be overtaken, and then sends the newer one."""
+        """The token is bound last: a sender that was overtaken while it waited sends the newer one."""
         manager = scenario.manager()
         manager.ensure()
         other, free, delays = scenario.manager(), list[bool](), [5.0, 0.0]
@@ -355,7 +355,7 @@ class LeaseRules(LeaseSuite):
         scenario.on_sleep = overtake
         lease = manager.lease(URL, lambda: delays.pop(0))
         assert free == [True], "a lease must not be held while waiting"
-        assert scenario.send(lease) is not None, "whoever was overtaken must send the newest token"
+        assert scenario.send(lease) is not None, "a sender that was overtaken must send the newest token"
         lease.settle([], URL, None)
 
     def test_a_lease_waits_for_the_one_before(self, scenario: LeaseScenario) -> None:

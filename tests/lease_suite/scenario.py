@@ -55,7 +55,7 @@ class LeaseScenario:
         return token
 
     def is_free(self) -> bool:
-        """Return whether nobody holds the session."""
+        """Return whether the session is free."""
         return bool(Thread(lambda: is_free(self.store.store, SESSION)).result())
 
     def change(self, **changes: Any) -> SessionRecord:

@@ -191,7 +191,7 @@ class TapedStore(CookieStore):
 
 
 def is_free(store: CookieStore, session: str) -> bool:
-    """Return whether nobody holds a session."""
+    """Return whether a session is free."""
     release = store.acquire(session, wait=False)
     if release is not None:
         release()

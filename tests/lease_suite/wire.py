@@ -146,7 +146,7 @@ class WireRules(LeaseSuite):
     def test_headers_that_are_late_are_in_doubt(
         self, client_recipe: ClientRecipe, store: CookieStore, server: LibraryServer
     ) -> None:
-        """At the deadline the connection is cut, and the mark stays for whoever comes next."""
+        """At the deadline the connection is cut, and the mark stays for the next sender."""
         client = Client(client_recipe, store)
         client.fetch("/files/a?size=10")
         server.change(faults=[Fault("drip_headers", path="late", seconds=0.05)])
@@ -182,7 +182,7 @@ class WireRules(LeaseSuite):
     def test_killed_before_anything_was_sent(
         self, client: Client, programs: Programs, server: LibraryServer
     ) -> None:
-        """Nobody can know that: the token is in doubt, and one login follows."""
+        """The token is in doubt, and one login follows."""
         client.fetch("/files/a?size=10")
         (other,) = programs(1)
         other.ask("lease")

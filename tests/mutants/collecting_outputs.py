@@ -80,7 +80,7 @@ class RemembersItems(Good):
 
 
 class WritesInPlace(Good):
-    """Writes its page where it is to stand."""
+    """Writes its page to its final name."""
 
     def page(self, scratch: Path, lines: Iterable[str]) -> Product:
         (self.context.directory / "copy.txt").write_text("mine", "utf-8")

@@ -1,4 +1,4 @@
-"""Running the suites on mutants, to see which of them nobody notices."""
+"""Running the suites on mutants, to find those that no test notices."""
 
 from __future__ import annotations
 

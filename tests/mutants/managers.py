@@ -136,7 +136,7 @@ class _SettlesAfterwards(_SettlesAtTheEnd):
 
 
 class SettlesAfterTheRelease(_WithLease):
-    """Stores the token when somebody else has the session already."""
+    """Stores the token after the release, when another sender may have the session."""
 
     lease_class = _SettlesAfterwards
 
@@ -219,7 +219,7 @@ class LogsInWithoutReadingAgain(SessionManager):
 
 
 class ClearsTheWinnersToken(SessionManager):
-    """Throws the session away when it is refused, whoever has renewed it meanwhile."""
+    """Discards the session when it is refused, even if another sender has renewed it."""
 
     def refused(self, stamp: Any, *, again: bool = False) -> None:
         release = self._acquire()
@@ -278,7 +278,7 @@ class _UnfencedLease(ExclusiveLease):
 
 
 class IsNotFenced(_WithLease):
-    """Writes over whatever somebody else has stored since."""
+    """Overwrites a newer record of another process."""
 
     lease_class = _UnfencedLease
 

@@ -71,7 +71,7 @@ class HandsOnAFolder(Good):
 
 
 class WritesInPlace(Good):
-    """Writes its page where it is to stand."""
+    """Writes its page to its final name."""
 
     def page(self, item: StagedItem, scratch: Path) -> Product:
         (self.context.directory / "page.txt").write_text("mine", "utf-8")
@@ -183,7 +183,7 @@ class TakesOtherOptions(Good):
 
 
 class _Elsewhere(Good):
-    """Stands in its module under another name."""
+    """Has another name in its module."""
 
 
 Nowhere = type("Nowhere", (_Elsewhere,), {"__qualname__": "no_such_name"})
@@ -222,7 +222,7 @@ class RemembersInItsClass(Good):
 
 
 class OnlyHere(Good):
-    """Stands in a module that no other process finds, as one in a file of tests does."""
+    """Is in a module that no other process finds, such as a test file."""
 
 
 OnlyHere.__module__ = "module_of_this_process"

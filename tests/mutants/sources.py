@@ -81,14 +81,14 @@ class KeepsTuples(Good):
 
 
 class GivesFileUrls(Good):
-    """Has URLs that nobody fetches."""
+    """Has URLs that cannot be fetched."""
 
     def resource(self, number: int, url: str) -> Resource:
         return Resource(f"file:///{number}", f"{number}.bin")
 
 
 class KnowsOddDigests(Good):
-    """Promises a digest that nobody can compute."""
+    """Promises an unknown digest."""
 
     def resource(self, number: int, url: str) -> Resource:
         return Resource(url, f"{number}.bin", digests={"crc32": "00"})

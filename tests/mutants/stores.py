@@ -50,14 +50,14 @@ class ForgetsWhatWasLearned(MemoryStore):
 
 
 class ClosesNothing(JsonFileStore):
-    """Leaves its files open until nobody knows it any more."""
+    """Leaves its files open until it is collected."""
 
     def close(self) -> None:
         pass
 
 
 class NeverReadsAgain(JsonFileStore):
-    """Keeps what it has read, whoever writes meanwhile."""
+    """Keeps a record that it has read, even if another process writes."""
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         super().__init__(options, context)
@@ -135,7 +135,7 @@ class HoldsInOneProcess(JsonFileStore):
 
 
 class HoldsAfterDeath(JsonFileStore):
-    """Holds by a file that is there; nobody removes it when the holder dies."""
+    """Holds by creating a file, which stays when the holder dies."""
 
     def acquire(self, session: str, *, wait: bool = True) -> Release | None:
         path = self.path.with_name("held")
@@ -152,7 +152,7 @@ class HoldsAfterDeath(JsonFileStore):
 
 
 class ServesTheLastFirst(MemoryStore):
-    """Hands a session to whoever came last."""
+    """Hands a session to the last waiter first."""
 
     def acquire(self, session: str, *, wait: bool = True) -> Release | None:
         hold = self._holds[session]
@@ -191,7 +191,7 @@ class EndsNoHold(MemoryStore):
 
 
 class HoldsReaders(MemoryStore):
-    """Lets nobody read what somebody holds."""
+    """Does not let others read a held session."""
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         super().__init__(options, context)
@@ -216,7 +216,7 @@ class _Untested(StoreLocks):
 
 
 class DoesNotTestItsLock(JsonFileStore):
-    """Takes a lock that locks nobody out for a lock (rule 12)."""
+    """Accepts a lock that does not exclude (rule 12)."""
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         super().__init__(options, context)
@@ -244,7 +244,7 @@ class StartsEmpty(JsonFileStore):
 
 
 class SkipsTheChecksum(SqliteStore):
-    """Believes whatever stands in its rows."""
+    """Trusts its rows without a check."""
 
     def _parsed(self, session: str, row: Any) -> SessionRecord:
         import json

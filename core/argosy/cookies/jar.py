@@ -132,7 +132,7 @@ def matching(jar: Jar, url: str, now: float) -> list[Cookie]:
 
 
 def concerns(jar: Jar, url: str) -> bool:
-    """Return whether any cookie, whatever its path, belongs to the origin of a URL."""
+    """Return whether any cookie belongs to the origin of a URL, with any path."""
     target = Target.of(url)
     return any(_belongs(cookie, target) for cookie in jar)
 

@@ -11,7 +11,7 @@ from argosy.toolkit.hosts import is_ip, is_loopback
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a request goes, as far as cookies care."""
+    """The parts of a URL that decide which cookies a request carries."""
 
     host: str  # lower case, without port; an IPv6 address without brackets
     path: str
@@ -31,12 +31,12 @@ class Target:
 
 
 def domain_match(host: str, domain: str) -> bool:
-    """Return whether a host is a domain or lies below it (section 5.1.3)."""
+    """Return whether a host is a domain or below it (section 5.1.3)."""
     return host == domain or (host.endswith("." + domain) and not is_ip(host))
 
 
 def path_match(path: str, cookie_path: str) -> bool:
-    """Return whether a request path is a cookie's path or lies below it (section 5.1.4)."""
+    """Return whether a request path is a cookie's path or below it (section 5.1.4)."""
     if path == cookie_path:
         return True
     return path.startswith(cookie_path) and (cookie_path.endswith("/") or path[len(cookie_path)] == "/")

@@ -41,7 +41,7 @@ class SetCookie:
 
 
 def parse_set_cookie(header: str) -> SetCookie | None:
-    """Parse one header (as `http.client` decodes it) by RFC 6265bis section 5.6; None if it is to be ignored."""
+    """Parse one header (as `http.client` decodes it) by RFC 6265bis section 5.6; None if the RFC ignores it."""
     header = _FOLD.sub(" ", header)  # a line that was folded (RFC 9112 section 5.2)
     if _CONTROL.search(header):
         return None

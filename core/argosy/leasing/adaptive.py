@@ -1,7 +1,7 @@
 """Lease mode ``auto``: learn from responses whether a service replaces its tokens.
 
 A session starts exclusive. `QUIET` responses in a row that replace no token make it shared; the first response that
-replaces one makes it exclusive permanently. What was learned changes in the same write as the cookies, so a worker
+replaces one makes it exclusive permanently. The learned mode changes in the same write as the cookies, so a worker
 always reads the newest token together with the mode that applies to it. The record's ``learned`` has these keys:
 
 =========  =========================================================================================

@@ -116,7 +116,7 @@ def _move(
         marked = changed(record, status=Status.IN_FLIGHT, holder=holder)
         put(source, marked, record)
         record = marked
-    # what an interrupted move has written may be lost in a power loss, so it is written again unless it was used since
+    # a power loss may lose the copy of an interrupted move, so write it again unless it was used since
     if not _has_arrived(record, existing) or _content(record) == _content(existing):
         try:
             _put(target, record, existing)
@@ -158,7 +158,7 @@ def _has_arrived(record: SessionRecord, existing: SessionRecord | None) -> bool:
 
 
 def _content(record: SessionRecord | None) -> SessionRecord | None:
-    """Return a record without what a move changes."""
+    """Return a record without the fields that a move changes."""
     if record is None:
         return None
     return replace(

@@ -70,7 +70,7 @@ def put(store: CookieStore, record: SessionRecord, before: SessionRecord) -> Non
 
 
 def _log(before: SessionRecord, after: SessionRecord) -> None:
-    """Log what a commit changed, never a value."""
+    """Log a commit, without secrets."""
     if after.cookies != before.cookies:
         logger.debug("session %r: cookies replaced (generation %d)", after.session, after.generation)
     mode = adaptive.mode_of(after.learned)
@@ -150,7 +150,7 @@ class Lease:
         return fields if cookies is None else {**fields, "Cookie": cookies}
 
     def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
-        """Store what the raw ``Set-Cookie`` headers of a response to `url` bring, whatever its status."""
+        """Store the cookies of a response to `url` with any status (`headers`: its raw ``Set-Cookie`` headers)."""
         raise NotImplementedError
 
     def unsent(self) -> None:
@@ -268,7 +268,7 @@ class SharedLease(Lease):
     is_exclusive = False
 
     def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
-        """Merge what the response brought into the newest record; the first response wins, and so does a login."""
+        """Merge the response's cookies into the newest record; the first response wins, and so does a login."""
         sent = newest = self._record
         brought = jar.settle(sent.cookies, headers, url, time.time(), date)
         if brought is sent.cookies:

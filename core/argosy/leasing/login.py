@@ -1,6 +1,6 @@
-"""Logging in: what a login returns, who performs it, and how often.
+"""Logging in: the result of a login, who performs it, and how often.
 
-A login works on a jar of its own, so a failed one changes nothing in the session's record.
+A login fills its own jar, so a failed one does not change the session's record.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NO_PROGRESS = "no request was accepted after {} logins in a row"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a login or a refresh returns; the fields are those of `SessionRecord`."""
+    """The result of a login or a refresh; the fields are those of `SessionRecord`."""
 
     cookies: Jar = ()
     headers: tuple[HeaderToken, ...] = ()
@@ -75,7 +75,7 @@ class Authority:
 class NewSession:
     """A session that is being logged in or renewed; satisfies `argosy.LoginSession`.
 
-    `http` sends the login's requests and puts what they bring into `cookies`; `number` counts sessions from 1.
+    `http` sends the login's requests and puts their cookies into `cookies`; `number` counts sessions from 1.
     """
 
     def __init__(self, http: requests.Session, number: int = 1) -> None:
@@ -107,7 +107,7 @@ class NewSession:
         return MappingProxyType({**self._before, **self._credentials})
 
     def begin_with(self, record: SessionRecord) -> None:
-        """Start with what a session has."""
+        """Start with the cookies and tokens of a session."""
         self._cookies, self._credentials = record.cookies, dict(record.credentials)
         self.login_cookies = record.login_cookies
         self._headers = {token.name.lower(): token for token in record.headers}
@@ -141,7 +141,7 @@ class NewSession:
         self._due = max(self._expires - min(MARGIN, MARGIN_SHARE * lifetime), 1.0)
 
     def granted(self) -> Credentials:
-        """Return what the session has."""
+        """Return the new session's cookies and tokens."""
         now = time.time()
         cookies = tuple(cookie for cookie in self.cookies if not cookie.expired(now))
         headers = tuple(self._headers.values())
@@ -149,7 +149,7 @@ class NewSession:
 
 
 class LoginLimiter:
-    """Limits the logins of a run, over all its sessions, as creating sessions is a quota of its own.
+    """Limits the logins of a run, over all its sessions, as services limit how many sessions they create.
 
     At most `most` logins may go without progress. Logins count until a request is accepted on their session: a service
     with short-lived sessions may need many, and one that refuses each new session gets only a few.

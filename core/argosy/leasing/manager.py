@@ -82,6 +82,7 @@ class SessionManager:
         self.policy = policy if login is not None else replace(policy, renewable=False)
         self.logins = self.refreshes = self.refusals = 0
         self._login = login if isinstance(login, Authority) or login is None else Authority(login)
+        self._is_auto = policy.discipline is LeaseMode.AUTO
         self._callbacks = callbacks
         self._login_limit = login_limit or LoginLimiter(policy.max_logins)
         self._may_renew = may_renew
@@ -93,7 +94,7 @@ class SessionManager:
         self._issue = (0, 0)
         self._progressed = 0  # the newest login after which a request was accepted
         self._fruitless = 0
-        self._renewal: Callable[[SessionRecord], None] | None = None  # what a refusal called for
+        self._renewal: Callable[[SessionRecord], None] | None = None  # the renewal that a refusal asked for
         self._lost: tuple[SessionLost | LoginFailed, tuple[int, int]] | None = None
 
     # -- a request: acquire
@@ -230,7 +231,7 @@ class SessionManager:
 
         The store is read again first. If it has a newer token, there is no login, and that token is kept. Otherwise this
         sender logs in, once, and all others wait for it. `again` says that a newer token was refused as well. Then only a
-        login counts: cookies that change with every response (analytics, load balancers) are no newer token.
+        login counts: cookies that change with every response (analytics, load balancers) are not newer tokens.
 
         Raises
         ------
@@ -258,7 +259,7 @@ class SessionManager:
                 self._renewal = None
 
     def count_refusal(self) -> None:
-        """Count a response that was a refusal, whatever its request was for."""
+        """Count a refusal, of any request."""
         with self._mutex:
             self.refusals += 1
 
@@ -272,23 +273,19 @@ class SessionManager:
                 "Check in a browser what this account may download.",
             )
 
-    @property
-    def _is_auto(self) -> bool:
-        return self.policy.discipline is LeaseMode.AUTO
-
     def _moved(self, stamp: Stamp, record: SessionRecord) -> bool:
         """Return whether there is a newer token than the refused one, and learn from that."""
         tokens = self.policy.tokens
         if stamp.exclusive or tokens.same(record.cookies, stamp.cookies):
             return False
-        if not tokens.of(stamp.cookies):  # a cookie that came with a refusal is no newer token
+        if not tokens.of(stamp.cookies):  # a cookie that came with a refusal is not a newer token
             return False
         if tokens.replaced(stamp.cookies, stamp.cookies, record.cookies):
             self._teach(lambda known: adaptive.mode_of(known) is LeaseMode.EXCLUSIVE, adaptive.replaces)
         return True
 
     def _teach(self, knows: Callable[[adaptive.Learned], object], learn: adaptive.Learn) -> bool:
-        """Write what was learned into the record, which need not be held; return whether it was new."""
+        """Change what the record has learned, without holding the session; return whether it was new."""
         while True:
             record = self.store.read(self.session)
             if record is None or knows(record.learned):
@@ -314,7 +311,7 @@ class SessionManager:
             self._make_usable(record)
 
     def login(self, reason: str = "asked for", *, forget: bool = False) -> None:
-        """Log in again, whatever the state; all others wait (`forget`: also forget what was learned)."""
+        """Log in again in any state; all others wait (`forget`: also forget what was learned)."""
 
         def again(record: SessionRecord) -> None:
             self._lost = None
@@ -381,7 +378,7 @@ class SessionManager:
         self._holding(write)
         self.store.sync()
 
-    # -- what the held session needs before it can be used
+    # -- before the held session can be used
 
     def _make_usable(self, record: SessionRecord) -> None:
         """Log in, resolve a doubt or renew the session, as needed."""
@@ -585,7 +582,7 @@ class SessionManager:
     def _store_granted(
         self, record: SessionRecord, granted: Credentials, learn: adaptive.Learn = dict, **counts: object
     ) -> None:
-        """Store what a login or refresh returned; credentials go to stable storage at once."""
+        """Store the result of a login or refresh; credentials go to stable storage immediately."""
         self._tell_secrets(granted)
         self._write(
             record,

@@ -36,7 +36,7 @@ class Tokens:
         return tuple(cookie for cookie in cookies if cookie.name in self.names) if self.names else cookies
 
     def same(self, one: Jar, other: Jar) -> bool:
-        """Return whether two jars have the same tokens, whatever their expiry."""
+        """Return whether two jars have the same tokens, regardless of expiry."""
         return one is other or _values(self.of(one)) == _values(self.of(other))
 
     def replaced(self, sent: Jar, before: Jar, after: Jar) -> bool:
@@ -56,9 +56,9 @@ class Tokens:
     def merge(self, newest: Jar, before: Jar, after: Jar) -> Jar:
         """Return the newest jar with the changes of a response, unless another response came first.
 
-        Two overlapping requests may carry the same token while only one succeeds. What the other one brings (an
-        anonymous cookie, say) must not replace the good token, so a change counts only if the newest jar still has the
-        cookie that was sent. Named tokens are one set: if one of them was replaced since, none is taken.
+        Two overlapping requests may carry the same token while only one succeeds. A cookie from the
+        other response, perhaps an anonymous one, must not replace the good token, so a change counts only if the newest jar still has the
+        cookie that was sent. Named tokens are one set: if one was replaced meanwhile, the response's are ignored.
         """
         if newest is before:
             return after

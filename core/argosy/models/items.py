@@ -57,12 +57,7 @@ class Resource:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON value; its keys are the constructor's parameters."""
-        value = {"url": self.url, "path": self.path, "size": self.size, "digests": dict(self.digests)}
-        if self.content_disposition:
-            value["content_disposition"] = True
-        if self.ignore_query:
-            value["ignore_query"] = True
-        return value
+        return {name: getattr(self, name) for name in self.__slots__} | {"digests": dict(self.digests)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +111,8 @@ class Item:
     def fingerprint(self, text: str | None = None) -> str:
         """Return a digest of the item's definition, to detect a changed manifest line.
 
-        A new URL is no change if a digest is promised, and a new query is none with `Resource.ignore_query`. `text` is what
-        `to_json` returned, if the caller has it.
+        A new URL does not count if a digest is promised, nor a new query with `Resource.ignore_query`. A caller that has the
+        result of `to_json` passes it as `text`.
         """
         text = self.to_json() if text is None else text
         for resource in self.resources:

@@ -64,7 +64,7 @@ def test_in_shared_state_nothing_is_written_held_or_marked(scenario: Any) -> Non
     manager = scenario.manager(discipline=AUTO)
     _learn(manager)
     before = scenario.record
-    release = scenario.store.acquire("default")  # a shared lease asks nobody
+    release = scenario.store.acquire("default")  # a shared lease does not need the hold
     for _ in range(3):
         lease = manager.lease(URL)
         assert scenario.record is before
@@ -190,7 +190,7 @@ def test_a_refusal_with_a_newer_token_makes_it_exclusive(scenario: Any) -> None:
     manager = scenario.manager(discipline=AUTO)
     _learn(manager)
     lease = manager.lease(URL)
-    record = scenario.record  # somebody replaced the token without saying so
+    record = scenario.record  # the token was replaced without a trace
     other = (Cookie("token", "2", "library.example"),)
     scenario.store.write(replace(record, cookies=other, generation=record.generation + 1), record.generation)
     lease.settle([], URL, None)
@@ -199,11 +199,11 @@ def test_a_refusal_with_a_newer_token_makes_it_exclusive(scenario: Any) -> None:
 
 
 def test_an_expired_session_does_not_look_like_a_replaced_token(scenario: Any) -> None:
-    """Many services give whoever they refuse the cookie of a stranger; the token was not replaced by that."""
+    """Many services set an anonymous cookie when they refuse a request; that does not replace the token."""
     manager = scenario.manager(discipline=AUTO)
     _learn(manager)
     lease = _send(manager, "token=stranger; Path=/", good=False)
-    assert _lease(scenario) == "exclusive", "to be safe, as long as nobody knows"
+    assert _lease(scenario) == "exclusive", "to be safe, as long as it is unknown"
     manager.refused(lease.stamp)
     manager.refused(lease.stamp, again=True)
     assert (scenario.logins, scenario.record.learned) == (2, {})

@@ -122,7 +122,7 @@ class AutoMachine(RuleBasedStateMachine):
         self.workers = [self._worker(number) for number in range(3)]
         self.seen = 0  # the login under which an answer that replaced the token was stored
         self.proved = False  # and whether such an answer was found to be to an accepted request
-        self.unknown = 0  # the login whose newest token nobody can know
+        self.unknown = 0  # the login whose newest token is unknown
 
     def _worker(self, number: int) -> Worker:
         store = self.stores[number % len(self.stores)]

@@ -1,4 +1,4 @@
-"""What was learned of a service, in words; and what is made of a record that somebody has edited."""
+"""The learned lease mode in words, also for a record that a person has edited."""
 
 from __future__ import annotations
 

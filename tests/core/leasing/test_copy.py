@@ -1,4 +1,4 @@
-"""Sessions that move to another store: never gone, never twice, and never while somebody uses them."""
+"""Moving sessions to another store: they are never lost, doubled, or moved while in use."""
 
 from __future__ import annotations
 
@@ -306,7 +306,7 @@ def test_a_move_that_was_cut_off_is_not_taken_for_another_session(
 
 
 def test_a_move_that_lost_power_is_written_again(stores: tuple[CookieStore, CookieStore]) -> None:
-    """What it left is from another boot, and was not said to be on stable storage; nobody has used it since."""
+    """The copy is from another boot, was not synced, and has not been used since."""
     source, target = stores
     mark = replace(this_holder(), thread="argosy session copy: idle", boot="before")
     source.write(replace(RECORD, status=Status.IN_FLIGHT, holder=mark, boot="before"), 0)

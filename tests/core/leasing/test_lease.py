@@ -133,7 +133,7 @@ def test_a_merge_between_reading_and_marking_is_no_failure(
 
 
 def test_a_holder_that_lapsed_neither_settles_nor_clears_the_winners_mark(scenario: Any) -> None:
-    """The lock was lost: somebody else logged in and has a request of their own on its way."""
+    """The lock was lost: another process logged in and has a request under way."""
     late = scenario.manager().lease(URL)
     scenario.store._holds.clear()  # as if the lock file had been removed
     winner = scenario.manager().lease(URL)
@@ -161,9 +161,9 @@ def test_a_holder_that_lapsed_cannot_mark(scenario: Any) -> None:
 def test_a_holder_that_lapsed_gives_up_where_nobody_has_changed_anything_yet(
     scenario: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store whose holds have a time to live knows that somebody else has had the session; the mark is still ours."""
+    """A store whose holds have a time-to-live knows that another process held the session; the mark is still ours."""
     lease = scenario.manager().lease(URL)
-    marked, refused = scenario.record, HoldLapsed("somebody else has had it")
+    marked, refused = scenario.record, HoldLapsed("another process held it")
     monkeypatch.setattr(scenario.store, "write", raiser(refused))
     lease.settle(["token=stale; Path=/"], URL, None)
     lease.unsent()
@@ -173,14 +173,14 @@ def test_a_holder_that_lapsed_gives_up_where_nobody_has_changed_anything_yet(
 
 
 def test_a_login_of_a_holder_that_lapsed_looks_again(scenario: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The record is as it was, so that comparing it does not tell: whoever has the session now logs in."""
+    """The record is unchanged, so a comparison does not help: the new holder logs in."""
     write = scenario.store.write
 
     def lapse(record: SessionRecord, expected: int) -> None:
         monkeypatch.setattr(scenario.store, "write", write)
         scenario.store._holds.clear()
         scenario.manager().ensure()
-        raise HoldLapsed("somebody else has had it")
+        raise HoldLapsed("another process held it")
 
     monkeypatch.setattr(scenario.store, "write", lapse)
     scenario.manager().ensure()

@@ -1,4 +1,4 @@
-"""A session that was lost is found again when somebody logs in."""
+"""A lost session works again after a login."""
 
 from __future__ import annotations
 

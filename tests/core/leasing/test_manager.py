@@ -328,7 +328,7 @@ def test_a_sync_that_fails_leaves_no_claim_behind(scenario: Any, monkeypatch: py
         patch.setattr(scenario.store, "sync", refuse)
         with pytest.raises(StoreError, match="says no"):
             manager.sync()
-    assert not scenario.record.synced, "the record says that it is on stable storage, and nobody knows"
+    assert not scenario.record.synced, "the record must not claim to be on stable storage"
     manager.sync()
     assert scenario.record.synced
 
