@@ -249,8 +249,11 @@ class Worker:
                 yield
         except (SessionError, StorageError, ServiceDown, Interrupted):
             raise
-        except ArgosyError as error:
+        except (TransferError, PluginError) as error:
             raise _Failed(getattr(error, "kind", "plugin"), str(error), plugin=plugin.name) from None
+        except ArgosyError as error:
+            message = f"The plugin {plugin.name!r} failed: {error}"
+            raise _Failed("plugin", message, plugin=plugin.name) from None
 
 
 class _Failed(Exception):
