@@ -1,1 +1,1 @@
-"""Observers: who watches a run."""
+"""Observers: what shows or records the events of a run."""

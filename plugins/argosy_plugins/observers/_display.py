@@ -1,131 +1,107 @@
-"""The live display itself: a view of the run drawn with rich."""
+"""The live display: the progress of a run, drawn with rich."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from itertools import islice
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from argosy.toolkit.text import size_text, time_text
-from argosy_plugins.observers._board import Row, View
+from argosy_plugins.observers._progress import ItemProgress, RunProgress
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.live import Live
-    from rich.text import Text
+#: Lines of the screen that are left to messages and to the bar.
+FREE_LINES = 4
 
-#: Below so many columns, the words that explain the figures are left out.
-WIDE = 84
-
-#: Lines of the screen that are left to messages, and to the bar.
-KEPT_FREE = 4
-
-#: Columns that are left free: a terminal may think a character wider than rich does, and shows Ctrl-C as ^C behind the
-#: last line. A line that it breaks stays behind when the display is drawn again.
-KEPT_FREE_COLUMNS = 3
+#: Columns that stay free: a terminal may think a character wider than rich does, and shows Ctrl-C as ^C behind the last
+#: line. A line that the terminal breaks stays behind when the display is drawn again.
+FREE_COLUMNS = 3
 
 
 class Display:
-    """Writes to standard error; used by one thread."""
+    """Writes to standard error; only one thread may use it."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-
         self._console = Console(stderr=True, highlight=False)
-        # is_terminal alone is also true for a file where FORCE_COLOR is set
-        self._living = self._console.file.isatty() and not self._console.is_dumb_terminal
+        # is_terminal alone is also true for a file if FORCE_COLOR is set
+        self._is_live = self._console.file.isatty() and not self._console.is_dumb_terminal
         self._live: Live | None = None
 
-    @property
-    def most_rows(self) -> int:
-        """How many items have room."""
-        return max(self._console.size.height - KEPT_FREE, 1)
+    def draw(self, run: RunProgress, now: float) -> RenderableType | None:
+        """Return what `show` shows below the messages, to fit the terminal; None if it is no terminal."""
+        if not self._is_live:
+            return None
+        size = self._console.size
+        return draw(run, now, max(size.height - FREE_LINES, 1), max(size.width - FREE_COLUMNS, 1))
 
-    def show(self, messages: Sequence[tuple[str, str]], view: View | None) -> None:
-        """Print the messages (style, text), and draw the view below them."""
-        from rich.text import Text
-
-        if view is not None and self._living:
-            drawn = draw(view, max(self._console.size.width - KEPT_FREE_COLUMNS, 1))
-            if self._live is None:
-                self._live = self._start(drawn)
-            else:
-                self._live.update(drawn, refresh=not messages)
+    def show(self, messages: Sequence[tuple[str, str]], drawn: RenderableType | None) -> None:
+        """Print the messages (style, text), and update the display below them."""
+        if drawn is not None and self._live is None:
+            # standard output may carry events or be a pipe, so it is not redirected
+            self._live = Live(
+                drawn, console=self._console, auto_refresh=False, transient=True, redirect_stdout=False
+            )
+            self._live.vertical_overflow = "crop"
+            self._live.start(refresh=True)
+            self._console.show_cursor(True)  # a killed process cannot show a hidden cursor again
+        elif drawn is not None and self._live is not None:
+            self._live.update(drawn, refresh=not messages)
         if messages:  # in one piece: each print draws the display again
             lines = Text("\n").join(Text(text, style) for style, text in messages)
-            self._console.print(lines, soft_wrap=not self._living)
+            self._console.print(lines, soft_wrap=not self._is_live)
 
     def stop(self) -> None:
-        """Take the display away."""
+        """Remove the display."""
         live, self._live = self._live, None
         if live is not None:
             live.stop()
 
-    def _start(self, drawn: RenderableType) -> Live:
-        from rich.live import Live
 
-        # standard output may carry events or be a pipe: it is nobody's business here
-        live = Live(
-            drawn,
-            console=self._console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            vertical_overflow="crop",
-        )
-        live.start(refresh=True)
-        # a process that is ended hard cannot show a hidden cursor again
-        self._console.show_cursor(True)
-        return live
-
-
-def draw(view: View, width: int) -> RenderableType:
-    """Return the bar and the lines below it, for a terminal of so many columns."""
-    from rich.console import Group
-    from rich.text import Text
-
-    lines: list[RenderableType] = [_bar(view, width), *(_line(row, width) for row in view.rows)]
-    if view.more:
-        lines.append(Text(f"  ... and {view.more} more", style="dim", no_wrap=True, overflow="ellipsis"))
+def draw(run: RunProgress, now: float, most: int, width: int) -> RenderableType:
+    """Return the bar and at most `most` lines of items below it, for a terminal of this width."""
+    shown = most if len(run.active) <= most else most - 1
+    lines = [_draw_bar(run, now, width)]
+    lines += [_draw_item(item, now, width) for item in islice(run.active.values(), shown)]
+    if len(run.active) > shown:
+        more = f"  ... and {len(run.active) - shown} more"
+        lines.append(Text(more, style="dim", no_wrap=True, overflow="ellipsis"))
     return Group(*lines)
 
 
-def _bar(view: View, width: int) -> RenderableType:
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-    from rich.text import Text
-
-    wide = width >= WIDE
-    total = "" if view.to_do is None else f"/{view.to_do}"
-    count = Text(f"{view.done + view.failed}{total}{' items' if wide else ''}", style="bold")
-    if view.failed:
-        count.append(f" {view.failed} failed", style="red")
-    amount = size_text(view.bytes).rjust(8)
-    if wide and view.promised:
-        amount = f"{amount} of {size_text(view.promised)}"
-    left = ""
-    if view.seconds_left is not None:
-        left = time_text(round(view.seconds_left)).replace(".0 s", " s") + (" left" if wide else "")
-    figures = Text(f"{amount} {size_text(view.speed) + '/s':>10} {left:>{16 if wide else 11}}")
+def _draw_bar(run: RunProgress, now: float, width: int) -> RenderableType:
+    count = Text(str(run.done + run.failed) + ("" if run.to_do is None else f"/{run.to_do}"), style="bold")
+    if run.failed:
+        count.append(f" {run.failed} failed", style="red")
+    speed = run.speed(now)
+    seconds = run.seconds_left(now, speed)
+    left = "" if seconds is None else time_text(round(seconds)).replace(".0 s", " s")
+    figures = Text(f"{size_text(run.bytes):>8} {size_text(speed) + '/s':>10} {left:>11}")
     table = Table.grid(padding=(0, 1))
     table.width = width
     table.add_column(no_wrap=True, overflow="ellipsis")
     table.add_column(ratio=1)
     table.add_column(no_wrap=True, overflow="ellipsis", justify="right")
-    fraction = view.fraction
-    table.add_row(count, ProgressBar(total=1.0, completed=fraction or 0.0), figures)
+    table.add_row(count, ProgressBar(total=1.0, completed=run.fraction), figures)
     return table
 
 
-def _line(row: Row, width: int) -> Text:
-    """Return a line of exactly so many columns: the title to the left, the figures to the right."""
-    from rich.text import Text
-
-    if row.waits:
-        right = Text(row.waits, style="yellow")
+def _draw_item(item: ItemProgress, now: float, width: int) -> RenderableType:
+    """Return a line of exactly this width: the title to the left, the figures to the right."""
+    speed = item.speed.measure(now, item.received)
+    if item.waits:
+        is_timed = item.until is not None and item.until > now
+        wait = f"{time_text((item.until or now) - now)}: " if is_timed else ""
+        right = Text(f"{wait}{item.waits}", style="yellow")
         right.truncate(max(width // 2, 1), overflow="ellipsis")
     else:
-        right = Text(f"{row.amount} {row.speed:>10}", style="green")
-    line = Text(f"  {row.title}", no_wrap=True, overflow="crop")
+        amount = f"{min(item.finished + 1, item.resources)}/{item.resources}  " if item.resources > 1 else ""
+        amount += size_text(item.bytes) + (f" of {size_text(item.size)}" if item.size else "")
+        right = Text(f"{amount} {size_text(speed) + '/s' if speed else '':>10}", style="green")
+    line = Text(f"  {item.title}", no_wrap=True, overflow="crop")
     line.truncate(max(width - right.cell_len - 2, 1), overflow="ellipsis", pad=True)
     line.append("  ")
     return line.append_text(right)

@@ -12,26 +12,22 @@ from typing import Any, TextIO
 
 import argosy
 from argosy.errors import StorageError
-from argosy.events import Event
+from argosy.events import Event, EventKind
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.observer import Observer
 from argosy.toolkit.files import open_special
-from argosy_plugins.observers._thinning import Thinning
+
+#: Seconds between two progress events of one item.
+INTERVAL = 0.5
 
 
 class JsonLinesObserver(Observer):
-    """Writes one object a line with the keys ``kind``, ``at``, ``item`` and ``data``, each as it happens.
+    """Writes one object per line with the keys ``kind``, ``at``, ``item`` and ``data``, as each event happens.
 
-    The keys of ``data`` stand behind each `argosy.events.EventKind`. ``resource.progress`` comes at most twice
-    a second for each item, with the bytes since the last such line; what is left is written before the item's
-    ``item.finished``. Only whole lines are written, in UTF-8; on standard output whatever is not ASCII is
-    escaped. A file is emptied by the first event of a run, and has the mode the umask gives it. A reader that
-    goes away ends this observer, and nothing else.
-
-    Raises
-    ------
-    StorageError
-        If the file cannot be written.
+    `argosy.events.EventKind` lists the keys of ``data``. ``resource.progress`` comes at most twice a second per item, with
+    the bytes since the last such line; the rest is written before the item's ``item.finished``. Only complete lines are
+    written, in UTF-8; standard output gets ASCII, with escapes. The first event of a run empties a file; its mode comes
+    from the umask. If a reader closes the pipe, only this observer ends.
     """
 
     name = "json-lines"
@@ -43,8 +39,8 @@ class JsonLinesObserver(Observer):
                 "type": "string",
                 "minLength": 1,
                 "default": "-",
-                "description": "The file, which is emptied when a run starts; - for standard output. A link is followed, "
-                "and a pipe or a device is written to.",
+                "description": "The file, which is emptied when a run starts; - for standard output. Links are followed; "
+                "pipes and devices are written to.",
             }
         },
     }
@@ -55,26 +51,46 @@ class JsonLinesObserver(Observer):
         self._path = None if path == "-" else context.path(path)
         self._stream: TextIO | None = None
         self._ended = False
-        self._thinning = Thinning()
+        #: For each active item: when its last progress was written, and the bytes and the time of what was held back.
+        self._held: dict[str | None, tuple[float, int, float]] = {}
         if self._path is not None:
             self._check()
 
     def on_event(self, event: Event) -> None:
-        """Write the event, or keep its bytes for a later line."""
-        for due in self._thinning.due(event):
-            self._write(due)
+        """Write the event, or hold its bytes back for a later line."""
+        if event.kind is EventKind.RESOURCE_PROGRESS:
+            written, size, _ = self._held.get(event.item, (0.0, 0, 0.0))
+            size += event.data.get("bytes", 0)
+            if 0 <= event.at - written < INTERVAL:  # below 0, the clock was set back
+                self._held[event.item] = written, size, event.at
+                return
+            self._held[event.item] = event.at, 0, event.at
+            event = Event(event.kind, event.at, event.item, {**event.data, "bytes": size})
+        elif event.kind is EventKind.ITEM_FINISHED:
+            self._write_held(event.item)
+        elif event.kind is EventKind.RUN_FINISHED:
+            self._write_all_held()
+        self._write(event)
 
     def close(self) -> None:
-        """Write what is left, and close the file."""
+        """Write what was held back, and close the file."""
         try:
             if self._stream is not None:
-                for due in self._thinning.rest():
-                    self._write(due)
+                self._write_all_held()
         finally:
             self._end()
 
+    def _write_all_held(self) -> None:
+        for item in list(self._held):
+            self._write_held(item)
+
+    def _write_held(self, item: str | None) -> None:
+        _, size, at = self._held.pop(item, (0.0, 0, 0.0))
+        if size:
+            self._write(Event(EventKind.RESOURCE_PROGRESS, at, item, {"bytes": size}))
+
     def _check(self) -> None:
-        """Raise where the file can be seen not to be writable, before the run has begun; touch nothing."""
+        """Raise before the run starts if the file is not writable; touch nothing."""
         path = self._path
         if path is None:
             return
@@ -95,7 +111,7 @@ class JsonLinesObserver(Observer):
         if self._ended:
             return
         value = {"kind": event.kind.value, "at": event.at, "item": event.item, "data": dict(event.data)}
-        # whole lines only, so that nothing of a line waits in a buffer when the reader goes away
+        # complete lines only, so that no part of a line is in a buffer when the reader goes away
         line = json.dumps(value, ensure_ascii=self._path is None, default=str) + "\n"
         try:
             stream = self._stream = self._stream or self._open()
@@ -112,7 +128,7 @@ class JsonLinesObserver(Observer):
     def _open(self) -> TextIO:
         if self._path is None:
             return sys.stdout
-        # a lone surrogate becomes \udcXX, which is what JSON calls it too
+        # a lone surrogate becomes \udcXX, as in JSON
         special = open_special(self._path)
         where = self._path if special is None else special
         return open(where, "w", encoding="utf-8", errors="backslashreplace")
@@ -124,17 +140,17 @@ class JsonLinesObserver(Observer):
             return
         self._ended = True
         if self._path is not None:
-            with contextlib.suppress(OSError):  # every line was flushed, or its failure was told
+            with contextlib.suppress(OSError):  # every line was flushed, or its failure was reported
                 stream.close()
             return
         try:
             stream.flush()
         except OSError:
-            _let_go(stream)
+            _discard_output(stream)
 
 
-def _let_go(stream: TextIO) -> None:
-    """Point standard output nowhere, so that the interpreter's last flush of it says nothing."""
+def _discard_output(stream: TextIO) -> None:
+    """Point standard output at the null device, so that the interpreter's last flush of it prints no error."""
     with contextlib.suppress(OSError, io.UnsupportedOperation):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:

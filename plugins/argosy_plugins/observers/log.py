@@ -1,4 +1,4 @@
-"""The observer for logs: plain lines, where standard error is no terminal."""
+"""The observer for logs: plain lines, if standard error is not a terminal."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from argosy.interfaces.observer import Observer
 from argosy.models.items import State
 from argosy.toolkit.text import one_line, size_text, time_text
 
-#: Seconds between two lines that say how far the run is.
+#: Seconds between two lines about the progress of the run.
 PROGRESS_EVERY = 10.0
 
 
 class LogObserver(Observer):
-    """Writes a line for what a person wants to read later, and one every ten seconds for how far it is.
+    """Writes a line for each event that matters later, and every ten seconds one about the progress.
 
-    Each line begins with the local time. Nothing is written while nothing happens.
+    Each line begins with the local time. While nothing happens, nothing is written.
     """
 
     name = "log"
@@ -46,7 +46,7 @@ class LogObserver(Observer):
 
     def _progress(self, at: float) -> None:
         then, before = self._last or (at, self._received)
-        if self._last is None or at < then:  # the first event, or somebody set the clock back
+        if self._last is None or at < then:  # the first event, or the clock was set back
             self._last = at, self._received
         elif at - then >= PROGRESS_EVERY:
             self._last = at, self._received
@@ -103,7 +103,7 @@ def _finished(event: Event) -> str:
         count = data.get("files", 0)
         files = f"{count} file{'s'[: count != 1]}"
         return f"done {event.item}: {files}, {size_text(data.get('bytes', 0))} in {time_text(data.get('seconds', 0))}"
-    return f"put back {event.item}: it is left for the next run"
+    return f"put back {event.item}: left for the next run"
 
 
 @argosy.hookimpl

@@ -14,12 +14,12 @@ from argosy.interfaces.base import PluginContext
 from argosy.interfaces.observer import Observer
 from argosy.models.items import State
 from argosy.toolkit.text import one_line, size_text
-from argosy_plugins.observers._board import Board
+from argosy_plugins.observers._progress import RunProgress
 
 #: Seconds between two refreshes of the display.
 REFRESH = 0.125
 
-#: Messages that wait to be printed; where a terminal stands still, the oldest are left out.
+#: Messages that wait to be printed; if a terminal is stopped, the oldest are left out.
 MOST_MESSAGES = 500
 
 #: Seconds that a terminal gets to take the last lines.
@@ -27,11 +27,11 @@ PATIENCE = 5.0
 
 
 class ProgressObserver(Observer):
-    """Shows a bar for the run and a line for each item that is being worked on; messages scroll above it.
+    """Shows a bar for the run and a line for each active item; messages scroll above it.
 
-    Only a thread of its own writes to the terminal, so that a slow terminal, or one that was stopped with
-    Ctrl-S, holds nobody up. The display begins with the first item: a prompt for a password, before it, has
-    the terminal to itself. Where standard error is no terminal, only the messages are written.
+    Only a thread of its own writes to the terminal, so a slow terminal, or one stopped with Ctrl-S, delays nothing. The
+    display begins with the first item: a prompt for a password, before it, has the terminal to itself. If standard
+    error is not a terminal, only the messages are written.
     """
 
     name = "progress"
@@ -39,7 +39,7 @@ class ProgressObserver(Observer):
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         super().__init__(options, context)
-        self._board = Board()
+        self._run = RunProgress()
         self._messages: deque[tuple[str, str]] = deque(maxlen=MOST_MESSAGES)
         self._left_out = 0
         self._mutex = threading.Lock()
@@ -53,7 +53,7 @@ class ProgressObserver(Observer):
             raise self._error
         message = None if event.kind is EventKind.RESOURCE_PROGRESS else _message(event)
         with self._mutex:
-            self._board.take(event, time.monotonic())
+            self._run.take(event, time.monotonic())
             if message is not None:
                 self._left_out += len(self._messages) == MOST_MESSAGES
                 self._messages.append(message)
@@ -62,24 +62,24 @@ class ProgressObserver(Observer):
             self._thread.start()
 
     def close(self) -> None:
-        """Print what is left to say, and give the terminal back."""
+        """Print the last messages and remove the display."""
         self._end.set()
         if self._thread is not None:
             self._thread.join(PATIENCE)
 
     def _draw(self) -> None:
-        from argosy_plugins.observers._display import Display
+        from argosy_plugins.observers._display import Display  # rich takes a while to import
 
         try:
             display = Display()
             try:
                 while not self._end.wait(REFRESH):
                     self._refresh(display)
-                display.stop()  # what is still to say needs no display below it
+                display.stop()  # the last messages need no display below them
                 self._refresh(display)
             finally:
                 display.stop()
-        except Exception as error:  # told to the run by the next event
+        except Exception as error:  # the next event raises it
             self._error = error
 
     def _refresh(self, display: Any) -> None:
@@ -87,24 +87,23 @@ class ProgressObserver(Observer):
             messages, left_out = list(self._messages), self._left_out
             self._messages.clear()
             self._left_out = 0
-            begun = self._board.begun is not None and not self._end.is_set()
-            view = self._board.view(time.monotonic(), display.most_rows) if begun else None
+            is_shown = self._run.started is not None and not self._end.is_set()
+            drawn = display.draw(self._run, time.monotonic()) if is_shown else None
         if left_out:
             messages.insert(0, ("dim", f"... {left_out} messages are left out here"))
-        display.show(messages, view)
+        display.show(messages, drawn)
 
 
 def _message(event: Event) -> tuple[str, str] | None:
-    """Return the style and the text of what is printed for good, or None."""
+    """Return the style and the text of a lasting message, or None."""
     data = event.data
     match event.kind:
         case EventKind.RUN_PLANNED:
             promised = f", {size_text(data['bytes'])}" if data.get("bytes") else ""
             done = f" ({data['done']} done already)" if data.get("done") else ""
-            # of some, only other outputs are to be made
-            what = {0: "to download", data.get("to_do"): "to make more of"}.get(
-                data.get("remade", 0), "to do"
-            )
+            # some items may only lack outputs
+            remade = data.get("remade", 0)
+            what = {0: "to download", data.get("to_do"): "to make more of"}.get(remade, "to do")
             return "bold", f"{data.get('to_do')} of {data.get('items')} items {what}{promised}{done}"
         case EventKind.RUN_NOTICE:
             return "yellow", one_line(f"notice: {data.get('message')}")

@@ -77,16 +77,6 @@ def test_a_clock_that_is_set_back_holds_nothing_up(tmp_path: Path, event: MakeEv
     observer.close()
 
 
-def test_items_that_never_end_do_not_pile_up(tmp_path: Path, event: MakeEvent) -> None:
-    observer = make(tmp_path)
-    for number in range(10_000):
-        for _ in range(2):
-            observer.on_event(event("resource.progress", str(number), bytes=1))
-    assert len(observer._thinning._held) <= 4096
-    observer.close()
-    assert sum(e["data"]["bytes"] for e in read(tmp_path / "events.jsonl")) == 20_000
-
-
 def test_a_run_replaces_the_file_when_it_begins(tmp_path: Path, event: MakeEvent) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text("old\n")

@@ -56,7 +56,7 @@ def test_a_run(log: LogObserver, event: Callable[..., Event], capsys: pytest.Cap
         "retry b1: attempt 1 in 2.0 s: 503",
         "done b1: 1 file, 1.0 kB in 2.5 s",
         "failed b2: It is gone.",
-        "put back b3: it is left for the next run",
+        "put back b3: left for the next run",
         "notice: Look.",
         "stopping: The disk is full.",
     ]

@@ -1,0 +1,147 @@
+"""How far a run is, according to its events; without rich, which draws it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from argosy.events import Event, EventKind
+from argosy.models.items import State
+from argosy.toolkit.text import one_line
+
+#: Characters of a title to keep: more than any terminal is wide.
+LONGEST_TITLE = 300
+
+#: Seconds over which a speed is measured, and between two points of the measurement.
+WINDOW, STEP = 5.0, 0.25
+
+_WAITS = {
+    "lease": "waiting for the session",
+    "delay": "waiting (download delay)",
+    "retry": "waiting to try again",
+    "login": "logging in",
+    "doubt": "waiting (session in doubt)",
+}
+
+
+class Speed:
+    """Measures a speed over the last `WINDOW` seconds."""
+
+    def __init__(self) -> None:
+        self._points: deque[tuple[float, int]] = deque()
+
+    def measure(self, now: float, total: int) -> float:
+        """Take the total at a time in seconds, and return the units per second; 0 until it is known."""
+        points = self._points
+        if not points or now - points[-1][0] >= STEP:
+            points.append((now, total))
+        while len(points) > 1 and now - points[1][0] >= WINDOW:
+            points.popleft()
+        then, before = points[0]
+        return (total - before) / (now - then) if now - then >= STEP else 0.0
+
+
+@dataclass(slots=True)
+class ItemProgress:
+    """One active item."""
+
+    title: str
+    resources: int
+    finished: int = 0  # resources
+    finished_bytes: int = 0
+    bytes: int = 0  # of the current resource
+    size: int | None = None
+    received: int = 0
+    waits: str = ""  # what it waits for
+    until: float | None = None  # when the wait ends
+    speed: Speed = field(default_factory=Speed)
+
+    def take(self, kind: EventKind, data: Mapping[str, Any], now: float) -> None:
+        """Take an event of the item."""
+        match kind:
+            case EventKind.RESOURCE_PROGRESS:
+                self.bytes += data.get("bytes", 0)
+                self.received += data.get("bytes", 0)
+                self.waits = ""
+            case EventKind.RESOURCE_STARTED:
+                self.bytes, self.size, self.waits = data.get("offset") or 0, data.get("size"), ""
+            case EventKind.RESOURCE_FINISHED:
+                self.finished_bytes += data.get("bytes") or self.bytes
+                self.bytes, self.size, self.waits = 0, None, ""
+                self.finished += 1
+            case EventKind.RESOURCE_RETRY:
+                self.bytes = 0  # `resource.started` says how much is kept
+                self._wait(f"retry {data.get('attempt')}, {data.get('cause')}", data, now)
+            case EventKind.RESOURCE_WAITING:
+                reason = str(data.get("for"))
+                self._wait(_WAITS.get(reason) or f"waiting ({reason})", data, now)
+
+    def _wait(self, reason: str, data: Mapping[str, Any], now: float) -> None:
+        self.waits = one_line(reason, LONGEST_TITLE)
+        self.until = now + data["seconds"] if data.get("seconds") is not None else None
+
+
+class RunProgress:
+    """Follows a run; times are seconds on the monotonic clock."""
+
+    def __init__(self) -> None:
+        self.started: float | None = None  # when the first item started
+        self.active: dict[str, ItemProgress] = {}
+        self.done = self.failed = 0
+        self.to_do: int | None = None
+        self.promised = 0  # bytes that the source announced; 0 if none
+        self._finished_bytes = self._received = 0
+        self._speed = Speed()
+
+    def take(self, event: Event, now: float) -> None:
+        """Take an event."""
+        kind, data, id_ = event.kind, event.data, event.item
+        if kind is EventKind.RUN_PLANNED:
+            self.to_do, self.promised = data.get("to_do"), data.get("bytes") or 0
+        elif id_ is None:
+            return
+        elif kind is EventKind.ITEM_STARTED:
+            self.started = now if self.started is None else self.started
+            title = one_line(str(data.get("title") or id_), LONGEST_TITLE)
+            self.active[id_] = ItemProgress(title, data.get("resources") or 0)
+        elif kind is EventKind.ITEM_FINISHED:
+            item = self.active.pop(id_, None)
+            self.done += data.get("state") == State.DONE
+            self.failed += data.get("state") == State.FAILED
+            if data.get("state") != State.REQUEUED:  # else it starts again
+                self._finished_bytes += item.finished_bytes + item.bytes if item else data.get("bytes") or 0
+        else:
+            if kind is EventKind.RESOURCE_PROGRESS:
+                self._received += data.get("bytes", 0)
+            if id_ in self.active:
+                self.active[id_].take(kind, data, now)
+
+    @property
+    def bytes(self) -> int:
+        """The bytes on disk."""
+        return self._finished_bytes + sum(item.finished_bytes + item.bytes for item in self.active.values())
+
+    @property
+    def fraction(self) -> float:
+        """How much of the run is done, from 0 to 1: by bytes if they are announced, else by items.
+
+        More bytes than announced mean that the source announced the size of some items only.
+        """
+        if self.promised and self.promised >= self.bytes:
+            return self.bytes / self.promised
+        return min((self.done + self.failed) / self.to_do, 1.0) if self.to_do else 0.0
+
+    def speed(self, now: float) -> float:
+        """Return the bytes per second."""
+        return self._speed.measure(now, self._received)
+
+    def seconds_left(self, now: float, speed: float) -> float | None:
+        """Return an estimate, or None."""
+        if self.promised > self.bytes:
+            return (self.promised - self.bytes) / speed if speed > 0 else None
+        ended = self.done + self.failed
+        if not ended or self.started is None or self.to_do is None:
+            return None
+        return max(self.to_do - ended, 0) * (now - self.started) / ended

@@ -1,0 +1,151 @@
+"""What the progress display shows of a run."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from argosy.events import Event
+from argosy_plugins.observers import _display
+from argosy_plugins.observers._progress import RunProgress, Speed
+
+MakeEvent = Callable[..., Event]
+
+
+def drawn(run: RunProgress, now: float, most: int = 5, width: int = 100) -> list[str]:
+    """Return the bar and the lines below it."""
+    file = io.StringIO()
+    console = Console(file=file, width=width, height=20)
+    console.print(_display.draw(run, now, most, width))
+    return [line.rstrip() for line in file.getvalue().splitlines()]
+
+
+def test_an_item_from_its_start_to_its_end(event: MakeEvent) -> None:
+    run = RunProgress()
+    run.take(event("run.planned", items=3, to_do=2, done=1, bytes=4000), 0)
+    run.take(event("item.started", "b1", title="One", resources=2), 0)
+    run.take(event("resource.waiting", "b1", **{"for": "lease"}), 0)
+    assert drawn(run, 0)[1].endswith("waiting for the session")
+    run.take(event("resource.started", "b1", url="u", path="p", size=1500), 1)
+    run.take(event("resource.progress", "b1", bytes=500), 1)
+    bar, line = drawn(run, 2)
+    assert line.split() == ["One", "1/2", "500", "B", "of", "1.5", "kB", "250", "B/s"]
+    assert bar.startswith("0/2 ")
+    assert bar.split()[-5:] == ["B", "250", "B/s", "14", "s"]
+    assert (run.bytes, run.fraction) == (500, 0.125)
+    run.take(event("resource.progress", "b1", bytes=1000), 2)
+    run.take(event("resource.finished", "b1", bytes=1500), 2)
+    run.take(event("item.finished", "b1", state="done", bytes=1500), 2)
+    assert (run.done, run.failed, run.bytes, len(drawn(run, 2))) == (1, 0, 1500, 1)
+
+
+def test_a_retry_counts_down_and_starts_again(event: MakeEvent) -> None:
+    run = RunProgress()
+    run.take(event("item.started", "b1", title="One", resources=1), 0)
+    run.take(event("resource.started", "b1", size=None), 0)
+    run.take(event("resource.progress", "b1", bytes=500), 0)
+    run.take(event("resource.retry", "b1", attempt=2, cause="cut\noff", seconds=4), 10)
+    assert drawn(run, 11)[1].endswith("3.0 s: retry 2, cut off")
+    assert drawn(run, 15)[1].split(maxsplit=1)[1].strip() == "retry 2, cut off"
+    assert run.bytes == 0
+    run.take(event("resource.progress", "b1", bytes=10), 15)
+    assert "retry" not in drawn(run, 15)[1]
+
+
+def test_a_new_wait_does_not_inherit_a_countdown(event: MakeEvent) -> None:
+    run = RunProgress()
+    run.take(event("item.started", "b1", title="One", resources=1), 0)
+    run.take(event("resource.retry", "b1", attempt=1, cause="503", seconds=60), 0)
+    run.take(event("resource.waiting", "b1", **{"for": "login"}), 1)
+    assert drawn(run, 1)[1].split(maxsplit=1)[1].strip() == "logging in"
+
+
+def test_more_items_than_lines(event: MakeEvent) -> None:
+    run = RunProgress()
+    for number in range(10):
+        run.take(event("item.started", f"b{number}", title=f"T{number}", resources=1), 0)
+    assert [line.split()[0] for line in drawn(run, 0, most=4)[1:]] == ["T0", "T1", "T2", "..."]
+    assert drawn(run, 0, most=4)[-1].strip() == "... and 7 more"
+    assert len(drawn(run, 0, most=10)) == 11
+    assert drawn(run, 0, most=1)[1:] == ["  ... and 10 more"]
+
+
+def test_events_of_unknown_items_change_only_the_sums(event: MakeEvent) -> None:
+    run = RunProgress()
+    for kind in ("resource.progress", "resource.retry", "resource.waiting", "resource.started"):
+        run.take(event(kind, "ghost"), 0)
+    run.take(event("resource.finished", "ghost", bytes=5), 0)
+    run.take(event("item.finished", "ghost", state="failed", bytes=5), 0)
+    run.take(event("item.finished", "other", state="done", bytes=5), 0)
+    run.take(event("resource.progress", "other", bytes=5), 0)
+    assert (run.active, run.done, run.failed, run.bytes) == ({}, 1, 1, 10)
+
+
+def test_an_item_that_is_put_back_counts_neither_way(event: MakeEvent) -> None:
+    run = RunProgress()
+    run.take(event("item.started", "b1", title="T", resources=1), 0)
+    run.take(event("resource.progress", "b1", bytes=5), 0)
+    run.take(event("item.finished", "b1", state="requeued", bytes=5), 0)
+    assert (run.done, run.failed, run.bytes, run.active) == (0, 0, 0, {})
+
+
+@pytest.mark.parametrize(("promised", "fraction"), [(0, 0.25), (2000, 0.5), (10, 0.25)])
+def test_the_bar_goes_by_bytes_if_they_are_announced(
+    event: MakeEvent, promised: int, fraction: float
+) -> None:
+    run = RunProgress()
+    run.take(event("run.planned", items=4, to_do=4, done=0, bytes=promised), 0)
+    run.take(event("item.finished", "b1", state="done", bytes=1000), 0)
+    assert run.fraction == fraction
+
+
+def test_time_left_goes_by_items_if_no_bytes_are_announced(event: MakeEvent) -> None:
+    run = RunProgress()
+    run.take(event("run.planned", items=4, to_do=4, done=0, bytes=0), 0)
+    run.take(event("item.started", "b1", title="T", resources=1), 100)
+    assert run.seconds_left(101, 0.0) is None
+    run.take(event("item.finished", "b1", state="done", bytes=1000), 110)
+    assert run.seconds_left(110, 0.0) == 30
+
+
+def test_a_title_is_shown_as_text_and_an_empty_one_by_the_id(event: MakeEvent) -> None:
+    run = RunProgress()
+    run.take(event("item.started", "b1", title="a\x1b[2J\u202e[b]", resources=1), 0)
+    run.take(event("item.started", "b2", title="", resources=1), 0)
+    assert [line.split()[0] for line in drawn(run, 0)[1:]] == ["a\\u001b[2J\\u202e[b]", "b2"]
+
+
+def test_a_speed_is_that_of_the_last_seconds() -> None:
+    speed = Speed()
+    total = 0
+    for second in range(100):
+        total += 1000 if second < 50 else 10
+        rate = speed.measure(second, total)
+    assert rate == 10
+    assert len(speed._points) < 10
+    assert speed.measure(200, total) == 0
+
+
+@pytest.mark.parametrize("width", [1, 10, 30, 59, 60, 99, 200])
+def test_no_line_is_wider_than_the_terminal(event: MakeEvent, width: int) -> None:
+    run = RunProgress()
+    run.take(event("run.planned", items=10**6, to_do=10**6, done=0, bytes=10**12), 0)
+    titles = ["短い題名" * 30, "x" * 500, "plain", "👩\u200d🚀 ❤\ufe0f"]
+    for number, title in enumerate(titles):
+        run.take(event("item.started", str(number), title=title, resources=number + 1), 0)
+        run.take(event("resource.started", str(number), size=123_400_000), 0)
+        run.take(event("resource.progress", str(number), bytes=123_400_000), 0)
+    run.take(event("resource.retry", "1", attempt=1, cause="words " * 50, seconds=3), 0)
+    run.take(event("item.finished", "z", state="failed", bytes=10**9), 0)
+    run.speed(0)
+    lines = drawn(run, 1, 3, width)
+    assert len(lines) == 4
+    assert all(cell_len(line) <= width for line in lines)
+    if width >= 60:
+        assert "1/1000000" in lines[0]
+        assert "B/s" in lines[0]
+        assert lines[3].strip() == "... and 2 more"
