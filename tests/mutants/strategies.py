@@ -11,7 +11,7 @@ import pytest
 from argosy.interfaces.cookie_store import Scope
 from argosy.interfaces.strategy import Work
 from argosy.models.items import Job, Outcome, State
-from argosy_plugins.strategies import _crew, _process, multiprocess
+from argosy_plugins.strategies import _pool, _worker, multiprocess
 from argosy_plugins.strategies.multiprocess import MultiprocessStrategy
 from argosy_plugins.strategies.serial import SerialStrategy
 from argosy_plugins.strategies.threads import ThreadsStrategy
@@ -78,10 +78,10 @@ class _WithPool(MultiprocessStrategy):
             yield from super().run(jobs, work, max_workers)
 
 
-class _Forgetful(_crew.ProcessPool):
-    def _bury(self, process: Any) -> None:
+class _Forgetful(_pool.ProcessPool):
+    def _replace(self, process: Any) -> None:
         process.tasks.clear()
-        super()._bury(process)
+        super()._replace(process)
 
 
 class LosesTheJobsOfTheDead(_WithPool):
@@ -90,7 +90,7 @@ class LosesTheJobsOfTheDead(_WithPool):
     pool = _Forgetful
 
 
-class _Careless(_crew.ProcessPool):
+class _Careless(_pool.ProcessPool):
     left: list[Any] = []
 
     def dismiss(self) -> None:
@@ -111,15 +111,15 @@ class HearsCtrlC(MultiprocessStrategy):
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_crew, "serve", serve_and_hear)
+            patch.setattr(_pool, "serve", serve_and_receive)
             yield from super().run(jobs, work, max_workers)
 
 
-def serve_and_hear(pipe: Any, work: Work, threads: int) -> None:
+def serve_and_receive(pipe: Any, work: Work, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    _process.TO_ALL.clear()
-    _process.serve(pipe, work, threads)
+    _worker.TO_ALL.clear()
+    _worker.serve(pipe, work, threads)
 
 
 class SpansMachines(ThreadsStrategy):

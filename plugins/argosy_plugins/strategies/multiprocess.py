@@ -1,4 +1,4 @@
-"""The strategy that does several items at once, in several processes."""
+"""The strategy that works on several items at once, in several processes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import argosy
 from argosy.interfaces.cookie_store import Scope
 from argosy.interfaces.strategy import Strategy, Work
 from argosy.models.items import Job, Outcome
-from argosy_plugins.strategies._crew import ProcessPool
+from argosy_plugins.strategies._pool import ProcessPool
 
 
 class MultiprocessStrategy(Strategy):
     """Spreads up to `max_workers` items over several processes, each with some threads.
 
-    A process that dies (killed, out of memory) is replaced, and its items start again. Processes are spawned,
-    or forked from a server process that holds nothing; never forked from the run's own, as no session, store
-    or lease may cross a fork.
+    A process that dies (killed, out of memory) is replaced, and its items start again. Processes are spawned, or forked
+    from an empty server process; never from the run itself, because no session, store or lease may cross a fork.
     """
 
     name = "multiprocess"
@@ -45,30 +44,30 @@ class MultiprocessStrategy(Strategy):
     }
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
-        """Yield outcomes as they come; a job is taken only when a process has room for it."""
+        """Yield outcomes as they come; take a job only when a process has room for it."""
         processes = min(self.options.get("processes") or os.cpu_count() or 1, max_workers)
         start = multiprocessing.get_context(self.options.get("start_method", "spawn"))
-        crew = ProcessPool(start, work, processes, max_workers, self.context.notice)
+        pool = ProcessPool(start, work, processes, max_workers, self.context.notice)
         waiting = iter(jobs)
         broken: BaseException | None = None
         more = True
         try:
-            while more or crew.busy:
-                while more and crew.has_room():
+            while more or pool.busy:
+                while more and pool.has_room():
                     try:
                         job = next(waiting)
                     except StopIteration:
                         more = False
-                    except Exception as error:  # what runs is finished and told before the run hears of it
+                    except Exception as error:  # active jobs finish first
                         broken, more = error, False
                     else:
-                        crew.give(job)
-                yield from crew.outcomes()
-            crew.dismiss()
+                        pool.give(job)
+                yield from pool.outcomes()
+            pool.dismiss()
             if broken is not None:
                 raise broken
         finally:
-            crew.abandon()
+            pool.abandon()
 
 
 @argosy.hookimpl

@@ -1,4 +1,4 @@
-"""The strategy that does one item after the other."""
+"""The strategy that works on one item at a time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from argosy.models.items import Job, Outcome
 
 
 class SerialStrategy(Strategy):
-    """Does one item after the other, in the order of the source."""
+    """Works on one item after the other, in the order of the source."""
 
     name = "serial"
     summary = "One item at a time"
     parallel = False
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
-        """Yield the outcome of each job before the next one is taken."""
+        """Yield the outcome of each job before it takes the next one."""
         for job in jobs:
             yield work(job)
 

@@ -1,4 +1,4 @@
-"""The strategy that does several items at once, in threads of one process."""
+"""The strategy that works on several items at once, in threads of one process."""
 
 from __future__ import annotations
 
@@ -14,16 +14,13 @@ from argosy.models.items import Job, Outcome
 
 
 class ThreadsStrategy(Strategy):
-    """Does up to `max_workers` items at once.
-
-    Threads serve well here: while a body streams, Python's interpreter lock is free.
-    """
+    """Works on up to `max_workers` items at once; while a body streams, Python's interpreter lock is free."""
 
     name = "threads"
     summary = "Several items at once, in threads of one process"
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
-        """Yield outcomes as they come; a job is taken only when a thread is free for it."""
+        """Yield outcomes as they come; take a job only when a thread is free."""
         waiting = iter(jobs)
         done: SimpleQueue[Future[Outcome]] = SimpleQueue()  # `wait` would look at every worker each time
         running = 0
@@ -42,7 +39,7 @@ class ThreadsStrategy(Strategy):
                         job = next(waiting)
                     except StopIteration:
                         more = False
-                    except Exception as error:  # what runs is finished and told before the run hears of it
+                    except Exception as error:  # active jobs finish first
                         broken, more = error, False
                     else:
                         pool.submit(work, job).add_done_callback(done.put)
@@ -54,7 +51,7 @@ class ThreadsStrategy(Strategy):
             if broken is not None:
                 raise broken
         finally:
-            # a run that is given up does not wait for the network
+            # an abandoned run does not wait for the network
             pool.shutdown(wait=not running, cancel_futures=True)
 
 

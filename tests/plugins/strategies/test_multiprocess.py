@@ -9,7 +9,7 @@ import pytest
 
 from argosy import Item, PluginContext
 from argosy.models.items import Job, State
-from argosy_plugins.strategies._crew import MOST_DEATHS
+from argosy_plugins.strategies._pool import MOST_DEATHS
 from argosy_plugins.strategies.multiprocess import MultiprocessStrategy
 from deadly import Deadly, NotToBeHad
 

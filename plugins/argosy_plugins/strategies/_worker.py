@@ -14,28 +14,28 @@ from multiprocessing.connection import Connection
 from argosy.interfaces.strategy import Work
 from argosy.models.items import Job, Outcome
 
-#: Seconds that a process has to end in when nobody waits for its work any more.
+#: Seconds that a process gets to end in when its work is no longer needed.
 GRACE = 3.0
 
-#: Signals that a terminal, or who ends a whole group, sends to all processes of a run.
+#: Signals that a terminal, or `kill` with a group, sends to all processes of a run.
 TO_ALL = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
-#: The first message of a process: it could be started, and the work is there.
+#: The first message of a process: it has started and can work.
 READY = "ready"
 
 
 @contextlib.contextmanager
-def spared() -> Iterator[None]:
-    """Let a process that is started meanwhile see none of `TO_ALL` before it serves, and can ignore them.
+def signals_blocked() -> Iterator[None]:
+    """Block `TO_ALL` in a process that is started meanwhile, until `serve` ignores them.
 
-    Python takes its time to start, and would end with a traceback in the midst of it.
+    Otherwise, a signal during the start of Python ends the process with a traceback.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # it is started with the first process, and unblocks them where it is
+    resource_tracker.ensure_running()  # it starts with the first process, and would unblock them
     before = signal.pthread_sigmask(signal.SIG_BLOCK, TO_ALL)
     try:
         yield
@@ -44,19 +44,12 @@ def spared() -> Iterator[None]:
 
 
 def serve(pipe: Connection, work: Work, threads: int) -> None:
-    """Do the jobs that come through a pipe until None comes, or the pipe breaks.
+    """Do the jobs from a pipe, in this many threads, until None comes or the pipe breaks.
 
-    Parameters
-    ----------
-    pipe
-        Brings ``(number, job)``, and takes ``(number, outcome)`` back.
-    work
-        What does a job.
-    threads
-        Jobs at once.
+    The pipe brings ``(number, job)`` and takes ``(number, outcome)``.
     """
     for number in TO_ALL:
-        # a signal to the whole group must not end us between headers and commit: the run tells us to stop
+        # a signal to the group must not end the process between headers and commit: the run tells it to stop
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, TO_ALL)
@@ -74,7 +67,7 @@ def serve(pipe: Connection, work: Work, threads: int) -> None:
     def do(number: int, job: Job) -> None:
         try:
             result: Outcome | RuntimeError = work(job)
-        except Exception as error:  # against the contract of the work; the run must hear of it
+        except Exception as error:  # work must not raise, so the run has to know
             result = RuntimeError(f"the work raised {type(error).__name__}: {error}")
         send((number, result))
 
@@ -85,8 +78,10 @@ def serve(pipe: Connection, work: Work, threads: int) -> None:
             future = pool.submit(do, *order)
             running.add(future)
             future.add_done_callback(running.discard)
-    except (EOFError, OSError):  # the run is gone, or has given us up
+    except (EOFError, OSError):  # the run has ended or abandoned this process
         pool.shutdown(wait=False, cancel_futures=True)
-        wait(tuple(running), timeout=GRACE)  # a request that is under way still brings the next token
+        wait(
+            tuple(running), timeout=GRACE
+        )  # the response of a request in progress still brings the next token
         os._exit(1)
     pool.shutdown()

@@ -1,4 +1,4 @@
-"""The processes of the `multiprocess` strategy: starting them, giving them jobs, replacing those that die."""
+"""The processes of the `multiprocess` strategy: starts them, gives them jobs, and replaces those that die."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from multiprocessing.process import BaseProcess
 
 from argosy.interfaces.strategy import Work
 from argosy.models.items import Failure, Job, Outcome, State
-from argosy_plugins.strategies._process import GRACE, READY, serve, spared
+from argosy_plugins.strategies._worker import GRACE, READY, serve, signals_blocked
 
-#: Deaths of its process that one job survives: is it the job that kills them?
+#: A job fails when this many processes have died with it: it is probably the cause.
 MOST_DEATHS = 5
 
-#: Processes that die before they are ready, with no word of any other between, after which no more are started.
+#: After this many processes in a row that die before they are ready, no more are started.
 MOST_STILLBORN = 10
 
 
 @dataclass
 class _Task:
-    """A job, and how many processes have died with it."""
+    """A job, and how many processes died with it."""
 
     job: Job
     deaths: int = 0
@@ -34,7 +34,7 @@ class _Task:
 
 @dataclass
 class _Process:
-    """One process, and what it works on."""
+    """One process and its tasks."""
 
     process: BaseProcess
     pipe: Connection
@@ -48,20 +48,9 @@ class _Process:
 
 
 class ProcessPool:
-    """Some processes with some threads each; used by one thread.
+    """At most `processes` processes with `workers` threads together; only one thread may use it.
 
-    Parameters
-    ----------
-    context
-        How processes are started.
-    work
-        Sent to each process once.
-    processes
-        How many, at most; one is started only when all others have no room.
-    workers
-        Threads of all of them together.
-    notice
-        Tells the person that one died.
+    A process starts only when all others are busy. `notice` tells the user that one died.
     """
 
     def __init__(
@@ -79,38 +68,38 @@ class ProcessPool:
         #: The threads of each process that is not started.
         self._to_start = deque([share + (number < rest) for number in range(processes)])
         self._processes: list[_Process] = []
-        self._again: deque[_Task] = deque()
+        self._retry: deque[_Task] = deque()
         self._lost: list[Outcome] = []
         self._numbers = itertools.count()
         self._stillborn = 0
 
     @property
     def busy(self) -> bool:
-        """Whether there is an outcome to wait for."""
-        return bool(self._lost or self._again or any(process.tasks for process in self._processes))
+        """Whether an outcome will come."""
+        return bool(self._lost or self._retry or any(process.tasks for process in self._processes))
 
     def has_room(self) -> bool:
-        """Whether one more job could begin at once."""
-        return not self._again and (bool(self._to_start) or any(p.room > 0 for p in self._processes))
+        """Return whether one more job could start at once."""
+        return not self._retry and (bool(self._to_start) or any(p.room > 0 for p in self._processes))
 
     def give(self, job: Job) -> None:
-        """Hand a job to the process that has the most room; start one if none has any."""
-        self._hand_out(_Task(job))
+        """Give a job to the process with the most room; start a process if none has room."""
+        self._assign(_Task(job))
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Wait until something happens, and yield the outcomes that are there."""
-        while self._again and (self._to_start or any(p.room > 0 for p in self._processes)):
-            self._hand_out(self._again.popleft())
+        """Wait until something happens, and yield the outcomes so far."""
+        while self._retry and (self._to_start or any(p.room > 0 for p in self._processes)):
+            self._assign(self._retry.popleft())
         waiting = [process for process in self._processes if process.tasks or not process.ready]
         if waiting and not self._lost:
             ready = multiprocessing.connection.wait([process.pipe for process in waiting])
             for process in [p for p in waiting if p.pipe in ready]:
-                yield from self._hear(process)
+                yield from self._receive(process)
         lost, self._lost = self._lost, []
         yield from lost
 
     def dismiss(self) -> None:
-        """End all processes, which have nothing to do any more, and wait for them."""
+        """End all processes, which are idle, and wait for them."""
         for process in self._processes:
             with contextlib.suppress(OSError):
                 process.pipe.send(None)
@@ -118,21 +107,21 @@ class ProcessPool:
             process.process.join(GRACE)
 
     def abandon(self) -> None:
-        """Leave processes that still work: without their pipe they end in a few seconds, by themselves."""
+        """Leave busy processes alone: without their pipe they end by themselves within seconds."""
         left = [process for process in self._processes if process.process.is_alive()]
         for process in self._processes:
             process.pipe.close()
         self._processes.clear()
         if left:
-            threading.Thread(target=_see_off, args=(left,), name="argosy-crew", daemon=True).start()
+            threading.Thread(target=_end, args=(left,), name="argosy-abandoned", daemon=True).start()
 
-    def _hand_out(self, task: _Task) -> None:
+    def _assign(self, task: _Task) -> None:
         process = max(self._processes, key=lambda p: p.room, default=None)
         if process is None or process.room < 1 or (self._to_start and process.tasks):
             process = self._start()
         number = next(self._numbers)
         process.tasks[number] = task
-        with contextlib.suppress(OSError):  # it has just died: that is heard of when its pipe is read
+        with contextlib.suppress(OSError):  # it has just died: reading its pipe shows it
             process.pipe.send((number, task.job))
 
     def _start(self) -> _Process:
@@ -142,7 +131,7 @@ class ProcessPool:
             started = self._context.Process(
                 target=serve, args=(theirs, self._work, threads), name="argosy-worker"
             )
-            with spared():
+            with signals_blocked():
                 started.start()
         except BaseException:
             ours.close()
@@ -153,13 +142,13 @@ class ProcessPool:
         self._processes.append(process)
         return process
 
-    def _hear(self, process: _Process) -> Iterator[Outcome]:
+    def _receive(self, process: _Process) -> Iterator[Outcome]:
         try:
             message = process.pipe.recv()
         except (EOFError, OSError):  # the end of the pipe, also in the middle of a message
-            self._bury(process)
+            self._replace(process)
             return
-        self._stillborn = 0  # whoever speaks has got past the start, be others killed in it or not
+        self._stillborn = 0  # a process can start, even if others are killed while they do
         if message == READY:
             process.ready = True
             return
@@ -169,8 +158,8 @@ class ProcessPool:
             raise result
         yield result
 
-    def _bury(self, process: _Process) -> None:
-        """Take up the jobs of a process that died."""
+    def _replace(self, process: _Process) -> None:
+        """Reassign the jobs of a process that died."""
         process.pipe.close()
         process.process.join()
         self._processes.remove(process)
@@ -183,12 +172,12 @@ class ProcessPool:
                 'downloads does so under `if __name__ == "__main__":`, as processes import it'
             )
         for task in process.tasks.values():
-            task.deaths += process.ready  # one that was not did nothing with it yet
+            task.deaths += process.ready  # else it had not started the job
             if task.deaths < MOST_DEATHS:
-                self._again.append(task)
+                self._retry.append(task)
             else:
                 message = (
-                    f"{MOST_DEATHS} worker processes died while they worked on it, the last one by {how}."
+                    f"{MOST_DEATHS} worker processes died while they worked on it, the last one of {how}."
                 )
                 failure = Failure("crash", message)
                 self._lost.append(Outcome(task.job.item.id, State.FAILED, failure=failure))
@@ -203,7 +192,7 @@ def _cause(exitcode: int | None) -> str:
     return f"signal {-exitcode}" if exitcode is not None and exitcode < 0 else f"exit code {exitcode}"
 
 
-def _see_off(left: list[_Process]) -> None:
+def _end(left: list[_Process]) -> None:
     for process in left:
         process.process.join(GRACE + 1)
         if process.process.is_alive():
