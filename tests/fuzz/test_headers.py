@@ -1,4 +1,4 @@
-"""Rubbish in headers: cookies, dates, response_headers. Nothing raises; what has a meaning keeps it."""
+"""Random headers: cookies, dates, response headers. Nothing raises; valid headers keep their meaning."""
 
 from __future__ import annotations
 

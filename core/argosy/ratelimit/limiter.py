@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import threading
@@ -131,12 +132,9 @@ class RateLimiter:
 
     def tell(self) -> None:
         """Pass on the messages that came up while a session was held."""
-        while self._untold:
-            try:
-                message = self._untold.popleft()
-            except IndexError:  # another thread was faster
-                return
-            self._notice(message)
+        with contextlib.suppress(IndexError):  # another thread was faster
+            while self._untold:
+                self._notice(self._untold.popleft())
 
     def read(self, host: str) -> HostState | None:
         """Return the state of a host."""
@@ -210,7 +208,7 @@ class Permit:
         limiter, absent = self._limiter, status in _ABSENT and hold is None
         state = limiter.read(self.host)
         calm = state is None or not (state.failures or state.spacing)
-        if calm and status not in THROTTLES and not absent and not limiter.outages.any:
+        if calm and status not in THROTTLES and not absent and not limiter.outages.current:
             limiter.outages.answered(self.host)
             return
         if status in THROTTLES:

@@ -27,27 +27,21 @@ class Outages:
 
     def __init__(self, limit: float, tell: Callable[[str], None]) -> None:
         self.limit = limit
-        #: The hosts that have answered, this process or another.
-        self.heard: set[str] = set()
+        self.heard: set[str] = set()  # the hosts that have answered, this process or another
+        self.current: dict[str, _Outage] = {}
         self._tell = tell
         self._mutex = threading.Lock()
         self._answers = 0
-        self._outages: dict[str, _Outage] = {}
         self._causes: dict[str, str] = {}
-
-    @property
-    def any(self) -> bool:
-        """Whether any host is down."""
-        return bool(self._outages)
 
     def answered(self, host: str) -> None:
         """Record an answer."""
         self._answers += 1
-        if host in self.heard and not self.any:
+        if host in self.heard and not self.current:
             return
         self.heard.add(host)
         with self._mutex:
-            outage = self._outages.pop(host, None)
+            outage = self.current.pop(host, None)
         if outage is not None and outage.told:
             self._tell(f"{host} answers again.")
 
@@ -65,16 +59,15 @@ class Outages:
         """
         heard = host in self.heard
         with self._mutex:
-            outage = self._outages.get(host)
+            outage = self.current.get(host)
             if outage is None:
                 cause = self._causes.get(host, "no answer")
-                outage = self._outages[host] = _Outage(now, cause, self._answers)
+                outage = self.current[host] = _Outage(now, cause, self._answers)
             waited = now - outage.since
             never_there = not heard and host in self._causes
             if never_there or (waited >= self.limit and self._answers > outage.answers):
-                raise TransferError(
-                    f"{host} is down, so it was not asked again: {outage.cause}.", kind="down", host=host
-                )
+                message = f"{host} is down, so it was not asked again: {outage.cause}."
+                raise TransferError(message, kind="down", host=host)
             # if only another run found the host down, this run asks it once before it reports the outage
             first = heard and not outage.told
             outage.told |= first
@@ -87,6 +80,5 @@ class Outages:
                 cause=outage.cause,
             )
         if first:
-            self._tell(
-                f"{host} is down: {outage.cause}. The run pauses and retries for up to {self.limit:.0f} seconds."
-            )
+            pause = f"The run pauses and retries for up to {self.limit:.0f} seconds."
+            self._tell(f"{host} is down: {outage.cause}. {pause}")
