@@ -28,7 +28,8 @@ def open_storage(
     """
     if remote is None:
         return LocalStorage(directory)
-    name = _ALIASES.get(remote.protocol, remote.protocol)
+    scheme = remote.url.partition("://")[0]
+    name = _ALIASES.get(scheme, scheme)
     if plugins.get(Kind.STORAGE, name) is None:
         name = "fsspec"
     options = {"use": name, "url": remote.url, "options": remote.options}

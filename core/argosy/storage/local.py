@@ -94,12 +94,12 @@ class LocalStorage(Storage):
 
     def problem(self, file: PublishedFile) -> str | None:
         """Read a whole file, and return what is wrong with it."""
-        path = self._directory / file.name
+        path, size = self._directory / file.name, self.size(file.name)
         try:
-            if path.is_symlink() or not path.is_file():
+            if size is None or path.is_symlink():
                 return "is missing"
-            if path.stat().st_size != file.size:
-                return f"has {path.stat().st_size} bytes instead of {file.size}"
+            if size != file.size:
+                return f"has {size} bytes instead of {file.size}"
             return None if digest_of(path) == file.sha256 else "has different content than was downloaded"
         except OSError as error:
             return f"cannot be read: {error.strerror}"
@@ -134,7 +134,7 @@ class LocalStorage(Storage):
                 except OSError as error:
                     if error.errno not in (errno.ENOTDIR, errno.ELOOP):
                         raise
-                    text = f"{path} is in the way: it is not a real folder, so nothing was written into it."
+                    text = f"{path} is not a real folder, so nothing was written into it."
                     hint = "Move it away, then start again."
                     raise TransferError(text, kind="exists", hint=hint) from None
                 os.close(folder)
@@ -145,7 +145,7 @@ class LocalStorage(Storage):
 
 
 def linked(path: Path, link: Path, size: int, digest: str) -> bool:
-    """Link a file to a further name; return False, and leave none, if its size or digest is wrong."""
+    """Link a file to another name; return False, and leave none, if its size or digest is wrong."""
     try:
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_size != size:

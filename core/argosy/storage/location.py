@@ -17,15 +17,6 @@ from argosy.toolkit.files import atomic_write
 #: The start of a URL; no path of a folder starts like this.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")
 
-#: A URL that went through `pathlib`, which drops a slash.
-_ONE_SLASH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)")
-
-#: A URL with a user name or a password, perhaps within other text.
-_USERINFO = re.compile(r"://[^/\s]*@")
-
-#: A host, perhaps an IPv6 address, with or without a port.
-_HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:[0-9]{1,5})?")
-
 #: Protocols with user names in URLs; in others, the part before an @ is a key, half of a secret.
 _WITH_USERS = frozenset({"sftp", "ssh", "ftp", "smb"})
 
@@ -42,11 +33,6 @@ class Remote:
 
     url: str  # without a trailing slash
     options: Mapping[str, Any] = field(default_factory=dict)  # secrets are references, with absolute paths
-
-    @property
-    def protocol(self) -> str:
-        """The scheme of its URL, such as ``s3`` or ``sftp``."""
-        return self.url.partition("://")[0]
 
     @property
     def folder(self) -> Path:
@@ -73,12 +59,11 @@ def is_url(value: object) -> TypeGuard[str]:
 
 
 def refuse_one_slash(path: str) -> None:
-    """Raise a ConfigError if a path is a URL that has lost a slash; the message does not repeat it."""
-    if _ONE_SLASH.match(path):
-        raise ConfigError(
-            "The directory looks like a URL with one slash instead of two.",
-            hint="Pass s3://bucket/folder as a string, not as a Path; or start with ./ if it is the name of a folder.",
-        )
+    """Raise a ConfigError if a path is a URL that lost a slash in `pathlib`; the message does not repeat it."""
+    if not is_url(path) and is_url(path.replace(":/", "://", 1)):
+        text = "The directory looks like a URL with one slash instead of two."
+        hint = "Pass s3://bucket/folder as a string, not as a Path; or start with ./ if it is the name of a folder."
+        raise ConfigError(text, hint=hint)
 
 
 def remote_of(value: str | Mapping[str, Any], base: Path) -> Remote | None:
@@ -113,7 +98,7 @@ def recalled(url: str) -> Remote:
 
 def _remote(url: str, options: Mapping[str, Any]) -> Remote:
     for key, option in options.items():
-        if _USERINFO.search(json.dumps(option, default=str)):
+        if re.search(r"://[^/\s]*@", json.dumps(option, default=str)):
             raise ConfigError(
                 f"The option {key} of the directory contains a URL with a user name or a password (not shown here).",
                 hint='Store the whole URL elsewhere, and refer to it: {"env": NAME} or {"file": PATH}.',
@@ -160,9 +145,8 @@ def _problem(scheme: str, rest: str) -> str | None:
     problems = {
         "has a user name or a password in it": at and (":" in user or scheme not in _WITH_USERS),
         "begins with ~, which only a shell expands": has_folder and path.split("/")[0] == "~",
-        "has two protocols": "::" in scheme,
         "is one of the web, where nothing can be written": scheme in ("http", "https"),
-        "has an invalid port": not _HOST.fullmatch(host),
+        "has an invalid port": not re.fullmatch(r"(\[[^\]]*\]|[^:]*)(:[0-9]{1,5})?", host),
         "names a folder, but not from the root": is_local and not rest.startswith("/"),
         "has no host or bucket": not is_local and scheme != "memory" and not host,
         "names no folder": has_folder and not path.rstrip("/"),

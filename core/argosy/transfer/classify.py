@@ -33,7 +33,7 @@ def network_errors(resource: Resource) -> Iterator[None]:
         text = "The URL, its redirect or a header of the request is not valid."
         raise TransferError(text, kind="url") from None
     except requests.RequestException as error:
-        raise _no_response(error, _host(error, resource)) from None
+        raise _no_response(error, resource) from None
     except urllib3.exceptions.ReadTimeoutError:
         raise TransferError("The body stalled.", kind="stalled", retryable=True) from None
     except urllib3.exceptions.HTTPError as error:
@@ -41,8 +41,8 @@ def network_errors(resource: Resource) -> Iterator[None]:
         raise TransferError(f"The body broke off: {reason_of(error)}.", kind=kind, retryable=True) from None
 
 
-def _no_response(error: requests.RequestException, host: str) -> TransferError:
-    sending = getattr(error, "argosy_sending", None)
+def _no_response(error: requests.RequestException, resource: Resource) -> TransferError:
+    sending, host = getattr(error, "argosy_sending", None), _host(error, resource)
     sent = sending is None or sending.bytes_out > 0
     kind, retryable = kind_of(error, sent=sent), True
     if sending is not None and sending.expired:
@@ -52,7 +52,7 @@ def _no_response(error: requests.RequestException, host: str) -> TransferError:
     else:
         where = "The proxy" if isinstance(error, requests.exceptions.ProxyError) else host
         text = f"{where} cannot be reached: {reason_of(error)}."
-        # an unknown name is final, unless the host was reached before in this run: `_Retries` decides that
+        # an unknown name is final, unless the host was reached before in this run: the caller decides that
         retryable = not is_unknown_name(error)
     return TransferError(text, kind=kind, retryable=retryable, host=host)
 

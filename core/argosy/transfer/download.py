@@ -1,7 +1,4 @@
-"""Downloading one resource into staging: request, resume, verify, retry.
-
-`Downloader.download` is the entry; `_Download` holds the state of one resource and reads from top to bottom.
-"""
+"""Downloading one resource into staging: request, resume, verify, retry. Start at `Downloader.download`."""
 
 from __future__ import annotations
 
@@ -101,8 +98,7 @@ class _Download:
         """Return the file if an earlier attempt at the item completed it."""
         if not self.final.exists():
             return None
-        digests = Digests({"sha256", *self.resource.digests})
-        digests.update_from(self.final, self.final.stat().st_size)
+        digests = self._digests(self.final, self.final.stat().st_size)
         try:
             staged = verify_file(self.resource, self.final, digests, ResumeState())
         except VerificationError:  # it was damaged since
@@ -131,10 +127,9 @@ class _Download:
 
     def _delay_after(self, error: TransferError, failures: Counter[str]) -> float:
         """Return the seconds to wait before the next attempt; raise the error if there is none."""
-        limiter = self.options.rate_limiter
         if error.retry_after is not None or getattr(error, "status", None) == 429:
             cause, most = "throttled", MAX_THROTTLED
-        elif error.kind in UNREACHED and limiter.was_there(getattr(error, "host", "")):
+        elif error.kind in UNREACHED and self.options.rate_limiter.was_there(getattr(error, "host", "")):
             cause, most = "unreached", MAX_UNREACHED
         else:
             cause, most = "failed", self.options.max_retries if error.retryable else 0
@@ -150,7 +145,7 @@ class _Download:
         """Request the file or the rest of it; if that fails, keep what the next attempt can resume."""
         try:
             if self.partial.size == self.partial.state.length:  # killed before the verification
-                return self._finish(self._digests())
+                return self._finish(self._digests(self.partial.path, self.partial.size))
             conditions = self.partial.conditions(provable=bool(self._expected_digests))
             while (staged := self._request(conditions)) is None:
                 conditions = {}  # the rest is not available: request all of it
@@ -175,7 +170,7 @@ class _Download:
         with contextlib.closing(response):
             if conditions and self._confirms_all(response):
                 discard(response)
-                return self._finish(self._digests())
+                return self._finish(self._digests(self.partial.path, self.partial.size))
             try:
                 end = self._prepare(response, conditional=bool(conditions))
             except TransferError:
@@ -187,7 +182,7 @@ class _Download:
             size = resource.size if partial.state.length is None else partial.state.length
             data = {"url": resource.url, "path": resource.path, "size": size, "offset": partial.size}
             self.report(EventKind.RESOURCE_STARTED, data)
-            digests = self._digests()
+            digests = self._digests(partial.path, partial.size)
             with network_errors(resource):
                 self._receive(response, end, digests)
             if left_over(response) and not self._expected_digests:
@@ -315,11 +310,11 @@ class _Download:
         """The digests of the whole file: the source's, or else the server's."""
         return self.resource.digests or self.partial.state.digests
 
-    def _digests(self) -> Digests:
-        """Return the digests of the bytes so far."""
+    def _digests(self, path: Path, size: int) -> Digests:
+        """Return the digests of the first bytes of a file."""
         digests = Digests({"sha256", *self._expected_digests})
-        if self.partial.size:
-            digests.update_from(self.partial.path, self.partial.size)
+        if size:
+            digests.update_from(path, size)
         return digests
 
 
@@ -343,16 +338,15 @@ def _pieces(read1: Callable[..., bytes], check: Callable[[], None]) -> Iterator[
         try:
             data = read1(CHUNK, decode_content=False)
         except BaseException:
-            if parts:
+            if size:
                 yield b"".join(parts)
             raise
-        now = time.monotonic()
-        if data:
-            parts.append(data)
-            size += len(data)
-        if parts and (not data or size >= PIECE_BYTES or now - since >= PIECE_SECONDS):
-            yield parts[0] if len(parts) == 1 else b"".join(parts)
-            parts, size, since = [], 0, now
+        parts.append(data)
+        size += len(data)
+        is_due = size >= PIECE_BYTES or time.monotonic() - since >= PIECE_SECONDS
+        if size and (is_due or not data):
+            yield b"".join(parts)
+            parts, size, since = [], 0, time.monotonic()
         if not data:
             return
         check()

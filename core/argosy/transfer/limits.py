@@ -68,9 +68,8 @@ class Limits:
         """Return the size of the disk, and the free bytes beyond the reserve."""
         disk = os.statvfs(self.directory)
         total = disk.f_blocks * disk.f_frsize
-        reserve = self.disk_reserve
-        if reserve is None:
-            reserve = min(int(total * RESERVED_SHARE), MAX_RESERVED)
+        default = min(int(total * RESERVED_SHARE), MAX_RESERVED)
+        reserve = default if self.disk_reserve is None else self.disk_reserve
         return total, disk.f_bavail * disk.f_frsize - reserve
 
     def _full(self, needed: int, free: int) -> StorageError:

@@ -8,8 +8,6 @@ rules hold at every moment, so a kill or a power loss does no harm:
 - The state file is replaced atomically, and never claims more synced bytes than were synced before it was written.
 - After a kill, all written bytes count, because the machine did not reboot. After a reboot, only synced bytes count.
 - If ``fsync`` fails, the bytes are removed, because the kernel may report them as written from then on.
-
-A file smaller than `RESUME_MIN` gets a state file only if its transfer fails.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ from argosy.toolkit.files import sync_file
 from argosy.toolkit.processes import boot_id
 from argosy.transfer.headers import digest_in, strong_date, strong_etag
 
-#: Bytes from which a file has a state file during its transfer, and that count as progress between two attempts.
+#: Bytes from which a file has a state file before its transfer fails, and that count as progress of an attempt.
 RESUME_MIN = 1 << 20
 
 #: Bytes between two syncs: the most that a power loss costs.

@@ -47,10 +47,7 @@ class Digests:
 
 
 def verify_file(resource: Resource, path: Path, digests: Digests, state: ResumeState) -> StagedFile:
-    """Return a complete file as a `StagedFile`; raise VerificationError if it is not what was promised.
-
-    The digests that the server announced count if the source promises none.
-    """
+    """Return a complete file; raise VerificationError if it breaks the source's promises, or else the server's."""
     if resource.size not in (None, digests.size):
         text = f"Wrong size: {digests.size} bytes instead of {resource.size}."
         raise VerificationError(text, kind="size", retryable=True)

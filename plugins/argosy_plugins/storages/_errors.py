@@ -82,7 +82,7 @@ def broken(where: str, error: BaseException) -> Broken:
         return Broken(f"{where} cannot take the name: {said}.", kind="name")
     if names & _NO_CREDENTIALS:
         return Broken(
-            f"{where} cannot be used: there are no credentials.",
+            f"{where} cannot be used without credentials.",
             kind="denied",
             hint='Give key and secret in the options of "directory", or where the library looks for them.',
         )

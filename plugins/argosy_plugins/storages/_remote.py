@@ -24,7 +24,7 @@ from argosy_plugins.storages._errors import Broken, broken, of_options, reason
 
 T = TypeVar("T")
 
-#: Bytes to read at once to compute a digest.
+#: Bytes per read while computing a digest.
 CHUNK = 8 * 1024 * 1024
 
 #: Seconds of the longest pause between two attempts.
@@ -90,7 +90,7 @@ class RemoteStorage(Storage):
         """Check that the storage is reachable and grants access."""
 
         def look(fs: Any) -> None:
-            if self._objects:  # a refused listing has a message, a refused HEAD has none
+            if self._objects:  # a refused listing has a message, unlike a refused HEAD
                 fs.find(f"{self._root}/.argosy-is-here")
             else:
                 fs.makedirs(self._root or "/", exist_ok=True)
@@ -272,7 +272,7 @@ class RemoteStorage(Storage):
         temporary = self.temporary(path)
         _make_folder(fs, folder)
         try:
-            fs.put_file(str(file), temporary)  # replaces what an interrupted upload left
+            fs.put_file(str(file), temporary)  # replaces the file of an interrupted upload
             _check_size(fs, file, temporary)
             if new:
                 self.rename_new(fs, temporary, path)

@@ -1,4 +1,4 @@
-"""The storage plugin for every protocol without a plugin of its own, through fsspec."""
+"""The storage plugin for all other protocols, through fsspec."""
 
 from __future__ import annotations
 

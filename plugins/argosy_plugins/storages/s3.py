@@ -14,7 +14,7 @@ import argosy
 from argosy.interfaces.storage import Storage
 from argosy_plugins.storages._remote import RemoteStorage, extra_missing
 
-#: Bytes of one part of an upload, and how many parts of one file are uploaded at once: they are held in memory.
+#: Bytes of one part of an upload, and how many parts of one file are uploaded concurrently: they are held in memory.
 PART = 16 * 1024 * 1024
 PARTS_AT_ONCE = 2
 MOST_PARTS = 10_000  # a limit of S3

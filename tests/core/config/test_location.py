@@ -41,7 +41,6 @@ def test_a_folder_is_no_url(name: str) -> None:
         ("s3://hush-hush@bucket/books", "has a user name or a password"),
         ("s3://books?token=hush-hush", "has a query"),
         ("https://host/books", "nothing can be written"),
-        ("simplecache::s3://books", "two protocols"),
         ("s3://", "has no host or bucket"),
         ("sftp:///books", "has no host or bucket"),
         ("sftp://host", "names no folder"),
