@@ -1,6 +1,6 @@
 """The ledger of a target directory: which items are done, in progress or failed.
 
-It is one SQLite file. Several runs may use it at once: a run claims one item at a time and holds a file lock as long as it
+It is one SQLite file. Several runs may share it: a run claims one item at a time and holds a file lock as long as it
 lives, so that others take over the items of a run that died. Only the run's own process writes; workers do not.
 """
 
@@ -59,7 +59,7 @@ CREATE TABLE IF NOT EXISTS items (
     outputs TEXT NOT NULL DEFAULT '[]'
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS items_to_do ON items (state, owner) WHERE state != 'done';
--- what other outputs need; a table of its own, because every run scans the items
+-- downloads, for other outputs; a separate table, because every run scans the items
 CREATE TABLE IF NOT EXISTS remembered (id TEXT PRIMARY KEY, data BLOB NOT NULL);
 -- aggregated files; size and digest are unknown until they are first published
 CREATE TABLE IF NOT EXISTS aggregated (
@@ -87,7 +87,7 @@ _COUNT_CHANGE = "UPDATE changes SET n = n + 1"
 
 
 def need_ledger(directory: Path, where: str | None = None) -> None:
-    """Raise `ConfigError` if a directory has no ledger; `where` is what the user calls it, if not its path."""
+    """Raise `ConfigError` if a directory has no ledger; `where` is its name for the user, if not its path."""
     if not (directory / PRIVATE / FILE).exists():
         raise ConfigError(
             f"Nothing was downloaded into {where or directory} yet: it has no ledger.",
@@ -170,7 +170,7 @@ class Ledger:
             )
             if not read_only:
                 _use_wal(self.db)
-                # a commit need not reach the disk at once: if "done" is lost, the next run finds the complete files
+                # a commit may reach the disk later: if "done" is lost, the next run finds the complete files
                 self.db.execute("PRAGMA synchronous = NORMAL")
             if not read_only or not exists:
                 self.db.executescript(_TABLES)
@@ -211,7 +211,7 @@ class Ledger:
         if not os.fstat(fd).st_mode & 0o022:
             self.notices.append(
                 f"Others could change {path} (mode {mode:03o}); now only you can. "
-                f"If somebody may have changed it, move {self.private} away."
+                f"If it may have been changed, move {self.private} away."
             )
 
     def _lock_of(self, run: str) -> FileLock:
@@ -330,7 +330,7 @@ class Ledger:
     def claim(self, id_: str, state: str = "pending") -> tuple[Row, DownloadRecord | None, str] | None:
         """Claim an item in a state; return its row, its download and its queued JSON, or None if another run has it.
 
-        A done item is claimed to make further outputs. It stays done even if this run dies.
+        A done item is claimed to make more outputs. It stays done even if this run dies.
         """
         with self.guard():
             taken = self.db.execute(
@@ -346,7 +346,7 @@ class Ledger:
             return row, self.remembered(id_), taken[0] or ""
 
     def remembered(self, id_: str) -> DownloadRecord | None:
-        """Return what was downloaded for an item, or None."""
+        """Return the record of an item's download, or None."""
         with self.guard():
             found = self.db.execute("SELECT data FROM remembered WHERE id = ?", (id_,)).fetchone()
             return DownloadRecord.unpack(found[0]) if found else None
@@ -405,7 +405,7 @@ class Ledger:
             return int(number)
 
     def finished(self) -> Iterator[FinishedItem]:
-        """Yield all finished items, sorted by id, including those for which a further output is being made."""
+        """Yield all finished items, sorted by id, including those for which another output is being made."""
         query = (
             "SELECT items.id, title, files, updated, data FROM items LEFT JOIN remembered USING (id) "
             "WHERE state = 'done' OR (state = 'active' AND item IS NULL) ORDER BY items.id"
@@ -418,7 +418,7 @@ class Ledger:
     def mark_damaged(self, id_: str, problems: Mapping[str, str]) -> None:
         """Let the next run remake files of a finished item.
 
-        `problems` says what is wrong, by name. A missing file is forgotten; a damaged one may be replaced.
+        `problems` has the problem of each file by name. A missing file is forgotten; a damaged one may be replaced.
         """
         text = "; ".join(f"{name} {problem}" for name, problem in problems.items())
         with self.guard(), self.transaction():
@@ -513,7 +513,7 @@ class Ledger:
 def _use_wal(db: sqlite3.Connection) -> None:
     """Let readers and a writer work side by side.
 
-    SQLite does not wait here: if two processes open a new file at once, one of them gets SQLITE_BUSY immediately.
+    SQLite does not wait here: if two processes open a new file together, one of them gets SQLITE_BUSY immediately.
     """
     end = time.monotonic() + PATIENCE
     while True:

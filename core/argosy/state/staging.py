@@ -23,13 +23,13 @@ from argosy.state.ledger import PRIVATE
 from argosy.toolkit.names import safe_part
 from argosy.toolkit.processes import process_lives
 
-#: What the names of spare folders begin with; those of items are hexadecimal.
+#: The prefix of spare folders; the names of item folders are hexadecimal.
 _SPARE = "spare-"
 
 #: Spare folders to keep at most.
 _MOST_SPARE = 64
 
-#: What the names of scratch folders begin with, and the suffix of links to published files.
+#: The prefix of scratch folders, and the suffix of links to published files.
 _SCRATCH, _KEPT = "output-", ".kept"
 
 
@@ -37,7 +37,7 @@ class StagingArea:
     """The staging folders of a target directory.
 
     Making and removing a folder costs more than anything else that a small file needs on the disk, and a rename costs
-    next to nothing. So the empty folder of a finished item becomes that of another one.
+    next to nothing. So the next item reuses the empty folder of a finished one.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -70,7 +70,7 @@ class StagingArea:
     def finishing(self, id_: str) -> Iterator[None]:
         """Remove everything staged for an item at the end of the block; keep its folder for another item.
 
-        The block records in the ledger that the item is done. Until then, what is staged proves that published files
+        The block records in the ledger that the item is done. Until then, the staged files prove that published files
         are the item's own. So the folder is set aside first: after a kill, `tidy` brings it back if the ledger does not
         have the item, and else the next run removes it.
         """
@@ -103,7 +103,7 @@ class StagingArea:
         return path
 
     def tidy(self, id_: str) -> None:
-        """Remove the scratch folders and links that a dead run left of an item; what it downloaded stays."""
+        """Remove the scratch folders and links that a dead run left of an item; its downloads stay."""
         folder = self.folder(id_)
         for aside in self.path.glob(f"{_SPARE}*-{folder.name}"):
             if any(path.is_file() for path in aside.iterdir()):  # set aside, but not recorded in the ledger
@@ -139,7 +139,7 @@ class Staging:
         self.notes = Notes(self.folder)
 
     def prepare(self, *, anew: bool = False) -> None:
-        """Make the folder; keep what an earlier attempt left in it, unless everything is downloaded `anew`."""
+        """Make the folder, or keep the one of an earlier attempt, unless everything is downloaded `anew`."""
         if anew:
             shutil.rmtree(self.folder, ignore_errors=True)
         self._area.make(self.folder)
@@ -184,8 +184,8 @@ class Staging:
     def left(self, name: str, size: int | None) -> Iterator[PublishedFile]:
         """Yield what a killed run of the item may have published under a name; the file there has this size.
 
-        The ledger does not know those files, but what is staged does: the item's resources, and the digests of what its
-        outputs were about to publish.
+        The ledger does not know those files. The staged resources identify them, and so do the notes on what outputs were
+        about to publish.
         """
         yield from self.notes.published(name)
         for path in self.folder.iterdir():
@@ -203,7 +203,7 @@ class Notes:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "notes.jsonl"
         self._pending: list[dict[str, Any]] = []
-        self._found: dict[str, dict[str, Any]] | None = None  # what an earlier attempt noted, by file
+        self._found: dict[str, dict[str, Any]] | None = None  # the notes of an earlier attempt, by file
 
     def write(
         self, path: Path, name: str | None, response: ResponseRecord | None, *, later: bool = False
@@ -221,7 +221,7 @@ class Notes:
             self.flush(sync=name is not None)
 
     def publishing(self, files: Iterable[PublishedFile]) -> None:
-        """Note which files outputs are about to publish; a kill does not lose what was written, so no sync."""
+        """Note which files outputs are about to publish; written data survives a kill, so no sync."""
         notes = [{"put": file.name, "size": file.size, "sha256": file.sha256} for file in files]
         if notes:
             self._pending += notes
@@ -246,7 +246,7 @@ class Notes:
                 yield PublishedFile(name, note["size"], note["sha256"], Verification.DIGEST)
 
     def read(self, path: Path) -> tuple[str | None, ResponseRecord | None]:
-        """Return the name and the response that were noted for a file; None for what was not."""
+        """Return the name and the response that were noted for a file; None if missing."""
         if self._found is None:
             self._found = {note["of"]: note for note in self._read() if "of" in note}
         note = self._found.get(path.name, {})
@@ -266,7 +266,7 @@ class Notes:
 
 
 def _remove_files(folder: Path) -> None:
-    """Remove what is in a folder, except empty folders."""
+    """Remove everything in a folder except empty folders."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):

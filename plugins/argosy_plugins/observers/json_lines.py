@@ -51,7 +51,7 @@ class JsonLinesObserver(Observer):
         self._path = None if path == "-" else context.path(path)
         self._stream: TextIO | None = None
         self._ended = False
-        #: For each active item: when its last progress was written, and the bytes and the time of what was held back.
+        #: For each active item: when its last progress was written, and the bytes held back since, and their time.
         self._held: dict[str | None, tuple[float, int, float]] = {}
         if self._path is not None:
             self._check()
@@ -73,7 +73,7 @@ class JsonLinesObserver(Observer):
         self._write(event)
 
     def close(self) -> None:
-        """Write what was held back, and close the file."""
+        """Write the bytes held back, and close the file."""
         try:
             if self._stream is not None:
                 self._write_all_held()

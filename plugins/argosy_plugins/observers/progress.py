@@ -29,7 +29,7 @@ PATIENCE = 5.0
 class ProgressObserver(Observer):
     """Shows a bar for the run and a line for each active item; messages scroll above it.
 
-    Only a thread of its own writes to the terminal, so a slow terminal, or one stopped with Ctrl-S, delays nothing. The
+    Only a separate thread writes to the terminal, so a slow terminal, or one stopped with Ctrl-S, delays nothing. The
     display begins with the first item: a prompt for a password, before it, has the terminal to itself. If standard
     error is not a terminal, only the messages are written.
     """

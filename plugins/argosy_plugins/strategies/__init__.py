@@ -1,1 +1,1 @@
-"""Strategies: where the work runs, and how much of it at once."""
+"""Strategies: run the jobs one by one, in threads, or in processes."""

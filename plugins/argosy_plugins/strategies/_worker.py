@@ -1,4 +1,4 @@
-"""What runs in each process of the `multiprocess` strategy; a module of its own, as the process imports it."""
+"""What runs in each process of the `multiprocess` strategy; a separate module, as the process imports it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from argosy.interfaces.strategy import Work
 from argosy.models.items import Job, Outcome
 
-#: Seconds that a process gets to end in when its work is no longer needed.
+#: Seconds that a process gets to end in when its run has ended.
 GRACE = 3.0
 
 #: Signals that a terminal, or `kill` with a group, sends to all processes of a run.

@@ -1,7 +1,7 @@
 """Several sessions, for services that allow an account more than one.
 
 A request goes on a free session, or else on the one with the fewest requests. If its session is lost, the request is tried on
-another one: if it is accepted there, the first session is no longer used; if a good session is refused too, the request
+another: if it is accepted there, the pool stops using the first session; if a good session is refused too, the request
 is refused. So a session that dies does not stop the others, and the run ends when none is left.
 """
 
@@ -58,7 +58,7 @@ class SessionPool(SessionProvider):
         return self._next(()).http.get_adapter(url)
 
     def _deliver(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request on the session that is free soonest; if that session is lost, on another one."""
+        """Send a request on the session that is free soonest; if that session is lost, on another."""
         aside: dict[OpenSession, SessionError] = {}
         while True:
             session = self._next(aside, requests=1)
@@ -119,7 +119,7 @@ class SessionPool(SessionProvider):
     def _conclude(
         self, aside: Mapping[OpenSession, SessionError], good: OpenSession, response: requests.Response
     ) -> None:
-        """Stop using sessions that were refused what another one was given."""
+        """Stop using sessions that were refused a request which another session may send."""
         for session, error in aside.items():
             rival: int | None = getattr(error, "rival", None)
             if rival is None:
@@ -149,14 +149,14 @@ class SessionPool(SessionProvider):
             self._callbacks.notice(f"The run continues without the session {session.name!r}: {error}")
 
     def _acquit(self, session: OpenSession) -> None:
-        """Let a session be logged in again that did not end because another one logged in."""
+        """Let a session be logged in again that did not end because another session logged in."""
         self._evictions.excuse(self._record(session))
         session.manager.forgive()
 
 
 @dataclass(slots=True, eq=False)
 class _Life:
-    """What is known about one session since its last login."""
+    """The facts about one session since its last login."""
 
     logins: int = 0
     logged_in: float = 0.0
@@ -164,12 +164,12 @@ class _Life:
 
 
 class EvictionDetector:
-    """Suspects sessions that the login of another one ended.
+    """Suspects sessions that the login of another session ended.
 
     Some services limit the sessions of an account and end the oldest one at a login. Logging that one in again would
     end the next, and so on forever. A session that the service ended is suspect if
 
-    - another one has logged in since it was last known to be good, and
+    - another session has logged in since it was last known to be good, and
     - it has logged in itself since all sessions were last known to be good together.
 
     So sessions that all ended for another reason (a restart, their age) are logged in again, once each. The suspicion
@@ -203,11 +203,11 @@ class EvictionDetector:
                 self._note(other, together)
 
     def drop(self, name: str) -> None:
-        """Report that a session is no longer used."""
+        """Forget a session that the pool stops using."""
         self._lives.pop(name, None)
 
     def excuse(self, record: SessionRecord) -> None:
-        """Report that a session did not end because another one logged in."""
+        """Report that a session did not end because another session logged in."""
         self._excused[record.session] = record.logins
 
     def was_excused(self, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a run sends its requests with: one session, or a pool of them."""
+"""The sessions on which a run sends its requests: one, or a pool of them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MOST_SESSIONS = 64
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a worker process needs to know about the run's sessions, besides the settings; can be pickled."""
+    """The facts about the run's sessions that a worker process needs besides the settings; can be pickled."""
 
     names: tuple[str, ...]  # of the usable sessions
     since: float  # when the run began, in seconds since the epoch
@@ -53,7 +53,7 @@ class OpenSession:
     turn: int = 0  # the number of the last request it was given
     requests: int = 0  # how many this process has on it
     served: bool = False  # whether a request was accepted on it
-    retired: bool = False  # whether it is no longer used
+    retired: bool = False  # whether the run has stopped using it
 
     @property
     def name(self) -> str:
@@ -106,13 +106,13 @@ class SessionProvider:
         self._callbacks = callbacks
         self._mutex = threading.Lock()
         self._since = share.since if share else time.time()
-        # each session needs a first login; `max_logins` limits further logins without progress
+        # each session needs a first login; `max_logins` limits more logins without progress
         self.login_limit = login_limit or LoginLimiter(settings.max_logins + len(names) - 1)
         signer, kind = _signer_of(auth), Signer.NONE
         if signer is not None:
             kind = Signer.STATELESS if auth.stateless_signer else Signer.STATEFUL
         takes_turns = kind is Signer.STATEFUL and self.lease is not LeaseMode.SHARED
-        #: A signer whose state a response may replace serves one request at a time, whatever its session.
+        #: A signer whose state a response may replace serves one request at a time over all sessions.
         self._signing: contextlib.AbstractContextManager[object] = (
             threading.RLock() if takes_turns else contextlib.nullcontext()
         )
@@ -192,7 +192,7 @@ class SessionProvider:
     # -- logging in and saving
 
     def log_in(self) -> None:
-        """Log in what is not logged in; continue with fewer sessions if the service does not allow more.
+        """Log in the sessions without a login; continue with fewer sessions if the service does not allow more.
 
         After one refused login, no more are tried. If the service is out of reach, one usable session is enough.
         """
@@ -227,10 +227,7 @@ class SessionProvider:
             self._callbacks.notice(f"The run uses {given} of the {asked} sessions asked for: {message}")
 
     def log_in_again(self, *, forget: bool = False) -> Iterator[tuple[str, SessionError | None]]:
-        """Log every session in, whatever its state; yield the name of each, and its error or None.
-
-        `forget` drops what was learned about the service.
-        """
+        """Log every session in; yield its name, and its error or None. `forget` drops the facts about the service."""
         refused: LoginFailed | None = None
         for session in self._sessions:
             try:
@@ -266,7 +263,7 @@ class SessionProvider:
         session.manager.ensure()
 
     def _are_fewer_asked(self) -> bool:
-        """Return whether the service was found to give at least as many sessions as are asked for."""
+        """Return whether the service gives at least as many sessions as the settings ask for."""
         names = (name_of(self._settings.session, number) for number in range(1, MOST_SESSIONS + 1))
         records = [self._store.read(name) for name in names]
         return len(self._sessions) <= sum(record is not None and record.is_usable for record in records)
@@ -308,7 +305,7 @@ class SessionProvider:
 
     @property
     def share(self) -> Share:
-        """What a worker process needs to know."""
+        """The facts for a worker process."""
         return Share(self.names, self._since)
 
     @property
@@ -351,7 +348,7 @@ def open_sessions(settings: Settings, auth: Auth, store: CookieStore, **options:
 
 
 def _signer_of(auth: Auth) -> PluginSigner | None:
-    """Return what an auth plugin adds to each request."""
+    """Return the signer of an auth plugin's requests."""
     try:
         signer = auth.signer()
     except (Exception, SystemExit) as error:
@@ -360,7 +357,7 @@ def _signer_of(auth: Auth) -> PluginSigner | None:
 
 
 def session_names(settings: Settings, auth: Auth) -> tuple[str, ...]:
-    """Return the names in the cookie store of the sessions that are asked for."""
+    """Return the names in the cookie store of the sessions that the settings ask for."""
     asked, brought = settings.sessions, auth.session_count
     if asked is not None and brought is not None and asked != brought:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""A pool of sessions, its auth and its store; what needs a server stands in tests/integration."""
+"""A pool of sessions, its auth and its store; tests that need a server are in tests/integration."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Make = Callable[..., SessionProvider]
 class LeaseScenario(Auth):
     """Gives out tokens; some logins are refused."""
 
-    name = "desk"
+    name = "scenario"
     summary = "For tests"
     count: ClassVar[Any] = None
     refused: ClassVar[set[int]] = set()
@@ -62,11 +62,11 @@ def notices() -> list[str]:
 @pytest.fixture
 def make(tmp_path: Path, notices: list[str]) -> Make:
     store = MemoryStore({}, PluginContext(base=tmp_path, directory=tmp_path))
-    registry = PluginManager()
+    plugins = PluginManager()
 
     def pool(auth: Auth | None = None, share: Share | None = None, **config: Any) -> SessionProvider:
         return open_sessions(
-            load({"directory": str(tmp_path), **config}, registry),
+            load({"directory": str(tmp_path), **config}, plugins),
             auth or LeaseScenario(),
             store,
             is_refusal=lambda response: False,
@@ -78,19 +78,19 @@ def make(tmp_path: Path, notices: list[str]) -> Make:
     return pool
 
 
-def desk(**changes: Any) -> LeaseScenario:
-    made: LeaseScenario = type("Desk", (LeaseScenario,), changes)()
+def scenario(**changes: Any) -> LeaseScenario:
+    made: LeaseScenario = type("Scenario", (LeaseScenario,), changes)()
     return made
 
 
 def test_making_a_pool_logs_nobody_in(make: Make) -> None:
-    auth = desk()
+    auth = scenario()
     pool = make(auth, sessions=3, session="mine")
     assert (pool.names, auth.asked) == (("mine", "mine-2", "mine-3"), [])
 
 
 def test_each_login_knows_its_number(make: Make) -> None:
-    auth = desk()
+    auth = scenario()
     pool = make(auth, sessions=3)
     pool.log_in()
     pool.log_in()
@@ -98,17 +98,17 @@ def test_each_login_knows_its_number(make: Make) -> None:
 
 
 def test_a_worker_process_takes_what_the_run_has_found(make: Make) -> None:
-    pool = make(desk(refused={2}), sessions=3)
+    pool = make(scenario(refused={2}), sessions=3)
     pool.log_in()
     share = pickle.loads(pickle.dumps(pool.share))
     assert share.names == ("default",), "no login is tried after one that was refused"
-    auth = desk()
+    auth = scenario()
     there = make(auth, share=share, sessions=3)
     assert (there.names, auth.asked, there.asked) == (("default",), [], 3)
 
 
 def test_jars_each_stand_for_themselves(make: Make, notices: list[str]) -> None:
-    auth = desk(refused={1, 3}, count=4, can_login=False)
+    auth = scenario(refused={1, 3}, count=4, can_login=False)
     pool = make(auth)
     pool.log_in()
     assert (auth.asked, pool.names) == ([1, 2, 3, 4], ("default-2", "default-4"))
@@ -116,16 +116,16 @@ def test_jars_each_stand_for_themselves(make: Make, notices: list[str]) -> None:
 
 
 def test_kept_sessions_are_used_where_logins_are_refused(make: Make, notices: list[str]) -> None:
-    make(desk(), sessions=3).log_in()
-    pool = make(desk(), sessions=3)
+    make(scenario(), sessions=3).log_in()
+    pool = make(scenario(), sessions=3)
     pool._store.remove("default-2")
-    pool._auth.refused = {2}  # type: ignore[attr-defined]  # the desk's
+    pool._auth.refused = {2}  # type: ignore[attr-defined]  # the scenario's
     pool.log_in()
     assert pool.names == ("default", "default-3")
 
 
 def test_nobody_at_all_is_the_first_error(make: Make, notices: list[str]) -> None:
-    auth = desk(refused={1, 2})
+    auth = scenario(refused={1, 2})
     with pytest.raises(LoginFailed, match="No 1 today"):
         make(auth, sessions=2).log_in()
     assert (auth.asked, notices) == ([1], [])
@@ -133,25 +133,27 @@ def test_nobody_at_all_is_the_first_error(make: Make, notices: list[str]) -> Non
 
 def test_strict_wants_all(make: Make) -> None:
     with pytest.raises(SessionError, match="No 2 today"):
-        make(desk(refused={2}), sessions=2, strict=True).log_in()
+        make(scenario(refused={2}), sessions=2, strict=True).log_in()
 
 
 def test_another_number_than_the_auth_has_is_an_error(make: Make) -> None:
-    assert make(desk(count=2), sessions=2).asked == 2
+    assert make(scenario(count=2), sessions=2).asked == 2
     for asked in (1, 3):
-        with pytest.raises(ConfigError, match=f"\"sessions\" asks for {asked}, but the auth 'desk' has 2"):
-            make(desk(count=2), sessions=asked)
+        with pytest.raises(
+            ConfigError, match=f"\"sessions\" asks for {asked}, but the auth 'scenario' has 2"
+        ):
+            make(scenario(count=2), sessions=asked)
 
 
 def test_where_nobody_is_logged_in_there_is_one(make: Make) -> None:
-    pool = make(desk(anonymous=True), sessions=3)
+    pool = make(scenario(anonymous=True), sessions=3)
     pool.log_in()
     assert (pool.names, pool.lease) == (("default",), "shared")
 
 
 def test_all_are_logged_in_again(make: Make) -> None:
-    make(desk(), sessions=3).log_in()
-    auth = desk(refused={2})
+    make(scenario(), sessions=3).log_in()
+    auth = scenario(refused={2})
     outcomes = list(make(auth, sessions=3).log_in_again())
     assert [(name, error is None) for name, error in outcomes] == [
         ("default", True),
@@ -165,21 +167,21 @@ def test_a_requests_session_of_the_pool_sends_on_its_sessions(
     set_sail: Callable[..., Voyage],
 ) -> None:
     voyage = set_sail(items=1, discipline="revoke", sessions=2)
-    registry = PluginManager()
-    settings = load(voyage.file, registry)
-    environment = RunContext(settings, registry, lambda *_: None, Stop(), Redactor())
+    plugins = PluginManager()
+    settings = load(voyage.file, plugins)
+    context = RunContext(settings, plugins, lambda *_: None, Stop(), Redactor())
     try:
-        environment.pool.log_in()
-        http, url = environment.pool.http, voyage.server.url_for("/files/a?size=100")
+        context.pool.log_in()
+        http, url = context.pool.http, voyage.server.url_for("/files/a?size=100")
         part = http.get(url, headers={"Range": "bytes=0-1"})
         assert (part.status_code, len(part.content)) == (206, 2)
         http.headers["Range"] = "bytes=0-4"
         assert len(http.get(url).content) == 5
         prepared = http.prepare_request(requests.Request("GET", url))
         assert len(http.send(prepared).content) == 5
-        assert environment.pool.requests == 2
+        assert context.pool.requests == 2
     finally:
-        environment.close()
+        context.close()
     stats = voyage.server.stats()
     assert (stats.refused, stats.replaced_tokens_sent) == (0, 0)
     # beside the page behind the login; one that was prepared goes on a free session as well
