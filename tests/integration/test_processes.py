@@ -160,7 +160,7 @@ def test_workers_of_a_killed_run_end_by_themselves(set_sail: SetSail) -> None:
         wait_for_accepted(voyage, process, 4)
         below = processes.workers(process.pid)
         assert len(below) == 4
-        assert list(Path(short).glob("argosy-*/line"))
+        assert list(Path(short).glob("argosy-*/socket"))
         process.kill()
         process.communicate(timeout=60)
         assert processes.gone(below)
