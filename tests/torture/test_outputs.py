@@ -127,6 +127,7 @@ from argosy.plugins.manager import PluginManager
 from argosy.state.ledger import Ledger
 from argosy.engine.outputs import Aggregator, Outputs
 from argosy.state.staging import StagingArea
+from argosy.storage.local import LocalStorage
 
 directory, who = Path(sys.argv[1]), sys.argv[2]
 plugins = PluginManager()
@@ -134,6 +135,7 @@ settings = load({"directory": str(directory), "output": "index"}, plugins)
 staging = StagingArea(directory)
 staging.prepare()
 ledger = Ledger(directory)
+ledger.storage = LocalStorage(directory)
 outputs = Outputs.make(settings.output, plugins, PluginContext())
 aggregator = Aggregator(outputs, ledger, staging)
 print("ready", flush=True)
