@@ -120,6 +120,8 @@ def _remote(url: str, options: Mapping[str, Any]) -> Remote:
 
 def _absolute(value: Any, base: Path) -> Any:
     """Return options with absolute paths of secret files."""
+    if isinstance(value, list | tuple):
+        return [_absolute(inner, base) for inner in value]
     if not isinstance(value, Mapping):
         return value
     if value.keys() == {"file"} and isinstance(value["file"], str):

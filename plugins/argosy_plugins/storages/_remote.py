@@ -58,13 +58,7 @@ class RemoteStorage(Storage):
 
     @abstractmethod
     def file_system(self) -> Any:
-        """Import the library, and return the class of the file system.
-
-        Raises
-        ------
-        ConfigError
-            If the library is not installed.
-        """
+        """Import the library, and return the class of the file system; raise ConfigError if it is not installed."""
 
     def defaults(self, options: dict[str, Any]) -> dict[str, Any]:
         """Return the options with argosy's defaults."""
@@ -292,13 +286,7 @@ class RemoteStorage(Storage):
     # -- connections and attempts
 
     def connection(self) -> tuple[Any, dict[str, Any]]:
-        """Return the class of the file system and its options, with secrets.
-
-        Raises
-        ------
-        ConfigError
-            If the library is not installed, or a secret is missing.
-        """
+        """Return the class of the file system and its options, with secrets; raise ConfigError if one is missing."""
         cls = self.file_system()
         options = self.defaults(self._resolved(self.options.get("options", {})))
         return cls, {**_options_of_url(cls, self.url), **options}
@@ -374,13 +362,7 @@ class RemoteStorage(Storage):
 
 
 def made(protocol: str, cls: Any, options: Mapping[str, Any]) -> Any:
-    """Return a file system.
-
-    Raises
-    ------
-    ConfigError
-        If a library is not installed, or the options name an unreadable file.
-    """
+    """Return a file system; raise ConfigError if a library or a file that the options name is missing."""
     try:
         return cls(**options)
     except ImportError as error:  # some import their library only now

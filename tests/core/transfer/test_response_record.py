@@ -1,4 +1,4 @@
-"""What is kept of a response."""
+"""The record of a response, without credentials."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from argosy.transfer.headers import MAX_HEADERS, response_record
 from argosy_devkit import LibraryServer, ServerFactory
 
 
-def head(
+def record_of(
     server: LibraryServer, path: str = "/files/a?size=5", redactor: Redactor | None = None, **asked: str
 ) -> ResponseRecord:
     with requests.get(server.url_for(path), headers=asked, stream=True, timeout=10) as response:
         return response_record(response, (redactor or Redactor()).redact)
 
 
-def test_it_is_what_the_server_said(library_server: ServerFactory) -> None:
+def test_a_record_has_the_status_and_headers(library_server: ServerFactory) -> None:
     server = library_server(
         discipline="open", headers=[("Last-Modified", "Thu, 01 Jan 1970 00:01:40 GMT"), ("X-Two", "1")]
     )
-    record = head(server)
+    record = record_of(server)
     assert (record.status, record.reason, record.version, record.modified) == (200, "OK", "HTTP/1.1", 100.0)
     assert (record.get("content-length"), record.get("x-two"), record.get("x-three")) == ("5", "1", None)
     assert record.url == server.url_for("/files/a?size=5")
 
 
-def test_no_credential_is_in_it(library_server: ServerFactory) -> None:
+def test_a_record_has_no_credentials(library_server: ServerFactory) -> None:
     redactor = Redactor()
     redactor.add("s3cret-token")
     server = library_server(
@@ -42,7 +42,7 @@ def test_no_credential_is_in_it(library_server: ServerFactory) -> None:
             ("ETag", '"s3cret-token"'),
         ],
     )
-    record = head(
+    record = record_of(
         server,
         "/files/a?size=5&token=s3cret-token",
         redactor,
@@ -57,6 +57,6 @@ def test_no_credential_is_in_it(library_server: ServerFactory) -> None:
     assert {name for name, _ in record.asked} <= {"User-Agent", "Accept", "Accept-Encoding", "Connection"}
 
 
-def test_a_head_without_measure_is_cut_off(library_server: ServerFactory) -> None:
+def test_large_headers_are_cut_off(library_server: ServerFactory) -> None:
     server = library_server(discipline="open", headers=[(f"X-{n}", "x" * 1000) for n in range(20)])
-    assert sum(len(n) + len(v) for n, v in head(server).headers) < MAX_HEADERS
+    assert sum(len(n) + len(v) for n, v in record_of(server).headers) < MAX_HEADERS
