@@ -380,7 +380,7 @@ def test_a_damaged_session_store_is_nobody_s_business(set_sail: SetSail) -> None
     [
         (["{root}/elsewhere", "--output", "zip"], 2, "elsewhere"),
         (["{root}", "--output", "zip"], 2, "Nothing was downloaded"),
-        (["{library}"], 2, "give --output"),
+        (["{library}"], 2, "add --output"),
         (["{library}", "--output", "zipp"], 2, "zip"),
         (["{library}", "--output", "zip", "--tags", "none"], 2, "none of"),
     ],
