@@ -1,4 +1,4 @@
-"""An auth plugin for argosy: a user name and a password in a web page's form."""
+"""An auth plugin for argosy: logs in through the form of a web page."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from argosy.toolkit.login_pages import REFUSAL_SCHEMA, RefusalRules
 
 
 class ExampleAuth(argosy.Auth):
-    """Fetches the login page, fills in its form, and sends it to where the page says."""
+    """Fetches the login page, fills in its form, and submits it."""
 
     name = "example"
-    summary = "A user name and a password in a web page's form"
+    summary = "A user name and a password in the form of a web page"
     options_schema = {
         "type": "object",
         "properties": {
@@ -24,7 +24,7 @@ class ExampleAuth(argosy.Auth):
             "user": {"type": "string", "minLength": 1, "description": "The user name."},
             "password": {
                 "$ref": "argosy:common#/$defs/secret",
-                "description": "Where the password is kept.",
+                "description": "A reference to the password.",
             },
             "fields": {
                 "type": "array",
@@ -32,7 +32,7 @@ class ExampleAuth(argosy.Auth):
                 "minItems": 2,
                 "maxItems": 2,
                 "default": ["user", "password"],
-                "description": "What the form calls the fields of the user name and the password.",
+                "description": "The names of the form's fields for the user name and the password.",
             },
             "refusal": REFUSAL_SCHEMA,
         },
@@ -41,17 +41,17 @@ class ExampleAuth(argosy.Auth):
 
     def __init__(self, options: Mapping[str, Any], context: argosy.PluginContext) -> None:
         super().__init__(options, context)
-        # here, and not in login(): a person may be asked for it, and during a login everybody waits
+        # here rather than in login(), where everybody waits: this may ask a person
         self._password = context.secret(options["password"])
         self._rules = RefusalRules.from_options(options)
 
     def login(self, session: argosy.LoginSession) -> None:
-        """Log in; the cookies that come are in the session's jar by themselves.
+        """Log in; the session keeps the cookies of the responses.
 
         Raises
         ------
         LoginFailed
-            If there is no form, or the form comes again.
+            If there is no form, or the response contains it again.
         """
         url = self.options["url"]
         page = session.http.get(url)
@@ -64,16 +64,16 @@ class ExampleAuth(argosy.Auth):
         fields = dict(form.fields) | {user: self.options["user"], password: self._password.reveal()}
         target = urljoin(page.url, form.action or page.url)
         if urljoin(target, "/") != urljoin(url, "/"):
-            raise LoginFailed("The form leads to another host than the login page's; nothing was sent there.")
+            raise LoginFailed("The form leads to another host than the login page. Nothing was sent there.")
         answer = session.http.post(target, data=fields)
         if answer.status_code >= 400 or self._form(answer.text) is not None:
             raise LoginFailed(
                 f"The service did not accept the login (status {answer.status_code}).",
-                hint="Check the user name and the password with a browser.",
+                hint="Check the user name and the password in a browser.",
             )
 
     def is_refusal(self, response: argosy.ResponseHead) -> bool:
-        """Return whether the session is not accepted, by the rules of the built-in plugins and their option."""
+        """Return whether the service rejects the session, by the rules of the built-in plugins and the option ``refusal``."""
         return self._rules.is_refusal(response)
 
     @staticmethod

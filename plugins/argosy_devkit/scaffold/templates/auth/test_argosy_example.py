@@ -1,4 +1,4 @@
-"""The auth plugin keeps to its contract."""
+"""Runs the contract of auth plugins."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class TestExampleAuth(AuthContract):
     plugin = ExampleAuth
 
     def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
-        """Log in at a library server; override the fixture ``service`` for a service of another kind."""
+        """Log in to a library server; override the fixture ``service`` to use another service."""
         (tmp_path / "right.txt").write_text(service.password, "utf-8")
         return {"url": service.login_url, "user": service.user, "password": {"file": "right.txt"}}
 
     def wrong_options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
-        """Use a password that is not right."""
+        """Use a wrong password."""
         (tmp_path / "wrong.txt").write_text("not-the-password", "utf-8")
         return {**self.options_for(service, tmp_path), "password": {"file": "wrong.txt"}}
 

@@ -1,4 +1,4 @@
-"""The cookie store keeps to its contract."""
+"""Runs the contract of cookie stores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class TestExampleCookieStore(CookieStoreContract):
     plugin = ExampleCookieStore
 
     def files(self, tmp_path: Path) -> list[Path]:
-        """Name what it keeps, so that the suite can damage it."""
+        """Return the files that the suite damages."""
         return [tmp_path / "example.json"]
 
 

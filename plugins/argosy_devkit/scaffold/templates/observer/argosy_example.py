@@ -1,4 +1,4 @@
-"""An observer for argosy: a line in a file for each item that is done or has failed."""
+"""An observer for argosy: appends a line to a file for each finished item."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from argosy.events import Event, EventKind
 
 
 class ExampleObserver(argosy.Observer):
-    """Adds to a file what has become of each item."""
+    """Appends the result of each item to a file."""
 
     name = "example"
-    summary = "A line in a file for each item that is done or has failed"
+    summary = "A line in a file for each finished item"
     options_schema = {
         "type": "object",
         "properties": {
@@ -20,7 +20,7 @@ class ExampleObserver(argosy.Observer):
                 "type": "string",
                 "minLength": 1,
                 "default": "example.txt",
-                "description": "The file, relative to the configuration; lines are added to it.",
+                "description": "The file to append to, relative to the configuration.",
             }
         },
     }
@@ -28,11 +28,11 @@ class ExampleObserver(argosy.Observer):
     _stream: TextIO | None = None
 
     def on_event(self, event: Event) -> None:
-        """Write a line. Events come one at a time; kinds that are not known are passed over."""
+        """Write a line; ignore other kinds of events. Events come one at a time."""
         if event.kind is EventKind.ITEM_FINISHED:
             if self._stream is None:
                 path = self.context.path(self.options["path"])
-                # an id is any text, also what UTF-8 cannot say
+                # ids may be any text, even text that UTF-8 cannot encode
                 self._stream = path.open("a", encoding="utf-8", errors="backslashreplace")
             self._stream.write(f"{event.data['state']} {str(event.item)!r}\n")
             self._stream.flush()

@@ -1,4 +1,4 @@
-"""The observer keeps to its contract."""
+"""Runs the contract of observers."""
 
 from __future__ import annotations
 

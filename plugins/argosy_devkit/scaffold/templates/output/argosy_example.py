@@ -11,7 +11,7 @@ from argosy.toolkit.names import safe_part
 
 
 class ExampleOutput(argosy.Output):
-    """Writes one table for each item."""
+    """Writes one table per item."""
 
     name = "example"
     summary = "A CSV table about each item: its files, their sizes and digests"
@@ -22,20 +22,20 @@ class ExampleOutput(argosy.Output):
                 "type": "string",
                 "minLength": 1,
                 "default": "example",
-                "description": "Where the tables go, below the target directory.",
+                "description": "The folder of the tables, below the target directory.",
             }
         },
     }
 
     def produce(self, item: argosy.StagedItem, scratch: Path) -> Iterator[argosy.Product]:
-        """Write the table into the scratch folder, and ask for its final name."""
+        """Write the table into the scratch folder, and return it with its final name."""
         table = scratch / "table.csv"
         with table.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(["path", "bytes", "sha256"])
             for file in item.files:
                 writer.writerow([file.resource.path, file.size, file.sha256])
-        # an id is any text: safe_part makes a part of a name of it that no other id has
+        # ids may be any text: safe_part returns a safe name that no other id has
         yield argosy.Product(f"{self.options['folder']}/{safe_part(item.item.id, limit=200)}.csv", table)
 
 

@@ -1,4 +1,4 @@
-"""The output keeps to its contract."""
+"""Runs the contract of outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source for argosy: a text file with a URL and a title in each line."""
+"""A source for argosy: a text file with a URL and a title per line."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from argosy.errors import Problem, SourceError
 from argosy.toolkit.names import safe_part
 from argosy.toolkit.urls import check_url, file_name
 
-#: Problems that are told at once; more would help nobody.
+#: The most problems in one error.
 MOST_PROBLEMS = 20
 
 
 class ExampleSource(argosy.Source):
-    """Yields one item for each line: its URL, and behind a blank its title."""
+    """Yields an item per line: its URL, and after a space its title."""
 
     name = "example"
-    summary = "A text file with a URL and a title in each line"
+    summary = "A text file with a URL and a title per line"
     options_schema = {
         "type": "object",
         "properties": {
@@ -27,12 +27,12 @@ class ExampleSource(argosy.Source):
     }
 
     def items(self) -> Iterator[argosy.Item]:
-        """Yield the items as they are read: no list is built, however long the file is.
+        """Yield the items while reading, without building a list.
 
         Raises
         ------
         SourceError
-            If the file cannot be read; at the end, with what is wrong in it.
+            If the file cannot be read; at the end, if lines are not valid.
         """
         path = self.context.path(self.options["path"])
         problems: list[Problem] = []
@@ -54,14 +54,14 @@ class ExampleSource(argosy.Source):
                 hint="Check the option path; a relative one is relative to the configuration.",
             ) from None
         except UnicodeDecodeError:
-            raise SourceError(f"The list {path} is no UTF-8 text.", hint="Save it as UTF-8.") from None
+            raise SourceError(f"The list {path} is not UTF-8 text.", hint="Save it as UTF-8.") from None
         if problems:
             raise SourceError(f"The list {path} is not valid.", tuple(problems))
 
     def _item(self, url: str, title: str, where: str) -> argosy.Item:
         name = file_name(url)
         resource = argosy.Resource(url, name)
-        # a folder of its own, so that two files of one name do not get in each other's way
+        # a separate folder, because files of different items may have the same name
         return argosy.Item(url, title or name, (resource,), folder=safe_part(url, limit=200), origin=where)
 
 

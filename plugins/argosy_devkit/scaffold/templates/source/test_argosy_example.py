@@ -1,4 +1,4 @@
-"""The source keeps to its contract."""
+"""Runs the contract of sources."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class TestExampleSource(SourceContract):
     plugin = ExampleSource
 
     def options(self, tmp_path: Path) -> Mapping[str, Any]:
-        """Name a list of two items."""
+        """Write a list of two items."""
         text = "# books\nhttps://library.example/1/a.pdf Of Looms\nhttps://library.example/2/a.pdf\n"
         (tmp_path / "books.txt").write_text(text, "utf-8")
         return {"path": "books.txt"}
 
     def broken_options(self, tmp_path: Path) -> Mapping[str, Any]:
-        """Name a list with a line that is no URL."""
+        """Write a list with an invalid line."""
         (tmp_path / "broken.txt").write_text("a book\n", "utf-8")
         return {"path": "broken.txt"}
 

@@ -1,4 +1,4 @@
-"""A strategy for argosy: several items at once, in threads."""
+"""A strategy for argosy: several items at a time, in threads."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from argosy.models.items import Job
 
 
 class ExampleStrategy(argosy.Strategy):
-    """Does up to `max_workers` items at once; the next job is taken when one of them is done."""
+    """Does up to `max_workers` items at a time, and takes the next job when one of them is done."""
 
     name = "example"
-    summary = "Several items at once, in threads"
+    summary = "Several items at a time, in threads"
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[argosy.Outcome]:
         """Yield the outcome of every job, in any order."""
@@ -30,7 +30,7 @@ class ExampleStrategy(argosy.Strategy):
                         job = next(waiting)
                     except StopIteration:
                         more = False
-                    except Exception as error:  # what runs is finished and told before the run hears of it
+                    except Exception as error:  # running jobs finish before the run gets the error
                         broken, more = error, False
                     else:
                         running.add(pool.submit(work, job))
@@ -40,7 +40,7 @@ class ExampleStrategy(argosy.Strategy):
             if broken is not None:
                 raise broken
         finally:
-            # a run that is given up waits for nothing
+            # closing an unfinished run must not wait
             pool.shutdown(wait=not running, cancel_futures=True)
 
 

@@ -1,4 +1,4 @@
-"""The strategy keeps to its contract."""
+"""Runs the contract of strategies."""
 
 from __future__ import annotations
 
