@@ -1,4 +1,4 @@
-"""The page of the contracts, out of the docstrings: what a plugin of each kind promises, and what it may use."""
+"""Generates the page of the contracts from docstrings: what each kind of plugin must do, and what it may use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from argosy.models import items as model
 from argosy.toolkit.names import problem_of, safe_part
 from argosy.toolkit.urls import check_url, file_name
 
-#: What stands on the page, by heading.
+#: The contents of the page by heading.
 PARTS: Mapping[str, tuple[Any, ...]] = {
     "Every plugin": (contracts.Plugin, contracts.PluginContext),
     "A source": (hookspecs.argosy_source, contracts.Source, model.Item, model.Resource),
@@ -35,6 +35,8 @@ PARTS: Mapping[str, tuple[Any, ...]] = {
         model.FinishedItem,
     ),
     "An observer": (hookspecs.argosy_observer, contracts.Observer),
+    "A storage": (hookspecs.argosy_storage, contracts.Storage, contracts.Existing, model.PublishedFile),
+    "A rate limit": (hookspecs.argosy_ratelimit, contracts.RateLimit),
     "Names and URLs": (safe_part, problem_of, check_url, file_name),
 }
 _SECTION = re.compile(r"^(?P<name>[A-Z][A-Za-z]+)\n-{3,}$", re.M)

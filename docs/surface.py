@@ -43,7 +43,9 @@ MODULES: Mapping[str, tuple[str, ...] | None] = {
     "argosy_devkit.contracts.cookie_store": ("CookieStoreContract",),
     "argosy_devkit.contracts.observer": ("ObserverContract",),
     "argosy_devkit.contracts.output": ("OutputContract",),
+    "argosy_devkit.contracts.ratelimit": ("RateLimitContract",),
     "argosy_devkit.contracts.source": ("SourceContract",),
+    "argosy_devkit.contracts.storage": ("StorageContract",),
     "argosy_devkit.contracts.strategy": ("StrategyContract",),
 }
 

@@ -120,7 +120,7 @@ def test_pages_are_converted(set_sail: SetSail, tmp_path: Path) -> None:
     arguments = ["--plugin", str(RECIPES / "plain_text.py"), "--output", "files", "--output", "plain-text"]
     done = voyage.run(*urls, *arguments)
     assert done.returncode == 1
-    assert "broken.html is no UTF-8 text" in done.stderr
+    assert "broken.html is not UTF-8 text" in done.stderr
     assert (voyage.library / "one.txt").read_text("utf-8") == "One & allText."
     assert (voyage.library / "one.html").exists()
 

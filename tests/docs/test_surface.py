@@ -13,7 +13,9 @@ from argosy_devkit.contracts.auth import AuthContract
 from argosy_devkit.contracts.cookie_store import CookieStoreContract
 from argosy_devkit.contracts.observer import ObserverContract
 from argosy_devkit.contracts.output import OutputContract
+from argosy_devkit.contracts.ratelimit import RateLimitContract
 from argosy_devkit.contracts.source import SourceContract
+from argosy_devkit.contracts.storage import StorageContract
 from argosy_devkit.contracts.strategy import StrategyContract
 from documents import ROOT
 
@@ -31,6 +33,8 @@ SUITES = [
     StrategyContract,
     OutputContract,
     ObserverContract,
+    StorageContract,
+    RateLimitContract,
 ]
 
 

@@ -21,7 +21,7 @@ class Catalogue(argosy.Output):
                 "type": "string",
                 "minLength": 1,
                 "default": "catalogue",
-                "description": "Where the pages go, below the target directory.",
+                "description": "The folder of the pages, below the target directory.",
             }
         },
     }

@@ -12,7 +12,7 @@ from argosy_devkit.contracts.output import OutputContract
 
 
 class TestCatalogue(OutputContract):
-    """All that argosy relies on."""
+    """The contract of outputs."""
 
     plugin = Catalogue
 

@@ -1,4 +1,4 @@
-"""Names files by what is known of an item: AUTHOR/TITLE, and the item's id, as titles are not unique."""
+"""Names files AUTHOR/TITLE, with the item's id because titles are not unique."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class JsonCatalogue(argosy.Source):
     }
 
     def items(self) -> Iterator[argosy.Item]:
-        """Yield the books of each page before the next one is fetched; nobody is logged in yet."""
+        """Yield the books of each page before fetching the next one; there is no login yet."""
         url = self.options["url"]
         while url:
             page = self._page(url)
@@ -48,7 +48,7 @@ class JsonCatalogue(argosy.Source):
                 f"The book's files are not told (status {answer.status_code}).", kind="status"
             )
         urls = [urljoin(answer.url, str(url)) for url in answer.json()["files"]]
-        # what comes from a service is checked: a name from elsewhere never leads out of the item's folder
+        # names from a service are made safe, so none leads out of the item's folder
         resources = tuple(argosy.Resource(url, file_name(url)) for url in urls if check_url(url) is None)
         return replace(item, resources=resources)
 
@@ -63,7 +63,7 @@ class JsonCatalogue(argosy.Source):
                 hint="Look at it with a browser, and check the option url.",
             ) from None
         if not isinstance(page, dict):
-            raise SourceError(f"The catalogue {url} is no object.", hint="Check the option url.")
+            raise SourceError(f"The catalogue {url} is not a JSON object.", hint="Check the option url.")
         return page
 
 

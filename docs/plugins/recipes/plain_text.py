@@ -25,7 +25,7 @@ class PlainText(argosy.Output):
                 page = file.path.read_text("utf-8")
             except UnicodeDecodeError:
                 # this item fails, and says why; the others go on
-                raise TransferError(f"{name} is no UTF-8 text.", kind="encoding") from None
+                raise TransferError(f"{name} is not UTF-8 text.", kind="encoding") from None
             text = _Text()
             text.feed(page)
             target = scratch / f"{number}.txt"
@@ -34,7 +34,7 @@ class PlainText(argosy.Output):
 
 
 class _Text(HTMLParser):
-    """Collects what stands between the tags."""
+    """Collects the text between the tags."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -9,13 +9,13 @@ from argosy.events import Event, EventKind
 
 
 class Webhook(argosy.Observer):
-    """Sends the counts of a run as JSON. Where the service is out of reach, the run's notices say so."""
+    """Sends the counts of a run as JSON. If the service is unreachable, a notice of the run says so."""
 
     name = "webhook"
     summary = "A POST with the counts of the run, when it ends"
     options_schema = {
         "type": "object",
-        "properties": {"url": {"type": "string", "minLength": 1, "description": "Where it is sent."}},
+        "properties": {"url": {"type": "string", "minLength": 1, "description": "The URL to send to."}},
         "required": ["url"],
     }
 

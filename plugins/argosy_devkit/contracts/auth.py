@@ -175,8 +175,6 @@ class AuthContract(PluginRules):
     """Each test is one promise of `argosy.interfaces.Auth`.
 
     Each test creates the plugin and a service of its own.
-
-    .. versionadded:: 0.1
     """
 
     plugin: ClassVar[type[Auth]]

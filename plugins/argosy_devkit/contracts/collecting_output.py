@@ -46,10 +46,7 @@ COLLECT = "argosy.CollectingOutput.collect (docs/plugins/contracts.md)"
 
 
 class CollectingOutputContract(OutputContract):
-    """Each test is one promise of `argosy.interfaces.CollectingOutput`.
-
-    .. versionadded:: 0.1
-    """
+    """Each test is one promise of `argosy.interfaces.CollectingOutput`."""
 
     plugin: ClassVar[type[CollectingOutput]]
     documented = COLLECT

@@ -27,6 +27,4 @@ class CookieStoreContract(SurvivalRules, HoldRules, RecordRules, PluginRules):
 
     Pytest runs the tests of the last base first, so simple bugs show before the slow tests. Tests that need other processes
     only run for scopes from `Scope.HOST` on.
-
-    .. versionadded:: 0.1
     """

@@ -45,10 +45,7 @@ class _LaterKind(StrEnum):
 
 
 class ObserverContract(PluginRules):
-    """Each test is one promise of `argosy.interfaces.Observer`.
-
-    .. versionadded:: 0.1
-    """
+    """Each test is one promise of `argosy.interfaces.Observer`."""
 
     plugin: ClassVar[type[Observer]]
     documented = "argosy.Observer.on_event (docs/plugins/contracts.md)"

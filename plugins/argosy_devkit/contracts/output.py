@@ -45,8 +45,6 @@ class OutputContract(PluginRules, OutputSuite):
     """Each test is one promise of `argosy.interfaces.Output`.
 
     An output that cannot process an item raises `argosy.errors.TransferError`, here as in a run.
-
-    .. versionadded:: 0.1
     """
 
     documented = OutputSuite.documented

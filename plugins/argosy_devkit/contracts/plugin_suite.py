@@ -28,6 +28,7 @@ from argosy.interfaces import (
     Output,
     Plugin,
     PluginContext,
+    RateLimit,
     Source,
     Strategy,
 )
@@ -47,6 +48,7 @@ KEYS: Mapping[type[Plugin], str] = {
     Strategy: "strategy",
     Output: "output",
     Observer: "observers",
+    RateLimit: "ratelimit",
 }
 
 _PLUGIN = "argosy.Plugin (docs/plugins/contracts.md)"

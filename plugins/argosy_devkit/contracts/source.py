@@ -50,10 +50,7 @@ _EXPAND = "argosy.Source.expand (docs/plugins/contracts.md)"
 
 
 class SourceContract(PluginRules):
-    """Each test is one promise of `argosy.interfaces.Source`.
-
-    .. versionadded:: 0.1
-    """
+    """Each test is one promise of `argosy.interfaces.Source`."""
 
     plugin: ClassVar[type[Source]]
     documented = _ITEMS

@@ -179,10 +179,7 @@ class RunRules(StrategySuite):
 
 
 class StrategyContract(ProcessRules, RunRules, PluginRules):
-    """Each test is one promise of `argosy.interfaces.Strategy`.
-
-    .. versionadded:: 0.1
-    """
+    """Each test is one promise of `argosy.interfaces.Strategy`."""
 
 
 def _close(outcomes: Iterator[Outcome]) -> None:
