@@ -17,9 +17,9 @@ from argosy.toolkit.locks import FairLock, once
 from argosy_redis.scripts import ACQUIRE, RELEASE, RENEW
 from argosy_redis.server import RedisServer
 
-#: Milliseconds that whoever is handed a session has to take it; then anybody may.
+#: Milliseconds to take a session that was handed over; after that, any process may.
 _HANDING_ON = 1000
-#: Seconds more than a hold has left, after which somebody who waits looks whether its holder has died.
+#: Seconds after the end of a hold until a waiter checks whether its holder has died.
 _MORE = 0.02
 #: How often a hold is renewed within its time.
 _RENEWALS = 3
@@ -27,52 +27,33 @@ _RENEWALS = 3
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys of one session; all of a store lie in one slot, by the part in braces.
-
-    Parameters
-    ----------
-    prefix
-        The store's.
-    name
-        The session's.
-    """
+    """The keys of one session; the part in braces puts all keys of a store into one slot."""
 
     prefix: str
     name: str
 
     @property
     def session(self) -> str:
-        """What is kept."""
+        """The session's hash."""
         return f"{{{self.prefix}}}:session:{self.name}"
 
     @property
     def hold(self) -> str:
-        """Who has it."""
+        """The key of its hold."""
         return f"{{{self.prefix}}}:hold:{self.name}"
 
     @property
     def queue(self) -> str:
-        """Where those wait that want it."""
+        """The list that waiters block on."""
         return f"{{{self.prefix}}}:free:{self.name}"
 
 
 class RedisHolds:
     """The holds of one process.
 
-    A hold is a key that expires, so that the session of a program that died is free by itself. It is renewed for as long
-    as the program runs; one that was stopped for longer loses it, and `RedisStore.write` is refused then.
-
-    Threads queue among themselves first, so that one of them meets the server. Processes are blocked on a list until they
-    are handed the session; a dead holder hands on nothing, so nobody waits for longer than the hold has left.
-
-    Parameters
-    ----------
-    server
-        Where they are.
-    prefix
-        The store's.
-    ttl
-        Seconds that a hold lasts without being renewed.
+    A hold is a key that expires, so a dead process loses it. It is renewed while the process runs; one that was stopped
+    for longer than `ttl` seconds loses it, and `RedisStore.write` is then refused. Threads queue within their process.
+    Processes block on a list until the session is handed to them, at most until the hold expires.
     """
 
     def __init__(self, server: RedisServer, prefix: str, ttl: float) -> None:
@@ -90,23 +71,12 @@ class RedisHolds:
         return Keys(self._prefix, session)
 
     def token(self, session: str) -> str:
-        """Return the token of our hold on a session, also of one that has lapsed; empty where there is none."""
+        """Return the token of our hold on a session, even of one that has lapsed; or an empty text."""
         return self._tokens.get(session, "")
 
     def acquire(self, session: str, *, wait: bool) -> Release | None:
-        """Take a session for one holder alone.
-
-        Returns
-        -------
-        Release or None
-            What ends the hold; None where it is taken and `wait` is false.
-
-        Raises
-        ------
-        StoreError
-            If the server cannot be reached.
-        """
-        self._server.check_process()  # a lock that was held when it was forked would never be free
+        """Take a session; return what ends the hold, or None if it is taken and `wait` is false."""
+        self._server.check_process()  # a lock that was held at the fork would never be free
         with self._mutex:
             lock = self._locks[session]
         if not lock.acquire(wait=wait):
@@ -115,7 +85,7 @@ class RedisHolds:
         try:
             taken = self._take(session, token, wait=wait)
         except BaseException:
-            # it may have been granted: a signal came, or the answer was lost
+            # after a signal or a lost response, it may have been granted
             with contextlib.suppress(StoreError):
                 self._hand_on(session, token)
             lock.release()
@@ -128,7 +98,7 @@ class RedisHolds:
         return once(partial(self._release, session, token, lock))
 
     def close(self) -> None:
-        """Keep nothing alive any more."""
+        """Stop renewing holds."""
         with self._mutex:
             heartbeat, self._heartbeat = self._heartbeat, None
         if heartbeat is not None:
@@ -146,7 +116,7 @@ class RedisHolds:
     def _release(self, session: str, token: str, lock: FairLock) -> None:
         self._tokens.pop(session, None)
         try:
-            with contextlib.suppress(StoreError):  # then it lapses
+            with contextlib.suppress(StoreError):  # it lapses instead
                 self._hand_on(session, token)
         finally:
             lock.release()
@@ -158,7 +128,7 @@ class RedisHolds:
         try:
             self._server.run_once(RELEASE, names, values)
         except StoreError:
-            self._server.run_once(RELEASE, names, values)  # the connection was lost while it was idle
+            self._server.run_once(RELEASE, names, values)  # the idle connection was lost
 
     def _keep_alive(self) -> None:
         heartbeat = self._heartbeat
@@ -176,21 +146,13 @@ class RedisHolds:
         held = list(self._tokens.items())
         for session, token in held:
             keys = self.keys(session)
-            with contextlib.suppress(StoreError):  # the next time; what is written renews it as well
+            with contextlib.suppress(StoreError):  # next time, or by the next write
                 self._server.run_once(RENEW, (keys.session, keys.hold), (token, self.ttl))
         return bool(held)
 
 
 class _Heartbeat:
-    """Calls a function every so often in a thread of its own, until it says that there is nothing to do.
-
-    Parameters
-    ----------
-    beat
-        Leads to what is called, as long as that is there; it returns whether there was anything to do.
-    seconds
-        How often.
-    """
+    """Calls a method every few seconds in a thread, and sleeps while it returns that there was nothing to do."""
 
     def __init__(self, beat: weakref.WeakMethod[Callable[[], bool]], seconds: float) -> None:
         self._beat = beat
@@ -200,12 +162,12 @@ class _Heartbeat:
         threading.Thread(target=self._run, name="argosy-redis-heartbeat", daemon=True).start()
 
     def go_on(self) -> None:
-        """Say that there is something to do."""
+        """Continue: there is something to do."""
         if not self._needed.is_set():
             self._needed.set()
 
     def stop(self) -> None:
-        """Call it no more."""
+        """End the thread."""
         self._stopped.set()
         self._needed.set()
 
@@ -218,9 +180,9 @@ class _Heartbeat:
             try:
                 busy = beat()
             except Exception:
-                if self._stopped.is_set():  # its connections were closed under it
+                if self._stopped.is_set():  # its connections were closed
                     return
                 raise
-            del beat  # or what is not used any more would be kept by this
+            del beat  # or this reference would keep the store alive
             if not busy:
                 self._needed.wait()

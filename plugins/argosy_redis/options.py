@@ -1,4 +1,4 @@
-"""The options of the Redis store, and what they mean for its connection."""
+"""The options of the Redis store, and the arguments of its connection."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ SCHEMA: Final[Mapping[str, Any]] = {
         "user": {
             "type": "string",
             "minLength": 1,
-            "description": "The user's name, where the server has users.",
+            "description": "The user's name, if the server has users.",
         },
         "password": {"$ref": "argosy:common#/$defs/secret"},
         "tls": {
             "type": "boolean",
             "default": False,
-            "description": "Whether to speak TLS; implied by rediss:// and by ca_bundle.",
+            "description": "Whether to use TLS; implied by rediss:// and by ca_bundle.",
         },
         "ca_bundle": {
             "type": "string",
             "minLength": 1,
-            "description": "A file with the certificate authorities to trust for the server, instead of the system's.",
+            "description": "A file with the certificate authorities to trust instead of the system's.",
         },
         "certificate": {
             "type": "string",
             "minLength": 1,
-            "description": "A file with our own certificate, for a server that asks for one; needs key.",
+            "description": "A file with a client certificate; needs key.",
         },
         "key": {
             "type": "string",
@@ -62,14 +62,14 @@ SCHEMA: Final[Mapping[str, Any]] = {
             "type": "string",
             "pattern": "^[A-Za-z0-9_.:/-]+$",
             "default": "argosy",
-            "description": "What the names of all keys begin with. Programs share sessions if they name the same one.",
+            "description": "The prefix of all keys. Programs with the same prefix share sessions.",
         },
         "ttl": {
             "type": "number",
             "minimum": 0.5,
             "maximum": 300,
             "default": 10,
-            "description": "Seconds after which a program that died or was stopped has lost its hold on a session.",
+            "description": "Seconds until a program that died or was stopped loses its hold on a session.",
         },
         "reconnect": {
             "type": "number",
@@ -85,17 +85,7 @@ SCHEMA: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Options:
-    """The options, put in order.
-
-    Parameters
-    ----------
-    where
-        Host and port, for messages.
-    client
-        What `redis.Redis` is made with. The password is in it: it is not shown.
-    prefix, ttl, patience
-        As the options say.
-    """
+    """The options, as arguments; `client` goes to `redis.Redis` and contains the password."""
 
     where: str
     client: Mapping[str, Any]
@@ -108,19 +98,13 @@ class Options:
 
     @classmethod
     def of(cls, options: Mapping[str, Any], context: PluginContext) -> Options:
-        """Return the options of a store.
-
-        Raises
-        ------
-        ConfigError
-            If they do not go together, or a secret is not where they say.
-        """
+        """Return the options of a store, or raise a `ConfigError`."""
         host, port, db, tls = _server(options)
         client: dict[str, Any] = {"host": host, "port": port, "db": db}
         if "user" in options:
             client["username"] = options["user"]
             if "password" not in options:
-                raise _wrong("has a user and no password", '"password": {"env": NAME}, or {"file": PATH}.')
+                raise _wrong("has a user but no password", '"password": {"env": NAME}, or {"file": PATH}.')
         if "password" in options:
             client["password"] = context.secret(options["password"]).reveal()
         files = {"ca_bundle": "ssl_ca_certs", "certificate": "ssl_certfile", "key": "ssl_keyfile"}
@@ -129,11 +113,11 @@ class Options:
                 path = context.path(options[option])
                 if not path.is_file():
                     raise _wrong(
-                        f"names {path} as its {option}, and there is no such file", "Correct the path."
+                        f"names {path} as its {option}, but there is no such file", "Correct the path."
                     )
                 client[argument] = str(path)
                 tls = True
-        if tls:  # said, because redis-py 5 does not look at the name in a certificate by itself
+        if tls:  # redis-py 5 does not check the host name of a certificate by default
             client |= {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
         return cls(
             where=f"{f'[{host}]' if ':' in host else host}:{port}",
@@ -145,24 +129,22 @@ class Options:
 
 
 def _server(options: Mapping[str, Any]) -> tuple[str, int, int, bool]:
-    """Return host, port and database, and whether to speak TLS."""
+    """Return host, port and database, and whether to use TLS."""
     tls = bool(options.get("tls", False))
     if "url" not in options:
         return options.get("host", "localhost"), options.get("port", _PORT), options.get("db", 0), tls
     if both := [name for name in ("host", "port", "db") if name in options]:
-        raise _wrong(
-            f"has a url and {' and '.join(both)} as well", "Say where the server is in one of both ways."
-        )
+        raise _wrong(f"has a url and {' and '.join(both)}", "Use the url, or host, port and db.")
     shape = 'Write "url": "redis://HOST:PORT/DB", or give host, port and db.'
     try:
         parts = urlsplit(options["url"])
         host, port = parts.hostname, parts.port or _PORT
     except ValueError:
-        raise _wrong("has a url that cannot be read", shape) from None
-    if parts.username is not None or parts.password is not None:  # and nothing of it is shown
+        raise _wrong("has an invalid url", shape) from None
+    if parts.username is not None or parts.password is not None:  # which the message must not show
         raise _wrong(
             "has a user or a password in its url",
-            'Give them apart from it: "user": NAME, "password": {"env": NAME} or {"file": PATH}.',
+            'Use "user": NAME, "password": {"env": NAME} or {"file": PATH}.',
         )
     db = unquote(parts.path.strip("/")) or "0"
     if (
@@ -173,7 +155,7 @@ def _server(options: Mapping[str, Any]) -> tuple[str, int, int, bool]:
         or parts.query
         or parts.fragment
     ):
-        raise _wrong("has a url that cannot be used", shape)
+        raise _wrong("has an invalid url", shape)
     return host, port, int(db), tls or parts.scheme == "rediss"
 
 

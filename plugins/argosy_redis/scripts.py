@@ -1,13 +1,12 @@
-"""What the Redis store does on the server, each step whole or not at all: scripts in Lua, which nothing interrupts.
+"""Lua scripts, which the server runs atomically.
 
-Every script can be sent again when its answer was lost: a write is known by its nonce, a hold by its token.
+Every script can be sent again after a lost response: a write is recognized by its nonce, a hold by its token.
 
-A session is a hash: ``version``, ``generation``, ``record`` (JSON), ``checksum`` (SHA-1 of name and record), ``nonce``
-(of the write that made it), ``recent`` (nonces of the writes before), ``mark`` (who has it in flight, and the count of
-logins), ``run`` (the run of the server it was written in), ``sure`` (whether it was on the server's disk when that
-answered) and ``owner``: the token of whoever took the session last. A hold is a key that expires; it holds that token,
-or ``baton:ID`` while the session is handed on. ID lies in a list then, on which those who wait are blocked: the server
-gives it to whoever has waited longest and is still there.
+A session is a hash: ``version``, ``generation``, ``record`` (JSON), ``checksum`` (SHA-1 of name and record), ``nonce`` (of
+its write), ``recent`` (nonces of earlier writes), ``mark`` (the holder of a request in flight, and the count of logins),
+``run`` (the server's run ID), ``sure`` (whether it was on the server's disk before the response) and ``owner``: the token of
+the last holder. A hold is a key that expires; it contains that token, or ``baton:ID`` while the session is handed on. ID is
+then in a list on which waiters block: the server gives it to the one that has waited longest.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ from typing import Final
 #: The version of what is kept for a session.
 VERSION: Final = 1
 
-#: How many nonces of writes before are kept, of so many characters each: a lost answer is noticed within seconds.
+#: Nonces of earlier writes to keep, and the length of each: a lost response is noticed within seconds.
 KEPT_NONCES: Final = 16
 NONCE: Final = 16
 
-#: Seconds that something is kept for a session that has no record: who took it last.
+#: Seconds to keep the owner of a session without a record.
 _LEFT = 86_400
 
-#: Which run of which server this is; a restart and a fail-over change it.
+#: The run ID of the server; a restart or a fail-over changes it.
 _RUN = "local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or '?'"
 
-#: KEYS: session, store, sessions. ARGV: name. Returns which store it is, whether there is said to be such a session although
-#: it has no record, whether that was written in this run of the server, and its fields.
+#: KEYS: session, store, sessions. ARGV: name. Returns the ID of the store, whether the session is listed without a record,
+#: whether it was written in this run of the server, and its fields.
 READ: Final = f"""
 {_RUN}
 local found = redis.call('HMGET', KEYS[1], 'version', 'generation', 'record', 'checksum', 'nonce', 'sure', 'run')
@@ -70,20 +69,20 @@ end
 return {{'written', redis.call('GET', KEYS[4])}}
 """
 
-#: KEYS: session, sessions. ARGV: name. The hold stays, and whoever took the session last is known.
+#: KEYS: session, sessions. ARGV: name. The hold and the owner stay.
 REMOVE: Final = f"""
 redis.call('HDEL', KEYS[1], 'version', 'generation', 'record', 'checksum', 'nonce', 'recent', 'mark', 'run', 'sure')
 redis.call('EXPIRE', KEYS[1], {_LEFT})
 redis.call('SREM', KEYS[2], ARGV[1])
 """
 
-#: KEYS: session, hold, list. ARGV: token, milliseconds, baton ('': none). Returns -1 where it is granted; else how many
-#: milliseconds the hold of somebody else has left.
+#: KEYS: session, hold, list. ARGV: token, milliseconds, baton ('': none). Returns -1 if it is granted, or how many
+#: milliseconds the other hold has left.
 ACQUIRE: Final = f"""
 local held = redis.call('GET', KEYS[2])
 local free = not held or held == ARGV[1] or (ARGV[3] ~= '' and held == 'baton:' .. ARGV[3])
 if not free and string.sub(held, 1, 6) == 'baton:' then
-  free = redis.call('LLEN', KEYS[3]) > 0  -- nobody who waits has been given it
+  free = redis.call('LLEN', KEYS[3]) > 0  -- no waiter has received it
 end
 if not free then return math.max(redis.call('PTTL', KEYS[2]), 0) end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
@@ -94,7 +93,7 @@ end
 return -1
 """
 
-#: KEYS: session, hold. ARGV: token, milliseconds. Returns whether it is still held, or held again: nobody else has had it.
+#: KEYS: session, hold. ARGV: token, milliseconds. Returns whether it is still ours, or ours again because no other process had it.
 RENEW: Final = """
 local held = redis.call('GET', KEYS[2])
 if held ~= ARGV[1] and (held or redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1]) then return 0 end
@@ -102,8 +101,8 @@ redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 return 1
 """
 
-#: KEYS: session, hold, list. ARGV: token, baton, milliseconds that whoever is given it has to take it. Nothing is done
-#: where somebody else has taken the session since.
+#: KEYS: session, hold, list. ARGV: token, baton, milliseconds to take it. Does nothing if another process has taken the
+#: session since.
 RELEASE: Final = """
 local held, owner = redis.call('GET', KEYS[2]), redis.call('HGET', KEYS[1], 'owner')
 if held ~= ARGV[1] and (held or owner ~= ARGV[1]) then return 0 end

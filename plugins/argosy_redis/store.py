@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from argosy_redis.holds import RedisHolds
     from argosy_redis.server import RedisServer
 
-#: Records whose nonces are remembered for each session: so many old ones may be compared with at once.
+#: Old generations per session whose nonces are remembered for compare-and-set.
 REMEMBERED = 64
 
 
@@ -31,8 +31,7 @@ REMEMBERED = 64
 class _Seen:
     """What this process knows of a session.
 
-    A generation is the same only where its nonce is: a server that was restarted without its newest records counts
-    from an older one again.
+    A generation is the same only if its nonce is: a server that lost its newest records counts from an older one again.
     """
 
     record: SessionRecord
@@ -54,8 +53,8 @@ class _Seen:
 class RedisStore(CookieStore):
     """Keeps each session in a hash on a Redis server; holds are keys that expire, and are renewed.
 
-    A record that the server may have an old version of is in doubt, as after a lost answer: one that was written before
-    the server was restarted, or before another one took its place, unless each change was on its disk at once.
+    If the server was restarted or replaced since a record was written, and does not sync each change, it may have lost a
+    newer one. Then the record is in doubt, as after a lost response.
     """
 
     name = "redis"
@@ -88,7 +87,7 @@ class RedisStore(CookieStore):
         self._told: set[str] = set()
 
     def read(self, session: str) -> SessionRecord | None:
-        """Return the newest record; one that may be an old one is in flight, by nobody."""
+        """Return the newest record; one that may be old is in flight without a holder."""
         keys, seen = self._holds.keys(session), self._seen.get(session)
         before = seen.notes if seen else 0
         born, gone, same_run, *found = self._server.run(
@@ -110,31 +109,24 @@ class RedisStore(CookieStore):
                 self._told.discard(session)
             record = seen.record
         if not generation and not text:
-            return self.read(
-                session
-            )  # another thread has written it since the server said that there is none
+            return self.read(session)  # another thread has written it since the server's response
         certain = same_run or sure == "1"
         return record if certain else _in_doubt(record)
 
     def write(self, record: SessionRecord, expected: int) -> None:
         """Replace the record if its generation is the expected one, in one step.
 
-        Raises
-        ------
-        HoldLapsed
-            If our hold on the session has lapsed, somebody else has had it since, and the record changes in what only a
-            holder may change: the mark, or the login.
+        `HoldLapsed` means that another process has held the session since, and that the record changes what only a holder
+        may change: the mark, or the login.
         """
         session = record.session
         text = json.dumps(record.to_dict(), separators=(",", ":"))
         checksum, nonce = _checksum(session, text), secrets.token_hex(scripts.NONCE // 2)
-        if self._parsed(session, str(record.generation), text, checksum) != record:
-            raise StoreDamaged("A session record does not come back as it was written; nothing was replaced.")
         with self._mutex:
             seen = self._seen.get(session)
             known = seen.nonces.get(expected, "") if seen else ""
             if seen and seen.lost and seen.record.generation == expected:
-                expected, known = 0, ""  # it is made anew where it was lost
+                expected, known = 0, ""  # the server lost it, so create it again
         keys = self._holds.keys(session)
         head = (session, expected, known, record.generation, text, checksum, nonce, _mark(record))
         token, birth = self._holds.token(session), secrets.token_hex(8)
@@ -145,10 +137,10 @@ class RedisStore(CookieStore):
         )
         outcome = _text(done)
         if outcome == "moved":
-            raise GenerationMoved(f"The session {session!r} was changed by somebody else first.")
+            raise GenerationMoved(f"The session {session!r} was changed by another process first.")
         if outcome == "lapsed":
             raise HoldLapsed(
-                f"The hold on the session {session!r} lapsed, and somebody else has had it since."
+                f"The hold on the session {session!r} lapsed, and another process has held it since."
             )
         if outcome == "damaged":
             raise self._damaged(session, "its checksum does not fit")
@@ -185,22 +177,22 @@ class RedisStore(CookieStore):
         self._server.close()
 
     def _missing(self, session: str, seen: _Seen | None, born: str, gone: bool) -> SessionRecord | None:
-        """Return what there is where the server has no record: none, or the last one that was seen, in doubt."""
+        """Return what a missing record means: there is no session, or the last one that was seen is in doubt."""
         if not gone and (seen is None or seen.born == born):
-            self._seen.pop(session, None)  # there never was one, or somebody has removed it
+            self._seen.pop(session, None)  # there was never one, or it was removed
             return None
         if session not in self._told:
             self._told.add(session)
             self.context.notice(
                 f"The Redis server at {self._server.where} has lost the session {session!r}: it was restarted, emptied, or "
-                "short of memory. Have it keep what it is told (appendonly yes, appendfsync always; maxmemory-policy "
-                "noeviction), or that may cost a login again."
+                "short of memory. To keep sessions, set appendonly yes, appendfsync always and maxmemory-policy noeviction; "
+                "otherwise it may cost a login again."
             )
         if seen is None:
-            # nothing is known of it, but that there was one, so nobody is to begin as if there had been none
+            # only its existence is known, so no process may start as if there were none
             return SessionRecord(session, status=Status.IN_FLIGHT, logins=1)
         seen.lost = True
-        # who has it in flight, and only they, may settle that: by the answer they know more than the server ever did
+        # only its holder can settle this, by the response that the server has never seen
         return _in_doubt(seen.record)
 
     def _parsed(self, session: str, generation: str, text: str, checksum: str) -> SessionRecord:
@@ -211,14 +203,14 @@ class RedisStore(CookieStore):
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             raise self._damaged(session, "it is not complete") from None
         if (record.session, str(record.generation)) != (session, generation):
-            raise self._damaged(session, "it is that of another one")
+            raise self._damaged(session, "it belongs to another session")
         return record
 
     def _damaged(self, session: str, why: str) -> StoreDamaged:
         key = self._holds.keys(session).session
         return StoreDamaged(
-            f"The record of the session {session!r} on the Redis server at {self._server.where} is damaged ({why}), "
-            "so it is left as it is.",
+            f"The record of the session {session!r} on the Redis server at {self._server.where} is damaged ({why}). "
+            "It was not changed.",
             hint=f"Restore it from a backup, or remove the key {key!r} and log in again: argosy login CONFIG",
         )
 
@@ -231,22 +223,22 @@ class RedisStore(CookieStore):
 
 
 def _text(value: Any) -> str:
-    """Return a part of an answer as text; empty where there is none."""
+    """Return a part of a response as text; empty if it is missing."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
 
 
 def _checksum(session: str, text: str) -> str:
-    # SHA-1, as that is what a script can compute; it finds accidents
+    # SHA-1, because scripts can compute it; it only detects accidents
     return hashlib.sha1(f"{session}\n{text}".encode(), usedforsecurity=False).hexdigest()
 
 
 def _mark(record: SessionRecord) -> str:
-    """Return what only a holder may change: who has the session in flight, and which login or refresh it is of."""
+    """Return what only a holder may change: the mark, and the login or refresh."""
     return json.dumps([record.issue, record.to_dict().get("holder")], separators=(",", ":"))
 
 
 def _in_doubt(record: SessionRecord) -> SessionRecord:
-    """Return a record of which there may be, or may have been, a newer one."""
+    """Return a record that may not be the newest."""
     if record.status is not Status.IDLE or not (record.logins or record.cookies):
         return record
     return replace(record, status=Status.IN_FLIGHT, holder=None)

@@ -74,13 +74,7 @@ class Storage(Plugin):
 
     @abstractmethod
     def existing(self, file: PublishedFile, *, replace: bool) -> Existing:
-        """Return what has the name of a file to put there.
-
-        Raises
-        ------
-        TransferError
-            If it must not be replaced.
-        """
+        """Return what has the name of a file to put there; a `TransferError` if it must not be replaced."""
 
     @abstractmethod
     def put(self, product: Product, file: PublishedFile, existing: Existing, *, replace: bool) -> None:
@@ -88,10 +82,8 @@ class Storage(Plugin):
 
         Parameters
         ----------
-        product
-            The product.
-        file
-            The name, size and digest it must have.
+        product, file
+            The product, and the name, size and digest it must have.
         existing
             What `existing` returned.
         replace
@@ -99,21 +91,13 @@ class Storage(Plugin):
 
         Raises
         ------
-        TransferError
-            If something that must not be replaced has appeared under the name.
-        StorageError
-            If the storage fails.
+        TransferError, StorageError
+            If something that must not be replaced has appeared under the name, or the storage fails.
         """
 
     @abstractmethod
     def fetch(self, name: str, path: Path) -> None:
-        """Copy a file to a local path.
-
-        Raises
-        ------
-        TransferError
-            If there is no such file.
-        """
+        """Copy a file to a local path; a `TransferError` if there is no such file."""
 
     @abstractmethod
     def problem(self, file: PublishedFile) -> str | None:

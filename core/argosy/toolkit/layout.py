@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from string import Formatter
 from typing import Any, NamedTuple
 
 from argosy.errors import ConfigError
@@ -16,7 +16,6 @@ FILE_FIELDS = ("path", "name", "stem", "suffix", "number")
 _WHOLE = frozenset({"path", "folder"})
 
 _METADATA = "metadata."
-_FIELD = re.compile(r"\{([^{}]*)\}")
 
 
 class _Field(NamedTuple):
@@ -111,14 +110,14 @@ class Layout:
         return made
 
     def _parsed(self, part: str) -> list[str | _Field]:
-        # text and fields alternate
-        pieces = [
-            self._field(piece) if is_field else piece
-            for number, piece in enumerate(_FIELD.split(part))
-            if (is_field := bool(number % 2)) or piece
-        ]
-        if any(isinstance(piece, str) and re.search("[{}]", piece) for piece in pieces):
-            raise self._invalid(f"{part!r} has a brace without its other half")
+        pieces: list[str | _Field] = []
+        try:
+            parsed = list(Formatter().parse(part))
+        except ValueError as error:
+            raise self._invalid(f"{part!r} has a brace without its other half ({error})") from None
+        for text, field, *_ in parsed:
+            pieces += [text] if text else []
+            pieces += [] if field is None else [self._field(field)]
         if len(pieces) > 1 and any(isinstance(piece, _Field) and _WHOLE & {*piece.names} for piece in pieces):
             raise self._invalid(
                 f"{part!r} has something beside {{path}} or {{folder}}, which may be several folders",

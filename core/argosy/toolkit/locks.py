@@ -154,44 +154,6 @@ def lock_excludes(path: Path) -> bool:
         lock.release()
 
 
-class _Waiting:
-    """Tells other processes that this one waits, by a shared lock on another file.
-
-    It is only a hint, so a waiter that was stopped or has died blocks no one.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._file = FileLock(path)
-        self.close = self._file.close
-
-    def anybody(self) -> bool:
-        """Return whether another process waits."""
-        if not self._flock(fcntl.LOCK_EX | fcntl.LOCK_NB):
-            return True
-        self.stop()
-        return False
-
-    def start(self) -> None:
-        """Wait from now on."""
-        for _ in range(10):
-            if self._flock(fcntl.LOCK_SH | fcntl.LOCK_NB):
-                return
-            time.sleep(_WAY / 10)  # another process is calling `anybody`
-
-    def stop(self) -> None:
-        """Wait no longer."""
-        self._flock(fcntl.LOCK_UN)
-
-    def _flock(self, operation: int) -> bool:
-        try:
-            self._file.flock(operation)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True  # without hints, the lock itself still works
-        return True
-
-
 class HostLock:
     """An exclusive lock for all threads and processes of one host.
 
@@ -203,7 +165,8 @@ class HostLock:
     def __init__(self, path: Path, *, give_way: bool = True) -> None:
         self._threads = FairLock()
         self._file = FileLock(path)
-        self._waiting = _Waiting(path.with_name(path.name + ".waiting")) if give_way else None
+        # shared by waiters: only a hint, so one that was stopped or has died blocks no one
+        self._waiters = FileLock(path.with_name(path.name + ".waiting")) if give_way else None
         self._freed = 0.0
 
     def acquire(self, *, wait: bool = True) -> Callable[[], None] | None:
@@ -220,21 +183,11 @@ class HostLock:
             return None
         return once(self._release)
 
-    def close(self) -> None:
-        """Close its files unless this process holds the lock; the next acquire opens them again."""
-        if self._threads.acquire(wait=False):
-            try:
-                self._file.close()
-                if self._waiting is not None:
-                    self._waiting.close()
-            finally:
-                self._threads.release()
-
     def _take(self, *, wait: bool) -> bool:
-        waiting = self._waiting
-        if waiting is None:
+        waiters = self._waiters
+        if waiters is None:
             return self._file.acquire(wait=wait)
-        if time.monotonic() - self._freed < _JUST_NOW and waiting.anybody():
+        if time.monotonic() - self._freed < _JUST_NOW and self._others_wait():
             if not wait:
                 return False
             time.sleep(_WAY)
@@ -242,16 +195,36 @@ class HostLock:
             return True
         if not wait:
             return False
-        waiting.start()
         try:
+            for _ in range(10):
+                if _flock(waiters, fcntl.LOCK_SH | fcntl.LOCK_NB):
+                    break
+                time.sleep(_WAY / 10)  # another process tests whether there are waiters
             return self._file.acquire()
         finally:
-            waiting.stop()
+            _flock(waiters, fcntl.LOCK_UN)
+
+    def _others_wait(self) -> bool:
+        free = self._waiters is None or _flock(self._waiters, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if free and self._waiters is not None:
+            _flock(self._waiters, fcntl.LOCK_UN)
+        return not free
 
     def _release(self) -> None:
         self._file.release()
         self._freed = time.monotonic()
         self._threads.release()
+
+
+def _flock(file: FileLock, operation: int) -> bool:
+    """Return False only if another process is in the way; without hints, the lock itself still works."""
+    try:
+        file.flock(operation)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def once(release: Callable[[], None]) -> Callable[[], None]:
@@ -298,31 +271,23 @@ class StoreLocks:
         """
         self._tested()
         with self._mutex:
-            lock = self._sessions.get(session)
-            if lock is None:
-                lock = self._sessions[session] = HostLock(
-                    Path(f"{self.path}.{quote(session, safe=' ')}.lock")
-                )
+            if session not in self._sessions:
+                self._sessions[session] = HostLock(Path(f"{self.path}.{quote(session, safe=' ')}.lock"))
+            lock = self._sessions[session]
         return lock.acquire(wait=wait)
 
     def write(self) -> Callable[[], None]:
-        """Take the file for one change; return a function that frees it.
-
-        Raises
-        ------
-        StoreError
-            If locks do not work here, or the lock file cannot be used.
-        """
+        """Take the file for one change; return a function that frees it."""
         release = self._tested().acquire()
         if release is None:  # it waits, so this is for the type alone
             raise StoreError(f"The lock of {self.path} was not granted.")
         return release
 
     def close(self) -> None:
-        """Close the lock files that are not held."""
+        """Forget the lock files, which closes those that are not held."""
         with self._mutex:
-            for lock in [*self._sessions.values(), *([self._file] if self._file else [])]:
-                lock.close()
+            self._file = None
+            self._sessions.clear()
 
     def _tested(self) -> HostLock:
         """Return the file's lock. It is the one to test: a session's may be held for long."""

@@ -28,7 +28,7 @@ STATUSES = (401, 403, 419, 440)
 
 def refusal_schema(statuses: Collection[int] = STATUSES) -> Mapping[str, Any]:
     """Return the JSON Schema of the option ``refusal``, with the default status codes."""
-    text = {"type": "string", "minLength": 1}
+    text, on = {"type": "string", "minLength": 1}, {"type": "boolean", "default": True}
     return {
         "type": "object",
         "description": "What shows that the service no longer accepts the session.",
@@ -51,13 +51,11 @@ def refusal_schema(statuses: Collection[int] = STATUSES) -> Mapping[str, Any]:
                 "description": "A text that only the login page has; looked for in HTML pages.",
             },
             "password_form": {
-                "type": "boolean",
-                "default": True,
+                **on,
                 "description": "HTML pages with a password form. Turn it off if every page has one.",
             },
             "html_for_files": {
-                "type": "boolean",
-                "default": True,
+                **on,
                 "description": "HTML pages at URLs of other files (.pdf, .zip, .json, ...). Turn it off if the service"
                 " shows files in pages at such URLs.",
             },

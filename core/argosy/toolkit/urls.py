@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import unicodedata
 from functools import lru_cache
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from argosy.toolkit.names import UNSEEN, safe_part
 
@@ -14,9 +13,7 @@ from argosy.toolkit.names import UNSEEN, safe_part
 _PLAIN = re.compile(
     r"https?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::(?P<port>[0-9]{1,5}))?(?:[/?#][!-\[\]-~]*)?\Z"
 )
-_PARTS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?://(?P<authority>[^/?#\\]*))?", re.S)
-_HOST = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]*))?\Z")
-_NAME = re.compile(r"\w[\w.-]*\Z")
+_NETLOC = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|\w[\w.-]*)(?::[0-9]*)?\Z")
 _USERINFO = re.compile(r"//[^/?#]*@")
 # without a question mark in the name, or a row of them would take quadratic time
 _PARAMETER = re.compile(r"(?<=[?&#;])([^=&#;?]*)=([^&#;]*)")
@@ -32,7 +29,6 @@ _SECRET_WORDS = frozenset({
     "sessionid", "sid", "sig", "sign", "signature", "ticket", "token",
 })  # fmt: skip
 _SECRET_ENDINGS = ("token", "secret", "password", "passwd", "signature", "apikey", "sessionid", "credential")
-_LAST_PORT = 65535
 
 
 def check_url(url: str) -> str | None:
@@ -48,9 +44,9 @@ def check_url(url: str) -> str | None:
     str or None
         Words that follow "the URL". They never repeat the URL, which may contain a secret.
     """
-    if (plain := _PLAIN.match(url)) is not None:
-        port = plain["port"]
-        return None if port is None or int(port) <= _LAST_PORT else "has a port above 65535"
+    plain = _PLAIN.match(url)
+    if plain is not None and int(plain["port"] or 0) <= 65535:
+        return None
     if not url:
         return "is empty"
     for character in url:
@@ -58,33 +54,20 @@ def check_url(url: str) -> str | None:
             return f"has a space, control or format character (U+{ord(character):04X})"
     if "\\" in url:
         return "has a backslash"
-    found = _PARTS.match(url)
-    if found is None:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises for an invalid one
+    except ValueError:
+        return "has an invalid host or port"
+    if not parts.scheme:
         return "has no scheme such as https://"
-    if found["scheme"].lower() not in {"http", "https"}:
+    if parts.scheme not in {"http", "https"}:
         return "does not begin with http:// or https://"
-    return _problem_of_authority(found["authority"] or "")
-
-
-def _problem_of_authority(authority: str) -> str | None:
-    if "@" in authority:
+    if "@" in parts.netloc:
         return "has a user name or a password in it (not shown here)"
-    found = _HOST.match(authority)
-    if found is None:
-        return "has an invalid host"
-    host, port = found["host"], found["port"]
-    if not host:
+    if not parts.hostname:
         return "has no host"
-    if port and (len(port) > 5 or int(port) > _LAST_PORT):
-        return "has a port above 65535"
-    if host.startswith("["):
-        try:
-            ipaddress.IPv6Address(host[1:-1])
-        except ValueError:
-            return "has a host in brackets that is not an IPv6 address"
-    elif not _NAME.match(host):
-        return "has an invalid host"
-    return None
+    return None if _NETLOC.match(parts.netloc) else "has an invalid host"
 
 
 def strip_fragment(url: str) -> str:

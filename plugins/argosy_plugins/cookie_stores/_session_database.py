@@ -1,4 +1,4 @@
-"""The SQLite file of a cookie store: made whole, checked before it is touched, and used by one process through one connection."""
+"""The SQLite file of a cookie store."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from typing import Any
 
 from argosy.errors import StoreDamaged, StoreError
 from argosy.toolkit.failures import hint_of
+from argosy.toolkit.files import sync_file
 from argosy_plugins.cookie_stores._files import Reserve, make_private
 
-#: Stands in the file's header (``PRAGMA application_id``): "argo".
+#: In the file's header (``PRAGMA application_id``): "argo".
 APPLICATION = 0x6172676F
-VERSION = 1
 
-#: What SQLite keeps beside the file, with the file's own mode.
+#: Files that SQLite keeps beside it, with the same mode.
 SIDECARS = ("-wal", "-shm", "-journal")
 
-#: Seconds to wait for somebody who has the file locked. Our own writers queue on a lock that is fair, so this is
-#: about other programs: a backup, or a database browser.
+#: Seconds to wait for other programs (a backup, a database browser); our own writers queue on a fair lock.
 _BUSY = 30.0
 
 _CURE = "Restore it from a backup, or move it away and log in again: argosy login CONFIG"
@@ -38,18 +37,10 @@ CREATE TABLE sessions (
 
 
 class SessionDatabase:
-    """One process's connection to the file; opened when it is needed, and again when the file was replaced.
+    """One process's connection to the file; opened when needed, and again after the file was replaced.
 
-    Two kinds of care are taken that are not plain to see. The file is never opened but through SQLite: as soon as a
-    process closes any descriptor of it, the system drops all locks of that process. And it appears under its name
-    only when it is whole, so an empty file is a damaged one.
-
-    Parameters
-    ----------
-    path
-        The file.
-    notice
-        Tells the person that others could read it.
+    It opens the file only through SQLite: closing any other descriptor would drop all locks of the process. The file
+    appears under its name only when it is complete, so an empty file is damaged.
     """
 
     def __init__(self, path: Path, notice: Callable[[str], None] = lambda message: None) -> None:
@@ -66,34 +57,14 @@ class SessionDatabase:
             self._db.close()
 
     def rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any] | None:
-        """Return what a query finds; None where there is no file.
-
-        Raises
-        ------
-        StoreDamaged
-            If the file is not whole, or not ours.
-        StoreError
-            If it cannot be read.
-        """
+        """Return what a query finds; None if there is no file."""
         with self._connection() as db:
             return None if db is None else db.execute(sql, values).fetchall()
 
     def change(self, sql: str, values: tuple[Any, ...], *, keep: int = 0) -> int:
-        """Make one change, whole or not at all; return how many rows it concerned (0 where there is no file).
+        """Make one change, whole or not at all; return the number of rows it concerned.
 
-        Parameters
-        ----------
-        sql, values
-            The change.
-        keep
-            Bytes of room to keep for what comes after a mark; 0 for a change that may use that room.
-
-        Raises
-        ------
-        StoreDamaged
-            If the file is not whole, or not ours.
-        StoreError
-            If it cannot be written; the old state stands.
+        `keep` is the room to keep, in bytes, for what comes after a mark; 0 for a change that may use that room.
         """
         with self._connection() as db:
             if db is None:
@@ -103,36 +74,28 @@ class SessionDatabase:
             try:
                 return db.execute(sql, values).rowcount
             except sqlite3.OperationalError as error:
-                # where a quota is used up, SQLite speaks of an error of input or output
+                # SQLite reports an exhausted quota as an input/output error
                 full = (error.sqlite_errorcode & 0xFF) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
                 if keep or not full or not self._reserve.give_up():
                     raise
                 return db.execute(sql, values).rowcount
 
     def make(self) -> None:
-        """Make the file where there is none. The caller keeps others from doing the same.
-
-        Raises
-        ------
-        StoreError
-            If it cannot be made.
-        """
+        """Create the file if there is none, under the store's write lock."""
         if self.path.exists():
             return
         temporary = self.path.with_name(f".{self.path.name}.tmp")
         try:
-            _remove(temporary, "", *SIDECARS)  # of a process that was killed here
-            # whatever the umask; SQLite gives what it puts beside it the same mode
+            _remove(temporary, "", *SIDECARS)  # left by a process that was killed
             os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             db = sqlite3.connect(temporary, isolation_level=None)
             try:
                 db.execute(f"PRAGMA application_id = {APPLICATION}")
-                db.execute(f"PRAGMA user_version = {VERSION}")
                 db.execute(_TABLES)
                 db.execute("PRAGMA journal_mode = WAL")
             finally:
                 db.close()
-            _remove(self.path, *SIDECARS)  # of a file that was removed: SQLite would take their contents over
+            _remove(self.path, *SIDECARS)  # of a removed file: SQLite would use their contents
             temporary.replace(self.path)
         except (OSError, sqlite3.Error) as error:
             with contextlib.suppress(OSError):
@@ -140,56 +103,38 @@ class SessionDatabase:
             raise self._failed("be made", error) from None
 
     def scrub(self) -> None:
-        """Leave nothing in the file, or in SQLite's log, of what was removed.
-
-        Raises
-        ------
-        StoreError
-            If it cannot be written.
-        """
+        """Remove what was deleted from the file and from SQLite's log."""
         for busy, *_ in self.rows("PRAGMA wal_checkpoint(TRUNCATE)") or ():
             if busy:
                 self._notice(
-                    f"Another program has {self.path} open, so what was removed from it still lies in {self.path}-wal "
-                    "until that program closes it."
+                    f"Another program has {self.path} open, so deleted data remains in {self.path}-wal until that program "
+                    "closes it."
                 )
 
     def sync(self) -> None:
-        """Return when everything that was committed is on stable storage.
-
-        SQLite's log has all that is not yet in the file itself, which SQLite syncs before it starts the log anew.
-
-        Raises
-        ------
-        StoreError
-            If it cannot be put there.
-        """
+        """Put everything committed on stable storage: SQLite's log has what the file does not have yet."""
         with self._connection() as db:
             if db is None:
                 return
-        # without the connection, as it takes long; whoever closes it meanwhile has SQLite sync the file
+        # without the connection, because it takes long
         for path in (Path(f"{self.path}-wal"), self.path.parent):
             try:
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    os.fsync(fd)
-                finally:
-                    os.close(fd)
+                sync_file(path)
             except FileNotFoundError:
                 continue
             except OSError as error:
                 raise self._failed("be put on stable storage", error) from None
 
     def close(self) -> None:
-        """Close the connection; the last one of all processes leaves the file alone, without anything beside it."""
+        """Close the connection; the last one of all processes also removes the log."""
         if os.getpid() != self._pid:
-            return  # a fork: it is not ours
+            return  # a fork does not own it
         with self._mutex:
             self._drop()
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection | None]:
-        """Lend the connection to one thread; None where there is no file."""
+        """Lend the connection to one thread; None if there is no file."""
         if os.getpid() != self._pid:
             raise StoreError(
                 f"The cookie store {self.path} was opened by process {self._pid}, and this is a fork of it.",
@@ -199,7 +144,7 @@ class SessionDatabase:
             try:
                 yield self._current()
             except sqlite3.Error as error:
-                # SQLITE_ERROR: it has no such table or column, or holds what is no text
+                # SQLITE_ERROR: a missing table or column, or a value that is not text
                 if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in (
                     sqlite3.SQLITE_CORRUPT,
                     sqlite3.SQLITE_NOTADB,
@@ -230,7 +175,7 @@ class SessionDatabase:
             db.close()
 
     def _make_private(self, found: os.stat_result) -> None:
-        """Take a file back that others may read: a copy is often made with such a mode."""
+        """Take the files back from other users: copies often have such a mode."""
         make_private(self.path, found.st_mode, self._notice)
         for suffix in SIDECARS:
             with contextlib.suppress(FileNotFoundError):
@@ -238,29 +183,23 @@ class SessionDatabase:
                 make_private(sidecar, sidecar.stat().st_mode, self._notice)
 
     def _check_header(self) -> None:
-        """Look whose file it is before anything in it, or beside it, is touched."""
+        """Check that the file is a store before anything in it, or beside it, changes."""
         if self.path.stat().st_size == 0:
             raise self.damaged("it is empty")
         db = sqlite3.connect(f"{self.path.as_uri()}?mode=ro&immutable=1", uri=True)
         try:
             (application,) = db.execute("PRAGMA application_id").fetchone()
-            (version,) = db.execute("PRAGMA user_version").fetchone()
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
                 raise
-            application = version = None
+            application = None
         finally:
             db.close()
         if application != APPLICATION:
             raise StoreDamaged(
-                f"{self.path} is not a session database of argosy, so it is left as it is.",
+                f"{self.path} is not a session database of argosy. It was not changed.",
                 hint=f'{_CURE}. If it is a cookie export, name it under "auth" ({{"use": "cookies", "path": ...}}) '
                 "and give the cookie store a path of its own.",
-            )
-        if version != VERSION:
-            raise StoreDamaged(
-                f"{self.path} has version {version}, and this argosy reads version {VERSION}.",
-                hint="Use the argosy that wrote it, or log in to a new file.",
             )
 
     def _open(self) -> sqlite3.Connection:
@@ -273,9 +212,9 @@ class SessionDatabase:
         )
         try:
             db.execute("PRAGMA journal_mode = WAL")
-            # a commit is not synced: `sync` is there for that, and a record from before a power loss is in doubt
+            # commits are not synced: `sync` does that, and after a power failure, the record is in doubt
             db.execute("PRAGMA synchronous = NORMAL")
-            # what was removed is overwritten: a token must not be found in a free part of the file
+            # overwrite what was deleted: no token may remain in a free part of the file
             db.execute("PRAGMA secure_delete = ON")
             (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
@@ -287,23 +226,21 @@ class SessionDatabase:
 
     def damaged(self, why: str) -> StoreDamaged:
         """Return the error for a file, or a part of it, that cannot be read."""
-        return StoreDamaged(
-            f"{self.path} is damaged ({why.strip()}), so it is left as it is.",
-            hint=_CURE,
-        )
+        return StoreDamaged(f"{self.path} is damaged ({why.strip()}). It was not changed.", hint=_CURE)
 
     def _failed(self, what: str, error: Exception) -> StoreError:
-        hint = "Make room, check the permissions of its folder, or close what else has it open; then start again."
+        hint = (
+            "Free some space, check the permissions of its folder, or close other programs that have it open."
+        )
+        why: object = error
         if isinstance(error, OSError):
             why, hint = error.strerror, hint_of(error, hint)
-        else:
-            why = str(error)
         return StoreError(
-            f"The cookie store {self.path} cannot {what}: {why}. The old state stands.", hint=hint
+            f"The cookie store {self.path} cannot {what}: {why}. It was not changed.", hint=hint
         )
 
 
 def _remove(path: Path, *suffixes: str) -> None:
-    """Remove what may be there of a database."""
+    """Remove files of a database, if they exist."""
     for suffix in suffixes:
         Path(f"{path}{suffix}").unlink(missing_ok=True)

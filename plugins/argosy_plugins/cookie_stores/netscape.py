@@ -164,7 +164,7 @@ class _SharedJar:
         self._jar_file = StoreFile(path, notice)
         self._state_file = StoreFile(path.with_name(path.name + SUFFIX), notice)
         self._jar: CookiesTxt | None = None
-        self._state: tuple[bytes, JarState] = (b"", JarState())
+        self._state: tuple[bytes | None, JarState] = (None, JarState())
         self._settled: CookiesTxt | None = None  # what was read under the lock
 
     def peek(self) -> JarState | None:

@@ -29,10 +29,9 @@ _REPLACE = (
 
 
 class SqliteStore(CookieStore):
-    """Keeps each session in a row of an SQLite file of mode 0600; a change costs one row, however many there are.
+    """Keeps each session in a row of an SQLite file of mode 0600, so a change costs one row.
 
-    A hold on a session is a lock file beside it, as with `json-file`: SQLite's own locks are polled for, and serve
-    no order.
+    Holds are lock files beside it: SQLite's own locks are polled for, and are not fair.
     """
 
     name = "sqlite"
@@ -72,7 +71,7 @@ class SqliteStore(CookieStore):
         """Replace the record if its generation is the expected one, in one statement."""
         release = self._locks.write()
         try:
-            current = self.read(record.session)  # what is damaged is not written over
+            current = self.read(record.session)  # a damaged row is not overwritten
             if (current.generation if current else 0) != expected:
                 raise _moved(record.session)
             row = self._row(record)
@@ -84,7 +83,7 @@ class SqliteStore(CookieStore):
                 done = self._database.change(_REPLACE, (*row, record.session, expected), keep=keep)
         finally:
             release()
-        if done != 1:  # somebody wrote past the lock, whose file was removed
+        if done != 1:  # another process wrote without the lock, whose file was removed
             raise _moved(record.session)
         self._known[record.session] = (row, record)
 
@@ -109,30 +108,26 @@ class SqliteStore(CookieStore):
         self._known.pop(session, None)
 
     def sync(self) -> None:
-        """Sync what SQLite has not put into the file yet, and the folder."""
+        """Sync SQLite's log and the folder."""
         self._database.sync()
 
     def close(self) -> None:
-        """Close the files; a session that somebody still holds is left to them."""
+        """Close the files; sessions that are still held stay with their holders."""
         self._database.close()
         self._locks.close()
 
     def _row(self, record: SessionRecord) -> tuple[int, str, str]:
-        """Return what is kept of a record, read back before anything is replaced by it."""
         text = json.dumps(self._sealing.to_value(record), separators=(",", ":"))
-        row = (record.generation, text, _checksum(record.session, text))
-        if self._parsed(record.session, row) != record:
-            raise StoreDamaged("A session record does not come back as it was written; nothing was replaced.")
-        return row
+        return record.generation, text, _checksum(record.session, text)
 
     def _check_another(self) -> None:
-        """Raise where other sessions of the file are encrypted in another way: a file has one key, or none."""
+        """Raise if other sessions of the file are encrypted in another way: a file has one key, or none."""
         for session, *row in self._database.rows(_READ_ANY) or ():
-            with contextlib.suppress(StoreDamaged):  # that is for those who read it
+            with contextlib.suppress(StoreDamaged):  # reported when it is read
                 self._record(session, tuple(row))
 
     def _record(self, session: str, row: Any) -> SessionRecord:
-        """Return the record of a row; one that is known already is not parsed again."""
+        """Return the record of a row; a known one is not parsed again."""
         known = self._known.get(session)
         if known is not None and known[0] == row:
             return known[1]
@@ -158,7 +153,7 @@ def _checksum(session: str, text: str) -> str:
 
 
 def _moved(session: str) -> GenerationMoved:
-    return GenerationMoved(f"The session {session!r} was changed by somebody else first.")
+    return GenerationMoved(f"The session {session!r} was changed by another process first.")
 
 
 @argosy.hookimpl

@@ -220,7 +220,7 @@ def test_whoever_freed_the_lock_gives_way_to_those_who_wait(
         release = lock.acquire()
         assert release is not None
         waiting = Thread(other.acquire)
-        wait_until(lock._waiting.anybody, "the other one to wait")  # type: ignore[union-attr]  # it gives way
+        wait_until(lock._others_wait, "the other one to wait")
         release()
         assert lock.acquire(wait=False) is None, "it came before one who waited longer"
         second = waiting.result()
@@ -246,7 +246,7 @@ def test_a_waiter_that_is_stopped_holds_nobody_up(path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", _WAITER, str(path)], stdout=subprocess.PIPE) as waiter:
         assert waiter.stdout is not None
         assert waiter.stdout.readline() == b"ready\n"
-        wait_until(lock._waiting.anybody, "the other one to wait")  # type: ignore[union-attr]  # it gives way
+        wait_until(lock._others_wait, "the other one to wait")
         waiter.send_signal(signal.SIGSTOP)
         os.waitpid(waiter.pid, os.WUNTRACED)
         for _ in range(3):

@@ -168,7 +168,7 @@ def test_what_sqlite_cannot_take_away_yet_is_said(tmp_path: Path) -> None:
     reader.close()
     store.close()
     assert len(notices) == 1
-    assert "still lies in" in notices[0]
+    assert "remains in" in notices[0]
     assert with_token(tmp_path) == []
 
 

@@ -64,9 +64,7 @@ def test_a_database_of_somebody_else_is_left_as_it_is(path: Path, make: Callable
     before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
     store = open_store(path)
     for call in (lambda: store.read("default"), lambda: store.write(RECORD, 0), store.sessions):
-        with pytest.raises(
-            StoreDamaged, match="not a session database of argosy, so it is left as it is"
-        ) as error:
+        with pytest.raises(StoreDamaged, match="not a session database of argosy") as error:
             call()
         assert "a path of its own" in (error.value.hint or "")
     store.close()
@@ -74,13 +72,6 @@ def test_a_database_of_somebody_else_is_left_as_it_is(path: Path, make: Callable
         file.name: file.read_bytes() for file in path.parent.iterdir() if not file.name.endswith(".lock")
     }
     assert after == before
-
-
-def test_a_newer_version_is_refused(path: Path) -> None:
-    keep(path)
-    change(path, "PRAGMA user_version = 2")
-    with pytest.raises(StoreDamaged, match="has version 2, and this argosy reads version 1"):
-        open_store(path).read("default")
 
 
 @pytest.mark.parametrize(

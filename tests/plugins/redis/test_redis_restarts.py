@@ -233,7 +233,7 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(
     server.start()
     assert reading.result() == RECORD
     assert len(store.told) == 1
-    assert f"{server.where} does not answer (Connection refused); waiting up to 30 s" in store.told[0]
+    assert f"{server.where} does not answer (Connection refused); argosy waits up to 30 s" in store.told[0]
 
 
 def test_a_server_that_stays_away_is_an_error(start_redis: StartRedis, open_redis: OpenStore) -> None:
