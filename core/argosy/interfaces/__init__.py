@@ -1,4 +1,4 @@
-"""What a plugin of each kind must do: one base class per kind, one or two methods each."""
+"""The base class of each kind of plugin."""
 
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import Plugin, PluginContext

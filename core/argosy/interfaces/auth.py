@@ -43,7 +43,7 @@ class ResponseHead:
 
 
 class LoginSession(Protocol):
-    """What a login works with: an HTTP session with a cookie jar of its own, empty at first."""
+    """The session that a login creates or renews; its cookie jar is empty at first."""
 
     @property
     def number(self) -> int:
@@ -55,7 +55,7 @@ class LoginSession(Protocol):
 
     @property
     def credentials(self) -> Mapping[str, str]:
-        """What was kept with the session; at a login, with the session that it replaces."""
+        """The credentials kept with the session; at a login, with the session that it replaces."""
 
     def add_cookies(self, cookies: Iterable[Cookie]) -> None:
         """Add cookies to the jar that did not come with a response."""
@@ -75,7 +75,7 @@ class LoginSession(Protocol):
         """Keep a credential with the session that only the plugin sends, such as a refresh token."""
 
     def expires_in(self, seconds: float) -> None:
-        """Set how long the session's tokens live; argosy renews it some time before (0: at once)."""
+        """Set how long the session's tokens live; argosy renews it some time before (0: immediately)."""
 
 
 class Auth(Plugin):
@@ -83,7 +83,7 @@ class Auth(Plugin):
 
     #: There is no login and no token, so requests need no exclusive lease.
     anonymous: ClassVar[bool] = False
-    #: What a person can do if a session cannot be renewed.
+    #: Advice for a session that cannot be renewed.
     remedy: ClassVar[str] = "Log in again: argosy login CONFIG"
 
     #: Whether `signer` depends only on the request and fixed secrets (Basic, an HMAC), so that requests may overlap.
@@ -105,12 +105,8 @@ class Auth(Plugin):
         """Log in; the cookies in the session's jar become the new session.
 
         All workers wait for it: ask for secrets in ``__init__``, and only send requests here. For a code that a person
-        learns only now, use ``context.ask_now``, if it is not None; `can_login` is then false.
-
-        Raises
-        ------
-        LoginFailed
-            If the service rejects it. The old session record is kept.
+        learns only now, use ``context.ask_now``, if it is not None; `can_login` is then false. If the service rejects the
+        login, raise `LoginFailed`: the old session record is kept.
         """
 
     def can_refresh(self, credentials: Mapping[str, str]) -> bool:
@@ -121,25 +117,13 @@ class Auth(Plugin):
         """Renew a session without a login, starting with its cookies and credentials.
 
         Because it may use up what it sends (a refresh token), only one thread of one process calls it, once. If the
-        response never arrives, the session is in doubt.
-
-        Raises
-        ------
-        RefreshRefused
-            If the service rejects the credentials. They are not sent again.
-        LoginFailed
-            If it refuses for another reason; the session is unchanged.
+        response never arrives, the session is in doubt. If the service rejects the credentials, raise `RefreshRefused`:
+        they are not sent again. If it refuses for another reason, raise `LoginFailed`: the session is unchanged.
         """
         raise NotImplementedError
 
     def logout(self, session: LoginSession) -> bool:
-        """End a session at the service; return False if the service has no logout.
-
-        Raises
-        ------
-        LoginFailed
-            If the service rejects it.
-        """
+        """End a session at the service; return False if it has no logout, and raise `LoginFailed` if it rejects it."""
         return False
 
     def signer(self) -> requests.auth.AuthBase | None:

@@ -46,13 +46,7 @@ class PluginContext:
         return (self.base / Path(value).expanduser()).absolute()
 
     def secret(self, value: str | Mapping[str, Any]) -> Secret:
-        """Resolve a secret of the configuration: ``{"env": NAME}``, ``{"file": PATH}``, ...
-
-        Raises
-        ------
-        ConfigError
-            If there is no such secret.
-        """
+        """Resolve a secret of the configuration, such as ``{"env": NAME}``; raise a `ConfigError` if it is missing."""
         secret = resolve(value, base=self.base, ask=self.ask)
         self.on_secret(secret.reveal())
         return secret
@@ -86,13 +80,10 @@ class Plugin(ABC):
         self.context = context
 
     def check(self) -> None:  # noqa: B027 - most options are checked when the plugin is created
-        """Check what can be checked before a run, such as files that must exist, without questions or changes.
+        """Raise an `ArgosyError` for problems that are visible before a run, such as missing files.
 
-        Raises
-        ------
-        ArgosyError
-            With what is wrong, and a hint.
+        It must not ask questions or change anything.
         """
 
     def close(self) -> None:  # noqa: B027 - many plugins hold nothing
-        """Release what the plugin holds; called once, at the end, in the process that created it."""
+        """Release resources; called once, at the end, in the process that created the plugin."""

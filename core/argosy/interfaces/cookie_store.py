@@ -40,10 +40,7 @@ class CookieStore(Plugin):
     def read(self, session: str) -> SessionRecord | None:
         """Return the newest record of a session, or None if there was never one.
 
-        Raises
-        ------
-        StoreDamaged
-            If the store cannot be read. It never starts empty instead.
+        If the store is damaged, it raises `StoreDamaged` and never starts empty instead.
         """
 
     @abstractmethod
@@ -55,7 +52,7 @@ class CookieStore(Plugin):
         Raises
         ------
         GenerationMoved
-            If the generation is another one; nothing was written.
+            If the generation differs; nothing was written.
         HoldLapsed
             If holds expire: when this process held the session for too long, so that another process may have held it
             since, and the record changes what only a holder changes (holder, logins, refreshes).
@@ -67,17 +64,8 @@ class CookieStore(Plugin):
     def acquire(self, session: str, *, wait: bool = True) -> Release | None:
         """Hold a session, first come, first served within reason; a holder that dies loses it.
 
-        Parameters
-        ----------
-        session
-            Its name.
-        wait
-            Whether to wait for it, without polling if possible.
-
-        Returns
-        -------
-        Release or None
-            Ends the hold; None if the session is held and `wait` is false.
+        It waits without polling, if possible. It returns what ends the hold, or None if the session is held and `wait` is
+        false.
         """
 
     @abstractmethod

@@ -35,11 +35,7 @@ class Output(Plugin):
         """Return the final names of an item's files, if they are known before the download.
 
         They let a run find conflicts between items before its first request, and appear in ``--dry-run``.
-
-        Parameters
-        ----------
-        item
-            An item from its source; it may have no resources yet.
+        The item may have no resources yet.
         """
         return ()
 
@@ -76,8 +72,8 @@ class CollectingOutput(Output):
     def collect(self, items: Iterable[FinishedItem], scratch: Path) -> Iterable[Product]:
         """Return the files, with the same final names each time.
 
-        The process of the run calls it at the start, if items were finished since the last time, now and then during the
-        run, and at the end. No other run collects in the target directory at that moment.
+        The process of the run calls it at the start, if items were finished since the last time, several times during
+        the run, and at the end. No other run collects in the target directory at that moment.
 
         Parameters
         ----------

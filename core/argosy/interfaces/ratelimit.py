@@ -31,10 +31,5 @@ class RateLimit(Plugin):
     def update(self, host: str, change: Callable[[HostState, float], T]) -> T:
         """Change the state of a host atomically, and return what `change` returns.
 
-        Parameters
-        ----------
-        host
-            The host.
-        change
-            Receives the state (a new one if there is none) and the time; changes the state in place.
+        `change` receives the state (a new one for an unknown host) and the time, and changes the state in place.
         """

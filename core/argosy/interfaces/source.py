@@ -18,15 +18,12 @@ class Source(Plugin):
     def items(self) -> Iterator[Item]:
         """Yield the items, each with a unique ID.
 
-        Raises
-        ------
-        SourceError
-            If its input is invalid. A source that can read on names the first 20 or so problems in one error at the end.
+        For invalid input, raise a `SourceError`, at the end if possible, with the first 20 or so problems.
         """
 
     def expand(self, item: Item, session: requests.Session) -> Item:
         """Return the item with its resources, found by authorized requests; called in a worker.
 
-        The session leases the token for each request by itself.
+        The session leases the token for each request.
         """
         return item

@@ -29,22 +29,12 @@ class Existing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How a storage repeats failed calls.
-
-    Parameters
-    ----------
-    retries
-        The number of further attempts.
-    delay
-        The longest first pause in seconds.
-    outage
-        Seconds to wait for a service that was reached before.
-    stop
-        Interrupts waits and transfers.
-    """
+    """How a storage repeats failed calls, and what interrupts its waits and transfers."""
 
     retries: int = 3
+    #: The longest first pause, in seconds.
     delay: float = 1.0
+    #: Seconds to wait for a service that was reached before.
     outage: float = 300.0
     stop: Stop = field(default_factory=Stop)
 
@@ -78,21 +68,10 @@ class Storage(Plugin):
 
     @abstractmethod
     def put(self, product: Product, file: PublishedFile, existing: Existing, *, replace: bool) -> None:
-        """Give a product its final name.
+        """Give a product its final name, and check its size and digest.
 
-        Parameters
-        ----------
-        product, file
-            The product, and the name, size and digest it must have.
-        existing
-            What `existing` returned.
-        replace
-            Whether another file may be replaced.
-
-        Raises
-        ------
-        TransferError, StorageError
-            If something that must not be replaced has appeared under the name, or the storage fails.
+        `existing` comes from the method of that name; `replace` says whether another file may be replaced. It raises a
+        `TransferError` if something that must not be replaced has appeared, and a `StorageError` if the storage fails.
         """
 
     @abstractmethod

@@ -30,30 +30,20 @@ _NOT_SENT = frozenset({"submit", "image", "reset", "button", "file"})
 
 @dataclass(slots=True)
 class Form:
-    """One form.
+    """One form."""
 
-    Parameters
-    ----------
-    action
-        Its target, as written; empty for the page itself.
-    method
-        ``get`` or ``post``.
-    identifier, name
-        Its attributes ``id`` and ``name``, or empty.
-    multipart
-        Whether it is sent as ``multipart/form-data``.
-    fields
-        The names and values that a browser would send now, in order.
-    passwords
-        The names of its password fields.
-    """
-
+    #: Its target, as written; empty for the page itself.
     action: str = ""
+    #: ``get`` or ``post``.
     method: str = "get"
+    #: Its attribute ``id``, or empty.
     identifier: str = ""
     name: str = ""
+    #: Whether it is sent as ``multipart/form-data``.
     multipart: bool = False
+    #: The names and values that a browser would send now, in order.
     fields: list[tuple[str, str]] = field(default_factory=list)
+    #: The names of its password fields.
     passwords: list[str] = field(default_factory=list)
 
     def has(self, name: str) -> bool:
@@ -63,20 +53,12 @@ class Form:
 
 @dataclass(slots=True)
 class Page:
-    """The forms of a page.
-
-    Parameters
-    ----------
-    forms
-        The forms.
-    base
-        The page's base URL, if it has one.
-    refresh
-        Where the page immediately leads (``<meta http-equiv="refresh">``), if it does.
-    """
+    """The forms of a page."""
 
     forms: list[Form]
+    #: The page's base URL, or empty.
     base: str = ""
+    #: The URL that it leads to immediately (``<meta http-equiv="refresh">``), or empty.
     refresh: str = ""
 
 

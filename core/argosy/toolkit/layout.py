@@ -71,16 +71,7 @@ class Layout:
     def name(self, item: Item, path: str = "", number: int = 0, *, ending: str = "") -> str:
         """Return the name of one file of an item, relative to the target directory.
 
-        Parameters
-        ----------
-        item
-            The item.
-        path
-            The path of the resource, with ``/`` between the parts.
-        number
-            Its number within the item, from 1.
-        ending
-            What the name ends with: ``.zip``.
+        `path` and `number` (from 1) are those of the resource; `ending` is the end of the name, such as ``.zip``.
         """
         made = self._filled(self._parts, _values(item, path, number)) or ([] if ending else ["_"])
         if ending:

@@ -92,26 +92,17 @@ _NARROW_TOKEN = re.compile(r"\berror\s*=\s*\"?insufficient_scope\b", re.I)
 
 @dataclass(frozen=True, slots=True)
 class RefusalRules:
-    """Recognizes refusals.
+    """Recognizes refusals."""
 
-    Parameters
-    ----------
-    statuses
-        Status codes that are refusals.
-    redirects
-        Parts of the host and path of a login page's URL; None for the usual ones.
-    marker
-        A text that only a login page has.
-    password_form
-        Whether an HTML page with a password field is a refusal.
-    html_for_files
-        Whether an HTML page is a refusal if the URL or the request's ``Accept`` is for something else.
-    """
-
+    #: Status codes that are refusals.
     statuses: frozenset[int] = frozenset(STATUSES)
+    #: Parts of the host and path of a login page's URL; None for the usual ones.
     redirects: tuple[str, ...] | None = None
+    #: A text that only a login page has.
     marker: str | None = None
+    #: Whether an HTML page with a password field is a refusal.
     password_form: bool = True
+    #: Whether an HTML page is a refusal if the URL or the request's ``Accept`` is for something else.
     html_for_files: bool = True
 
     @classmethod

@@ -38,7 +38,7 @@ class MemoryStore(CookieStore):
         with self._mutex:
             current = self._records.get(record.session)
             if (current.generation if current else 0) != expected:
-                raise GenerationMoved(f"The session {record.session!r} was changed by somebody else first.")
+                raise GenerationMoved(f"Another thread changed the session {record.session!r} first.")
             self._records[record.session] = record
 
     def acquire(self, session: str, *, wait: bool = True) -> Release | None:
