@@ -322,8 +322,8 @@ def test_a_host_that_is_not_there(open_redis: OpenStore) -> None:
         ("record", b"\xff\xfe", "checksum does not fit"),
         ("checksum", b"", "checksum does not fit"),
         ("version", b"2", "has version 2, and this argosy reads version 1"),
-        ("generation", b"7", "that of another one"),
-        ("generation", b"many", "that of another one"),
+        ("generation", b"7", "belongs to another session"),
+        ("generation", b"many", "belongs to another session"),
     ],
 )
 def test_a_damaged_record_is_refused_and_left_as_it_is(
