@@ -64,7 +64,7 @@ def test_the_key_is_asked_of_every_command_and_a_move_needs_no_login(set_sail: S
         "session", "copy", "--from", str(voyage.file), "--to", f"json-file:{voyage.root}/plain.json", "--keep"
     )
     assert kept.returncode == 0
-    assert "whoever uses one of them ends the other" in kept.stderr
+    assert "using one invalidates the other" in kept.stderr
 
 
 def test_a_wrong_key_ends_every_command_before_the_first_request(set_sail: SetSail) -> None:

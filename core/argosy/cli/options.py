@@ -58,7 +58,7 @@ def run_options(command: F) -> F:
         ),
         click.option("--tags", "--skills", metavar='"A, B"', help="Only items with one of these tags."),
         click.option("--max-workers", type=int, metavar="N", help="The most items to work on at once."),
-        click.option("--strategy", metavar="NAME", help="Where the work runs: serial, threads, ..."),
+        click.option("--strategy", metavar="NAME", help="How the work runs: serial, threads, ..."),
     ):
         command = option(command)
     return command
