@@ -39,7 +39,7 @@ def test_every_fault_does_something() -> None:
 
 
 def test_an_unknown_fault_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no fault 'cutt'"):
+    with pytest.raises(ConfigError, match="Unknown fault 'cutt'"):
         Fault("cutt")
     with pytest.raises(ConfigError, match="at least 1"):
         Fault("cut", every=0)

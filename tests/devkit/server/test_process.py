@@ -82,7 +82,7 @@ def test_stop_twice_and_control_of_a_stopped_server() -> None:
     assert server.start() is server
     server.stop()
     server.stop()
-    with pytest.raises(ArgosyError, match="does not run"):
+    with pytest.raises(ArgosyError, match="is not running"):
         server.stats()
 
 
