@@ -159,7 +159,7 @@ def test_a_new_package_has_what_it_needs(packages: Path) -> None:
         assert f"{words} plugin for argosy" in readme
         assert name in tomllib.loads(readme.split("```toml\n")[1].split("```")[0]).__repr__()
         assert "pytest" in (package / ".github" / "workflows" / "test.yml").read_text("utf-8")
-        assert "No licence was chosen yet" in (package / "LICENSE").read_text("utf-8")
+        assert "No license has been chosen yet" in (package / "LICENSE").read_text("utf-8")
         text = "".join(path.read_text("utf-8") for path in package.rglob("*") if path.is_file())
         assert "<<" not in text
         assert "argosy_example" not in text

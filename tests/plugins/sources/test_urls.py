@@ -40,7 +40,7 @@ def test_bad_urls_are_named_together_and_not_shown(read: Any) -> None:
     assert [item.id for item in items] == ["https://h/ok"]
     assert "hunter2" not in error
     assert [line.partition(";")[0] for line in error.splitlines()[1:]] == [
-        "  l:1: the URL has a user name or a password in it (it is not shown here)",
+        "  l:1: the URL has a user name or a password in it (not shown here)",
         "  l:2: the URL does not begin with http:// or https://",
         "  l:4: byte 0xff at column 1 is not UTF-8",
     ]
