@@ -65,6 +65,7 @@ class RunContext:
         self._plugins = plugins
         self._emit = emit
         self._local = threading.local()
+        self._mutex = threading.Lock()
         self._unconfigured: dict[str, Output | None] = {}
         context = self.plugin_context = PluginContext(
             settings.base,
@@ -124,14 +125,15 @@ class RunContext:
         for output in self.outputs.all.values():
             if output.name == name:
                 return output
-        if name not in self._unconfigured:
-            try:
-                info = self._plugins.find(Kind.OUTPUT, name)
-                options = {"use": name, **default_options(info.options_schema)}
-                self._unconfigured[name] = self._plugins.make(Output, options, self.plugin_context)
-            except ArgosyError:
-                self._unconfigured[name] = None
-        return self._unconfigured[name]
+        with self._mutex:  # worker threads ask at the same time, and importing a plugin takes a while
+            if name not in self._unconfigured:
+                try:
+                    info = self._plugins.find(Kind.OUTPUT, name)
+                    options = {"use": name, **default_options(info.options_schema)}
+                    self._unconfigured[name] = self._plugins.make(Output, options, self.plugin_context)
+                except ArgosyError:
+                    self._unconfigured[name] = None
+            return self._unconfigured[name]
 
     def close(self) -> None:
         """Close everything."""
