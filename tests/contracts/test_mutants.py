@@ -68,7 +68,7 @@ STORES = {
         ("HoldsReaders", "does_not_keep_from_reading", "StoreError.*held"),
     ],
     "survival": [
-        ("DoesNotTryItsLock", "locks_that_do_nothing", "whose lock does not lock must refuse"),
+        ("DoesNotTestItsLock", "locks_that_do_nothing", "whose lock does not lock must refuse"),
         ("StartsEmpty", "damaged", "DID NOT RAISE.*StoreDamaged"),
         ("SkipsTheChecksum", "damaged", "DID NOT RAISE.*StoreDamaged"),
         ("ReadableByAll", "nobody_else", "can be read by others"),
