@@ -234,7 +234,7 @@ def test_verify_finds_what_is_damaged_or_gone_and_a_run_mends_it(store: Store) -
     stored.bucket.remove(stored.object(2))
     found = voyage.argosy("verify", stored.url, "--requeue")
     assert found.returncode == 1
-    for words in ("has another content", "has 5 bytes instead of", "is missing"):
+    for words in ("has different content", "has 5 bytes instead of", "is missing"):
         assert words in found.stdout
     assert "3 items damaged" in found.stderr
     assert stored.download().counts.left == 0
