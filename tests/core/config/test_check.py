@@ -70,7 +70,7 @@ def test_valid(document: dict[str, Any], plugins: PluginManager) -> None:
         ({"output": ["files", {"use": "zip", "lvl": 2}]},
          'a.toml: output[1]: unknown key "lvl"; did you mean "level"?'),
         ({"auth": {"use": "bearer", "token": {"keyring": "A"}}}, ('a.toml: auth.token: the key "user" is '
-         "missing; it is required: The user name under which the keyring holds the secret; goes with keyring.")),
+         "missing; it is required: The user name of the secret in the keyring; requires keyring.")),
         ({"auth": {"use": "bearer", "token": {"env": "A", "file": "b"}}}, ('a.toml: auth.token: found "env" '
          'and "file" together; expected exactly one of the keys "env", "file", "keyring", "prompt"')),
         ({"tags": [datetime.date(2026, 1, 1)]},
