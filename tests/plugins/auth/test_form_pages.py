@@ -200,7 +200,7 @@ def test_the_schema_knows_codes(name: str, value: object, good: bool) -> None:
     document = {"auth": {"use": "form-login", "url": "https://h/", "fields": {name: value}}}
     problems = check(document, PluginManager(), "argosy.json")
     assert (not problems) == good
-    assert good or 'with one of the keys "totp", "one_time"' in str(problems)
+    assert good or "or an object" in str(problems)
     assert "JBSW" not in str(problems)
 
 
