@@ -27,13 +27,22 @@ _turns = itertools.count(1)
 
 
 def soonest(sessions: Iterable[OpenSession], store: CookieStore) -> OpenSession:
-    """Return the free session that has been unused for longest, or else the one with the fewest requests."""
-    requests_on = {}
-    for session in sorted(sessions, key=lambda each: each.turn):
-        requests_on[session] = session.requests or int(_is_held(store.read(session.name)))
-        if not requests_on[session]:
+    """Return the free session that has been unused for longest, or else the one with the fewest requests.
+
+    A session that hangs comes last, so that workers do not pile up behind it.
+    """
+    by_turn = sorted(sessions, key=lambda each: each.turn)
+    in_flight = sum(len(each.in_flight) for each in by_turn)
+    ranks = {}
+    for session in by_turn:
+        requests = len(session.in_flight)
+        expected = requests or int(_is_held(store.read(session.name)))
+        if not expected:
             return session
-    return min(requests_on, key=requests_on.__getitem__)
+        # of balanced queues, the oldest request is about as many turns old as requests are in flight
+        hangs = requests > 0 and by_turn[-1].turn - session.in_flight[0] > 4 * in_flight
+        ranks[session] = (hangs, expected, requests)
+    return min(ranks, key=ranks.__getitem__)
 
 
 def _is_held(record: SessionRecord | None) -> bool:
@@ -55,13 +64,16 @@ class SessionPool(SessionProvider):
 
     def adapter(self, url: str) -> BaseAdapter:
         """Return what sends a prepared request on the session that is free soonest."""
-        return self._next(()).http.get_adapter(url)
+        session, turn = self._next(())
+        with self._mutex:
+            session.in_flight.remove(turn)
+        return session.http.get_adapter(url)
 
     def _deliver(self, *args: Any, **kwargs: Any) -> requests.Response:
         """Send a request on the session that is free soonest; if that session is lost, on another."""
         aside: dict[OpenSession, SessionError] = {}
         while True:
-            session = self._next(aside, requests=1)
+            session, turn = self._next(aside)
             try:
                 response = self._send(session, *args, **kwargs)
             except SessionError as error:
@@ -81,17 +93,17 @@ class SessionPool(SessionProvider):
                 return response
             finally:
                 with self._mutex:
-                    session.requests -= 1
+                    session.in_flight.remove(turn)
 
-    def _next(self, aside: Collection[OpenSession], requests: int = 0) -> OpenSession:
-        """Return the session for a request, and count it there."""
+    def _next(self, aside: Collection[OpenSession]) -> tuple[OpenSession, int]:
+        """Return the session for a request, and its number, by which the session has it in flight."""
         with self._mutex:
             usable = [session for session in self._sessions if not session.retired]
             # another thread may have lost the last one: then one that was set aside raises its error again
             session = soonest([each for each in usable if each not in aside] or usable, self._store)
             session.turn = next(_turns)
-            session.requests += requests
-            return session
+            session.in_flight.append(session.turn)
+            return session, session.turn
 
     def _accepted(self, session: OpenSession, sent_at: float, logins: int) -> None:
         super()._accepted(session, sent_at, logins)

@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -51,7 +51,9 @@ class OpenSession:
     manager: SessionManager
     http: AuthorizedSession
     turn: int = 0  # the number of the last request it was given
-    requests: int = 0  # how many this process has on it
+    in_flight: list[int] = field(
+        default_factory=list
+    )  # the numbers of this process's requests on it, oldest first
     served: bool = False  # whether a request was accepted on it
     retired: bool = False  # whether the run has stopped using it
 

@@ -66,8 +66,28 @@ def test_free_sessions_take_turns(make: Make, store: JsonFileStore) -> None:
 
 def test_if_none_is_free_the_one_with_the_fewest_requests_is_next(make: Make, store: JsonFileStore) -> None:
     busy, less_busy = make("busy"), make("less-busy")
-    busy.requests, less_busy.requests, less_busy.turn = 3, 2, 9
+    busy.in_flight, less_busy.in_flight, less_busy.turn = [1, 2, 5], [3, 9], 9
     assert soonest([busy, less_busy], store) is less_busy
+
+
+def test_a_session_that_hangs_is_next_only_if_no_other_is_left(make: Make, store: JsonFileStore) -> None:
+    """Else each worker that finds the others as busy would wait behind its first request."""
+    hangs, busy = make("hangs"), make("busy")
+    hangs.in_flight, hangs.turn, busy.in_flight, busy.turn = [1], 1, [2], 2
+    assert soonest([hangs, busy], store) is hangs, "it is not late yet"
+    busy.in_flight, busy.turn = [40, 41], 41
+    assert soonest([hangs, busy], store) is busy
+    assert soonest([hangs], store) is hangs
+
+
+def test_a_worker_goes_where_this_process_has_no_request_yet(
+    make: Make, store: JsonFileStore, stranger: Holder
+) -> None:
+    waiting, taken = make("waiting"), make("taken")
+    for name in ("waiting", "taken"):
+        mark(store, name, replace(stranger, since=time.time()))
+    waiting.in_flight, taken.turn = [1], 2
+    assert soonest([waiting, taken], store) is taken
 
 
 def test_a_session_that_another_process_holds_is_not_free(
