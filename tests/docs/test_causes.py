@@ -36,14 +36,13 @@ def kinds(tree: ast.Module) -> Iterator[str]:
 
 
 def test_every_cause_is_explained() -> None:
-    named = {
-        kind
-        for folder in ("core", "plugins")
-        for path in (ROOT / folder).rglob("*.py")
-        if "testing" not in path.parts
-        for kind in kinds(ast.parse(path.read_text("utf-8")))
-    }
+    paths = [path for folder in ("core", "plugins") for path in (ROOT / folder).rglob("*.py")]
+    trees = [ast.parse(path.read_text("utf-8")) for path in paths]
+    named = {kind for tree in trees for kind in kinds(tree)}
+    constants = {node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     text = (ROOT / "docs" / "reference" / "causes.md").read_text("utf-8")
     explained = re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)
-    assert sorted(explained) == sorted(named)
+    assert len(explained) == len(set(explained))
+    assert named <= set(explained)
+    assert set(explained) <= constants
     assert named > UNREACHED

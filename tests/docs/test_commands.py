@@ -18,7 +18,8 @@ def commands(block: Block) -> list[list[str]]:
     found = []
     for line in block.text.splitlines():
         words = shlex.split(line, comments=True)
-        for start in [n for n, word in enumerate(words) if word.rpartition("/")[2] == "argosy"]:
+        starts = [n for n in range(len(words)) if n == 0 or words[n - 1] in END]
+        for start in [n for n in starts if words[n].rpartition("/")[2] == "argosy"]:
             rest = words[start + 1 :]
             end = next((n for n, word in enumerate(rest) if word in END), len(rest))
             found.append(rest[:end])
