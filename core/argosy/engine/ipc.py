@@ -16,10 +16,8 @@ import queue
 import shutil
 import signal
 import socket
-import stat
 import tempfile
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -51,25 +49,15 @@ PREFIX, SOCKET = "argosy-", "socket"
 #: Seconds to wait for the last messages of workers.
 LAST_MESSAGES = 5.0
 
-#: How often, and how many seconds apart, a worker checks whether its run is dead.
-TIDY_TRIES, TIDY_EVERY = 50, 0.01
 
-
-def remove_if_dead(folder: Path) -> bool:
-    """Remove the folder of a killed run; return False if its run still listens."""
-    try:
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            return True
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.setblocking(False)
+def _remove_if_dead(folder: Path) -> None:
+    """Remove the folder of a run that was killed together with its workers."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
             probe.connect(str(folder / SOCKET))
-    except ConnectionRefusedError:
-        shutil.rmtree(folder, ignore_errors=True)
-        return True
-    except OSError as error:
-        return isinstance(error, FileNotFoundError)  # not a run's folder, or just removed
-    return False
+        except ConnectionRefusedError:
+            shutil.rmtree(folder)
 
 
 def _send(sock: socket.socket, message: Mapping[str, Any]) -> None:
@@ -119,7 +107,7 @@ class IpcServer:
 
     def _open(self) -> Path:
         for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-            remove_if_dead(left)
+            _remove_if_dead(left)
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # mode 0700
         listener = socket.socket(socket.AF_UNIX)
         try:
@@ -202,6 +190,7 @@ class IpcClient:
         self._sock = socket.socket(socket.AF_UNIX)
         self._sock.connect(address)
         self._folder = Path(address).parent
+        self._closed = False
         self._mutex = threading.Lock()
         self._asking = threading.Lock()
         self._answers: queue.SimpleQueue[tuple[str | None] | None] = queue.SimpleQueue()
@@ -231,6 +220,7 @@ class IpcClient:
 
     def close(self) -> None:
         """Close the connection."""
+        self._closed = True
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
@@ -245,12 +235,10 @@ class IpcClient:
                     self._stop.abort()
                 else:
                     self._stop.drain()
-        # before the stop, as the process ends with its jobs; and several times, because Linux closes the newest
-        # descriptors of a killed process first: this connection breaks a moment before the listening socket closes
-        for _ in range(TIDY_TRIES):
-            if remove_if_dead(self._folder):
-                break
-            time.sleep(TIDY_EVERY)
+        if (
+            not self._closed
+        ):  # the run is over, possibly killed; the stop may end this process, so it comes last
+            shutil.rmtree(self._folder, ignore_errors=True)
         self._stop.abort()
         self._answers.put(None)
 
@@ -331,21 +319,12 @@ _workers: dict[str, RemoteWorker] = {}
 _mutex = threading.Lock()
 
 
-def leave_ctrl_c_to(run_pid: int) -> None:
-    """Ignore Ctrl-C and hangup in a process other than the run's.
-
-    A terminal sends them to all processes. They would end a worker between the headers of a response and the commit of
-    its token; the run tells its workers when to stop. Only the main thread may set signal handlers, and strategies
-    usually unpickle the work there.
-    """
-    if os.getpid() != run_pid and threading.current_thread() is threading.main_thread():
-        for name in ("SIGINT", "SIGHUP"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), signal.SIG_IGN)
-
-
 def work_here(spec: WorkerSpec) -> RemoteWorker:
     """Return this process's only worker of a run; a strategy may send the work with each job."""
-    leave_ctrl_c_to(spec.run_pid)
+    if os.getpid() != spec.run_pid and threading.current_thread() is threading.main_thread():
+        # A terminal sends these to all processes, and they would end a worker between the headers of a response and the
+        # commit of its token. The run tells its workers when to stop.
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
     with _mutex:
         return _workers.setdefault(spec.address, RemoteWorker(spec))

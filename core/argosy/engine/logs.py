@@ -30,31 +30,23 @@ settings = LogSettings()
 _handlers: list[logging.Handler] = []
 
 
-class _Formatter(logging.Formatter):
-    """Redacts the finished text, which covers arguments and tracebacks; one record is one line."""
-
-    def __init__(self, redactor: Redactor) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s")
-        self._redactor = redactor
-
-    def format(self, record: logging.LogRecord) -> str:
-        return self._redactor.scrub(super().format(record)).replace("\n", "\n    ")
-
-
-class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # generic for the type checker only
+class _Handler(logging.Handler):
     """Writes to a file or to the current standard error, which a live display replaces; ignores failed writes."""
 
-    def __init__(self, file: TextIO | None = None) -> None:
-        super().__init__(file)
+    def __init__(self, redactor: Redactor, file: TextIO | None = None) -> None:
+        super().__init__()
+        self.setFormatter(
+            logging.Formatter("%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s")
+        )
+        self._redactor = redactor
         self._file = file
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._file is None:
-            self.stream = sys.stderr
-        super().emit(record)
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        pass
+        with contextlib.suppress(Exception):
+            text = self._redactor.scrub(self.format(record))  # also arguments and tracebacks
+            file = self._file or sys.stderr
+            file.write(text.replace("\n", "\n    ") + "\n")
+            file.flush()
 
     def close(self) -> None:
         super().close()
@@ -74,11 +66,11 @@ def start(chosen: LogSettings, redactor: Redactor) -> None:
             fd = os.open(settings.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as error:
             raise StorageError(f"The log file {settings.file} cannot be written: {error.strerror}.") from None
-        _handlers.append(_Handler(os.fdopen(fd, "a", encoding="utf-8", errors="backslashreplace")))
+        file = os.fdopen(fd, "a", encoding="utf-8", errors="backslashreplace")
+        _handlers.append(_Handler(redactor, file))
     if settings.verbosity:
-        _handlers.append(_Handler())
+        _handlers.append(_Handler(redactor))
     for handler in _handlers:
-        handler.setFormatter(_Formatter(redactor))
         logging.getLogger().addHandler(handler)
     for name in _PACKAGES if _handlers else ():
         logging.getLogger(name).setLevel(logging.DEBUG if settings.verbosity > 1 else logging.INFO)

@@ -53,11 +53,9 @@ class ObserverDispatcher:
         self.retries = 0
         self._redactor = redactor
         self._observers = list(observers)
-        self._targets: list[tuple[str, object, Callable[[Event], None]]] = [
-            (observer.name, observer, observer.on_event) for observer in observers
-        ]
+        self._listeners: dict[object, Callable[[Event], None]] = {one: one.on_event for one in observers}
         if on_event is not None:
-            self._targets.append(("on_event", on_event, on_event))
+            self._listeners[on_event] = on_event
         self._mutex = threading.RLock()
 
     def emit(self, kind: EventKind, item: str | None = None, data: Mapping[str, Any] | None = None) -> None:
@@ -73,25 +71,25 @@ class ObserverDispatcher:
                     self.notices.append(message)
             self.retries += kind is EventKind.RESOURCE_RETRY
             _log(event)
-            for target in list(self._targets):
-                name, observer, on_event = target
+            for listener, on_event in list(self._listeners.items()):
                 try:
                     on_event(event)
                 except (Exception, SystemExit) as error:
-                    self._targets.remove(target)
-                    self._notice(f"The observer {name!r} failed and gets no more events", error, observer)
+                    del self._listeners[listener]
+                    self._failed("and gets no more events", error, listener)
 
     def close(self) -> None:
         """Close the observers, in reverse order: those of the command line show how the others end."""
         with self._mutex:
             for observer in reversed(self._observers):
-                self._targets = [target for target in self._targets if target[1] is not observer]
+                self._listeners.pop(observer, None)
                 try:
                     observer.close()
                 except (Exception, SystemExit) as error:
-                    self._notice(f"The observer {observer.name!r} failed while closing", error, observer)
-            self._targets.clear()
+                    self._failed("while closing", error, observer)
+            self._listeners.clear()
 
-    def _notice(self, text: str, error: BaseException, observer: object) -> None:
-        message = f"{text}: {describe_exception(error, observer)}"
+    def _failed(self, how: str, error: BaseException, observer: object) -> None:
+        name = getattr(observer, "name", "on_event")
+        message = f"The observer {name!r} failed {how}: {describe_exception(error, observer)}"
         self.emit(EventKind.RUN_NOTICE, None, {"message": message})

@@ -66,22 +66,11 @@ def plugin_errors(
 
 
 def label_of(options: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """Return the label of an output: its name, and a digest of the options that are not the defaults.
-
-    Examples
-    --------
-    >>> schema = {"properties": {"name": {"default": "{id}"}}}
-    >>> label_of({"use": "zip", "name": "{id}"}, schema)
-    'zip'
-    >>> label_of({"use": "zip", "name": "{title}"}, schema)
-    'zip#d6c8a6ef'
-    """
+    """Return the label of an output: ``zip``, or ``zip#d6c8a6ef`` if some options are not the defaults."""
     defaults = default_options(schema)
     own = {k: v for k, v in options.items() if k != "use" and (k not in defaults or defaults[k] != v)}
-    if not own:
-        return str(options["use"])
-    text = json.dumps(own, sort_keys=True, ensure_ascii=True)
-    return f"{options['use']}#{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
+    digest = hashlib.blake2b(json.dumps(own, sort_keys=True).encode(), digest_size=4).hexdigest()
+    return f"{options['use']}#{digest}" if own else str(options["use"])
 
 
 def plugin_of(label: str) -> str:

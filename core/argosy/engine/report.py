@@ -24,75 +24,41 @@ MOST_FAILURES = 100
 class Counts:
     """The number of items, of which `done` and `failed` are of this run; `skipped` were done before or by another run."""
 
-    items: int = 0
-    done: int = 0
-    skipped: int = 0
-    failed: int = 0
-    left: int = 0
+    items: int
+    done: int
+    skipped: int
+    failed: int
+    left: int
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one run did; as JSON it is valid by ``report.v1.json``.
+    """What one run did; as JSON it is valid by ``report.v1.json``."""
 
-    Parameters
-    ----------
-    run
-        The run's id.
-    started, finished
-        Seconds since the epoch.
-    seconds
-        How long it took, on the monotonic clock.
-    directory
-        The target directory; the local folder of a remote one.
-    strategy_asked, strategy_used, strategy_reason
-        The configured strategy or None, the one that ran, and why it differs.
-    max_workers
-        The limit on concurrent items.
-    lease_asked, lease_used, lease_reason
-        The configured lease mode, the one in force at the end, and why it differs.
-    sessions
-        How many sessions were used.
-    counts
-        The number of items, done, skipped, failed and left.
-    bytes, requests, retries
-        Body bytes received, requests sent, and repeated attempts.
-    logins, refreshes, refusals
-        Logins, renewals without a login, and responses that rejected the token.
-    notices
-        Messages for the user.
-    failures
-        (id, title, failure) of the first failed items.
-    error
-        What ended the run early, or None.
-    url
-        The URL of a remote target directory, or None.
-    """
-
-    run: str
-    started: float
+    run: str  # its id
+    started: float  # seconds since the epoch
     finished: float
-    seconds: float
-    directory: Path
-    strategy_asked: str | None
+    seconds: float  # on the monotonic clock
+    directory: Path  # the local folder of a remote target directory
+    strategy_asked: str | None  # as configured
     strategy_used: str
-    strategy_reason: str | None
+    strategy_reason: str | None  # why it differs
     max_workers: int
     lease_asked: str
-    lease_used: str
+    lease_used: str  # in force at the end
     lease_reason: str | None
-    sessions: int
+    sessions: int  # how many were used
     counts: Counts
-    bytes: int = 0
-    requests: int = 0
-    retries: int = 0
-    logins: int = 0
-    refreshes: int = 0
-    refusals: int = 0
-    notices: tuple[str, ...] = ()
-    failures: tuple[tuple[str, str, Failure], ...] = ()
-    error: ArgosyError | None = field(default=None, compare=False)
-    url: str | None = None
+    bytes: int  # of bodies that arrived
+    requests: int
+    retries: int
+    logins: int
+    refreshes: int  # renewals without a login
+    refusals: int  # responses that rejected the token
+    notices: tuple[str, ...]
+    failures: tuple[tuple[str, str, Failure], ...]  # id, title and failure of the first failed items
+    error: ArgosyError | None = field(compare=False)  # what ended the run early
+    url: str | None  # of a remote target directory
 
     @property
     def where(self) -> str:
@@ -157,14 +123,15 @@ def write_report(
 
 
 def _item(row: Row, *, had_job: bool) -> dict[str, Any]:
+    done = row.state == "done"
     state = {"done": "done" if had_job else "skipped", "failed": "failed"}.get(row.state, "left")
-    if row.state == "done" and had_job and row.failure is not None:
+    if done and had_job and row.failure is not None:
         state = "failed"  # an additional output of an item that was done before
     return {
         "id": row.id,
         "title": row.title,
         "state": state,
-        "files": [asdict(file) for file in row.files] if row.state == "done" else [],
+        "files": [asdict(file) for file in row.files] if done else [],
         "bytes": row.bytes,
         "error": row.failure.message if row.failure else None,
     }

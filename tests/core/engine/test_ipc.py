@@ -249,7 +249,7 @@ def test_a_password_is_asked_for_once(set_sail: Any) -> None:
     assert (report.counts.done, asked) == (12, [f"Password of the library ({os.getpid()})"])
 
 
-def test_a_worker_tidies_up_although_the_run_hung_up_before_it_was_gone(stop: Stop) -> None:
+def test_a_worker_removes_the_folder_of_its_run_when_that_is_over(stop: Stop) -> None:
     over = threading.Event()
     stop.subscribe(over.set)
     with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path is 107 characters long at most
@@ -258,9 +258,13 @@ def test_a_worker_tidies_up_although_the_run_hung_up_before_it_was_gone(stop: St
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(folder / SOCKET))
             listener.listen()
+            leaving = IpcClient(str(folder / SOCKET), Stop(), Redactor())
             client = IpcClient(str(folder / SOCKET), stop, Redactor())
-            listener.accept()[0].close()
+            leaving.close()
             assert not over.wait(0.1)
+            assert folder.exists(), "other workers still need it"
+            for _ in range(2):
+                listener.accept()[0].close()
         assert over.wait(30)
         client.close()
         assert not folder.exists()
