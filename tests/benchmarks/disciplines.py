@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import argosy
+from argosy.http.adapter import LeasedAdapter
 from argosy.http.session import AuthorizedSession
 from argosy.leasing.adaptive import QUIET
 from argosy.leasing.manager import SessionManager
@@ -85,7 +86,10 @@ def measure(settings: dict[str, Any], change: dict[str, Any], items: int) -> dic
 
 def rate(server: LibraryServer, manager: SessionManager, requests: int) -> tuple[float, float]:
     """Return the requests of eight threads on one session: for each second, and for each second of processor time."""
-    with AuthorizedSession(manager, lambda head: False) as http, ThreadPoolExecutor(WORKERS) as pool:
+    with (
+        AuthorizedSession(LeasedAdapter(manager), lambda head: False) as http,
+        ThreadPoolExecutor(WORKERS) as pool,
+    ):
         begun, used = time.perf_counter(), time.process_time()
         list(pool.map(lambda n: http.get(server.url_for(f"/files/{n}?size=100")), range(requests)))
         return requests / (time.perf_counter() - begun), requests / (time.process_time() - used)

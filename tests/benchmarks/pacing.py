@@ -52,10 +52,10 @@ def measure(times: int) -> dict[str, float]:
             permit.admit()
             permit.answered(429, 0.0)
         for _ in range(40):  # so many good answers later there is no trace of it
-            while wait := (permit := rate_limiter.permit(URL)).admit():
-                time.sleep(wait)
-            permit.answered(200, None)
-            permit.close()
+            with rate_limiter.permit(URL) as permit:
+                while wait := permit.admit():
+                    time.sleep(wait)
+                permit.answered(200, None)
         rows["it asked for patience before"] = microseconds(asks(rate_limiter), times)
         paced = RateLimiter(1e-9, shared=shared(folder, "b"))
         rows["a delay that is over"] = microseconds(asks(paced), times)

@@ -103,8 +103,9 @@ class Client:
         auth = LibraryLogin(recipe.login, PluginContext())
         login = PluginLogin(auth, lambda: open_session(_TIMEOUT))
         self.manager = recipe.manager_class(self.store, SESSION, recipe.policy, login=login)
-        self.session = AuthorizedSession(self.manager, auth.is_refusal)
-        self.session.mount("http://", recipe.adapter_class(self.manager, deadline=deadline))
+        self.session = AuthorizedSession(
+            recipe.adapter_class(self.manager, deadline=deadline), auth.is_refusal
+        )
 
     def close(self) -> None:
         """Close its connections, and the store where it opened it."""

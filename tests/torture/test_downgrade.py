@@ -13,6 +13,7 @@ import requests
 import argosy
 from argosy.cookies.jar import Jar
 from argosy.errors import LoginFailed
+from argosy.http.adapter import LeasedAdapter
 from argosy.http.network import Network
 from argosy.http.session import AuthorizedSession
 from argosy.interfaces.base import PluginContext
@@ -128,7 +129,7 @@ def session(tmp_path: Path, tokens: list[str], *, allowed: bool) -> AuthorizedSe
 
     store.write(SessionRecord("default", 1, token(), logins=1), 0)
     return AuthorizedSession(
-        SessionManager(store, "default", login=token),
+        LeasedAdapter(SessionManager(store, "default", login=token)),
         RefusalRules().is_refusal,
         network=Network(tmp_path / "ca.pem", None, allowed),
     )

@@ -263,7 +263,8 @@ def test_a_refusal_after_a_sibling_rotated_costs_no_login(
     statuses: dict[int, int] = {}
 
     def get(number: int) -> None:
-        with AuthorizedSession(manager, lambda response: response.status == 401) as session:
+        adapter = argosy.LeasedAdapter(manager)
+        with AuthorizedSession(adapter, lambda response: response.status == 401) as session:
             url = f"http://127.0.0.1:{relay.port}/files/{number}?size=10"
             statuses[number] = session.get(url).status_code
 

@@ -96,31 +96,24 @@ class LeasedAdapter(Adapter):
         with self.rate_limiter.permit(request.url or "") as permit:
             while (wait := permit.reach()) > 0:
                 self.manager.pause(wait)
+            sending = Sending(request, self.manager, permit, self.deadline)
+            token = current.set(sending)
+            request.headers.pop("Cookie", None)  # the requests session's cookies are older
             try:
-                response = self._send(permit, request, timeout, *args, **options)
-            except (requests.ConnectionError, requests.Timeout, TransferError) as error:
-                self._failed(permit, error)
+                response = super().send(request, True, timeout or (10.0, self.deadline), *args, **options)
+            except BaseException as error:
+                self._give_up(sending)
+                if isinstance(error, NotSent):
+                    _report_failure(permit, error.error, sent=False)
+                    raise error.error from None
+                _report_failure(permit, error, sent=sending.bytes_out > 0)
+                if isinstance(error, requests.RequestException):
+                    error.argosy_sending = sending  # type: ignore[attr-defined]  # a note for the caller
                 raise
+            finally:
+                current.reset(token)
             permit.answered(response.status_code, retry_after(response.status_code, response.headers))
         return response
-
-    def _send(
-        self, permit: Permit, request: requests.PreparedRequest, timeout: Any, *args: Any, **options: Any
-    ) -> requests.Response:
-        sending = Sending(request, self.manager, permit, self.deadline)
-        token = current.set(sending)
-        request.headers.pop("Cookie", None)  # the requests session's cookies are older
-        try:
-            return super().send(request, True, timeout or (10.0, self.deadline), *args, **options)
-        except BaseException as error:
-            self._give_up(sending)
-            if isinstance(error, NotSent):
-                raise error.error from None
-            if isinstance(error, requests.RequestException):
-                error.argosy_sending = sending  # type: ignore[attr-defined]  # a note for the caller
-            raise
-        finally:
-            current.reset(token)
 
     def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
         """Settle the lease before anything else can go wrong: the headers are in."""
@@ -139,17 +132,6 @@ class LeasedAdapter(Adapter):
         return response
 
     @staticmethod
-    def _failed(permit: Permit, error: requests.RequestException | TransferError) -> None:
-        """Tell the rate limiter that a request, or the login before it, got no response."""
-        if isinstance(error, TransferError):
-            if error.kind != "down":  # the rate limiter's own; other kinds come from a login
-                permit.failed(error.message.rstrip("."), sent=False, named=error.kind != "dns")
-        elif not isinstance(error, requests.exceptions.SSLError):  # TLS exists to refuse the wrong host
-            sending: Sending | None = getattr(error, "argosy_sending", None)
-            sent = sending is not None and sending.bytes_out > 0
-            permit.failed(reason_of(error), sent=sent, named=not is_unknown_name(error))
-
-    @staticmethod
     def _give_up(sending: Sending) -> None:
         """End the lease of a request that failed; a settled lease stays settled."""
         lease = sending.lease
@@ -162,3 +144,14 @@ class LeasedAdapter(Adapter):
                 lease.unsent()
         finally:
             lease.end(complete=False)
+
+
+def _report_failure(permit: Permit, error: BaseException, *, sent: bool) -> None:
+    """Tell the rate limiter that a request, or the login before it, got no response."""
+    if isinstance(error, TransferError):
+        if error.kind != "down":  # the rate limiter's own; other kinds come from a login
+            permit.failed(error.message.rstrip("."), sent=False, named=error.kind != "dns")
+    elif isinstance(error, requests.exceptions.SSLError):
+        return  # TLS exists to refuse the wrong host
+    elif isinstance(error, requests.ConnectionError | requests.Timeout):
+        permit.failed(reason_of(error), sent=sent, named=not is_unknown_name(error))

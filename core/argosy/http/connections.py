@@ -8,6 +8,7 @@ enforces the deadline. So the adapter knows whether a failed request can have re
 from __future__ import annotations
 
 import codecs
+import http.client
 import math
 import threading
 import time
@@ -62,6 +63,7 @@ class Sending:
         self.lease: Lease | None = None
         self.sent_at = 0.0  # seconds since the epoch
         self.deadline = math.inf  # for the headers of the response, on the monotonic clock
+        self.is_ready = False  # whether bytes count as sent; those of a CONNECT do not
         self.bytes_out = 0
         self._manager = manager
         self._permit = permit
@@ -97,6 +99,7 @@ class Sending:
             self._manager.check()
         except Exception as error:
             raise NotSent(error) from None
+        self.is_ready = True
         return credentials, request
 
     def _sign(
@@ -162,8 +165,6 @@ class _PlainConnection(HTTPConnection):
     reused = False
     #: When it was made or last used, and when its last request was sent, on the monotonic clock.
     used = sent = 0.0
-    #: Whether bytes count as sent; those of a CONNECT do not.
-    counts = False
 
     @property
     def server(self) -> tuple[str, int]:
@@ -184,16 +185,6 @@ class _PlainConnection(HTTPConnection):
         super().connect()
         self.used, self.reused = time.monotonic(), False
 
-    def _reconnect(self) -> None:
-        """Connect again, through the same tunnel: urllib3 forgets it on close."""
-        host, port = self._tunnel_host, self._tunnel_port
-        headers = self._tunnel_headers  # type: ignore[attr-defined]  # http.client's, not in the stubs
-        scheme = self._tunnel_scheme or "http"
-        self.close()
-        if host:
-            self.set_tunnel(host, port, headers, scheme)
-        self.connect()
-
     def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
         """Add the newest token, and send: the connection is up before the lease is taken.
 
@@ -206,7 +197,8 @@ class _PlainConnection(HTTPConnection):
             sending.take_lease()
             # it may have waited long for its turn; readable bytes on a new connection are TLS tickets, not a close
             if self.is_spent or (self.reused and not self.is_connected):
-                self._reconnect()
+                http.client.HTTPConnection.close(self)  # urllib3's own forgets the tunnel
+                self.connect()
             credentials, signed = sending.credentials()
             ours = {name.lower() for name in credentials}  # the request's own fields of these names are older
             headers = {n: v for n, v in (headers or {}).items() if n.lower() not in ours} | dict(credentials)
@@ -215,11 +207,7 @@ class _PlainConnection(HTTPConnection):
                 url = f"{url.removesuffix(before)}{after}" if before != after else url
                 body = signed.body
         self.sent = time.monotonic()
-        self.counts = True
-        try:
-            super().request(method, url, body, headers, **options)
-        finally:
-            self.counts = False
+        super().request(method, url, body, headers, **options)
 
     def getresponse(self):  # type: ignore[no-untyped-def]  # its type is neither http.client's nor public
         try:
@@ -232,14 +220,13 @@ class _PlainConnection(HTTPConnection):
     def send(self, data: Any) -> None:
         """Send as `http.client` does, but within the deadline, and count the bytes that the system took."""
         sending = current.get()
-        sock = self.sock
-        if sending is None or sock is None or not self.counts:
+        if sending is None or not sending.is_ready:
             super().send(data)
             return
         view = memoryview(data).cast("B")
         while view:
-            sock.settimeout(sending.time_left())
-            taken = sock.send(view)
+            self.sock.settimeout(sending.time_left())
+            taken = self.sock.send(view)
             sending.bytes_out += taken
             view = view[taken:]
 
@@ -283,6 +270,7 @@ class Adapter(HTTPAdapter):
     def __init__(self, reuse: Reuse, **options: Any) -> None:
         self._pool_classes = {"http": partial(_Pool, reuse=reuse), "https": partial(_TlsPool, reuse=reuse)}
         super().__init__(max_retries=0, **options)
+        self.poolmanager.pool_classes_by_scheme = self._pool_classes
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         """Send a request, and drop the body of a redirect before requests reads all of it."""
@@ -302,12 +290,6 @@ class Adapter(HTTPAdapter):
         if not is_plain(response):
             response.raw = Body(response.raw)
         return response
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make the connection pools."""
-        super().init_poolmanager(*args, **kwargs)
-        manager: Any = self.poolmanager
-        manager.pool_classes_by_scheme = self._pool_classes
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """Make the connection pools for a proxy, which must be an HTTP proxy: our connections would bypass another."""

@@ -31,13 +31,10 @@ _LONGEST_LINE = 65536
 class BodyLimits:
     """How long a body may take, and how large it may be."""
 
-    #: Seconds for the whole body.
-    total: float = math.inf
-    #: The slowest average speed in bytes per second, over `low_speed_time` seconds of waiting; 0 for any.
-    low_speed: float = 0.0
+    total: float = math.inf  # seconds for the whole body
+    low_speed: float = 0.0  # bytes per second on average, over `low_speed_time` seconds of waiting
     low_speed_time: float = 60.0
-    #: The largest size as received, in bytes.
-    size: float = math.inf
+    size: float = math.inf  # bytes as received
 
 
 class _Wire(io.RawIOBase):
@@ -95,8 +92,7 @@ class _Wire(io.RawIOBase):
             self._waited, self._received = 0.0, 0
 
     def close(self) -> None:
-        if not self.closed:
-            self._raw.close()
+        self._raw.close()
         super().close()
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
+from argosy.errors import ServiceDown, TransferError
 from argosy.interfaces.ratelimit import RateLimit
 from argosy.models.host_state import LONGEST_RETRY_AFTER, HostState
 from argosy.models.response_record import seconds_of
-from argosy.ratelimit.outage import Outages
 from argosy.toolkit.hosts import host_key
 from argosy.toolkit.processes import clock
 
@@ -32,8 +32,6 @@ _ABSENT = frozenset({502, 503, 504})
 #: Seconds between two checks whether a host that is down has answered another probe.
 _LOOK = 0.5
 
-_MOST_HOSTS = 4096
-
 
 def retry_after(status: int, headers: Mapping[str, str]) -> float | None:
     """Return the seconds of a ``Retry-After`` (RFC 9110 section 10.2.3), at most `LONGEST_RETRY_AFTER`; None if invalid.
@@ -45,18 +43,13 @@ def retry_after(status: int, headers: Mapping[str, str]) -> float | None:
         return None
     if value.isascii() and value.isdigit():
         return min(float(value.lstrip("0")[:9] or 0), LONGEST_RETRY_AFTER)
-    when, asked = seconds_of(value), headers.get("Date")
-    now = seconds_of(asked) if asked else time.time()
-    if when is None or now is None:
-        return None
-    return min(max(when - now, 0.0), LONGEST_RETRY_AFTER)
+    when, date = seconds_of(value), headers.get("Date")
+    now = seconds_of(date) if date else time.time()
+    return None if when is None or now is None else min(max(when - now, 0.0), LONGEST_RETRY_AFTER)
 
 
 class ProcessRateLimit(RateLimit):
     """Keeps the states of hosts for the threads of one process."""
-
-    name = "process"
-    summary = "Limits the requests of one process"
 
     def __init__(self) -> None:
         self._states: dict[str, HostState] = {}
@@ -74,10 +67,7 @@ class ProcessRateLimit(RateLimit):
     def update(self, host: str, change: Callable[[HostState, float], T]) -> T:
         """Change the state of a host."""
         with self._mutex:
-            now = clock()
-            if len(self._states) > _MOST_HOSTS:
-                self._states = {h: s for h, s in self._states.items() if not s.quiet(now)}
-            return change(self._states.setdefault(host, HostState()), now)
+            return change(self._states.setdefault(host, HostState()), clock())
 
 
 @dataclass(slots=True)
@@ -91,8 +81,70 @@ class _Line:
     waiting: set[int] = field(default_factory=set)
 
     def ahead_of(self, number: int) -> int:
-        """Return how many permits have waited longer."""
         return sum(other < number for other in self.waiting)
+
+
+@dataclass(slots=True)
+class _Outage:
+    """One outage in this run."""
+
+    since: float
+    cause: str
+    answers: int  # of any host, before it
+    told: bool = False
+
+
+class _Outages:
+    """How long this run waits for hosts that are down: `limit` seconds for each; 0 ignores outages."""
+
+    def __init__(self, limit: float, tell: Callable[[str], None]) -> None:
+        self.limit = limit
+        self.heard: set[str] = set()  # the hosts that have answered, this process or another
+        self.current: dict[str, _Outage] = {}
+        self._tell = tell
+        self._answers = 0
+        self._causes: dict[str, str] = {}
+
+    def answered(self, host: str) -> None:
+        """Record an answer."""
+        self._answers += 1
+        self.heard.add(host)
+        outage = self.current.pop(host, None)
+        if outage is not None and outage.told:
+            self._tell(f"{host} answers again.")
+
+    def failed(self, host: str, cause: str, *, sent: bool) -> None:
+        """Record why a request failed."""
+        self._causes[host] = cause
+        if sent:
+            self.heard.add(host)
+
+    def check(self, host: str, now: float) -> None:
+        """Return if the run waits for a host that is down; under the rate limiter's mutex.
+
+        Raise `TransferError` if only this host is down or it has never answered: its items fail, and the run continues.
+        Raise `ServiceDown` if the run has waited long enough, and no other host answers either.
+        """
+        heard, asked = host in self.heard, host in self._causes
+        outage = _Outage(now, self._causes.get(host, "no answer"), self._answers)
+        outage = self.current.setdefault(host, outage)
+        waited = now - outage.since
+        if (asked and not heard) or (waited >= self.limit and self._answers > outage.answers):
+            message = f"{host} is down, so it was not asked again: {outage.cause}."
+            raise TransferError(message, kind="down", host=host)
+        if waited >= self.limit:
+            raise ServiceDown(
+                f"{host} has been down for {waited:.0f} seconds: {outage.cause}. "
+                "Finished items are kept; the items that waited for it remain.",
+                hint='Start again when the service is back; "max_outage" sets how long a run waits.',
+                host=host,
+                cause=outage.cause,
+            )
+        # if only another run found the host down, this run asks it once before it reports the outage
+        if heard and not outage.told:
+            outage.told = True
+            pause = f"The run pauses and retries for up to {self.limit:.0f} seconds."
+            self._tell(f"{host} is down: {outage.cause}. {pause}")
 
 
 class RateLimiter:
@@ -117,7 +169,7 @@ class RateLimiter:
         self.mutex = threading.Lock()
         self.lines: dict[str, _Line] = {}
         self._untold: deque[str] = deque()
-        self.outages = Outages(max_outage, self._untold.append)
+        self.outages = _Outages(max_outage, self._untold.append)
         self._notice = notice
         self._numbers = itertools.count()
         self._states = shared or ProcessRateLimit()
@@ -138,17 +190,14 @@ class RateLimiter:
 
     def read(self, host: str) -> HostState | None:
         """Return the state of a host."""
-        return self._stored(lambda states: states.read(host))
-
-    def started(self, host: str, now: float) -> None:
-        """Record that a request starts."""
-        self._stored(lambda states: states.started(host, now))
+        return self.stored(lambda states: states.read(host))
 
     def update(self, host: str, change: Callable[[HostState, float], T]) -> T:
         """Change the state of a host."""
-        return self._stored(lambda states: states.update(host, change))
+        return self.stored(lambda states: states.update(host, change))
 
-    def _stored(self, use: Callable[[RateLimit], T]) -> T:
+    def stored(self, use: Callable[[RateLimit], T]) -> T:
+        """Use the shared states; if that fails, those of this process from now on."""
         try:
             return use(self._states)
         except OSError as error:
@@ -180,15 +229,20 @@ class Permit:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.close()
+        """End the permit; one that was given up does not delay others."""
+        limiter = self._limiter
+        if self.probing and not self.told:
+            limiter.update(self.host, lambda state, now: state.ask_now(now))
+        if limiter.lines:
+            with limiter.mutex:
+                self._leave()
+        limiter.tell()
 
     def reach(self) -> float:
         """Return 0 to connect to the host, before the session is leased; else the seconds to wait, as it is down."""
         limiter = self._limiter
         state = limiter.read(self.host) if limiter.outages.limit else None
-        if state is None or not state.down(clock()):
-            return 0.0
-        return self._ask(connect=True)
+        return 0.0 if state is None or not state.down(clock()) else self._ask(connect=True)
 
     def admit(self) -> float:
         """Return 0 if the request may start, and counts as started; else the seconds to wait before asking again."""
@@ -197,7 +251,7 @@ class Permit:
             state, now = limiter.read(self.host), clock()
             if state is None or state.quiet(now):
                 if state is not None:
-                    limiter.started(self.host, now)
+                    limiter.stored(lambda states: states.started(self.host, now))
                 self.started = now
                 return 0.0
         return self._ask()
@@ -245,16 +299,6 @@ class Permit:
         if self._limiter.update(self.host, record):
             outages.heard.add(self.host)
 
-    def close(self) -> None:
-        """End the permit; one that was given up does not delay others."""
-        limiter = self._limiter
-        if self.probing and not self.told:
-            limiter.update(self.host, lambda state, now: state.ask_now(now))
-        if limiter.lines:
-            with limiter.mutex:
-                self._leave()
-        limiter.tell()
-
     def _ask(self, *, connect: bool = False) -> float:
         limiter = self._limiter
         with limiter.mutex:
@@ -299,8 +343,7 @@ class Permit:
 
     def _leave(self) -> None:
         lines = self._limiter.lines
-        line = lines.get(self.host)
-        if line is not None:
+        if (line := lines.get(self.host)) is not None:
             line.waiting.discard(self.number)
             if not line.waiting and line.start is None:
                 del lines[self.host]

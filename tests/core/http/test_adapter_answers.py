@@ -355,9 +355,9 @@ def test_a_signer_that_hangs_loses_the_session_at_the_deadline(raw_server: Any, 
             return request
 
     http = AuthorizedSession(
-        one.adapter.manager,
+        one.adapter,
         lambda head: False,
-        timeout=(5.0, 0.3, 5.0),
+        timeout=(5.0, 5.0),
         signer=PluginSigner(Hangs(), "hangs"),
     )
     request = Thread(lambda: http.get(server.url))

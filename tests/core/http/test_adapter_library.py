@@ -23,7 +23,8 @@ from argosy_plugins.cookie_stores.json_file import JsonFileStore
 
 
 def _session(manager: SessionManager) -> AuthorizedSession:
-    return AuthorizedSession(manager, lambda head: head.status in (401, 403), timeout=(5.0, 10.0, 10.0))
+    adapter = LeasedAdapter(manager, deadline=10.0)
+    return AuthorizedSession(adapter, lambda head: head.status in (401, 403), timeout=(5.0, 10.0))
 
 
 def _assert_clean(server: LibraryServer, *, logins: int = 1) -> None:

@@ -110,8 +110,8 @@ def test_a_permit_that_is_given_up_delays_no_other(rate_limiter: Callable[..., R
     begin(limiter)
     permits = [limiter.permit(URL) for _ in range(5)]
     for permit in permits:
-        permit.admit()
-        permit.close()
+        with permit:
+            permit.admit()
     assert limiter.permit(URL).admit() <= 30
 
 
@@ -186,9 +186,9 @@ def test_a_probe_that_is_given_up_is_anothers(rate_limiter: Callable[..., RateLi
     begin(one)
     fail(one, 3)
     permit, other = one.permit(URL), one.permit(URL)
-    wait_until(lambda: permit.admit() == 0, "a probe")
-    assert other.admit() > 0
-    permit.close()
+    with permit:
+        wait_until(lambda: permit.admit() == 0, "a probe")
+        assert other.admit() > 0
     assert other.admit() == 0
 
 

@@ -14,6 +14,7 @@ from requests.adapters import BaseAdapter
 
 from argosy.engine.sessions.login import PluginLogin
 from argosy.errors import ConfigError, LoginFailed, SessionError, StorageError, TransferError
+from argosy.http.adapter import LeasedAdapter
 from argosy.http.connections import Reuse
 from argosy.http.limits import BodyLimits
 from argosy.http.network import Network
@@ -143,17 +144,16 @@ class SessionProvider:
                 login_limit=self.login_limit,
                 may_renew=self._may_renew,
             )
+            adapter = LeasedAdapter(manager, deadline=timeout.headers, rate_limiter=rate_limiter, reuse=reuse)
+            adapter.body_limits = BodyLimits(timeout.total, settings.low_speed_limit, timeout.read)
             http = AuthorizedSession(
-                manager,
+                adapter,
                 is_refusal,
-                rate_limiter=rate_limiter,
-                timeout=(timeout.connect, timeout.headers, timeout.read),
+                timeout=(timeout.connect, timeout.read),
                 doubts=doubts,
                 on_accepted=lambda sent_at, logins: self._accepted(session, sent_at, logins),
                 network=network,
                 signer=signer,
-                reuse=reuse,
-                body_limits=BodyLimits(timeout.total, settings.low_speed_limit, timeout.read),
             )
             session = OpenSession(manager, http)
             return session

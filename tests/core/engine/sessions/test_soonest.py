@@ -11,6 +11,7 @@ import pytest
 
 from argosy.engine.sessions.pool import soonest
 from argosy.engine.sessions.provider import OpenSession
+from argosy.http.adapter import LeasedAdapter
 from argosy.http.session import AuthorizedSession
 from argosy.interfaces.base import PluginContext
 from argosy.leasing.manager import SessionManager
@@ -30,7 +31,7 @@ def store(tmp_path: Path) -> JsonFileStore:
 def make(store: JsonFileStore) -> Make:
     def opened(name: str) -> OpenSession:
         manager = SessionManager(store, name)
-        return OpenSession(manager, AuthorizedSession(manager, lambda response: False))
+        return OpenSession(manager, AuthorizedSession(LeasedAdapter(manager), lambda response: False))
 
     return opened
 
