@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
-class RunContext:
+class VirtualEnvironment:
     """A virtual environment outside the tree."""
 
     folder: Path
@@ -42,9 +42,9 @@ class RunContext:
         assert done.returncode == 0, done.stderr
 
 
-def fresh(folder: Path) -> RunContext:
+def fresh(folder: Path) -> VirtualEnvironment:
     """Make an environment in which packages can be built, and a wheel of argosy installed."""
-    made = RunContext(folder / "venv")
+    made = VirtualEnvironment(folder / "venv")
     subprocess.run([sys.executable, "-m", "venv", made.folder], check=True)
     if made.run("python", "-m", "pip", "install", "-q", "hatchling>=1.27", "editables").returncode:
         pytest.skip("pip cannot reach a package index, so nothing can be built or installed")
@@ -60,7 +60,9 @@ def fresh(folder: Path) -> RunContext:
     return made
 
 
-def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], RunContext]) -> RunContext:
+def shared(
+    factory: pytest.TempPathFactory, name: str, make: Callable[[Path], VirtualEnvironment]
+) -> VirtualEnvironment:
     """Return an environment that was made by whichever process of the run came first.
 
     Parameters
@@ -81,4 +83,4 @@ def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Ru
         if not done.exists():
             environment = make(folder)
             done.write_text(str(environment.folder), "utf-8")
-        return RunContext(Path(done.read_text("utf-8")))
+        return VirtualEnvironment(Path(done.read_text("utf-8")))

@@ -11,15 +11,15 @@ from argosy.leasing.lease import ExclusiveLease
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import SessionCallbacks
 from argosy.models.session import SessionRecord
-from argosy_devkit.contracts.store_processes import SESSION, StoreRecipe, obey
+from argosy_devkit.contracts.store_processes import SESSION, StoreSpec, obey
 from lease_suite.service import URL
 
 
 class Steps:
     """The orders."""
 
-    def __init__(self, recipe: StoreRecipe) -> None:
-        self._store = recipe.make()
+    def __init__(self, spec: StoreSpec) -> None:
+        self._store = spec.make()
         self._told: list[str] = []
         self._manager = SessionManager(
             self._store, SESSION, callbacks=SessionCallbacks(notice=self._told.append)
@@ -62,6 +62,6 @@ class Steps:
         return self._told
 
 
-def obey_steps(recipe: StoreRecipe, pipe: Connection) -> None:
+def obey_steps(spec: StoreSpec, pipe: Connection) -> None:
     """Take the steps that the orders say until the pipe is closed."""
-    obey(Steps(recipe), pipe)
+    obey(Steps(spec), pipe)

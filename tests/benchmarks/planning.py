@@ -27,12 +27,12 @@ from benchmarks.table import Cell, Table
 
 def plan(folder: Path, name: str, items: int) -> dict[str, Cell]:
     """Read the manifest, compare it with the ledger, and return what that cost."""
-    registry = PluginManager()
-    settings = load({"source": {"use": "manifest", "path": str(folder / "books.jsonl")}}, registry)
-    source = registry.make(Source, settings.source or {}, PluginContext())
+    plugins = PluginManager()
+    settings = load({"source": {"use": "manifest", "path": str(folder / "books.jsonl")}}, plugins)
+    source = plugins.make(Source, settings.source or {}, PluginContext())
     ledger = Ledger(folder)
     begun = time.perf_counter()
-    outputs = Outputs.make(settings.output, registry, PluginContext())
+    outputs = Outputs.make(settings.output, plugins, PluginContext())
     made = read_plan(settings, source, ledger, outputs, Stop())
     planned = made.compare()
     cost = (time.perf_counter() - begun) / items

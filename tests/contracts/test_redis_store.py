@@ -13,7 +13,7 @@ import redis
 from argosy.interfaces.cookie_store import Release
 from argosy.leasing.policy import LeaseMode
 from argosy_devkit.contracts.cookie_store import CookieStoreContract
-from argosy_devkit.contracts.store_processes import StoreRecipe
+from argosy_devkit.contracts.store_processes import StoreSpec
 from argosy_redis.store import RedisStore
 from lease_suite import machine as lease_machine
 from lease_suite.contract import LeaseContract
@@ -62,13 +62,13 @@ class TestRedisStore(LeaseContract, CookieStoreContract):
     @pytest.mark.parametrize("discipline", [LeaseMode.EXCLUSIVE, LeaseMode.EXCLUSIVE_TO_END])
     def test_no_replaced_token_is_sent_where_holds_run_out(
         self,
-        recipe: StoreRecipe,
+        spec: StoreSpec,
         monkeypatch: pytest.MonkeyPatch,
         discipline: LeaseMode,
     ) -> None:
         """As `test_no_replaced_token_is_ever_sent`; a hold that lapses does so on the server, and its holder knows nothing."""
         monkeypatch.setattr(lease_machine, "TapedStore", RunsOut)
-        stores = [recipe.make() for _ in range(3)]
+        stores = [spec.make() for _ in range(3)]
         ran = lease_machine.run_lease_machine(stores, examples=self.examples, discipline=discipline)
         for store in stores:
             store.close()

@@ -25,14 +25,14 @@ MANIFESTS = [block for block in blocks("json", "csv") if block.mark == "manifest
 
 
 @pytest.fixture(scope="module")
-def registry() -> PluginManager:
+def plugins() -> PluginManager:
     return PluginManager()
 
 
 @pytest.mark.parametrize("block", CONFIGURATIONS, ids=str)
-def test_a_configuration_is_valid(block: Block, registry: PluginManager) -> None:
+def test_a_configuration_is_valid(block: Block, plugins: PluginManager) -> None:
     document = tomllib.loads(block.text) if block.language == "toml" else json.loads(block.text)
-    assert check(document, registry, str(block)) == []
+    assert check(document, plugins, str(block)) == []
     assert block.mark in ("complete", "")
     if block.mark == "complete":
         assert {"source", "auth"} & document.keys(), (
@@ -41,10 +41,10 @@ def test_a_configuration_is_valid(block: Block, registry: PluginManager) -> None
 
 
 @pytest.mark.parametrize("block", MANIFESTS, ids=str)
-def test_a_manifest_is_valid(block: Block, registry: PluginManager, tmp_path: Path) -> None:
+def test_a_manifest_is_valid(block: Block, plugins: PluginManager, tmp_path: Path) -> None:
     path = tmp_path / f"books.{ {'json': 'jsonl', 'csv': 'csv'}[block.language] }"
     path.write_text(block.text, "utf-8")
-    source = registry.make(Source, {"use": "manifest", "path": str(path)}, PluginContext(tmp_path))
+    source = plugins.make(Source, {"use": "manifest", "path": str(path)}, PluginContext(tmp_path))
     assert list(source.items())
 
 

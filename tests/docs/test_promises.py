@@ -49,17 +49,17 @@ def test_every_event_is_in_the_table() -> None:
 
 
 def test_every_built_in_plugin_is_in_the_tables() -> None:
-    registry = PluginManager()
+    plugins = PluginManager()
     kinds = {
         cells[0]: set(re.findall(r"`([a-z0-9-]+)`", cells[2]))
         for cells in rows("explanation/design.md")
         if len(cells) == 3
     }
-    assert {kind.words: set(registry.names(kind)) for kind in Kind}.items() <= kinds.items()
+    assert {kind.words: set(plugins.names(kind)) for kind in Kind}.items() <= kinds.items()
     outputs = {
         name for cells in rows("how-to/choose-an-output.md") for name in re.findall(r"^`([a-z]+)`$", cells[0])
     }
-    assert outputs == set(registry.names(Kind.OUTPUT))
+    assert outputs == set(plugins.names(Kind.OUTPUT))
 
 
 def test_every_extra_is_named_and_each_that_is_named_is_there() -> None:

@@ -27,8 +27,8 @@ RECIPES = ROOT / "docs" / "plugins" / "recipes"
 
 def recipe(kind: Kind, name: str) -> Any:
     """Return the class of a recipe."""
-    registry = PluginManager(files=[RECIPES / f"{name}.py"])
-    return registry.find(kind, name.replace("_", "-")).cls
+    plugins = PluginManager(files=[RECIPES / f"{name}.py"])
+    return plugins.find(kind, name.replace("_", "-")).cls
 
 
 class TestByAuthor(OutputContract):

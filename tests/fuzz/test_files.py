@@ -141,15 +141,15 @@ CONFIG = st.fixed_dictionaries(
 
 
 @pytest.fixture(scope="module")
-def registry() -> PluginManager:
+def plugins() -> PluginManager:
     return PluginManager()
 
 
 @fuzzed
 @given(CONFIG | st.dictionaries(st.text(max_size=9), json_values, max_size=4))
-def test_configurations_of_odd_values(registry: PluginManager, value: dict[str, Any]) -> None:
+def test_configurations_of_odd_values(plugins: PluginManager, value: dict[str, Any]) -> None:
     try:
-        settings = load(value, registry)
+        settings = load(value, plugins)
     except ConfigError as error:
         assert error.problems
         str(error)
@@ -169,13 +169,13 @@ def test_configurations_of_odd_values(registry: PluginManager, value: dict[str, 
 @example("a = " + "9" * 5000, ".toml")
 @example("a = 2020-13-99", ".toml")
 def test_configurations_of_rubbish(
-    folder: Path, registry: PluginManager, text: str | bytes, suffix: str
+    folder: Path, plugins: PluginManager, text: str | bytes, suffix: str
 ) -> None:
     path = folder / f"argosy{suffix}"
     path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     try:
         load_file(path)
-        load(path, registry)
+        load(path, plugins)
     except ConfigError as error:
         assert str(path) in str(error)
 

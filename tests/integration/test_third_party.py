@@ -12,7 +12,7 @@ import pytest
 
 from argosy.plugins.kinds import Kind
 from argosy_devkit import ServerFactory, sha256_of
-from environments import ROOT, RunContext, fresh, shared
+from environments import ROOT, VirtualEnvironment, fresh, shared
 
 PACKAGE = ROOT / "docs" / "plugins" / "argosy-catalogue"
 #: What `argosy plugin new` is asked for, and the files that come of a download with it.
@@ -29,12 +29,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # pip builds and inst
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> RunContext:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> VirtualEnvironment:
     """Install a wheel of argosy, the example, and a new package of each kind, as a person would."""
     return shared(tmp_path_factory, "third-party", make)
 
 
-def make(folder: Path) -> RunContext:
+def make(folder: Path) -> VirtualEnvironment:
     made = fresh(folder)
     for kind, name in NEW.items():
         done = made.run("argosy", "plugin", "new", kind, name, "--directory", folder / "new")
@@ -44,11 +44,11 @@ def make(folder: Path) -> RunContext:
 
 
 @pytest.fixture
-def packages(environment: RunContext) -> Path:
+def packages(environment: VirtualEnvironment) -> Path:
     return environment.folder.parent / "new"
 
 
-def test_it_is_listed_with_its_distribution(environment: RunContext) -> None:
+def test_it_is_listed_with_its_distribution(environment: VirtualEnvironment) -> None:
     listed = environment.run("argosy", "plugins", "--json")
     assert listed.returncode == 0, listed.stderr
     plugins = {(plugin["kind"], plugin["name"]): plugin for plugin in json.loads(listed.stdout)}
@@ -57,7 +57,9 @@ def test_it_is_listed_with_its_distribution(environment: RunContext) -> None:
     assert plugins["output", "files"]["distribution"] == "argosy"
 
 
-def test_it_makes_its_file(environment: RunContext, library_server: ServerFactory, tmp_path: Path) -> None:
+def test_it_makes_its_file(
+    environment: VirtualEnvironment, library_server: ServerFactory, tmp_path: Path
+) -> None:
     server = library_server(discipline="open")
     url = server.url_for("/files/atlas.bin?size=3000")
     arguments = ["--output", "catalogue", "--directory", str(tmp_path / "library")]
@@ -69,7 +71,7 @@ def test_it_makes_its_file(environment: RunContext, library_server: ServerFactor
     )
 
 
-def test_its_own_tests_pass(environment: RunContext, tmp_path: Path) -> None:
+def test_its_own_tests_pass(environment: VirtualEnvironment, tmp_path: Path) -> None:
     for name in ("test_catalogue.py", "pyproject.toml"):
         shutil.copy(PACKAGE / name, tmp_path)  # away from this tree's pytest settings
     done = environment.run("python", "-m", "pytest", "-q", cwd=tmp_path)
@@ -78,13 +80,13 @@ def test_its_own_tests_pass(environment: RunContext, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["core", "plugins", "schemas", "tests"])
-def test_argosy_installs_no_module_of_a_common_name(environment: RunContext, name: str) -> None:
+def test_argosy_installs_no_module_of_a_common_name(environment: VirtualEnvironment, name: str) -> None:
     code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({name!r}) is not None)"
     assert environment.run("python", "-c", code).returncode == 0
 
 
 @pytest.mark.parametrize("kind", NEW)
-def test_a_new_package_is_listed_and_documented(environment: RunContext, kind: str) -> None:
+def test_a_new_package_is_listed_and_documented(environment: VirtualEnvironment, kind: str) -> None:
     listed = environment.run("argosy", "plugins")
     assert f"{NEW[kind]}  " in listed.stdout
     plugins = json.loads(environment.run("argosy", "plugins", "--json").stdout)
@@ -98,7 +100,7 @@ def test_a_new_package_is_listed_and_documented(environment: RunContext, kind: s
 
 @pytest.mark.parametrize("kind", NEW)
 def test_the_tests_of_a_new_package_pass(
-    environment: RunContext, packages: Path, tmp_path: Path, kind: str
+    environment: VirtualEnvironment, packages: Path, tmp_path: Path, kind: str
 ) -> None:
     module = f"argosy_{NEW[kind].replace('-', '_')}"
     package = packages / f"argosy-{NEW[kind]}"
@@ -111,7 +113,7 @@ def test_the_tests_of_a_new_package_pass(
 
 
 def test_new_plugins_are_chosen_by_a_configuration_and_make_their_files(
-    environment: RunContext, library_server: ServerFactory, tmp_path: Path
+    environment: VirtualEnvironment, library_server: ServerFactory, tmp_path: Path
 ) -> None:
     server = library_server(discipline="strict")
     (tmp_path / "password.txt").write_text(server.password, "utf-8")

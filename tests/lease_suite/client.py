@@ -21,7 +21,7 @@ from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import Policy
 from argosy.toolkit.forms import parse_page
 from argosy_devkit.client import LibraryServer
-from argosy_devkit.contracts.store_processes import SESSION, StoreRecipe, obey
+from argosy_devkit.contracts.store_processes import SESSION, StoreSpec, obey
 from argosy_devkit.contracts.waiting import Thread
 
 #: Seconds for connect, and for headers.
@@ -49,7 +49,7 @@ class LibraryLogin(Auth):
 
 
 @dataclass(frozen=True)
-class ClientRecipe:
+class ClientSpec:
     """What a process needs to fetch from a library server through the lease.
 
     Parameters
@@ -66,7 +66,7 @@ class ClientRecipe:
         What the manager may do.
     """
 
-    store: StoreRecipe
+    store: StoreSpec
     url: str
     login: Mapping[str, str]
     manager_class: type[SessionManager] = SessionManager
@@ -74,8 +74,8 @@ class ClientRecipe:
     policy: Policy = field(default_factory=Policy)
 
     @classmethod
-    def of(cls, store: StoreRecipe, server: LibraryServer, **options: Any) -> ClientRecipe:
-        """Return the recipe for a server."""
+    def of(cls, store: StoreSpec, server: LibraryServer, **options: Any) -> ClientSpec:
+        """Return the spec for a server."""
         login = {"url": server.login_url, "user": server.user, "password": server.password}
         return cls(store, server.url, login, **options)
 
@@ -85,27 +85,23 @@ class Client:
 
     Parameters
     ----------
-    recipe
+    spec
         How it is made.
     store
-        A store that is open already; the recipe's where there is none.
+        A store that is open already; the spec's where there is none.
     deadline
         Seconds for connect, send and headers of one request.
     """
 
-    def __init__(
-        self, recipe: ClientRecipe, store: CookieStore | None = None, deadline: float = 60.0
-    ) -> None:
-        self.url = recipe.url
-        self._opened = recipe.store.make() if store is None else None
+    def __init__(self, spec: ClientSpec, store: CookieStore | None = None, deadline: float = 60.0) -> None:
+        self.url = spec.url
+        self._opened = spec.store.make() if store is None else None
         self.store = store or self._opened
         assert self.store is not None
-        auth = LibraryLogin(recipe.login, PluginContext())
+        auth = LibraryLogin(spec.login, PluginContext())
         login = PluginLogin(auth, lambda: open_session(_TIMEOUT))
-        self.manager = recipe.manager_class(self.store, SESSION, recipe.policy, login=login)
-        self.session = AuthorizedSession(
-            recipe.adapter_class(self.manager, deadline=deadline), auth.is_refusal
-        )
+        self.manager = spec.manager_class(self.store, SESSION, spec.policy, login=login)
+        self.session = AuthorizedSession(spec.adapter_class(self.manager, deadline=deadline), auth.is_refusal)
 
     def close(self) -> None:
         """Close its connections, and the store where it opened it."""
@@ -143,16 +139,16 @@ class Client:
             running.result()
 
 
-def obey_client(recipe: ClientRecipe, pipe: Connection) -> None:
+def obey_client(spec: ClientSpec, pipe: Connection) -> None:
     """Do with a client what the orders say until the pipe is closed."""
-    obey(_Hand(recipe), pipe)
+    obey(_Hand(spec), pipe)
 
 
 class _Hand:
     """The orders."""
 
-    def __init__(self, recipe: ClientRecipe) -> None:
-        self._client = Client(recipe)
+    def __init__(self, spec: ClientSpec) -> None:
+        self._client = Client(spec)
 
     def ready(self) -> None:
         """Do nothing, so that the answer says that the process is there."""

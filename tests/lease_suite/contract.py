@@ -8,7 +8,7 @@ import pytest
 
 from argosy.interfaces.cookie_store import Scope
 from argosy.leasing.policy import LeaseMode
-from argosy_devkit.contracts.store_processes import StoreRecipe
+from argosy_devkit.contracts.store_processes import StoreSpec
 from lease_suite.machine import run_lease_machine
 from lease_suite.rules import LeaseRules
 from lease_suite.suite import LeaseSuite
@@ -24,10 +24,10 @@ class MachineRules(LeaseSuite):
     @pytest.mark.parametrize("revokes", [True, False], ids=["revoke", "strict"])
     @pytest.mark.parametrize("discipline", [LeaseMode.EXCLUSIVE, LeaseMode.EXCLUSIVE_TO_END])
     def test_no_replaced_token_is_ever_sent(
-        self, recipe: StoreRecipe, discipline: LeaseMode, revokes: bool
+        self, spec: StoreSpec, discipline: LeaseMode, revokes: bool
     ) -> None:
         """Crashes at any step, lost requests and responses, lapsed holds, late arrivals, sessions that end."""
-        stores = [recipe.make() for _ in range(3 if self.plugin.scope >= Scope.HOST else 1)]
+        stores = [spec.make() for _ in range(3 if self.plugin.scope >= Scope.HOST else 1)]
         try:
             ran = run_lease_machine(
                 stores,

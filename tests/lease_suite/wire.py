@@ -15,10 +15,10 @@ from argosy.http.adapter import LeasedAdapter
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.models.session import Status
 from argosy_devkit.client import LibraryServer, ServerFactory
-from argosy_devkit.contracts.store_processes import SESSION, OtherProcess, StoreRecipe, start_process
+from argosy_devkit.contracts.store_processes import SESSION, OtherProcess, StoreSpec, start_process
 from argosy_devkit.contracts.waiting import wait_until
 from argosy_devkit.fault import Fault
-from lease_suite.client import Client, ClientRecipe, obey_client
+from lease_suite.client import Client, ClientSpec, obey_client
 from lease_suite.service import TapedStore
 from lease_suite.suite import LeaseSuite
 
@@ -42,28 +42,26 @@ class WireRules(LeaseSuite):
         assert stats.sessions_revoked == 0, "the service ended the session because an old token was sent"
 
     @pytest.fixture
-    def client_recipe(self, recipe: StoreRecipe, server: LibraryServer) -> ClientRecipe:
+    def client_spec(self, spec: StoreSpec, server: LibraryServer) -> ClientSpec:
         """Return what makes a program on the store."""
-        return ClientRecipe.of(
-            recipe, server, manager_class=self.manager_class, adapter_class=self.adapter_class
-        )
+        return ClientSpec.of(spec, server, manager_class=self.manager_class, adapter_class=self.adapter_class)
 
     @pytest.fixture
-    def client(self, client_recipe: ClientRecipe, store: CookieStore) -> Iterator[Client]:
+    def client(self, client_spec: ClientSpec, store: CookieStore) -> Iterator[Client]:
         """Make a program in this process."""
-        client = Client(client_recipe, store)
+        client = Client(client_spec, store)
         yield client
         client.close()
 
     @pytest.fixture
-    def programs(self, client_recipe: ClientRecipe) -> Iterator[Programs]:
+    def programs(self, client_spec: ClientSpec) -> Iterator[Programs]:
         """Start programs in processes of their own, where the store can be shared by them."""
         self._needs_processes()
         with ExitStack() as running:
 
             def start(number: int) -> list[OtherProcess]:
                 started = [
-                    running.enter_context(start_process(obey_client, client_recipe)) for _ in range(number)
+                    running.enter_context(start_process(obey_client, client_spec)) for _ in range(number)
                 ]
                 for program in started:
                     program.ask("ready")
@@ -144,13 +142,13 @@ class WireRules(LeaseSuite):
         assert server.stats().logins == 1, "a request that was not sent must cost no login"
 
     def test_headers_that_are_late_are_in_doubt(
-        self, client_recipe: ClientRecipe, store: CookieStore, server: LibraryServer
+        self, client_spec: ClientSpec, store: CookieStore, server: LibraryServer
     ) -> None:
         """At the deadline the connection is cut, and the mark stays for the next sender."""
-        client = Client(client_recipe, store)
+        client = Client(client_spec, store)
         client.fetch("/files/a?size=10")
         server.change(faults=[Fault("drip_headers", path="late", seconds=0.05)])
-        hasty = Client(client_recipe, store, deadline=1.0)
+        hasty = Client(client_spec, store, deadline=1.0)
         with pytest.raises(requests.RequestException):
             hasty.fetch("/files/late?size=10")
         hasty.close()
@@ -162,11 +160,11 @@ class WireRules(LeaseSuite):
         assert server.stats().logins == 2
 
     def test_a_store_that_fails_sends_nothing(
-        self, client_recipe: ClientRecipe, store: CookieStore, server: LibraryServer
+        self, client_spec: ClientSpec, store: CookieStore, server: LibraryServer
     ) -> None:
         """Without a mark in the store, no byte goes out."""
         taped = TapedStore(store)
-        client = Client(client_recipe, taped)
+        client = Client(client_spec, taped)
         client.fetch("/files/a?size=10")
         before, taped.error = server.stats().requests, StoreError("no space left")
         with pytest.raises(StoreError):

@@ -202,8 +202,8 @@ def test_a_sync_that_failed_is_not_taken_for_one_that_worked(set_sail: SetSail, 
     ended(voyage.run(), 0)  # so that all folders and files are there
     shutil.rmtree(voyage.library)
     (voyage.library / ".argosy" / "staging").mkdir(parents=True)
-    registry, items = PluginManager(), list[Preview]()
-    preview(load(voyage.file, registry), registry, items.append)
+    plugins, items = PluginManager(), list[Preview]()
+    preview(load(voyage.file, plugins), plugins, items.append)
     item = items[0].item
     paths = {
         "0-*.part": Staging(StagingArea(voyage.library), item).partial(0, item.resources[0]),

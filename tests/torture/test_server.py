@@ -189,7 +189,7 @@ def test_retry_after_is_obeyed_up_to_a_cap_without_a_lease(
 ) -> None:
     header = header() if callable(header) else header
     voyage = set_sail(items=1, discipline="revoke", faults=[fault("status", retry_after=header, times=1)])
-    registry = PluginManager()
+    plugins = PluginManager()
     waits: list[float] = []
     held: list[bool] = []
 
@@ -204,7 +204,7 @@ def test_retry_after_is_obeyed_up_to_a_cap_without_a_lease(
             if waits[-1] > 1:
                 run.stop.drain()
 
-    run = Run(load(voyage.file, registry), registry, RunOptions(on_event=on_event))
+    run = Run(load(voyage.file, plugins), plugins, RunOptions(on_event=on_event))
     report = run.execute()
     assert held == [False], "the session was held while the run waits"
     if seconds is None:

@@ -8,7 +8,7 @@ from functools import partial
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord, Status
-from argosy_devkit.contracts.store_processes import SESSION, StoreRecipe, count, other_process
+from argosy_devkit.contracts.store_processes import SESSION, StoreSpec, count, other_process
 from argosy_devkit.contracts.store_suite import StoreSuite
 from argosy_devkit.contracts.waiting import Thread, wait_until_still
 
@@ -91,10 +91,10 @@ class HoldRules(StoreSuite):
             waiter.result()
         assert order == sorted(order), "the threads of one process must be served first come, first served"
 
-    def test_two_processes_exclude_each_other(self, store: CookieStore, recipe: StoreRecipe) -> None:
+    def test_two_processes_exclude_each_other(self, store: CookieStore, spec: StoreSpec) -> None:
         """A hold reaches as far as the scope says, and `wait=False` never waits for another process."""
         self._needs_processes()
-        with other_process(recipe) as other:
+        with other_process(spec) as other:
             other.ask("acquire")
             assert store.acquire(SESSION, wait=False) is None, "a session held by another process was granted"
             waiting = Thread(lambda: store.acquire(SESSION))
@@ -108,11 +108,11 @@ class HoldRules(StoreSuite):
                 "a session that was released must be free for another process"
             )
 
-    def test_a_killed_holder_frees_the_session(self, store: CookieStore, recipe: StoreRecipe) -> None:
+    def test_a_killed_holder_frees_the_session(self, store: CookieStore, spec: StoreSpec) -> None:
         """A dying holder frees the session, and its mark remains visible."""
         self._needs_processes()
         store.write(SessionRecord(SESSION, 7), 0)
-        with other_process(recipe) as other:
+        with other_process(spec) as other:
             other.ask("mark")
             other.kill()
             release = Thread(lambda: store.acquire(SESSION)).result()
@@ -126,14 +126,14 @@ class HoldRules(StoreSuite):
         assert record.holder is not None, "a mark must keep who made it"
         assert record.holder.pid == other.process.pid, "a mark must keep who made it"
 
-    def test_no_change_of_four_processes_is_lost(self, store: CookieStore, recipe: StoreRecipe) -> None:
+    def test_no_change_of_four_processes_is_lost(self, store: CookieStore, spec: StoreSpec) -> None:
         """Four processes with 50 holds each: all 200 changes are visible."""
         self._needs_processes()
         store.write(SessionRecord(SESSION, 1, (Cookie("count", "0", "library.example"),), logins=1), 0)
         with (
-            other_process(recipe) as first,
-            other_process(recipe) as second,
-            other_process(recipe) as third,
+            other_process(spec) as first,
+            other_process(spec) as second,
+            other_process(spec) as third,
         ):
             others = (first, second, third)
             for other in others:

@@ -26,11 +26,11 @@ SESSION = "default"
 #: Seconds after which another process that does not answer counts as stuck.
 PATIENCE = 60.0
 
-_Recipe = TypeVar("_Recipe")
+_Spec = TypeVar("_Spec")
 
 
 @dataclass(frozen=True)
-class StoreRecipe:
+class StoreSpec:
     """Opens the same store in any process; relative paths are relative to `base`."""
 
     plugin: type[CookieStore]
@@ -89,13 +89,13 @@ class OtherProcess:
 
 
 @contextmanager
-def start_process(obey: Callable[[_Recipe, Connection], None], recipe: _Recipe) -> Iterator[OtherProcess]:
+def start_process(obey: Callable[[_Spec, Connection], None], spec: _Spec) -> Iterator[OtherProcess]:
     """Start a process in which a function obeys orders, and end it afterwards."""
     # as independent as a spawned process, but starts ten times as fast
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, obey.__module__])
     ours, theirs = context.Pipe()
-    process = context.Process(target=obey, args=(recipe, theirs), daemon=True)
+    process = context.Process(target=obey, args=(spec, theirs), daemon=True)
     process.start()
     theirs.close()
     other = OtherProcess(process, ours)
@@ -106,14 +106,14 @@ def start_process(obey: Callable[[_Recipe, Connection], None], recipe: _Recipe) 
         ours.close()
 
 
-def other_process(recipe: StoreRecipe) -> Any:
+def other_process(spec: StoreSpec) -> Any:
     """Start a process that obeys the orders of `_Hand` with the store."""
-    return start_process(obey_store, recipe)
+    return start_process(obey_store, spec)
 
 
-def obey_store(recipe: StoreRecipe, pipe: Connection) -> None:
+def obey_store(spec: StoreSpec, pipe: Connection) -> None:
     """Obey orders with a store until the pipe is closed."""
-    obey(_Hand(recipe, pipe), pipe)
+    obey(_Hand(spec, pipe), pipe)
 
 
 def obey(hand: object, pipe: Connection) -> None:
@@ -133,10 +133,10 @@ def obey(hand: object, pipe: Connection) -> None:
 class _Hand:
     """The orders."""
 
-    def __init__(self, recipe: StoreRecipe, pipe: Connection) -> None:
-        self._recipe = recipe
+    def __init__(self, spec: StoreSpec, pipe: Connection) -> None:
+        self._spec = spec
         self._pipe = pipe
-        self._store = recipe.make()
+        self._store = spec.make()
         self._release: Release | None = None
 
     def ready(self) -> None:
@@ -172,14 +172,14 @@ class _Hand:
     def open_for_all(self) -> None:
         """Reopen the store with an umask that keeps nothing private."""
         os.umask(0)
-        self._store = self._recipe.make()
+        self._store = self._spec.make()
 
     def open_without_locks(self) -> None:
         """Reopen the store on a system where `flock` always succeeds, as on some network file systems."""
         import fcntl
 
         fcntl.flock = lambda fd, operation: None  # the fault under test
-        self._store = self._recipe.make()
+        self._store = self._spec.make()
 
     def fill_the_disk(self) -> None:
         """Prevent files from growing."""

@@ -13,7 +13,7 @@ from argosy.interfaces.cookie_store import CookieStore
 from argosy.models.cookie import Cookie
 from argosy.models.session import HeaderToken, Holder, SessionRecord, Signer, Status
 from argosy_devkit.contracts.plugin_suite import no_more_files, settled_files
-from argosy_devkit.contracts.store_processes import SESSION, StoreRecipe
+from argosy_devkit.contracts.store_processes import SESSION, StoreSpec
 from argosy_devkit.contracts.store_suite import StoreSuite
 from argosy_devkit.contracts.waiting import Thread
 
@@ -55,11 +55,11 @@ def _records() -> dict[str, SessionRecord]:
 class RecordRules(StoreSuite):
     """Records come back as they were written, and only the holder of the newest generation can replace them."""
 
-    def test_closed_it_holds_nothing(self, recipe: StoreRecipe) -> None:
+    def test_closed_it_holds_nothing(self, spec: StoreSpec) -> None:
         """After close() no more files are open than before: programs may open many stores."""
 
         def use() -> CookieStore:
-            store = recipe.make()
+            store = spec.make()
             record = store.read(SESSION)
             number = record.generation if record else 0
             release = store.acquire(SESSION)

@@ -12,7 +12,7 @@ from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore, Scope
 from argosy_devkit.contracts.plugin_suite import PluginSuite, check_importable, make_plugin
 from argosy_devkit.contracts.promises import BrokenPromise, relying_on
-from argosy_devkit.contracts.store_processes import StoreRecipe
+from argosy_devkit.contracts.store_processes import StoreSpec
 from argosy_devkit.contracts.waiting import Thread
 
 _ACQUIRE = "argosy.CookieStore.acquire (docs/plugins/contracts.md)"
@@ -37,29 +37,29 @@ class StoreSuite(PluginSuite):
         return []
 
     @pytest.fixture
-    def recipe(self, tmp_path: Path, given: Mapping[str, Any]) -> StoreRecipe:
-        """Return a recipe to open the store, here and in other processes."""
-        recipe = StoreRecipe(self.plugin, given, tmp_path)
+    def spec(self, tmp_path: Path, given: Mapping[str, Any]) -> StoreSpec:
+        """Return a spec to open the store, here and in other processes."""
+        spec = StoreSpec(self.plugin, given, tmp_path)
         if self.plugin not in _UNSOUND:  # else each test would wait for a hold that cannot end
-            _UNSOUND[self.plugin] = _unsound(recipe)
+            _UNSOUND[self.plugin] = _unsound(spec)
         if (broken := _UNSOUND[self.plugin]) is not None:
             raise broken.with_traceback(None)
-        return recipe
+        return spec
 
     @pytest.fixture
-    def store(self, recipe: StoreRecipe) -> Any:
+    def store(self, spec: StoreSpec) -> Any:
         """Open the store."""
-        store = recipe.make()
+        store = spec.make()
         yield store
         store.close()
 
     @pytest.fixture
-    def again(self, recipe: StoreRecipe, store: CookieStore) -> Any:
+    def again(self, spec: StoreSpec, store: CookieStore) -> Any:
         """Open the same store again, if several processes can."""
         if store.scope < Scope.HOST:
             yield store
             return
-        other = recipe.make()
+        other = spec.make()
         yield other
         other.close()
 
@@ -69,9 +69,9 @@ class StoreSuite(PluginSuite):
         check_importable(self.plugin)
 
 
-def _unsound(recipe: StoreRecipe) -> BrokenPromise | None:
+def _unsound(spec: StoreSpec) -> BrokenPromise | None:
     """Return what is wrong with a store whose holds cannot end: all other tests would wait for them."""
-    store = make_plugin(recipe.plugin, recipe.options, PluginContext(recipe.base, recipe.base))
+    store = make_plugin(spec.plugin, spec.options, PluginContext(spec.base, spec.base))
     try:
         Thread(lambda: _hold_and_release(store)).result()
     except BrokenPromise as broken:

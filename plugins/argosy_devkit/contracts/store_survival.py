@@ -16,7 +16,7 @@ from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord
 from argosy_devkit.contracts.store_processes import (
     SESSION,
-    StoreRecipe,
+    StoreSpec,
     next_record,
     other_process,
     write_next,
@@ -45,10 +45,10 @@ class SurvivalRules(StoreSuite):
 
     @pytest.mark.parametrize("what", list(DAMAGE))
     def test_what_is_damaged_is_refused_and_left_as_it_is(
-        self, recipe: StoreRecipe, tmp_path: Path, what: str
+        self, spec: StoreSpec, tmp_path: Path, what: str
     ) -> None:
         """A damaged store raises an error with a hint for readers and writers; it never starts empty."""
-        store = recipe.make()
+        store = spec.make()
         store.write(SessionRecord(SESSION, 3, (Cookie("token", _TOKEN, "library.example"),), logins=1), 0)
         store.sync()
         store.close()
@@ -62,7 +62,7 @@ class SurvivalRules(StoreSuite):
                 pytest.skip(f"{file.name} does not show the token, so it cannot be damaged this way")
             file.write_bytes(after)
         damaged = {file: file.read_bytes() for file in files}
-        store = recipe.make()
+        store = spec.make()
         calls: list[Callable[[], object]] = [
             lambda: store.read(SESSION),
             lambda: store.write(SessionRecord(SESSION, 1), 0),
@@ -76,10 +76,10 @@ class SurvivalRules(StoreSuite):
         store.close()
         assert {file: file.read_bytes() for file in files} == damaged, "a damaged file must be left as it is"
 
-    def test_nobody_else_can_read_it(self, recipe: StoreRecipe, tmp_path: Path) -> None:
+    def test_nobody_else_can_read_it(self, spec: StoreSpec, tmp_path: Path) -> None:
         """Only the owner can read files that may contain a token, whatever the umask."""
         self._needs_processes()
-        with other_process(recipe) as other:
+        with other_process(spec) as other:
             other.ask("open_for_all")
             other.ask("write")
             other.ask("acquire")
@@ -90,10 +90,10 @@ class SurvivalRules(StoreSuite):
                 "a file of the store can be read by others"
             )
 
-    def test_a_write_that_fails_leaves_the_old_record(self, store: CookieStore, recipe: StoreRecipe) -> None:
+    def test_a_write_that_fails_leaves_the_old_record(self, store: CookieStore, spec: StoreSpec) -> None:
         """On a full disk a write raises an error and the old record remains; with free space, writes work again."""
         self._needs_processes()
-        with other_process(recipe) as other:
+        with other_process(spec) as other:
             last = [other.ask("write") for _ in range(3)][-1]
             other.ask("fill_the_disk")
             if _refusal(lambda: other.ask("write")) is None:
@@ -103,7 +103,7 @@ class SurvivalRules(StoreSuite):
             assert other.ask("write") == last + 1, "a store must work again when there is room"
         assert store.read(SESSION) == next_record(last + 1)
 
-    def test_a_killed_writer_leaves_a_whole_record(self, recipe: StoreRecipe) -> None:
+    def test_a_killed_writer_leaves_a_whole_record(self, spec: StoreSpec) -> None:
         """A writer that is killed leaves the old record or the new one, and loses no record it reported as written."""
         self._needs_processes()
         for kill_after, pause in (
@@ -112,13 +112,13 @@ class SurvivalRules(StoreSuite):
             (23, 0.001),
             (40, 0.002),
         ):  # kills it at different points of its work
-            with other_process(recipe) as other:
+            with other_process(spec) as other:
                 other.tell("scribble")
                 last = [other.answer() for _ in range(kill_after)][-1]
                 time.sleep(pause)
                 other.kill()
                 last = max([last, *other.left()])
-            store = recipe.make()
+            store = spec.make()
             try:
                 record = store.read(SESSION)
                 assert record is not None, "the record that a killed process wrote is gone"
@@ -127,21 +127,21 @@ class SurvivalRules(StoreSuite):
             finally:
                 store.close()
 
-    def test_locks_that_do_nothing_are_found(self, store: CookieStore, recipe: StoreRecipe) -> None:
+    def test_locks_that_do_nothing_are_found(self, store: CookieStore, spec: StoreSpec) -> None:
         """If `flock` never excludes anybody, as on some network file systems, a store refuses to work or does not need it."""
         self._needs_processes()
         store.write(SessionRecord(SESSION, 1), 0)
-        with other_process(recipe) as other:
+        with other_process(spec) as other:
             if _refusal(lambda: other.ask("open_without_locks") or other.ask("acquire")) is None:
                 assert store.acquire(SESSION, wait=False) is None, (
                     "a store whose lock does not lock must refuse to work"
                 )
 
-    def test_a_fork_breaks_nothing(self, store: CookieStore, recipe: StoreRecipe) -> None:
+    def test_a_fork_breaks_nothing(self, store: CookieStore, spec: StoreSpec) -> None:
         """A fork of a process with an open store may use it or is refused; the parent continues to work."""
         self._needs_processes()
         write_next(store)
-        with other_process(recipe) as other:
+        with other_process(spec) as other:
             assert other.ask("write") == 2
             last = 3 if other.ask("fork") else 2
             assert other.ask("write") == last + 1, "a process must be able to continue after a fork"

@@ -35,12 +35,12 @@ def show(directory: Path, max_workers: int, outputs: Sequence[str] = ("files",),
     """Run the demo and print the result; return 0 if both downloads were complete and the server refused nothing."""
     with tempfile.TemporaryDirectory(prefix="argosy-demo-") as name:
         scratch = Path(name)
-        books = build_library(scratch / "shelf")
+        books = build_library(scratch / "server")
         _say(
             f"A library of {len(books)} books contains the documentation of Python's standard library. It is served "
             "from this machine, behind a login; every response replaces the session's token, and an old one is refused."
         )
-        with LibraryServer(discipline="strict", root=scratch / "shelf", ttfb=TTFB, rate=RATE) as server:
+        with LibraryServer(discipline="strict", root=scratch / "server", ttfb=TTFB, rate=RATE) as server:
             _write_manifest(scratch / "books.jsonl", books, server)
             observer = "progress" if sys.stderr.isatty() else "log"
             base = {

@@ -23,7 +23,7 @@ from argosy.models.session import SessionRecord, Status
 from argosy_devkit.contracts.store_processes import (
     SESSION,
     OtherProcess,
-    StoreRecipe,
+    StoreSpec,
     count,
     other_process,
     start_process,
@@ -44,15 +44,15 @@ def server(start_redis: StartRedis) -> RedisProcess:
     return start_redis()
 
 
-def recipe(server: RedisProcess, **options: Any) -> StoreRecipe:
+def spec(server: RedisProcess, **options: Any) -> StoreSpec:
     settings: Mapping[str, Any] = {"host": "127.0.0.1", "port": server.port, **options}
-    return StoreRecipe(RedisStore, settings, Path())
+    return StoreSpec(RedisStore, settings, Path())
 
 
 @pytest.fixture
 def stepper(server: RedisProcess) -> Iterator[OtherProcess]:
     """A program in a process of its own, whose holds last for one second."""
-    with start_process(obey_steps, recipe(server, ttl=1)) as other:
+    with start_process(obey_steps, spec(server, ttl=1)) as other:
         other.ask("ready")
         yield other
         stop(other, signal.SIGCONT)
@@ -244,7 +244,7 @@ def test_a_waiter_that_is_killed_holds_up_nobody(server: RedisProcess, open_redi
     store = open_redis(server)
     release = store.acquire(SESSION)
     assert release is not None
-    with other_process(recipe(server)) as first:
+    with other_process(spec(server)) as first:
         first.ask("ready")
         first.tell("acquire")
         admin = server.client()
@@ -267,7 +267,7 @@ def test_a_waiter_that_was_stopped_holds_up_others_for_one_hold_at_most(
     store = open_redis(server, ttl=1)
     release = store.acquire(SESSION)
     assert release is not None
-    with other_process(recipe(server, ttl=1)) as first:
+    with other_process(spec(server, ttl=1)) as first:
         first.ask("ready")
         first.tell("acquire")
         admin = server.client()
@@ -286,7 +286,7 @@ def test_8_processes_lose_no_lease(server: RedisProcess, open_redis: OpenStore) 
     store = open_redis(server)
     store.write(SessionRecord(SESSION, 1, (Cookie("count", "0", "library.example"),), logins=1), 0)
     with ExitStack() as running:
-        others = [running.enter_context(other_process(recipe(server))) for _ in range(7)]
+        others = [running.enter_context(other_process(spec(server))) for _ in range(7)]
         for other in others:
             other.ask("ready")
         for other in others:
