@@ -25,7 +25,6 @@ from argosy.events import Event, EventKind
 from argosy.interfaces.base import Plugin, PluginContext
 from argosy.interfaces.cookie_store import CookieStore, Scope
 from argosy.leasing.adaptive import in_force
-from argosy.leasing.copy import move_sessions
 from argosy.leasing.policy import LeaseMode, Policy
 from argosy.leasing.tokens import Tokens
 from argosy.models.items import Item
@@ -406,6 +405,8 @@ def move(
     force: bool,
 ) -> tuple[str, ...]:
     """Move sessions between two stores, which are made with `context`; return the names of the moved sessions."""
+    from argosy.leasing.copy import move_sessions  # few programs need it
+
     with ExitStack() as stack:
         stores = []
         for given in (source, target):

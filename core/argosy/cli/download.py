@@ -160,7 +160,6 @@ def execute_shown(run: Run, quiet: bool) -> int:
     """Execute a run until it ends or is interrupted, print the result, and return the exit code."""
     from argosy.api import execute
     from argosy.cli.program import print_error
-    from argosy.cli.summary import print_summary
     from argosy.errors import Interrupted
 
     signals = _end_on_signals(run.stop)
@@ -176,6 +175,8 @@ def execute_shown(run: Run, quiet: bool) -> int:
         print_error(error)
         return 128 + signals[0] if signals else error.exit_code
     if not quiet:
+        from argosy.cli.summary import print_summary
+
         print_summary(report)
     if report.error is not None:
         print_error(report.error)

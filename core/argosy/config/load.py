@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from argosy.config.schema import check
+from argosy.config.schema import check, is_trivial
 from argosy.config.settings import Settings, absolute, build
 from argosy.errors import ConfigError
 from argosy.plugins.manager import PluginManager
@@ -47,7 +46,9 @@ def load(
         refuse_one_slash(os.fspath(directory))
         merged["directory"] = str(absolute(os.fspath(directory), Path.cwd()))
     name = str(config) if path else "configuration"
-    problems = check(merged, plugins, name, overrides=tuple(overrides))
+    # importing jsonschema takes half as long as importing requests
+    skip = config is None and is_trivial(merged, plugins)
+    problems = [] if skip else check(merged, plugins, name, overrides=tuple(overrides))
     if problems:
         raise ConfigError(f"The {'configuration ' if path else ''}{name} is not valid.", tuple(problems))
     return build(merged, plugins, path.parent if path else Path.cwd(), path)
@@ -63,6 +64,8 @@ def load_file(path: Path) -> dict[str, Any]:
                 hint="Give the path of a file; set the URL of a target directory there, or with --directory.",
             )
         raise ConfigError(f"{path} must end in .json or .toml.")
+    import tomllib
+
     try:
         text = read_file(path, _MAX_BYTES).decode("utf-8-sig")
         value = json.loads(text, object_pairs_hook=_unique_keys) if kind == ".json" else tomllib.loads(text)

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import argosy_schemas
-from argosy.config.messages import KeyPath, findings, location
 from argosy.errors import PluginError, Problem
 from argosy.plugins.kinds import Kind, PluginInfo
 from argosy.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
+
+    from argosy.config.messages import KeyPath
 
 #: The keys of the configuration that name plugins, and their kinds.
 SLOTS: Mapping[str, Kind] = {
@@ -37,6 +38,10 @@ _COMMON = "argosy:common"
 _DATA = frozenset({"const", "enum", "default", "examples"})
 #: The value under these keywords maps names to schemas: a "default" in it is a name.
 _NAMED = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs"})
+#: The keys that the command line fills with valid values only; its source is a list of URLs.
+_TRIVIAL = frozenset({"source", "strategy", "output", "directory", "tags", "force_redownload", "strict"})
+#: A schema with these keywords only requires no option.
+_OPTIONAL = frozenset({"type", "properties"})
 #: Deeper than any sensible configuration, and shallow enough for recursion.
 _DEEPEST = 50
 
@@ -53,6 +58,8 @@ def check(
     document: Any, plugins: PluginManager, name: str, *, overrides: Collection[str] = ()
 ) -> list[Problem]:
     """Return every problem of a configuration, in a fixed order; `overrides` are keys from the command line."""
+    from argosy.config.messages import findings, location
+
     sources = dict.fromkeys(overrides, "command line")
     try:
         document = expand(document)
@@ -69,6 +76,14 @@ def check(
         for path, found, expected in findings(error, schema["properties"])
     }
     return [problem for _, problem in sorted(found, key=lambda pair: (pair[0], str(pair[1])))]
+
+
+def is_trivial(overrides: Mapping[str, Any], plugins: PluginManager) -> bool:
+    """Return whether options of the command line, without a configuration, cannot break any schema."""
+    named = _named(overrides, plugins)
+    if named is None or not overrides.keys() <= _TRIVIAL or isinstance(overrides.get("directory"), Mapping):
+        return False
+    return all(info.kind is Kind.SOURCE or info.options_schema.keys() <= _OPTIONAL for info in named)
 
 
 def expand(document: Any) -> Any:
@@ -105,7 +120,11 @@ def compose(plugins: PluginManager, used: Iterable[PluginInfo] | None = None) ->
 def default_options(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the defaults of the options in an options schema."""
     options = schema.get("properties", {}).items()
-    return {key: option["default"] for key, option in options if "default" in option}
+    return {
+        key: option["default"]
+        for key, option in options
+        if isinstance(option, Mapping) and "default" in option
+    }
 
 
 # -- composing

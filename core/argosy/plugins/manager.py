@@ -13,8 +13,9 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,6 +69,7 @@ class PluginManager:
         self._pluggy = pluggy.PluginManager("argosy")
         self._pluggy.add_hookspecs(hookspecs)
         self._table: dict[tuple[Kind, str], PluginInfo] = {}
+        self._offered: dict[str, tuple[PluginInfo, ...]] = {}  # by module: it may have several entry points
         self._waiting = self._not_excluded(_entry_points() if installed else [])
         for cls in self._given:
             self._add(describe(kind_of(cls), cls, Origin(cls.__module__, "(not installed)", cls.__name__)))
@@ -129,12 +131,16 @@ class PluginManager:
         chosen = [pair for pair in self._waiting if wanted(pair[0])]
         self._waiting = [pair for pair in self._waiting if not wanted(pair[0])]
         for origin, entry_point in chosen:
-            for info in self._import(origin, entry_point.load):
-                if info.name != origin.entry_point:
-                    raise broken(
-                        origin,
-                        f"its name is {info.name!r}, but its entry point is named {origin.entry_point!r}",
-                    )
+            if entry_point.value not in self._offered:
+                self._offered[entry_point.value] = tuple(self._import(origin, entry_point.load))
+            offered = self._offered[entry_point.value]
+            named = [replace(info, origin=origin) for info in offered if info.name == origin.entry_point]
+            if not named:
+                names = " and ".join(dict.fromkeys(repr(info.name) for info in offered))
+                raise broken(
+                    origin, f"it offers {names}, but its entry point is named {origin.entry_point!r}"
+                )
+            for info in named:
                 if (info.kind, info.name) not in self._replaced:
                     self._add(info)
 
@@ -254,10 +260,13 @@ def _not_created(info: PluginInfo, fault: str) -> PluginError:
 def _entry_points() -> list[tuple[Origin, EntryPoint]]:
     """Return the entry points of installed plugins, in a fixed order, without importing them."""
     found = []
+    versions: dict[Distribution | None, tuple[str, str]] = {None: ("(unknown)", "?")}
     for entry_point in entry_points(group=GROUP):
         dist = entry_point.dist
-        name, version = (str(dist.name), str(dist.version)) if dist is not None else ("(unknown)", "?")
-        found.append((Origin(name, version, entry_point.name), entry_point))
+        if dist is not None and dist not in versions:
+            metadata = dist.metadata  # parsed at each access
+            versions[dist] = metadata["Name"], metadata["Version"]
+        found.append((Origin(*versions[dist], entry_point.name), entry_point))
     return sorted(found, key=lambda pair: (pair[0].distribution, pair[0].entry_point))
 
 

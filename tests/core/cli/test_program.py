@@ -82,6 +82,16 @@ def run(site: Path, tmp_path: Path, install: Install) -> Run:
 ALONE = ("--no-plugin", "argosy")
 
 
+def test_a_download_of_a_url_does_not_import_jsonschema(tmp_path: Path) -> None:
+    code = (
+        "import sys; from argosy.cli import main; code = main(sys.argv[1:]); "
+        "sys.exit(code or ('jsonschema' in sys.modules and 'imported'))"
+    )
+    given = ["download", "http://127.0.0.1/a.txt", "--directory", str(tmp_path / "d"), "--dry-run"]
+    done = subprocess.run([sys.executable, "-c", code, *given], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "1 of 1 items to download, 0 already done.\n")
+
+
 def test_version_and_help_import_nothing_heavy(run: Run) -> None:
     code = (
         "import sys; from argosy.cli import main; main([sys.argv[1]]); "

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from argosy.config.load import load_file
+from argosy.config.load import load, load_file
 from argosy.errors import ConfigError
+from argosy.interfaces.base import Plugin
+from argosy.plugins.kinds import Kind
+from argosy.plugins.manager import PluginManager
 
 
 @pytest.mark.parametrize(
@@ -63,3 +69,21 @@ def test_an_unreadable_file(tmp_path: Path) -> None:
     path.symlink_to("/proc/self/mem")
     with pytest.raises(ConfigError, match=r"Cannot read .*: Input/output error"):
         load_file(path)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"max_workers": 0}, "command line: max_workers: found 0"),
+        ({"output": [{"use": "fils"}]}, 'output\\[0\\].use: found "fils".*did you mean "files"'),
+        ({"output": [{"use": "needy"}]}, 'the key "a" is missing'),
+    ],
+)
+def test_mistakes_on_the_command_line_alone(
+    overrides: dict[str, Any], words: str, make_plugin: Callable[..., type[Plugin]]
+) -> None:
+    needy = make_plugin(Kind.OUTPUT, "needy", {"required": ["a"], "properties": {"a": {"type": "string"}}})
+    with pytest.raises(ConfigError, match="The configuration is not valid") as caught:
+        load(None, PluginManager(given=[needy]), overrides)
+    (problem,) = caught.value.problems
+    assert re.search(words, str(problem))

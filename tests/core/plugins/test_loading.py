@@ -38,7 +38,7 @@ OUTPUT = """
 @pytest.fixture(autouse=True)
 def on_path(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(site))
-    for name in ("one", "two", "good", "bad"):
+    for name in ("one", "two", "good", "bad", "both"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
@@ -104,7 +104,7 @@ def test_two_of_one_name_are_an_error_that_names_both(install: Install) -> None:
 def test_an_entry_point_has_its_plugins_name(install: Install) -> None:
     install("one", OUTPUT.format(name="listing"), {"list": "one"})
     for name in ("list", "listing"):
-        with pytest.raises(PluginError, match="its name is 'listing', but its entry point is named 'list'"):
+        with pytest.raises(PluginError, match="it offers 'listing', but its entry point is named 'list'"):
             load().find(Kind.OUTPUT, name)
 
 
@@ -174,8 +174,26 @@ def test_a_plugin_that_offers_nothing_is_an_error(install: Install) -> None:
         load().plugins()
 
 
-def test_one_module_under_two_entry_points_is_an_error(install: Install) -> None:
+def test_one_module_offers_several_plugins(install: Install) -> None:
+    source = """
+    @argosy.hookimpl
+    def argosy_observer():
+        class Bell(argosy.Observer):
+            name = "bell"
+            summary = "Rings"
+            def on_event(self, event): ...
+        return Bell
+    """
+    install("both", OUTPUT.format(name="listing") + source, {"listing": "both", "bell": "both"})
+    plugins = load()
+    assert plugins.find(Kind.OBSERVER, "bell").origin.entry_point == "bell"
+    assert plugins.find(Kind.OUTPUT, "listing").origin.entry_point == "listing"
+    assert [info.name for info in plugins.plugins()] == ["bell", "listing"]
+    assert [info.name for info in load("both:bell").plugins()] == ["listing"]
+
+
+def test_an_entry_point_without_a_plugin_of_its_name_is_broken(install: Install) -> None:
     install("bad", OUTPUT.format(name="listing"), {"listing": "bad", "other": "bad"})
     assert load().find(Kind.OUTPUT, "listing").name == "listing"
-    with pytest.raises(PluginError, match="cannot be registered"):
+    with pytest.raises(PluginError, match=r"entry point 'other'\) is broken: it offers 'listing'"):
         load().plugins()
