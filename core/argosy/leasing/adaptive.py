@@ -29,13 +29,6 @@ from argosy.models.session import SessionRecord, Signer
 #: twenty or so responses, and never go shared. At 50 ms to the headers, the exclusive phase takes 1.3 seconds, once.
 QUIET = 25
 
-#: Notices for the two changes of mode.
-SHARED_NOW = f"Requests on session {{!r}} now overlap: {QUIET} responses in a row replaced no token."
-EXCLUSIVE_NOW = (
-    "The service replaced the token of session {!r}, so its requests now take turns. "
-    "Requests refused meanwhile are sent again."
-)
-
 Learned = Mapping[str, Any]
 Learn = Callable[[Learned], dict[str, Any]]
 

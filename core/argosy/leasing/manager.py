@@ -30,6 +30,7 @@ from argosy.errors import (
 )
 from argosy.interfaces.cookie_store import CookieStore, Release
 from argosy.leasing import adaptive
+from argosy.leasing.adaptive import QUIET
 from argosy.leasing.lease import (
     MOVE,
     RENEWAL,
@@ -218,13 +219,18 @@ class SessionManager:
         if not self._proved:
             self._prove(stamp.issue, proved=True)
         if stamp.taught is LeaseMode.SHARED:
-            self._callbacks.notice(adaptive.SHARED_NOW.format(self.session))
+            self._callbacks.notice(
+                f"Requests on session {self.session!r} now overlap: {QUIET} responses in a row replaced no token."
+            )
         elif stamp.taught is LeaseMode.EXCLUSIVE:
             is_news = self._teach(
                 lambda known: known.get("proved"), lambda known: adaptive.replaces(known, proved=True)
             )
             if is_news and self._is_auto and not stamp.exclusive:
-                self._callbacks.notice(adaptive.EXCLUSIVE_NOW.format(self.session))
+                self._callbacks.notice(
+                    f"The service replaced the token of session {self.session!r}, so its requests now take turns. "
+                    "Requests refused meanwhile are sent again."
+                )
 
     def refused(self, stamp: Stamp, *, again: bool = False) -> None:
         """Report that a request was refused; return if it should be sent again under a new lease.
@@ -356,10 +362,6 @@ class SessionManager:
     def is_suspect(self) -> bool:
         """Whether the session must not be logged in again if it is refused."""
         return not self._may_renew(self._read())
-
-    def doubt_left(self) -> float:
-        """Return the seconds until a session in doubt may be tried (`on_doubt` ``wait``), else 0."""
-        return max(self._doubt_left(self._read()), 0.0)
 
     def in_force(self) -> tuple[LeaseMode, str]:
         """Return the lease mode in force and the reason, for people."""

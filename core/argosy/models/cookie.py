@@ -12,34 +12,17 @@ class Cookie:
 
     RFC 6265bis sends a cookie to every port of its host, and one without ``Secure`` over plain http as well. argosy
     does not: a session belongs to an origin. Only the service can widen the host, with ``Domain``.
-
-    Parameters
-    ----------
-    name, value
-        As received.
-    domain
-        Lower case, without a leading dot.
-    path
-        The path it is sent to and below.
-    expires
-        When it expires, in seconds since the epoch; None for a session cookie.
-    secure, http_only
-        Its flags. A secure cookie is sent over https, or to this machine itself.
-    host_only
-        Whether it is sent to `domain` only, not below it.
-    scheme, port
-        Its origin (``https``, 443); None allows any, as the origin of an imported cookie is unknown.
     """
 
     name: str
     value: str
-    domain: str
-    path: str = "/"
-    expires: float | None = None
-    secure: bool = False
+    domain: str  # lower case, without a leading dot
+    path: str = "/"  # sent to this path and below
+    expires: float | None = None  # in seconds since the epoch; None for a session cookie
+    secure: bool = False  # sent over https only, or to this machine itself
     http_only: bool = False
-    host_only: bool = True
-    scheme: str | None = None
+    host_only: bool = True  # sent to `domain` only, not below it
+    scheme: str | None = None  # of its origin, as `port`; None allows any: an imported cookie's is unknown
     port: int | None = None
 
     @property

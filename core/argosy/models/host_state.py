@@ -34,9 +34,6 @@ FIRST_PROBE, MOST_PROBE = 1.0, 30.0
 #: Seconds after which failures expire.
 STALE = 300.0
 
-#: Limits of a sane state: reservations ahead of a request (one per process), and the delay in seconds.
-_MOST_AHEAD, _MOST_DELAY = 64, 86401.0
-
 
 @dataclass(slots=True)
 class HostState:
@@ -54,33 +51,9 @@ class HostState:
     known: float = NEVER  # the last failure seen by a process that had an answer before: the host exists
     seen: float = NEVER  # the last start; requests without a delay write it without a lock
 
-    def sane(self, now: float) -> bool:
-        """Return whether the state is possible; another clock, or a damaged record, leads to one that is not."""
-        soon = now + LONGEST_RETRY_AFTER
-        pace = self.due - self.reserved if self.due > now else 0.0
-        ahead = soon + _MOST_AHEAD * max(pace, self.spacing, 1.0)
-        return (  # NaN fails every comparison
-            pace <= _MOST_DELAY
-            and self.hold <= soon
-            and all(past <= now + 1 for past in (self.raised, self.failed_at, self.known, self.seen))
-            and all(time <= ahead for time in (self.reserved, self.due, self.clear, self.probe))
-            and 0 <= self.spacing <= MOST_SPACING
-            and self.failures >= 0
-        )
-
     def quiet(self, now: float) -> bool:
         """Return whether a request without a delay may start now."""
-        return (
-            self.due <= now
-            and self.clear <= now
-            and self.hold <= now
-            and self.spacing == 0
-            and self.failures == 0
-        )
-
-    def pace(self, delay: float, now: float) -> float:
-        """Return the seconds between two starts: the delay, or the host's spacing if that is longer."""
-        return max(delay, self.slow(now))
+        return max(self.due, self.clear, self.hold) <= now and self.spacing == 0 and self.failures == 0
 
     def reserve(self, pace: float, now: float) -> float:
         """Reserve the next start and return its time."""

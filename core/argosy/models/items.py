@@ -17,36 +17,17 @@ from argosy.models.response_record import ResponseRecord
 #: The digests a manifest may promise, by their names in :mod:`hashlib`.
 DIGESTS = ("sha256", "sha512", "blake2b", "sha1", "md5")
 
-#: A `DownloadRecord`, as the ledger keeps it.
-Packed = bytes
-
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One URL to fetch for an item.
+    """One URL to fetch for an item."""
 
-    Parameters
-    ----------
-    url
-        An ``http`` or ``https`` URL without credentials in it.
-    path
-        Its path relative to the item's folder, with ``/`` between the parts.
-    size
-        Length in bytes, if known.
-    digests
-        Promised digests in lower-case hex, by algorithm (one of `DIGESTS`).
-    content_disposition
-        Whether the server's name for it replaces the last part of its path (RFC 6266).
-    ignore_query
-        Whether the URL's query does not identify the file, such as a signature that changes each time.
-    """
-
-    url: str
-    path: str
-    size: int | None = None
-    digests: Mapping[str, str] = field(default_factory=dict)
-    content_disposition: bool = False
-    ignore_query: bool = False
+    url: str  # http or https, without credentials
+    path: str  # relative to the item's folder, with "/" between the parts
+    size: int | None = None  # in bytes, if known
+    digests: Mapping[str, str] = field(default_factory=dict)  # lower-case hex, by name in `DIGESTS`
+    content_disposition: bool = False  # whether the server names the last part of its path (RFC 6266)
+    ignore_query: bool = False  # whether the query is not part of its identity, such as a changing signature
 
     @property
     def identity(self) -> str:
@@ -62,31 +43,15 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to download: a book, a granule, a course.
+    """One thing to download: a book, a granule, a course."""
 
-    Parameters
-    ----------
-    id, title
-        Its identifier, unique within its source, and its title for people.
-    resources
-        What to fetch; may be empty if the source expands the item later.
-    tags
-        For selection (``--tags``).
-    metadata
-        Anything else the source knows, as JSON values.
-    folder
-        The folder below the target directory that its paths are relative to.
-    origin
-        Where the item was defined, for messages: ``books.jsonl:3``.
-    """
-
-    id: str
-    title: str
-    resources: tuple[Resource, ...] = ()
-    tags: tuple[str, ...] = ()
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    folder: str = ""
-    origin: str = ""
+    id: str  # unique within its source
+    title: str  # for people
+    resources: tuple[Resource, ...] = ()  # may be empty if the source expands the item later
+    tags: tuple[str, ...] = ()  # for selection (--tags)
+    metadata: Mapping[str, Any] = field(default_factory=dict)  # anything else, as JSON values
+    folder: str = ""  # the folder below the target directory that its paths are relative to
+    origin: str = ""  # the line that defines it, for messages: books.jsonl:3
 
     def names(self) -> tuple[str, ...]:
         """Return the names of its resources, relative to the target directory."""
@@ -94,9 +59,8 @@ class Item:
 
     def to_json(self) -> str:
         """Return the item as canonical JSON, without its origin."""
-        value: dict[str, Any] = {"id": self.id, "title": self.title, "folder": self.folder}
+        value = {name: getattr(self, name) for name in ("id", "title", "folder", "tags")}
         value["resources"] = [resource.to_json() for resource in self.resources]
-        value["tags"] = list(self.tags)
         value["metadata"] = dict(self.metadata)
         return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
@@ -118,13 +82,12 @@ class Item:
         for resource in self.resources:
             if resource.digests or resource.ignore_query:
                 # replace it in the text: serializing again takes as long as the first time
-                text = text.replace(_quoted(resource.url), _quoted(resource.identity))
-        data = text.encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(data, digest_size=16).hexdigest()
+                url, identity = (json.dumps(t, ensure_ascii=False) for t in (resource.url, resource.identity))
+                text = text.replace(url, identity)
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+Packed = bytes  # `Outcome.bytes` hides the built-in name
 
 
 class Verification(StrEnum):
@@ -171,14 +134,14 @@ class DownloadRecord:
         """Return the SHA-256 of each resource, in order."""
         return [digest for _, digest, _, _ in self.files]
 
-    def pack(self) -> Packed:
+    def pack(self) -> bytes:
         """Return it compressed: the responses of one item share most of their text."""
         files = [[s, d, v.value, r.to_json() if r else None] for s, d, v, r in self.files]
         text = json.dumps({"item": self.item.to_json(), "files": files}, separators=(",", ":"))
         return zlib.compress(text.encode(), 6)
 
     @classmethod
-    def unpack(cls, data: Packed) -> DownloadRecord:
+    def unpack(cls, data: bytes) -> DownloadRecord:
         """Return what `pack` wrote; raise ValueError, TypeError or LookupError if it is something else."""
         try:
             value = json.loads(zlib.decompress(data))
@@ -193,22 +156,11 @@ class DownloadRecord:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A file that an output made, and its final name.
+    """A file that an output made, and its final name. Products that are the same staged file share one time."""
 
-    Parameters
-    ----------
-    name
-        Relative to the target directory, with ``/`` between the parts.
-    file
-        The whole file: a staged one, or one in the output's scratch folder.
-    modified
-        Its modification time, in seconds since the epoch; None for now. Products that are the same staged file
-        share one time.
-    """
-
-    name: str
-    file: Path
-    modified: float | None = None
+    name: str  # relative to the target directory, with "/" between the parts
+    file: Path  # the whole file: a staged one, or one in the output's scratch folder
+    modified: float | None = None  # its modification time, in seconds since the epoch; None for now
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,11 +176,11 @@ class PublishedFile:
 
 @dataclass(frozen=True, slots=True)
 class FinishedItem:
-    """An item that is done, its files of all outputs, and when it finished (seconds since the epoch)."""
+    """An item that is done."""
 
     item: Item
-    files: tuple[PublishedFile, ...]
-    finished: float
+    files: tuple[PublishedFile, ...]  # of all outputs
+    finished: float  # in seconds since the epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,9 +190,7 @@ class Job:
     item: Item
     replaces: frozenset[str] = frozenset()  # final names that the item published earlier and may replace
     force: bool = False  # whether it may replace files that argosy did not create
-    known: DownloadRecord | None = (
-        None  # its resources as fetched before; unchanged ones are not fetched again
-    )
+    known: DownloadRecord | None = None  # as fetched before; unchanged resources are not fetched again
     kept: tuple[PublishedFile, ...] = ()  # its published files
     outputs: frozenset[str] | None = None  # the outputs to make, with suffix; None for all outputs of the run
     fetch: bool = True  # whether missing resources may be fetched

@@ -11,9 +11,6 @@ from urllib.parse import urlsplit
 
 from argosy.models.cookie import Cookie
 
-#: The default port of each scheme.
-_PORTS = {"http": 80, "https": 443}
-
 
 @dataclass(frozen=True, slots=True)
 class HeaderToken:
@@ -37,7 +34,7 @@ def origin_of(url: str) -> str:
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
     host = f"[{host}]" if ":" in host else host
-    default = _PORTS.get(parts.scheme)
+    default = {"http": 80, "https": 443}.get(parts.scheme)
     port = parts.port or default
     return f"{parts.scheme}://{host}" + ("" if port == default else f":{port}")
 
@@ -88,21 +85,17 @@ class SessionRecord:
     logins: int = 0
     logged_in: float = 0.0  # the last login
     headers: tuple[HeaderToken, ...] = ()
-    #: What the auth plugin keeps with it, such as a refresh token; only the plugin sends it.
-    credentials: dict[str, str] = field(default_factory=dict, repr=False)
+    credentials: dict[str, str] = field(default_factory=dict, repr=False)  # only the auth plugin sends them
     refreshes: int = 0  # how often its credentials renewed it without a login
     expires: float = 0.0  # when its tokens expire; 0 if unknown
     due: float = 0.0  # when to renew it, some time before; 0 for never
     together: float = 0.0  # when it was last known to be good together with all other sessions of its pool
     learned: dict[str, Any] = field(default_factory=dict)  # see `argosy.leasing.adaptive`
-    #: As in the `Policy` of the program that used it last, to show the lease mode without an auth plugin.
-    renewable: bool = True
-    signer: Signer = Signer.NONE
+    renewable: bool = True  # as in the last `Policy`, to show the lease mode without an auth plugin
+    signer: Signer = Signer.NONE  # likewise
     saved: float = 0.0
     boot: str = ""  # the boot of the machine in which it was saved
-    synced: bool = (
-        False  # whether it was on stable storage then; if not, a power loss may have lost a newer record
-    )
+    synced: bool = False  # whether it was on stable storage then; else a power loss may have lost a newer one
     login_cookies: tuple[str, ...] = ()  # cookies from the last login, kept if there are too many cookies
 
     @property
@@ -130,35 +123,28 @@ class SessionRecord:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> SessionRecord:
-        """Return the record that `to_dict` wrote.
+        """Return the record that `to_dict` wrote, in a copy.
 
         Raises
         ------
-        KeyError, TypeError, ValueError
+        AttributeError, KeyError, TypeError, ValueError
             If it is not one; a store turns these into `StoreDamaged`.
         """
-        return cls(
-            session=str(value["session"]),
-            generation=int(value["generation"]),
-            cookies=tuple(map(Cookie.from_dict, value["cookies"])),
-            status=Status(value["status"]),
-            holder=Holder(**value["holder"]) if value["holder"] else None,
-            logins=int(value["logins"]),
-            logged_in=float(value["logged_in"]),
-            headers=tuple(HeaderToken(t["name"], t["value"], tuple(t["origins"])) for t in value["headers"]),
-            credentials={str(name): str(text) for name, text in value["credentials"].items()},
-            refreshes=int(value["refreshes"]),
-            expires=float(value["expires"]),
-            due=float(value["due"]),
-            together=float(value["together"]),
-            learned=dict(value["learned"]),
-            renewable=bool(value["renewable"]),
-            signer=Signer(value["signer"]),
-            saved=float(value["saved"]),
-            boot=str(value["boot"]),
-            synced=bool(value["synced"]),
-            login_cookies=tuple(map(str, value["login_cookies"])),
-        )
+        if value.keys() != set(cls.__slots__):
+            raise ValueError("not the fields of a session record")
+        rich = {
+            "cookies": tuple(map(Cookie.from_dict, value["cookies"])),
+            "status": Status(value["status"]),
+            "holder": Holder(**value["holder"]) if value["holder"] else None,
+            "headers": tuple(
+                HeaderToken(t["name"], t["value"], tuple(t["origins"])) for t in value["headers"]
+            ),
+            "credentials": dict(value["credentials"]),
+            "learned": dict(value["learned"]),
+            "signer": Signer(value["signer"]),
+            "login_cookies": tuple(value["login_cookies"]),
+        }
+        return cls(**{**value, **rich})
 
 
 def _values(thing: Any) -> dict[str, Any]:

@@ -317,7 +317,7 @@ class Permit:
         wait = self._outage(state, now, line)
         if wait > 0 or connect:
             return wait > 0, wait
-        pace = state.pace(self._limiter.delay, now)
+        pace = max(self._limiter.delay, state.slow(now))
         if line.start is None or line.start < state.hold:
             line.start = state.reserve(pace, now)
         wait = line.start - now

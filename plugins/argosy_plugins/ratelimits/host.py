@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from argosy import hookimpl
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.ratelimit import RateLimit
-from argosy.models.host_state import NEVER, HostState
+from argosy.models.host_state import LONGEST_RETRY_AFTER, MOST_SPACING, NEVER, HostState
 from argosy.toolkit.processes import boot_id, clock
 
 try:
@@ -44,6 +44,9 @@ BUCKETS = 1024
 
 #: Seconds between two checks whether the path still leads to the open file.
 _LOOK_AGAIN = 1.0
+
+#: Limits of a sane state: reservations ahead of a request (one per process), and the delay in seconds.
+_MOST_AHEAD, _MOST_DELAY = 64, 86401.0
 
 #: How often to try the file's lock, a millisecond apart. Processes hold it for microseconds; if one was stopped
 #: while it did, the others go on without it.
@@ -227,7 +230,22 @@ def _unpack(entry: bytes, now: float) -> HostState | None:
     seen = _SEEN.unpack_from(entry, _SEEN_AT)[0]
     state = HostState(*values)
     state.seen = seen if seen <= now + 1 else NEVER  # after a torn write, the rest is still good
-    return state if state.sane(now) else None
+    return state if is_sane(state, now) else None
+
+
+def is_sane(state: HostState, now: float) -> bool:
+    """Return whether a state is possible; another clock, or a damaged entry, leads to one that is not."""
+    soon = now + LONGEST_RETRY_AFTER
+    pace = state.due - state.reserved if state.due > now else 0.0
+    ahead = soon + _MOST_AHEAD * max(pace, state.spacing, 1.0)
+    return (  # NaN fails every comparison
+        pace <= _MOST_DELAY
+        and state.hold <= soon
+        and all(past <= now + 1 for past in (state.raised, state.failed_at, state.known, state.seen))
+        and all(time <= ahead for time in (state.reserved, state.due, state.clear, state.probe))
+        and 0 <= state.spacing <= MOST_SPACING
+        and state.failures >= 0
+    )
 
 
 def _value(entry: bytes, now: float) -> float:
