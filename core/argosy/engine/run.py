@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 from collections import Counter
@@ -28,7 +29,6 @@ from argosy.state.ledger import PRIVATE, Ledger, need_ledger
 from argosy.state.staging import StagingArea
 from argosy.toolkit.failures import blame, disk_error
 from argosy.toolkit.redaction import Redactor
-from argosy.toolkit.secrets import asked_once
 from argosy.toolkit.stop import Stop
 from argosy.transfer.limits import Limits
 
@@ -70,7 +70,7 @@ class Run:
         self.settings = offline(settings) if self.options.reprocess else settings
         self.plugins = plugins
         self.stop = Stop()
-        self._ask = asked_once(self.options.ask) if self.options.ask is not None else None
+        self._ask = functools.cache(self.options.ask) if self.options.ask is not None else None
         self._created: list[object] = list(self.options.observers)  # plugins to blame
         self._dispatcher: ObserverDispatcher | None = None
         self._error: ArgosyError | None = None

@@ -35,9 +35,8 @@ def _innermost(error: BaseException) -> Any:
 
 def never_sent(error: BaseException) -> bool:
     """Return whether certainly no byte of a request was sent, because there was no connection, or no safe one."""
-    return isinstance(
-        _innermost(error), socket.gaierror | ConnectionRefusedError | ssl.SSLCertVerificationError
-    )
+    unsafe = (socket.gaierror, ConnectionRefusedError, ssl.SSLCertVerificationError)
+    return isinstance(_innermost(error), unsafe)
 
 
 def is_unknown_name(error: BaseException) -> bool:
@@ -72,10 +71,7 @@ def kind_of(error: BaseException, *, sent: bool) -> str:
 
 
 def describe_exception(error: BaseException, plugin: object) -> str:
-    """Describe what a plugin raised, and where: ``KeyError: 'year' (catalogue.py, line 31)``; not redacted.
-
-    `plugin` is its class, an instance of it, or the path of its file.
-    """
+    """Describe what a plugin (class, instance, or path) raised, and where: ``KeyError: 'year' (catalogue.py, line 31)``."""
     place = _place(error, plugin)
     return f"{type(error).__name__}: {error}{f' ({place})' if place else ''}"
 
@@ -94,8 +90,6 @@ def blame(error: BaseException, plugins: Iterable[object]) -> PluginError | None
 
 
 def _place(error: BaseException, plugin: object) -> str | None:
-    if isinstance(error, SyntaxError) and error.filename and error.lineno:
-        return None  # its text names the line
     if isinstance(plugin, str):
         file, shown = plugin, Path(plugin).name
     else:

@@ -21,10 +21,7 @@ PIPE_WAIT = 10.0
 
 
 def open_file(path: Path) -> BinaryIO:
-    """Open a regular file, or an inherited descriptor (``/dev/fd/63``).
-
-    Anything else is an OSError: a pipe without a writer would block, and a device may never end.
-    """
+    """Open a regular file, or an inherited descriptor (``/dev/fd/63``); anything else may block or never end."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         mode = os.fstat(fd).st_mode
@@ -49,10 +46,7 @@ def read_file(path: Path, limit: int) -> bytes:
 
 
 def open_special(path: Path) -> int | None:
-    """Return a descriptor to write to a device, a pipe or ``/dev/stdout``, which must not be replaced.
-
-    It is None for a regular file, a folder, or a missing file. A pipe that nothing reads is an OSError.
-    """
+    """Return a descriptor to write to a device, a pipe or ``/dev/stdout``; None for what may be replaced."""
     if (inherited := _INHERITED.fullmatch(str(path))) is not None:
         number = inherited[1] or inherited[3]
         return os.dup(int(number) if number else ("in", "out", "err").index(inherited[2]))
@@ -84,13 +78,10 @@ def atomic_write(path: Path, *, mode: int = 0o666) -> Iterator[TextIO]:
     The text is on stable storage before it gets its name. The file keeps its mode; a new one has `mode`, less the umask.
     What UTF-8 cannot encode is escaped.
     """
-
-    def opened(path: str, flags: int) -> int:
-        return os.open(path, flags, mode)
-
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        with open(temporary, "w", encoding="utf-8", errors="backslashreplace", opener=opened) as file:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        with os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
             with contextlib.suppress(FileNotFoundError):
                 os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
             yield file

@@ -19,20 +19,17 @@ _METADATA = "metadata."
 
 
 class _Field(NamedTuple):
-    """A field: the first of some names that is not empty, or else a text."""
+    """The first of some fields that is not empty, or else a text."""
 
     names: tuple[str, ...]
     text: str
-
-
-_Parts = list[list[str | _Field]]
 
 
 class Layout:
     """A template of names.
 
     It is divided at its slashes before its fields are filled in, so no title or ID can make a folder. Each part becomes a
-    safe one (`argosy.toolkit.names.safe_part`), and an empty part is left out.
+    safe one (`argosy.toolkit.names.safe_part`), and an empty part is left out. An invalid template is a `ConfigError`.
 
     Parameters
     ----------
@@ -42,11 +39,6 @@ class Layout:
         The name of the option it comes from, for messages.
     of_files
         Whether it names the files of an item, with the fields of `FILE_FIELDS`, or only the item.
-
-    Raises
-    ------
-    ConfigError
-        If it has an unknown field, or is not a relative name.
 
     Examples
     --------
@@ -58,14 +50,13 @@ class Layout:
     def __init__(self, template: str, option: str = "layout", *, of_files: bool = True) -> None:
         self._known = ITEM_FIELDS + (FILE_FIELDS if of_files else ())
         self._option = option
-        self._parts: _Parts = [self._parsed(part) for part in template.split("/")]
         if not template or template.startswith("/"):
             raise self._invalid(f"{template!r} is not a relative name")
+        self._parts = [self._parsed(part) for part in template.split("/")]
 
     def has_own_folder(self, item: Item) -> bool:
         """Return whether its folders belong to one item alone: they contain its ID, or the folder that it has."""
-        fields = [field for part in self._parts[:-1] for field in part if isinstance(field, _Field)]
-        names = {name for field in fields for name in field.names}
+        names = {name for part in self._parts[:-1] for field in part for name in field.names}
         return "id" in names or ("folder" in names and bool(item.folder))
 
     def name(self, item: Item, path: str = "", number: int = 0, *, ending: str = "") -> str:
@@ -73,26 +64,20 @@ class Layout:
 
         `path` and `number` (from 1) are those of the resource; `ending` is the end of the name, such as ``.zip``.
         """
-        made = self._filled(self._parts, _values(item, path, number)) or ([] if ending else ["_"])
-        if ending:
-            last = made.pop() if made else "_"
-            made.append(safe_part(f"{last}{ending}", keep_suffix=True))
-        return "/".join(made)
+        *folders, last = self._filled(self._parts, _values(item, path, number)) or ["_"]
+        return "/".join([*folders, safe_part(f"{last}{ending}", keep_suffix=True) if ending else last])
 
-    def folder(self, item: Item, path: str = "", number: int = 0) -> str:
-        """Return the folder of that name, without the parts of ``{path}``; empty for the target directory."""
-        return "/".join(self._filled(self._parts[:-1], _values(item, path, number)))
+    def folder(self, item: Item) -> str:
+        """Return the folder of an item, without the parts of ``{path}``; empty for the target directory."""
+        return "/".join(self._filled(self._parts[:-1], _values(item, "", 0)))
 
-    def _filled(self, parts: _Parts, values: Mapping[str, str]) -> list[str]:
+    def _filled(self, parts: list[list[_Field]], values: Mapping[str, str]) -> list[str]:
         made: list[str] = []
         for part in parts:
             text, name = "", ""
-            for piece in part:
-                if isinstance(piece, str):
-                    text += piece
-                else:
-                    name = next((name for name in piece.names if values.get(name)), "")
-                    text += values[name] if name else piece.text
+            for field in part:
+                name = next((name for name in field.names if values.get(name)), "")
+                text += values[name] if name else field.text
             text = text.strip()
             if name in _WHOLE:
                 made += text.split("/")  # the only field of its part, and a checked relative name
@@ -100,21 +85,20 @@ class Layout:
                 made.append(safe_part(text, keep_suffix=part is self._parts[-1]))
         return made
 
-    def _parsed(self, part: str) -> list[str | _Field]:
-        pieces: list[str | _Field] = []
+    def _parsed(self, part: str) -> list[_Field]:
+        fields: list[_Field] = []
         try:
-            parsed = list(Formatter().parse(part))
+            for text, field, *_ in Formatter().parse(part):
+                fields += [_Field((), text)] if text else []
+                fields += [] if field is None else [self._field(field)]
         except ValueError as error:
             raise self._invalid(f"{part!r} has a brace without its other half ({error})") from None
-        for text, field, *_ in parsed:
-            pieces += [text] if text else []
-            pieces += [] if field is None else [self._field(field)]
-        if len(pieces) > 1 and any(isinstance(piece, _Field) and _WHOLE & {*piece.names} for piece in pieces):
+        if len(fields) > 1 and any(_WHOLE & {*field.names} for field in fields):
             raise self._invalid(
                 f"{part!r} has something beside {{path}} or {{folder}}, which may be several folders",
                 "Put a slash between them, or use {name}, the last part of the path.",
             )
-        return pieces
+        return fields
 
     def _field(self, text: str) -> _Field:
         names = text.split("|")

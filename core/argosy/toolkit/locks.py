@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 from urllib.parse import quote
 
 from argosy.errors import StoreError
@@ -42,14 +42,12 @@ class FairLock:
             self._waiting.append(gate)
         try:
             gate.acquire()  # until a release hands the lock over
-        except BaseException:
-            # a signal: if the lock has just been handed over, pass it on, or it stays locked forever
-            with self._mutex:
-                waited = gate in self._waiting
-                if waited:
+        except BaseException:  # raised by a signal handler
+            try:
+                with self._mutex:
                     self._waiting.remove(gate)
-            if not waited:
-                self.release()
+            except ValueError:
+                self.release()  # the lock has just been handed over: pass it on, or it stays locked forever
             raise
         return True
 
@@ -71,7 +69,6 @@ class FileLock:
 
     _fd: int | None = None  # stays open between two holds
     _pid = 0  # the process that opened it
-    _held = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -82,27 +79,25 @@ class FileLock:
     def acquire(self, *, wait: bool = True) -> bool:
         """Take the lock; return False only if another process holds it and `wait` is false."""
         try:
-            while True:
-                self.flock(fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-                if self._is_current():
-                    self._held = True
-                    return True
+            self.flock(fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            while not self._is_current():
                 self.close()  # the file was removed meanwhile: locking it protects nothing
+                self.flock(fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             return False
-        except (KeyboardInterrupt, SystemExit):
-            self.close()  # from a signal handler, possibly after the lock was granted
-            raise
-        except OSError as error:
-            self.close()  # or a lock without an owner would keep everyone out
+        except BaseException as error:
+            self.close()  # possibly after the lock was granted: without an owner it would keep everyone out
+            if not isinstance(error, OSError):
+                raise
             raise StoreError(
                 f"The lock file {self.path} cannot be used: {error.strerror}.",
                 hint=hint_of(error, "Put the cookie store on a local disk that you can write to."),
             ) from None
+        return True
 
     def flock(self, operation: int) -> None:
         """Apply a `flock` operation to the file; open it first if needed."""
-        if self._fd is not None and self._pid != os.getpid():
+        if self._pid != os.getpid():
             self.close()  # after a fork, both processes share the descriptor and it would exclude neither
         if self._fd is None:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -111,8 +106,7 @@ class FileLock:
 
     def release(self) -> None:
         """Free the lock."""
-        if self._held and self._fd is not None and self._pid == os.getpid():
-            self._held = False
+        if self._fd is not None and self._pid == os.getpid():
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
             except OSError:
@@ -120,7 +114,6 @@ class FileLock:
 
     def close(self) -> None:
         """Close the file, which frees the lock; the next acquire opens it again."""
-        self._held = False
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)
@@ -130,28 +123,6 @@ class FileLock:
             return self._fd is not None and os.path.samestat(os.fstat(self._fd), self.path.lstat())
         except FileNotFoundError:
             return False
-
-
-#: Exits with 7 if the lock is refused to another process, as it should be.
-_PROBE = """\
-import fcntl, sys
-with open(sys.argv[1], "r+b") as file:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        sys.exit(7)
-"""
-
-
-def lock_excludes(path: Path) -> bool:
-    """Return whether a lock on a file excludes other processes; on some network file systems it does not."""
-    lock = FileLock(path)
-    lock.acquire()
-    try:
-        command = [sys.executable, "-I", "-S", "-c", _PROBE, str(path)]
-        return subprocess.run(command, check=False, capture_output=True).returncode == 7
-    finally:
-        lock.release()
 
 
 class HostLock:
@@ -173,58 +144,53 @@ class HostLock:
         """Take the lock; return a function that frees it, or None if it is held and `wait` is false."""
         if not self._threads.acquire(wait=wait):
             return None
+        taken = False
         try:
             taken = self._take(wait=wait)
-        except BaseException:
-            self._threads.release()
-            raise
-        if not taken:
-            self._threads.release()
-            return None
-        return once(self._release)
+        finally:
+            if not taken:
+                self._threads.release()
+        return once(self._release) if taken else None
 
     def _take(self, *, wait: bool) -> bool:
-        waiters = self._waiters
-        if waiters is None:
-            return self._file.acquire(wait=wait)
         if time.monotonic() - self._freed < _JUST_NOW and self._others_wait():
             if not wait:
                 return False
             time.sleep(_WAY)
+        if self._waiters is None or not wait:
+            return self._file.acquire(wait=wait)
         if self._file.acquire(wait=False):
             return True
-        if not wait:
-            return False
         try:
             for _ in range(10):
-                if _flock(waiters, fcntl.LOCK_SH | fcntl.LOCK_NB):
+                if self._hint(fcntl.LOCK_SH | fcntl.LOCK_NB):
                     break
                 time.sleep(_WAY / 10)  # another process tests whether there are waiters
             return self._file.acquire()
         finally:
-            _flock(waiters, fcntl.LOCK_UN)
+            self._hint(fcntl.LOCK_UN)
 
     def _others_wait(self) -> bool:
-        free = self._waiters is None or _flock(self._waiters, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if free and self._waiters is not None:
-            _flock(self._waiters, fcntl.LOCK_UN)
-        return not free
+        if not self._hint(fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return True
+        self._hint(fcntl.LOCK_UN)
+        return False
+
+    def _hint(self, operation: int) -> bool:
+        """Return False only if another process is in the way; without hints, the lock itself still works."""
+        try:
+            if self._waiters is not None:
+                self._waiters.flock(operation)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
 
     def _release(self) -> None:
         self._file.release()
         self._freed = time.monotonic()
         self._threads.release()
-
-
-def _flock(file: FileLock, operation: int) -> bool:
-    """Return False only if another process is in the way; without hints, the lock itself still works."""
-    try:
-        file.flock(operation)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def once(release: Callable[[], None]) -> Callable[[], None]:
@@ -244,7 +210,7 @@ def once(release: Callable[[], None]) -> Callable[[], None]:
 class StoreLocks:
     """The lock files beside a store's file: one per session (its lease), and one for writes.
 
-    Before the first use, another process tests that locks work here; on some network file systems they do not.
+    The first use tests that locks work here; on some network file systems they do not.
 
     Parameters
     ----------
@@ -264,10 +230,7 @@ class StoreLocks:
     def hold(self, session: str, *, wait: bool = True) -> Callable[[], None] | None:
         """Take a session in turn; return what ends the hold, or None if it is taken and `wait` is false.
 
-        Raises
-        ------
-        StoreError
-            If locks do not work here, or a lock file cannot be used.
+        If locks do not work here, or a lock file cannot be used, it raises `StoreError`.
         """
         self._tested()
         with self._mutex:
@@ -278,10 +241,7 @@ class StoreLocks:
 
     def write(self) -> Callable[[], None]:
         """Take the file for one change; return a function that frees it."""
-        release = self._tested().acquire()
-        if release is None:  # it waits, so this is for the type alone
-            raise StoreError(f"The lock of {self.path} was not granted.")
-        return release
+        return cast("Callable[[], None]", self._tested().acquire())
 
     def close(self) -> None:
         """Forget the lock files, which closes those that are not held."""
@@ -293,19 +253,24 @@ class StoreLocks:
         """Return the file's lock. It is the one to test: a session's may be held for long."""
         with self._mutex:
             if self._file is None:
-                try:
+                with contextlib.suppress(OSError):  # taking the lock says why it cannot be used
                     self.path.parent.mkdir(parents=True, exist_ok=True)
-                except OSError as error:
-                    raise StoreError(
-                        f"The folder of the cookie store {self.path} cannot be created: {error.strerror}.",
-                        hint="Check its path and permissions.",
-                    ) from None
                 path = Path(f"{self.path}.lock")
-                if not lock_excludes(path):
+                if not _lock_excludes(path):
                     raise StoreError(
-                        f"File locks do not work on the file system of {self.path}: a second process was let in. "
-                        "Processes would overwrite each other's token, so the store is not used.",
+                        f"File locks do not work on the file system of {self.path}, so processes would overwrite each "
+                        "other's token. The store is not used.",
                         hint=f'Put the store on a local disk ("cookie_store": {{"use": "{self._store}", "path": ...}}).',
                     )
                 self._file = HostLock(path, give_way=False)
             return self._file
+
+
+def _lock_excludes(path: Path) -> bool:
+    """Return whether a lock on a file keeps out everyone who opens it, as `flock` must even within one process."""
+    first, second = FileLock(path), FileLock(path)
+    try:
+        return first.acquire() and not second.acquire(wait=False)
+    finally:
+        second.close()
+        first.close()

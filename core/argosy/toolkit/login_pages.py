@@ -1,7 +1,6 @@
 """What counts as a refusal: a response that rejects the session's token.
 
-Auth plugins have the option ``refusal`` (`REFUSAL_SCHEMA`) and make `RefusalRules` of it. A plugin that knows its service
-better decides in its own `Auth.is_refusal`.
+Auth plugins have the option ``refusal`` (`REFUSAL_SCHEMA`) and make `RefusalRules` of it.
 """
 
 from __future__ import annotations
@@ -12,8 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
-from argosy.toolkit.forms import Page, parse_start
-from argosy.toolkit.urls import strip_fragment
+from argosy.toolkit.forms import Page, parse_page
 
 if TYPE_CHECKING:
     from argosy.interfaces import ResponseHead
@@ -92,29 +90,19 @@ _NARROW_TOKEN = re.compile(r"\berror\s*=\s*\"?insufficient_scope\b", re.I)
 
 @dataclass(frozen=True, slots=True)
 class RefusalRules:
-    """Recognizes refusals."""
+    """Recognizes refusals; `refusal_schema` describes its fields."""
 
-    #: Status codes that are refusals.
-    statuses: frozenset[int] = frozenset(STATUSES)
-    #: Parts of the host and path of a login page's URL; None for the usual ones.
-    redirects: tuple[str, ...] | None = None
-    #: A text that only a login page has.
+    statuses: Collection[int] = STATUSES
+    #: None for the usual ones.
+    redirects: Collection[str] | None = None
     marker: str | None = None
-    #: Whether an HTML page with a password field is a refusal.
     password_form: bool = True
-    #: Whether an HTML page is a refusal if the URL or the request's ``Accept`` is for something else.
     html_for_files: bool = True
 
     @classmethod
-    def from_options(
-        cls, options: Mapping[str, Any], *, statuses: Collection[int] = STATUSES
-    ) -> RefusalRules:
-        """Return the rules of a plugin's options; `statuses` is the default of the option's status codes."""
-        chosen = {"statuses": statuses, **options.get("refusal", {})}
-        chosen["statuses"] = frozenset(chosen["statuses"])
-        if "redirects" in chosen:
-            chosen["redirects"] = tuple(chosen["redirects"])
-        return cls(**chosen)
+    def from_options(cls, options: Mapping[str, Any], **defaults: Any) -> RefusalRules:
+        """Return the rules of a plugin's options, or else its defaults."""
+        return cls(**{**defaults, **options.get("refusal", {})})
 
     def is_refusal(self, response: ResponseHead) -> bool:
         """Return whether a response rejects the session's token."""
@@ -123,14 +111,13 @@ class RefusalRules:
             return True
         if response.status in self.statuses:
             return response.status != 403 or not _NARROW_TOKEN.search(challenge)
-        if self._leads_to_login(response.url, response.final_url):
-            return True
         start = response.start[:START]
-        if self.marker is not None and self.marker.encode() in start:
+        is_marked = self.marker is not None and self.marker.encode() in start
+        if is_marked or self._leads_to_login(response.url, response.final_url):
             return True
         if not 200 <= response.status < 300:  # an error page may have a login form in its header
             return False
-        return self._is_login_page(response, parse_start(start)) or (
+        return self._is_login_page(response, parse_page(start.decode("utf-8", "replace"))) or (
             self.html_for_files and is_html(response.headers) and _wants_no_html(response)
         )
 
@@ -139,13 +126,11 @@ class RefusalRules:
             return True
         if self.redirects is None and any(form.has(_SAML) for form in page.forms):
             return True  # a script submits it: SAML 2.0 bindings section 3.5
-        onward = urljoin(urljoin(response.final_url, page.base), page.refresh) if page.refresh else ""
-        return bool(onward) and self._leads_to_login(response.url, onward)
+        onward = urljoin(urljoin(response.final_url, page.base), page.refresh)
+        return bool(page.refresh) and self._leads_to_login(response.url, onward)
 
     def _leads_to_login(self, asked: str, came: str) -> bool:
-        if strip_fragment(asked) == strip_fragment(came):
-            return False
-        return self._is_login(came) and not self._is_login(asked)
+        return asked != came and self._is_login(came) and not self._is_login(asked)
 
     def _is_login(self, url: str) -> bool:
         parts = urlsplit(url)
@@ -168,10 +153,8 @@ def is_html(headers: Mapping[str, str]) -> bool:
 
 
 def is_page_for_file(url: str, path: str, start: bytes) -> bool:
-    """Return whether a page came for a file of another kind, by its path and how the body starts.
-
-    The declared type is not enough: many services declare everything as ``text/html``.
-    """
+    """Return whether a page came for a file of another kind, by its path and how the body starts."""
+    # the declared type is not enough: many services declare everything as text/html
     about = ":" in unquote(urlsplit(url).path).rpartition("/")[2]
     return not about and _FILE.search(f"/{path}") is not None and _MARKUP.match(start) is not None
 

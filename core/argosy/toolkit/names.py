@@ -28,17 +28,9 @@ _SUFFIX = re.compile(r"(?:\.tar)?\.[A-Za-z0-9]{1,10}\Z")
 
 
 def problem_of(name: str) -> str | None:
-    """Return what is wrong with a relative name that a user or a server asked for, or None.
+    """Return what is wrong with a name relative to the target directory, or None.
 
-    Parameters
-    ----------
-    name
-        Relative to the target directory, with ``/`` between the parts.
-
-    Returns
-    -------
-    str or None
-        Words that follow the name ("is absolute"); safe to show.
+    The words follow the name ("is absolute") and are safe to show.
     """
     if len(name) <= MAX_PART and _PLAIN.match(name):
         return None
@@ -58,12 +50,6 @@ def problem_of(name: str) -> str | None:
     return next(filter(None, map(_problem_of_part, parts)), None)
 
 
-def _is_forbidden(character: str) -> bool:
-    if character < "\x80":
-        return _FORBIDDEN.match(character) is not None
-    return unicodedata.category(character) in UNSEEN
-
-
 def _problem_of_part(part: str) -> str | None:
     if not part:
         return "has an empty part"
@@ -78,22 +64,20 @@ def _problem_of_part(part: str) -> str | None:
     return None
 
 
+def _is_forbidden(character: str) -> bool:
+    if character < "\x80":
+        return _FORBIDDEN.match(character) is not None
+    return unicodedata.category(character) in UNSEEN
+
+
 def safe_part(text: str, *, limit: int = MAX_PART, keep_suffix: bool = False) -> str:
     """Return one part of a name made from any text.
 
     The text is normalized to NFC. URLs in it lose their secrets, forbidden characters and ``/`` become ``_``, dots and
     spaces at the end go, and device names, ``.argosy`` and empty texts get a ``_``. If that changed anything, or the
-    result is too long, it is cut and gets the first 8 hex digits of the SHA-256 of the normalized text. So different texts
-    get different parts, except those that differ in case alone (see `collision_key`), and a safe part stays as it is.
-
-    Parameters
-    ----------
-    text
-        An ID, a title, a segment of a URL.
-    limit
-        The longest result in bytes of UTF-8, at least 32.
-    keep_suffix
-        Whether the digest goes before a suffix such as ``.pdf`` or ``.tar.gz``.
+    result is longer than `limit` (at least 32) bytes of UTF-8, it is cut and gets the first 8 hex digits of the SHA-256
+    of the normalized text, before a suffix such as ``.tar.gz`` if `keep_suffix` is true. So different texts get different
+    parts, except those that differ in case alone (see `collision_key`), and a safe part stays as it is.
 
     Examples
     --------
@@ -124,9 +108,8 @@ def safe_part(text: str, *, limit: int = MAX_PART, keep_suffix: bool = False) ->
 
 def marked(name: str, text: str) -> str:
     """Return the name of a file with the digest of a text before its suffix: ``report-097173a1.pdf``."""
-    stem, dot, suffix = name.rpartition(".")
-    marked_name = f"{stem}-{_digest(text)}{dot}{suffix}" if stem else f"{name}-{_digest(text)}"
-    return safe_part(marked_name, keep_suffix=True)
+    stem, dot, suffix = name.rpartition(".") if "." in name[1:] else (name, "", "")
+    return safe_part(f"{stem}-{_digest(text)}{dot}{suffix}", keep_suffix=True)
 
 
 def _digest(text: str) -> str:

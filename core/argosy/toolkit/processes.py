@@ -22,11 +22,8 @@ def boot_id() -> str:
 
 
 def clock() -> float:
-    """Return seconds on a clock that all processes of this machine share.
-
-    It is the monotonic clock, because setting the date does not move it. Without boot IDs it is the wall clock, because
-    the monotonic clock may restart unnoticed.
-    """
+    """Return seconds on a clock that all processes of this machine share."""
+    # setting the date does not move the monotonic clock, but without boot IDs, it may restart unnoticed
     return time.monotonic() if boot_id() else time.time()
 
 
@@ -50,25 +47,17 @@ def process_lives(pid: int) -> bool:
     return True
 
 
-@cache
-def _this_process(pid: int) -> tuple[str, int]:
-    return socket.gethostname(), process_start(pid)
+_start_of_this = cache(process_start)
 
 
 def this_holder() -> Holder:
     """Return the mark of the current thread."""
     pid = os.getpid()
-    host, start = _this_process(pid)
-    return Holder(host, pid, start, threading.current_thread().name, time.time(), boot_id())
+    thread = threading.current_thread().name
+    return Holder(socket.gethostname(), pid, _start_of_this(pid), thread, time.time(), boot_id())
 
 
 def has_ended(holder: Holder) -> bool:
     """Return whether a holder's process has certainly ended; on another machine, that is unknown."""
-    host, _ = _this_process(os.getpid())
-    return holder.host == host and process_start(holder.pid) != holder.process_start
-
-
-def is_this_process(holder: Holder) -> bool:
-    """Return whether a holder is a thread of this process."""
-    pid = os.getpid()
-    return holder.pid == pid and (holder.host, holder.process_start) == _this_process(pid)
+    is_here = holder.host == socket.gethostname()
+    return is_here and process_start(holder.pid) != holder.process_start

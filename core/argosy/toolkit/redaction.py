@@ -6,8 +6,8 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import astuple
 from itertools import islice
-from types import TracebackType
 from typing import Any, Self, TextIO, TypeVar
 from urllib.parse import quote, quote_plus
 
@@ -38,8 +38,7 @@ _Error = TypeVar("_Error", bound=ArgosyError)
 class Redactor:
     """Replaces secrets in text by ``***``.
 
-    It knows the secrets that were resolved for this run, the newest tokens of its sessions, and what credentials in URLs
-    look like.
+    It knows the run's secrets, the newest tokens of its sessions, and what credentials in URLs look like.
     """
 
     def __init__(self) -> None:
@@ -53,12 +52,12 @@ class Redactor:
         if len(secret) < SHORTEST:
             return
         with self._mutex:
-            if secret in self._secrets:
-                self._secrets[secret] = self._secrets.pop(secret)
-                return
+            is_new = secret not in self._secrets
+            self._secrets.pop(secret, None)
             self._secrets[secret] = None
             if len(self._secrets) <= 2 * REMEMBERED:
-                _index(secret, self._forms)
+                if is_new:
+                    _index(secret, self._forms)
                 return
             self._secrets = dict.fromkeys(islice(self._secrets, REMEMBERED, None))
             forms: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -92,17 +91,9 @@ class Redactor:
 
     def scrub_error(self, error: _Error) -> _Error:
         """Scrub an error in place, and remove its chain, whose texts a traceback or a logger would print."""
-        fields = {name: value for name, value in error.__dict__.items() if name != "__notes__"}
-        for name, value in fields.items():
-            if name == "problems":
-                fields[name] = tuple(
-                    Problem(*map(self.scrub, (problem.where, problem.found, problem.expected)))
-                    for problem in value
-                )
-            elif isinstance(value, (str, dict, list)):
-                fields[name] = self.scrub_all(value)
-        error.__dict__.clear()
-        error.__dict__.update(fields)
+        error.__dict__.pop("__notes__", None)
+        for name, value in error.__dict__.items():
+            error.__dict__[name] = self.scrub_all(value)
         error.args = (error.message,)
         error.__cause__ = error.__context__ = None
         return error
@@ -137,6 +128,8 @@ def _mapped(function: Callable[[str], str], value: _Value) -> _Value:
         mapped = {key: _mapped(function, inner) for key, inner in value.items()}
     elif isinstance(value, (list, tuple)):
         mapped = (list if isinstance(value, list) else tuple)(_mapped(function, inner) for inner in value)
+    elif isinstance(value, Problem):
+        mapped = Problem(*map(function, astuple(value)))
     return mapped  # type: ignore[no-any-return]  # it has the type of the argument
 
 
@@ -147,18 +140,17 @@ class RedactingStreams:
     work.
     """
 
+    _before: tuple[TextIO, TextIO]
+
     def __init__(self, redactor: Redactor | None = None) -> None:
-        self.redactor = Redactor() if redactor is None else redactor
-        self._before: tuple[TextIO, TextIO] = sys.stdout, sys.stderr
+        self.redactor = redactor or Redactor()
 
     def __enter__(self) -> Self:
         self._before = sys.stdout, sys.stderr
         sys.stdout, sys.stderr = (_ScrubbedStream(stream, self.redactor) for stream in self._before)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         sys.stdout, sys.stderr = self._before
 
 

@@ -45,18 +45,6 @@ def new_key() -> str:
     return KEY_PREFIX + base64.urlsafe_b64encode(token_bytes(32)).decode().rstrip("=")
 
 
-def asked_once(ask: Callable[[str], str]) -> Callable[[str], str]:
-    """Return a function that asks each question once, however many processes of a run need the answer."""
-    answers: dict[str, str] = {}
-
-    def once(text: str) -> str:
-        if text not in answers:
-            answers[text] = ask(text)
-        return answers[text]
-
-    return once
-
-
 def resolve(value: str | Mapping[str, Any], *, base: Path, ask: Callable[[str], str] | None = None) -> Secret:
     """Return the secret that a configuration refers to, or raise a `ConfigError`.
 
@@ -90,7 +78,7 @@ def _from_file(path: Path) -> Secret:
         with path.open("rb") as file:  # possibly a pipe of a password manager
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
-            raise OSError(errno.EFBIG, f"it is larger than {_MAX_BYTES:,} bytes")
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         return Secret(data.decode().removesuffix("\n").removesuffix("\r"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"

@@ -33,7 +33,8 @@ class Stop:
     def drain(self) -> None:
         """Start nothing new."""
         self._draining.set()
-        self._tell()
+        for listener in self._listeners:
+            listener()
 
     def abort(self) -> None:
         """End everything immediately."""
@@ -49,20 +50,14 @@ class Stop:
 
         return unsubscribe
 
-    def _tell(self) -> None:
-        for listener in self._listeners:
-            listener()
-
     def sleep(self, seconds: float) -> None:
         """Wait; raise `Interrupted` if the run is being stopped."""
-        if self._draining.wait(max(seconds, 0.0)):
-            raise _interrupted()
+        self._draining.wait(max(seconds, 0.0))
+        self.check(between=True)
 
     def check(self, *, between: bool = False) -> None:
         """Raise `Interrupted` if the run must end now; between two resources, draining ends the item, too."""
         if self.aborted or (between and self.draining):
-            raise _interrupted()
-
-
-def _interrupted() -> Interrupted:
-    return Interrupted("The run was stopped; finished work is kept.", hint="Start it again to continue.")
+            raise Interrupted(
+                "The run was stopped; finished work is kept.", hint="Start it again to continue."
+            )

@@ -1,8 +1,4 @@
-"""Makes text safe for terminals, formats numbers, and suggests words.
-
-Text from services, manifests and plugins may contain anything, so `argosy.toolkit.redaction` passes all text that leaves
-argosy through `escape_controls`.
-"""
+"""Makes text safe for terminals, formats numbers, and suggests words."""
 
 from __future__ import annotations
 
@@ -21,11 +17,12 @@ _SELECTORS = re.compile("[\ufe00-\ufe0f]")
 _NON_JOINER = "\u200c"  # the only format character (Cf) that scripts need on a terminal
 
 
-def escape_controls(text: str) -> str:
-    r"""Return text with JSON escapes (``\u001b`` for ESC) for all that controls a terminal, except tab and line feed.
+def _escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
-    A JSON document keeps its values.
-    """
+
+def escape_controls(text: str) -> str:
+    r"""Return text with JSON escapes (``\u001b``) for what controls a terminal; a JSON document keeps its values."""
     return text if text.isprintable() else _CONTROLS.sub(_escape, text)
 
 
@@ -42,10 +39,6 @@ def one_line(text: str, longest: int = 2000) -> str:
     if text.isprintable():
         return text
     return "".join(c for c in text if c == _NON_JOINER or unicodedata.category(c) != "Cf")
-
-
-def _escape(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
 
 
 def size_text(size: float) -> str:
@@ -67,8 +60,8 @@ def time_text(seconds: float) -> str:
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word most like `word`, regardless of case, hyphens and underscores; None if none is close."""
-    words = {_fold(candidate): candidate for candidate in sorted(known)}
-    near = difflib.get_close_matches(_fold(word), words, n=1, cutoff=0.6)
+    words = {candidate.lower().replace("-", "_"): candidate for candidate in sorted(known)}
+    near = difflib.get_close_matches(word.lower().replace("-", "_"), words, n=1)
     return words[near[0]] if near else None
 
 
@@ -76,7 +69,3 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``did you mean "..."?``, or an empty text if no known word is close."""
     near = closest(word, known)
     return f'did you mean "{near}"?' if near else ""
-
-
-def _fold(word: str) -> str:
-    return word.lower().replace("-", "_")

@@ -20,6 +20,7 @@ _PARAMETER = re.compile(r"(?<=[?&#;])([^=&#;?]*)=([^&#;]*)")
 _PATH_PARAMETER = re.compile(r"(;[^=/;?#]*)=([^/;?#]*)")
 # without the scheme: looking for one takes time that is quadratic in the length of the text
 _URL = re.compile(r"://[^\s\"<>]+")
+_QUERY = re.compile(r"[?#]")
 # what may follow a URL in a sentence; an apostrophe may also be part of one (RFC 3986 section 2.2)
 _BEHIND_URL = "'),.;:]}"
 _WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
@@ -32,17 +33,9 @@ _SECRET_ENDINGS = ("token", "secret", "password", "passwd", "signature", "apikey
 
 
 def check_url(url: str) -> str | None:
-    """Return what is wrong with a URL to download, or None.
+    """Return what is wrong with an ``http`` or ``https`` URL (RFC 3986 section 3; it need not be ASCII), or None.
 
-    Parameters
-    ----------
-    url
-        An absolute ``http`` or ``https`` URL (RFC 3986 section 3; non-ASCII characters are allowed).
-
-    Returns
-    -------
-    str or None
-        Words that follow "the URL". They never repeat the URL, which may contain a secret.
+    The words follow "the URL" and never repeat it, because it may contain a secret.
     """
     plain = _PLAIN.match(url)
     if plain is not None and int(plain["port"] or 0) <= 65535:
@@ -50,7 +43,7 @@ def check_url(url: str) -> str | None:
     if not url:
         return "is empty"
     for character in url:
-        if character == " " or unicodedata.category(character) in {*UNSEEN, "Zs"}:
+        if unicodedata.category(character) in {*UNSEEN, "Zs"}:
             return f"has a space, control or format character (U+{ord(character):04X})"
     if "\\" in url:
         return "has a backslash"
@@ -59,8 +52,6 @@ def check_url(url: str) -> str | None:
         parts.port  # noqa: B018 - raises for an invalid one
     except ValueError:
         return "has an invalid host or port"
-    if not parts.scheme:
-        return "has no scheme such as https://"
     if parts.scheme not in {"http", "https"}:
         return "does not begin with http:// or https://"
     if "@" in parts.netloc:
@@ -84,8 +75,8 @@ def redact_url(url: str) -> str:
     'https://***@library.example/b;jsessionid=***?id=7&access_token=***'
     """
     shown = _USERINFO.sub("//***@", url, count=1)
-    end = min((at for at in (shown.find("?"), shown.find("#")) if at >= 0), default=len(shown))
-    return _PATH_PARAMETER.sub(_hide, shown[:end]) + _PARAMETER.sub(_hide, shown[end:])
+    path = _QUERY.split(shown, maxsplit=1)[0]
+    return _PATH_PARAMETER.sub(_hide, path) + _PARAMETER.sub(_hide, shown[len(path) :])
 
 
 def redact_urls(text: str) -> str:
@@ -121,18 +112,13 @@ def file_name(url: str) -> str:
     >>> file_name("https://library.example/books/Moby%20Dick.pdf?page=1")
     'Moby Dick.pdf'
     """
-    path = url.partition("#")[0].partition("?")[0].partition("://")[2].partition("/")[2]
-    last = _without_secrets(path.rpartition("/")[2])
-    return safe_segment(last) if last else "index.html"
+    path = _QUERY.split(url, maxsplit=1)[0].partition("://")[2].partition("/")[2]
+    last = path.rpartition("/")[2]
+    return safe_segment(last, "index.html")
 
 
-def safe_segment(segment: str) -> str:
+def safe_segment(segment: str, otherwise: str = "") -> str:
     """Return a segment of a URL's path as a part of a file's name, without a secret (``;jsessionid=``)."""
-    segment = _without_secrets(segment)
+    segment = _PATH_PARAMETER.sub(lambda found: "" if is_secret(found[1]) else found.group(), segment)
     # bytes that are not UTF-8 become lone surrogates, so their digests differ
-    text = unquote(segment, errors="surrogateescape") if "%" in segment else segment
-    return safe_part(text, keep_suffix=True)
-
-
-def _without_secrets(segment: str) -> str:
-    return _PATH_PARAMETER.sub(lambda found: "" if is_secret(found[1]) else found.group(), segment)
+    return safe_part(unquote(segment, errors="surrogateescape") or otherwise, keep_suffix=True)

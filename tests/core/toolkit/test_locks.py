@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from argosy.errors import StoreError
-from argosy.toolkit.locks import FairLock, FileLock, HostLock, lock_excludes, once
+from argosy.toolkit.locks import FairLock, FileLock, HostLock, StoreLocks, once
 from argosy_devkit.contracts.waiting import Thread, wait_until, wait_until_still
 
 #: Holds a lock until its stdin ends.
@@ -181,16 +181,22 @@ def test_a_lock_file_that_cannot_be_used_is_named(tmp_path: Path, what: str) -> 
     assert "local disk" in (error.value.hint or "")
 
 
-def test_locks_work_here(path: Path) -> None:
-    assert lock_excludes(path)
-    assert FileLock(path).acquire(wait=False), "the test of the lock must free it"
+def test_locks_work_here(tmp_path: Path) -> None:
+    release = StoreLocks(tmp_path / "new" / "store", "json").hold("default")
+    assert release is not None
+    release()
+    assert FileLock(tmp_path / "new" / "store.lock").acquire(wait=False), "the test of the lock must free it"
 
 
 @pytest.mark.torture(42)
-def test_a_lock_that_lets_others_in_is_found(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_lets_others_in_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # what a network file system without locks does: flock succeeds for everybody
     monkeypatch.setattr("argosy.toolkit.locks.fcntl.flock", lambda fd, operation: None)
-    assert not lock_excludes(path)
+    locks = StoreLocks(tmp_path / "store", "json")
+    with pytest.raises(StoreError, match="File locks do not work"):
+        locks.write()
+    with pytest.raises(StoreError, match="File locks do not work"):
+        locks.hold("default")
 
 
 def test_a_host_lock_queues_threads_and_meets_the_file_once(path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy import ResponseHead
-from argosy.toolkit.forms import parse_page, parse_start
+from argosy.toolkit.forms import parse_page
 from argosy.toolkit.login_pages import REFUSAL_SCHEMA, RefusalRules
 
 LOGIN = b"<!doctype html><form action=/in><INPUT NAME=p TYPE='Password'></form>"
@@ -104,7 +104,7 @@ def test_a_marker_is_a_refusal() -> None:
 
 
 def test_a_form_that_is_cut_is_still_seen() -> None:
-    page = parse_start(b"<form><input type=password name=p><p>" + b"x" * 100 + b"<inp")
+    page = parse_page("<form><input type=password name=p><p>" + "x" * 100 + "<inp")
     assert page.forms[0].passwords == ["p"]
 
 
