@@ -25,8 +25,7 @@ from argosy.events import Event, EventKind
 from argosy.interfaces.base import Plugin, PluginContext
 from argosy.interfaces.cookie_store import CookieStore, Scope
 from argosy.leasing.adaptive import in_force
-from argosy.leasing.policy import LeaseMode, Policy
-from argosy.leasing.tokens import Tokens
+from argosy.leasing.policy import LeaseMode, Policy, Tokens
 from argosy.models.items import Item
 from argosy.models.session import SessionRecord, Status
 from argosy.plugins.kinds import Kind

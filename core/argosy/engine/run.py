@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from argosy.engine.context import ContextOptions, RunContext
 from argosy.engine.ipc import IpcServer, WorkerSpec
@@ -24,6 +25,7 @@ from argosy.events import Event, EventKind
 from argosy.interfaces.cookie_store import CookieStore, Scope
 from argosy.interfaces.observer import Observer
 from argosy.interfaces.strategy import Strategy, Work
+from argosy.leasing.login import LoginStep
 from argosy.models.items import Failure, Job, Outcome, State
 from argosy.state.ledger import PRIVATE, Ledger, need_ledger
 from argosy.state.staging import StagingArea
@@ -214,10 +216,7 @@ class Run:
         context, limit = self._context, self._context.pool.login_limit
         answers: dict[str, Callable[[str], str | None]] = {
             "secret": self._ask or (lambda prompt: None),
-            "login": limit.ask,
-            "login-failed": limit.failed,
-            "login-unsent": limit.unsent,
-            "login-progressed": limit.progressed,
+            **{step: partial(limit.tell, step) for step in get_args(LoginStep)},
         }
         waited = False
         with closing(IpcServer(self._emit, self.stop, answers)) as server:

@@ -17,8 +17,7 @@ from argosy.http.body import Body
 from argosy.http.connections import Adapter, NotSent, Reuse, Sending, current
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.manager import SessionManager
-from argosy.leasing.policy import LeaseMode, Policy
-from argosy.leasing.tokens import Tokens
+from argosy.leasing.policy import LeaseMode, Policy, Tokens
 from argosy.ratelimit.limiter import Permit, RateLimiter, retry_after
 from argosy.toolkit.failures import is_unknown_name, reason_of
 

@@ -46,7 +46,7 @@ def after(policy: Policy, record: SessionRecord, cookies: jar.Jar, url: str) -> 
         return replaces(learned)
     if not is_counting:
         return learned
-    quiet = _quiet(learned) + 1
+    quiet = quiet_of(learned) + 1
     return {"quiet": quiet, "lease": LeaseMode.SHARED.value} if quiet >= QUIET else {"quiet": quiet}
 
 
@@ -54,6 +54,12 @@ def mode_of(learned: Learned) -> LeaseMode | None:
     """Return the learned mode, if any; a person may have edited the record."""
     mode = learned.get("lease")
     return LeaseMode(mode) if mode in (LeaseMode.SHARED, LeaseMode.EXCLUSIVE) else None
+
+
+def quiet_of(learned: Learned) -> int:
+    """Return the responses in a row that replaced no token; a person may have edited the record."""
+    quiet = learned.get("quiet")
+    return quiet if isinstance(quiet, int) else 0
 
 
 def replaces(learned: Learned, *, proved: bool = False) -> dict[str, Any]:
@@ -76,43 +82,22 @@ def _may_share(policy: Policy, record: SessionRecord) -> bool:
     )
 
 
-def _only_headers(policy: Policy, record: SessionRecord) -> bool:
-    """Return whether no response can replace any credential."""
-    return not (policy.tokens.names or record.cookies or policy.needs_cookies(record))
-
-
-def shares(policy: Policy, record: SessionRecord) -> bool:
-    """Return whether requests on a session may overlap, as configured or as learned."""
-    if policy.discipline is not LeaseMode.AUTO:
-        return policy.discipline is LeaseMode.SHARED
-    learned = mode_of(record.learned)
-    if learned is LeaseMode.EXCLUSIVE or not _may_share(policy, record):
-        return False
-    return learned is LeaseMode.SHARED or _only_headers(policy, record)
-
-
 def in_force(policy: Policy, record: SessionRecord) -> tuple[LeaseMode, str]:
-    """Return the lease mode in force and the reason, for people."""
-    asked, learned = policy.discipline, mode_of(record.learned)
-    quiet, replacing = _quiet(record.learned), "the service replaces tokens"
+    """Return the lease mode in force, as configured or as learned, and the reason, for people."""
+    asked, learned, quiet = policy.discipline, mode_of(record.learned), quiet_of(record.learned)
     if asked is not LeaseMode.AUTO:
         wrong = asked is LeaseMode.SHARED and learned is LeaseMode.EXCLUSIVE
-        return asked, f"as configured, but {replacing}" if wrong else "as configured"
+        return asked, "as configured, but the service replaces tokens" if wrong else "as configured"
     if learned is LeaseMode.EXCLUSIVE:
-        return LeaseMode.EXCLUSIVE, f"learned: {replacing}"
+        return LeaseMode.EXCLUSIVE, "learned: the service replaces tokens"
     if policy.signer is Signer.STATEFUL:
         return LeaseMode.EXCLUSIVE, "the request signer may depend on the previous response"
     if not _may_share(policy, record):
         return LeaseMode.EXCLUSIVE, "argosy cannot log in again"
     if learned is LeaseMode.SHARED:
         return LeaseMode.SHARED, f"learned: {quiet} responses in a row replaced no token"
-    if _only_headers(policy, record):
+    if not (policy.tokens.names or record.cookies or policy.needs_cookies(record)):
         return LeaseMode.SHARED, "its credentials are header fields, which no response replaces"
     if quiet:
         return LeaseMode.EXCLUSIVE, f"learning: {quiet} of {QUIET} responses in a row replaced no token"
     return LeaseMode.EXCLUSIVE, "nothing learned yet"
-
-
-def _quiet(learned: Learned) -> int:
-    quiet = learned.get("quiet")
-    return quiet if isinstance(quiet, int) else 0  # a person may have edited the record

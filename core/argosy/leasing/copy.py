@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from argosy.errors import ArgosyError, BusyError, ConfigError
-from argosy.interfaces.cookie_store import CookieStore, Release, Scope
+from argosy.interfaces.cookie_store import CookieStore, Scope
 from argosy.leasing.lease import MOVE, changed, in_doubt, is_moving, put
 from argosy.leasing.manager import doubt_error
 from argosy.models.session import SessionRecord, Status
@@ -39,18 +39,33 @@ def move_sessions(
         records = []
         for name in names:
             for store in (source, target):
-                holds.callback(_held(store, name))
-            records.append(_read(source, target, name, keep=keep, force=force))
+                release = store.acquire(name, wait=False)
+                if release is None:
+                    raise BusyError(
+                        f"The session {name!r} of {_described(store)} is in use; nothing was moved.",
+                        hint="Wait until the runs that use it have finished, then try again.",
+                    )
+                holds.callback(release)
+            record, existing = source.read(name), target.read(name)
+            if record is None:
+                raise ConfigError(f"The session {name!r} was removed from {_described(source)} meanwhile.")
+            if (keep or not is_moving(record)) and in_doubt(record, source.scope):
+                raise doubt_error(record)
+            if existing is not None and not force and not _has_arrived(record, existing):
+                raise ConfigError(
+                    f"{_described(target)} already has a session {name!r}; nothing was moved.",
+                    hint="--force replaces it.",
+                )
+            records.append((record, existing))
         for record, existing in records:
             if keep:
-                _put(target, record, existing)
+                _copy(target, record, existing)
             else:
                 _move(source, target, record, existing)
     return tuple(names)
 
 
-def place_of(store: CookieStore) -> str:
-    """Return the name of a store, with its file if it has one, for people."""
+def _described(store: CookieStore) -> str:
     path = getattr(store, "path", None)
     return store.name if path is None else f"{store.name} ({path})"
 
@@ -75,37 +90,10 @@ def _names(source: CookieStore, target: CookieStore, asked: Collection[str]) -> 
     if missing or not names:
         which = " or ".join(map(repr, sorted(missing or asked)))
         raise ConfigError(
-            f"There is no session{which and ' ' + which} in {place_of(source)}.",
+            f"There is no session{which and ' ' + which} in {_described(source)}.",
             hint=f"It has: {', '.join(map(repr, found)) or 'none'}.",
         )
     return names
-
-
-def _held(store: CookieStore, session: str) -> Release:
-    release = store.acquire(session, wait=False)
-    if release is None:
-        raise BusyError(
-            f"The session {session!r} of {place_of(store)} is in use; nothing was moved.",
-            hint="Wait until the runs that use it have finished, then try again.",
-        )
-    return release
-
-
-def _read(
-    source: CookieStore, target: CookieStore, session: str, *, keep: bool, force: bool
-) -> tuple[SessionRecord, SessionRecord | None]:
-    """Return the records of a held session in both stores, if it can be moved."""
-    record, existing = source.read(session), target.read(session)
-    if record is None:
-        raise ConfigError(f"The session {session!r} was removed from {place_of(source)} meanwhile.")
-    if (keep or not is_moving(record)) and in_doubt(record, source.scope):
-        raise doubt_error(record)
-    if existing is not None and not force and not _has_arrived(record, existing):
-        raise ConfigError(
-            f"{place_of(target)} already has a session {session!r}; nothing was moved.",
-            hint="--force replaces it.",
-        )
-    return record, existing
 
 
 def _move(
@@ -117,34 +105,33 @@ def _move(
         put(source, marked, record)
         record = marked
     # a power loss may lose the copy of an interrupted move, so write it again unless it was used since
-    if not _has_arrived(record, existing) or _content(record) == _content(existing):
+    if existing is None or not _has_arrived(record, existing) or _is_unused(record, existing):
         try:
-            _put(target, record, existing)
+            _copy(target, record, existing)
         except BaseException:
             with contextlib.suppress(ArgosyError):
                 if not _has_arrived(record, target.read(record.session)):
-                    put(source, changed(record, status=_status(record), holder=None), record)
+                    put(source, changed(_unmarked(record)), record)
             raise
     source.remove(record.session)
     source.sync()
 
 
-def _put(target: CookieStore, record: SessionRecord, existing: SessionRecord | None) -> None:
+def _copy(target: CookieStore, record: SessionRecord, existing: SessionRecord | None) -> None:
     """Write the record into the target and sync it."""
     expected = existing.generation if existing else 0
-    record = replace(record, generation=max(record.generation, expected))
-    new = changed(record, status=_status(record), holder=None)
+    new = changed(replace(_unmarked(record), generation=max(record.generation, expected)))
     target.write(new, expected)
     target.sync()  # before the record says so
     target.write(changed(new, synced=True), new.generation)
     target.sync()
 
 
-def _status(record: SessionRecord) -> Status:
-    """Return the status before the move."""
+def _unmarked(record: SessionRecord) -> SessionRecord:
+    """Return the record as it was before the mark of a move."""
     if record.holder is not None and is_moving(record):
-        return Status(record.holder.thread.removeprefix(MOVE))
-    return record.status
+        return replace(record, status=Status(record.holder.thread.removeprefix(MOVE)), holder=None)
+    return replace(record, holder=None)
 
 
 def _has_arrived(record: SessionRecord, existing: SessionRecord | None) -> bool:
@@ -157,10 +144,7 @@ def _has_arrived(record: SessionRecord, existing: SessionRecord | None) -> bool:
     )
 
 
-def _content(record: SessionRecord | None) -> SessionRecord | None:
-    """Return a record without the fields that a move changes."""
-    if record is None:
-        return None
-    return replace(
-        record, generation=0, status=_status(record), holder=None, saved=0.0, boot="", synced=False
-    )
+def _is_unused(record: SessionRecord, copy: SessionRecord) -> bool:
+    """Return whether a copy differs from the record only in what a move changes."""
+    stamps = {"generation": 0, "saved": 0.0, "boot": "", "synced": False, "holder": None}
+    return replace(_unmarked(record), **stamps) == replace(copy, **stamps)  # type: ignore[arg-type]  # fields

@@ -17,8 +17,7 @@ from argosy.cookies import jar
 from argosy.errors import GenerationMoved, HoldLapsed
 from argosy.interfaces.cookie_store import CookieStore, Release, Scope
 from argosy.leasing import adaptive
-from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks
-from argosy.leasing.tokens import slight
+from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks, slight
 from argosy.models.session import SessionRecord, Status, header_fields
 from argosy.toolkit.processes import boot_id, this_holder
 

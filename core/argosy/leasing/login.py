@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 import requests
 
@@ -30,8 +31,8 @@ MOST_FAILED = 3
 #: Why a session whose login failed is not logged in again.
 FAILED_BEFORE = "the service did not accept its login earlier in this run"
 
-#: Why a run makes no more logins after none of them helped.
-NO_PROGRESS = "no request was accepted after {} logins in a row"
+#: A login is about to start; the service did not accept it; it did not reach the service; or a request was accepted after it.
+LoginStep = Literal["login", "login-failed", "login-unsent", "login-progressed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,53 +164,37 @@ class LoginLimiter:
         self._failed: set[str] = set()
         self._mutex = threading.Lock()
 
-    def ask(self, session: str) -> str | None:
-        """Count a login that is about to start; return why it must not, or None if it may."""
+    def tell(self, what: LoginStep, session: str) -> str | None:
+        """Record a step of a login; return why a login must not start, if it is about to."""
         with self._mutex:
-            if session in self._failed:
-                return FAILED_BEFORE
-            if len(self._failed) >= MOST_FAILED:
-                return f"the service did not accept {MOST_FAILED} logins in this run"
-            if self._made.total() >= self.most:
-                return NO_PROGRESS.format(self.most)
-            self._made[session] += 1
+            if what == "login":
+                return self._begin(session)
+            if what == "login-failed":
+                self._failed.add(session)
+            elif what == "login-unsent":
+                self._made[session] = max(self._made[session] - 1, 0)
+            else:
+                del self._made[session]
             return None
 
-    def failed(self, session: str) -> None:
-        """Report that the service did not accept a login; the session is not tried again."""
-        with self._mutex:
-            self._failed.add(session)
-
-    def unsent(self, session: str) -> None:
-        """Report that a login did not reach the service; it does not count."""
-        with self._mutex:
-            self._made[session] = max(self._made[session] - 1, 0)
-
-    def progressed(self, session: str) -> None:
-        """Report that a request was accepted after a login; the session's logins no longer count."""
-        with self._mutex:
-            del self._made[session]
+    def _begin(self, session: str) -> str | None:
+        if session in self._failed:
+            return FAILED_BEFORE
+        if len(self._failed) >= MOST_FAILED:
+            return f"the service did not accept {MOST_FAILED} logins in this run"
+        if self._made.total() >= self.most:
+            return f"no request was accepted after {self.most} logins in a row"
+        self._made[session] += 1
+        return None
 
 
 class RemoteLoginLimiter(LoginLimiter):
-    """The limiter of a run, used from a worker process: `ask` sends the run a question and waits for the answer."""
+    """The limiter of a run, used from a worker process: `ask` sends a step to the run and waits for the answer."""
 
     def __init__(self, ask: Callable[[str, str], str | None]) -> None:
         super().__init__(0)
         self._ask = ask
 
-    def ask(self, session: str) -> str | None:
-        """Ask the run whether a login may start."""
-        return self._ask("login", session)
-
-    def failed(self, session: str) -> None:
+    def tell(self, what: LoginStep, session: str) -> str | None:
         """Tell the run."""
-        self._ask("login-failed", session)
-
-    def unsent(self, session: str) -> None:
-        """Tell the run."""
-        self._ask("login-unsent", session)
-
-    def progressed(self, session: str) -> None:
-        """Tell the run."""
-        self._ask("login-progressed", session)
+        return self._ask(what, session)

@@ -175,7 +175,7 @@ class SessionManager:
         return not header_fields(record.headers, url) or not self._in_doubt(record)
 
     def _is_shared(self, record: SessionRecord) -> bool:
-        return adaptive.shares(self.policy, record)
+        return adaptive.in_force(self.policy, record)[0] is LeaseMode.SHARED
 
     def _ready(self, admit: Callable[[], float]) -> float:
         """Make the held session usable; return the seconds to wait first, if any."""
@@ -215,7 +215,7 @@ class SessionManager:
                 self._fruitless = 0
         if stamp.logins > self._progressed:
             self._progressed = stamp.logins
-            self._login_limit.progressed(self.session)
+            self._login_limit.tell("login-progressed", self.session)
         if not self._proved:
             self._prove(stamp.issue, proved=True)
         if stamp.taught is LeaseMode.SHARED:
@@ -487,7 +487,7 @@ class SessionManager:
         self._callbacks.waiting("login")
         with self._login_limit.turn:
             self._callbacks.check()
-            if (why_not := self._login_limit.ask(self.session)) is not None:
+            if (why_not := self._login_limit.tell("login", self.session)) is not None:
                 raise self._lost_because(
                     f"The session {self.session!r} cannot be renewed: {why_not}. {_KEPT}",
                     'Check in a browser that this account can log in. For more logins in a row, raise "max_logins".',
@@ -496,11 +496,11 @@ class SessionManager:
             try:
                 granted = self._login.log_in(record)
             except LoginFailed as error:
-                self._login_limit.failed(self.session)
+                self._login_limit.tell("login-failed", self.session)
                 raise self._lose(error) from None
             except TransferError as error:
                 if error.kind in UNREACHED:
-                    self._login_limit.unsent(self.session)
+                    self._login_limit.tell("login-unsent", self.session)
                 raise
         self._store_granted(
             record,

@@ -10,8 +10,7 @@ import pytest
 from argosy.errors import LoginFailed
 from argosy.interfaces.cookie_store import Scope
 from argosy.leasing.adaptive import QUIET
-from argosy.leasing.policy import LeaseMode
-from argosy.leasing.tokens import Tokens
+from argosy.leasing.policy import LeaseMode, Tokens
 from argosy.models.cookie import Cookie
 from argosy.models.session import Status
 from argosy_devkit.contracts.waiting import Thread, wait_until

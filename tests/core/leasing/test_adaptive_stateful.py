@@ -22,8 +22,7 @@ from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing import adaptive as auto
 from argosy.leasing.lease import Lease
 from argosy.leasing.manager import SessionManager
-from argosy.leasing.policy import LeaseMode, Policy
-from argosy.leasing.tokens import Tokens
+from argosy.leasing.policy import LeaseMode, Policy, Tokens
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord, Status
 from argosy_plugins.cookie_stores.json_file import JsonFileStore

@@ -10,7 +10,6 @@ from argosy.errors import LoginFailed, SessionLost
 from argosy.leasing.login import (
     FAILED_BEFORE,
     MOST_FAILED,
-    NO_PROGRESS,
     LoginLimiter,
     RemoteLoginLimiter,
 )
@@ -20,16 +19,20 @@ from argosy_devkit.contracts.waiting import Thread
 
 def test_logins_are_counted_over_all_sessions() -> None:
     login_limit = LoginLimiter(2)
-    assert [login_limit.ask(name) for name in ("a", "b")] == [None, None]
-    assert login_limit.ask("c") == NO_PROGRESS.format(2)
+    assert [login_limit.tell("login", name) for name in ("a", "b")] == [None, None]
+    assert login_limit.tell("login", "c") == "no request was accepted after 2 logins in a row"
 
 
 def test_logins_that_helped_do_not_count(scenario: Any) -> None:
     """A session that only lives for a while is logged in as often as it takes; the others' logins still count."""
     login_limit = LoginLimiter(3)
-    assert [login_limit.ask(name) for name in ("a", "b", "a")] == [None, None, None]
-    login_limit.progressed("a")
-    assert [login_limit.ask(name) for name in ("b", "b", "b")] == [None, None, NO_PROGRESS.format(3)]
+    assert [login_limit.tell("login", name) for name in ("a", "b", "a")] == [None, None, None]
+    login_limit.tell("login-progressed", "a")
+    assert [login_limit.tell("login", name) for name in ("b", "b", "b")] == [
+        None,
+        None,
+        "no request was accepted after 3 logins in a row",
+    ]
 
 
 def test_a_request_that_is_accepted_after_a_login_is_progress(scenario: Any) -> None:
@@ -50,10 +53,10 @@ def test_a_login_that_failed_is_not_tried_again_and_others_only_so_often() -> No
     login_limit = LoginLimiter(100)
     names = [f"session-{number}" for number in range(MOST_FAILED)]
     for name in names:
-        assert login_limit.ask(name) is None
-        login_limit.failed(name)
-        assert login_limit.ask(name) == FAILED_BEFORE
-    assert f"did not accept {MOST_FAILED} logins" in (login_limit.ask("another") or "")
+        assert login_limit.tell("login", name) is None
+        login_limit.tell("login-failed", name)
+        assert login_limit.tell("login", name) == FAILED_BEFORE
+    assert f"did not accept {MOST_FAILED} logins" in (login_limit.tell("login", "another") or "")
 
 
 def test_a_worker_process_asks_the_run() -> None:
@@ -64,9 +67,9 @@ def test_a_worker_process_asks_the_run() -> None:
         return "no" if len(asked) > 1 else None
 
     login_limit = RemoteLoginLimiter(ask)
-    assert (login_limit.ask("a"), login_limit.ask("b")) == (None, "no")
-    login_limit.failed("b")
-    login_limit.progressed("a")
+    assert (login_limit.tell("login", "a"), login_limit.tell("login", "b")) == (None, "no")
+    login_limit.tell("login-failed", "b")
+    login_limit.tell("login-progressed", "a")
     assert asked == [("login", "a"), ("login", "b"), ("login-failed", "b"), ("login-progressed", "a")]
 
 

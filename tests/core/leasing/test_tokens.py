@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from argosy.cookies import jar
-from argosy.leasing.tokens import ALL, SLIGHT, Tokens, slight
+from argosy.leasing.policy import ALL, SLIGHT, Tokens, slight
 from argosy.models.cookie import Cookie
 
 URL = "https://library.example/books/1"

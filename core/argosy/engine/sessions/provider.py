@@ -24,8 +24,7 @@ from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.login import LoginLimiter
 from argosy.leasing.manager import SessionManager
-from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks
-from argosy.leasing.tokens import Tokens
+from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks, Tokens
 from argosy.models.session import SessionRecord, Signer, Status
 from argosy.ratelimit.limiter import RateLimiter
 from argosy.toolkit.failures import blame
