@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 from argosy.cookies import jar
 from argosy.errors import GenerationMoved, HoldLapsed
@@ -95,7 +94,7 @@ class Stamp:
     """Which session a request was sent with, to compare after a refusal."""
 
     issue: tuple[int, int]  # as `SessionRecord.issue`, when the request was sent
-    cookies: jar.Jar  # compared, never shown
+    cookies: jar.Jar
     exclusive: bool  # whether no other sender could replace the token meanwhile
     taught: LeaseMode | None = None  # the lease mode that the response newly suggests
 
@@ -104,18 +103,16 @@ class Stamp:
         """The session's count of logins."""
         return self.issue[0]
 
-    def __repr__(self) -> str:
-        return f"Stamp(issue={self.issue})"
-
 
 class Lease:
     """The right to send one request with what `record` holds.
 
+    This one has no mark and overlaps others: for tokens that stay good, and for requests that carry none.
     `SessionCallbacks.secret` gets each token that is sent and each that arrives, before another reader can see it.
     """
 
     #: Whether no other sender can use the session meanwhile.
-    is_exclusive: ClassVar[bool]
+    is_exclusive = False
 
     def __init__(
         self,
@@ -130,8 +127,8 @@ class Lease:
         self._callbacks = callbacks
         #: Whether the last byte of the body ends the lease, instead of the headers.
         self.to_end = self.is_exclusive and policy.discipline is LeaseMode.EXCLUSIVE_TO_END
-        #: Called once when the lease ends.
-        self.on_end: list[Callable[[], None]] = []
+        #: Called when the lease ends, perhaps again.
+        self.on_end: Callable[[], None] = lambda: None
         self.stamp = Stamp(record.issue, record.cookies, self.is_exclusive)
         self._tell(record.cookies)
         for token in record.headers:
@@ -149,8 +146,26 @@ class Lease:
         return fields if cookies is None else {**fields, "Cookie": cookies}
 
     def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
-        """Store the cookies of a response to `url` with any status (`headers`: its raw ``Set-Cookie`` headers)."""
-        raise NotImplementedError
+        """Store the cookies of a response to `url` with any status (`headers`: its raw ``Set-Cookie`` headers).
+
+        They are merged into the newest record: the first response wins, and so does a login.
+        """
+        sent = newest = self._record
+        brought = jar.settle(sent.cookies, headers, url, time.time(), date)
+        if brought is sent.cookies:
+            return
+        learned = adaptive.after(self._policy, sent, brought, url)
+        while changes := self._changes(newest, brought, learned):
+            try:
+                put(self._store, changed(newest, **changes), newest)
+            except GenerationMoved:
+                newest = self._store.read(sent.session) or SessionRecord(sent.session)
+                if newest.logins != sent.logins:
+                    return
+            else:
+                break
+        if learned is not sent.learned:
+            self.stamp = replace(self.stamp, taught=adaptive.mode_of(learned))
 
     def unsent(self) -> None:
         """Report that no byte of the request went out: the token is still good."""
@@ -160,9 +175,23 @@ class Lease:
 
     def end(self, *, complete: bool = True) -> None:
         """Release the session; may be called more than once (`complete`: the whole body arrived)."""
-        callbacks, self.on_end = self.on_end, []
-        for callback in callbacks:
-            callback()
+        self.on_end()
+
+    def _changes(
+        self, newest: SessionRecord, brought: jar.Jar, learned: dict[str, object]
+    ) -> dict[str, object]:
+        sent = self._record
+        merged = self._policy.tokens.merge(newest.cookies, sent.cookies, brought)
+        cookies = self._bounded(merged, newest)
+        self._tell(cookies, newest.cookies)
+        changes: dict[str, object] = {}
+        if not slight(newest.cookies, cookies, time.time()):
+            changes["cookies"] = cookies
+        if learned is not sent.learned and adaptive.mode_of(newest.learned) is not LeaseMode.EXCLUSIVE:
+            changes["learned"] = learned
+        if newest.status is Status.IDLE and self._ends(newest, cookies):
+            changes["status"] = Status.DEAD
+        return changes
 
     def _tell(self, cookies: jar.Jar, known: jar.Jar = ()) -> None:
         for cookie in cookies:
@@ -261,47 +290,6 @@ class ExclusiveLease(Lease):
                 return
 
 
-class SharedLease(Lease):
-    """A lease that overlaps others: for tokens that stay good, and for requests that carry none. It has no mark."""
-
-    is_exclusive = False
-
-    def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
-        """Merge the response's cookies into the newest record; the first response wins, and so does a login."""
-        sent = newest = self._record
-        brought = jar.settle(sent.cookies, headers, url, time.time(), date)
-        if brought is sent.cookies:
-            return
-        learned = adaptive.after(self._policy, sent, brought, url)
-        while changes := self._changes(newest, brought, learned):
-            try:
-                put(self._store, changed(newest, **changes), newest)
-            except GenerationMoved:
-                newest = self._store.read(sent.session) or SessionRecord(sent.session)
-                if newest.logins != sent.logins:
-                    return
-            else:
-                break
-        if learned is not sent.learned:
-            self.stamp = replace(self.stamp, taught=adaptive.mode_of(learned))
-
-    def _changes(
-        self, newest: SessionRecord, brought: jar.Jar, learned: dict[str, object]
-    ) -> dict[str, object]:
-        sent = self._record
-        merged = self._policy.tokens.merge(newest.cookies, sent.cookies, brought)
-        cookies = self._bounded(merged, newest)
-        self._tell(cookies, newest.cookies)
-        changes: dict[str, object] = {}
-        if not slight(newest.cookies, cookies, time.time()):
-            changes["cookies"] = cookies
-        if learned is not sent.learned and adaptive.mode_of(newest.learned) is not LeaseMode.EXCLUSIVE:
-            changes["learned"] = learned
-        if newest.status is Status.IDLE and self._ends(newest, cookies):
-            changes["status"] = Status.DEAD
-        return changes
-
-
 class Overlap:
     """The shared leases of one session in this process that have not ended.
 
@@ -311,17 +299,17 @@ class Overlap:
     """
 
     def __init__(self) -> None:
-        self._under_way: set[SharedLease] = set()
+        self._under_way: set[Lease] = set()
         self._waiting = 0
         self._ended = threading.Condition()
 
-    def begin(self, lease: SharedLease) -> SharedLease:
+    def begin(self, lease: Lease) -> Lease:
         """Count a lease until it ends, and return it."""
         self._under_way.add(lease)
-        lease.on_end.append(lambda: self._end(lease))
+        lease.on_end = lambda: self._end(lease)
         return lease
 
-    def wait(self, concerns: Callable[[SharedLease], bool]) -> None:
+    def wait(self, concerns: Callable[[Lease], bool]) -> None:
         """Wait until the leases have ended that are under way now and concern the caller."""
         with self._ended:
             self._waiting += 1  # before the look: a lease that ends after it sees the waiter
@@ -329,7 +317,7 @@ class Overlap:
             self._ended.wait_for(lambda: not pending & self._under_way, timeout=LONGEST)
             self._waiting -= 1
 
-    def _end(self, lease: SharedLease) -> None:
+    def _end(self, lease: Lease) -> None:
         self._under_way.discard(lease)
         if self._waiting:
             with self._ended:

@@ -37,7 +37,6 @@ from argosy.leasing.lease import (
     ExclusiveLease,
     Lease,
     Overlap,
-    SharedLease,
     Stamp,
     changed,
     in_doubt,
@@ -105,13 +104,6 @@ class SessionManager:
 
         `admit` is asked at the last moment, with the session held and nothing sent, and before a login: it returns the
         seconds to wait first, 0 to go ahead. The session is never held during that wait.
-
-        Raises
-        ------
-        SessionLost, LoginFailed, SessionInDoubt
-            If there is no usable session.
-        StoreError
-            If the store fails; nothing was sent.
         """
         while True:
             self._raise_if_lost()
@@ -201,8 +193,8 @@ class SessionManager:
             return self._share(record)
         return ExclusiveLease(self.store, record, release, self.policy, self._callbacks)
 
-    def _share(self, record: SessionRecord) -> SharedLease:
-        lease = SharedLease(self.store, record, self.policy, self._callbacks)
+    def _share(self, record: SessionRecord) -> Lease:
+        lease = Lease(self.store, record, self.policy, self._callbacks)
         learned = self._is_auto and adaptive.mode_of(record.learned) is LeaseMode.SHARED
         return self._overlap.begin(lease) if learned else lease
 
@@ -238,11 +230,6 @@ class SessionManager:
         The store is read again first. If it has a newer token, there is no login, and that token is kept. Otherwise this
         sender logs in, once, and all others wait for it. `again` says that a newer token was refused as well. Then only a
         login counts: cookies that change with every response (analytics, load balancers) are not newer tokens.
-
-        Raises
-        ------
-        SessionLost, LoginFailed
-            If the session cannot be renewed.
         """
         self._prove(stamp.issue, proved=False)
         if self._is_auto and not again and not stamp.exclusive:
