@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import inspect
 import os
 import socket
 import ssl
+import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -94,10 +94,7 @@ def _place(error: BaseException, plugin: object) -> str | None:
         file, shown = plugin, Path(plugin).name
     else:
         cls = plugin if isinstance(plugin, type) else type(plugin)
-        try:
-            file = inspect.getfile(cls)
-        except (TypeError, OSError):
-            return None
+        file = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
         # no distribution can be named for a plugin file, so show its whole path
         shown = file if "/" in cls.__module__ else Path(file).name
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]

@@ -33,19 +33,14 @@ _NOT_SENT = frozenset({"submit", "image", "reset", "button", "file"})
 class Form:
     """One form."""
 
-    #: Its target, as written; empty for the page itself.
-    action: str = ""
-    #: ``get`` or ``post``.
-    method: str = "get"
-    #: Its attribute ``id``, or empty.
-    identifier: str = ""
+    action: str = ""  # as written; empty for the page itself
+    method: str = "get"  # or "post"
+    identifier: str = ""  # its attribute "id"
     name: str = ""
-    #: Whether it is sent as ``multipart/form-data``.
-    multipart: bool = False
+    multipart: bool = False  # whether it is sent as multipart/form-data
     #: The names and values that a browser would send now, in order.
     fields: list[tuple[str, str]] = field(default_factory=list)
-    #: The names of its password fields.
-    passwords: list[str] = field(default_factory=list)
+    passwords: list[str] = field(default_factory=list)  # the names of its password fields
 
     def has(self, name: str) -> bool:
         """Return whether it has a field of this name."""
@@ -57,10 +52,8 @@ class Page:
     """The forms of a page."""
 
     forms: list[Form]
-    #: The page's base URL, or empty.
-    base: str = ""
-    #: The URL that it leads to immediately (``<meta http-equiv="refresh">``), or empty.
-    refresh: str = ""
+    base: str = ""  # its base URL
+    refresh: str = ""  # the URL that it leads to immediately (<meta http-equiv="refresh">)
 
 
 def parse_page(text: str) -> Page:
@@ -95,9 +88,8 @@ def _tags(text: str) -> Iterator[tuple[str, dict[str, str] | None, str]]:
         if tag == "plaintext" and not markup["end"]:
             return
         if tag in _TEXT_ONLY and not markup["end"]:
-            end = re.compile(rf"</{tag}(?=[\s/>])|\Z", re.I).search(text, at)
-            content = text[at : end.start()] if end else ""
-            yield tag, None, _resolved(content) if tag == "textarea" else ""
+            end = re.compile(rf"</{tag}(?=[\s/>])", re.I).search(text, at)
+            yield tag, None, _resolved(text[at : end.start() if end else len(text)])
             at = end.end() if end else len(text)
 
 

@@ -68,6 +68,4 @@ def is_public_suffix(domain: str) -> bool:
 
 def site_of(host: str) -> str:
     """Return the site of a lower-case host: the name directly below a public suffix, or the host itself."""
-    if is_ip(host) or "." not in host:
-        return host
-    return _suffixes().privatesuffix(host) or host
+    return (not is_ip(host) and "." in host and _suffixes().privatesuffix(host)) or host

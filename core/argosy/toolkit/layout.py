@@ -31,14 +31,8 @@ class Layout:
     It is divided at its slashes before its fields are filled in, so no title or ID can make a folder. Each part becomes a
     safe one (`argosy.toolkit.names.safe_part`), and an empty part is left out. An invalid template is a `ConfigError`.
 
-    Parameters
-    ----------
-    template
-        Text with fields in braces. ``{folder|id}`` is the ID if there is no folder, ``{tag|none}`` "none" without a tag.
-    option
-        The name of the option it comes from, for messages.
-    of_files
-        Whether it names the files of an item, with the fields of `FILE_FIELDS`, or only the item.
+    A field such as ``{folder|id}`` is the ID if there is no folder, ``{tag|none}`` is "none" without a tag. If `of_files`
+    is false, it names an item, without `FILE_FIELDS`. `option` is the option it comes from, for messages.
 
     Examples
     --------

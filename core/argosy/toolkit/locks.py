@@ -78,11 +78,12 @@ class FileLock:
 
     def acquire(self, *, wait: bool = True) -> bool:
         """Take the lock; return False only if another process holds it and `wait` is false."""
+        operation = fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)
         try:
-            self.flock(fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            self.flock(operation)
             while not self._is_current():
                 self.close()  # the file was removed meanwhile: locking it protects nothing
-                self.flock(fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                self.flock(operation)
         except BlockingIOError:
             return False
         except BaseException as error:
@@ -129,8 +130,7 @@ class HostLock:
     """An exclusive lock for all threads and processes of one host.
 
     Threads queue within their process. The kernel wakes waiting processes in order, but a running process is faster than
-    one that is waking up, so a process that has just freed the lock gives way to waiters.
-    A lock that is held only briefly need not (`give_way`).
+    one that is waking up, so a process that has just freed the lock gives way to waiters (`give_way`).
     """
 
     def __init__(self, path: Path, *, give_way: bool = True) -> None:
@@ -208,16 +208,10 @@ def once(release: Callable[[], None]) -> Callable[[], None]:
 
 
 class StoreLocks:
-    """The lock files beside a store's file: one per session (its lease), and one for writes.
+    """The lock files beside a store's file (`path`): one per session (its lease), and one for writes.
 
-    The first use tests that locks work here; on some network file systems they do not.
-
-    Parameters
-    ----------
-    path
-        The store's file. Its folder is created if needed.
-    store
-        The name of the store's plugin, for messages.
+    The first use creates the folder and tests that locks work there; on some network file systems they do not. If not,
+    or if a lock file cannot be used, it raises `StoreError`. `store` is the plugin's name, for messages.
     """
 
     def __init__(self, path: Path, store: str) -> None:
@@ -228,10 +222,7 @@ class StoreLocks:
         self._sessions: dict[str, HostLock] = {}
 
     def hold(self, session: str, *, wait: bool = True) -> Callable[[], None] | None:
-        """Take a session in turn; return what ends the hold, or None if it is taken and `wait` is false.
-
-        If locks do not work here, or a lock file cannot be used, it raises `StoreError`.
-        """
+        """Take a session in turn; return what ends the hold, or None if it is taken and `wait` is false."""
         self._tested()
         with self._mutex:
             if session not in self._sessions:

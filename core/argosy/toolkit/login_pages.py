@@ -16,8 +16,7 @@ from argosy.toolkit.forms import Page, parse_page
 if TYPE_CHECKING:
     from argosy.interfaces import ResponseHead
 
-#: How many bytes of a body are examined.
-START = 64 * 1024
+START = 64 * 1024  # how many bytes of a body are examined
 
 #: Refusals of any service: unauthorized, forbidden (RFC 9110 sections 15.5.2 and 15.5.4), "page expired" (Laravel),
 #: "login time-out" (IIS).
@@ -160,7 +159,5 @@ def is_page_for_file(url: str, path: str, start: bytes) -> bool:
 
 
 def _wants_no_html(response: ResponseHead) -> bool:
-    accepts = response.accept.lower()
-    if not any(kind in accepts for kind in ("*/*", "text/*", *_HTML)):
-        return True
-    return _FILE.search(urlsplit(response.url).path) is not None
+    accepts_pages = any(kind in response.accept.lower() for kind in ("*/*", "text/*", *_HTML))
+    return not accepts_pages or _FILE.search(urlsplit(response.url).path) is not None

@@ -13,8 +13,7 @@ import unicodedata
 MAX_PART = 255
 #: The longest name as a whole, in bytes of UTF-8; leaves room for its folder (PATH_MAX is 4096).
 MAX_NAME = 1024
-#: argosy's own folder below the target directory.
-RESERVED = ".argosy"
+RESERVED = ".argosy"  # argosy's own folder below the target directory
 #: Unicode categories: control, format (bidi included), lone surrogate, line and paragraph separator.
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
@@ -117,10 +116,8 @@ def _digest(text: str) -> str:
 
 
 def collision_key(name: str) -> str:
-    """Return a key that is equal for names that some file system treats as one.
-
-    It is Unicode's canonical caseless match (The Unicode Standard, section 3.13, D145), in NFC.
-    """
+    """Return a key that is equal for names that some file system treats as one."""
     if name.isascii():
         return name.lower()
+    # the canonical caseless match (The Unicode Standard, section 3.13, D145), in NFC
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())

@@ -17,7 +17,6 @@ from argosy.toolkit.urls import redact_urls
 
 #: The newest secrets, at least so many, are remembered; an old token is worthless.
 REMEMBERED = 2048
-
 #: Shorter values would blot out innocent text. Secrets are found by so many characters.
 SHORTEST = 4
 
@@ -30,6 +29,9 @@ _FORMS: tuple[Callable[[str], str], ...] = (
     lambda secret: json.dumps(secret)[1:-1],
     lambda secret: repr(secret)[1:-1],
 )
+
+#: The forms by their first characters, longest first, so that thousands of secrets cost no more than one.
+_Forms = dict[tuple[str, ...], tuple[str, ...]]
 
 _Value = TypeVar("_Value")
 _Error = TypeVar("_Error", bound=ArgosyError)
@@ -44,8 +46,7 @@ class Redactor:
     def __init__(self) -> None:
         self._mutex = threading.Lock()
         self._secrets: dict[str, None] = {}  # the newest last
-        # the forms by their first characters, longest first, so that thousands of secrets cost no more than one
-        self._forms: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._forms: _Forms = {}
 
     def add(self, secret: str) -> None:
         """Remember a secret."""
@@ -54,13 +55,13 @@ class Redactor:
         with self._mutex:
             is_new = secret not in self._secrets
             self._secrets.pop(secret, None)
-            self._secrets[secret] = None
+            self._secrets[secret] = None  # the newest is the last
             if len(self._secrets) <= 2 * REMEMBERED:
                 if is_new:
                     _index(secret, self._forms)
                 return
             self._secrets = dict.fromkeys(islice(self._secrets, REMEMBERED, None))
-            forms: dict[tuple[str, ...], tuple[str, ...]] = {}
+            forms: _Forms = {}
             for known in self._secrets:
                 _index(known, forms)
             self._forms = forms  # other threads may still read the old ones
@@ -99,14 +100,14 @@ class Redactor:
         return error
 
 
-def _index(secret: str, forms: dict[tuple[str, ...], tuple[str, ...]]) -> None:
+def _index(secret: str, forms: _Forms) -> None:
     for form in {make(secret) for make in _FORMS}:
         start = tuple(form[:SHORTEST])
         # a new tuple each time: another thread may read the old one
         forms[start] = tuple(sorted({*forms.get(start, ()), form}, key=len, reverse=True))
 
 
-def _without(text: str, forms: Mapping[tuple[str, ...], tuple[str, ...]]) -> str:
+def _without(text: str, forms: _Forms) -> str:
     kept: list[str] = []
     at = done = 0
     while at < len(text):

@@ -14,7 +14,6 @@ from argosy.errors import ConfigError
 
 _MAX_BYTES = 1024 * 1024
 _INSTEAD = 'give the secret by {"env": NAME} or {"file": PATH}.'
-
 #: The prefix of keys that `new_key` makes; any other text is a passphrase.
 KEY_PREFIX = "argosy-key-1:"
 
@@ -48,8 +47,7 @@ def new_key() -> str:
 def resolve(value: str | Mapping[str, Any], *, base: Path, ask: Callable[[str], str] | None = None) -> Secret:
     """Return the secret that a configuration refers to, or raise a `ConfigError`.
 
-    It is ``{"env": NAME}``, ``{"file": PATH}`` (its text without the last line end; relative to `base`), ``{"keyring":
-    SERVICE, "user": USER}``, ``{"prompt": TEXT}`` (needs `ask`), or a plain string, which is used as it is.
+    A plain string is the secret itself; a file is relative to `base` and loses its last line end; a prompt needs `ask`.
     """
     if isinstance(value, str):
         return Secret(value)
@@ -91,13 +89,13 @@ def _from_file(path: Path) -> Secret:
 def _from_keyring(service: str, user: str) -> Secret:
     try:
         import keyring
+
+        found = keyring.get_password(service, user)
     except ImportError:
         raise ConfigError(
             "A secret is in the keyring, but the keyring library is not installed.",
             hint="Install it: pip install 'argosy[keyring]'.",
         ) from None
-    try:
-        found = keyring.get_password(service, user)
     except Exception as error:
         raise ConfigError(
             f"The keyring did not answer: {type(error).__name__}.", hint=f"Unlock it, or {_INSTEAD}"

@@ -62,10 +62,10 @@ def test_a_good_one_is_valid_and_nobody_is_asked(base: Path) -> None:
         ({"source": {"use": "manifest", "path": "gone.jsonl"}}, "source: the manifest gone.jsonl cannot be read: "),
         ({"source": {"use": "manifest", "path": "books.xyz"}}, "source: the form of the manifest books.xyz"),
         ({"source": {"use": "urls", "file": "gone.txt"}}, "source: the list of URLs gone.txt cannot be read: "),
-        ({"source": {"use": "urls", "urls": ["x"]}}, "source: urls: entry 1: the URL has no scheme such as https://; "),
+        ({"source": {"use": "urls", "urls": ["x"]}}, "source: urls: entry 1: the URL does not begin with http:// or https://; "),
         (
             {"auth": {**GOOD["auth"], "url": "library.example/login"}},
-            "auth: in the auth form-login, the option url has no scheme such as https://; write a whole URL",
+            "auth: in the auth form-login, the option url does not begin with http:// or https://; write a whole URL",
         ),
         (
             {"auth": {**GOOD["auth"], "fields": {"password": {"env": "ARGOSY_TEST_UNSET"}}}},
