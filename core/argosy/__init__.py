@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         preview,
         remake,
         sessions,
-    )
+    )  # fmt: skip
     from argosy.engine.report import Report
     from argosy.errors import ArgosyError
     from argosy.hookspecs import hookimpl
@@ -42,51 +42,17 @@ if TYPE_CHECKING:
         Resource,
         StagedFile,
         StagedItem,
-    )
+    )  # fmt: skip
     from argosy.models.response_record import ResponseRecord
 
 __all__ = [
-    "ArgosyError",
-    "Auth",
-    "CollectingOutput",
-    "CookieStore",
-    "Existing",
-    "FinishedItem",
-    "Item",
-    "LeasedAdapter",
-    "LoginSession",
-    "Observer",
-    "Outcome",
-    "Output",
-    "Plugin",
-    "PluginContext",
-    "Product",
-    "PublishedFile",
-    "RateLimit",
-    "Report",
-    "Resource",
-    "ResponseHead",
-    "ResponseRecord",
-    "Scope",
-    "SessionInfo",
-    "Source",
-    "StagedFile",
-    "StagedItem",
-    "Storage",
-    "Strategy",
-    "__version__",
-    "check_config",
-    "copy_sessions",
-    "download",
-    "hookimpl",
-    "login",
-    "logout",
-    "open_session",
-    "open_store",
-    "preview",
-    "remake",
-    "sessions",
-]
+    "ArgosyError", "Auth", "CollectingOutput", "CookieStore", "Existing", "FinishedItem", "Item",
+    "LeasedAdapter", "LoginSession", "Observer", "Outcome", "Output", "Plugin", "PluginContext",
+    "Product", "PublishedFile", "RateLimit", "Report", "Resource", "ResponseHead", "ResponseRecord",
+    "Scope", "SessionInfo", "Source", "StagedFile", "StagedItem", "Storage", "Strategy",
+    "__version__", "check_config", "copy_sessions", "download", "hookimpl", "login", "logout",
+    "open_session", "open_store", "preview", "remake", "sessions",
+]  # fmt: skip
 
 # Public names are imported when they are used, as `argosy --version` need not wait for requests. Light modules first.
 _HOMES = (

@@ -67,7 +67,7 @@ class SessionInfo:
 
 
 def download(config: Config, on_event: OnEvent | None = None, *, plugins: Plugins = ()) -> Report:
-    """Download the items of a configuration, like ``argosy download CONFIG``, without printing anything.
+    """Download the items of a configuration, like ``argosy download CONFIG``, without printing; return the report.
 
     Parameters
     ----------
@@ -77,11 +77,6 @@ def download(config: Config, on_event: OnEvent | None = None, *, plugins: Plugin
         Called with every `argosy.events.Event` of the run, from its threads, one at a time.
     plugins
         Plugins that are not installed: Python files, as for ``--plugin``, or classes.
-
-    Returns
-    -------
-    Report
-        What was done, including the failed items.
 
     Raises
     ------
@@ -109,12 +104,7 @@ def remake(config: Config, on_event: OnEvent | None = None, *, plugins: Plugins 
 def check_config(config: Config, *, plugins: Plugins = ()) -> list[Problem]:
     """Return every problem of a configuration; its parameters are those of `download`.
 
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read.
-    PluginError
-        If one of its plugins is broken.
+    It raises a `ConfigError` if the file cannot be read, and a `PluginError` if one of its plugins is broken.
     """
     document = config if isinstance(config, Mapping) else load_file(Path(config))
     return check(document, _manager(plugins), "configuration" if document is config else str(config))
@@ -130,7 +120,7 @@ def preview(config: Config, *, plugins: Plugins = ()) -> list[Item]:
 def login(
     config: Config, *, forget: bool = False, on_notice: Notify = lambda message: None, plugins: Plugins = ()
 ) -> list[str]:
-    """Log in and store the session in the cookie store, like ``argosy login``.
+    """Log in, store the sessions like ``argosy login``, and return the names of those that are logged in.
 
     Parameters
     ----------
@@ -141,15 +131,10 @@ def login(
     on_notice
         Called with messages for the user.
 
-    Returns
-    -------
-    list of str
-        The names of the sessions that are logged in.
-
     Raises
     ------
     ArgosyError
-        If none is.
+        If no session is logged in.
     """
     names, problems = [], []
     with open_context(*_load(config, plugins), on_notice) as context:
@@ -169,22 +154,9 @@ def logout(
 ) -> dict[str, bool]:
     """End the sessions of a configuration and delete them from the cookie store, like ``argosy logout``.
 
-    Parameters
-    ----------
-    config, on_notice, plugins
-        As for `login`.
-    local
-        Delete them without asking the service to end them.
-
-    Returns
-    -------
-    dict
-        The name of each session that existed, and whether the service ended it.
-
-    Raises
-    ------
-    ArgosyError
-        If the service cannot be asked; that session is kept.
+    Return the name of each session that existed, and whether the service ended it. With `local`, the service is not asked;
+    the other parameters are those of `login`. If the service cannot be asked, it raises an `ArgosyError`, and that session
+    is kept.
     """
     with open_context(*_load(config, plugins), on_notice) as context:
         return dict(log_out(context, local=local))
@@ -203,12 +175,8 @@ def open_session(
     """Log in if necessary and yield a `requests.Session` for your own program; its parameters are those of `login`.
 
     Its requests take leases, are repeated after a refusal, and renew the session before it expires. Threads can share
-    it, and programs and downloads can share its configuration, which needs no source.
-
-    Raises
-    ------
-    ArgosyError
-        If no login is possible; requests raise it later for the same reason.
+    it, and programs and downloads can share its configuration, which needs no source. If no login is possible, this
+    function or a request raises an `ArgosyError`.
     """
     with open_context(*_load(config, plugins), on_notice) as context:
         context.pool.log_in()
@@ -219,19 +187,9 @@ def open_session(
 
 
 def open_store(use: str, **options: Any) -> CookieStore:
-    """Return a cookie store, for programs that mount a `LeasedAdapter`.
+    """Return a cookie store, for programs that mount a `LeasedAdapter`: ``open_store("json-file", path="cookies.json")``.
 
-    Parameters
-    ----------
-    use
-        The name of its plugin: ``"json-file"``.
-    options
-        Its options: ``path="cookies.json"``; relative paths are relative to the current directory.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such store, or the options are not valid.
+    Relative paths are relative to the current directory. It raises a `ConfigError` if the options are not valid.
     """
     plugins = PluginManager()
     plugins.find(Kind.COOKIE_STORE, use)
@@ -248,7 +206,7 @@ def copy_sessions(
     force: bool = False,
     plugins: Plugins = (),
 ) -> tuple[str, ...]:
-    """Move sessions from one cookie store to another, like ``argosy session copy``.
+    """Move sessions from one cookie store to another, like ``argosy session copy``, and return their names, sorted.
 
     A move that is interrupted, or stopped by a failing store, continues when you repeat the call.
 
@@ -263,13 +221,6 @@ def copy_sessions(
         Also keep them in the source; safe only if the service never replaces a token.
     force
         Replace sessions of the same names in the target.
-    plugins
-        As for `download`.
-
-    Returns
-    -------
-    tuple of str
-        The names of the moved sessions, sorted.
 
     Raises
     ------

@@ -45,24 +45,12 @@ class Problem:
 
 
 class ArgosyError(Exception):
-    """The base of all errors that argosy raises.
-
-    Parameters
-    ----------
-    message
-        What happened.
-    problems
-        Mistakes in a file, all at once.
-    hint
-        What the user can do.
-    fields
-        Facts for programs; they become attributes and survive pickling.
-    """
+    """The base of all errors that argosy raises; `fields` become attributes, and survive pickling."""
 
     exit_code: ClassVar[int] = 1
-    message: str
-    problems: tuple[Problem, ...]
-    hint: str | None
+    message: str  # what happened
+    problems: tuple[Problem, ...]  # all mistakes in a file
+    hint: str | None  # what the user can do
 
     def __init__(
         self, message: str, problems: tuple[Problem, ...] = (), /, *, hint: str | None = None, **fields: Any
@@ -158,21 +146,11 @@ class PluginError(ArgosyError):
 
 
 class TransferError(ArgosyError):
-    """One resource could not be downloaded.
+    """One resource could not be downloaded."""
 
-    Parameters
-    ----------
-    kind
-        The cause in one word: ``connect``, ``lost``, ``status``, ``cut``, ``disk``, ...
-    retryable
-        Whether a later attempt may succeed.
-    retry_after
-        Seconds that the server asked to wait, if it did.
-    """
-
-    kind: str
-    retryable: bool
-    retry_after: float | None
+    kind: str  # the cause in one word: connect, lost, status, cut, disk, ...
+    retryable: bool  # whether a later attempt may succeed
+    retry_after: float | None  # seconds that the server asked to wait
 
     def __init__(
         self,

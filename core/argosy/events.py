@@ -29,24 +29,12 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event.
-
-    Parameters
-    ----------
-    kind
-        What happened.
-    at
-        Wall-clock time, seconds since the epoch.
-    item
-        The id of its item, if any.
-    data
-        JSON values without secrets; `EventKind` lists the keys.
-    """
+    """One event."""
 
     kind: EventKind
-    at: float
-    item: str | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
+    at: float  # seconds since the epoch
+    item: str | None = None  # the ID of its item
+    data: Mapping[str, Any] = field(default_factory=dict)  # JSON without secrets; `EventKind` lists the keys
 
 
 #: Takes an event; may be called from any thread of the run's process.

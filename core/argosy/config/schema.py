@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import argosy_schemas
-from argosy.errors import PluginError, Problem
+from argosy.errors import Problem
 from argosy.plugins.kinds import Kind, PluginInfo
-from argosy.plugins.manager import PluginManager
+from argosy.plugins.manager import PluginManager, broken
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -47,11 +47,7 @@ _DEEPEST = 50
 
 
 class _NotJsonError(Exception):
-    """A value that JSON cannot hold."""
-
-    def __init__(self, path: KeyPath, found: str) -> None:
-        self.path = path
-        self.found = found
+    """A value that JSON cannot hold: its path, and what was found."""
 
 
 def check(
@@ -64,18 +60,19 @@ def check(
     try:
         document = expand(document)
     except _NotJsonError as error:
-        return [Problem(location(sources, name, error.path), error.found, "expected a JSON value")]
+        path, found = error.args
+        return [Problem(location(sources, name, path), found, "expected a JSON value")]
     schema = compose(plugins, _named(document, plugins))
     errors = list(_leaves(_validate(schema, document)))
     mistyped = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
-    found = {
+    problems = {
         (_order(path), Problem(location(sources, name, path), found, expected))
         for error in errors
         # the other errors of a value of the wrong type only repeat that
         if error.validator == "type" or tuple(error.absolute_path) not in mistyped
         for path, found, expected in findings(error, schema["properties"])
     }
-    return [problem for _, problem in sorted(found, key=lambda pair: (pair[0], str(pair[1])))]
+    return [problem for _, problem in sorted(problems, key=lambda pair: (pair[0], str(pair[1])))]
 
 
 def is_trivial(overrides: Mapping[str, Any], plugins: PluginManager) -> bool:
@@ -131,20 +128,15 @@ def default_options(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _options(info: PluginInfo) -> dict[str, Any]:
-    """Return the schema of ``{"use": NAME, ...options}``.
-
-    Raises
-    ------
-    PluginError
-        If the plugin's options schema is not valid.
-    """
+    """Return the schema of ``{"use": NAME, ...options}``; raise a PluginError if the plugin's schema is not valid."""
     import jsonschema
 
     validator = jsonschema.Draft202012Validator
     try:
         validator.check_schema(info.options_schema, format_checker=validator.FORMAT_CHECKER)
     except jsonschema.SchemaError as error:
-        raise _invalid(info, f"is not valid at {error.json_path}: {error.message[:200]}") from error
+        fault = f"its options schema is not valid at {error.json_path}: {error.message[:200]}"
+        raise broken(info.origin, fault) from error
     use = {"title": "Plugin", "description": info.summary, "const": info.name}
     options = {**info.options_schema, "properties": {"use": use, **info.options_schema.get("properties", {})}}
     if "unevaluatedProperties" not in options:
@@ -179,7 +171,7 @@ def _home(info: PluginInfo) -> str:
 
 
 def _localize(schema: Any, home: str, found: list[str]) -> Any:
-    """Return a copy of a schema whose references are relative to the composed schema, and note them in `found`."""
+    """Return a copy of a schema with references into the composed schema; add the original ones to `found`."""
     if isinstance(schema, list | tuple):
         return [_localize(part, home, found) for part in schema]
     if not isinstance(schema, Mapping):
@@ -215,23 +207,15 @@ def _check_references(schema: Mapping[str, Any], references: Iterable[tuple[Plug
         try:
             resolver.lookup(_local_reference(reference, _home(info)))
         except (Unresolvable, ValueError, LookupError) as error:
-            raise _invalid(info, f"refers to {reference!r}, which does not exist") from error
-
-
-def _invalid(info: PluginInfo, fault: str) -> PluginError:
-    return PluginError(
-        f"The options schema of {info} {fault}.",
-        hint=f"Tell its author, or run without it: {info.origin.without}",
-        plugin=info.name,
-        distribution=info.origin.distribution,
-    )
+            fault = f"its options schema refers to {reference!r}, which does not exist"
+            raise broken(info.origin, fault) from error
 
 
 # -- validating
 
 
 def _plain(value: Any, path: KeyPath = ()) -> Any:
-    """Return a copy with mappings as dicts, sequences as lists and paths as text."""
+    """Return a copy with mappings as dicts, sequences as lists, paths as text, and 4.0 (an integer in JSON Schema) as 4."""
     if len(path) > _DEEPEST:
         raise _NotJsonError(path[:3], f"found more than {_DEEPEST} nested levels")
     if isinstance(value, Mapping):
@@ -244,6 +228,8 @@ def _plain(value: Any, path: KeyPath = ()) -> Any:
         return os.fsdecode(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise _NotJsonError(path, f"found {value}")
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     if value is not None and not isinstance(value, str | int | float):
         raise _NotJsonError(path, f"found a value of type {type(value).__name__}")
     return value

@@ -84,14 +84,18 @@ def build(document: Mapping[str, Any], plugins: PluginManager, base: Path, path:
     properties = argosy_schemas.load("config.v1")["properties"]
     defaults = {key: schema["default"] for key, schema in properties.items() if "default" in schema}
     keys = {**defaults, **expand(document)}
-    if "cookie_store" not in document and _is_anonymous(plugins, keys["auth"]):
+    auth = plugins.find(Kind.AUTH, keys["auth"]["use"]).cls
+    if "cookie_store" not in document and issubclass(auth, Auth) and auth.anonymous:
         keys["cookie_store"] = {"use": "memory"}
     if "ratelimit" not in keys and plugins.get(Kind.RATELIMIT, "host") is not None:
         keys["ratelimit"] = {"use": "host"}
 
     def filled(slot: str) -> list[PluginOptions]:
         value = keys.get(slot, [])
-        return [_with_defaults(plugins, SLOTS[slot], part) for part in _as_list(value)]
+        return [
+            {**copy.deepcopy(default_options(plugins.find(SLOTS[slot], part["use"]).options_schema)), **part}
+            for part in (value if isinstance(value, list) else [value])
+        ]
 
     doubt = keys.get("on_doubt")
     remote = remote_of(keys["directory"], base)
@@ -108,24 +112,23 @@ def build(document: Mapping[str, Any], plugins: PluginManager, base: Path, path:
         ratelimit=next(iter(filled("ratelimit")), None),
         directory=absolute(keys["directory"], base) if remote is None else remote.folder,
         remote=remote,
-        # JSON Schema counts 4.0 as an integer
-        max_workers=int(keys["max_workers"]),
+        max_workers=keys["max_workers"],
         session=keys["session"],
-        sessions=_optional_int(keys.get("sessions")),
+        sessions=keys.get("sessions"),
         lease=keys["lease"],
         token_cookies=tuple(keys["token_cookies"]),
         on_doubt="wait" if isinstance(doubt, dict) else doubt,
         doubt_wait=float(doubt["wait"]) if isinstance(doubt, dict) else 0.0,
-        max_logins=int(keys["max_logins"]),
-        token_save_interval=int(keys["token_save_interval"]),
+        max_logins=keys["max_logins"],
+        token_save_interval=keys["token_save_interval"],
         download_delay=float(keys["download_delay"]),
-        max_retries=int(keys["max_retries"]),
+        max_retries=keys["max_retries"],
         retry_delay=float(keys["retry_delay"]),
         max_outage=float(keys["max_outage"]),
         timeout=Timeout(**{name: float(s) for name, s in {**defaults["timeout"], **keys["timeout"]}.items()}),
         low_speed_limit=float(keys["low_speed_limit"]),
-        max_size=_optional_int(keys.get("max_size")),
-        disk_reserve=_optional_int(keys.get("disk_reserve")),
+        max_size=keys.get("max_size"),
+        disk_reserve=keys.get("disk_reserve"),
         ca_bundle=_certificates(absolute(keys["ca_bundle"], base)) if "ca_bundle" in keys else None,
         allow_downgrade=keys["allow_downgrade"],
         proxy=keys.get("proxy"),
@@ -153,28 +156,8 @@ def _certificates(path: Path) -> Path:
 
     try:
         ssl.create_default_context(cafile=path)
-    except OSError as error:  # an SSLError is one
+    except OSError as error:
         reason = "it contains no certificate" if isinstance(error, ssl.SSLError) else error.strerror
-        raise ConfigError(
-            f"The CA bundle {path} cannot be used: {reason}.",
-            hint='Set "ca_bundle" to a file of PEM certificates ("-----BEGIN CERTIFICATE-----").',
-        ) from None
+        hint = 'Set "ca_bundle" to a file of PEM certificates.'
+        raise ConfigError(f"The CA bundle {path} cannot be used: {reason}.", hint=hint) from None
     return path
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _optional_int(value: float | None) -> int | None:
-    return None if value is None else int(value)
-
-
-def _with_defaults(plugins: PluginManager, kind: Kind, given: Mapping[str, Any]) -> PluginOptions:
-    info = plugins.find(kind, given["use"])
-    return {**copy.deepcopy(default_options(info.options_schema)), **given}
-
-
-def _is_anonymous(plugins: PluginManager, auth: PluginOptions) -> bool:
-    cls = plugins.find(Kind.AUTH, auth["use"]).cls
-    return issubclass(cls, Auth) and cls.anonymous

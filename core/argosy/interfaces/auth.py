@@ -16,30 +16,14 @@ from argosy.models.cookie import Cookie
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """What an auth plugin sees of a response.
+    """What an auth plugin sees of a response."""
 
-    Parameters
-    ----------
-    url
-        The URL of the request, without its fragment.
-    final_url
-        The URL that responded, after redirects.
-    status
-        The final status code.
-    headers
-        The final headers, with case-insensitive names.
-    start
-        The first 64 KiB of an HTML body, else empty.
-    accept
-        The ``Accept`` field of the request.
-    """
-
-    url: str
-    final_url: str
+    url: str  # of the request, without its fragment
+    final_url: str  # that responded, after redirects
     status: int
-    headers: Mapping[str, str]
-    start: bytes = b""
-    accept: str = "*/*"
+    headers: Mapping[str, str]  # names are case-insensitive
+    start: bytes = b""  # the first 64 KiB of an HTML body
+    accept: str = "*/*"  # the ``Accept`` field of the request
 
 
 class LoginSession(Protocol):
@@ -61,14 +45,9 @@ class LoginSession(Protocol):
         """Add cookies to the jar that did not come with a response."""
 
     def add_header(self, name: str, value: str, origins: Iterable[str]) -> None:
-        """Let the session send a token in a header field, instead of one of the same name.
+        """Let the session send a header field with a token, instead of one of the same name.
 
-        Parameters
-        ----------
-        name, value
-            The field: ``Authorization``, ``Bearer abc``.
-        origins
-            The only URLs it is sent to; scheme, host and port count (RFC 6454 section 4).
+        It is sent only to the origins: URLs of which scheme, host and port count (RFC 6454 section 4).
         """
 
     def keep(self, name: str, value: str) -> None:
@@ -106,7 +85,7 @@ class Auth(Plugin):
 
         All workers wait for it: ask for secrets in ``__init__``, and only send requests here. For a code that a person
         learns only now, use ``context.ask_now``, if it is not None; `can_login` is then false. If the service rejects the
-        login, raise `LoginFailed`: the old session record is kept.
+        login, raise `LoginFailed`; the old session is kept.
         """
 
     def can_refresh(self, credentials: Mapping[str, str]) -> bool:

@@ -13,32 +13,21 @@ from argosy.toolkit.secrets import Secret, resolve
 
 @dataclass(frozen=True)
 class PluginContext:
-    """The run that a plugin is created for.
+    """The run that a plugin is created for."""
 
-    Parameters
-    ----------
-    base
-        The folder of relative paths in the configuration.
-    directory
-        The target directory of the run, or the local folder of a run with a remote one.
-    ask
-        Asks the person for a secret, or None without a terminal.
-    on_secret
-        Receives every resolved secret, to redact it.
-    notice
-        Tells the person something.
-    ask_now
-        Asks the person during a login, or None. Only ``argosy login`` has it: a download may log in at any hour.
-    attended
-        Whether a person is logging in right now and reads notices, even without a terminal (``argosy login``).
-    """
-
+    #: The folder of relative paths in the configuration.
     base: Path = field(default_factory=Path.cwd)
+    #: The target directory, or the local folder of a remote one.
     directory: Path = field(default_factory=Path.cwd)
+    #: Asks the person for a secret; None without a terminal.
     ask: Callable[[str], str] | None = None
+    #: Receives every resolved secret, to redact it.
     on_secret: Callable[[str], None] = lambda value: None
+    #: Tells the person something.
     notice: Callable[[str], None] = lambda message: None
+    #: Asks the person during a login; only ``argosy login`` has it, as a download may log in at any hour.
     ask_now: Callable[[str], str] | None = None
+    #: Whether a person is logging in and reads notices, even without a terminal (``argosy login``).
     attended: bool = False
 
     def path(self, value: str) -> Path:
@@ -55,14 +44,7 @@ class PluginContext:
 class Plugin(ABC):
     """The base of all plugin classes.
 
-    argosy validates the configuration against `options_schema` and fills in its defaults before it creates the plugin.
-
-    Parameters
-    ----------
-    options
-        The plugin's options, valid and with defaults.
-    context
-        The run it is created for.
+    argosy validates the options against `options_schema`, and adds its defaults.
     """
 
     #: The name in configurations: lower-case letters, digits and hyphens.

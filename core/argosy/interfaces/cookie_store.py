@@ -38,14 +38,11 @@ class CookieStore(Plugin):
 
     @abstractmethod
     def read(self, session: str) -> SessionRecord | None:
-        """Return the newest record of a session, or None if there was never one.
-
-        If the store is damaged, it raises `StoreDamaged` and never starts empty instead.
-        """
+        """Return the newest record of a session, or None; a damaged store raises `StoreDamaged` and never starts empty."""
 
     @abstractmethod
     def write(self, record: SessionRecord, expected: int) -> None:
-        """Replace a session's record if its generation is still the expected one (0: there is none).
+        """Replace a session's record if its generation is still the expected one (0: no record).
 
         The new record has a higher generation. Readers see either record as a whole.
 
@@ -54,18 +51,17 @@ class CookieStore(Plugin):
         GenerationMoved
             If the generation differs; nothing was written.
         HoldLapsed
-            If holds expire: when this process held the session for too long, so that another process may have held it
-            since, and the record changes what only a holder changes (holder, logins, refreshes).
+            If this process's hold has expired, so that another process may have held the session since, and the record
+            changes what only a holder changes (holder, logins, refreshes).
         StoreError
             If it cannot be written; the old record is kept.
         """
 
     @abstractmethod
     def acquire(self, session: str, *, wait: bool = True) -> Release | None:
-        """Hold a session, first come, first served within reason; a holder that dies loses it.
+        """Hold a session; return what ends the hold, or None if another holder has it and `wait` is false.
 
-        It waits without polling, if possible. It returns what ends the hold, or None if the session is held and `wait` is
-        false.
+        The order is first come, first served, within reason. A holder that dies loses the session.
         """
 
     @abstractmethod

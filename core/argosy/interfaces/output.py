@@ -21,14 +21,8 @@ class Output(Plugin):
     def produce(self, item: StagedItem, scratch: Path) -> Iterable[Product]:
         """Return the files of one item, with the final names they should get.
 
-        Workers call it, for many items at once, possibly long after the download.
-
-        Parameters
-        ----------
-        item
-            The item, with complete and verified resources. Its files must not be changed.
-        scratch
-            An empty folder of its own, on the target's file system, for new files.
+        Workers call it, for many items at once, possibly long after the download. The item's resources are complete and
+        verified, and must not be changed. `scratch` is an empty folder for new files, on the target's file system.
         """
 
     def names(self, item: Item) -> Iterable[str]:
@@ -42,17 +36,9 @@ class Output(Plugin):
     def restore(self, item: Item, files: Sequence[Path], scratch: Path) -> Iterator[Path | None]:
         """Yield an item's resources, in their order, from the files that this output made of them.
 
-        It is called if no output has kept the resources unchanged and another output needs them. Their digests are
-        verified. An output that cannot do this yields nothing.
-
-        Parameters
-        ----------
-        item
-            The item, with its resources.
-        files
-            The files that it made of the item. They must not be changed.
-        scratch
-            An empty folder of its own, for the resources.
+        It is called if no output has kept the resources unchanged and another output needs them. The resources go into
+        `scratch`, an empty folder, and their digests are verified; the files must not be changed. An output that cannot do
+        this yields nothing.
         """
         yield from ()
 
@@ -73,12 +59,6 @@ class CollectingOutput(Output):
         """Return the files, with the same final names each time.
 
         The process of the run calls it at the start, if items were finished since the last time, several times during
-        the run, and at the end. No other run collects in the target directory at that moment.
-
-        Parameters
-        ----------
-        items
-            All finished items by ID; there may be very many, and they are read one by one.
-        scratch
-            An empty folder of its own, on the target's file system, for new files.
+        the run, and at the end. No other run collects in the target directory at that moment. The items are all finished
+        ones by ID, read one by one, as there may be very many; `scratch` is an empty folder for new files.
         """

@@ -32,10 +32,8 @@ class Patience:
     """How a storage repeats failed calls, and what interrupts its waits and transfers."""
 
     retries: int = 3
-    #: The longest first pause, in seconds.
-    delay: float = 1.0
-    #: Seconds to wait for a service that was reached before.
-    outage: float = 300.0
+    delay: float = 1.0  # the longest first pause, in seconds
+    outage: float = 300.0  # seconds to wait for a service that was reached before
     stop: Stop = field(default_factory=Stop)
 
 

@@ -17,14 +17,14 @@ from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pluggy
 
 from argosy import hookspecs
 from argosy.errors import ArgosyError, ConfigError, PluginError
 from argosy.interfaces.base import Plugin, PluginContext
-from argosy.plugins.files import file_of, module_name
+from argosy.plugins.files import module_name
 from argosy.plugins.kinds import Kind, Origin, PluginInfo
 from argosy.toolkit.failures import describe_exception
 from argosy.toolkit.text import did_you_mean
@@ -39,25 +39,13 @@ _LIST_THEM = "`argosy plugins` lists the installed plugins."
 
 
 class PluginManager:
-    """The plugins that a run can use; a pickled manager imports the same plugins again.
-
-    Parameters
-    ----------
-    exclude
-        Plugins or distributions to ignore (``--no-plugin``); ``distribution:plugin`` for one of two of the same name.
-    files
-        Python files with plugins (``--plugin``).
-    given
-        Plugin classes that need not be installed; they replace installed ones of the same name.
-    installed
-        Whether to use installed plugins.
-    """
+    """The plugins that a run can use; a pickled manager imports the same plugins again."""
 
     def __init__(
         self,
-        exclude: Iterable[str] = (),
+        exclude: Iterable[str] = (),  # plugins, distributions, or distribution:plugin
         files: Iterable[Path] = (),
-        given: Iterable[type[Plugin]] = (),
+        given: Iterable[type[Plugin]] = (),  # they replace installed plugins of the same name
         *,
         installed: bool = True,
     ) -> None:
@@ -115,16 +103,16 @@ class PluginManager:
         info = self.find(kind_of(interface), options["use"])
         rest = {key: value for key, value in options.items() if key != "use"}
         try:
-            made: object = info.cls(rest, context)
+            return cast("P", info.cls(rest, context))
         except ArgosyError:
             raise
         except (Exception, SystemExit) as error:
-            raise _not_created(
-                info, f"could not be created: {describe_exception(error, info.cls)}"
+            raise PluginError(
+                f"T{str(info)[1:]} could not be created: {describe_exception(error, info.cls)}.",
+                hint=f"Check its options; if they are right, tell the author of {info.origin.distribution}.",
+                plugin=info.name,
+                distribution=info.origin.distribution,
             ) from error
-        if not isinstance(made, interface):
-            raise _not_created(info, f"created an object of type {type(made).__name__}")
-        return made
 
     def _load(self, wanted: Callable[[Origin], bool]) -> None:
         """Import the installed plugins whose origin is wanted."""
@@ -208,16 +196,11 @@ def kind_of(cls: type[Plugin]) -> Kind:
 
 
 def describe(kind: Kind, cls: object, origin: Origin) -> PluginInfo:
-    """Check a plugin class, or whatever its hook returned; raise a PluginError if it is broken.
-
-    Its options schema is checked with a configuration: its metaschema takes longer than everything else.
-    """
+    """Check a plugin class, or what its hook returned; `argosy.config` checks its options schema, as that takes long."""
     interface = kind.interface
     fault: str | None = None
     if not isinstance(cls, type) or not issubclass(cls, interface):
-        returned = f"an object of type {type(cls).__name__}"
-        if isinstance(cls, type):
-            returned = f"{file_of(cls.__module__) or cls.__module__}.{cls.__qualname__}"
+        returned = cls.__qualname__ if isinstance(cls, type) else f"an object of type {type(cls).__name__}"
         fault = f"it returned {returned}, not a subclass of argosy.{interface.__name__}"
     elif inspect.isabstract(cls):
         fault = f"{cls.__qualname__} lacks {', '.join(sorted(cls.__abstractmethods__))}"
@@ -245,15 +228,6 @@ def broken(origin: Origin, fault: str) -> PluginError:
         hint=f"Repair or uninstall it, or run without it: {origin.without}",
         plugin=origin.entry_point,
         distribution=origin.distribution,
-    )
-
-
-def _not_created(info: PluginInfo, fault: str) -> PluginError:
-    return PluginError(
-        f"T{str(info)[1:]} {fault}.",
-        hint=f"Check its options; if they are right, tell the author of {info.origin.distribution}.",
-        plugin=info.name,
-        distribution=info.origin.distribution,
     )
 
 

@@ -134,9 +134,9 @@ class LocalStorage(Storage):
                 except OSError as error:
                     if error.errno not in (errno.ENOTDIR, errno.ELOOP):
                         raise
-                    text = f"{path} is not a real folder, so nothing was written into it."
-                    hint = "Move it away, then start again."
-                    raise TransferError(text, kind="exists", hint=hint) from None
+                    raise TransferError(
+                        f"{path} is not a real folder.", kind="exists", hint="Move it away, then start again."
+                    ) from None
                 os.close(folder)
                 folder = inner
             yield folder, last

@@ -61,9 +61,8 @@ def is_url(value: object) -> TypeGuard[str]:
 def refuse_one_slash(path: str) -> None:
     """Raise a ConfigError if a path is a URL that lost a slash in `pathlib`; the message does not repeat it."""
     if not is_url(path) and is_url(path.replace(":/", "://", 1)):
-        text = "The directory looks like a URL with one slash instead of two."
-        hint = "Pass s3://bucket/folder as a string, not as a Path; or start with ./ if it is the name of a folder."
-        raise ConfigError(text, hint=hint)
+        hint = "Pass a URL as text, not as a Path; start with ./ if it is the name of a folder."
+        raise ConfigError("The directory looks like a URL with one slash instead of two.", hint=hint)
 
 
 def remote_of(value: str | Mapping[str, Any], base: Path) -> Remote | None:
@@ -91,8 +90,9 @@ def recalled(url: str) -> Remote:
         if remote.url == plain.url:
             found.append(remote)
     if len(found) > 1:
-        text = f"{plain.url} was used at {len(found)} services."
-        raise ConfigError(text, hint="Give the configuration of the download instead of the URL.")
+        raise ConfigError(
+            f"{plain.url} was used at {len(found)} services.", hint="Give the configuration instead."
+        )
     return found[0] if found else plain
 
 
@@ -108,8 +108,7 @@ def _remote(url: str, options: Mapping[str, Any]) -> Remote:
     if (problem := _problem(scheme, rest)) is not None:
         raise ConfigError(
             f"The URL of the directory {problem}.",
-            hint="It looks like s3://bucket/folder or sftp://host/absolute/folder. A user name belongs in the options, and"
-            ' a password is a reference there: {"env": NAME} or {"file": PATH}.',
+            hint="Write s3://bucket/folder or sftp://host/absolute/folder; user names and passwords go into the options.",
         )
     host, slash, path = rest.rstrip("/").partition("/")
     if scheme in _WITH_USERS:
@@ -134,8 +133,7 @@ def _targets() -> Path:
 
     folder = platformdirs.user_state_path("argosy")
     if not folder.is_absolute():
-        text = "The ledger of a remote directory has no place: the home folder of this user is unknown."
-        raise StorageError(text, hint="Set HOME, or XDG_STATE_HOME, to an absolute path.")
+        raise StorageError("The home folder of this user is unknown.", hint="Set HOME to an absolute path.")
     return folder / "targets"
 
 

@@ -67,7 +67,7 @@ def test_a_plugins_bad_schema_is_its_distributions_fault(
     bad = PluginManager(given=[make_plugin(Kind.OUTPUT, "bad", schema)], installed=False)
     with pytest.raises(PluginError, match=words) as caught:
         compose(bad)
-    assert "the output plugin 'bad' of " in caught.value.message
+    assert "is broken: its options schema " in caught.value.message
 
 
 def test_a_ref_in_a_default_or_an_example_is_no_reference(make_plugin: Callable[..., type[Plugin]]) -> None:

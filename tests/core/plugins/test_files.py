@@ -114,7 +114,7 @@ def test_what_is_no_plugin_file_is_said(tmp_path: Path, name: str) -> None:
         ("import no_such_module_at_all\n", "no_such_module_at_all"),
         ("", "it implements no hook"),
         ("def argosy_output(): ...\n", "its argosy_output lacks @argosy.hookimpl"),
-        (OUTPUT.replace("return Shelf", "return Odd"), "bad.py.Odd, not a subclass of argosy.Output"),
+        (OUTPUT.replace("return Shelf", "return Odd"), "Odd, not a subclass of argosy.Output"),
     ],
 )  # fmt: skip
 def test_a_broken_one_is_named_by_its_path(tmp_path: Path, source: str, words: str) -> None:

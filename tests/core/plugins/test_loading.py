@@ -156,7 +156,7 @@ def test_leaving_out_what_is_not_there_is_an_error(install: Install) -> None:
             "def argosy_output(): return 7",
             "it returned an object of type int, not a subclass of argosy.Output",
         ),
-        ("def argosy_output(): return dict", "builtins.dict, not a subclass of argosy.Output"),
+        ("def argosy_output(): return dict", "it returned dict, not a subclass of argosy.Output"),
         ("def argosy_output(): return argosy.Output", "Output lacks produce"),
     ],
 )
