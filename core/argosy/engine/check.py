@@ -12,7 +12,7 @@ from argosy.config.schema import SLOTS, check
 from argosy.config.settings import Settings, build
 from argosy.engine.storage import open_storage
 from argosy.errors import ArgosyError, PluginError, Problem
-from argosy.http.network import proxy_of
+from argosy.http.network import check_proxy
 from argosy.interfaces.base import PluginContext
 from argosy.plugins.manager import PluginManager
 from argosy.toolkit.secrets import Secret
@@ -72,7 +72,7 @@ def _try(key: str, options: Any, settings: Settings, plugins: PluginManager, con
     if key == "proxy":
         proxy = Secret(options) if isinstance(options, str) else context.secret(options)
         if proxy.reveal() != _STAND_IN:
-            proxy_of(options, lambda _: proxy, context.on_secret)
+            check_proxy(proxy, context.on_secret)
         return
     if key in SLOTS:
         plugin = plugins.make(SLOTS[key].interface, options, context)

@@ -13,7 +13,7 @@ from argosy.engine.sessions.provider import Share, open_sessions
 from argosy.engine.storage import open_storage
 from argosy.errors import ArgosyError
 from argosy.events import Emit, EventKind
-from argosy.http.network import Network, proxy_of
+from argosy.http.network import Network, check_proxy
 from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.base import Plugin, PluginContext
 from argosy.interfaces.cookie_store import CookieStore
@@ -28,6 +28,7 @@ from argosy.ratelimit.limiter import RateLimiter
 from argosy.state.staging import StagingArea
 from argosy.toolkit.failures import describe_exception
 from argosy.toolkit.redaction import Redactor
+from argosy.toolkit.secrets import Secret
 from argosy.toolkit.stop import Stop
 
 if TYPE_CHECKING:
@@ -94,7 +95,12 @@ class RunContext:
             plugins.make(Source, settings.source, context) if settings.source else None
         )
         self.outputs = Outputs.make(settings.output, plugins, context)
-        proxy = proxy_of(settings.proxy, context.secret, redactor.add) if settings.proxy is not None else None
+        proxy: Secret | None = None
+        if (value := settings.proxy) is not None:
+            # a URL without a password is no secret
+            proxy = check_proxy(
+                Secret(value) if isinstance(value, str) else context.secret(value), redactor.add
+            )
         self.pool = open_sessions(
             settings,
             self.auth,

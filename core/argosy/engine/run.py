@@ -193,7 +193,7 @@ class Run:
             if planned.to_do:
                 # forced downloads replace files, and remote files do not stay here
                 if not settings.force_redownload and settings.remote is None:
-                    Limits.of(settings).check_plan(planned.bytes)
+                    Limits(settings).check_plan(planned.bytes)
                 if planned.to_do > planned.remade:  # something has to be downloaded
                     context.pool.log_in()
                 self._do_jobs(aggregator)

@@ -51,7 +51,7 @@ class Worker:
             context.pool.get,
             context.rate_limiter,
             context.stop,
-            Limits.of(settings),
+            Limits(settings),
             settings.max_retries,
             settings.retry_delay,
             context.redactor.redact,
@@ -207,7 +207,7 @@ class Worker:
             files.append(there[number])
         staged = tuple(files)
         if any(resource.content_disposition for resource in item.resources):
-            staged = self._names.settle(job, item, staged)
+            staged = tuple(self._names.settle(job, item, file) for file in staged)
             item = replace(item, resources=tuple(file.resource for file in staged))
         return StagedItem(item, staged)
 

@@ -1,7 +1,7 @@
 """The requests adapter that leases the token for each request.
 
 Mount it on any `requests.Session`: each redirect comes back to it and gets its own lease, and any number of
-threads, processes and terminals may send at once.
+threads, processes and terminals may send at the same time.
 """
 
 from __future__ import annotations

@@ -102,8 +102,7 @@ class Body:
 def discard(response: requests.Response, *, size: float = UNWANTED, seconds: float | None = None) -> None:
     """End a response whose body is unwanted, after reading at most so much of it.
 
-    A short body is read, so that its connection can be reused and a lease that lasts to the last byte ends well: an
-    error response that arrived in full leaves nothing in doubt.
+    So its connection can be reused, and a lease that lasts to the last byte of a short body does not end in doubt.
     """
     if (wire := wire_of(response.raw)) is not None:
         wire.hurry(UNWANTED_SECONDS if seconds is None else seconds)
@@ -147,10 +146,7 @@ def inflated(raw: Iterable[bytes], coding: str) -> Iterator[bytes]:
     try:
         for data in raw:
             if received > OVERHEAD + MAX_OVERHEAD * made:
-                raise TransferError(
-                    f"The server sent {received} compressed bytes that contain only {made} bytes.",
-                    kind="coding",
-                )
+                raise TransferError(f"{received} compressed bytes contain only {made} bytes.", kind="coding")
             received += len(data)
             rest = data
             while rest:
@@ -160,9 +156,8 @@ def inflated(raw: Iterable[bytes], coding: str) -> Iterator[bytes]:
                 rest = inflate.unconsumed_tail or inflate.unused_data
                 made += len(piece)
                 if made > EXPANDED and made > received * MAX_EXPANSION:
-                    raise TransferError(
-                        f"The compressed body expands more than {MAX_EXPANSION} times.", kind="too-large"
-                    )
+                    text = f"The compressed body expands more than {MAX_EXPANSION} times."
+                    raise TransferError(text, kind="too-large")
                 if piece:
                     yield piece
         tail = inflate.flush()

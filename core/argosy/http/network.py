@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import requests
@@ -18,21 +17,13 @@ from argosy.toolkit.secrets import Secret
 class Network:
     """How all sessions of a process reach the service."""
 
-    #: The certificate authorities to trust; None for the default ones.
-    ca_bundle: Path | None = None
-    #: The URL of an HTTP proxy, which may contain a password.
-    proxy: Secret | None = None
-    #: Follow redirects from https to http, without credentials.
-    allow_downgrade: bool = False
+    ca_bundle: Path | None = None  # the certificate authorities to trust; None for the default ones
+    proxy: Secret | None = None  # the URL of an HTTP proxy, which may contain a password
+    allow_downgrade: bool = False  # follow redirects from https to http, without credentials
 
 
-def proxy_of(
-    value: str | Mapping[str, Any],
-    resolve: Callable[[str | Mapping[str, Any]], Secret],
-    on_secret: Callable[[str], None],
-) -> Secret:
-    """Return the proxy that a configuration names, by its URL or a reference; `on_secret` is told its password."""
-    proxy = Secret(value) if isinstance(value, str) else resolve(value)
+def check_proxy(proxy: Secret, on_secret: Callable[[str], None]) -> Secret:
+    """Return the URL of a proxy; raise ConfigError if it is not valid. `on_secret` gets its password."""
     try:
         parts = urlsplit(proxy.reveal())
         extra = parts.path.strip("/") or parts.query or parts.fragment
@@ -42,8 +33,7 @@ def proxy_of(
     if not usable:  # the message must not contain it
         raise ConfigError(
             '"proxy" is not the URL of an HTTP proxy.',
-            hint="Use http://proxy.example:3128 or http://USER:PASSWORD@proxy.example:3128. "
-            "SOCKS proxies are not supported.",
+            hint="Use http://[USER:PASSWORD@]proxy.example:3128. SOCKS proxies are not supported.",
         )
     if parts.password:
         for password in {parts.password, unquote(parts.password)}:

@@ -30,6 +30,7 @@ from argosy.leasing.lease import Stamp
 from argosy.leasing.login import NewSession
 from argosy.leasing.policy import LeaseMode
 from argosy.models.session import origin_of
+from argosy.toolkit.login_pages import is_html
 from argosy.toolkit.responses import Downgraded, read_content
 
 #: Bytes of an HTML body that are searched for a refusal, of a body that is kept in memory, and of one of a login.
@@ -102,11 +103,8 @@ class PlainSession(requests.Session):
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send a request as `requests.Session.send` does, but no redirect from https to http unless that is allowed."""
         if is_downgraded(request) and not self.allow_downgrade:
-            raise Downgraded(
-                "a redirect leads from https to http",
-                request=request,
-                response=request.argosy_redirected_by,  # type: ignore[attr-defined]  # the note of `rebuild_auth`
-            )
+            response = request.argosy_redirected_by  # type: ignore[attr-defined]  # the note of `rebuild_auth`
+            raise Downgraded("a redirect leads from https to http", request=request, response=response)
         try:
             return super().send(request, **kwargs)
         except requests.RequestException:
@@ -126,19 +124,13 @@ class _LoginAdapter(Adapter):
         self.body_limits = BodyLimits(total=timeout[1], size=OF_A_LOGIN)
         super().__init__(Reuse(allowed=False))
 
-    def send(
-        self,
-        request: requests.PreparedRequest,
-        stream: bool = False,
-        timeout: Any = None,
-        *args: Any,
-        **options: Any,
-    ) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         request.headers.pop("Cookie", None)
         cookies = jar.cookie_header(self.target.cookies, request.url or "", time.time())
         if cookies is not None and not is_downgraded(request):
             request.headers["Cookie"] = cookies
-        return super().send(request, stream, timeout or self._timeout, *args, **options)
+        options["timeout"] = options.get("timeout") or self._timeout
+        return super().send(request, *args, **options)
 
     def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
         """Take the cookies of each hop."""
@@ -248,11 +240,8 @@ class AuthorizedSession(PlainSession):
         super().rebuild_auth(prepared_request, response)
         # a signer may have sent a copy of the request itself (Digest)
         signed = [hop.request for hop in _hops(response) if hasattr(hop.request, "argosy_signer")]
-        if (
-            self._signer is not None
-            and signed
-            and origin_of(prepared_request.url or "") == origin_of(response.url)
-        ):
+        is_same_origin = origin_of(prepared_request.url or "") == origin_of(response.url)
+        if self._signer is not None and signed and is_same_origin:
             self._signer.attach(prepared_request, signed[-1])
 
     def _send_once(
@@ -260,8 +249,8 @@ class AuthorizedSession(PlainSession):
     ) -> requests.Response:
         """Send, but stop at a redirect from https to http: it is a refusal if it leads to a login page."""
         try:
-            plain = method == "GET" and not args and kwargs.keys() <= _PLAIN
-            if plain and not self.params and "@" not in str(url):
+            is_plain = method == "GET" and not args and kwargs.keys() <= _PLAIN
+            if is_plain and not self.params and "@" not in str(url):
                 return self._get(url, **kwargs)
             return super().request(method, url, *args, **kwargs)
         except Downgraded as error:
@@ -288,10 +277,9 @@ class AuthorizedSession(PlainSession):
 
     def _refuses(self, response: requests.Response) -> bool:
         """Judge a response, and count refusals."""
-        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         # no login page comes in parts
-        whole = response.request.method != "HEAD" and response.status_code != 206
-        is_page = whole and kind in ("text/html", "application/xhtml+xml")
+        is_whole = response.request.method != "HEAD" and response.status_code != 206
+        is_page = is_whole and is_html(response.headers)
         request = _hops(response)[0].request
         head = ResponseHead(
             urldefrag(request.url or "").url,

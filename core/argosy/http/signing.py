@@ -1,4 +1,4 @@
-"""Signing requests: what an auth plugin's signer adds to each request, once the request has its lease."""
+"""Signing requests with the signer of an auth plugin, once they have their lease."""
 
 from __future__ import annotations
 

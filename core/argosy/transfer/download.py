@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import requests
+import urllib3.exceptions
 
 from argosy.errors import Refused, TransferError, VerificationError
 from argosy.events import EventKind
 from argosy.http.body import coding_of, discard, inflated, is_plain, left_over, peek
-from argosy.models.items import Resource, StagedFile
+from argosy.models.items import Resource, StagedFile, Verification
 from argosy.ratelimit.limiter import RateLimiter, retry_after
 from argosy.state.staging import Notes, Staging
-from argosy.toolkit.failures import UNREACHED, disk_errors
+from argosy.toolkit.failures import UNREACHED, disk_errors, is_unknown_name, kind_of, reason_of
+from argosy.toolkit.hosts import host_key
 from argosy.toolkit.login_pages import is_html, is_page_for_file
 from argosy.toolkit.names import safe_part
+from argosy.toolkit.responses import DOWNGRADE_HINT, Downgraded, InvalidAnswer
 from argosy.toolkit.stop import Stop
-from argosy.transfer.classify import network_errors
 from argosy.transfer.headers import (
     content_disposition,
     content_length,
@@ -35,7 +39,6 @@ from argosy.transfer.headers import (
 from argosy.transfer.limits import CHECK_EVERY, Limits, too_large
 from argosy.transfer.names import renamed
 from argosy.transfer.resume import RESUME_MIN, Partial, ResumeState
-from argosy.transfer.verify import CHUNK, Digests, verify_file
 
 #: Statuses that may be different next time.
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -51,11 +54,36 @@ MAX_THROTTLED, MAX_UNREACHED = 20, 100
 #: The longest pause between two attempts, in seconds.
 MAX_BACKOFF = 60.0
 
+#: Bytes per read; large enough that the GIL is free most of the time.
+CHUNK = 128 * 1024
+
 #: The body is written in pieces of this many bytes, or seconds: a slow body shows progress and can be stopped.
 PIECE_BYTES, PIECE_SECONDS = CHUNK // 2, 0.25
 
 #: Takes the events of a resource: the kind, and the data described at `EventKind`.
 Report = Callable[[EventKind, dict[str, Any]], None]
+
+
+class Digests:
+    """Running digests of the same bytes, and their count."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in names}
+        self.size = 0
+
+    def update(self, data: bytes) -> None:
+        """Add bytes."""
+        self.size += len(data)
+        for digest in self._hashes.values():
+            digest.update(data)
+
+    def hex(self, name: str) -> str:
+        """Return the digest of an algorithm in hex."""
+        return self._hashes[name].hexdigest()
+
+    def mismatch(self, expected: Mapping[str, str]) -> str | None:
+        """Return the first algorithm whose digest differs from the expected one, or None."""
+        return next((name for name, value in expected.items() if self.hex(name) != value.lower()), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +106,7 @@ class Downloader:
         download = _Download(self, resource, partial, final, staging.notes, report, last)
         staged = download.finished_before() or download.with_retries()
         data = {"url": staged.resource.url, "path": staged.resource.path, "bytes": staged.size}
-        report(EventKind.RESOURCE_FINISHED, {**data, "verification": staged.verification.value})
+        report(EventKind.RESOURCE_FINISHED, data | {"verification": staged.verification.value})
         return staged
 
 
@@ -126,7 +154,7 @@ class _Download:
                 self.options.stop.sleep(delay)
 
     def _delay_after(self, error: TransferError, failures: Counter[str]) -> float:
-        """Return the seconds to wait before the next attempt; raise the error if there is none."""
+        """Return the seconds to wait before the next attempt; raise the error if it is final."""
         if error.retry_after is not None or getattr(error, "status", None) == 429:
             cause, most = "throttled", MAX_THROTTLED
         elif error.kind in UNREACHED and self.options.rate_limiter.was_there(getattr(error, "host", "")):
@@ -278,7 +306,6 @@ class _Download:
         if not is_plain(response):  # the server compressed it unasked
             body = inflated(body, coding_of(response.headers))
         for data in body:
-            options.stop.check()
             if partial.size + len(data) > end:
                 if partial.state.length is None and size is None:
                     raise too_large(f"more than {end} bytes, and the length is unknown")
@@ -313,8 +340,14 @@ class _Download:
     def _digests(self, path: Path, size: int) -> Digests:
         """Return the digests of the first bytes of a file."""
         digests = Digests({"sha256", *self._expected_digests})
-        if size:
-            digests.update_from(path, size)
+        if not size:
+            return digests
+        with path.open("rb") as file:
+            while digests.size < size:
+                data = file.read(min(CHUNK, size - digests.size))
+                if not data:
+                    raise OSError(errno.EIO, "The file has become shorter")
+                digests.update(data)
         return digests
 
 
@@ -343,10 +376,73 @@ def _pieces(read1: Callable[..., bytes], check: Callable[[], None]) -> Iterator[
             raise
         parts.append(data)
         size += len(data)
-        is_due = size >= PIECE_BYTES or time.monotonic() - since >= PIECE_SECONDS
-        if size and (is_due or not data):
+        is_due = not data or size >= PIECE_BYTES or time.monotonic() - since >= PIECE_SECONDS
+        if size and is_due:
             yield b"".join(parts)
             parts, size, since = [], 0, time.monotonic()
         if not data:
             return
         check()
+
+
+def verify_file(resource: Resource, path: Path, digests: Digests, state: ResumeState) -> StagedFile:
+    """Return a complete file; raise VerificationError if it breaks the source's promises, or else the server's."""
+    if resource.size not in (None, digests.size):
+        text = f"Wrong size: {digests.size} bytes instead of {resource.size}."
+        raise VerificationError(text, kind="size", retryable=True)
+    expected = resource.digests or state.digests
+    name = digests.mismatch(expected)
+    if name is not None:
+        text = f"Wrong {name}: {digests.hex(name)} instead of {expected[name]}."
+        raise VerificationError(text, kind="digest", retryable=True)
+    is_size_known = resource.size is not None or state.length is not None
+    otherwise = Verification.LENGTH if is_size_known else Verification.NONE
+    verification = Verification.DIGEST if expected else otherwise
+    return StagedFile(resource, path, digests.size, digests.hex("sha256"), verification)
+
+
+@contextlib.contextmanager
+def network_errors(resource: Resource) -> Iterator[None]:
+    """Turn the exceptions of requests and urllib3 into `TransferError`, without their texts, which may hold secrets."""
+    try:
+        yield
+    except requests.TooManyRedirects:
+        raise TransferError("Too many redirects.", kind="redirects") from None
+    except InvalidAnswer as error:
+        raise TransferError(f"Invalid response: {error}.", kind="answer") from None
+    except Downgraded as error:
+        text = f"Redirect from https to http at {_host(error, resource)}; nothing was sent there."
+        raise TransferError(text, kind="downgrade", hint=DOWNGRADE_HINT) from None
+    except requests.exceptions.SSLError as error:
+        raise TransferError(f"TLS failed: {reason_of(error)}.", kind="tls") from None
+    except ValueError:  # of urllib.parse or requests
+        text = "The URL, its redirect or a header of the request is not valid."
+        raise TransferError(text, kind="url") from None
+    except requests.RequestException as error:
+        raise _no_response(error, resource) from None
+    except urllib3.exceptions.ReadTimeoutError:
+        raise TransferError("The body stalled.", kind="stalled", retryable=True) from None
+    except urllib3.exceptions.HTTPError as error:
+        kind = "reset" if kind_of(error, sent=True) == "reset" else "cut"
+        raise TransferError(f"The body broke off: {reason_of(error)}.", kind=kind, retryable=True) from None
+
+
+def _no_response(error: requests.RequestException, resource: Resource) -> TransferError:
+    sending, host = getattr(error, "argosy_sending", None), _host(error, resource)
+    sent = sending is None or sending.bytes_out > 0
+    kind, retryable = kind_of(error, sent=sent), True
+    if sending is not None and sending.expired:
+        kind, text = "deadline", "No response before the deadline."
+    elif sent:
+        text = f"The response was lost: {reason_of(error)}."
+    else:
+        where = "The proxy" if isinstance(error, requests.exceptions.ProxyError) else host
+        text = f"{where} cannot be reached: {reason_of(error)}."
+        # an unknown name is final, unless the host was reached before in this run: the caller decides that
+        retryable = not is_unknown_name(error)
+    return TransferError(text, kind=kind, retryable=retryable, host=host)
+
+
+def _host(error: requests.RequestException, resource: Resource) -> str:
+    """Return the host of the request that failed: the resource's URL may have redirected to it."""
+    return host_key((error.request.url if error.request else None) or resource.url)

@@ -133,8 +133,7 @@ def content_disposition(headers: Mapping[str, str]) -> str | None:
 
 def response_record(response: requests.Response, redact: Callable[[str], str]) -> ResponseRecord:
     """Return the record of a response without credentials; `redact` removes secrets, because outputs write it to files."""
-    raw = response.raw
-    headers, room = [], MAX_HEADERS
+    raw, headers, room = response.raw, [], MAX_HEADERS
     for name, value in raw.headers.iteritems():
         if _SECRET.fullmatch(name) or is_secret(name):
             continue

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from argosy.errors import StorageError, TransferError, VerificationError
 from argosy.state.staging import staged_bytes
@@ -25,28 +23,25 @@ RESERVED_SHARE, MAX_RESERVED = 0.01, 100 * 10**6
 CHECK_EVERY = 1 << 18
 
 
-@dataclass(frozen=True, slots=True)
 class Limits:
     """The limits of one run, as the configuration sets them."""
 
-    directory: Path  # its disk is checked
-    max_size: int | None = None  # bytes of a file whose size the source does not promise
-    disk_reserve: int | None = None  # bytes to keep free
-    pages: bool = False  # whether an HTML page may come instead of another kind of file
-
-    @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """Return the limits that a configuration sets."""
-        return cls(settings.directory, settings.max_size, settings.disk_reserve, takes_pages(settings.auth))
+    def __init__(self, settings: Settings) -> None:
+        self.pages = takes_pages(
+            settings.auth
+        )  # whether an HTML page may come instead of another kind of file
+        self._directory = settings.directory
+        self._max_size = settings.max_size
+        self._disk_reserve = settings.disk_reserve
 
     def max_bytes(self, promised: int | None, announced: int | None) -> int:
         """Return how many bytes a file may have; raise VerificationError if the server announces too many."""
         if promised is not None:
             return promised
         if announced is None:
-            return UNKNOWN_SIZE if self.max_size is None else self.max_size
-        if self.max_size is not None and announced > self.max_size:
-            raise too_large(f"{size_text(announced)}; the limit is {size_text(self.max_size)}")
+            return UNKNOWN_SIZE if self._max_size is None else self._max_size
+        if self._max_size is not None and announced > self._max_size:
+            raise too_large(f"{size_text(announced)}; the limit is {size_text(self._max_size)}")
         return announced
 
     def check_room(self, needed: int = 0) -> None:
@@ -61,20 +56,21 @@ class Limits:
     def check_plan(self, needed: int) -> None:
         """Raise StorageError if the promised bytes of a plan, less the staged ones, do not fit."""
         _, free = self._space()
-        if needed > free and needed - staged_bytes(self.directory) > free:
+        if needed > free and needed - staged_bytes(self._directory) > free:
             raise self._full(needed, free)
 
     def _space(self) -> tuple[int, int]:
         """Return the size of the disk, and the free bytes beyond the reserve."""
-        disk = os.statvfs(self.directory)
+        disk = os.statvfs(self._directory)
         total = disk.f_blocks * disk.f_frsize
-        default = min(int(total * RESERVED_SHARE), MAX_RESERVED)
-        reserve = default if self.disk_reserve is None else self.disk_reserve
+        reserve = self._disk_reserve
+        if reserve is None:
+            reserve = min(int(total * RESERVED_SHARE), MAX_RESERVED)
         return total, disk.f_bavail * disk.f_frsize - reserve
 
     def _full(self, needed: int, free: int) -> StorageError:
         return StorageError(
-            f"Not enough disk space in {self.directory}: {size_text(needed)} needed, {size_text(max(free, 0))} available.",
+            f"Not enough disk space in {self._directory}: {size_text(needed)} needed, {size_text(max(free, 0))} available.",
             hint='Free some space and start again; finished work is kept. "disk_reserve" sets how much stays free.',
         )
 

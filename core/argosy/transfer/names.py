@@ -33,11 +33,8 @@ class Names:
         self._claims = directory / PRIVATE / "names"
         self._storage = storage
 
-    def settle(self, job: Job, item: Item, files: tuple[StagedFile, ...]) -> tuple[StagedFile, ...]:
-        """Return the files of an item; those with the server's name get one that only this item uses."""
-        return tuple(self._named(job, item, file) for file in files)
-
-    def _named(self, job: Job, item: Item, file: StagedFile) -> StagedFile:
+    def settle(self, job: Job, item: Item, file: StagedFile) -> StagedFile:
+        """Return a file of an item; if it has the server's name, under one that only this item uses."""
         resource = file.resource
         if not resource.content_disposition:
             return file

@@ -1,4 +1,4 @@
-"""Resuming a download: what a partial file holds, and how to request the rest (RFC 9110 sections 13 and 14).
+"""Resuming a download: the state of a partial file, and the request for the rest (RFC 9110 sections 13 and 14).
 
 A state file (``0-1c2d.part.state``) beside the bytes (``0-1c2d.part``) says which representation they belong to. These
 rules hold at every moment, so a kill or a power loss does no harm:
@@ -43,7 +43,7 @@ class ResumeState:
     """The representation that a partial file belongs to."""
 
     etag: str | None = None  # only if it is strong
-    modified: str | None = None  # only if it is a strong validator, and there is no entity tag
+    modified: str | None = None  # only if it is a strong validator and the response has no entity tag
     place: str = ""  # a digest of the URL that answered: a validator is valid for one resource only
     length: int | None = None  # as announced by the server
     digests: Mapping[str, str] = field(default_factory=dict)  # of the whole file, as announced by the server
@@ -56,7 +56,7 @@ class ResumeState:
     def of(cls, response: requests.Response) -> ResumeState:
         """Return the validators, place and digests in the headers of a response."""
         headers = response.headers
-        # a date is only a validator if there is no entity tag at all, not even a weak one (RFC 9110 section 13.1.5)
+        # a date is only a validator without any entity tag, even a weak one (RFC 9110 section 13.1.5)
         date = strong_date(headers.get("Last-Modified"), headers.get("Date"))
         modified = None if "ETag" in headers else date
         url = urlsplit(response.url)._replace(query="", fragment="").geturl()
@@ -81,11 +81,9 @@ class ResumeState:
         if checksum != b"%08x" % zlib.crc32(text):
             return cls()
         value = json.loads(text)
-        response = value.pop("response", None)
-        try:
-            return cls(**value, response=None if response is None else ResponseRecord.from_json(response))
-        except (TypeError, LookupError):  # from another version of argosy
-            return cls()
+        if value["response"] is not None:
+            value["response"] = ResponseRecord.from_json(value["response"])
+        return cls(**value)
 
 
 class Partial:
