@@ -1,9 +1,8 @@
 """Workers in other processes: how they are created there, and how they talk to the run.
 
-A strategy pickles the work. In the other process, it becomes a `RemoteWorker`, created from a `WorkerSpec`; no token,
-connection or lock is pickled. The worker connects to the run's Unix socket. Each message is one line of JSON: events,
-counts and questions come in; answers and the command to stop go out. If the run dies, the connection breaks and the
-workers end.
+A pickled worker becomes a `RemoteWorker` in the other process; no token, connection or lock is pickled. It connects to
+the run's Unix socket. Each message is one line of JSON: events, counts and questions come in; answers and the command to
+stop go out. If the run dies, the connection breaks and the workers end.
 """
 
 from __future__ import annotations
@@ -66,14 +65,10 @@ def _send(sock: socket.socket, message: Mapping[str, Any]) -> None:
 
 
 class IpcServer:
-    """The run's side; it opens nothing until a worker is pickled.
-
-    `emit` takes the events of workers, `stop` is passed on to them, and `answers` answers their questions by name.
-    """
+    """The run's side; it opens nothing until a worker is pickled. `answers` answers the workers' questions by name."""
 
     def __init__(self, emit: Emit, stop: Stop, answers: Mapping[str, Callable[[str], str | None]]) -> None:
-        #: The sums of the workers' counts.
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()  # of all workers
         self._emit = emit
         self._stop = stop
         self._answers = answers
@@ -122,7 +117,7 @@ class IpcServer:
                 hint="Set TMPDIR to a short path on a local disk, or use another strategy.",
             ) from None
         self._folder = folder
-        self._unsubscribe = self._stop.subscribe(self._tell_all)
+        self._unsubscribe = self._stop.subscribe(self._tell_stop)
         self._start(self._accept, listener)
         return folder
 
@@ -144,44 +139,38 @@ class IpcServer:
                 self._clients.append(client)
                 logger.debug("a worker process has connected")
                 self._start(self._listen, client)
-                self._tell(client)  # the run may have been stopped before
+                self._tell_stop()  # the run may have been stopped before
 
     def _listen(self, client: socket.socket) -> None:
         with client, client.makefile("rb") as messages:
             try:
                 for message in messages:
-                    self._receive(json.loads(message), client)
+                    self._receive(client, **json.loads(message))
             except (OSError, ValueError):
                 pass  # killed in the middle of a message; the strategy notices
             finally:
                 self._clients.remove(client)
 
-    def _receive(self, message: Mapping[str, Any], client: socket.socket) -> None:
-        if "event" in message:
-            kind, item, data = message["event"]
-            self._emit(EventKind(kind), item, data)
-        elif "counts" in message:
-            with self._mutex:
-                self.counts.update(message["counts"])
+    def _receive(self, client: socket.socket, event: Any = None, counts: Any = None, ask: Any = None) -> None:
+        if event:
+            self._emit(EventKind(event[0]), *event[1:])
+        elif ask:
+            _send(client, {"answer": self._answers[ask[0]](ask[1])})
         else:
-            name, text = message["ask"]
-            _send(client, {"answer": self._answers[name](text)})
+            with self._mutex:
+                self.counts.update(counts)
 
-    def _tell_all(self) -> None:
+    def _tell_stop(self) -> None:
         """Pass the stop on; called in a signal handler, so it takes no lock."""
-        for client in tuple(self._clients):
-            self._tell(client)
-
-    def _tell(self, client: socket.socket) -> None:
         if self._stop.draining:
-            _send(client, {"stop": "abort" if self._stop.aborted else "drain"})
+            for client in tuple(self._clients):
+                _send(client, {"stop": "abort" if self._stop.aborted else "drain"})
 
 
 class IpcClient:
-    """A worker's side; raises OSError if the run is over.
+    """A worker's side, which stops with the run; raises OSError if the run is over.
 
-    `stop` is stopped with the run, and when the run ends. `redactor` knows the secrets of this process, which the run does
-    not know.
+    `redactor` knows the secrets of this process, which the run does not know.
     """
 
     def __init__(self, address: str, stop: Stop, redactor: Redactor) -> None:

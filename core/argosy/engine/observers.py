@@ -52,11 +52,16 @@ class ObserverDispatcher:
         self.notices: list[str] = []
         self.retries = 0
         self._redactor = redactor
-        self._observers = list(observers)
-        self._listeners: dict[object, Callable[[Event], None]] = {one: one.on_event for one in observers}
-        if on_event is not None:
-            self._listeners[on_event] = on_event
+        self._observers: list[Observer] = []
+        self._listeners: dict[object, Callable[[Event], None]] = {on_event: on_event} if on_event else {}
         self._mutex = threading.RLock()
+        for observer in observers:
+            self.add(observer)
+
+    def add(self, observer: Observer) -> None:
+        """Pass the next events to an observer, too."""
+        self._observers.append(observer)
+        self._listeners[observer] = observer.on_event
 
     def emit(self, kind: EventKind, item: str | None = None, data: Mapping[str, Any] | None = None) -> None:
         """Pass on an event."""

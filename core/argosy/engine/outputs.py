@@ -79,16 +79,12 @@ def plugin_of(label: str) -> str:
 
 
 class Outputs:
-    """The outputs of a run by label."""
+    """The outputs of a run by label; those `of_items` make files of each item."""
 
-    def __init__(self, outputs: Mapping[str, Output] | None = None) -> None:
-        self.all = dict(outputs or {})
-        #: Those that make files of each item.
-        self.of_items = {
-            label: output
-            for label, output in self.all.items()
-            if type(output).produce is not CollectingOutput.produce
-        }
+    def __init__(self, outputs: Mapping[str, Output]) -> None:
+        self.all = outputs
+        of_all = CollectingOutput.produce
+        self.of_items = {label: made for label, made in outputs.items() if type(made).produce is not of_all}
         self.labels = frozenset(self.of_items)
 
     @classmethod
@@ -109,10 +105,9 @@ class Outputs:
         return frozenset(label for label in self.labels if label in gone or label not in row.outputs)
 
     def replaceable(self, kept: Iterable[PublishedFile], made: frozenset[str] | None) -> frozenset[str]:
-        """Return the names of an item's files that new ones may replace.
+        """Return the names of an item's files that those of the outputs in `made` (None for all) may replace.
 
-        These are the files of the outputs that are made (None for all), and those that the same plugins made with
-        other options, unless the run makes these, too.
+        The same plugins may have made them with other options, unless the run makes these, too.
         """
         labels = self.labels if made is None else made
         plugins = {plugin_of(label) for label in labels}
@@ -123,7 +118,7 @@ class Outputs:
         )
 
     def names(self, item: Item, labels: frozenset[str] | None = None) -> Iterator[tuple[Output, list[str]]]:
-        """Yield each output, or those of some labels, with the names that it will give, as far as it knows them."""
+        """Yield each output, or those of some labels, with the names that it already knows."""
         for label, output in self.of_items.items():
             if labels is None or label in labels:
                 with plugin_errors("output", output):

@@ -38,16 +38,22 @@ NOTHING, DOWNLOAD, REPROCESS, TRIED = range(4)
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The number of items, of which `to_do` are not done, and `remade` of these only lack outputs.
-
-    `bytes` is the size that the source promises for those to download.
-    """
+    """How many items a run has."""
 
     items: int
     to_do: int
     done: int
-    bytes: int
-    remade: int
+    bytes: int  # the size that the source promises for those to download
+    remade: int  # those to do that only lack outputs
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """An item of a job, whether it only lacks outputs, and the final names that each output already knows."""
+
+    item: Item
+    remade: bool
+    names: Mapping[str, Sequence[str]]
 
 
 class Plan:
@@ -155,7 +161,10 @@ class Plan:
                 kind = self._kind(row, fingerprint)
                 if kind != NOTHING:
                     self._db.execute("UPDATE plan SET todo = ? WHERE n = ?", (kind, n))
-                if kind == DOWNLOAD and not self._is_under_way(row, fingerprint):
+                # it may be in the queue, or a living run works on it
+                states = ("active",) if self._force else ("active", "pending")
+                under_way = row is not None and row.fingerprint == fingerprint and row.state in states
+                if kind == DOWNLOAD and not under_way:
                     queue.append(tuple(queued))
             if queue and not dry_run:
                 self._ledger.requeue(queue)
@@ -177,12 +186,6 @@ class Plan:
         if record is not None and all((size, digest) in there for size, digest, _, _ in record.files):
             return REPROCESS  # all resources seem to be published; the worker verifies them
         return DOWNLOAD
-
-    def _is_under_way(self, row: Row | None, fingerprint: str) -> bool:
-        """Return whether the item is in the queue, or a living run works on it."""
-        if row is None or row.fingerprint != fingerprint:
-            return False
-        return row.state == "active" or (row.state == "pending" and not self._force)
 
     def _lacking(self, row: Row) -> frozenset[str]:
         """Return the outputs to make of a done item."""
@@ -235,12 +238,15 @@ class Plan:
                 pending += lacks_outputs or (row.state == "pending" and self._fetch)
         return pending, active
 
-    def preview(self) -> Iterator[tuple[Item, frozenset[str] | None]]:
-        """Yield the items of all jobs, and the outputs to make of published files (None: download)."""
+    def preview(self) -> Iterator[Preview]:
+        """Yield what the jobs will do."""
         for batch in self._batches("SELECT n, id, item, todo FROM plan WHERE todo > 0"):
             rows = self._ledger.rows([id_ for _, id_, *_ in batch])
-            for _, id_, text, kind in batch:
-                yield Item.from_json(text), self._lacking(rows[id_]) if kind == REPROCESS else None
+            for _, id_, text, todo in batch:
+                item = Item.from_json(text)
+                labels = self._lacking(rows[id_]) if todo == REPROCESS else None
+                names = {output.name: names for output, names in self._outputs.names(item, labels)}
+                yield Preview(item, labels is not None, names)
 
     def rows(self) -> Iterator[tuple[Row, bool]]:
         """Yield the ledger's row of each item, and whether it had a job, in the order of the source."""
@@ -297,15 +303,6 @@ def no_source() -> ConfigError:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """An item of a job, whether it only lacks outputs, and the final names that each output already knows."""
-
-    item: Item
-    remade: bool
-    names: Mapping[str, Sequence[str]]
-
-
 def preview(
     settings: Settings, plugins: PluginManager, show: Callable[[Preview], None], *, reprocess: bool = False
 ) -> Planned:
@@ -321,9 +318,8 @@ def preview(
         plan = read_plan(settings, source, ledger, outputs, Stop())
         try:
             planned = plan.compare(dry_run=True)
-            for item, labels in plan.preview():
-                names = {output.name: names for output, names in outputs.names(item, labels)}
-                show(Preview(item, labels is not None, names))
+            for one in plan.preview():
+                show(one)
             return planned
         finally:
             plan.close()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from argosy.errors import PluginError, TransferError
 from argosy.interfaces.storage import Existing, Storage, digest_of
@@ -27,8 +29,7 @@ class Checked:
 class Publisher:
     """Publishes the products of one item.
 
-    A product that is one of the `staged` files needs no second digest. ``left(name, size)`` yields the files that a
-    killed run of the item may have published under a name.
+    ``left(name, size)`` yields the files that a killed run of the item may have published under a name.
     """
 
     def __init__(
@@ -46,10 +47,7 @@ class Publisher:
         self._claims: dict[str, tuple[PublishedFile, str]] = {}
 
     def check(self, products: Iterable[Product], output: str, label: str = "") -> list[Checked]:
-        """Check the products of one output, which the ledger knows by its label; publish nothing.
-
-        PluginError is for a wrong product, TransferError for a name that something else has.
-        """
+        """Check the products of one output; a PluginError is for a wrong one, a TransferError for a name that is taken."""
         checked = []
         for product in products:
             problem = _problem(product)
@@ -64,7 +62,7 @@ class Publisher:
         """Publish checked products; TransferError is for a name that something else has got meanwhile."""
         for one in checked:
             if one.existing is not Existing.IT:
-                replace = self._may_replace(one.file.name)
+                replace = self._job.force or one.file.name in self._own
                 self._storage.put(one.product, one.file, one.existing, replace=replace)
         published = [one.file for one in checked]
         self._storage.settle([file.name for file in published])
@@ -88,12 +86,9 @@ class Publisher:
                 hint="Give one of them another layout or name in the configuration.",
             )
 
-    def _may_replace(self, name: str) -> bool:
-        return self._job.force or name in self._own
-
     def _existing(self, file: PublishedFile) -> Existing:
         try:
-            return self._storage.existing(file, replace=self._may_replace(file.name))
+            return self._storage.existing(file, replace=self._job.force or file.name in self._own)
         except TransferError:
             if any(kept.name == file.name for kept in self._job.kept):
                 raise  # the ledger knows it: another output made it
@@ -108,9 +103,9 @@ def _problem(product: object) -> str | None:
     """Return the problem of a product; a plugin may return anything."""
     if not isinstance(product, Product):
         return f"{product!r:.100} instead of a Product"
-    name: object = product.name
-    file: object = product.file
-    modified: object = product.modified
+    name: Any = product.name
+    file: Any = product.file
+    modified: Any = product.modified
     if not isinstance(name, str) or not isinstance(file, Path):
         return "a Product without a name or a path"
     unsafe = problem_of(name)
@@ -118,8 +113,7 @@ def _problem(product: object) -> str | None:
         return f"the name {name!r}, which {unsafe}"
     if modified is not None and not (isinstance(modified, int | float) and math.isfinite(modified)):
         return f"{name!r} with a time that is not a number"
-    try:
-        regular = stat.S_ISREG(file.lstat().st_mode)
-    except OSError:
-        regular = False
-    return None if regular else f"{file.name!r}, which is not a regular file"
+    with contextlib.suppress(OSError):
+        if stat.S_ISREG(file.lstat().st_mode):
+            return None
+    return f"{file.name!r}, which is not a regular file"

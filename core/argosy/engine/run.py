@@ -7,7 +7,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,12 @@ from argosy.engine.context import ContextOptions, RunContext
 from argosy.engine.ipc import IpcServer, WorkerSpec
 from argosy.engine.observers import ObserverDispatcher
 from argosy.engine.outputs import Aggregator, plugin_errors
-from argosy.engine.plan import Plan, Planned, no_source, read_plan
+from argosy.engine.plan import Planned, no_source, read_plan
 from argosy.engine.report import MOST_FAILURES, Counts, Report, write_report
 from argosy.engine.worker import Worker
 from argosy.errors import ArgosyError, ConfigError, Interrupted, PluginError
 from argosy.events import Event, EventKind
-from argosy.interfaces.cookie_store import CookieStore, Scope
+from argosy.interfaces.cookie_store import Scope
 from argosy.interfaces.observer import Observer
 from argosy.interfaces.strategy import Strategy, Work
 from argosy.leasing.login import LoginStep
@@ -44,28 +44,18 @@ CHECK_AGAIN = 0.5
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What a caller adds to the settings of a run.
-
-    `ask` asks the user for a secret. `report_file` gets the report with all items. A run with `reprocess` makes outputs
-    of finished items, without requests, logins or secrets.
-    """
+    """What a caller adds to the settings of a run."""
 
     observers: Sequence[Observer] = ()
     on_event: Callable[[Event], None] | None = None
-    ask: Callable[[str], str] | None = None
-    report_file: Path | None = None
+    ask: Callable[[str], str] | None = None  # asks the user for a secret
+    report_file: Path | None = None  # gets the report with all items
     redactor: Redactor = field(default_factory=Redactor)
-    reprocess: bool = False
+    reprocess: bool = False  # only make outputs of finished items, without requests, logins or secrets
 
 
 class Run:
     """One run, executed once; `stop` stops it from outside."""
-
-    _ledger: Ledger
-    _context: RunContext
-    _strategy: Strategy
-    _strategy_reason: str | None
-    _plan: Plan
 
     def __init__(self, settings: Settings, plugins: PluginManager, options: RunOptions | None = None) -> None:
         self.options = options or RunOptions()
@@ -74,7 +64,11 @@ class Run:
         self.stop = Stop()
         self._ask = functools.cache(self.options.ask) if self.options.ask is not None else None
         self._created: list[object] = list(self.options.observers)  # plugins to blame
-        self._dispatcher: ObserverDispatcher | None = None
+        self._dispatcher = ObserverDispatcher(
+            self.options.observers, self.options.redactor, self.options.on_event
+        )
+        self._emit = self._dispatcher.emit
+        self._begun = False
         self._error: ArgosyError | None = None
         self._done = self._failed = self._bytes = 0
         self._worker_counts: Counter[str] = Counter()
@@ -102,16 +96,12 @@ class Run:
 
     def tell_stopping(self) -> None:
         """Tell the observers that the user stops the run; any thread may call this."""
-        if self._dispatcher is None or self._error is not None:
-            return  # the run has not begun, or it has stopped and said why
+        if not self._begun or self._error is not None:
+            return  # it has stopped and said why
         message = "Finishing current transfers; press Ctrl-C again to stop at once."
         if self.stop.aborted:
             message = "Ending all transfers now; partial downloads resume in the next run."
         self._emit(EventKind.RUN_STOPPING, None, {"message": message})
-
-    def _emit(self, kind: EventKind, item: str | None = None, data: Any = None) -> None:
-        if self._dispatcher is not None:
-            self._dispatcher.emit(kind, item, data)
 
     # -- open
 
@@ -127,44 +117,33 @@ class Run:
         private.mkdir(mode=0o700, exist_ok=True)  # for this user only: URLs may contain secrets
         self._ledger = Ledger(settings.directory)
         stack.callback(self._ledger.close)
+        stack.callback(self._dispatcher.close)
         StagingArea(settings.directory).prepare()
         context = self._context = RunContext(
             settings, self.plugins, self._emit, self.stop, options.redactor, ContextOptions(self._ask)
         )
         self._created += context.plugins()
-        stack.callback(self._close)
-        observers = [self.plugins.make(Observer, o, context.plugin_context) for o in settings.observers]
+        stack.callback(context.close)
+        for given in settings.observers:
+            self._dispatcher.add(self.plugins.make(Observer, given, context.plugin_context))
         self._ledger.storage = context.storage
         context.storage.prepare()
         if settings.remote is not None:
             settings.remote.note(private)
-        self._dispatcher = ObserverDispatcher(
-            [*options.observers, *observers], options.redactor, options.on_event
-        )
         for notice in self._ledger.notices:
             context.notice(notice)
-        strategy, self._strategy_reason = choose(context, self.plugins)
-        self._strategy = strategy
+        self._strategy, self._strategy_reason = strategy, _ = choose(context, self.plugins)
         self._created.append(strategy)
         stack.callback(context.close_plugin, strategy)
-        data = {
-            "directory": settings.where,
-            "strategy": strategy.name,
-            "max_workers": settings.max_workers,
-            "lease": context.pool.lease.value,
-            "sessions": len(context.pool.names),
-        }
+        data = {"directory": settings.where, "strategy": strategy.name, "max_workers": settings.max_workers}
+        data |= {"lease": context.pool.lease.value, "sessions": len(context.pool.names)}
         self._emit(EventKind.RUN_STARTED, None, data)
+        self._begun = True
         if self._strategy_reason:
             context.notice(self._strategy_reason)
         for plugin in (*context.plugins(), strategy):
             if plugin.experimental:
                 context.notice(f"The plugin {plugin.name!r} is experimental: it may change or misbehave.")
-
-    def _close(self) -> None:
-        self._context.close()
-        if self._dispatcher is not None:
-            self._dispatcher.close()
 
     # -- plan
 
@@ -188,8 +167,13 @@ class Run:
         aggregator = Aggregator(
             context.outputs, self._ledger, context.staging, force=settings.force_redownload
         )
-        try:
-            self._aggregate(aggregator)  # also shows errors early
+
+        def aggregate() -> None:
+            if not aggregator.refresh():
+                context.notice("Another run is updating the aggregated files; the next run finishes them.")
+
+        with self._keeping_error():
+            aggregate()  # also shows errors early
             if planned.to_do:
                 # forced downloads replace files, and remote files do not stay here
                 if not settings.force_redownload and settings.remote is None:
@@ -197,19 +181,19 @@ class Run:
                 if planned.to_do > planned.remade:  # something has to be downloaded
                     context.pool.log_in()
                 self._do_jobs(aggregator)
-        except ArgosyError as error:
-            self._error = self._error or error
         if self.stop.aborted:
             return False
-        try:
-            self._aggregate(aggregator)
-        except ArgosyError as error:
-            self._error = self._error or error
+        with self._keeping_error():
+            aggregate()
         return True
 
-    def _aggregate(self, aggregator: Aggregator) -> None:
-        if not aggregator.refresh():
-            self._context.notice("Another run is updating the aggregated files; the next run finishes them.")
+    @contextmanager
+    def _keeping_error(self) -> Iterator[None]:
+        """Keep the first error for the report."""
+        try:
+            yield
+        except ArgosyError as error:
+            self._error = self._error or error
 
     def _do_jobs(self, aggregator: Aggregator) -> None:
         """Let the strategy do all jobs, including those that are requeued, with a server for worker processes."""
@@ -270,12 +254,9 @@ class Run:
     # -- finish
 
     def _finish(self, planned: Planned, *, aggregated: bool) -> Report:
-        settings, pool, dispatcher = self.settings, self._context.pool, self._dispatcher
-        assert dispatcher is not None  # noqa: S101 - made by _open
-        try:
+        settings, pool = self.settings, self._context.pool
+        with self._keeping_error():
             pool.sync()
-        except ArgosyError as error:
-            self._error = self._error or error
         left = sum(self._plan.unfinished())
         if self._error is None and self.stop.draining and (left or not aggregated):
             self._error = Interrupted(
@@ -303,9 +284,9 @@ class Run:
             sessions=pool.used,
             counts=Counts(planned.items, self._done, skipped, self._failed, left),
             bytes=self._bytes,
-            retries=dispatcher.retries,
+            retries=self._dispatcher.retries,
             **{name: counts[name] for name in ("requests", "logins", "refreshes", "refusals")},
-            notices=tuple(dispatcher.notices),
+            notices=tuple(self._dispatcher.notices),
             failures=tuple(self._failures),
             error=self._error,
             url=None if settings.remote is None else settings.remote.url,
@@ -318,14 +299,9 @@ class Run:
 
 def offline(settings: Settings) -> Settings:
     """Return settings that need no service and no secret."""
+    auth, store = {"use": "none"}, {"use": "memory"}
     return replace(
-        settings,
-        source=None,
-        auth={"use": "none"},
-        cookie_store={"use": "memory"},
-        sessions=None,
-        proxy=None,
-        ca_bundle=None,
+        settings, source=None, auth=auth, cookie_store=store, sessions=None, proxy=None, ca_bundle=None
     )
 
 
@@ -336,25 +312,19 @@ def choose(context: RunContext, plugins: PluginManager) -> tuple[Strategy, str |
     strategy = plugins.make(Strategy, settings.strategy or {"use": default}, context.plugin_context)
     reason = None
     if strategy.needs > Scope.HOST:
-        strategy.close()
         raise ConfigError(
             f"The strategy {strategy.name!r} uses several machines, which argosy does not support yet.",
             hint='Use the strategy "multiprocess" for several processes of this machine, or "threads".',
         )
     if not context.auth.anonymous and store.scope < strategy.needs:
-        strategy.close()
-        stores = [
-            info.name
-            for info in plugins.plugins()
-            if issubclass(info.cls, CookieStore) and info.cls.scope >= strategy.needs
-        ]
         reason = (
             f"The strategy {strategy.name!r} uses several processes, but the lease of the cookie store {store.name!r} "
             "only covers one process."
         )
-        change = f'Use one of the cookie stores {", ".join(stores)}, or the strategy "threads".'
+        change = 'Set "cookie_store" to "json-file", or use the strategy "threads".'
         if settings.strict:
             raise ConfigError(reason, hint=change)
+        strategy.close()
         strategy = plugins.make(Strategy, {"use": "serial"}, context.plugin_context)
         reason = f"{reason} The run is serial instead. {change}"
     elif settings.strategy and not strategy.parallel and settings.max_workers > 1:
@@ -367,27 +337,24 @@ def outcomes_of(
 ) -> Generator[Outcome, None, None]:
     """Yield the outcomes of a strategy; raise PluginError unless it yields one for each job that it takes."""
     taken: set[str] = set()
+    hint = "Finished work is kept; continue with another strategy (--strategy serial)."
 
     def counted() -> Iterator[Job]:
         for job in jobs:
             taken.add(job.item.id)
             yield job
 
-    problem = None
-    hint = "Finished work is kept; continue with another strategy (--strategy serial)."
+    def wrong(what: str) -> PluginError:
+        message = f"The strategy {strategy.name!r} failed: it {what}."
+        return PluginError(message, hint=hint, plugin=strategy.name)
+
     with plugin_errors("strategy", strategy, hint):
         for outcome in strategy.run(counted(), work, max_workers):
             # recording an outcome removes the staged files of its item
             found: object = outcome
             if not isinstance(found, Outcome) or found.item not in taken:
-                problem = f"yielded {found!r:.100}, which is not the outcome of an open job"
-                break
+                raise wrong(f"yielded {found!r:.100}, which is not the outcome of an open job")
             taken.remove(outcome.item)
             yield outcome
-        else:
-            if taken:
-                problem = f"ended without an outcome for {len(taken)} of its jobs"
-    if problem is not None:
-        raise PluginError(
-            f"The strategy {strategy.name!r} failed: it {problem}.", hint=hint, plugin=strategy.name
-        )
+        if taken:
+            raise wrong(f"ended without an outcome for {len(taken)} of its jobs")

@@ -83,13 +83,12 @@ class Worker:
         finally:
             self._context.working_on(None)
         outcome = replace(outcome, bytes=received, seconds=time.monotonic() - started)
-        data = {
+        data: dict[str, Any] = {
             "state": outcome.state.value,
             "bytes": received,
             "seconds": round(outcome.seconds, 3),
-            "files": len(outcome.files),
-            "failure": outcome.failure.message if outcome.failure else None,
         }
+        data |= {"files": len(outcome.files), "failure": outcome.failure and outcome.failure.message}
         self._emit(EventKind.ITEM_FINISHED, item.id, data)
         return outcome
 
@@ -102,6 +101,8 @@ class Worker:
             return Outcome(id_, State.REQUEUED)
         if isinstance(error, _Failed):
             failure = error.failure
+        elif isinstance(error, TransferError):
+            failure = Failure(error.kind, str(error))
         elif isinstance(error, ArgosyError):  # of the session, the store or the auth plugin
             fatal = error
         elif isinstance(error, OSError):
@@ -235,11 +236,7 @@ class Worker:
             made.append(label)
         # after a kill, the next run identifies resources by staged files, and other products by these notes
         staging.notes.publishing(one.file for one in checked if one.product.file.parent != staging.folder)
-        try:
-            files = tuple(publisher.publish(checked))
-        except TransferError as error:
-            raise _Failed(error.kind, str(error)) from None
-        return Outcome(job.item.id, State.DONE, files, outputs=tuple(made))
+        return Outcome(job.item.id, State.DONE, tuple(publisher.publish(checked)), outputs=tuple(made))
 
     @contextlib.contextmanager
     def _plugin_fails_item(self, plugin: Plugin) -> Iterator[None]:
@@ -288,7 +285,7 @@ def _missing_text(job: Job, numbers: Sequence[int]) -> str:
     """Return the message for an item whose resources cannot all be staged."""
     lost = {job.known.files[number][:2] for number in numbers} if job.known else set()
     names = [file.name for file in job.kept if (file.size, file.sha256) in lost]
-    shown = f": {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}" if names else ""
+    shown = f": {', '.join(names[:5])}" if names else ""
     return f"Downloaded files are missing or were changed{shown}; `argosy download` fetches them again."
 
 
