@@ -15,7 +15,7 @@ from pathlib import Path
 
 from argosy.config.load import load
 from argosy.engine.outputs import Outputs
-from argosy.engine.plan import read_plan
+from argosy.engine.plan import Plan
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.source import Source
 from argosy.plugins.manager import PluginManager
@@ -33,7 +33,8 @@ def plan(folder: Path, name: str, items: int) -> dict[str, Cell]:
     ledger = Ledger(folder)
     begun = time.perf_counter()
     outputs = Outputs.make(settings.output, plugins, PluginContext())
-    made = read_plan(settings, source, ledger, outputs, Stop())
+    made = Plan(settings, source, ledger, outputs)
+    made.read(Stop())
     planned = made.compare()
     cost = (time.perf_counter() - begun) / items
     ledger.db.execute("UPDATE items SET state = 'done', item = NULL, outputs = '[\"files\"]'")

@@ -87,9 +87,8 @@ def _try(key: str, options: Any, settings: Settings, plugins: PluginManager, con
 
 
 def _problems(where: str, error: ArgosyError) -> list[Problem]:
-    problems: tuple[Problem, ...] = getattr(error, "problems", ())
-    if problems:
-        return [Problem(f"{where}: {one.where}", one.found, one.expected) for one in problems]
+    if error.problems:
+        return [Problem(f"{where}: {one.where}", one.found, one.expected) for one in error.problems]
     hint = error.hint or "see the documentation of this key"
     return [Problem(where, _lower_first(error.message).removesuffix("."), _lower_first(hint))]
 

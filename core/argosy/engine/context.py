@@ -67,7 +67,6 @@ class RunContext:
         self._emit = emit
         self._local = threading.local()
         self._mutex = threading.Lock()
-        self._unconfigured: dict[str, Output | None] = {}
         context = self.plugin_context = PluginContext(
             settings.base,
             settings.directory,
@@ -95,6 +94,7 @@ class RunContext:
             plugins.make(Source, settings.source, context) if settings.source else None
         )
         self.outputs = Outputs.make(settings.output, plugins, context)
+        self._by_name: dict[str, Output | None] = {made.name: made for made in self.outputs.all.values()}
         proxy: Secret | None = None
         if (value := settings.proxy) is not None:
             # a URL without a password is no secret
@@ -128,25 +128,22 @@ class RunContext:
 
     def output(self, name: str) -> Output | None:
         """Return an output by name; if the configuration lacks it, one with default options, or None."""
-        for output in self.outputs.all.values():
-            if output.name == name:
-                return output
         with self._mutex:  # worker threads ask at the same time, and importing a plugin takes a while
-            if name not in self._unconfigured:
+            if name not in self._by_name:
                 try:
                     info = self._plugins.find(Kind.OUTPUT, name)
                     options = {"use": name, **default_options(info.options_schema)}
-                    self._unconfigured[name] = self._plugins.make(Output, options, self.plugin_context)
+                    self._by_name[name] = self._plugins.make(Output, options, self.plugin_context)
                 except ArgosyError:
-                    self._unconfigured[name] = None
-            return self._unconfigured[name]
+                    self._by_name[name] = None
+            return self._by_name[name]
 
     def close(self) -> None:
         """Close everything."""
         self.pool.close()
         self.staging.close()
         self.storage.close()
-        for plugin in (*self.plugins(), *filter(None, self._unconfigured.values())):
+        for plugin in dict.fromkeys((*self.plugins(), *filter(None, self._by_name.values()))):
             self.close_plugin(plugin)
 
     def close_plugin(self, plugin: Plugin) -> None:

@@ -288,7 +288,7 @@ class RemoteWorker:
         self._context = RunContext(spec.settings, spec.plugins, client.emit, stop, redactor, options)
         # at the end of a multiprocessing worker, or at the exit of any other process
         util.Finalize(None, self._close, exitpriority=10)
-        return Worker(self._context, client.emit)
+        return Worker(self._context, client.emit, lambda: spec)
 
     def _send_counts(self) -> None:
         """Send the counts since the last call."""

@@ -7,7 +7,8 @@ change if the manifest turns out to be invalid.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,12 +58,16 @@ class Preview:
 
 
 class Plan:
-    """Reads items, and yields jobs for unfinished ones; without `fetch`, nothing is downloaded."""
+    """Reads the items of a source, and yields jobs for unfinished ones.
 
-    def __init__(self, settings: Settings, ledger: Ledger, outputs: Outputs, *, fetch: bool = True) -> None:
+    Without a source, it is about the finished items, and nothing is downloaded.
+    """
+
+    def __init__(self, settings: Settings, source: Source | None, ledger: Ledger, outputs: Outputs) -> None:
+        self._source = source
         self._ledger = ledger
         self._force = settings.force_redownload
-        self._fetch = fetch
+        self._fetch = source is not None
         self._outputs = outputs
         self._tags = frozenset(tag.casefold() for tag in settings.tags)
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # a temporary file
@@ -77,13 +82,13 @@ class Plan:
         """Delete the plan."""
         self._db.close()
 
-    def read(self, items: Iterable[Item]) -> None:
+    def read(self, stop: Stop) -> None:
         """Read the items that have one of the tags; raise SourceError if two of them conflict."""
         problems: list[Problem] = []
         seen = taken = 0
         try:
             self._db.execute("BEGIN")
-            for item in items:
+            for item in self._items(stop):
                 seen += 1
                 if self._tags and self._tags.isdisjoint(tag.casefold() for tag in item.tags):
                     continue
@@ -104,6 +109,18 @@ class Plan:
                 f"None of the {seen} items has one of the given tags.",
                 hint="Check the tags in the manifest; upper and lower case are the same.",
             )
+
+    def _items(self, stop: Stop) -> Iterator[Item]:
+        if self._source is None:
+            yield from (finished.item for finished in self._ledger.finished())
+            return
+        with plugin_errors("source", self._source):
+            for item in self._source.items():
+                stop.check(between=True)
+                if not isinstance(item, Item):
+                    found = f"{item!r:.100} instead of an Item"
+                    raise PluginError(f"The source {self._source.name!r} yielded {found}.")
+                yield item
 
     def _add(self, item: Item) -> Iterator[Problem]:
         """Add an item and the names that it will have; yield its conflicts."""
@@ -270,31 +287,6 @@ def _unsafe(name: str, where: str) -> Problem | None:
     return Problem(where, f"the name {name!r} {wrong}", "a relative name that every system can store")
 
 
-def read_plan(
-    settings: Settings, source: Source | None, ledger: Ledger, outputs: Outputs, stop: Stop
-) -> Plan:
-    """Return the plan of all items of a source or, without one, of all finished items; the ledger does not change."""
-    plan = Plan(settings, ledger, outputs, fetch=source is not None)
-    try:
-        if source is None:
-            plan.read(finished.item for finished in ledger.finished())
-        else:
-            plan.read(_items(source, stop))
-    except BaseException:
-        plan.close()
-        raise
-    return plan
-
-
-def _items(source: Source, stop: Stop) -> Iterator[Item]:
-    with plugin_errors("source", source):
-        for item in source.items():
-            stop.check(between=True)
-            if not isinstance(item, Item):
-                raise PluginError(f"The source {source.name!r} yielded {item!r:.100} instead of an Item.")
-            yield item
-
-
 def no_source() -> ConfigError:
     """Return the error of a run that has no source."""
     return ConfigError(
@@ -310,20 +302,19 @@ def preview(
     if settings.source is None and not reprocess:
         raise no_source()
     context = PluginContext(settings.base, settings.directory)
-    source = plugins.make(Source, settings.source, context) if settings.source and not reprocess else None
-    outputs = Outputs.make(settings.output, plugins, context)
-    ledger = Ledger(settings.directory, read_only=True)
-    try:
+    with ExitStack() as stack:
+        outputs = Outputs.make(settings.output, plugins, context)
+        for output in outputs.all.values():
+            stack.callback(output.close)
+        source = None
+        if settings.source and not reprocess:
+            source = plugins.make(Source, settings.source, context)
+            stack.callback(source.close)
+        ledger = stack.enter_context(closing(Ledger(settings.directory, read_only=True)))
         ledger.storage = open_storage(settings.directory, settings.remote, plugins, context)
-        plan = read_plan(settings, source, ledger, outputs, Stop())
-        try:
-            planned = plan.compare(dry_run=True)
-            for one in plan.preview():
-                show(one)
-            return planned
-        finally:
-            plan.close()
-    finally:
-        ledger.close()
-        for plugin in (*filter(None, (source,)), *outputs.all.values()):
-            plugin.close()
+        plan = stack.enter_context(closing(Plan(settings, source, ledger, outputs)))
+        plan.read(Stop())
+        planned = plan.compare(dry_run=True)
+        for one in plan.preview():
+            show(one)
+        return planned

@@ -17,7 +17,7 @@ from argosy.engine.context import ContextOptions, RunContext
 from argosy.engine.ipc import IpcServer, WorkerSpec
 from argosy.engine.observers import ObserverDispatcher
 from argosy.engine.outputs import Aggregator, plugin_errors
-from argosy.engine.plan import Planned, no_source, read_plan
+from argosy.engine.plan import Plan, Planned, no_source
 from argosy.engine.report import MOST_FAILURES, Counts, Report, write_report
 from argosy.engine.worker import Worker
 from argosy.errors import ArgosyError, ConfigError, Interrupted, PluginError
@@ -28,7 +28,6 @@ from argosy.interfaces.strategy import Strategy, Work
 from argosy.leasing.login import LoginStep
 from argosy.models.items import Failure, Job, Outcome, State
 from argosy.state.ledger import PRIVATE, Ledger, need_ledger
-from argosy.state.staging import StagingArea
 from argosy.toolkit.failures import blame, disk_error
 from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.stop import Stop
@@ -118,12 +117,12 @@ class Run:
         self._ledger = Ledger(settings.directory)
         stack.callback(self._ledger.close)
         stack.callback(self._dispatcher.close)
-        StagingArea(settings.directory).prepare()
         context = self._context = RunContext(
             settings, self.plugins, self._emit, self.stop, options.redactor, ContextOptions(self._ask)
         )
         self._created += context.plugins()
         stack.callback(context.close)
+        context.staging.prepare()
         for given in settings.observers:
             self._dispatcher.add(self.plugins.make(Observer, given, context.plugin_context))
         self._ledger.storage = context.storage
@@ -132,7 +131,8 @@ class Run:
             settings.remote.note(private)
         for notice in self._ledger.notices:
             context.notice(notice)
-        self._strategy, self._strategy_reason = strategy, _ = choose(context, self.plugins)
+        strategy, self._strategy_reason = choose(context, self.plugins)
+        self._strategy = strategy
         self._created.append(strategy)
         stack.callback(context.close_plugin, strategy)
         data = {"directory": settings.where, "strategy": strategy.name, "max_workers": settings.max_workers}
@@ -149,8 +149,9 @@ class Run:
 
     def _make_plan(self, stack: ExitStack) -> Planned:
         context, ledger = self._context, self._ledger
-        plan = self._plan = read_plan(self.settings, context.source, ledger, context.outputs, self.stop)
+        plan = self._plan = Plan(self.settings, context.source, ledger, context.outputs)
         stack.callback(plan.close)
+        plan.read(self.stop)
         dead = context.staging.dead()  # before take_over: the next run handles a run that dies meanwhile
         ledger.take_over(context.staging.tidy)
         for folder in dead:

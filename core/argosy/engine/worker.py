@@ -41,7 +41,7 @@ class Worker:
     It is pickled as its `spec`, from which another process creates a worker.
     """
 
-    def __init__(self, context: RunContext, emit: Emit, spec: Callable[[], WorkerSpec] | None = None) -> None:
+    def __init__(self, context: RunContext, emit: Emit, spec: Callable[[], WorkerSpec]) -> None:
         settings = context.settings
         self._context = context
         self._emit = emit
@@ -58,8 +58,6 @@ class Worker:
         )
 
     def __reduce__(self) -> tuple[Callable[[WorkerSpec], Work], tuple[WorkerSpec]]:
-        if self._spec is None:
-            raise TypeError("a worker of another process cannot be pickled")
         return work_here, (self._spec(),)
 
     def __call__(self, job: Job) -> Outcome:
@@ -83,12 +81,13 @@ class Worker:
         finally:
             self._context.working_on(None)
         outcome = replace(outcome, bytes=received, seconds=time.monotonic() - started)
-        data: dict[str, Any] = {
+        data = {
             "state": outcome.state.value,
             "bytes": received,
             "seconds": round(outcome.seconds, 3),
+            "files": len(outcome.files),
+            "failure": outcome.failure.message if outcome.failure else None,
         }
-        data |= {"files": len(outcome.files), "failure": outcome.failure and outcome.failure.message}
         self._emit(EventKind.ITEM_FINISHED, item.id, data)
         return outcome
 
