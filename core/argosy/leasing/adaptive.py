@@ -64,8 +64,8 @@ def quiet_of(learned: Learned) -> int:
 
 def replaces(learned: Learned, *, proved: bool = False) -> dict[str, Any]:
     """Return what is known after the service replaced a token."""
-    known = {"lease": LeaseMode.EXCLUSIVE.value}
-    return {**known, "proved": True} if proved or learned.get("proved") else known
+    known: dict[str, Any] = {"lease": LeaseMode.EXCLUSIVE.value}
+    return known | {"proved": True} if proved or learned.get("proved") else known
 
 
 def after_login(learned: Learned) -> dict[str, Any]:

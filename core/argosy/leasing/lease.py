@@ -33,9 +33,6 @@ MOVE = "argosy session copy: "
 LONGEST = 5.0
 
 
-# -- records
-
-
 def is_moving(record: SessionRecord) -> bool:
     """Return whether a move to another store was under way; it sends nothing, so the token is still good."""
     return record.holder is not None and record.holder.thread.startswith(MOVE)
@@ -63,19 +60,13 @@ def put(store: CookieStore, record: SessionRecord, before: SessionRecord) -> Non
     store.write(record, before.generation)
     if before.synced and not record.synced:
         store.sync()
-    if logger.isEnabledFor(logging.INFO):
-        _log(before, record)
-
-
-def _log(before: SessionRecord, after: SessionRecord) -> None:
-    """Log a commit, without secrets."""
-    if after.cookies != before.cookies:
-        logger.debug("session %r: cookies replaced (generation %d)", after.session, after.generation)
-    mode = adaptive.mode_of(after.learned)
+    if record.cookies != before.cookies:
+        logger.debug("session %r: cookies replaced (generation %d)", record.session, record.generation)
+    mode = adaptive.mode_of(record.learned)
     if mode not in (None, adaptive.mode_of(before.learned)):
-        logger.info("session %r: the lease is now %s", after.session, mode)
-    if after.status is Status.DEAD and before.status is not Status.DEAD:
-        logger.info("session %r: the service ended it", after.session)
+        logger.info("session %r: the lease is now %s", record.session, mode)
+    if record.status is Status.DEAD and before.status is not Status.DEAD:
+        logger.info("session %r: the service ended it", record.session)
 
 
 def notice_lapse(callbacks: SessionCallbacks, session: str) -> None:
@@ -84,9 +75,6 @@ def notice_lapse(callbacks: SessionCallbacks, session: str) -> None:
         f"Another process changed the session {session!r} while a request held it, and its token is kept. "
         "Was the lock file or the store replaced?"
     )
-
-
-# -- leases
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,9 +215,7 @@ class SessionManager:
                 f"Requests on session {self.session!r} now overlap: {QUIET} responses in a row replaced no token."
             )
         elif stamp.taught is LeaseMode.EXCLUSIVE:
-            is_news = self._teach(
-                lambda known: known.get("proved"), lambda known: adaptive.replaces(known, proved=True)
-            )
+            is_news = self._teach(proved=True)
             if is_news and self._is_auto and not stamp.exclusive:
                 self._callbacks.notice(
                     f"The service replaced the token of session {self.session!r}, so its requests now take turns. "
@@ -269,23 +267,23 @@ class SessionManager:
     def _moved(self, stamp: Stamp, record: SessionRecord) -> bool:
         """Return whether there is a newer token than the refused one, and learn from that."""
         tokens = self.policy.tokens
-        if stamp.exclusive or tokens.same(record.cookies, stamp.cookies):
-            return False
-        if not tokens.of(stamp.cookies):  # a cookie that came with a refusal is not a newer token
+        # if no token was sent, a cookie that came with a refusal is not a newer one
+        if stamp.exclusive or not tokens.of(stamp.cookies) or tokens.same(record.cookies, stamp.cookies):
             return False
         if tokens.replaced(stamp.cookies, stamp.cookies, record.cookies):
-            self._teach(lambda known: adaptive.mode_of(known) is LeaseMode.EXCLUSIVE, adaptive.replaces)
+            self._teach(proved=False)
         return True
 
-    def _teach(self, knows: Callable[[adaptive.Learned], object], learn: adaptive.Learn) -> bool:
-        """Change what the record has learned, without holding the session; return whether it was new."""
-        while True:
-            record = self.store.read(self.session)
-            if record is None or knows(record.learned):
-                return False
+    def _teach(self, *, proved: bool) -> bool:
+        """Record that the service replaces tokens, without holding the session; return whether it was new."""
+        while (record := self.store.read(self.session)) is not None:
+            learned = adaptive.replaces(record.learned, proved=proved)
+            if learned == record.learned:
+                break
             with contextlib.suppress(GenerationMoved):
-                put(self.store, changed(record, learned=learn(record.learned)), record)
+                put(self.store, changed(record, learned=learned), record)
                 return True
+        return False
 
     # -- the session as a whole
 
@@ -309,9 +307,7 @@ class SessionManager:
         def again(record: SessionRecord) -> None:
             self._lost = None
             self._log_in(record, reason, forget=forget)
-            record = self._read()
-            if self._is_due(record):  # exchange an imported token before it is used
-                self._before_it_expires(record)
+            self._make_usable(self._read())  # exchange an imported token before it is used
 
         self._holding(again)
 
@@ -320,17 +316,20 @@ class SessionManager:
 
         Return whether it was ended at the service; None if there is no session. If ending it fails, it is kept.
         """
-        ended: list[bool] = []
+        ended: bool | None = None
 
         def forget(record: SessionRecord) -> None:
+            nonlocal ended
             if record.generation:
-                asks = not local and record.is_usable and not self._in_doubt(record)
-                ended.append(asks and self._log_out(record))
+                ended = False
+                if self._login and not local and record.is_usable and not self._in_doubt(record):
+                    with self._marked(record) as (marked, clear):
+                        ended = self._login.log_out(marked, clear)
                 self.store.remove(self.session)
 
         self._holding(forget)
         self.store.sync()
-        return ended[0] if ended else None
+        return ended
 
     def retire(self, logins: int) -> None:
         """Mark the session as not to be used until the person logs in, unless `logins` has changed meanwhile."""
@@ -538,13 +537,6 @@ class SessionManager:
             return
         self._write(newest, status=Status.DEAD, holder=None)  # so that they are not sent again
         raise self._lose(error) from None
-
-    def _log_out(self, record: SessionRecord) -> bool:
-        """End the session at the service; return whether the service offers that."""
-        if self._login is None:
-            return False
-        with self._marked(record) as (marked, clear):
-            return self._login.log_out(marked, clear)
 
     @contextlib.contextmanager
     def _marked(self, record: SessionRecord) -> Iterator[tuple[SessionRecord, Answered]]:
