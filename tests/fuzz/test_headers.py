@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from argosy.cookies.jar import cookie_header, settle
 from argosy.cookies.parse import MAX_AGE, parse_cookie_date, parse_set_cookie
 from argosy.errors import TransferError
-from argosy.models.cookie import Cookie
 from argosy.models.host_state import LONGEST_RETRY_AFTER
+from argosy.models.session import SessionRecord
 from argosy.toolkit.names import problem_of, safe_part
 from argosy.transfer import headers as response_headers
 from argosy.transfer.download import check_status
@@ -56,8 +56,9 @@ TOKEN = st.text(st.sampled_from("abcXYZ0123456789-_.+/"), min_size=1, max_size=4
 @given(st.lists(COOKIE | header_text, max_size=4), DATE | header_text)
 def test_set_cookie(headers: list[str], date: str) -> None:
     jar = settle((), headers, URL, NOW, date)
+    record = SessionRecord("default", cookies=jar)
+    assert SessionRecord.from_dict(record.to_dict()) == record
     for cookie in jar:
-        assert Cookie.from_dict(cookie.to_dict()) == cookie
         assert cookie.path.startswith("/")
         assert cookie.domain in ("www.library.example", "library.example")
         assert (cookie.scheme, cookie.port) == ("https", 443)

@@ -88,10 +88,6 @@ class Tokens:
         return not self.of(after) and bool(self.of(before))
 
 
-#: Every cookie is a token.
-ALL = Tokens()
-
-
 def slight(before: Jar, after: Jar, now: float) -> bool:
     """Return whether only expiry times changed, and only a little (`now`: seconds since the epoch)."""
     return before is after or (
@@ -134,7 +130,7 @@ class Policy:
     doubt_wait: float = 0.0  # for "wait": seconds between a lost response and one more try of the token
     max_logins: int = 20  # without an accepted request, unless the manager is given a shared `LoginLimiter`
     renewable: bool = True  # whether a login makes a new session; false for an imported jar
-    tokens: Tokens = ALL  # which cookies are tokens
+    tokens: Tokens = Tokens()  # which cookies are tokens
     signer: Signer = Signer.NONE
     remedy: str = "Log in again: argosy login CONFIG"  # what a person can do if the session cannot be renewed
 

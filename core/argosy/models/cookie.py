@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +49,3 @@ class Cookie:
     def __repr__(self) -> str:
         # the value is secret, and must not show in a log
         return f"Cookie({self.name!r}, '***', {self.domain!r}, {self.path!r})"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> Cookie:
-        """Return the cookie that `to_dict` wrote."""
-        return cls(**value)

@@ -116,7 +116,7 @@ class SessionRecord:
         """Return it as JSON values. They hold the token: they go into a store and nowhere else."""
         return {
             **_values(self),
-            "cookies": [cookie.to_dict() for cookie in self.cookies],
+            "cookies": [_values(cookie) for cookie in self.cookies],
             "headers": [_values(token) for token in self.headers],
             "holder": self.holder and _values(self.holder),
         }
@@ -133,7 +133,7 @@ class SessionRecord:
         if value.keys() != set(cls.__slots__):
             raise ValueError("not the fields of a session record")
         rich = {
-            "cookies": tuple(map(Cookie.from_dict, value["cookies"])),
+            "cookies": tuple(Cookie(**cookie) for cookie in value["cookies"]),
             "status": Status(value["status"]),
             "holder": Holder(**value["holder"]) if value["holder"] else None,
             "headers": tuple(

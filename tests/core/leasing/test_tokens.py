@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from argosy.cookies import jar
-from argosy.leasing.policy import ALL, SLIGHT, Tokens, slight
+from argosy.leasing.policy import SLIGHT, Tokens, slight
 from argosy.models.cookie import Cookie
 
 URL = "https://library.example/books/1"
@@ -18,6 +18,7 @@ BEFORE = (
     Cookie("elsewhere", "1", HOST, "/elsewhere"),
 )
 SENT = tuple(jar.matching(BEFORE, URL, NOW))
+ALL = Tokens()
 NAMED = Tokens.named(["token", "check"])
 
 
