@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from collections.abc import Iterator, Mapping
@@ -41,6 +42,7 @@ PARTS: Mapping[str, tuple[Any, ...]] = {
 }
 _SECTION = re.compile(r"^(?P<name>[A-Z][A-Za-z]+)\n-{3,}$", re.M)
 _COMMENT = re.compile(r"(?P<text>(?:^    #: .*\n)+)    (?P<name>\w+)\b(?P<rest>[^\n]*)", re.M)
+_FIELD = re.compile(r"^    (?P<name>\w+)(?P<rest>: [^#\n]+?)  # (?P<text>.+)$", re.M)
 
 
 def page(note: str) -> str:
@@ -72,6 +74,9 @@ def _class(cls: type) -> Iterator[str]:
     for found in _COMMENT.finditer(inspect.getsource(cls)):
         words = " ".join(line.removeprefix("#:").strip() for line in found["text"].strip().split("\n    "))
         yield f"- `{found['name']}{found['rest'].rstrip()}`: {words}"
+    if dataclasses.is_dataclass(cls):
+        for found in _FIELD.finditer(inspect.getsource(cls)):
+            yield f"- `{found['name']}{found['rest']}`: {found['text']}"
     yield ""
     for name, part in vars(cls).items():
         if name.startswith("_") or not (inspect.isfunction(part) or isinstance(part, property)):
