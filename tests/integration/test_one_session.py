@@ -77,7 +77,7 @@ class NakedStrategy(ThreadsStrategy):
     summary = "Threads without leases, to show that the tests can fail"
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
-        for manager in work._environment.pool.managers:  # type: ignore[attr-defined]  # reaches below the contract
+        for manager in work._context.pool.managers:  # type: ignore[attr-defined]  # reaches below the contract
             manager.policy = dataclasses.replace(manager.policy, discipline=LeaseMode.SHARED)
         return super().run(jobs, work, max_workers)
 

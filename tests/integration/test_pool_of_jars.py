@@ -64,9 +64,7 @@ def test_one_session_for_each_jar(set_sail: SetSail, strategy: Any) -> None:
 def test_jars_and_sessions_must_agree(set_sail: SetSail, sessions: int) -> None:
     voyage = set_sail(items=3, sessions=sessions)
     with_jars(voyage, 2)
-    with pytest.raises(
-        ConfigError, match=rf'"sessions" asks for {sessions}, and the auth \'cookies\' is given 2'
-    ):
+    with pytest.raises(ConfigError, match=rf'"sessions" asks for {sessions}, but the auth \'cookies\' has 2'):
         argosy.download(voyage.file)
     voyage.config["sessions"] = 2
     assert argosy.download(voyage.file).sessions == 2

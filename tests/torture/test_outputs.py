@@ -133,7 +133,6 @@ directory, who = Path(sys.argv[1]), sys.argv[2]
 plugins = PluginManager()
 settings = load({"directory": str(directory), "output": "index"}, plugins)
 staging = StagingArea(directory)
-staging.prepare()
 ledger = Ledger(directory)
 ledger.storage = LocalStorage(directory)
 outputs = Outputs.make(settings.output, plugins, PluginContext())

@@ -113,14 +113,13 @@ class Row:
         """Return the row for the `_COLUMNS` of a query."""
         id_, title, state, fingerprint, files, size, failure, outputs = columns
         cause = Failure(**json.loads(failure)) if failure else None
-        return cls(
-            id_, title, state, fingerprint, _parse_files(files), size, cause, tuple(json.loads(outputs))
-        )
+        made = tuple(json.loads(outputs))
+        return cls(id_, title, state, fingerprint, _parse_files(files), size, cause, made)
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A run that works on items; the next run takes over those of a dead one. The rest is 0 or empty if unknown."""
+    """A run that works on items, or died while it did; what is unknown is 0 or empty."""
 
     alive: bool
     items: tuple[str, ...]
@@ -144,35 +143,29 @@ class Ledger:
     opens an empty one. All methods raise `LedgerError` if the ledger cannot be used or is damaged.
     """
 
-    #: The storage of its files; set it before the ledger has to look at them.
-    storage: Storage
+    storage: Storage  # of the published files; set it before the ledger has to look at them
 
     def __init__(self, directory: Path, *, read_only: bool = False) -> None:
         self.private = directory / PRIVATE
         self.path = self.private / FILE
         self.run = uuid.uuid4().hex
-        #: Messages for the user.
-        self.notices: list[str] = []
+        self.notices: list[str] = []  # for the user
         self._lock: FileLock | None = None
-        #: Claimed items with files of an earlier run; those of other outputs are kept.
-        self._had_files: set[str] = set()
-        exists = self.path.exists()
+        self._had_files: set[str] = set()  # claimed items with files of an earlier run
+        url, mode = self.path.absolute().as_uri(), "ro" if read_only else "rw"
+        is_new = not self.path.exists()
+        target = ":memory:" if read_only and is_new else f"{url}?mode={mode}"
         if not read_only:
             self._make_private()
-        target = f"{self.path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
         with self.guard():
             self.db = sqlite3.connect(
-                target if exists or not read_only else ":memory:",
-                uri=True,
-                isolation_level=None,
-                timeout=PATIENCE,
-                check_same_thread=False,
+                target, PATIENCE, isolation_level=None, check_same_thread=False, uri=True
             )
             if not read_only:
                 _use_wal(self.db)
                 # a commit may reach the disk later: if "done" is lost, the next run finds the complete files
                 self.db.execute("PRAGMA synchronous = NORMAL")
-            if not read_only or not exists:
+            if is_new or not read_only:
                 self.db.executescript(_TABLES)
         if not read_only:
             self._lock = self._show_alive()
@@ -180,6 +173,9 @@ class Ledger:
     def _make_private(self) -> None:
         """Make the file, readable by this user only, as URLs may contain secrets; do not follow links."""
         flags = os.O_NOFOLLOW | os.O_CLOEXEC
+        hint = (
+            "Check the permissions of the target directory; the ledger must be a file of yours, not a link."
+        )
         try:
             for path, kind in ((self.private, os.O_DIRECTORY), (self.path, os.O_RDWR | os.O_CREAT)):
                 fd = os.open(path, kind | flags, 0o600)
@@ -188,10 +184,8 @@ class Ledger:
                 finally:
                     os.close(fd)
         except OSError as error:
-            hint = "Check the permissions of the target directory; the ledger must be a file, not a link."
-            raise LedgerError(
-                f"The ledger {self.path} cannot be opened: {error.strerror}.", hint=hint_of(error, hint)
-            ) from None
+            message = f"The ledger {self.path} cannot be opened: {error.strerror}."
+            raise LedgerError(message, hint=hint_of(error, hint)) from None
 
     def _take_back(self, path: Path, fd: int) -> None:
         """Make a path writable by this user only: the ledger says which files may be replaced."""
@@ -204,10 +198,8 @@ class Ledger:
         except OSError:
             if found.st_uid == os.geteuid():
                 return  # a file system without modes
-            raise LedgerError(
-                f"Others may change {path} (mode {mode:03o}), so argosy does not trust it.",
-                hint=f"Ask its owner to run: chmod go-w {path}",
-            ) from None
+            message = f"Others may change {path} (mode {mode:03o}), so it is not trusted."
+            raise LedgerError(message, hint=f"Ask its owner to run: chmod go-w {path}") from None
         if not os.fstat(fd).st_mode & 0o022:
             self.notices.append(
                 f"Others could change {path} (mode {mode:03o}); now only you can. "
@@ -246,25 +238,31 @@ class Ledger:
 
     def take_over(self, tidy: Callable[[str], None] = lambda id_: None) -> None:
         """Requeue the items of dead runs; call `tidy` with each id before another run can claim the item."""
-        with self.guard():
-            owners = self.db.execute("SELECT DISTINCT owner FROM items WHERE state = 'active'").fetchall()
-            for (owner,) in owners:
-                if owner == self.run or self.is_alive(owner):
-                    continue
-                with self.transaction():
-                    query = "SELECT id FROM items WHERE state = 'active' AND owner IS ?"
-                    for (id_,) in self.db.execute(query, (owner,)).fetchall():
+        for owner in self._active():
+            if owner != self.run and not self.is_alive(owner):
+                with self.guard(), self.transaction():
+                    for id_ in self._active().get(owner, ()):  # another run may have taken them meanwhile
                         tidy(id_)
                     self._give_back(owner)
 
-    def _give_back(self, owner: str | None) -> None:
+    def _active(self) -> dict[str, list[str]]:
+        """Return the ids of active items by the run that works on them."""
+        active: dict[str, list[str]] = {}
+        with self.guard():
+            query = "SELECT owner, id FROM items WHERE state = 'active' ORDER BY id"
+            for owner, id_ in self.db.execute(query):
+                active.setdefault(owner, []).append(id_)
+        return active
+
+    def _give_back(self, owner: str) -> None:
         self.db.execute(
-            f"UPDATE items SET state = {_BACK}, owner = NULL WHERE state = 'active' AND owner IS ?", (owner,)
+            f"UPDATE items SET state = {_BACK}, owner = NULL WHERE state = 'active' AND owner = ?", (owner,)
         )
 
-    def is_alive(self, run: str | None) -> bool:
+    def is_alive(self, run: str) -> bool:
         """Return whether a run still holds its lock."""
-        if run is None or not (lock := self._lock_of(run)).path.exists():
+        lock = self._lock_of(run)
+        if not lock.path.exists():
             return False
         if not lock.acquire(wait=False):
             return True
@@ -274,14 +272,9 @@ class Ledger:
 
     def owners(self) -> list[Owner]:
         """Return running runs, and dead ones that left items, the oldest first."""
-        items: dict[str, list[str]] = {path.stem: [] for path in (self.private / "runs").glob("*.lock")}
-        with self.guard():
-            for owner, id_ in self.db.execute(
-                "SELECT owner, id FROM items WHERE state = 'active' ORDER BY id"
-            ):
-                items.setdefault(owner, []).append(id_)
+        runs: dict[str, list[str]] = {path.stem: [] for path in (self.private / "runs").glob("*.lock")}
         found = []
-        for run, ids in items.items():
+        for run, ids in (runs | self._active()).items():
             try:
                 who = json.loads(self._lock_of(run).path.read_text("utf-8"))
             except (OSError, ValueError):  # it has just ended, or died before it wrote this
@@ -346,7 +339,7 @@ class Ledger:
             return row, self.remembered(id_), taken[0] or ""
 
     def remembered(self, id_: str) -> DownloadRecord | None:
-        """Return the record of an item's download, or None."""
+        """Return the record of an item's download."""
         with self.guard():
             found = self.db.execute("SELECT data FROM remembered WHERE id = ?", (id_,)).fetchone()
             return DownloadRecord.unpack(found[0]) if found else None
@@ -386,16 +379,12 @@ class Ledger:
         """Return the files and outputs of a finished item, old and new, without files that were removed."""
         old = self.rows([outcome.item])[outcome.item]
         remade = {file.name for file in outcome.files}
-        present = {file.name for file in old.files if self.storage.size(file.name) is not None}
-        outdated = {file.output for file in old.files if file.name not in present} | {*outcome.outputs}
+        present = [file for file in old.files if self.storage.size(file.name) is not None]
+        outdated = {file.output for file in old.files if file not in present} | {*outcome.outputs}
         if outcome.fresh:  # the other outputs were made from older resources
             outdated |= {*old.outputs}
-        outputs = tuple(output for output in old.outputs if output not in outdated)
-        files = tuple(
-            file
-            for file in old.files
-            if file.output not in outcome.outputs and file.name in present and file.name not in remade
-        )
+        outputs = (output for output in old.outputs if output not in outdated)
+        files = (file for file in present if file.output not in outcome.outputs and file.name not in remade)
         return (*files, *outcome.files), (*outputs, *outcome.outputs)
 
     def changes(self) -> int:
@@ -425,11 +414,10 @@ class Ledger:
             row = self.rows([id_]).get(id_)
             if row is None or row.state != "done":  # a run works on it
                 return
-            broken = {file.output for file in row.files if file.name in problems}
-            left = tuple(
-                f for f in row.files if f.name not in problems or self.storage.size(f.name) is not None
-            )
-            outputs = [output for output in row.outputs if output not in broken]
+            damaged = [file for file in row.files if file.name in problems]
+            missing = [file for file in damaged if self.storage.size(file.name) is None]
+            left = tuple(file for file in row.files if file not in missing)
+            outputs = [output for output in row.outputs if output not in {file.output for file in damaged}]
             failure = json.dumps(asdict(Failure("damaged", text)))
             self.db.execute(
                 "UPDATE items SET files = ?, outputs = ?, failure = ?, updated = ? WHERE id = ?",
@@ -445,14 +433,11 @@ class Ledger:
             "SELECT name, size, sha256, output, changes FROM aggregated WHERE ? IN (output, '') ORDER BY name"
         )
         with self.guard():
-            return {
-                name: (
-                    PublishedFile(name, size, digest, Verification.DIGEST, of) if digest else None,
-                    changes,
-                    of,
-                )
-                for name, size, digest, of, changes in self.db.execute(query, (output or "",))
-            }
+            found = {}
+            for name, size, digest, of, changes in self.db.execute(query, (output or "",)):
+                file = PublishedFile(name, size, digest, Verification.DIGEST, of) if digest else None
+                found[name] = (file, changes, of)
+            return found
 
     def claim_aggregated(self, output: str, names: list[str]) -> None:
         """Record the names that an output is about to publish; they belong to it from now on."""
@@ -501,8 +486,7 @@ class Ledger:
             if "malformed" in text or "not a database" in text:
                 raise LedgerError(
                     f"The ledger {self.path} is damaged and was not changed.",
-                    hint="Restore it from a backup, or move it away: the next run then downloads everything again, "
-                    "but does not replace identical files.",
+                    hint="Restore it from a backup, or move it away: the next run then downloads everything again.",
                 ) from None
             raise LedgerError(
                 f"The ledger {self.path} cannot be used: {error}. Nothing in it was lost.",

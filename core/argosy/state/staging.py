@@ -1,7 +1,6 @@
 """Staging: the folder of an item's resources until they are complete, verified and published.
 
-Everything is below ``.argosy/staging`` of the target directory, on the same file system, so files are published without
-copying. Staged files are named after their number and what identifies their resource.
+It is in ``.argosy/staging`` of the target directory, on the same file system, so files are published without copying.
 """
 
 from __future__ import annotations
@@ -23,11 +22,8 @@ from argosy.state.ledger import PRIVATE
 from argosy.toolkit.names import safe_part
 from argosy.toolkit.processes import process_lives
 
-#: The prefix of spare folders; the names of item folders are hexadecimal.
-_SPARE = "spare-"
-
-#: Spare folders to keep at most.
-_MOST_SPARE = 64
+#: The prefix of spare folders (item folders have hexadecimal names), and how many to keep.
+_SPARE, _MOST_SPARE = "spare-", 64
 
 #: The prefix of scratch folders, and the suffix of links to published files.
 _SCRATCH, _KEPT = "output-", ".kept"
@@ -36,8 +32,8 @@ _SCRATCH, _KEPT = "output-", ".kept"
 class StagingArea:
     """The staging folders of a target directory.
 
-    Making and removing a folder costs more than anything else that a small file needs on the disk, and a rename costs
-    next to nothing. So the next item reuses the empty folder of a finished one.
+    Making and removing a folder is the most expensive disk operation of a small file, and a rename is cheap. So the
+    next item reuses the empty folder of a finished one.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -45,37 +41,28 @@ class StagingArea:
         self._numbers = itertools.count()
         self._spare: list[Path] = []  # used by all threads: append and pop are atomic
 
-    def prepare(self) -> None:
-        """Make the folder."""
-        self.path.mkdir(exist_ok=True)
-
     def folder(self, id_: str) -> Path:
         """Return the path of an item's folder."""
         return self.path / hashlib.blake2b(id_.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
     def make(self, folder: Path) -> None:
         """Make an item's folder, or keep it as an earlier attempt left it."""
-        try:
-            spare = self._spare.pop()
-        except IndexError:
-            folder.mkdir(exist_ok=True)
-            return
-        try:
-            spare.rename(folder)
-        except OSError:  # the folder exists and has files in it, or the spare one is gone
-            folder.mkdir(exist_ok=True)
-            shutil.rmtree(spare, ignore_errors=True)
+        if not folder.exists():
+            try:
+                self._spare.pop().rename(folder)
+            except (IndexError, FileNotFoundError):  # there is no spare folder, or someone removed it
+                folder.mkdir(parents=True, exist_ok=True)
 
     @contextlib.contextmanager
     def finishing(self, id_: str) -> Iterator[None]:
         """Remove everything staged for an item at the end of the block; keep its folder for another item.
 
         The block records in the ledger that the item is done. Until then, the staged files prove that published files
-        are the item's own. So the folder is set aside first: after a kill, `tidy` brings it back if the ledger does not
-        have the item, and else the next run removes it.
+        are the item's own. So the folder is set aside first: after a kill, `tidy` brings it back if the item is not
+        recorded, and else the next run removes it.
         """
         folder = self.folder(id_)
-        aside = self.path / f"{_SPARE}{os.getpid()}-{next(self._numbers)}-{folder.name}"
+        aside = self._new_path(f"-{folder.name}")
         try:
             folder.rename(aside)
         except FileNotFoundError:
@@ -86,21 +73,21 @@ class StagingArea:
         except BaseException:
             aside.rename(folder)
             raise
-        if len(self._spare) >= _MOST_SPARE:  # worker processes have spare folders of their own
-            shutil.rmtree(aside, ignore_errors=True)
-            return
-        try:
-            _remove_files(aside)
-        except OSError:
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            self._spare.append(aside)
+        if len(self._spare) < _MOST_SPARE:  # worker processes have spare folders of their own
+            with contextlib.suppress(OSError):
+                _remove_files(aside)
+                self._spare.append(aside)
+                return
+        shutil.rmtree(aside, ignore_errors=True)
 
     def spare(self) -> Path:
         """Return a new empty folder, which the caller removes."""
-        path = self.path / f"{_SPARE}{os.getpid()}-{next(self._numbers)}"
-        path.mkdir()
+        path = self._new_path()
+        path.mkdir(parents=True)
         return path
+
+    def _new_path(self, suffix: str = "") -> Path:
+        return self.path / f"{_SPARE}{os.getpid()}-{next(self._numbers)}{suffix}"
 
     def tidy(self, id_: str) -> None:
         """Remove the scratch folders and links that a dead run left of an item; its downloads stay."""
@@ -121,12 +108,8 @@ class StagingArea:
 
     def dead(self) -> list[Path]:
         """Return the spare folders of processes that died, and those that they had set aside."""
-        found = []
-        for path in self.path.glob(f"{_SPARE}*-*"):
-            pid = path.name.removeprefix(_SPARE).partition("-")[0]
-            if pid.isdecimal() and not process_lives(int(pid)):
-                found.append(path)
-        return found
+        folders = self.path.glob(f"{_SPARE}[0-9]*-*")
+        return [path for path in folders if not process_lives(int(path.name.split("-")[1]))]
 
 
 class Staging:
@@ -153,8 +136,7 @@ class Staging:
 
     def partial(self, number: int, resource: Resource) -> Path:
         """Return the path of a resource while it arrives."""
-        whole = self.whole(number, resource)
-        return whole.with_name(f"{whole.name}.part")
+        return self.folder / f"{self.whole(number, resource).name}.part"
 
     def kept(self, number: int) -> Path:
         """Return the path of a link to a resource that is already published."""
@@ -171,21 +153,16 @@ class Staging:
     def scratch(self, number: int) -> Path:
         """Return an empty folder for an output."""
         path = self.folder / f"{_SCRATCH}{number}"
-        try:
+        path.mkdir(exist_ok=True)
+        if not _is_empty(path):
+            shutil.rmtree(path)
             path.mkdir()
-        except FileExistsError:
-            with os.scandir(path) as entries:
-                is_empty = next(entries, None) is None
-            if not is_empty:
-                shutil.rmtree(path)
-                path.mkdir()
         return path
 
     def left(self, name: str, size: int | None) -> Iterator[PublishedFile]:
         """Yield what a killed run of the item may have published under a name; the file there has this size.
 
-        The ledger does not know those files. The staged resources identify them, and so do the notes on what outputs were
-        about to publish.
+        The ledger does not have those files, but the notes or staged resources identify them.
         """
         yield from self.notes.published(name)
         for path in self.folder.iterdir():
@@ -194,10 +171,10 @@ class Staging:
 
 
 class Notes:
-    """What servers said about an item's files and what outputs are publishing, so that a later attempt knows it.
+    """What servers said about an item's files and what outputs are publishing, for a later attempt; JSON lines.
 
-    The file has JSON lines and only grows. Writing it costs more than everything else about a small item, and an item's
-    last file usually completes the item a moment later. So the last file's note waits for `flush`.
+    Writing them costs more than the rest of a small item, and the last file usually completes the item a moment later.
+    So the last file's note waits for `flush`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -208,15 +185,11 @@ class Notes:
     def write(
         self, path: Path, name: str | None, response: ResponseRecord | None, *, later: bool = False
     ) -> None:
-        """Note the response for a staged file and the name that the server gave it, before the file is complete.
-
-        A name is synced. `later` lets the note of a response wait for `flush`.
-        """
+        """Note a staged file's response and its name by the server; a name is synced, else `later` waits for `flush`."""
         if name is None and response is None:
             return
-        self._pending.append(
-            {"of": path.name, "name": name, "response": response.to_json() if response else None}
-        )
+        record = response.to_json() if response else None
+        self._pending.append({"of": path.name, "name": name, "response": record})
         if name is not None or not later:
             self.flush(sync=name is not None)
 
@@ -256,13 +229,15 @@ class Notes:
 
     def _read(self) -> Iterator[dict[str, Any]]:
         """Yield the notes; skip a line that a kill cut off."""
-        with (
-            contextlib.suppress(FileNotFoundError),
-            self._path.open(encoding="utf-8", errors="replace") as file,
-        ):
-            for line in file:
-                with contextlib.suppress(ValueError):
-                    yield json.loads(line)
+        lines = self._path.read_text("utf-8", "replace").splitlines() if self._path.exists() else ()
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                yield json.loads(line)
+
+
+def _is_empty(folder: Path | str) -> bool:
+    with os.scandir(folder) as entries:
+        return next(entries, None) is None
 
 
 def _remove_files(folder: Path) -> None:
@@ -271,10 +246,7 @@ def _remove_files(folder: Path) -> None:
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
                 os.unlink(entry.path)  # noqa: PTH108 - for each item: a Path costs time
-                continue
-            with os.scandir(entry.path) as inner:
-                is_empty = next(inner, None) is None
-            if not is_empty:
+            elif not _is_empty(entry.path):
                 shutil.rmtree(entry.path)
 
 

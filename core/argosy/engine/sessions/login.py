@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import MappingProxyType
 
-import requests
+from requests.exceptions import (
+    ConnectTimeout,
+    InvalidSchema,
+    InvalidURL,
+    MissingSchema,
+    ProxyError,
+    RequestException,
+    TooManyRedirects,
+)
 
 from argosy.errors import ArgosyError, LoginFailed, TransferError
 from argosy.interfaces.auth import Auth
@@ -15,14 +23,6 @@ from argosy.models.session import SessionRecord
 from argosy.toolkit.failures import describe_exception, kind_of, never_sent, reason_of
 from argosy.toolkit.hosts import host_key
 from argosy.toolkit.responses import DOWNGRADE_HINT, Downgraded
-
-#: What requests raises for a redirect that it cannot follow.
-_BAD_REDIRECTS = (
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.InvalidURL,
-    requests.exceptions.MissingSchema,
-    requests.TooManyRedirects,
-)
 
 
 class PluginLogin(Authority):
@@ -57,8 +57,7 @@ class PluginLogin(Authority):
         """End the session at the service; return whether the service offers that."""
         with self._step("logout", answered) as session:
             session.begin_with(record)
-            is_offered = self._auth.logout(session)
-        return bool(is_offered)
+            return bool(self._auth.logout(session))
 
     @contextmanager
     def _step(self, what: str, answered: Answered = lambda cookies: None) -> Iterator[NewSession]:
@@ -73,15 +72,14 @@ class PluginLogin(Authority):
             raise
         except Downgraded as error:
             raise LoginFailed(f"The {what} was stopped: {error}.", hint=DOWNGRADE_HINT) from None
-        except _BAD_REDIRECTS:
+        except (InvalidSchema, InvalidURL, MissingSchema, TooManyRedirects):
             raise LoginFailed(
                 f"The {what} was stopped: the service redirects to an invalid URL or in a circle.",
                 hint="Check the login in a browser.",
             ) from None
-        except requests.RequestException as error:
+        except RequestException as error:
             # the service is out of reach; only some kinds of failure prove that nothing was sent
-            through_proxy = isinstance(error, requests.exceptions.ProxyError)
-            timed_out = isinstance(error, requests.ConnectTimeout)
+            through_proxy, timed_out = isinstance(error, ProxyError), isinstance(error, ConnectTimeout)
             url = None if error.request is None or through_proxy else error.request.url
             to = f" to {host_key(url)}" if url else ""
             raise TransferError(

@@ -7,6 +7,7 @@ is refused. So a session that dies does not stop the others, and the run ends wh
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,10 +28,7 @@ _turns = itertools.count(1)
 
 
 def soonest(sessions: Iterable[OpenSession], store: CookieStore) -> OpenSession:
-    """Return the free session that has been unused for longest, or else the one with the fewest requests.
-
-    A session that hangs comes last, so that workers do not pile up behind it.
-    """
+    """Return the free session unused for longest, or else the one with the fewest requests; one that hangs is last."""
     by_turn = sorted(sessions, key=lambda each: each.turn)
     in_flight = sum(len(each.in_flight) for each in by_turn)
     ranks = {}
@@ -47,13 +45,12 @@ def soonest(sessions: Iterable[OpenSession], store: CookieStore) -> OpenSession:
 
 def _is_held(record: SessionRecord | None) -> bool:
     """Return whether a living process holds a session, or has left it in doubt."""
-    if record is None or record.status is not Status.IN_FLIGHT or record.holder is None:
-        return False
-    return not has_ended(record.holder)
+    holder = record.holder if record is not None and record.status is Status.IN_FLIGHT else None
+    return holder is not None and not has_ended(holder)
 
 
 class SessionPool(SessionProvider):
-    """Several sessions."""
+    """Several sessions; a lost one does not stop the others."""
 
     def __init__(self, *args: Any, share: Share | None = None, **options: Any) -> None:
         super().__init__(*args, share=share, **options)
@@ -64,16 +61,17 @@ class SessionPool(SessionProvider):
 
     def adapter(self, url: str) -> BaseAdapter:
         """Return what sends a prepared request on the session that is free soonest."""
-        session, turn = self._next(())
         with self._mutex:
-            session.in_flight.remove(turn)
-        return session.http.get_adapter(url)
+            return self._next(()).http.get_adapter(url)
 
     def _deliver(self, *args: Any, **kwargs: Any) -> requests.Response:
         """Send a request on the session that is free soonest; if that session is lost, on another."""
         aside: dict[OpenSession, SessionError] = {}
         while True:
-            session, turn = self._next(aside)
+            with self._mutex:
+                session = self._next(aside)
+                turn = session.turn
+                session.in_flight.append(turn)
             try:
                 response = self._send(session, *args, **kwargs)
             except SessionError as error:
@@ -95,15 +93,13 @@ class SessionPool(SessionProvider):
                 with self._mutex:
                     session.in_flight.remove(turn)
 
-    def _next(self, aside: Collection[OpenSession]) -> tuple[OpenSession, int]:
-        """Return the session for a request, and its number, by which the session has it in flight."""
-        with self._mutex:
-            usable = [session for session in self._sessions if not session.retired]
-            # another thread may have lost the last one: then one that was set aside raises its error again
-            session = soonest([each for each in usable if each not in aside] or usable, self._store)
-            session.turn = next(_turns)
-            session.in_flight.append(session.turn)
-            return session, session.turn
+    def _next(self, aside: Collection[OpenSession]) -> OpenSession:
+        """Return the session for the next request, whose number becomes its `turn`."""
+        usable = [session for session in self._sessions if not session.retired]
+        # another thread may have lost the last one: then one that was set aside raises its error again
+        session = soonest([each for each in usable if each not in aside] or usable, self._store)
+        session.turn = next(_turns)
+        return session
 
     def _accepted(self, session: OpenSession, sent_at: float, logins: int) -> None:
         super()._accepted(session, sent_at, logins)
@@ -134,18 +130,16 @@ class SessionPool(SessionProvider):
         """Stop using sessions that were refused a request which another session may send."""
         for session, error in aside.items():
             rival: int | None = getattr(error, "rival", None)
+            renewed = self._evictions.logged_in(good.name) > getattr(error, "at", 0.0)
             if rival is None:
                 self._retire(session, error)
-            elif (
-                self._evictions.logged_in(good.name) > error.at  # type: ignore[attr-defined]  # a field of the error
-                and not self._evictions.was_excused(session.name)
-            ):
+            elif renewed and not self._evictions.was_excused(session.name):
                 self._acquit(session)  # the other one had to log in as well: they ended together
             elif self._settings.strict:
                 discard(response)
                 raise SessionLost(
                     f"The service ended the session {session.name!r} when another one logged in: it gives fewer than "
-                    f"the {len(self._sessions)} sessions asked for.",
+                    f"the {self.asked} sessions asked for.",
                     hint='Ask for fewer "sessions", or leave out "strict".',
                 )
             else:
@@ -199,7 +193,7 @@ class EvictionDetector:
         self._excused: dict[str, int] = {}
 
     def good(self, name: str, sent_at: float, logins: int) -> None:
-        """Report that a request was accepted, when it was sent, and how often its session had logged in then."""
+        """Report that a request was accepted: when it was sent, and how often its session had logged in then."""
         life = self._lives.get(name)
         if life is None or logins < life.logins:
             return
@@ -251,8 +245,6 @@ class EvictionDetector:
             record = self._store.read(name)
             if record is None or record.together >= record.logged_in or record.logged_in > together:
                 return  # the last condition: it has logged in meanwhile
-            try:
+            with contextlib.suppress(GenerationMoved):
                 put(self._store, changed(record, together=together), record)
-            except GenerationMoved:
-                continue
-            return
+                return

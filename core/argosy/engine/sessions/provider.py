@@ -32,9 +32,6 @@ from argosy.toolkit.failures import blame
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
 
-#: The most sessions that a configuration can ask for.
-MOST_SESSIONS = 64
-
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -82,9 +79,9 @@ class _PluginSession(PlainSession):
 
 
 class SessionProvider:
-    """The session of one process; `argosy.engine.sessions.pool.SessionPool` is one with several.
+    """One session; `argosy.engine.sessions.pool.SessionPool` has several. Making it sends nothing.
 
-    Making it sends nothing. `share` and `login_limit` come from the run in a worker process and are None in the run itself.
+    In a worker process, `share` and `login_limit` come from the run.
     """
 
     def __init__(
@@ -101,6 +98,10 @@ class SessionProvider:
         login_limit: LoginLimiter | None = None,
     ) -> None:
         names = session_names(settings, auth)
+        #: How many sessions were asked for.
+        self.asked = len(names)
+        #: The lease mode of the sessions; without a login there is no token to protect.
+        self.lease = LeaseMode.SHARED if auth.anonymous else LeaseMode(settings.lease)
         self.requests = 0
         self._settings = settings
         self._auth = auth
@@ -109,15 +110,14 @@ class SessionProvider:
         self._mutex = threading.Lock()
         self._since = share.since if share else time.time()
         # each session needs a first login; `max_logins` limits more logins without progress
-        self.login_limit = login_limit or LoginLimiter(settings.max_logins + len(names) - 1)
+        self.login_limit = login_limit or LoginLimiter(settings.max_logins + self.asked - 1)
         signer, kind = _signer_of(auth), Signer.NONE
+        #: A signer whose state a response may replace serves one request at a time over all sessions.
+        self._signing: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         if signer is not None:
             kind = Signer.STATELESS if auth.stateless_signer else Signer.STATEFUL
-        takes_turns = kind is Signer.STATEFUL and self.lease is not LeaseMode.SHARED
-        #: A signer whose state a response may replace serves one request at a time over all sessions.
-        self._signing: contextlib.AbstractContextManager[object] = (
-            threading.RLock() if takes_turns else contextlib.nullcontext()
-        )
+            if kind is Signer.STATEFUL and self.lease is not LeaseMode.SHARED:
+                self._signing = threading.RLock()
         policy = Policy(
             self.lease,
             settings.on_doubt,
@@ -131,9 +131,8 @@ class SessionProvider:
         timeout, doubts, reuse = settings.timeout, threading.Event(), Reuse()
 
         def opened(name: str, number: int) -> OpenSession:
-            login = PluginLogin(
-                auth, lambda: open_session((timeout.connect, timeout.headers), number, network)
-            )
+            waits = (timeout.connect, timeout.headers)
+            login = PluginLogin(auth, lambda: open_session(waits, number, network))
             manager = SessionManager(
                 store,
                 name,
@@ -219,13 +218,13 @@ class SessionProvider:
                 usable += 1
         if unreached is not None and not usable:
             raise unreached
-        asked, given = len(self._sessions), len(self._sessions) - len(problems)
+        given = self.asked - len(problems)
         if problems and (self._settings.strict or not given):
             raise next(iter(problems.values()))
         for session in problems:
             self._leave_out(session)
         for message in dict.fromkeys(map(str, problems.values())):
-            self._callbacks.notice(f"The run uses {given} of the {asked} sessions asked for: {message}")
+            self._callbacks.notice(f"The run uses {given} of the {self.asked} sessions asked for: {message}")
 
     def log_in_again(self, *, forget: bool = False) -> Iterator[tuple[str, SessionError | None]]:
         """Log every session in; yield its name, and its error or None. `forget` drops the facts about the service."""
@@ -259,15 +258,13 @@ class SessionProvider:
             session.http.close()
 
     def _ensure(self, session: OpenSession) -> None:
-        if self._record(session).status is Status.RETIRED and self._are_fewer_asked():
-            session.manager.login("fewer sessions are asked for")
+        if self._record(session).status is Status.RETIRED:
+            first = self._settings.session
+            records = [self._store.read(name) for name in self._store.sessions() if name.startswith(first)]
+            # the service gives at least as many sessions as are asked for now
+            if self.asked <= sum(record is not None and record.is_usable for record in records):
+                session.manager.login("fewer sessions are asked for")
         session.manager.ensure()
-
-    def _are_fewer_asked(self) -> bool:
-        """Return whether the service gives at least as many sessions as the settings ask for."""
-        names = (name_of(self._settings.session, number) for number in range(1, MOST_SESSIONS + 1))
-        records = [self._store.read(name) for name in names]
-        return len(self._sessions) <= sum(record is not None and record.is_usable for record in records)
 
     def _refusal(self, error: SessionError) -> LoginFailed | None:
         """Return the error if the service would refuse the next login too; an imported jar says nothing of others."""
@@ -292,11 +289,6 @@ class SessionProvider:
         return [session.manager for session in self._sessions if not session.retired]
 
     @property
-    def asked(self) -> int:
-        """How many sessions were asked for."""
-        return len(self._sessions)
-
-    @property
     def used(self) -> int:
         """How many sessions were used or are usable."""
         used = {session for session in self._sessions if session.served or not session.retired}
@@ -309,24 +301,16 @@ class SessionProvider:
         """The facts for a worker process."""
         return Share(self.names, self._since)
 
-    @property
-    def lease(self) -> LeaseMode:
-        """The lease mode of the sessions; without a login there is no token to protect."""
-        return LeaseMode.SHARED if self._auth.anonymous else LeaseMode(self._settings.lease)
-
     def in_force(self) -> tuple[str, str | None]:
         """Return the lease mode in force and, unless it is as configured, the reason; exclusive if any session is."""
         if self.lease is not LeaseMode.AUTO:
-            return (
-                self.lease.value,
-                None if self.lease.value == self._settings.lease else "no one is logged in",
-            )
+            used = self.lease.value
+            return used, None if used == self._settings.lease else "no one is logged in"
         try:
-            found = [manager.in_force() for manager in self.managers]
+            mode, reason = min(manager.in_force() for manager in self.managers)  # "exclusive" before "shared"
         except StorageError:  # the run reports it
             return LeaseMode.EXCLUSIVE.value, "the cookie store failed"
-        used, reason = min(found, key=lambda each: each[0] is LeaseMode.SHARED)
-        return used.value, reason
+        return mode.value, reason
 
     def counts(self) -> dict[str, int]:
         """Return the figures of this process that a report adds up."""
