@@ -122,7 +122,6 @@ class Run:
         )
         self._created += context.plugins()
         stack.callback(context.close)
-        context.staging.prepare()
         for given in settings.observers:
             self._dispatcher.add(self.plugins.make(Observer, given, context.plugin_context))
         self._ledger.storage = context.storage
