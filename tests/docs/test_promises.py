@@ -95,3 +95,15 @@ def test_leases_a_second_are_those_that_were_measured() -> None:
             measured[name] for name in (f"{store}, `appendfsync always`",) if name in measured
         ]
         assert figures == [float(f"{figure:.2g}") for figure in found], store
+
+
+def test_the_afternoon_is_long_enough_for_the_reading_list() -> None:
+    page = (DOCS / "explanation" / "design.md").read_text("utf-8")
+    listed = page.partition("## Read it in an afternoon")[2].partition("\n## ")[0]
+    core = ROOT / "core" / "argosy"
+    files, folder = [], core
+    for name in re.findall(r"`([\w/]+\.py)`", listed.partition("All paths")[0]):
+        folder = (core / name).parent if "/" in name or (core / name).exists() else folder
+        files.append(folder / name.rpartition("/")[2])
+    assert len(set(files)) == len(files) <= 30
+    assert sum(len(file.read_text("utf-8").splitlines()) for file in files) <= 5_000

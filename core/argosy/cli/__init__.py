@@ -1,4 +1,7 @@
-"""The command line: ``argosy``."""
+"""The command line, ``argosy``: one module per command.
+
+Read `program.py` first. May import everything in the core.
+"""
 
 from argosy.cli.program import main
 

@@ -1,4 +1,4 @@
 """The configuration: loaded, checked against one schema of everything installed, and turned into settings.
 
-Start with `argosy.config.load`. Imports `argosy.plugins`, `argosy.storage.location` and the layers below.
+Read `load.py` first, then `schema.py`. May import plugins, the URLs of storage, and what they may.
 """

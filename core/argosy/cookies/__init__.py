@@ -1,1 +1,4 @@
-"""Cookies by RFC 6265bis: reading Set-Cookie, keeping one record per name, domain and path, choosing what to send."""
+"""Cookies by RFC 6265bis: parsing Set-Cookie, keeping one cookie per name, domain and path, choosing what to send.
+
+Read `jar.py` first. May import the toolkit, models and errors.
+"""

@@ -1,4 +1,7 @@
-"""The base class of each kind of plugin."""
+"""The base class of each kind of plugin, one module each.
+
+Read `base.py` first. May import the toolkit, models, events and errors.
+"""
 
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import Plugin, PluginContext

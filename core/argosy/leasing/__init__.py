@@ -1,4 +1,4 @@
 """Leases on a session: a token that the service has replaced is never sent.
 
-Read `manager` first, then `lease`. The package imports cookies, interfaces, models, errors and toolkit, and sends nothing.
+Read `manager.py` first, then `lease.py`. May import cookies, interfaces, the toolkit, models and errors; it sends nothing.
 """

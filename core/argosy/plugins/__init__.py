@@ -1,4 +1,7 @@
-"""Finds plugins by name, checks their classes and creates them; start with `argosy.plugins.manager`."""
+"""Finds plugins by name, checks their classes and creates them.
+
+Read `manager.py` first. May import hookspecs, interfaces, the toolkit, models and errors.
+"""
 
 from argosy.plugins.kinds import Kind, Origin, PluginInfo
 from argosy.plugins.manager import PluginManager

@@ -1,4 +1,4 @@
-"""Limits requests to each host: delays, Retry-After, outages. Read `limiter` first.
+"""Limits on the requests to each host: delays, Retry-After, outages. A `RateLimit` plugin may share them.
 
-The states of hosts are kept by a `RateLimit` plugin, or per process.
+Read `limiter.py`. May import interfaces, the toolkit, models and errors.
 """

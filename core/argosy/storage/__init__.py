@@ -1,1 +1,4 @@
-"""Storage of final files in a local folder (`local`), and the URLs of remote target directories (`location`)."""
+"""Final files in a local directory, and the URLs of remote ones; plugins store the latter.
+
+Read `local.py` first, then `location.py`. May import interfaces, the toolkit, models and errors.
+"""

@@ -1,1 +1,1 @@
-"""The sessions of a run. Read `provider` first; `pool` is loaded only for more than one session."""
+"""The sessions of a run. Read `provider.py` first; `pool.py` is loaded only for more than one session."""
