@@ -65,40 +65,33 @@ def _send(sock: socket.socket, message: Mapping[str, Any]) -> None:
 
 
 class IpcServer:
-    """The run's side; it opens nothing until a worker is pickled. `answers` answers the workers' questions by name."""
+    """The run's side, at the socket `address`. `answers` answers the workers' questions by name."""
 
     def __init__(self, emit: Emit, stop: Stop, answers: Mapping[str, Callable[[str], str | None]]) -> None:
         self.counts: Counter[str] = Counter()  # of all workers
         self._emit = emit
         self._stop = stop
         self._answers = answers
-        self._mutex = threading.Lock()
-        self._folder: Path | None = None
         self._clients: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
-        self._unsubscribe: Callable[[], None] = lambda: None
-
-    @property
-    def address(self) -> str:
-        """The path of the socket, which is created when it is first needed."""
-        with self._mutex:
-            return str((self._folder or self._open()) / SOCKET)
+        self._mutex = threading.Lock()
+        self._closing = False
+        self._unsubscribe = stop.subscribe(self._tell_stop)
+        self._folder = self._open()
+        self.address = str(self._folder / SOCKET)
 
     def close(self) -> None:
         """Receive the last messages of the workers, and close the connections."""
-        with self._mutex:
-            folder, self._folder = self._folder, None
-        if folder is None:
-            return
+        self._closing = True
         self._unsubscribe()
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as last:
-            last.connect(str(folder / SOCKET))  # wakes accept(), which closing does not do on every system
+            last.connect(self.address)  # wakes accept(), which closing does not do on every system
         for thread in self._threads:  # the first thread may still add some
             thread.join(LAST_MESSAGES)
         for client in list(self._clients):
             with contextlib.suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _open(self) -> Path:
         for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
@@ -116,8 +109,6 @@ class IpcServer:
                 f"Cannot create a socket for worker processes in {folder.parent}: {error.strerror or error}.",
                 hint="Set TMPDIR to a short path on a local disk, or use another strategy.",
             ) from None
-        self._folder = folder
-        self._unsubscribe = self._stop.subscribe(self._tell_stop)
         self._start(self._accept, listener)
         return folder
 
@@ -134,7 +125,7 @@ class IpcServer:
                 except BlockingIOError:
                     return
                 client.setblocking(True)
-                if self._folder is None:  # closing: accept those who wait, and no more
+                if self._closing:  # accept those who wait, and no more
                     listener.setblocking(False)
                 self._clients.append(client)
                 logger.debug("a worker process has connected")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from argosy.engine.context import ContextOptions, RunContext
-from argosy.engine.ipc import IpcServer, WorkerSpec
 from argosy.engine.observers import ObserverDispatcher
 from argosy.engine.outputs import Aggregator, plugin_errors
 from argosy.engine.plan import Plan, Planned, no_source
@@ -35,6 +35,7 @@ from argosy.transfer.limits import Limits
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
+    from argosy.engine.ipc import IpcServer, WorkerSpec
     from argosy.plugins.manager import PluginManager
 
 #: Seconds between two checks for items that another run works on.
@@ -70,7 +71,8 @@ class Run:
         self._begun = False
         self._error: ArgosyError | None = None
         self._done = self._failed = self._bytes = 0
-        self._worker_counts: Counter[str] = Counter()
+        self._mutex = threading.Lock()
+        self._server: IpcServer | None = None
         self._failures: list[tuple[str, str, Failure]] = []
 
     def execute(self) -> Report:
@@ -196,20 +198,10 @@ class Run:
             self._error = self._error or error
 
     def _do_jobs(self, aggregator: Aggregator) -> None:
-        """Let the strategy do all jobs, including those that are requeued, with a server for worker processes."""
-        context, limit = self._context, self._context.pool.login_limit
-        answers: dict[str, Callable[[str], str | None]] = {
-            "secret": self._ask or (lambda prompt: None),
-            **{step: partial(limit.tell, step) for step in get_args(LoginStep)},
-        }
-        waited = False
-        with closing(IpcServer(self._emit, self.stop, answers)) as server:
-            self._worker_counts = server.counts
-
-            def spec() -> WorkerSpec:
-                return WorkerSpec(self.settings, self.plugins, server.address, context.pool.share)
-
-            worker = Worker(context, self._emit, spec)
+        """Let the strategy do all jobs, including those that are requeued."""
+        context, waited = self._context, False
+        worker = Worker(context, self._emit, self._worker_spec)
+        try:
             while not self.stop.draining:
                 outcomes = outcomes_of(
                     self._strategy, self._plan.jobs(self.stop), worker, self.settings.max_workers
@@ -228,6 +220,23 @@ class Run:
                         context.notice(f"Another run works on {active} of these items; waiting for it.")
                     waited = True
                     self.stop.sleep(CHECK_AGAIN)
+        finally:
+            if self._server is not None:
+                self._server.close()
+
+    def _worker_spec(self) -> WorkerSpec:
+        """Return what another process needs to create a worker; the first call starts the server that it talks to."""
+        from argosy.engine.ipc import IpcServer, WorkerSpec  # most runs have no worker processes
+
+        pool = self._context.pool
+        with self._mutex:
+            if self._server is None:
+                answers: dict[str, Callable[[str], str | None]] = {
+                    "secret": self._ask or (lambda prompt: None),
+                    **{step: partial(pool.login_limit.tell, step) for step in get_args(LoginStep)},
+                }
+                self._server = IpcServer(self._emit, self.stop, answers)
+        return WorkerSpec(self.settings, self.plugins, self._server.address, pool.share)
 
     def _record(self, outcome: Outcome) -> None:
         context, ledger = self._context, self._ledger
@@ -267,7 +276,7 @@ class Run:
             self.options.redactor.scrub_error(self._error)
         lease, lease_reason = pool.in_force()
         skipped = planned.items - self._done - self._failed - left
-        counts = self._worker_counts + Counter(pool.counts())
+        counts = Counter(pool.counts()) + (self._server.counts if self._server else Counter())
         report = Report(
             run=self._ledger.run,
             started=self._started,

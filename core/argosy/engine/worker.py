@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from argosy.engine.context import RunContext
-from argosy.engine.ipc import WorkerSpec, work_here
 from argosy.engine.outputs import plugin_errors, plugin_of
 from argosy.engine.publisher import Checked, Publisher
 from argosy.errors import (
@@ -33,6 +32,9 @@ from argosy.toolkit.failures import blame, disk_error
 from argosy.transfer.download import Downloader, Report
 from argosy.transfer.limits import Limits
 from argosy.transfer.names import Names
+
+if TYPE_CHECKING:
+    from argosy.engine.ipc import WorkerSpec
 
 
 class Worker:
@@ -58,6 +60,8 @@ class Worker:
         )
 
     def __reduce__(self) -> tuple[Callable[[WorkerSpec], Work], tuple[WorkerSpec]]:
+        from argosy.engine.ipc import work_here  # most runs have no worker processes
+
         return work_here, (self._spec(),)
 
     def __call__(self, job: Job) -> Outcome:

@@ -24,7 +24,6 @@ import pluggy
 from argosy import hookspecs
 from argosy.errors import ArgosyError, ConfigError, PluginError
 from argosy.interfaces.base import Plugin, PluginContext
-from argosy.plugins.files import module_name
 from argosy.plugins.kinds import Kind, Origin, PluginInfo
 from argosy.toolkit.failures import describe_exception
 from argosy.toolkit.text import did_you_mean
@@ -63,6 +62,8 @@ class PluginManager:
             self._add(describe(kind_of(cls), cls, Origin(cls.__module__, "(not installed)", cls.__name__)))
         self._replaced = frozenset(self._table)
         for file in self._files:
+            from argosy.plugins.files import module_name  # most runs have no such file
+
             if not file.is_file() or file.suffix != ".py":
                 raise ConfigError(f"There is no plugin file {file}.", hint="--plugin takes a Python file.")
             origin = Origin(str(file), "", file.stem, file)

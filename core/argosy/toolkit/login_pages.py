@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
-from argosy.toolkit.forms import Page, parse_page
-
 if TYPE_CHECKING:
     from argosy.interfaces import ResponseHead
 
@@ -116,11 +114,14 @@ class RefusalRules:
             return True
         if not 200 <= response.status < 300:  # an error page may have a login form in its header
             return False
-        return self._is_login_page(response, parse_page(start.decode("utf-8", "replace"))) or (
+        return self._is_login_page(response, start.decode("utf-8", "replace")) or (
             self.html_for_files and is_html(response.headers) and _wants_no_html(response)
         )
 
-    def _is_login_page(self, response: ResponseHead, page: Page) -> bool:
+    def _is_login_page(self, response: ResponseHead, text: str) -> bool:
+        from argosy.toolkit.forms import parse_page  # downloads without a login look at no page
+
+        page = parse_page(text)
         if self.password_form and any(form.passwords for form in page.forms):
             return True
         if self.redirects is None and any(form.has(_SAML) for form in page.forms):

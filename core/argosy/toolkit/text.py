@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -61,6 +60,8 @@ def time_text(seconds: float) -> str:
 def closest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word most like `word`, regardless of case, hyphens and underscores; None if none is close."""
     words = {candidate.lower().replace("-", "_"): candidate for candidate in sorted(known)}
+    import difflib  # only for messages
+
     near = difflib.get_close_matches(word.lower().replace("-", "_"), words, n=1)
     return words[near[0]] if near else None
 
