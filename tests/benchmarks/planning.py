@@ -16,6 +16,7 @@ from pathlib import Path
 from argosy.config.load import load
 from argosy.engine.outputs import Outputs
 from argosy.engine.plan import Plan
+from argosy.engine.storage import open_storage
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.source import Source
 from argosy.plugins.manager import PluginManager
@@ -31,6 +32,7 @@ def plan(folder: Path, name: str, items: int) -> dict[str, Cell]:
     settings = load({"source": {"use": "manifest", "path": str(folder / "books.jsonl")}}, plugins)
     source = plugins.make(Source, settings.source or {}, PluginContext())
     ledger = Ledger(folder)
+    ledger.storage = open_storage(folder, None, plugins, PluginContext())
     begun = time.perf_counter()
     outputs = Outputs.make(settings.output, plugins, PluginContext())
     made = Plan(settings, source, ledger, outputs)

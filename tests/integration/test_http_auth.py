@@ -158,13 +158,13 @@ def test_netrc_is_read_only_when_asked_for(
     ("text", "says"),
     [
         (None, "cannot be read"),
-        ("machine 127.0.0.1 login ada\n", "has no user name and password|is no .netrc"),
+        ("machine 127.0.0.1 login ada\n", "has no user name and password|is not a .netrc"),
         (
             "machine elsewhere.example login ada password secret1\n",
             "has no user name and password for 127.0.0.1",
         ),
-        ("secret1 secret2\n", "is no .netrc file"),
-        (b"\xff\xfe\x00", "not UTF-8|is no .netrc|cannot be read"),
+        ("secret1 secret2\n", "is not a .netrc file"),
+        (b"\xff\xfe\x00", "not UTF-8|is not a .netrc|cannot be read"),
     ],
 )
 def test_a_netrc_that_is_of_no_use(sail: Any, tmp_path: Path, text: str | bytes | None, says: str) -> None:

@@ -196,7 +196,7 @@ def test_a_storage_that_does_not_let_in(store: Store, what: str, monkeypatch: py
     assert caught.value.exit_code == 5
     said = str(caught.value)
     assert directory["url"] in said
-    assert ("make it first" if what == "bucket" else "does not permit it") in said
+    assert ("create it first" if what == "bucket" else "denied permission") in said
     assert not any(secret in said for secret in (SECRET, "another-secret"))
     assert stored.requests == 0, "it is said before anything is asked of the service"
 

@@ -77,7 +77,7 @@ def test_a_jar_that_the_service_refuses_is_left_out(set_sail: SetSail, strategy:
     voyage.server.expire_sessions(1)
     report = argosy.download(voyage.file)
     assert (report.counts.done, voyage.wrong(), report.exit_code) == (60, [], 0)
-    told = [notice for notice in report.notices if "refuses the session 'default'" in notice]
+    told = [notice for notice in report.notices if "refused the session 'default'" in notice]
     assert len(told) == 1
     assert voyage.server.stats().refused <= 6
 

@@ -92,7 +92,7 @@ def test_a_new_package_is_listed_and_documented(environment: VirtualEnvironment,
     plugins = json.loads(environment.run("argosy", "plugins", "--json").stdout)
     (mine,) = [plugin for plugin in plugins if plugin["name"] == NEW[kind]]
     assert mine["kind"] == kind.replace("-", "_")
-    assert (mine["distribution"], mine["version"], mine["api"]) == (f"argosy-{NEW[kind]}", "0.1.0", 1)
+    assert (mine["distribution"], mine["version"]) == (f"argosy-{NEW[kind]}", "0.1.0")
     for name, option in mine["options"]["properties"].items():
         assert f"{name} " in listed.stdout
         assert option["description"] in listed.stdout

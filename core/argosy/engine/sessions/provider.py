@@ -213,7 +213,7 @@ class SessionProvider:
                 refused = refused or self._refusal(error)
             except TransferError as error:
                 unreached = error
-                usable += is_usable
+                usable += self._record(session).is_usable
             else:
                 usable += 1
         if unreached is not None and not usable:
