@@ -22,10 +22,11 @@ from argosy_plugins.cookie_stores._session_database import SessionDatabase
 
 _READ = "SELECT generation, record, checksum FROM sessions WHERE session = ?"
 _READ_ANY = "SELECT session, generation, record, checksum FROM sessions LIMIT 1"
-_CREATE = "INSERT INTO sessions VALUES (?4, ?1, ?2, ?3) ON CONFLICT (session) DO NOTHING"
-_REPLACE = (
-    "UPDATE sessions SET generation = ?1, record = ?2, checksum = ?3 WHERE session = ?4 AND generation = ?5"
+_CREATE = (
+    "INSERT INTO sessions (generation, record, checksum, session) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (session) DO NOTHING"
 )
+_REPLACE = "UPDATE sessions SET generation = ?, record = ?, checksum = ? WHERE session = ? AND generation = ?"
 
 
 class SqliteStore(CookieStore):
