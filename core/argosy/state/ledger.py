@@ -159,7 +159,7 @@ class Ledger:
             self._make_private()
         with self.guard():
             self.db = sqlite3.connect(
-                target, PATIENCE, isolation_level=None, check_same_thread=False, uri=True
+                target, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=True
             )
             if not read_only:
                 _use_wal(self.db)
