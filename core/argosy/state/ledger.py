@@ -161,12 +161,16 @@ class Ledger:
             self.db = sqlite3.connect(
                 target, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=True
             )
-            if not read_only:
-                _use_wal(self.db)
-                # a commit may reach the disk later: if "done" is lost, the next run finds the complete files
-                self.db.execute("PRAGMA synchronous = NORMAL")
-            if is_new or not read_only:
-                self.db.executescript(_TABLES)
+            try:
+                if not read_only:
+                    _use_wal(self.db)
+                    # a commit may reach the disk later: if "done" is lost, the next run finds the complete files
+                    self.db.execute("PRAGMA synchronous = NORMAL")
+                if is_new or not read_only:
+                    self.db.executescript(_TABLES)
+            except BaseException:
+                self.db.close()
+                raise
         if not read_only:
             self._lock = self._show_alive()
 
