@@ -59,7 +59,7 @@ def test_a_folder_and_a_missing_file(tmp_path: Path) -> None:
         load_file(tmp_path / "folder.toml")
     with pytest.raises(ConfigError, match="does not exist"):
         load_file(tmp_path / "missing.toml")
-    with pytest.raises(ConfigError, match="null (byte|character)"):
+    with pytest.raises(ConfigError, match=r"null (byte|character)"):
         load_file(tmp_path / "nul\0.toml")
 
 

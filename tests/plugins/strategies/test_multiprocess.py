@@ -49,7 +49,7 @@ def test_work_that_raises_ends_the_run() -> None:
 
 
 def test_work_that_cannot_be_sent_is_said_at_once() -> None:
-    with pytest.raises(Exception, match="pickle|local object"):
+    with pytest.raises(Exception, match=r"pickle|local object"):
         list(make([]).run(jobs(""), lambda job: Deadly()(job), 2))
 
 
