@@ -14,8 +14,9 @@ from argosy.errors import GenerationMoved, StoreDamaged, StoreError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import Release
 from argosy.models.session import SessionRecord
-from argosy.toolkit.locks import FairLock, HostLock, StoreLocks, once
+from argosy.toolkit.locks import FairLock, once
 from argosy_plugins.cookie_stores import _document as document
+from argosy_plugins.cookie_stores._locks import HostLock, StoreLocks
 from argosy_plugins.cookie_stores.json_file import JsonFileStore
 from argosy_plugins.cookie_stores.memory import MemoryStore
 from argosy_plugins.cookie_stores.sqlite import SqliteStore

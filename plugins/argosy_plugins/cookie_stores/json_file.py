@@ -11,10 +11,10 @@ import argosy
 from argosy.errors import GenerationMoved
 from argosy.interfaces import CookieStore, PluginContext, Release, Scope
 from argosy.models.session import SessionRecord
-from argosy.toolkit.locks import StoreLocks
 from argosy_plugins.cookie_stores import _document as document
 from argosy_plugins.cookie_stores._encryption import ENCRYPT, Sealing
 from argosy_plugins.cookie_stores._files import StoreFile, is_mark
+from argosy_plugins.cookie_stores._locks import StoreLocks
 
 
 class JsonFileStore(CookieStore):

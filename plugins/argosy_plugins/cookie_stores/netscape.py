@@ -20,11 +20,11 @@ import argosy
 from argosy.errors import GenerationMoved, StoreDamaged, StoreError
 from argosy.interfaces import CookieStore, PluginContext, Release, Scope
 from argosy.models.session import SessionRecord
-from argosy.toolkit.locks import StoreLocks
 from argosy_plugins.cookie_stores import _cookies_txt, _jar_state
 from argosy_plugins.cookie_stores._cookies_txt import DIALECTS, MAX_BYTES, NOTHING, CookiesTxt
 from argosy_plugins.cookie_stores._files import StoreFile, is_mark
 from argosy_plugins.cookie_stores._jar_state import JarState
+from argosy_plugins.cookie_stores._locks import StoreLocks
 
 #: The session in the file itself; the files of others have the session's name in their names.
 PLAIN = "default"

@@ -15,9 +15,9 @@ from argosy.errors import GenerationMoved, StoreDamaged
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore, Release, Scope
 from argosy.models.session import SessionRecord
-from argosy.toolkit.locks import StoreLocks
 from argosy_plugins.cookie_stores._encryption import ENCRYPT, Sealing
 from argosy_plugins.cookie_stores._files import is_mark
+from argosy_plugins.cookie_stores._locks import StoreLocks
 from argosy_plugins.cookie_stores._session_database import SessionDatabase
 
 _READ = "SELECT generation, record, checksum FROM sessions WHERE session = ?"

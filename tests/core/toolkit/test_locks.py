@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import stat
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from argosy.errors import StoreError
-from argosy.toolkit.locks import FairLock, FileLock, HostLock, StoreLocks, once
+from argosy.toolkit.locks import FairLock, FileLock, once
 from argosy_devkit.contracts.waiting import Thread, wait_until, wait_until_still
+from signals import interrupt_wait
 
 #: Holds a lock until its stdin ends.
 _HOLDER = """\
@@ -42,10 +40,6 @@ def _start_holder(path: Path) -> subprocess.Popen[str]:
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     return holder
-
-
-class Interrupt(Exception):
-    pass
 
 
 def test_a_fair_lock_serves_in_order() -> None:
@@ -77,50 +71,12 @@ def test_a_fair_lock_is_not_handed_to_one_that_came_later() -> None:
     assert waiter.result() is True
 
 
-def _interrupted(wait: Callable[[], object], ready: Callable[[], object]) -> None:
-    """Interrupt what this thread waits for, by a real signal."""
-
-    def interrupt(*_: object) -> None:
-        raise Interrupt
-
-    def fire() -> None:
-        wait_until(ready, "the main thread to wait")
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
-
-    before = signal.signal(signal.SIGUSR1, interrupt)
-    try:
-        thread = Thread(fire)
-        with pytest.raises(Interrupt):
-            wait()
-        thread.result()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-
-
 def test_a_waiter_that_is_interrupted_is_not_handed_the_lock() -> None:
     lock = FairLock()
     lock.acquire()
-    _interrupted(lock.acquire, lambda: lock._waiting)
+    interrupt_wait(lock.acquire, lambda: lock._waiting)
     lock.release()
     assert lock.acquire(wait=False), "the lock was handed to a thread that had given up"
-
-
-def test_a_file_lock_that_is_interrupted_frees_the_threads(path: Path) -> None:
-    holder = _start_holder(path)
-    lock = HostLock(path)
-    _interrupted(lock.acquire, lambda: not _is_free(lock))
-    with holder:
-        holder.kill()
-    release = lock.acquire()
-    assert release is not None
-    release()
-
-
-def _is_free(lock: HostLock) -> bool:
-    free = lock._threads.acquire(wait=False)
-    if free:
-        lock._threads.release()
-    return free
 
 
 def test_once_calls_once() -> None:
@@ -179,101 +135,6 @@ def test_a_lock_file_that_cannot_be_used_is_named(tmp_path: Path, what: str) -> 
     with pytest.raises(StoreError, match=r"lock file .*a\.lock cannot be used") as error:
         FileLock(path).acquire()
     assert "local disk" in (error.value.hint or "")
-
-
-def test_locks_work_here(tmp_path: Path) -> None:
-    release = StoreLocks(tmp_path / "new" / "store", "json").hold("default")
-    assert release is not None
-    release()
-    assert FileLock(tmp_path / "new" / "store.lock").acquire(wait=False), "the test of the lock must free it"
-
-
-@pytest.mark.torture(42)
-def test_a_lock_that_lets_others_in_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # what a network file system without locks does: flock succeeds for everybody
-    monkeypatch.setattr("argosy.toolkit.locks.fcntl.flock", lambda fd, operation: None)
-    locks = StoreLocks(tmp_path / "store", "json")
-    with pytest.raises(StoreError, match="File locks do not work"):
-        locks.write()
-    with pytest.raises(StoreError, match="File locks do not work"):
-        locks.hold("default")
-
-
-def test_a_host_lock_queues_threads_and_meets_the_file_once(path: Path) -> None:
-    lock, other = HostLock(path), HostLock(path)
-    release = lock.acquire()
-    assert release is not None
-    assert lock.acquire(wait=False) is None
-    assert other.acquire(wait=False) is None
-    waiting = Thread(lock.acquire)
-    wait_until(lambda: lock._threads._waiting, "a thread to queue")
-    Thread(release).result()
-    release()
-    second = waiting.result()
-    assert lock.acquire(wait=False) is None
-    second()
-    free = other.acquire(wait=False)
-    assert free is not None
-    free()
-
-
-def test_whoever_freed_the_lock_gives_way_to_those_who_wait(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("argosy.toolkit.locks._JUST_NOW", float("inf"))  # however slow this machine is
-    lock, other = HostLock(path), HostLock(path)
-    for _ in range(20):
-        release = lock.acquire()
-        assert release is not None
-        waiting = Thread(other.acquire)
-        wait_until(lock._others_wait, "the other one to wait")
-        release()
-        assert lock.acquire(wait=False) is None, "it came before one who waited longer"
-        second = waiting.result()
-        assert second is not None
-        second()
-
-
-#: Waits for a lock.
-_WAITER = """\
-import sys
-from pathlib import Path
-from argosy.toolkit.locks import HostLock
-lock = HostLock(Path(sys.argv[1]))
-print("ready", flush=True)
-lock.acquire()
-"""
-
-
-def test_a_waiter_that_is_stopped_holds_nobody_up(path: Path) -> None:
-    lock = HostLock(path)
-    release = lock.acquire()
-    assert release is not None
-    with subprocess.Popen([sys.executable, "-c", _WAITER, str(path)], stdout=subprocess.PIPE) as waiter:
-        assert waiter.stdout is not None
-        assert waiter.stdout.readline() == b"ready\n"
-        wait_until(lock._others_wait, "the other one to wait")
-        waiter.send_signal(signal.SIGSTOP)
-        os.waitpid(waiter.pid, os.WUNTRACED)
-        for _ in range(3):
-            release()
-            release = lock.acquire()
-            assert release is not None
-        waiter.kill()
-
-
-def test_a_lock_is_as_good_without_the_file_of_those_who_wait(path: Path) -> None:
-    path.with_name("a.lock.waiting").mkdir()
-    lock, other = HostLock(path), HostLock(path)
-    release = lock.acquire()
-    assert release is not None
-    assert other.acquire(wait=False) is None
-    waiting = Thread(other.acquire)
-    wait_until_still(waiting)
-    release()
-    second = waiting.result()
-    assert second is not None
-    second()
 
 
 def test_a_lock_that_is_not_taken_after_all_keeps_nobody_out(

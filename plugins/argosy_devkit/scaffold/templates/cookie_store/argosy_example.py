@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import argosy
 from argosy.errors import GenerationMoved, StoreDamaged, StoreError
 from argosy.interfaces import Release
 from argosy.models.session import SessionRecord
 from argosy.toolkit.files import atomic_write
-from argosy.toolkit.locks import StoreLocks
+from argosy.toolkit.locks import FairLock, FileLock, once
 
 
 class ExampleCookieStore(argosy.CookieStore):
@@ -36,7 +40,7 @@ class ExampleCookieStore(argosy.CookieStore):
     def __init__(self, options: Mapping[str, Any], context: argosy.PluginContext) -> None:
         super().__init__(options, context)
         self.path = context.path(options["path"])
-        self._locks = StoreLocks(self.path, self.name)
+        self._threads: defaultdict[str, FairLock] = defaultdict(FairLock)
 
     def read(self, session: str) -> SessionRecord | None:
         """Return the newest record."""
@@ -44,7 +48,8 @@ class ExampleCookieStore(argosy.CookieStore):
 
     def write(self, record: SessionRecord, expected: int) -> None:
         """Replace the record if its generation is the expected one."""
-        release = self._locks.write()
+        lock = self._lock_file("lock")
+        lock.acquire()
         try:
             records = self._load()
             current = records.get(record.session)
@@ -52,11 +57,32 @@ class ExampleCookieStore(argosy.CookieStore):
                 raise GenerationMoved(f"Another process changed the session {record.session!r} first.")
             self._replace({**records, record.session: record})
         finally:
-            release()
+            lock.release()
 
     def acquire(self, session: str, *, wait: bool = True) -> Release | None:
         """Take the session for this thread of this process alone."""
-        return self._locks.hold(session, wait=wait)
+        threads = self._threads[session]  # they queue, then one of them waits for other processes
+        if not threads.acquire(wait=wait):
+            return None
+        lock = self._lock_file(f"{quote(session, safe='')}.lock")
+        try:
+            taken = lock.acquire(wait=wait)
+            if taken and FileLock(lock.path).acquire(wait=False):
+                raise StoreError(
+                    f"File locks do not work on the file system of {self.path}. The store is not used.",
+                    hint="Put it on a local disk.",
+                )
+        except BaseException:
+            threads.release()
+            raise
+
+        def release() -> None:
+            lock.release()
+            threads.release()
+
+        if not taken:
+            threads.release()
+        return once(release) if taken else None
 
     def sessions(self) -> list[str]:
         """Return the names of its sessions."""
@@ -64,20 +90,22 @@ class ExampleCookieStore(argosy.CookieStore):
 
     def remove(self, session: str) -> None:
         """Forget a session."""
-        release = self._locks.write()
+        lock = self._lock_file("lock")
+        lock.acquire()
         try:
             records = self._load()
             if records.pop(session, None) is not None:
                 self._replace(records)
         finally:
-            release()
+            lock.release()
 
     def sync(self) -> None:
         """Do nothing: each write is on stable storage before it returns."""
 
-    def close(self) -> None:
-        """Close the lock files."""
-        self._locks.close()
+    def _lock_file(self, suffix: str) -> FileLock:
+        with contextlib.suppress(OSError):  # locking the file says why it cannot be used
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(Path(f"{self.path}.{suffix}"))
 
     def _load(self) -> dict[str, SessionRecord]:
         try:
