@@ -14,8 +14,7 @@ import argosy
 from argosy.cookies.jar import Jar
 from argosy.errors import LoginFailed
 from argosy.http.adapter import LeasedAdapter
-from argosy.http.network import Network
-from argosy.http.session import AuthorizedSession
+from argosy.http.session import AuthorizedSession, Network
 from argosy.interfaces.base import PluginContext
 from argosy.leasing.manager import SessionManager
 from argosy.models.cookie import Cookie

@@ -12,7 +12,7 @@ from argosy.config.schema import SLOTS, check
 from argosy.config.settings import Settings, build
 from argosy.engine.storage import open_storage
 from argosy.errors import ArgosyError, PluginError, Problem
-from argosy.http.network import check_proxy
+from argosy.http.session import check_proxy
 from argosy.interfaces.base import PluginContext
 from argosy.plugins.manager import PluginManager
 from argosy.toolkit.secrets import Secret

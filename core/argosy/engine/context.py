@@ -13,7 +13,7 @@ from argosy.engine.sessions.provider import Share, open_sessions
 from argosy.engine.storage import open_storage
 from argosy.errors import ArgosyError
 from argosy.events import Emit, EventKind
-from argosy.http.network import Network, check_proxy
+from argosy.http.session import Network, check_proxy
 from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.base import Plugin, PluginContext
 from argosy.interfaces.cookie_store import CookieStore

@@ -19,19 +19,21 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
 from requests.exceptions import InvalidProxyURL
 from urllib3 import ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.response import BaseHTTPResponse
 
+from argosy.errors import PluginError
 from argosy.http.body import Body, discard, is_plain
 from argosy.http.limits import BodyLimits, Response, wire_of
-from argosy.http.network import is_downgraded
-from argosy.http.signing import PluginSigner
 from argosy.leasing.lease import Lease
 from argosy.leasing.manager import SessionManager
+from argosy.models.session import origin_of
 from argosy.ratelimit.limiter import Permit
+from argosy.toolkit.failures import describe_exception
 
 #: Seconds after which an idle connection is made anew. Servers close idle connections after 5 s (Node's default) or
 #: later, and a request sent into a closing connection is in doubt.
@@ -42,6 +44,50 @@ MAX_LOST = 2
 
 #: Python codecs that are not the character set of a page: some raise, some take quadratic time.
 _NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "utf-7"})
+
+
+def is_downgraded(request: requests.PreparedRequest) -> bool:
+    """Return whether a request goes over http because a redirect led there from https."""
+    return getattr(request, "argosy_redirected_by", None) is not None
+
+
+class PluginSigner:
+    """Signs requests with the signer of an auth plugin, once they have their lease."""
+
+    def __init__(self, signer: AuthBase, plugin: str) -> None:
+        self._signer = signer
+        self._plugin = plugin
+
+    def attach(
+        self, request: requests.PreparedRequest, redirected: requests.PreparedRequest | None = None
+    ) -> None:
+        """Have a request signed when it gets its lease; if redirected, without the hooks of the first signature."""
+        hooks: Any = getattr(redirected, "argosy_hooks", request.hooks)
+        request.argosy_signer, request.argosy_hooks = self, hooks  # type: ignore[attr-defined]  # notes; not copied
+        request.hooks = {event: list(each) for event, each in hooks.items()}
+
+    def sign(
+        self, request: requests.PreparedRequest, credentials: Mapping[str, str]
+    ) -> tuple[dict[str, str], requests.PreparedRequest]:
+        """Return the credentials and the fields that the signer added, and a signed copy of the request."""
+        copy = request.copy()  # the request itself gets only the signer's hooks
+        copy.headers.update(credentials)
+        try:
+            signed: object = self._signer(copy)
+        except (Exception, SystemExit) as error:
+            raise self.fault(f"failed: {describe_exception(error, self._signer)}") from None
+        if not isinstance(signed, requests.PreparedRequest):
+            raise self.fault(f"returned {type(signed).__name__} instead of the request")
+        if origin_of(signed.url or "") != origin_of(request.url or ""):
+            raise self.fault("sent a request to another origin")
+        if signed.body is not request.body:
+            signed.prepare_content_length(signed.body)
+        return {n: v for n, v in signed.headers.items() if request.headers.get(n) != v}, signed
+
+    def fault(self, how: str) -> PluginError:
+        """Return the error of a signer that broke its contract; nothing was sent."""
+        text = f"The signer of the auth plugin {self._plugin!r} {how}."
+        return PluginError(text, hint="Report it to the plugin's author.", plugin=self._plugin)
 
 
 class NotSent(Exception):

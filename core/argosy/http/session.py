@@ -6,8 +6,10 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urldefrag
+from urllib.parse import unquote, urldefrag, urlsplit
 
 import requests
 import urllib3.exceptions
@@ -18,13 +20,11 @@ from urllib3.response import BaseHTTPResponse
 
 from argosy._version import __version__
 from argosy.cookies import jar
-from argosy.errors import Refused
+from argosy.errors import ConfigError, Refused
 from argosy.http.adapter import LeasedAdapter
 from argosy.http.body import discard, peek
-from argosy.http.connections import Adapter, Reuse
+from argosy.http.connections import Adapter, PluginSigner, Reuse, is_downgraded
 from argosy.http.limits import BodyLimits
-from argosy.http.network import Network, is_downgraded
-from argosy.http.signing import PluginSigner
 from argosy.interfaces.auth import ResponseHead
 from argosy.leasing.lease import Stamp
 from argosy.leasing.login import NewSession
@@ -32,6 +32,7 @@ from argosy.leasing.policy import LeaseMode
 from argosy.models.session import origin_of
 from argosy.toolkit.login_pages import is_html
 from argosy.toolkit.responses import Downgraded, read_content
+from argosy.toolkit.secrets import Secret
 
 #: Bytes of an HTML body that are searched for a refusal, of a body that is kept in memory, and of one of a login.
 PEEK, IN_MEMORY, OF_A_LOGIN = 64 << 10, 256 << 20, 64 << 20
@@ -53,6 +54,34 @@ MAX_REDIRECTS = 10
 _HARMLESS = frozenset(
     {"accept", "accept-encoding", "accept-language", "connection", "if-range", "range", "user-agent"}
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How all sessions of a process reach the service."""
+
+    ca_bundle: Path | None = None  # the certificate authorities to trust; None for the default ones
+    proxy: Secret | None = None  # the URL of an HTTP proxy, which may contain a password
+    allow_downgrade: bool = False  # follow redirects from https to http, without credentials
+
+
+def check_proxy(proxy: Secret, on_secret: Callable[[str], None]) -> Secret:
+    """Return the URL of a proxy; raise ConfigError if it is not valid. `on_secret` gets its password."""
+    try:
+        parts = urlsplit(proxy.reveal())
+        extra = parts.path.strip("/") or parts.query or parts.fragment
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not extra
+    except ValueError:
+        usable = False
+    if not usable:  # the message must not contain it
+        raise ConfigError(
+            '"proxy" is not the URL of an HTTP proxy.',
+            hint="Use http://[USER:PASSWORD@]proxy.example:3128. SOCKS proxies are not supported.",
+        )
+    if parts.password:
+        for password in {parts.password, unquote(parts.password)}:
+            on_secret(password)
+    return proxy
 
 
 class _NoJar(RequestsCookieJar):

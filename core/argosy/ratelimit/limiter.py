@@ -1,4 +1,4 @@
-"""When the next request to a host may start: asked before each request, told after each answer."""
+"""Decides when the next request to a host may start. The adapter asks before each request and reports the result."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Self, TypeVar
 
 from argosy.errors import ServiceDown, TransferError
@@ -71,80 +72,22 @@ class ProcessRateLimit(RateLimit):
 
 
 @dataclass(slots=True)
-class _Line:
-    """The permits of this process that wait for a host.
+class _Host:
+    """What this run knows about a host."""
 
-    They reserve one start at a time, together, so a process that dies leaves one start reserved at most.
-    """
-
+    #: The reserved start of the next request, and the numbers of the permits that wait. They reserve one start at a time,
+    #: together, so a process that dies leaves at most one start reserved.
     start: float | None = None
     waiting: set[int] = field(default_factory=set)
+    heard: bool = False  # it has answered this process or another
+    cause: str | None = None  # why the last request that failed did so
+    down_since: float | None = None
+    answers: int = 0  # of any host, before it was down
+    is_reported: bool = False  # whether the user knows that it is down
 
     def ahead_of(self, number: int) -> int:
+        """Return how many permits wait before this one."""
         return sum(other < number for other in self.waiting)
-
-
-@dataclass(slots=True)
-class _Outage:
-    """One outage in this run."""
-
-    since: float
-    cause: str
-    answers: int  # of any host, before it
-    told: bool = False
-
-
-class _Outages:
-    """How long this run waits for hosts that are down: `limit` seconds for each; 0 ignores outages."""
-
-    def __init__(self, limit: float, tell: Callable[[str], None]) -> None:
-        self.limit = limit
-        self.heard: set[str] = set()  # the hosts that have answered, this process or another
-        self.current: dict[str, _Outage] = {}
-        self._tell = tell
-        self._answers = 0
-        self._causes: dict[str, str] = {}
-
-    def answered(self, host: str) -> None:
-        """Record an answer."""
-        self._answers += 1
-        self.heard.add(host)
-        outage = self.current.pop(host, None)
-        if outage is not None and outage.told:
-            self._tell(f"{host} answers again.")
-
-    def failed(self, host: str, cause: str, *, sent: bool) -> None:
-        """Record why a request failed."""
-        self._causes[host] = cause
-        if sent:
-            self.heard.add(host)
-
-    def check(self, host: str, now: float) -> None:
-        """Return if the run waits for a host that is down; under the rate limiter's mutex.
-
-        Raise `TransferError` if only this host is down or it has never answered: its items fail, and the run continues.
-        Raise `ServiceDown` if the run has waited long enough, and no other host answers either.
-        """
-        heard, asked = host in self.heard, host in self._causes
-        outage = _Outage(now, self._causes.get(host, "no answer"), self._answers)
-        outage = self.current.setdefault(host, outage)
-        waited = now - outage.since
-        if (asked and not heard) or (waited >= self.limit and self._answers > outage.answers):
-            message = f"{host} is down, so it was not asked again: {outage.cause}."
-            raise TransferError(message, kind="down", host=host)
-        if waited >= self.limit:
-            raise ServiceDown(
-                f"{host} has been down for {waited:.0f} seconds: {outage.cause}. "
-                "Finished items are kept; the items that waited for it remain.",
-                hint='Start again when the service is back; "max_outage" sets how long a run waits.',
-                host=host,
-                cause=outage.cause,
-            )
-        # if only another run found the host down, this run asks it once before it reports the outage
-        if heard and not outage.told:
-            outage.told = True
-            pause = f"The run pauses and retries for up to {self.limit:.0f} seconds."
-            self._tell(f"{host} is down: {outage.cause}. {pause}")
 
 
 class RateLimiter:
@@ -165,36 +108,38 @@ class RateLimiter:
         notice: Callable[[str], None] = lambda message: None,
     ) -> None:
         self.delay = delay
+        self.max_outage = max_outage
         self.probe_time = probe_time
         self.mutex = threading.Lock()
-        self.lines: dict[str, _Line] = {}
-        self._untold: deque[str] = deque()
-        self.outages = _Outages(max_outage, self._untold.append)
+        self.hosts: dict[str, _Host] = {}
+        self.answers = 0
+        self.messages: deque[str] = deque()  # to be told once no session is held
         self._notice = notice
         self._numbers = itertools.count()
         self._states = shared or ProcessRateLimit()
 
     def permit(self, url: str) -> Permit:
         """Return the permit of one request."""
-        return Permit(self, host_key(url), next(self._numbers))
+        name = host_key(url)
+        return Permit(self, name, self.hosts.setdefault(name, _Host()), next(self._numbers))
 
-    def was_there(self, host: str) -> bool:
+    def was_there(self, name: str) -> bool:
         """Return whether a host has answered in this run, and the run waits for it during an outage."""
-        return self.outages.limit > 0 and host in self.outages.heard
+        return self.max_outage > 0 and name in self.hosts and self.hosts[name].heard
 
     def tell(self) -> None:
         """Pass on the messages that came up while a session was held."""
         with contextlib.suppress(IndexError):  # another thread was faster
-            while self._untold:
-                self._notice(self._untold.popleft())
+            while self.messages:
+                self._notice(self.messages.popleft())
 
-    def read(self, host: str) -> HostState | None:
+    def read(self, name: str) -> HostState | None:
         """Return the state of a host."""
-        return self.stored(lambda states: states.read(host))
+        return self.stored(lambda states: states.read(name))
 
-    def update(self, host: str, change: Callable[[HostState, float], T]) -> T:
+    def update(self, name: str, change: Callable[[HostState, float], T]) -> T:
         """Change the state of a host."""
-        return self.stored(lambda states: states.update(host, change))
+        return self.stored(lambda states: states.update(name, change))
 
     def stored(self, use: Callable[[RateLimit], T]) -> T:
         """Use the shared states; if that fails, those of this process from now on."""
@@ -203,7 +148,7 @@ class RateLimiter:
         except OSError as error:
             if not isinstance(self._states, ProcessRateLimit):  # else another thread was faster
                 self._states = ProcessRateLimit()
-                self._untold.append(
+                self.messages.append(
                     f"Rate limits are not shared with other processes: {error.strerror or error}. "
                     "download_delay and Retry-After apply to this process only."
                 )
@@ -212,138 +157,152 @@ class RateLimiter:
 
 @dataclass(slots=True)
 class Permit:
-    """The permit of one request: call `admit` until it returns 0, send, and tell the result.
+    """The permit of one request: call `admit` until it returns 0, send, and report the result.
 
     Permits are granted in the order of their numbers, if possible. `reach` and `admit` raise `TransferError` or
     `ServiceDown` if the host is down and this run does not wait for it any longer.
     """
 
     _limiter: RateLimiter
-    host: str
-    number: int
+    _name: str
+    _host: _Host
+    _number: int
     started: float = 0.0
-    probing: bool = False
-    told: bool = False
+    _is_probe: bool = False  # of a host that is down
+    _has_result: bool = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
         """End the permit; one that was given up does not delay others."""
-        limiter = self._limiter
-        if self.probing and not self.told:
-            limiter.update(self.host, lambda state, now: state.ask_now(now))
-        if limiter.lines:
-            with limiter.mutex:
-                self._leave()
-        limiter.tell()
+        if self._is_probe and not self._has_result:
+            self._limiter.update(self._name, lambda state, now: state.ask_now(now))
+        if self._number in self._host.waiting:
+            with self._limiter.mutex:
+                self._host.waiting.discard(self._number)
+        self._limiter.tell()
 
     def reach(self) -> float:
         """Return 0 to connect to the host, before the session is leased; else the seconds to wait, as it is down."""
-        limiter = self._limiter
-        state = limiter.read(self.host) if limiter.outages.limit else None
+        state = self._limiter.read(self._name) if self._limiter.max_outage else None
         return 0.0 if state is None or not state.down(clock()) else self._ask(connect=True)
 
     def admit(self) -> float:
         """Return 0 if the request may start, and counts as started; else the seconds to wait before asking again."""
         limiter = self._limiter
         if limiter.delay == 0:  # most requests: without a lock
-            state, now = limiter.read(self.host), clock()
+            state, now = limiter.read(self._name), clock()
             if state is None or state.quiet(now):
                 if state is not None:
-                    limiter.stored(lambda states: states.started(self.host, now))
+                    limiter.stored(lambda states: states.started(self._name, now))
                 self.started = now
                 return 0.0
         return self._ask()
 
     def answered(self, status: int, hold: float | None) -> None:
         """Record that the headers have come, and the seconds of their ``Retry-After``."""
-        self.told = True
-        limiter, absent = self._limiter, status in _ABSENT and hold is None
-        state = limiter.read(self.host)
-        calm = state is None or not (state.failures or state.spacing)
-        if calm and status not in THROTTLES and not absent and not limiter.outages.current:
-            limiter.outages.answered(self.host)
+        self._has_result = True
+        limiter, is_absent = self._limiter, status in _ABSENT and hold is None
+        state = limiter.read(self._name)
+        is_calm = self._host.down_since is None and (state is None or not (state.failures or state.spacing))
+        if is_calm and status not in THROTTLES and not is_absent:  # most requests: without a lock
+            limiter.answers += 1
+            self._host.heard = True
             return
         if status in THROTTLES:
-            logger.info("%s limits the rate: status %d, Retry-After %s", self.host, status, hold)
+            logger.info("%s limits the rate: status %d, Retry-After %s", self._name, status, hold)
 
         def record(state: HostState, now: float) -> None:
-            if absent:
-                state.failed(now, sent=True, heard=True, probing=self.probing)
+            if is_absent:
+                state.failed(now, sent=True, heard=True, probing=self._is_probe)
             if status in THROTTLES:
                 state.throttled(self.started, now, hold)
-            if not absent:
+            if not is_absent:
                 state.answered(self.started, now)
 
         with limiter.mutex:  # no other thread finds the host down between the two
-            limiter.update(self.host, record)
-            if absent:
-                limiter.outages.failed(self.host, f"it answers {status}", sent=True)
-            else:
-                limiter.outages.answered(self.host)
+            limiter.update(self._name, record)
+            self._host.heard = True
+            if is_absent:
+                self._host.cause = f"it answers {status}"
+                return
+            limiter.answers += 1
+            if self._host.is_reported:
+                limiter.messages.append(f"{self._name} answers again.")
+            self._host.down_since, self._host.is_reported = None, False
 
     def failed(self, cause: str, *, sent: bool, named: bool = True) -> None:
         """Record a failed connection or a lost response, and whether the host's name resolves."""
-        self.told = True
-        outages = self._limiter.outages
-        outages.failed(self.host, cause, sent=sent)
+        self._has_result = True
+        host = self._host
+        host.cause = cause
+        host.heard = host.heard or sent
 
-        def record(state: HostState, now: float) -> bool:
-            heard = self.host in outages.heard or state.was_there(now)
-            if not (named or heard or state.down(now)):
-                return False  # a misspelt URL: no host to come back
-            state.failed(now, sent=sent, heard=heard, probing=self.probing)
-            return heard
+        def record(state: HostState, now: float) -> None:
+            host.heard = host.heard or state.was_there(now)
+            if named or host.heard or state.down(now):  # else a misspelt URL: no host to come back
+                state.failed(now, sent=sent, heard=host.heard, probing=self._is_probe)
 
-        if self._limiter.update(self.host, record):
-            outages.heard.add(self.host)
+        self._limiter.update(self._name, record)
 
     def _ask(self, *, connect: bool = False) -> float:
-        limiter = self._limiter
-        with limiter.mutex:
-            line = limiter.lines.setdefault(self.host, _Line())
-            down, wait = limiter.update(self.host, lambda state, now: self._decide(state, now, line, connect))
+        with self._limiter.mutex:
+            is_down, wait = self._limiter.update(self._name, partial(self._decide, connect=connect))
             if wait > 0:
-                line.waiting.add(self.number)
+                self._host.waiting.add(self._number)
             elif not connect:
-                self._leave()
-            if down:
-                limiter.outages.check(self.host, clock())
-        return max(wait, 0.0)
+                self._host.waiting.discard(self._number)
+            if is_down:
+                self._check_outage()
+        return wait
 
-    def _decide(self, state: HostState, now: float, line: _Line, connect: bool) -> tuple[bool, float]:
+    def _decide(self, state: HostState, now: float, *, connect: bool) -> tuple[bool, float]:
         """Return whether the host is down, and the seconds to wait before the start, or only before connecting."""
-        wait = self._outage(state, now, line)
-        if wait > 0 or connect:
-            return wait > 0, wait
-        pace = max(self._limiter.delay, state.slow(now))
-        if line.start is None or line.start < state.hold:
-            line.start = state.reserve(pace, now)
-        wait = line.start - now
+        host, limiter = self._host, self._limiter
+        if limiter.max_outage and state.down(now) and not self._is_probe:
+            if now < state.probe:
+                host.heard = host.heard or state.was_there(now)
+                return True, min(state.probe - now, _LOOK * (1 + host.ahead_of(self._number) / 8))
+            state.probe = now + limiter.probe_time
+            self._is_probe = True
+        if connect:
+            return False, 0.0
+        pace = max(limiter.delay, state.slow(now))
+        if host.start is None or host.start < state.hold:
+            host.start = state.reserve(pace, now)
+        wait = host.start - now
         if wait <= 0:
             wait = state.begin(pace, now)
-            if wait <= 0:
-                line.start, self.started = None, now
-                return False, 0.0
-        return False, wait + line.ahead_of(self.number) * pace
+        if wait > 0:
+            return False, wait + host.ahead_of(self._number) * pace
+        host.start, self.started = None, now
+        return False, 0.0
 
-    def _outage(self, state: HostState, now: float, line: _Line) -> float:
-        """Return the seconds to wait as the host is down; 0 if it is up, or if this request is its probe."""
-        outages = self._limiter.outages
-        if not outages.limit or self.probing or not state.down(now):
-            return 0.0
-        if now < state.probe:
-            if state.was_there(now):
-                outages.heard.add(self.host)
-            return min(state.probe - now, _LOOK * (1 + line.ahead_of(self.number) / 8))
-        state.probe = now + self._limiter.probe_time
-        self.probing = True
-        return 0.0
+    def _check_outage(self) -> None:
+        """Return if the run waits for the host, which is down; called under the rate limiter's mutex.
 
-    def _leave(self) -> None:
-        lines = self._limiter.lines
-        if (line := lines.get(self.host)) is not None:
-            line.waiting.discard(self.number)
-            if not line.waiting and line.start is None:
-                del lines[self.host]
+        Raise `TransferError` if only this host is down or it has never answered: its items fail, and the run continues.
+        Raise `ServiceDown` if the run has waited long enough, and no other host answers either.
+        """
+        host, limiter, now = self._host, self._limiter, clock()
+        if host.down_since is None:
+            host.down_since, host.answers = now, limiter.answers
+        waited, cause = now - host.down_since, host.cause or "no answer"
+        is_over = waited >= limiter.max_outage
+        if (host.cause and not host.heard) or (is_over and limiter.answers > host.answers):
+            message = f"{self._name} is down, so it was not asked again: {cause}."
+            raise TransferError(message, kind="down", host=self._name)
+        if is_over:
+            raise ServiceDown(
+                f"{self._name} has been down for {waited:.0f} seconds: {cause}. "
+                "Finished items are kept; the items that waited for it remain.",
+                hint='Start again when the service is back; "max_outage" sets how long a run waits.',
+                host=self._name,
+                cause=cause,
+            )
+        # if only another run found the host down, this run asks it once before it reports the outage
+        if host.heard and not host.is_reported:
+            host.is_reported = True
+            pause = f"The run pauses and retries for up to {limiter.max_outage:.0f} seconds."
+            limiter.messages.append(f"{self._name} is down: {cause}. {pause}")

@@ -14,8 +14,8 @@ from requests.auth import AuthBase
 
 from argosy.errors import Interrupted, PluginError, SessionInDoubt, StoreError
 from argosy.http.adapter import LeasedAdapter
+from argosy.http.connections import PluginSigner
 from argosy.http.session import AuthorizedSession
-from argosy.http.signing import PluginSigner
 from argosy.leasing.lease import Lease
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks

@@ -15,11 +15,9 @@ from requests.adapters import BaseAdapter
 from argosy.engine.sessions.login import PluginLogin
 from argosy.errors import ConfigError, LoginFailed, SessionError, StorageError, TransferError
 from argosy.http.adapter import LeasedAdapter
-from argosy.http.connections import Reuse
+from argosy.http.connections import PluginSigner, Reuse
 from argosy.http.limits import BodyLimits
-from argosy.http.network import Network
-from argosy.http.session import AuthorizedSession, PlainSession, open_session
-from argosy.http.signing import PluginSigner
+from argosy.http.session import AuthorizedSession, Network, PlainSession, open_session
 from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.login import LoginLimiter
