@@ -32,16 +32,20 @@ def load(
     A relative ``directory`` among the overrides is relative to the current directory; a URL keeps the options that the
     configuration has for storage of its kind. A ConfigError holds all problems.
     """
-    path = None if config is None or isinstance(config, Mapping) else Path(config).absolute()
-    document: Mapping[str, Any] = {}
-    if path is not None:
+    path: Path | None = None
+    if config is None or isinstance(config, Mapping):
+        document = config or {}
+    else:
+        path = Path(config).absolute()
         document = load_file(path)
-    elif isinstance(config, Mapping):
-        document = config
     merged = {**document, **overrides}
-    directory = overrides.get("directory")
+    directory, configured = overrides.get("directory"), document.get("directory")
     if is_url(directory):
-        merged["directory"] = _with_options(str(directory), document.get("directory"))
+        protocol = directory.partition("://")[0].lower()
+        if isinstance(configured, Mapping) and str(configured.get("url")).lower().startswith(
+            f"{protocol}://"
+        ):
+            merged["directory"] = {**configured, "url": directory}
     elif isinstance(directory, str | os.PathLike):
         refuse_one_slash(os.fspath(directory))
         merged["directory"] = str(absolute(os.fspath(directory), Path.cwd()))
@@ -69,17 +73,10 @@ def load_file(path: Path) -> dict[str, Any]:
     try:
         text = read_file(path, _MAX_BYTES).decode("utf-8-sig")
         value = json.loads(text, object_pairs_hook=_unique_keys) if kind == ".json" else tomllib.loads(text)
-    except FileNotFoundError:
-        raise ConfigError(
-            f"The configuration {path} does not exist.", hint="`argosy config new FILE` creates one."
-        ) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"The configuration {path} is not UTF-8 text (byte {error.start}).") from None
     except OSError as error:
-        raise ConfigError(f"Cannot read the configuration {path}: {error.strerror}.") from None
-    except RecursionError:
-        raise ConfigError(f"The configuration {path} is nested too deeply.") from None
-    except ValueError as error:  # both formats name the line and column
+        hint = "`argosy config new FILE` creates one." if isinstance(error, FileNotFoundError) else None
+        raise ConfigError(f"Cannot read the configuration {path}: {error.strerror}.", hint=hint) from None
+    except (ValueError, RecursionError) as error:  # both formats name the line and column
         raise ConfigError(f"{path} is not valid {kind[1:].upper()}: {error}.") from None
     if not isinstance(value, dict):
         raise ConfigError(f"{path} must contain a JSON object.")
@@ -93,11 +90,3 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"duplicate key {key!r}")
         value[key] = part
     return value
-
-
-def _with_options(url: str, configured: object) -> str | dict[str, Any]:
-    """Return a target URL with the options that the configuration has for the same protocol."""
-    if not isinstance(configured, Mapping) or not isinstance(configured.get("url"), str):
-        return url
-    protocols = {text.partition("://")[0].lower() for text in (url, configured["url"])}
-    return {**configured, "url": url} if len(protocols) == 1 else url

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from argosy.toolkit.text import closest, did_you_mean, escape_controls
@@ -22,6 +22,7 @@ _REFERENCE = 'a reference to the secret: {"env": NAME}, {"file": PATH}, {"keyrin
 _SECRET_KEY = re.compile(
     r"pass(word|wd|phrase)?|pwd|secret|token|credential|api_?key|cookie|authori[sz]ation|bearer|private", re.I
 )
+_PLAIN_KEY = re.compile(r"[A-Za-z_$][\w$-]{0,59}", re.ASCII)
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
@@ -35,7 +36,6 @@ _CONDITIONS = {
     "minimum": "at least {}",
     "exclusiveMinimum": "above {}",
     "maximum": "at most {}",
-    "exclusiveMaximum": "below {}",
     "minLength": "length at least {}",
     "maxLength": "length at most {}",
     "minItems": "length at least {}",
@@ -45,8 +45,8 @@ _CONDITIONS = {
 }
 
 
-def findings(error: ValidationError, top: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield what one error means; the keys in `top` are the configuration's own, and none of them is a secret."""
+def findings(error: ValidationError) -> Iterator[Finding]:
+    """Yield what one error means."""
     path: KeyPath = tuple(error.absolute_path)
     keyword = str(error.validator)
     schema: Any = error.schema
@@ -57,7 +57,8 @@ def findings(error: ValidationError, top: Mapping[str, Any]) -> Iterator[Finding
     elif keyword in ("anyOf", "oneOf"):
         yield _no_choice(error, path)
     else:
-        hidden = not isinstance(error.instance, dict | list) and _is_secret(schema, path, top)
+        is_secret = _may_hold_secret(schema) or any(_SECRET_KEY.search(str(key)) for key in path[1:])
+        hidden = is_secret and not isinstance(error.instance, dict | list)
         expected = f"expected {_describe(schema, keyword)}"
         if keyword == "enum" and isinstance(error.instance, str):
             near = did_you_mean(error.instance, [word for word in schema["enum"] if isinstance(word, str)])
@@ -65,18 +66,14 @@ def findings(error: ValidationError, top: Mapping[str, Any]) -> Iterator[Finding
         yield path, "found a value (not shown)" if hidden else f"found {_shown(error.instance)}", expected
 
 
-def location(sources: Mapping[str, str], name: str, path: Iterable[str | int]) -> str:
+def location(sources: Mapping[str, str], name: str, path: KeyPath) -> str:
     """Return ``file: key.path[0]``; `sources` has the top-level keys that did not come from the file."""
-    text = ""
-    parts = tuple(path)
-    for part in parts:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            key = part if re.fullmatch(r"[A-Za-z_$][\w$-]{0,59}", part, re.ASCII) else _shown(part)
-            text += f".{key}" if text else key
-    source = sources.get(str(parts[0]), name) if parts else name
-    return f"{source}: {text}" if text else source
+    keys = [
+        f"[{key}]" if isinstance(key, int) else f".{key if _PLAIN_KEY.fullmatch(key) else _shown(key)}"
+        for key in path
+    ]
+    source = sources.get(str(path[0]), name) if path else name
+    return f"{source}: {''.join(keys).removeprefix('.')}" if path else source
 
 
 def _shown(value: Any, *, content: bool = True) -> str:
@@ -109,7 +106,8 @@ def _describe(schema: Any, keyword: str = "type") -> str:
         return _shown(schema["const"])
     if "enum" in schema:
         return f"one of {_listed(schema['enum'])}"
-    if _is_write_only(schema) and schema.get("type", "object") == "object":
+    is_object = schema.get("type", "object") == "object"
+    if "/$defs/secret" in schema.get("$ref", "") or (is_object and schema.get("writeOnly")):
         return _REFERENCE
     types = schema.get("type", [])
     names = [types] if isinstance(types, str) else types
@@ -120,24 +118,10 @@ def _describe(schema: Any, keyword: str = "type") -> str:
     return ", ".join(words)
 
 
-def _is_secret(schema: Any, path: KeyPath, top: Mapping[str, Any]) -> bool:
-    keys = [part for part in path if isinstance(part, str)]
-    if keys and keys[0] in top:
-        keys = keys[1:]
-    return any(_SECRET_KEY.search(key) for key in keys) or _may_hold_secret(schema)
-
-
 def _may_hold_secret(schema: Any) -> bool:
     """Return whether a schema is for a secret, at any level: a misplaced value may be the secret itself."""
-    if not isinstance(schema, Mapping):
-        return False
-    parts = [part for key in ("anyOf", "oneOf", "allOf") for part in schema.get(key, ())]
-    parts += [schema.get("items"), schema.get("additionalProperties"), *schema.get("properties", {}).values()]
-    return _is_write_only(schema) or any(map(_may_hold_secret, parts))
-
-
-def _is_write_only(schema: Mapping[str, Any]) -> bool:
-    return schema.get("writeOnly") is True or str(schema.get("$ref", "")).endswith("/$defs/secret")
+    text = json.dumps(schema)
+    return '"writeOnly": true' in text or '/$defs/secret"' in text
 
 
 def _unknown_keys(error: ValidationError, path: KeyPath) -> Iterator[Finding]:

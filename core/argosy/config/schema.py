@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import argosy_schemas
 from argosy.errors import Problem
@@ -34,10 +33,6 @@ SLOTS: Mapping[str, Kind] = {
     "ratelimit": Kind.RATELIMIT,
 }
 _COMMON = "argosy:common"
-#: The value under these keywords is data: a "$ref" in it is not a reference.
-_DATA = frozenset({"const", "enum", "default", "examples"})
-#: The value under these keywords maps names to schemas: a "default" in it is a name.
-_NAMED = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs"})
 #: The keys that the command line fills with valid values only; its source is a list of URLs.
 _TRIVIAL = frozenset({"source", "strategy", "output", "directory", "tags", "force_redownload", "strict"})
 #: A schema with these keywords only requires no option.
@@ -59,20 +54,20 @@ def check(
     sources = dict.fromkeys(overrides, "command line")
     try:
         document = expand(document)
-    except _NotJsonError as error:
-        path, found = error.args
+    except _NotJsonError as problem:
+        path, found = problem.args
         return [Problem(location(sources, name, path), found, "expected a JSON value")]
     schema = compose(plugins, _named(document, plugins))
     errors = list(_leaves(_validate(schema, document)))
-    mistyped = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
-    problems = {
-        (_order(path), Problem(location(sources, name, path), found, expected))
-        for error in errors
+    mistyped = [error.absolute_path for error in errors if error.validator == "type"]
+    problems: dict[Problem, list[str]] = {}  # with the path to sort by
+    for error in errors:
         # the other errors of a value of the wrong type only repeat that
-        if error.validator == "type" or tuple(error.absolute_path) not in mistyped
-        for path, found, expected in findings(error, schema["properties"])
-    }
-    return [problem for _, problem in sorted(problems, key=lambda pair: (pair[0], str(pair[1])))]
+        if error.validator == "type" or error.absolute_path not in mistyped:
+            order = [f"{key:9}" if isinstance(key, int) else key for key in error.absolute_path]
+            for path, found, expected in findings(error):
+                problems[Problem(location(sources, name, path), found, expected)] = order
+    return sorted(problems, key=lambda problem: (problems[problem], str(problem)))
 
 
 def is_trivial(overrides: Mapping[str, Any], plugins: PluginManager) -> bool:
@@ -104,13 +99,10 @@ def compose(plugins: PluginManager, used: Iterable[PluginInfo] | None = None) ->
     for kind in Kind:
         definitions[kind.value] = _slot(kind, [info for info in described if info.kind is kind])
     schema: dict[str, Any] = _localize({**config, "$defs": definitions}, "", [])
-    references = []
     for info in described:
-        home = _home(info)
-        found: list[str] = []
-        schema["$defs"][home] = _localize(_options(info), home, found)
-        references += [(info, reference) for reference in found]
-    _check_references(schema, references)
+        references: list[str] = []
+        schema["$defs"][_home(info)] = _localize(_options(info), _home(info), references)
+        _check_references(schema, references, info)
     return schema
 
 
@@ -170,42 +162,31 @@ def _home(info: PluginInfo) -> str:
     return f"argosy:{info.kind.value}:{info.name}"
 
 
-def _localize(schema: Any, home: str, found: list[str]) -> Any:
-    """Return a copy of a schema with references into the composed schema; add the original ones to `found`."""
+def _localize(schema: Any, home: str, references: list[str]) -> Any:
+    """Return a copy of a schema with local references only; add them to `references`."""
     if isinstance(schema, list | tuple):
-        return [_localize(part, home, found) for part in schema]
+        return [_localize(part, home, references) for part in schema]
     if not isinstance(schema, Mapping):
         return schema
-    local: dict[str, Any] = {}
-    for key, value in schema.items():
-        if key == "$ref":
-            local[key] = _local_reference(value, home)
-            found.append(value)
-        elif key in _NAMED:
-            local[key] = {name: _localize(part, home, found) for name, part in value.items()}
-        else:
-            local[key] = value if key in _DATA else _localize(value, home, found)
+    local = {key: _localize(value, home, references) for key, value in schema.items()}
+    if isinstance(local.get("$ref"), str):  # else a property has this name
+        document, _, fragment = local["$ref"].partition("#")
+        if document or home:
+            local["$ref"] = f"#/$defs/{document or home}{fragment}"
+        references.append(local["$ref"])
     return local
 
 
-def _local_reference(reference: str, home: str) -> str:
-    document, _, fragment = reference.partition("#")
-    home = document or home
-    if home and not home.startswith("argosy:"):
-        return reference
-    return f"#/$defs/{home}{fragment}" if home else f"#{fragment}"
-
-
-def _check_references(schema: Mapping[str, Any], references: Iterable[tuple[PluginInfo, str]]) -> None:
+def _check_references(schema: Mapping[str, Any], references: Iterable[str], info: PluginInfo) -> None:
     """Raise a PluginError if a reference leads nowhere; validation would only notice when the option is used."""
     from referencing import Registry
     from referencing.exceptions import Unresolvable
     from referencing.jsonschema import DRAFT202012
 
     resolver = Registry().with_resource("", DRAFT202012.create_resource(schema)).resolver()
-    for info, reference in references:
+    for reference in references:
         try:
-            resolver.lookup(_local_reference(reference, _home(info)))
+            resolver.lookup(reference)
         except (Unresolvable, ValueError, LookupError) as error:
             fault = f"its options schema refers to {reference!r}, which does not exist"
             raise broken(info.origin, fault) from error
@@ -250,31 +231,21 @@ def _named(document: Any, plugins: PluginManager) -> list[PluginInfo] | None:
     return found
 
 
-def _validate(schema: Mapping[str, Any], document: Any) -> Iterator[ValidationError]:
+def _validate(schema: Mapping[str, Any], document: Any) -> Iterable[ValidationError]:
     import jsonschema
     from jsonschema.validators import extend
 
-    formats = jsonschema.FormatChecker(("date", "email", "ipv4", "ipv6", "regex"))
-    formats.checks("uri", ValueError)(_is_uri)
-    strict = extend(  # type: ignore[no-untyped-call]  # its stub has no annotations
-        jsonschema.Draft202012Validator, {"pattern": _pattern}
+    def pattern(_validator: Any, wanted: str, instance: object, _schema: Any) -> Iterator[ValidationError]:
+        # as in ECMA-262, which JSON Schema refers to: $ does not match before a final newline
+        if isinstance(instance, str) and not re.search(re.sub(r"(?<!\\)\$$", r"\\Z", wanted), instance):
+            yield jsonschema.ValidationError("does not match")
+
+    validator = jsonschema.Draft202012Validator
+    strict: Any = extend(validator, {"pattern": pattern})  # type: ignore[no-untyped-call]  # its stub is untyped
+    errors: Iterable[ValidationError] = strict(schema, format_checker=validator.FORMAT_CHECKER).iter_errors(
+        document
     )
-    yield from strict(schema, format_checker=formats).iter_errors(document)
-
-
-def _pattern(_validator: Any, pattern: str, instance: object, _schema: Any) -> Iterator[ValidationError]:
-    """Match as ECMA-262 does, which JSON Schema refers to: ``$`` does not match before a final newline."""
-    import jsonschema
-
-    if isinstance(instance, str) and not re.search(re.sub(r"(?<!\\)\$$", r"\\Z", pattern), instance):
-        yield jsonschema.ValidationError("does not match")
-
-
-def _is_uri(value: object) -> bool:
-    if not isinstance(value, str):
-        return True
-    parts = urlsplit(value)
-    return bool(parts.scheme) and bool(parts.netloc or parts.path) and not re.search(r"[\s\x00-\x20]", value)
+    return errors
 
 
 def _leaves(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
@@ -291,7 +262,3 @@ def _leaves(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
             yield from _leaves(fitting[0])
         else:
             yield error
-
-
-def _order(path: KeyPath) -> tuple[tuple[int, str], ...]:
-    return tuple((part, "") if isinstance(part, int) else (-1, part) for part in path)

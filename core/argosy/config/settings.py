@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ class Timeout:
     total: float = math.inf  # for the whole body
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The settings of a run; ``config.v1.json`` describes the keys, and None leaves a choice to the run."""
 
@@ -50,11 +49,11 @@ class Settings:
     remote: Remote | None
     max_workers: int
     session: str
-    sessions: int | None
+    sessions: int | None = None
     lease: Lease
     token_cookies: tuple[str, ...]  # empty: all cookies are tokens
-    on_doubt: OnDoubt | None
-    doubt_wait: float  # seconds, for on_doubt "wait"
+    on_doubt: OnDoubt | None = None
+    doubt_wait: float = 0.0  # seconds, for on_doubt "wait"
     max_logins: int
     token_save_interval: int
     download_delay: float
@@ -63,11 +62,11 @@ class Settings:
     max_outage: float
     timeout: Timeout
     low_speed_limit: float
-    max_size: int | None
-    disk_reserve: int | None
-    ca_bundle: Path | None
+    max_size: int | None = None
+    disk_reserve: int | None = None
+    ca_bundle: Path | None = None
     allow_downgrade: bool
-    proxy: str | Mapping[str, Any] | None  # its URL, or a reference to it
+    proxy: str | Mapping[str, Any] | None = None  # its URL, or a reference to it
     force_redownload: bool
     tags: tuple[str, ...]  # empty: all items
     strict: bool
@@ -84,59 +83,30 @@ def build(document: Mapping[str, Any], plugins: PluginManager, base: Path, path:
     properties = argosy_schemas.load("config.v1")["properties"]
     defaults = {key: schema["default"] for key, schema in properties.items() if "default" in schema}
     keys = {**defaults, **expand(document)}
+    keys.pop("$schema", None)  # for editors
     auth = plugins.find(Kind.AUTH, keys["auth"]["use"]).cls
     if "cookie_store" not in document and issubclass(auth, Auth) and auth.anonymous:
         keys["cookie_store"] = {"use": "memory"}
     if "ratelimit" not in keys and plugins.get(Kind.RATELIMIT, "host") is not None:
         keys["ratelimit"] = {"use": "host"}
-
-    def filled(slot: str) -> list[PluginOptions]:
+    for slot, kind in SLOTS.items():
         value = keys.get(slot, [])
-        return [
-            {**copy.deepcopy(default_options(plugins.find(SLOTS[slot], part["use"]).options_schema)), **part}
+        filled = [
+            {**default_options(plugins.find(kind, part["use"]).options_schema), **part}
             for part in (value if isinstance(value, list) else [value])
         ]
-
-    doubt = keys.get("on_doubt")
+        keys[slot] = tuple(filled) if slot in ("output", "observers") else next(iter(filled), None)
     remote = remote_of(keys["directory"], base)
+    keys["directory"] = absolute(keys["directory"], base) if remote is None else remote.folder
     tags = keys["tags"].split(",") if isinstance(keys["tags"], str) else keys["tags"]
-    return Settings(
-        path=path,
-        base=base,
-        source=next(iter(filled("source")), None),
-        auth=filled("auth")[0],
-        cookie_store=filled("cookie_store")[0],
-        strategy=next(iter(filled("strategy")), None),
-        output=tuple(filled("output")),
-        observers=tuple(filled("observers")),
-        ratelimit=next(iter(filled("ratelimit")), None),
-        directory=absolute(keys["directory"], base) if remote is None else remote.folder,
-        remote=remote,
-        max_workers=keys["max_workers"],
-        session=keys["session"],
-        sessions=keys.get("sessions"),
-        lease=keys["lease"],
-        token_cookies=tuple(keys["token_cookies"]),
-        on_doubt="wait" if isinstance(doubt, dict) else doubt,
-        doubt_wait=float(doubt["wait"]) if isinstance(doubt, dict) else 0.0,
-        max_logins=keys["max_logins"],
-        token_save_interval=keys["token_save_interval"],
-        download_delay=float(keys["download_delay"]),
-        max_retries=keys["max_retries"],
-        retry_delay=float(keys["retry_delay"]),
-        max_outage=float(keys["max_outage"]),
-        timeout=Timeout(**{name: float(s) for name, s in {**defaults["timeout"], **keys["timeout"]}.items()}),
-        low_speed_limit=float(keys["low_speed_limit"]),
-        max_size=keys.get("max_size"),
-        disk_reserve=keys.get("disk_reserve"),
-        ca_bundle=_certificates(absolute(keys["ca_bundle"], base)) if "ca_bundle" in keys else None,
-        allow_downgrade=keys["allow_downgrade"],
-        proxy=keys.get("proxy"),
-        force_redownload=keys["force_redownload"],
-        tags=tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip())),
-        strict=keys["strict"],
-        excluded_plugins=plugins.excluded,
-    )
+    keys["tags"] = tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
+    keys["token_cookies"] = tuple(keys["token_cookies"])
+    keys["timeout"] = Timeout(**{**defaults["timeout"], **keys["timeout"]})
+    if isinstance(doubt := keys.get("on_doubt"), dict):
+        keys |= {"on_doubt": "wait", "doubt_wait": doubt["wait"]}
+    if "ca_bundle" in keys:
+        keys["ca_bundle"] = _certificates(absolute(keys["ca_bundle"], base))
+    return Settings(path=path, base=base, remote=remote, excluded_plugins=plugins.excluded, **keys)
 
 
 def absolute(value: str, base: Path) -> Path:
@@ -144,14 +114,12 @@ def absolute(value: str, base: Path) -> Path:
     try:
         return (base / Path(value).expanduser()).absolute()
     except RuntimeError:
-        raise ConfigError(
-            f"{value!r} starts with the home folder of a user who does not exist.",
-            hint="If that is the name of the folder, write ./ in front of it.",
-        ) from None
+        hint = "If that is the name of the folder, write ./ in front of it."
+        raise ConfigError(f"{value!r} names the home folder of an unknown user.", hint=hint) from None
 
 
 def _certificates(path: Path) -> Path:
-    """Return the path of a CA bundle, which must be usable: otherwise every request would fail."""
+    """Return the path of a usable CA bundle: with another one, every request would fail."""
     import ssl  # slow to import, and few configurations need it
 
     try:

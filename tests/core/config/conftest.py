@@ -18,13 +18,13 @@ SCHEMAS: dict[Kind, dict[str, dict[str, Any]]] = {
             "properties": {"path": {"type": "string", "description": "The file."}},
             "required": ["path"],
         },
-        "urls": {"properties": {"urls": {"type": "array", "items": {"type": "string", "format": "uri"}}}},
+        "urls": {"properties": {"urls": {"type": "array", "items": {"type": "string"}}}},
     },
     Kind.AUTH: {
         "none": {},
         "form-login": {
             "properties": {
-                "url": {"type": "string", "format": "uri", "description": "The login page."},
+                "url": {"type": "string", "pattern": r"^https?://\S+$", "description": "The login page."},
                 "fields": {"$ref": "#/$defs/fields"},
                 "method": {"enum": ["POST", "GET"], "default": "POST"},
             },

@@ -71,7 +71,7 @@ def test_directories(plugins: PluginManager, tmp_path: Path, monkeypatch: pytest
     assert load("conf/a.toml", plugins, {"directory": "x"}).directory == tmp_path / "x"
     assert load("conf/a.toml", plugins, {"directory": Path("x")}).directory == tmp_path / "x"
     assert load({"directory": "~/x"}, plugins).directory == tmp_path / "home" / "x"
-    with pytest.raises(ConfigError, match="user who does not exist"):
+    with pytest.raises(ConfigError, match="an unknown user"):
         load({"directory": "~nobody-of-this-name/x"}, plugins)
 
 
