@@ -244,9 +244,9 @@ def test_two_processes_switch_back_together(set_sail: SetSail) -> None:
     assert record(voyage).status is Status.IDLE
     assert stats.replaced_tokens_sent <= 2 * 7, "what was under way in both, and perhaps sent once more"
     assert stats.logins <= 1
-    assert 240 <= stats.accepted <= 240 + stats.refused, (
-        "a refusal may be checked with a URL that was accepted"
-    )
+    bodies = stats.bodies_completed.values()
+    assert (len(bodies), min(bodies)) == (120, 2), "each file for each process"
+    assert sum(bodies) <= 240 + stats.refused, "a refusal may be checked with a URL that was accepted"
 
 
 # -- the commands

@@ -77,24 +77,24 @@ def test_a_slow_session_gets_less_to_do(set_sail: SetSail, strategy: Any) -> Non
     argosy.download(voyage.file)
     done = voyage.server.stats().accepted_by_login
     assert voyage.wrong() == []
-    assert done["1"] < done["2"]
+    assert done["1"] * 2 < done["2"]
 
 
 def test_a_session_without_an_answer_does_not_hold_the_others_up(set_sail: SetSail) -> None:
     voyage = set_sail(
-        items=100,
+        items=150,
         discipline="revoke",
         max_workers=6,
         sessions=3,
         ttfb=0.005,
-        faults=[Fault("hang", session=1, seconds=10, times=1, path="/files/")],
+        faults=[Fault("hang", session=1, seconds=6, times=1, path="/files/")],
     )
     kinds: list[str] = []
     argosy.download(voyage.file, lambda event: kinds.append(event.kind))
     stats = voyage.server.stats()
     assert (voyage.wrong(), stats.replaced_tokens_sent, stats.logins) == ([], 0, 4)
     while_it_hung = kinds[: kinds.index("resource.retry")].count("item.finished")
-    assert while_it_hung > 50, "at most a few requests wait behind the one that hangs"
+    assert while_it_hung > 100, "at most a few requests wait behind the one that hangs"
 
 
 def test_a_pool_where_the_body_commits(set_sail: SetSail) -> None:

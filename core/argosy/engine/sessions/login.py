@@ -6,15 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import MappingProxyType
 
-from requests.exceptions import (
-    ConnectTimeout,
-    InvalidSchema,
-    InvalidURL,
-    MissingSchema,
-    ProxyError,
-    RequestException,
-    TooManyRedirects,
-)
+from requests import exceptions
 
 from argosy.errors import ArgosyError, LoginFailed, TransferError
 from argosy.interfaces.auth import Auth
@@ -65,25 +57,27 @@ class PluginLogin(Authority):
         session.on_token = self._auth.context.on_secret
         try:
             yield session
-        except LoginFailed:
-            answered(session.cookies)
-            raise
-        except ArgosyError:
+        except ArgosyError as error:
+            if isinstance(error, LoginFailed):
+                answered(session.cookies)
             raise
         except Downgraded as error:
             raise LoginFailed(f"The {what} was stopped: {error}.", hint=DOWNGRADE_HINT) from None
-        except (InvalidSchema, InvalidURL, MissingSchema, TooManyRedirects):
-            raise LoginFailed(
-                f"The {what} was stopped: the service redirects to an invalid URL or in a circle.",
-                hint="Check the login in a browser.",
-            ) from None
-        except RequestException as error:
+        except (
+            exceptions.InvalidSchema,
+            exceptions.InvalidURL,
+            exceptions.MissingSchema,
+            exceptions.TooManyRedirects,
+        ):
+            message = f"The {what} was stopped: the service redirects to an invalid URL or in a circle."
+            raise LoginFailed(message, hint="Check the login in a browser.") from None
+        except exceptions.RequestException as error:
             # the service is out of reach; only some kinds of failure prove that nothing was sent
-            through_proxy, timed_out = isinstance(error, ProxyError), isinstance(error, ConnectTimeout)
+            through_proxy = isinstance(error, exceptions.ProxyError)
+            timed_out = isinstance(error, exceptions.ConnectTimeout)
             url = None if error.request is None or through_proxy else error.request.url
-            to = f" to {host_key(url)}" if url else ""
             raise TransferError(
-                f"The {what} could not be sent{to}: {reason_of(error)}.",
+                f"The {what} could not be sent{f' to {host_key(url)}' if url else ''}: {reason_of(error)}.",
                 kind=kind_of(error, sent=not timed_out),
                 retryable=True,
                 unsent=never_sent(error) or timed_out or through_proxy,

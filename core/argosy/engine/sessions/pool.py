@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import requests
-from requests.adapters import BaseAdapter
 
 from argosy.engine.sessions.provider import OpenSession, SessionProvider, Share
 from argosy.errors import GenerationMoved, SessionError, SessionLost
@@ -59,11 +58,6 @@ class SessionPool(SessionProvider):
             if share is not None and session.name not in share.names:
                 self._leave_out(session)
 
-    def adapter(self, url: str) -> BaseAdapter:
-        """Return what sends a prepared request on the session that is free soonest."""
-        with self._mutex:
-            return self._next(()).http.get_adapter(url)
-
     def _deliver(self, *args: Any, **kwargs: Any) -> requests.Response:
         """Send a request on the session that is free soonest; if that session is lost, on another."""
         aside: dict[OpenSession, SessionError] = {}
@@ -86,15 +80,15 @@ class SessionPool(SessionProvider):
                         other.manager.forgive()
                 raise
             else:
-                if aside:
-                    self._conclude(aside, session, response)
+                for other, reason in aside.items():
+                    self._conclude(other, reason, session, response)
                 return response
             finally:
                 with self._mutex:
                     session.in_flight.remove(turn)
 
-    def _next(self, aside: Collection[OpenSession]) -> OpenSession:
-        """Return the session for the next request, whose number becomes its `turn`."""
+    def _next(self, aside: Collection[OpenSession] = ()) -> OpenSession:
+        """Return the session that is free soonest for the next request, whose number becomes its `turn`."""
         usable = [session for session in self._sessions if not session.retired]
         # another thread may have lost the last one: then one that was set aside raises its error again
         session = soonest([each for each in usable if each not in aside] or usable, self._store)
@@ -125,26 +119,24 @@ class SessionPool(SessionProvider):
         return bool(suspects)
 
     def _conclude(
-        self, aside: Mapping[OpenSession, SessionError], good: OpenSession, response: requests.Response
+        self, session: OpenSession, error: SessionError, good: OpenSession, response: requests.Response
     ) -> None:
-        """Stop using sessions that were refused a request which another session may send."""
-        for session, error in aside.items():
-            rival: int | None = getattr(error, "rival", None)
+        """Stop using a session that was refused a request which another session may send."""
+        rival: int | None = getattr(error, "rival", None)
+        if rival is not None:
             renewed = self._evictions.logged_in(good.name) > getattr(error, "at", 0.0)
-            if rival is None:
-                self._retire(session, error)
-            elif renewed and not self._evictions.was_excused(session.name):
+            if renewed and not self._evictions.was_excused(session.name):
                 self._acquit(session)  # the other one had to log in as well: they ended together
-            elif self._settings.strict:
+                return
+            if self._settings.strict:
                 discard(response)
                 raise SessionLost(
                     f"The service ended the session {session.name!r} when another one logged in: it gives fewer than "
                     f"the {self.asked} sessions asked for.",
                     hint='Ask for fewer "sessions", or leave out "strict".',
                 )
-            else:
-                session.manager.retire(rival)
-                self._retire(session, error)
+            session.manager.retire(rival)
+        self._retire(session, error)
 
     def _retire(self, session: OpenSession, error: SessionError) -> None:
         with self._mutex:
@@ -160,9 +152,9 @@ class SessionPool(SessionProvider):
         session.manager.forgive()
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True)
 class _Life:
-    """The facts about one session since its last login."""
+    """One session since its last login."""
 
     logins: int = 0
     logged_in: float = 0.0
@@ -188,9 +180,9 @@ class EvictionDetector:
         self._store = store
         self._names = names
         self._since = since
-        self._proved: tuple[_Life, ...] = ()  # those that were last found good together
         self._lives = {name: _Life() for name in names}
-        self._excused: dict[str, int] = {}
+        self._are_proved = False  # whether all these lives were good together
+        self._excused: dict[str, int] = {}  # the count of logins at the excuse
 
     def good(self, name: str, sent_at: float, logins: int) -> None:
         """Report that a request was accepted: when it was sent, and how often its session had logged in then."""
@@ -199,11 +191,14 @@ class EvictionDetector:
             return
         if logins > life.logins:
             self._lives[name] = life = _Life(logins, self.logged_in(name))
+            self._are_proved = False
         life.good = max(life.good, sent_at)
+        if self._are_proved:
+            return
         lives = tuple(self._lives.values())
         together = min(other.good for other in lives)
-        if lives != self._proved and together > max(other.logged_in for other in lives):
-            self._proved = lives
+        if together > max(other.logged_in for other in lives):
+            self._are_proved = True
             self._excused.clear()
             for other in tuple(self._lives):
                 self._note(other, together)
@@ -226,12 +221,11 @@ class EvictionDetector:
 
     def is_suspect(self, record: SessionRecord) -> bool:
         """Return whether the login of another session may have ended this one."""
-        name = record.session
-        proved = record.together >= record.logged_in
-        if proved or record.logged_in <= self._since or self._excused.get(name) == record.logins:
+        name, logged_in = record.session, record.logged_in
+        proved = record.together >= logged_in
+        if proved or logged_in <= self._since or self._excused.get(name) == record.logins:
             return False
-        life = self._lives.get(name)
-        last_good = record.logged_in if life is None else max(record.logged_in, life.good)
+        last_good = max(logged_in, self._lives.get(name, _Life()).good)
         return any(self.logged_in(other) > last_good for other in self._names if other != name)
 
     def logged_in(self, name: str) -> float:

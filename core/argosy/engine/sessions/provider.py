@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The facts about the run's sessions that a worker process needs besides the settings; can be pickled."""
+    """What a worker process needs to know about the run's sessions besides the settings."""
 
     names: tuple[str, ...]  # of the usable sessions
     since: float  # when the run began, in seconds since the epoch
@@ -46,9 +46,7 @@ class OpenSession:
     manager: SessionManager
     http: AuthorizedSession
     turn: int = 0  # the number of the last request it was given
-    in_flight: list[int] = field(
-        default_factory=list
-    )  # the numbers of this process's requests on it, oldest first
+    in_flight: list[int] = field(default_factory=list)  # the numbers of its requests, oldest first
     served: bool = False  # whether a request was accepted on it
     retired: bool = False  # whether the run has stopped using it
 
@@ -110,12 +108,11 @@ class SessionProvider:
         # each session needs a first login; `max_logins` limits more logins without progress
         self.login_limit = login_limit or LoginLimiter(settings.max_logins + self.asked - 1)
         signer, kind = _signer_of(auth), Signer.NONE
-        #: A signer whose state a response may replace serves one request at a time over all sessions.
-        self._signing: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         if signer is not None:
             kind = Signer.STATELESS if auth.stateless_signer else Signer.STATEFUL
-            if kind is Signer.STATEFUL and self.lease is not LeaseMode.SHARED:
-                self._signing = threading.RLock()
+        # a signer whose state a response may replace serves one request at a time over all sessions
+        is_serial = kind is Signer.STATEFUL and self.lease is not LeaseMode.SHARED
+        self._signing = threading.RLock() if is_serial else contextlib.nullcontext()
         policy = Policy(
             self.lease,
             settings.on_doubt,
@@ -172,7 +169,11 @@ class SessionProvider:
 
     def adapter(self, url: str) -> BaseAdapter:
         """Return what sends a prepared request."""
-        return self._sessions[0].http.get_adapter(url)
+        with self._mutex:
+            return self._next().http.get_adapter(url)
+
+    def _next(self) -> OpenSession:
+        return self._sessions[0]
 
     def _deliver(self, *args: Any, **kwargs: Any) -> requests.Response:
         return self._send(self._sessions[0], *args, **kwargs)
@@ -197,25 +198,19 @@ class SessionProvider:
         if self._auth.anonymous:
             return
         problems: dict[OpenSession, SessionError] = {}
-        refused: LoginFailed | None = None
-        unreached: TransferError | None = None
-        usable = 0
+        failure: LoginFailed | TransferError | None = None  # that the next login would have, too
         for session in self._sessions:
-            is_usable = self._record(session).is_usable
             try:
-                if not is_usable and (unreached or refused):
-                    raise unreached or refused  # type: ignore[misc]  # one of them is an error
+                if failure is not None and not self._record(session).is_usable:
+                    raise failure
                 self._ensure(session)
             except SessionError as error:
                 problems[session] = error
-                refused = refused or self._refusal(error)
+                failure = failure or self._refusal(error)
             except TransferError as error:
-                unreached = error
-                usable += self._record(session).is_usable
-            else:
-                usable += 1
-        if unreached is not None and not usable:
-            raise unreached
+                failure = error
+        if isinstance(failure, TransferError) and not any(self._record(s).is_usable for s in self._sessions):
+            raise failure
         given = self.asked - len(problems)
         if problems and (self._settings.strict or not given):
             raise next(iter(problems.values()))
@@ -228,16 +223,14 @@ class SessionProvider:
         """Log every session in; yield its name, and its error or None. `forget` drops the facts about the service."""
         refused: LoginFailed | None = None
         for session in self._sessions:
-            try:
-                if refused is not None:
-                    raise refused
-                session.manager.login(forget=forget)
-                session.manager.sync()
-            except SessionError as error:
-                refused = refused or self._refusal(error)
-                yield session.name, error
-            else:
-                yield session.name, None
+            problem: SessionError | None = refused
+            if refused is None:
+                try:
+                    session.manager.login(forget=forget)
+                    session.manager.sync()
+                except SessionError as error:
+                    problem, refused = error, self._refusal(error)
+            yield session.name, problem
 
     def save(self) -> None:
         """Put the sessions on stable storage as they are, while workers continue."""
@@ -289,9 +282,9 @@ class SessionProvider:
     @property
     def used(self) -> int:
         """How many sessions were used or are usable."""
-        used = {session for session in self._sessions if session.served or not session.retired}
+        used = [session for session in self._sessions if session.served or not session.retired]
         with contextlib.suppress(StorageError):  # a report is written even if the store has failed
-            used = {s for s in used if s.served or self._record(s).status is not Status.RETIRED}
+            return sum(one.served or self._record(one).status is not Status.RETIRED for one in used)
         return len(used)
 
     @property
@@ -313,11 +306,9 @@ class SessionProvider:
     def counts(self) -> dict[str, int]:
         """Return the figures of this process that a report adds up."""
         managers = [session.manager for session in self._sessions]
-        return {
-            "requests": self.requests,
-            "logins": sum(manager.logins for manager in managers),
-            "refreshes": sum(manager.refreshes for manager in managers),
-            "refusals": sum(manager.refusals for manager in managers),
+        names = ("logins", "refreshes", "refusals")
+        return {"requests": self.requests} | {
+            name: sum(getattr(manager, name) for manager in managers) for name in names
         }
 
 
@@ -348,9 +339,4 @@ def session_names(settings: Settings, auth: Auth) -> tuple[str, ...]:
             hint=f'Leave "sessions" out, or give {auth.name!r} as many.',
         )
     count = 1 if auth.anonymous else asked or brought or 1
-    return tuple(name_of(settings.session, number) for number in range(1, count + 1))
-
-
-def name_of(first: str, number: int) -> str:
-    """Return the name of a session by its number (from 1) and the name of the first one."""
-    return first if number == 1 else f"{first}-{number}"
+    return (settings.session, *(f"{settings.session}-{number}" for number in range(2, count + 1)))
