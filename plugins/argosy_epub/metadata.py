@@ -46,7 +46,7 @@ class Metadata:
 
 def metadata_of(item: Item) -> Metadata:
     """Return the metadata of an item's book; ignore values of unexpected types."""
-    redact = Redactor().redact_all  # people share books, and URLs may contain secrets
+    redact = Redactor().redact  # people share books, and URLs may contain secrets
     known = redact(item.metadata)
     language = _first(known, "language", "lang").replace("_", "-")
     date = _DATE.match(_first(known, "date", "published", "issued", "year"))

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from argosy.toolkit.redaction import RedactingStreams
+from argosy.toolkit.redaction import Redactor
 
 if TYPE_CHECKING:
     from argosy.interfaces.base import PluginContext
-    from argosy.toolkit.redaction import Redactor
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -101,8 +100,7 @@ def log_options(command: F) -> F:
 def redactor() -> Redactor:
     """Return the redactor of the current command."""
     context = click.get_current_context(silent=True)
-    streams = context.find_object(RedactingStreams) if context is not None else None
-    return (streams or RedactingStreams()).redactor
+    return (context and context.find_object(Redactor)) or Redactor()
 
 
 def notify(message: str) -> None:

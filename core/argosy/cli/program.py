@@ -14,7 +14,7 @@ import click
 from argosy._version import __version__
 from argosy.cli.commands import ClosedPipe, LazyGroup
 from argosy.errors import ArgosyError, StorageError
-from argosy.toolkit.redaction import RedactingStreams
+from argosy.toolkit.redaction import Redactor, redacted_streams
 from argosy.toolkit.text import escape_controls
 
 #: A bug in argosy (EX_SOFTWARE of sysexits.h).
@@ -39,9 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # a title with characters that the terminal's encoding lacks is not an error
             stream.reconfigure(errors="backslashreplace")
-    with RedactingStreams() as streams:
+    redactor = Redactor()
+    with redacted_streams(redactor):
         try:
-            return _run(argv, streams)
+            return _run(argv, redactor)
         except OSError:  # standard error fails, too
             return StorageError.exit_code
         finally:
@@ -49,9 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 sys.modules["argosy.engine.logs"].stop()
 
 
-def _run(argv: Sequence[str] | None, streams: RedactingStreams) -> int:
+def _run(argv: Sequence[str] | None, redactor: Redactor) -> int:
     try:
-        code = cli.main(args=argv, prog_name="argosy", standalone_mode=False, obj=streams)
+        code = cli.main(args=argv, prog_name="argosy", standalone_mode=False, obj=redactor)
         sys.stdout.flush()
     except ArgosyError as error:
         _debug()

@@ -32,7 +32,7 @@ from argosy.errors import ArgosyError, Interrupted, StorageError
 from argosy.events import Emit, EventKind
 from argosy.leasing.login import RemoteLoginLimiter
 from argosy.models.items import Job, Outcome, State
-from argosy.toolkit.redaction import RedactingStreams, Redactor
+from argosy.toolkit.redaction import Redactor, redacted_streams
 from argosy.toolkit.stop import Stop
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class IpcClient:
         """Send an event, without secrets."""
         item = None if item is None else self._redactor.scrub(item)
         with self._mutex:
-            _send(self._sock, {"event": [kind, item, self._redactor.scrub_all(data or {})]})
+            _send(self._sock, {"event": [kind, item, self._redactor.scrub(data or {})]})
 
     def count(self, counts: Mapping[str, int]) -> None:
         """Add to the counts of the run."""
@@ -266,7 +266,7 @@ class RemoteWorker:
             client = self._client = IpcClient(spec.address, stop, redactor)
         except OSError:
             raise Interrupted("The run is over.") from None
-        self._streams = RedactingStreams(redactor)
+        self._streams = redacted_streams(redactor)
         if spec.logs != LogSettings():
             logs.start(spec.logs, redactor)
         logger.debug("a worker starts in this process")

@@ -66,7 +66,7 @@ class ObserverDispatcher:
     def emit(self, kind: EventKind, item: str | None = None, data: Mapping[str, Any] | None = None) -> None:
         """Pass on an event."""
         shown = None if item is None else self._redactor.scrub(item)  # an id may be a URL with a token
-        event = Event(kind, time.time(), shown, self._redactor.scrub_all(data or {}))
+        event = Event(kind, time.time(), shown, self._redactor.scrub(data or {}))
         with self._mutex:
             if kind is EventKind.RUN_NOTICE:
                 message = str(event.data["message"])

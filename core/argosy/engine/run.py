@@ -253,7 +253,7 @@ class Run:
             self._failed += 1
             if len(self._failures) < MOST_FAILURES:
                 title = ledger.rows([outcome.item])[outcome.item].title
-                id_, title = self.options.redactor.scrub_all((outcome.item, title))
+                id_, title = self.options.redactor.scrub((outcome.item, title))
                 self._failures.append((id_, title, outcome.failure))
         if outcome.fatal is not None and self._error is None:
             self._error = outcome.fatal

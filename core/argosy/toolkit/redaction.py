@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import astuple
 from itertools import islice
-from typing import Any, Self, TextIO, TypeVar
+from typing import Any, TextIO, TypeVar, cast
 from urllib.parse import quote, quote_plus
 
 from argosy.errors import ArgosyError, Problem
@@ -66,35 +67,30 @@ class Redactor:
                 _index(known, forms)
             self._forms = forms  # other threads may still read the old ones
 
-    def scrub(self, text: str) -> str:
-        """Return text without secrets and terminal controls, to be shown."""
-        return escape_controls(self.redact(text))
+    def redact(self, value: _Value) -> _Value:
+        """Return a text without secrets, to be kept; in JSON values and problems, redact all texts."""
+        return _mapped(self._redacted, value)
 
-    def redact(self, text: str) -> str:
-        """Return text without secrets, to be kept."""
+    def scrub(self, value: _Value) -> _Value:
+        """Return a text or other value as `redact` does, also without terminal controls, to be shown."""
+        return _mapped(lambda text: escape_controls(self._redacted(text)), value)
+
+    def _redacted(self, text: str) -> str:
         forms = self._forms
         # the test is a loop in C, and finds nothing in nearly all text
         if forms and not forms.keys().isdisjoint(zip(text, text[1:], text[2:], text[3:], strict=False)):
             text = _without(text, forms)
         return redact_urls(text)
 
-    def scrub_all(self, value: _Value) -> _Value:
-        """Return JSON values with all their texts scrubbed."""
-        return _mapped(self.scrub, value)
-
-    def redact_all(self, value: _Value) -> _Value:
-        """Return JSON values with all their texts redacted."""
-        return _mapped(self.redact, value)
-
     def json(self, value: Any, *, indent: int | None = None) -> str:
         """Return a value as JSON for a file, without secrets and terminal controls."""
-        return escape_controls(json.dumps(self.redact_all(value), ensure_ascii=False, indent=indent))
+        return escape_controls(json.dumps(self.redact(value), ensure_ascii=False, indent=indent))
 
     def scrub_error(self, error: _Error) -> _Error:
         """Scrub an error in place, and remove its chain, whose texts a traceback or a logger would print."""
         error.__dict__.pop("__notes__", None)
         for name, value in error.__dict__.items():
-            error.__dict__[name] = self.scrub_all(value)
+            error.__dict__[name] = self.scrub(value)
         error.args = (error.message,)
         error.__cause__ = error.__context__ = None
         return error
@@ -134,28 +130,20 @@ def _mapped(function: Callable[[str], str], value: _Value) -> _Value:
     return mapped  # type: ignore[no-any-return]  # it has the type of the argument
 
 
-class RedactingStreams:
-    """Scrubs standard output and standard error while it is entered.
+@contextlib.contextmanager
+def redacted_streams(redactor: Redactor) -> Iterator[None]:
+    """Scrub standard output and standard error, to which plugins and Python may print anything.
 
-    Plugins may print, log or warn anything, and Python prints the tracebacks of threads. Colors and live displays still
-    work.
+    Colors and live displays still work.
     """
-
-    _before: tuple[TextIO, TextIO]
-
-    def __init__(self, redactor: Redactor | None = None) -> None:
-        self.redactor = redactor or Redactor()
-
-    def __enter__(self) -> Self:
-        self._before = sys.stdout, sys.stderr
-        sys.stdout, sys.stderr = (_ScrubbedStream(stream, self.redactor) for stream in self._before)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.stdout, sys.stderr = self._before
+    with (
+        contextlib.redirect_stdout(cast("TextIO", _RedactedStream(sys.stdout, redactor))),
+        contextlib.redirect_stderr(cast("TextIO", _RedactedStream(sys.stderr, redactor))),
+    ):
+        yield
 
 
-class _ScrubbedStream:
+class _RedactedStream:
     def __init__(self, stream: TextIO, redactor: Redactor) -> None:
         self._stream = stream
         self._redactor = redactor

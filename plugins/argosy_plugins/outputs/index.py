@@ -62,7 +62,7 @@ class IndexOutput(CollectingOutput):
             if self._format == "csv":
                 table = csv.writer(file)
                 table.writerow(COLUMNS)
-                table.writerows(map(_cells, map(redactor.scrub_all, lines)))
+                table.writerows(map(_cells, map(redactor.scrub, lines)))
             else:
                 file.writelines(redactor.json(line) + "\n" for line in lines)
         yield Product(self._name, path)

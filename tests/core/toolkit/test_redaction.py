@@ -93,7 +93,7 @@ def test_a_secret_is_known_however_it_is_written() -> None:
 
 def test_values_are_scrubbed_and_keep_their_types(redactor: Redactor) -> None:
     value = {"a": ["difference engine", 7, None, {"b": ("x difference engine", True)}], "c": 1.5}
-    assert redactor.scrub_all(value) == {"a": ["***", 7, None, {"b": ("x ***", True)}], "c": 1.5}
+    assert redactor.scrub(value) == {"a": ["***", 7, None, {"b": ("x ***", True)}], "c": 1.5}
 
 
 def test_an_error_is_scrubbed_with_its_fields_and_without_its_chain(redactor: Redactor) -> None:
