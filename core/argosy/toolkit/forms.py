@@ -21,7 +21,9 @@ _ATTRIBUTE = re.compile(
     r"(?:\s*+=\s*+(?:\"(?P<double>[^\"]*+)\"|'(?P<single>[^']*+)'|(?P<bare>(?![\"'])[^\s>]*+)))?+)"
 )
 #: Elements that contain only text, up to their end tag.
-_TEXT_ONLY = frozenset({"textarea", "title", "script", "style", "xmp", "iframe", "noembed", "noframes"})
+_TEXT_ONLY = frozenset({
+    "textarea", "title", "script", "style", "xmp", "iframe", "noembed", "noframes", "plaintext",
+})  # fmt: skip
 # `html.unescape` raises for numbers of more than 4,300 digits
 _TOO_LARGE = re.compile(r"&#(?:[0-9]{9,}|[xX][0-9A-Fa-f]{9,});?")
 
@@ -61,21 +63,21 @@ def parse_page(text: str) -> Page:
     reader = _Reader()
     for tag, attributes, content in _tags(text):
         if attributes is None:
-            reader.end(tag, content)
+            reader.end(tag)
         else:
-            reader.start(tag, attributes)
+            reader.start(tag, attributes, content)
     reader.end("form")
     return reader.page
 
 
 def _tags(text: str) -> Iterator[tuple[str, dict[str, str] | None, str]]:
-    """Yield each tag with its attributes, or, for an end tag, None and the text of an element of only text."""
+    """Yield each tag with its attributes (None for an end tag) and the text of an element that contains only text."""
     at = 0
     while (markup := _MARKUP.search(text, at)) is not None:
         at = markup.end()
         if markup["tag"] is None:
             continue
-        tag = markup["tag"].lower()
+        tag, content = markup["tag"].lower(), ""
         attributes: dict[str, str] = {}
         while (one := _ATTRIBUTE.match(text, at)) is not None and not one["end"]:
             at = one.end()
@@ -84,13 +86,11 @@ def _tags(text: str) -> Iterator[tuple[str, dict[str, str] | None, str]]:
         if one is None:
             return  # the page was cut
         at = one.end()
-        yield tag, None if markup["end"] else attributes, ""
-        if tag == "plaintext" and not markup["end"]:
-            return
         if tag in _TEXT_ONLY and not markup["end"]:
             end = re.compile(rf"</{tag}(?=[\s/>])", re.I).search(text, at)
-            yield tag, None, _resolved(text[at : end.start() if end else len(text)])
-            at = end.end() if end else len(text)
+            content = text[at : end.start() if end else len(text)]
+            at = end.start() if end else len(text)
+        yield tag, None if markup["end"] else attributes, content
 
 
 def _resolved(text: str) -> str:
@@ -113,17 +113,17 @@ class _Reader:
         self.page = Page([])
         self._form: Form | None = None
         self._submitted = False  # a browser presses the form's first button on Enter
-        self._textarea = self._select = ""  # the name of the open one
+        self._select = ""  # the name of the open one
         self._options: list[Mapping[str, str]] = []
 
-    def start(self, tag: str, values: Mapping[str, str]) -> None:
+    def start(self, tag: str, values: Mapping[str, str], content: str) -> None:
         """Take a start tag."""
         if tag == "base":
             self.page.base = self.page.base or values.get("href", "")
         elif tag == "meta" and values.get("http-equiv", "").lower() == "refresh":
             self.page.refresh = self.page.refresh or _refresh(values.get("content", ""))
         elif self._form is not None:
-            self._control(self._form, tag, values)  # forms do not nest: an inner one is ignored
+            self._control(self._form, tag, values, content)  # forms do not nest: an inner one is ignored
         elif tag == "form":
             self._submitted = False
             self._form = Form(
@@ -135,21 +135,18 @@ class _Reader:
             )
             self.page.forms.append(self._form)
 
-    def end(self, tag: str, text: str = "") -> None:
-        """Take an end tag, with the text of an element of only text."""
-        form = self._form
-        if form is not None and tag == "textarea" and self._textarea:
-            form.fields.append((self._textarea, text.removeprefix("\r").removeprefix("\n")))
-            self._textarea = ""
-        if form is not None and tag in ("select", "form") and self._options:
+    def end(self, tag: str) -> None:
+        """Take an end tag."""
+        if tag not in ("select", "form"):
+            return
+        if self._form is not None and self._options:
             chosen = max(self._options, key=lambda option: "selected" in option)  # or else the first
-            form.fields.append((self._select, chosen.get("value", "")))
-        if tag in ("select", "form"):
-            self._select, self._options = "", []
+            self._form.fields.append((self._select, chosen.get("value", "")))
+        self._select, self._options = "", []
         if tag == "form":
             self._form = None
 
-    def _control(self, form: Form, tag: str, values: Mapping[str, str]) -> None:
+    def _control(self, form: Form, tag: str, values: Mapping[str, str], content: str) -> None:
         name, value = values.get("name", ""), values.get("value", "")
         kind = values.get("type", "submit" if tag == "button" else "text").lower()
         if tag == "input" and kind == "password":
@@ -162,7 +159,7 @@ class _Reader:
         elif tag == "select":
             self._select, self._options = name, []
         elif tag == "textarea":
-            self._textarea = name
+            form.fields.append((name, _resolved(content).removeprefix("\r").removeprefix("\n")))
         elif tag in ("button", "input") and kind == "submit":
             if not self._submitted:
                 form.fields.append((name, value))

@@ -1,6 +1,6 @@
 """What counts as a refusal: a response that rejects the session's token.
 
-Auth plugins have the option ``refusal`` (`REFUSAL_SCHEMA`) and make `RefusalRules` of it.
+Auth plugins have the option ``refusal`` (`refusal_schema`) and make `RefusalRules` of it.
 """
 
 from __future__ import annotations
@@ -57,9 +57,6 @@ def refusal_schema(statuses: Collection[int] = STATUSES) -> Mapping[str, Any]:
         },
     }
 
-
-#: The JSON Schema of the option ``refusal``.
-REFUSAL_SCHEMA: Mapping[str, Any] = refusal_schema()
 
 # whole segments only: /login-howto.html is an ordinary page
 _LOGIN_PATH = re.compile(

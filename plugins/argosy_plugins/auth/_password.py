@@ -15,7 +15,7 @@ from argosy.errors import ConfigError, LoginFailed
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
 from argosy.models.session import origin_of
-from argosy.toolkit.login_pages import REFUSAL_SCHEMA, RefusalRules
+from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy.toolkit.urls import check_url
 from argosy_plugins.auth._origins import ORIGINS_SCHEMA, origins_of
 
@@ -42,7 +42,7 @@ PASSWORD_SCHEMA: Mapping[str, Any] = {
             "description": "A URL of the service to request at login, so that a wrong password is"
             " found before the first item.",
         },
-        "refusal": REFUSAL_SCHEMA,
+        "refusal": refusal_schema(),
     },
     "required": ["origins"],
     "oneOf": [{"required": ["user", "password"]}, {"required": ["netrc"]}],

@@ -16,7 +16,7 @@ from argosy.interfaces.base import PluginContext
 from argosy.models.cookie import Cookie
 from argosy.toolkit.files import open_file
 from argosy.toolkit.hosts import site_of
-from argosy.toolkit.login_pages import REFUSAL_SCHEMA, RefusalRules
+from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy.toolkit.urls import check_url
 from argosy_plugins.auth._browsers import BROWSERS, browser_cookies
 from argosy_plugins.auth.jar_formats import Jar, NotAJar, Site, parse_jar
@@ -78,7 +78,7 @@ class CookieImport(Auth):
                 "minLength": 1,
                 "description": "Like url, but for a domain and all hosts below it.",
             },
-            "refusal": REFUSAL_SCHEMA,
+            "refusal": refusal_schema(),
         },
         "oneOf": [{"required": ["path"]}, {"required": ["browser"]}],
         "dependentRequired": {"profile": ["browser"]},

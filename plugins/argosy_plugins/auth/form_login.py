@@ -10,7 +10,7 @@ from argosy import hookimpl
 from argosy.errors import ConfigError
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
-from argosy.toolkit.login_pages import REFUSAL_SCHEMA, RefusalRules
+from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy.toolkit.secrets import Secret
 from argosy.toolkit.urls import check_url
 from argosy_plugins.auth._codes import CODE_SCHEMA, AskedCode, Field, Given, TimeCode
@@ -84,7 +84,7 @@ class FormLogin(Auth):
                 "description": "For argosy logout: a page that logs out when it is requested, or a"
                 " page and the form on it to submit.",
             },
-            "refusal": REFUSAL_SCHEMA,
+            "refusal": refusal_schema(),
         },
         "required": ["url", "fields"],
     }

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from argosy import ResponseHead
 from argosy.toolkit.forms import parse_page
-from argosy.toolkit.login_pages import REFUSAL_SCHEMA, RefusalRules
+from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 
 LOGIN = b"<!doctype html><form action=/in><INPUT NAME=p TYPE='Password'></form>"
 
@@ -23,7 +23,7 @@ def judged(
     accept: str = "*/*",
     **rules: Any,
 ) -> bool:
-    jsonschema.validate(rules, REFUSAL_SCHEMA)
+    jsonschema.validate(rules, refusal_schema())
     made = RefusalRules.from_options({"refusal": rules} if rules else {})
     return made.is_refusal(ResponseHead(asked, final, status, headers or {}, start, accept))
 

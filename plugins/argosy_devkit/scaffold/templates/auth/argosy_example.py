@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 import argosy
 from argosy.errors import LoginFailed
 from argosy.toolkit.forms import Form, parse_page
-from argosy.toolkit.login_pages import REFUSAL_SCHEMA, RefusalRules
+from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 
 
 class ExampleAuth(argosy.Auth):
@@ -34,7 +34,7 @@ class ExampleAuth(argosy.Auth):
                 "default": ["user", "password"],
                 "description": "The names of the form's fields for the user name and the password.",
             },
-            "refusal": REFUSAL_SCHEMA,
+            "refusal": refusal_schema(),
         },
         "required": ["url", "user", "password"],
     }
