@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from argosy.toolkit.text import closest, did_you_mean, escape_controls
+from argosy.toolkit.text import did_you_mean, escape_controls
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -130,8 +130,7 @@ def _unknown_keys(error: ValidationError, path: KeyPath) -> Iterator[Finding]:
     known = list(schema.get("properties", {}))
     for key in instance:
         if key not in known and not any(re.search(word, key) for word in schema.get("patternProperties", {})):
-            near = closest(key, known)
-            expected = f'did you mean "{near}"?' if near else f"the keys here are {_listed(known)}"
+            expected = did_you_mean(key, known) or f"the keys here are {_listed(known)}"
             yield path, f"unknown key {_shown(key)}", expected
 
 

@@ -105,7 +105,7 @@ def safe_part(text: str, *, limit: int = MAX_PART, keep_suffix: bool = False) ->
     return stem.decode("utf-8", "ignore") + ending
 
 
-def marked(name: str, text: str) -> str:
+def with_digest(name: str, text: str) -> str:
     """Return the name of a file with the digest of a text before its suffix: ``report-097173a1.pdf``."""
     stem, dot, suffix = name.rpartition(".") if "." in name[1:] else (name, "", "")
     return safe_part(f"{stem}-{_digest(text)}{dot}{suffix}", keep_suffix=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import errno
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any, NoReturn
 
 from argosy.errors import ConfigError
 
-_MAX_BYTES = 1024 * 1024
 _INSTEAD = 'give the secret by {"env": NAME} or {"file": PATH}.'
 #: The prefix of keys that `new_key` makes; any other text is a passphrase.
 KEY_PREFIX = "argosy-key-1:"
@@ -73,11 +71,7 @@ def resolve(value: str | Mapping[str, Any], *, base: Path, ask: Callable[[str], 
 
 def _from_file(path: Path) -> Secret:
     try:
-        with path.open("rb") as file:  # possibly a pipe of a password manager
-            data = file.read(_MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-        return Secret(data.decode().removesuffix("\n").removesuffix("\r"))
+        return Secret(path.read_bytes().decode().removesuffix("\n").removesuffix("\r"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(

@@ -57,16 +57,13 @@ def time_text(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word most like `word`, regardless of case, hyphens and underscores; None if none is close."""
-    words = {candidate.lower().replace("-", "_"): candidate for candidate in sorted(known)}
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``did you mean "..."?`` with the known word most like another, or an empty text if none is close.
+
+    Case, hyphens and underscores make no difference.
+    """
     import difflib  # only for messages
 
+    words = {candidate.lower().replace("-", "_"): candidate for candidate in sorted(known)}
     near = difflib.get_close_matches(word.lower().replace("-", "_"), words, n=1)
-    return words[near[0]] if near else None
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``did you mean "..."?``, or an empty text if no known word is close."""
-    near = closest(word, known)
-    return f'did you mean "{near}"?' if near else ""
+    return f'did you mean "{words[near[0]]}"?' if near else ""

@@ -61,11 +61,6 @@ def check_url(url: str) -> str | None:
     return None if _NETLOC.match(parts.netloc) else "has an invalid host"
 
 
-def strip_fragment(url: str) -> str:
-    """Return a URL without its fragment, which is never sent (RFC 9110 section 7.1)."""
-    return url.partition("#")[0]
-
-
 def redact_url(url: str) -> str:
     """Return a URL without user name, password, and values of parameters that look like secrets by their names.
 

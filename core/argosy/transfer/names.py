@@ -15,7 +15,7 @@ from pathlib import Path
 from argosy.interfaces.storage import Storage
 from argosy.models.items import Item, Job, Resource, StagedFile
 from argosy.state.ledger import PRIVATE
-from argosy.toolkit.names import collision_key, marked
+from argosy.toolkit.names import collision_key, with_digest
 
 
 def renamed(resource: Resource, name: str | None) -> Resource:
@@ -41,7 +41,7 @@ class Names:
         owner = _hash(f"{item.id}\n{resource.identity}")
         folder, slash, last = resource.path.rpartition("/")
         url = resource.url.partition("?")[0] if resource.ignore_query else resource.url
-        for part in (last, marked(last, url)):
+        for part in (last, with_digest(last, url)):
             path = f"{folder}{slash}{part}"
             if self._claim(f"{item.folder}/{path}" if item.folder else path, owner, job):
                 break

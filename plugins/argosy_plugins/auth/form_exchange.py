@@ -6,14 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 import requests
 
 from argosy.errors import LoginFailed
 from argosy.toolkit.forms import Form, Page, parse_page
 from argosy.toolkit.responses import read_content
-from argosy.toolkit.urls import check_url, strip_fragment
+from argosy.toolkit.urls import check_url
 from argosy_plugins.auth._codes import Field
 
 #: The most bytes of a login page to read.
@@ -98,7 +98,7 @@ class FormExchange:
         for _ in range(MAX_PAGES):
             assert form is not None  # noqa: S101 - the loop ends where there is none
             self._check_target(answer.url, "The login page is redirected to")
-            action = strip_fragment(urljoin(urljoin(answer.url, page.base), form.action or answer.url))
+            action = urldefrag(urljoin(urljoin(answer.url, page.base), form.action or answer.url)).url
             self._check_target(action, "The login form goes to")
             names = [name for name, field in left.items() if _goes_into(form, name, field)]
             unknown |= {name for name in names if not form.has(name)}
@@ -146,7 +146,7 @@ class FormExchange:
             form = next((form for form in page.forms if _is_sent_on(form)), None)
             if form is None:
                 break
-            action = strip_fragment(urljoin(urljoin(answer.url, page.base), form.action or answer.url))
+            action = urldefrag(urljoin(urljoin(answer.url, page.base), form.action or answer.url)).url
             self._check_target(action, "The login is sent on to")
             onward = self._submit(form, action, form.fields, answer.url)
             answer = replace(onward, cookies=onward.cookies | answer.cookies)
@@ -192,7 +192,7 @@ class FormExchange:
                 if not response.is_redirect or target is None:
                     return _Answer(response.status_code, response.url, _text(response), frozenset(names))
                 status = response.status_code
-                url = strip_fragment(urljoin(response.url, target))
+                url = urldefrag(urljoin(response.url, target)).url
             self._check_downgrade(response.url, url)
             if secret and status in _REPEATING:
                 self._check_target(url, "The login form is redirected to")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urldefrag, urljoin
 
 import requests
 
 from argosy.errors import LoginFailed
 from argosy.toolkit.forms import Form, parse_page
 from argosy.toolkit.responses import read_content
-from argosy.toolkit.urls import check_url, strip_fragment
+from argosy.toolkit.urls import check_url
 
 #: The most bytes of a page to read.
 MAX_PAGE = 2 * 1024 * 1024
@@ -34,7 +34,7 @@ def log_out(http: requests.Session, url: str, wanted: int | str | None) -> None:
             f"The page to log out on has no form {wanted!r} (it has {len(page.forms)}).",
             hint='Name another one in "logout": its number from 0, its id or its name.',
         )
-    action = strip_fragment(urljoin(urljoin(response.url, page.base), form.action or response.url))
+    action = urldefrag(urljoin(urljoin(response.url, page.base), form.action or response.url)).url
     if check_url(action) is not None:
         raise LoginFailed("The form to log out leads to a place that is not an http or https URL.")
     sent: dict[str, Any] = {"params" if form.method == "get" else "data": form.fields}

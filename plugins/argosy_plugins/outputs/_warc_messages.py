@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from urllib.parse import urlsplit
+from urllib.parse import urldefrag, urlsplit
 
 import requests
 
 from argosy.models.response_record import ResponseRecord
 from argosy.toolkit.redaction import Redactor
-from argosy.toolkit.urls import is_secret, redact_url, strip_fragment
+from argosy.toolkit.urls import is_secret, redact_url
 
 #: The prefix for fields that no longer describe the stored bytes.
 ORIGINAL = "X-Archive-Orig-"
@@ -85,9 +85,9 @@ def asked_url(url: str) -> str:
     """Return a URL as it is sent: in ASCII, without its fragment."""
     prepared = requests.PreparedRequest()
     try:
-        prepared.prepare_url(strip_fragment(url), None)
+        prepared.prepare_url(urldefrag(url).url, None)
     except requests.RequestException:  # from a source whose URLs are not fetched
-        return requests.utils.requote_uri(strip_fragment(url))
+        return requests.utils.requote_uri(urldefrag(url).url)
     return prepared.url or ""
 
 
@@ -98,7 +98,7 @@ def safe_url(url: str) -> str:
 
 def without_user(url: str) -> str:
     """Return a URL without a user name, a password and a fragment, which are never sent in it."""
-    return _USERINFO.sub("//", strip_fragment(url), count=1)
+    return _USERINFO.sub("//", urldefrag(url).url, count=1)
 
 
 def line_of(text: str) -> str:

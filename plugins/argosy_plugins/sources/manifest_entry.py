@@ -13,10 +13,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urldefrag
 
 from argosy.models.items import DIGESTS, Item, Resource
 from argosy.toolkit.names import MAX_NAME, problem_of, safe_part
-from argosy.toolkit.urls import check_url, file_name, strip_fragment
+from argosy.toolkit.urls import check_url, file_name
 
 #: Gets what was found and what was expected.
 Report = Callable[[str, str], None]
@@ -100,7 +101,8 @@ def _first_url(listed: list[Any], check: _Checker) -> str:
     url = listed[0].get("url") if isinstance(listed[0], dict) else None
     if not isinstance(url, str):
         return ""
-    return strip_fragment(url).partition("?")[0] if check.ignore_query else strip_fragment(url)
+    url = url.partition("#")[0]  # the URL has not been checked yet: urldefrag might raise
+    return url.partition("?")[0] if check.ignore_query else url
 
 
 class _Checker:
@@ -174,7 +176,7 @@ class _Checker:
         if (problem := check_url(url)) is not None:
             self.fault(f"{place}the URL {problem}", "an http or https URL without a password in it")
             return None
-        url = strip_fragment(url)
+        url = urldefrag(url).url
         path = self._path(value, url, folder, place)
         size = value.get("size")
         if size is not None and (type(size) is not int or not 0 <= size <= _MAX_SIZE):

@@ -6,14 +6,14 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import urldefrag, urlsplit
 
 from argosy import hookimpl
 from argosy.errors import StorageError
 from argosy.interfaces.source import Source
 from argosy.models.items import Item, Resource
-from argosy.toolkit.names import marked, problem_of, safe_part
-from argosy.toolkit.urls import check_url, file_name, safe_segment, strip_fragment
+from argosy.toolkit.names import problem_of, safe_part, with_digest
+from argosy.toolkit.urls import check_url, file_name, safe_segment
 from argosy_plugins.sources.reading import (
     URL_OPTIONS,
     Problems,
@@ -90,7 +90,7 @@ class Urls(Source):
         if (problem := check_url(url)) is not None:
             problems.add(where, f"the URL {problem}", _EXPECTED)
             return
-        url = strip_fragment(url)
+        url = urldefrag(url).url
         if seen.add(url):
             ignored: bool = self.options.get("ignore_query", False)
             place = url.partition("?")[0] if ignored else url
@@ -140,7 +140,7 @@ def full_path(url: str) -> str:
     segments = [safe_segment(segment) for segment in parts.path.split("/")[1:-1]]
     last = file_name(url)
     if parts.query:
-        last = marked(last, parts.query)
+        last = with_digest(last, parts.query)
     path = "/".join([safe_part(host), *segments, last])
     if problem_of(path) is None:
         return path

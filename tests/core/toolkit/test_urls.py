@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from argosy.toolkit import urls
 from argosy.toolkit.names import problem_of
-from argosy.toolkit.urls import check_url, file_name, redact_url, strip_fragment
+from argosy.toolkit.urls import check_url, file_name, redact_url
 
 
 @pytest.mark.parametrize(
@@ -91,10 +91,6 @@ def test_any_text_has_an_answer(text: str) -> None:
     check_url(text)
     redact_url(text)
     assert problem_of(file_name(text)) is None
-
-
-def test_a_fragment_is_taken_off() -> None:
-    assert strip_fragment("https://h/a?b#c?d#e") == "https://h/a?b"
 
 
 @pytest.mark.parametrize(
