@@ -113,7 +113,7 @@ def check_config(config: Config, *, plugins: Plugins = ()) -> list[Problem]:
 def preview(config: Config, *, plugins: Plugins = ()) -> list[Item]:
     """Return the items that `download` would fetch, without a request or a login."""
     items: list[Item] = []
-    plan.preview(*_load(config, plugins), lambda found: items.append(found.item))
+    plan.preview(*_load(config, plugins), lambda item, *_: items.append(item))
     return items
 
 

@@ -196,7 +196,7 @@ def test_a_server_that_has_no_words_for_a_full_disk(send: Send) -> None:
     path.parent.mkdir(parents=True)
     remote = remote_of(sent.voyage.config["directory"], Path("/"))
     assert remote is not None
-    storage = open_storage(remote.folder, remote, PluginManager(), PluginContext())
+    storage = open_storage(remote, PluginManager(), PluginContext(directory=remote.folder))
     assert isinstance(storage, storages.SftpStorage)
     Path(storage.temporary(str(path))).symlink_to("/dev/full")
     with pytest.raises(argosy.ArgosyError, match=r"gave no reason") as caught:

@@ -19,9 +19,7 @@ from typing import Any
 
 import pytest
 
-from argosy.config.load import load
-from argosy.engine.plan import Preview, preview
-from argosy.plugins.manager import PluginManager
+import argosy
 from argosy.state.staging import Staging, StagingArea
 from hazards import fault
 from missing import need
@@ -202,9 +200,7 @@ def test_a_sync_that_failed_is_not_taken_for_one_that_worked(set_sail: SetSail, 
     ended(voyage.run(), 0)  # so that all folders and files are there
     shutil.rmtree(voyage.library)
     (voyage.library / ".argosy" / "staging").mkdir(parents=True)
-    plugins, items = PluginManager(), list[Preview]()
-    preview(load(voyage.file, plugins), plugins, items.append)
-    item = items[0].item
+    (item,) = argosy.preview(voyage.file)
     paths = {
         "0-*.part": Staging(StagingArea(voyage.library), item).partial(0, item.resources[0]),
         "item-*": (voyage.library / file.name).parent,

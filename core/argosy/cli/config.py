@@ -40,9 +40,9 @@ def check_file(file: Path, plugins: PluginManager) -> None:
     This also checks the options of its plugins, and that the manifest, the environment variables and the files it
     names exist. It downloads nothing, does not log in, and does not ask for secrets.
     """
+    from argosy.cli.check import trial
     from argosy.config.load import load_file
     from argosy.config.schema import check
-    from argosy.engine.check import trial
 
     document = load_file(file)
     problems = [*check(document, plugins, str(file)), *trial(document, plugins, file, redactor().add)]

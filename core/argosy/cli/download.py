@@ -18,6 +18,7 @@ from argosy.interfaces.observer import Observer
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
     from argosy.engine.run import Run
+    from argosy.models.items import Item
     from argosy.plugins.manager import PluginManager
     from argosy.toolkit.stop import Stop
 
@@ -128,22 +129,21 @@ def observers_of(
 
 def show_preview(settings: Settings, plugins: PluginManager, *, reprocess: bool = False) -> int:
     """Print what a run would do, and return the exit code."""
-    from argosy.engine.plan import Preview, preview
+    from argosy.engine.plan import preview
     from argosy.toolkit.text import one_line, size_text
 
     scrub = redactor().scrub
 
-    def show(planned: Preview) -> None:
-        item = planned.item
+    def show(item: Item, remade: bool, outputs: Mapping[str, Sequence[str]]) -> None:
         sizes = [resource.size for resource in item.resources if resource.size is not None]
         count = len(item.resources)
         facts = [f"{count} file{'s'[: count != 1]}"]
         if sizes and len(sizes) == count:
             facts.append(size_text(sum(sizes)))
-        if planned.remade:
+        if remade:
             facts.append("already downloaded")
         click.echo(f"{one_line(scrub(item.id))}  {one_line(scrub(item.title))}  ({', '.join(facts)})")
-        for output, names in planned.names.items():
+        for output, names in outputs.items():
             first = names[0] if names else "names known only after the run"
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             click.echo(f"    {output}: {one_line(scrub(f'{first}{more}'))}")

@@ -60,12 +60,11 @@ def output(
 def _settings(what: str, options: dict[str, Any], plugins: PluginManager) -> Settings:
     from argosy.cli.download import overrides
     from argosy.config.load import load, load_file
-    from argosy.engine.run import offline
     from argosy.storage.location import is_url, recalled
 
     if not is_url(what) and not Path(what).is_dir():
-        return offline(load(what, plugins, overrides(load_file(Path(what)), options)))
+        return load(what, plugins, overrides(load_file(Path(what)), options))
     if not options["output"]:
         raise click.UsageError("A directory has no configured outputs: add --output NAME.")
     directory = asdict(recalled(what)) if is_url(what) else what
-    return offline(load(None, plugins, {**overrides({}, options), "directory": directory}))
+    return load(None, plugins, {**overrides({}, options), "directory": directory})

@@ -45,7 +45,7 @@ def verify(what: str, requeue: bool, plugins: PluginManager) -> int:
     found = target(what, plugins)
     need_ledger(found.directory, found.where)
     context = plugin_context(found.settings.base if found.settings else Path.cwd(), found.directory)
-    storage = open_storage(found.directory, found.remote, plugins, context)
+    storage = open_storage(found.remote, plugins, context)
     storage.prepare()
     ledger = Ledger(found.directory, read_only=not requeue)
     ledger.storage = storage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,31 +77,31 @@ class RunContext:
             options.ask_now,
             options.attended,
         )
-        self.ratelimit: RateLimit | None = (
-            plugins.make(RateLimit, settings.ratelimit, context) if settings.ratelimit else None
-        )
+        shared = plugins.make(RateLimit, settings.ratelimit, context) if settings.ratelimit else None
         self.rate_limiter = RateLimiter(
             settings.download_delay,
             max_outage=settings.max_outage,
             probe_time=settings.timeout.connect + settings.timeout.headers,
-            shared=self.ratelimit,
+            shared=shared,
             notice=self.notice,
         )
-        patience = Patience(settings.max_retries, settings.retry_delay, settings.max_outage, stop)
-        self.storage = open_storage(settings.directory, settings.remote, plugins, context, patience)
-        self.auth: Auth = plugins.make(Auth, settings.auth, context)
-        self.store: CookieStore = plugins.make(CookieStore, settings.cookie_store, context)
-        self.source: Source | None = (
-            plugins.make(Source, settings.source, context) if settings.source else None
+        self.storage = open_storage(settings.remote, plugins, context)
+        self.storage.patience = Patience(
+            settings.max_retries, settings.retry_delay, settings.max_outage, stop
         )
-        self.outputs = Outputs.make(settings.output, plugins, context)
+        self.auth = plugins.make(Auth, settings.auth, context)
+        self.store = plugins.make(CookieStore, settings.cookie_store, context)
+        self.source = plugins.make(Source, settings.source, context) if settings.source else None
+        self.outputs = Outputs(settings.output, plugins, context)
         self._by_name: dict[str, Output | None] = {made.name: made for made in self.outputs.all.values()}
-        proxy: Secret | None = None
+        made = (self.source, shared, self.auth, self.store, *self.outputs.all.values())
+        #: The plugins of this run.
+        self.plugins: list[Plugin] = [plugin for plugin in made if plugin is not None]
+        proxy = None
         if (value := settings.proxy) is not None:
-            # a URL without a password is no secret
-            proxy = check_proxy(
-                Secret(value) if isinstance(value, str) else context.secret(value), redactor.add
-            )
+            # a URL without a password is not a secret
+            given = Secret(value) if isinstance(value, str) else context.secret(value)
+            proxy = check_proxy(given, redactor.add)
         self.pool = open_sessions(
             settings,
             self.auth,
@@ -121,21 +122,15 @@ class RunContext:
             login_limit=options.login_limit,
         )
 
-    def plugins(self) -> tuple[Plugin, ...]:
-        """Return the plugins of this run."""
-        made = (self.source, self.ratelimit, self.auth, self.store, *self.outputs.all.values())
-        return tuple(plugin for plugin in made if plugin is not None)
-
     def output(self, name: str) -> Output | None:
         """Return an output by name; if the configuration lacks it, one with default options, or None."""
         with self._mutex:  # worker threads ask at the same time, and importing a plugin takes a while
             if name not in self._by_name:
-                try:
-                    info = self._plugins.find(Kind.OUTPUT, name)
-                    options = {"use": name, **default_options(info.options_schema)}
+                self._by_name[name] = None
+                with contextlib.suppress(ArgosyError):
+                    schema = self._plugins.find(Kind.OUTPUT, name).options_schema
+                    options = {"use": name, **default_options(schema)}
                     self._by_name[name] = self._plugins.make(Output, options, self.plugin_context)
-                except ArgosyError:
-                    self._by_name[name] = None
             return self._by_name[name]
 
     def close(self) -> None:
@@ -143,7 +138,7 @@ class RunContext:
         self.pool.close()
         self.staging.close()
         self.storage.close()
-        for plugin in dict.fromkeys((*self.plugins(), *filter(None, self._by_name.values()))):
+        for plugin in dict.fromkeys((*self.plugins, *filter(None, self._by_name.values()))):
             self.close_plugin(plugin)
 
     def close_plugin(self, plugin: Plugin) -> None:

@@ -17,7 +17,6 @@ import signal
 import socket
 import tempfile
 import threading
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing import util
@@ -65,16 +64,15 @@ def _send(sock: socket.socket, message: Mapping[str, Any]) -> None:
 
 
 class IpcServer:
-    """The run's side, at the socket `address`. `answers` answers the workers' questions by name."""
+    """The run's side, at the socket `address`. `answer(name, text)` answers the workers' questions."""
 
-    def __init__(self, emit: Emit, stop: Stop, answers: Mapping[str, Callable[[str], str | None]]) -> None:
-        self.counts: Counter[str] = Counter()  # of all workers
+    def __init__(self, emit: Emit, stop: Stop, answer: Callable[[str, str], str | None]) -> None:
+        self.counts: list[dict[str, int]] = []  # of each worker process
         self._emit = emit
         self._stop = stop
-        self._answers = answers
+        self._answer = answer
         self._clients: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
-        self._mutex = threading.Lock()
         self._closing = False
         self._unsubscribe = stop.subscribe(self._tell_stop)
         self._folder = self._open()
@@ -133,23 +131,20 @@ class IpcServer:
                 self._tell_stop()  # the run may have been stopped before
 
     def _listen(self, client: socket.socket) -> None:
-        with client, client.makefile("rb") as messages:
-            try:
-                for message in messages:
-                    self._receive(client, **json.loads(message))
-            except (OSError, ValueError):
-                pass  # killed in the middle of a message; the strategy notices
-            finally:
-                self._clients.remove(client)
-
-    def _receive(self, client: socket.socket, event: Any = None, counts: Any = None, ask: Any = None) -> None:
-        if event:
-            self._emit(EventKind(event[0]), *event[1:])
-        elif ask:
-            _send(client, {"answer": self._answers[ask[0]](ask[1])})
-        else:
-            with self._mutex:
-                self.counts.update(counts)
+        counts: dict[str, int] = {}
+        self.counts.append(counts)
+        # a worker may be killed in the middle of a message; the strategy notices
+        with contextlib.suppress(OSError, ValueError), client, client.makefile("rb") as messages:
+            for line in messages:
+                message = json.loads(line)
+                if "event" in message:
+                    kind, item, data = message["event"]
+                    self._emit(EventKind(kind), item, data)
+                elif "ask" in message:
+                    _send(client, {"answer": self._answer(*message["ask"])})
+                else:
+                    counts.update(message["counts"])
+        self._clients.remove(client)
 
     def _tell_stop(self) -> None:
         """Pass the stop on; called in a signal handler, so it takes no lock."""
@@ -183,7 +178,7 @@ class IpcClient:
             _send(self._sock, {"event": [kind, item, self._redactor.scrub(data or {})]})
 
     def count(self, counts: Mapping[str, int]) -> None:
-        """Add to the counts of the run."""
+        """Replace the counts of this process."""
         with self._mutex:
             _send(self._sock, {"counts": dict(counts)})
 
@@ -215,11 +210,9 @@ class IpcClient:
                     self._stop.abort()
                 else:
                     self._stop.drain()
-        if (
-            not self._closed
-        ):  # the run is over, possibly killed; the stop may end this process, so it comes last
+        if not self._closed:  # the run is over, and may have been killed
             shutil.rmtree(self._folder, ignore_errors=True)
-        self._stop.abort()
+        self._stop.abort()  # may end this process
         self._answers.put(None)
 
 
@@ -242,7 +235,6 @@ class RemoteWorker:
         self._spec = spec
         self._mutex = threading.Lock()
         self._worker: Worker | None = None
-        self._counted: Counter[str] = Counter()
 
     def __reduce__(self) -> tuple[Callable[[WorkerSpec], RemoteWorker], tuple[WorkerSpec]]:
         return work_here, (self._spec,)  # a strategy may send it on
@@ -255,7 +247,7 @@ class RemoteWorker:
         except ArgosyError as error:
             return Outcome(job.item.id, State.REQUEUED, fatal=error)
         outcome = worker(job)
-        self._send_counts()
+        self._client.count(self._context.pool.counts())
         return outcome
 
     def _create(self) -> Worker:
@@ -281,16 +273,9 @@ class RemoteWorker:
         util.Finalize(None, self._close, exitpriority=10)
         return Worker(self._context, client.emit, lambda: spec)
 
-    def _send_counts(self) -> None:
-        """Send the counts since the last call."""
-        with self._mutex:
-            counts = Counter(self._context.pool.counts())
-            self._client.count(counts - self._counted)
-            self._counted = counts
-
     def _close(self) -> None:
         self._context.close()
-        self._send_counts()
+        self._client.count(self._context.pool.counts())
         self._client.close()
         self._streams.__exit__(None, None, None)
 

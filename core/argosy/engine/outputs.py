@@ -8,7 +8,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import requests
 
@@ -81,23 +81,17 @@ def plugin_of(label: str) -> str:
 class Outputs:
     """The outputs of a run by label; those `of_items` make files of each item."""
 
-    def __init__(self, outputs: Mapping[str, Output]) -> None:
-        self.all = outputs
-        of_all = CollectingOutput.produce
-        self.of_items = {label: made for label, made in outputs.items() if type(made).produce is not of_all}
-        self.labels = frozenset(self.of_items)
-
-    @classmethod
-    def make(
-        cls, options: Sequence[Mapping[str, Any]], plugins: PluginManager, context: PluginContext
-    ) -> Self:
-        """Create the outputs of a configuration; one that is named twice with the same options is one."""
-        made: dict[str, Output] = {}
+    def __init__(
+        self, options: Sequence[Mapping[str, Any]], plugins: PluginManager, context: PluginContext
+    ) -> None:
+        self.all: dict[str, Output] = {}  # one that is named twice with the same options is one
         for given in options:
             label = label_of(given, plugins.find(Kind.OUTPUT, given["use"]).options_schema)
-            if label not in made:
-                made[label] = plugins.make(Output, given, context)
-        return cls(made)
+            if label not in self.all:
+                self.all[label] = plugins.make(Output, given, context)
+        of_all = CollectingOutput.produce
+        self.of_items = {label: made for label, made in self.all.items() if type(made).produce is not of_all}
+        self.labels = frozenset(self.of_items)
 
     def missing(self, row: Row, storage: Storage) -> frozenset[str]:
         """Return the outputs that a done item lacks, or whose files are not all there."""

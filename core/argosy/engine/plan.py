@@ -33,8 +33,8 @@ MOST_PROBLEMS = 20
 #: Rows to read or write together; SQLite takes up to 999 parameters in a query.
 BATCH = 500
 
-#: What to do with an item: nothing; download it; make outputs of published files; nothing more, as that was tried.
-NOTHING, DOWNLOAD, REPROCESS, TRIED = range(4)
+#: What to do with an item: nothing; nothing more, as it was tried; make outputs of published files; download it.
+NOTHING, TRIED, REPROCESS, DOWNLOAD = range(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,8 @@ class Planned:
     remade: int  # those to do that only lack outputs
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """An item of a job, whether it only lacks outputs, and the final names that each output already knows."""
-
-    item: Item
-    remade: bool
-    names: Mapping[str, Sequence[str]]
+#: Shows an item of a job, whether it only lacks outputs, and the final names that each output already knows.
+Show = Callable[[Item, bool, Mapping[str, Sequence[str]]], None]
 
 
 class Plan:
@@ -136,8 +131,8 @@ class Plan:
                 where, f"the id {item.id!r} was used before, at {other}", "a unique id for every item"
             )
             return
-        given = zip(item.names(), item.resources, strict=True)
-        unsafe = [_unsafe(name, where) for name, resource in given if not resource.content_disposition]
+        named = zip(item.names(), item.resources, strict=True)
+        unsafe = [_unsafe(name, where) for name, resource in named if not resource.content_disposition]
         if any(unsafe):
             yield from filter(None, unsafe)
             return
@@ -169,12 +164,9 @@ class Plan:
         """Compare with the ledger, and queue downloads in it unless this is a dry run."""
         if not self._force and self._ledger.counts().get("done"):
             self._ledger.storage.survey()
-        for batch in self._batches("SELECT n, id, fingerprint, title, item FROM plan"):
-            rows = self._ledger.rows([id_ for _, id_, *_ in batch])
+        for batch in self._batches("fingerprint", "title", "item"):
             queue = []
-            for n, *queued in batch:
-                id_, fingerprint, *_ = queued
-                row = rows.get(id_)
+            for row, n, id_, _, fingerprint, *rest in batch:
                 kind = self._kind(row, fingerprint)
                 if kind != NOTHING:
                     self._db.execute("UPDATE plan SET todo = ? WHERE n = ?", (kind, n))
@@ -182,11 +174,12 @@ class Plan:
                 states = ("active",) if self._force else ("active", "pending")
                 under_way = row is not None and row.fingerprint == fingerprint and row.state in states
                 if kind == DOWNLOAD and not under_way:
-                    queue.append(tuple(queued))
+                    queue.append((id_, fingerprint, *rest))
             if queue and not dry_run:
                 self._ledger.requeue(queue)
         items, download, remade, size = self._db.execute(
-            "SELECT count(*), total(todo = 1), total(todo = 2), total(bytes * (todo = 1)) FROM plan"
+            "SELECT count(*), total(todo = ?1), total(todo = ?2), total(bytes * (todo = ?1)) FROM plan",
+            (DOWNLOAD, REPROCESS),
         ).fetchone()
         to_do = int(download + remade)
         return Planned(items, to_do, items - to_do, int(size), int(remade))
@@ -212,8 +205,8 @@ class Plan:
 
     def jobs(self, stop: Stop) -> Iterator[Job]:
         """Claim items and yield their jobs, one by one, in the order of the source, until the run is stopped."""
-        for batch in self._batches("SELECT n, id, item, fingerprint FROM plan WHERE todo IN (1, 2)"):
-            for n, id_, text, fingerprint in batch:
+        for batch in self._batches("item", "fingerprint", least=REPROCESS):
+            for _, n, id_, _, text, fingerprint in batch:
                 if stop.draining:
                     return
                 claimed = self._ledger.claim(id_) if self._fetch else None
@@ -245,38 +238,36 @@ class Plan:
     def unfinished(self) -> tuple[int, int]:
         """Return how many planned items are still pending, and active in some run."""
         pending = active = 0
-        for batch in self._batches("SELECT n, id, todo FROM plan WHERE todo > 0"):
-            rows = self._ledger.rows([id_ for _, id_, _ in batch])
-            for _, id_, kind in batch:
-                row = rows[id_]
+        for batch in self._batches(least=TRIED):
+            for row, _, _, kind in batch:
                 active += row.state == "active"
                 # another run may have done an item with other outputs
                 lacks_outputs = row.state == "done" and kind != TRIED and bool(self._lacking(row))
                 pending += lacks_outputs or (row.state == "pending" and self._fetch)
         return pending, active
 
-    def preview(self) -> Iterator[Preview]:
-        """Yield what the jobs will do."""
-        for batch in self._batches("SELECT n, id, item, todo FROM plan WHERE todo > 0"):
-            rows = self._ledger.rows([id_ for _, id_, *_ in batch])
-            for _, id_, text, todo in batch:
+    def preview(self, show: Show) -> None:
+        """Show what the jobs will do."""
+        for batch in self._batches("item", least=REPROCESS):
+            for row, _, _, kind, text in batch:
                 item = Item.from_json(text)
-                labels = self._lacking(rows[id_]) if todo == REPROCESS else None
+                labels = self._lacking(row) if kind == REPROCESS else None
                 names = {output.name: names for output, names in self._outputs.names(item, labels)}
-                yield Preview(item, labels is not None, names)
+                show(item, labels is not None, names)
 
     def rows(self) -> Iterator[tuple[Row, bool]]:
         """Yield the ledger's row of each item, and whether it had a job, in the order of the source."""
-        for batch in self._batches("SELECT n, id, todo FROM plan"):
-            rows = self._ledger.rows([id_ for _, id_, _ in batch])
-            yield from ((rows[id_], bool(todo)) for _, id_, todo in batch if id_ in rows)
+        for batch in self._batches():
+            yield from ((row, kind != NOTHING) for row, _, _, kind in batch if row is not None)
 
-    def _batches(self, query: str) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the rows of a query in batches, ordered by its first column, `n`."""
+    def _batches(self, *columns: str, least: int = NOTHING) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield in batches, in the order of the source: the row in the ledger or None, n, id, todo, and more columns."""
+        selected = ", ".join(("n", "id", "todo", *columns))
+        query = f"SELECT {selected} FROM plan WHERE todo >= ? AND n > ? ORDER BY n LIMIT ?"  # noqa: S608 - names
         last = 0
-        glue = "AND" if " WHERE " in query else "WHERE"
-        while batch := self._db.execute(f"{query} {glue} n > ? ORDER BY n LIMIT {BATCH}", (last,)).fetchall():
-            yield batch
+        while batch := self._db.execute(query, (least, last, BATCH)).fetchall():
+            rows = self._ledger.rows([id_ for _, id_, *_ in batch])
+            yield [(rows.get(id_), n, id_, *rest) for n, id_, *rest in batch]
             last = batch[-1][0]
 
 
@@ -287,34 +278,31 @@ def _unsafe(name: str, where: str) -> Problem | None:
     return Problem(where, f"the name {name!r} {wrong}", "a relative name that every system can store")
 
 
-def no_source() -> ConfigError:
-    """Return the error of a run that has no source."""
-    return ConfigError(
-        "There is nothing to download: the configuration has no source.",
-        hint='Give URLs on the command line, or set "source" in the configuration.',
-    )
+def need_source(settings: Settings) -> None:
+    """Raise `ConfigError` if a configuration has no source."""
+    if settings.source is None:
+        raise ConfigError(
+            "There is nothing to download: the configuration has no source.",
+            hint='Give URLs on the command line, or set "source" in the configuration.',
+        )
 
 
-def preview(
-    settings: Settings, plugins: PluginManager, show: Callable[[Preview], None], *, reprocess: bool = False
-) -> Planned:
+def preview(settings: Settings, plugins: PluginManager, show: Show, *, reprocess: bool = False) -> Planned:
     """Show each item that a run would do; send no request, and change nothing on the disk."""
-    if settings.source is None and not reprocess:
-        raise no_source()
     context = PluginContext(settings.base, settings.directory)
     with ExitStack() as stack:
-        outputs = Outputs.make(settings.output, plugins, context)
+        source = None
+        if not reprocess:
+            need_source(settings)
+            source = plugins.make(Source, settings.source or {}, context)
+            stack.callback(source.close)
+        outputs = Outputs(settings.output, plugins, context)
         for output in outputs.all.values():
             stack.callback(output.close)
-        source = None
-        if settings.source and not reprocess:
-            source = plugins.make(Source, settings.source, context)
-            stack.callback(source.close)
         ledger = stack.enter_context(closing(Ledger(settings.directory, read_only=True)))
-        ledger.storage = open_storage(settings.directory, settings.remote, plugins, context)
+        ledger.storage = open_storage(settings.remote, plugins, context)
         plan = stack.enter_context(closing(Plan(settings, source, ledger, outputs)))
         plan.read(Stop())
         planned = plan.compare(dry_run=True)
-        for one in plan.preview():
-            show(one)
+        plan.preview(show)
         return planned

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,9 @@ class Report:
 
     run: str  # its id
     started: float  # seconds since the epoch
-    finished: float
-    seconds: float  # on the monotonic clock
+    seconds: float  # how long it took
     directory: Path  # the local folder of a remote target directory
+    where: str  # the target directory as it is shown: its path or URL
     strategy_asked: str | None  # as configured
     strategy_used: str
     strategy_reason: str | None  # why it differs
@@ -58,12 +58,6 @@ class Report:
     notices: tuple[str, ...]
     failures: tuple[tuple[str, str, Failure], ...]  # id, title and failure of the first failed items
     error: ArgosyError | None = field(compare=False)  # what ended the run early
-    url: str | None  # of a remote target directory
-
-    @property
-    def where(self) -> str:
-        """The target directory as it is shown."""
-        return self.url or str(self.directory)
 
     @property
     def exit_code(self) -> int:
@@ -74,13 +68,14 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        names = ("max_workers", "sessions", "bytes", "requests", "retries", "logins", "refreshes", "refusals")
+        same = ("max_workers", "sessions", "bytes", "requests", "retries", "logins", "refreshes", "refusals")
+        started = datetime.fromtimestamp(self.started, UTC)
         return {
             "schema_version": 1,
             "argosy": __version__,
             "run": self.run,
-            "started": datetime.fromtimestamp(self.started, UTC).isoformat(),
-            "finished": datetime.fromtimestamp(self.finished, UTC).isoformat(),
+            "started": started.isoformat(),
+            "finished": (started + timedelta(seconds=self.seconds)).isoformat(),
             "seconds": round(self.seconds, 3),
             "exit_code": self.exit_code,
             "directory": self.where,
@@ -91,7 +86,7 @@ class Report:
             },
             "lease": {"asked": self.lease_asked, "used": self.lease_used, "reason": self.lease_reason},
             "counts": asdict(self.counts),
-            **{name: getattr(self, name) for name in names},
+            **{name: getattr(self, name) for name in same},
             "notices": list(self.notices),
             "failures": [{"id": i, "title": t, **asdict(failure)} for i, t, failure in self.failures],
             "failures_total": self.counts.failed,
@@ -114,9 +109,10 @@ def write_report(
         ) as file:
             head = as_json(report.to_dict(), indent=2).removesuffix("\n}")
             file.write(f'{head},\n  "items": [')
-            for number, (row, had_job) in enumerate(items):  # one by one: there may be a million
-                comma = "," if number else ""
+            comma = ""
+            for row, had_job in items:  # one by one: there may be a million
                 file.write(f"{comma}\n    {as_json(_item(row, had_job=had_job))}")
+                comma = ","
             file.write("\n  ]\n}\n")
     except OSError as error:
         raise disk_error(path, error) from None

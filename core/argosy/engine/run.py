@@ -10,22 +10,21 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, cast
 
 from argosy.engine.context import ContextOptions, RunContext
 from argosy.engine.observers import ObserverDispatcher
 from argosy.engine.outputs import Aggregator, plugin_errors
-from argosy.engine.plan import Plan, Planned, no_source
+from argosy.engine.plan import Plan, Planned, need_source
 from argosy.engine.report import MOST_FAILURES, Counts, Report, write_report
 from argosy.engine.worker import Worker
 from argosy.errors import ArgosyError, ConfigError, Interrupted, PluginError
 from argosy.events import Event, EventKind
+from argosy.interfaces.base import Plugin
 from argosy.interfaces.cookie_store import Scope
 from argosy.interfaces.observer import Observer
 from argosy.interfaces.strategy import Strategy, Work
-from argosy.leasing.login import LoginStep
 from argosy.models.items import Failure, Job, Outcome, State
 from argosy.state.ledger import PRIVATE, Ledger, need_ledger
 from argosy.toolkit.failures import blame, disk_error
@@ -36,6 +35,7 @@ from argosy.transfer.limits import Limits
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
     from argosy.engine.ipc import IpcServer, WorkerSpec
+    from argosy.leasing.login import LoginStep
     from argosy.plugins.manager import PluginManager
 
 #: Seconds between two checks for items that another run works on.
@@ -58,22 +58,19 @@ class Run:
     """One run, executed once; `stop` stops it from outside."""
 
     def __init__(self, settings: Settings, plugins: PluginManager, options: RunOptions | None = None) -> None:
-        self.options = options or RunOptions()
-        self.settings = offline(settings) if self.options.reprocess else settings
+        self.options = options = options or RunOptions()
+        self.settings = _offline(settings) if options.reprocess else settings
         self.plugins = plugins
         self.stop = Stop()
-        self._ask = functools.cache(self.options.ask) if self.options.ask is not None else None
-        self._created: list[object] = list(self.options.observers)  # plugins to blame
-        self._dispatcher = ObserverDispatcher(
-            self.options.observers, self.options.redactor, self.options.on_event
-        )
+        self._ask = functools.cache(options.ask) if options.ask is not None else None
+        self._dispatcher = ObserverDispatcher(options.observers, options.redactor, options.on_event)
         self._emit = self._dispatcher.emit
-        self._begun = False
+        self._to_blame: list[Plugin] = []
         self._error: ArgosyError | None = None
         self._done = self._failed = self._bytes = 0
+        self._failures: list[tuple[str, str, Failure]] = []
         self._mutex = threading.Lock()
         self._server: IpcServer | None = None
-        self._failures: list[tuple[str, str, Failure]] = []
 
     def execute(self) -> Report:
         """Execute the run; the report has the error that ended it early. Raises ArgosyError if it could not begin."""
@@ -82,22 +79,22 @@ class Run:
             with ExitStack() as stack:
                 self._open(stack)
                 planned = self._make_plan(stack)
-                aggregated = self._work(planned)
-                return self._finish(planned, aggregated=aggregated)
+                self._work(planned)
+                return self._finish(planned)
         except ArgosyError as error:
             self.options.redactor.scrub_error(error)
             raise
         except OSError as error:  # mostly: too many open files
             raise disk_error(self.settings.directory, error) from None
         except (Exception, SystemExit) as error:
-            blamed = blame(error, self._created)
+            blamed = blame(error, self._to_blame)
             if blamed is None:
                 raise
             raise self.options.redactor.scrub_error(blamed) from None
 
     def tell_stopping(self) -> None:
         """Tell the observers that the user stops the run; any thread may call this."""
-        if not self._begun or self._error is not None:
+        if self._error is not None:
             return  # it has stopped and said why
         message = "Finishing current transfers; press Ctrl-C again to stop at once."
         if self.stop.aborted:
@@ -109,52 +106,49 @@ class Run:
     def _open(self, stack: ExitStack) -> None:
         """Open the ledger, the plugins and the sessions; raise before anything is written if there is nothing to do."""
         settings, options = self.settings, self.options
-        private = settings.directory / PRIVATE
         if options.reprocess:
             need_ledger(settings.directory, settings.where)
-        elif settings.source is None:
-            raise no_source()
-        settings.directory.mkdir(parents=True, exist_ok=True)
-        private.mkdir(mode=0o700, exist_ok=True)  # for this user only: URLs may contain secrets
-        self._ledger = Ledger(settings.directory)
-        stack.callback(self._ledger.close)
+        else:
+            need_source(settings)
+        private = settings.directory / PRIVATE
+        private.mkdir(mode=0o700, parents=True, exist_ok=True)  # for this user only: URLs may contain secrets
+        ledger = self._ledger = stack.enter_context(closing(Ledger(settings.directory)))
         stack.callback(self._dispatcher.close)
+        asking = ContextOptions(self._ask)
         context = self._context = RunContext(
-            settings, self.plugins, self._emit, self.stop, options.redactor, ContextOptions(self._ask)
+            settings, self.plugins, self._emit, self.stop, options.redactor, asking
         )
-        self._created += context.plugins()
         stack.callback(context.close)
+        self._to_blame = context.plugins
         for given in settings.observers:
             self._dispatcher.add(self.plugins.make(Observer, given, context.plugin_context))
-        self._ledger.storage = context.storage
+        ledger.storage = context.storage
         context.storage.prepare()
         if settings.remote is not None:
             settings.remote.note(private)
-        for notice in self._ledger.notices:
+        for notice in ledger.notices:
             context.notice(notice)
         strategy, self._strategy_reason = choose(context, self.plugins)
         self._strategy = strategy
-        self._created.append(strategy)
-        stack.callback(context.close_plugin, strategy)
+        context.plugins.append(strategy)
         data = {"directory": settings.where, "strategy": strategy.name, "max_workers": settings.max_workers}
         data |= {"lease": context.pool.lease.value, "sessions": len(context.pool.names)}
         self._emit(EventKind.RUN_STARTED, None, data)
-        self._begun = True
         if self._strategy_reason:
             context.notice(self._strategy_reason)
-        for plugin in (*context.plugins(), strategy):
+        for plugin in context.plugins:
             if plugin.experimental:
                 context.notice(f"The plugin {plugin.name!r} is experimental: it may change or misbehave.")
 
     # -- plan
 
     def _make_plan(self, stack: ExitStack) -> Planned:
-        context, ledger = self._context, self._ledger
-        plan = self._plan = Plan(self.settings, context.source, ledger, context.outputs)
-        stack.callback(plan.close)
+        context = self._context
+        plan = Plan(self.settings, context.source, self._ledger, context.outputs)
+        self._plan = stack.enter_context(closing(plan))
         plan.read(self.stop)
         dead = context.staging.dead()  # before take_over: the next run handles a run that dies meanwhile
-        ledger.take_over(context.staging.tidy)
+        self._ledger.take_over(context.staging.tidy)
         for folder in dead:
             shutil.rmtree(folder, ignore_errors=True)
         planned = plan.compare()
@@ -163,19 +157,14 @@ class Run:
 
     # -- work
 
-    def _work(self, planned: Planned) -> bool:
-        """Do the jobs, and remake the aggregated files before, meanwhile and after; return False if stopped before."""
+    def _work(self, planned: Planned) -> None:
+        """Do the jobs, and remake the aggregated files before, meanwhile and after; keep the first error."""
         context, settings = self._context, self.settings
         aggregator = Aggregator(
             context.outputs, self._ledger, context.staging, force=settings.force_redownload
         )
-
-        def aggregate() -> None:
-            if not aggregator.refresh():
-                context.notice("Another run is updating the aggregated files; the next run finishes them.")
-
         with self._keeping_error():
-            aggregate()  # also shows errors early
+            aggregator.refresh()  # also shows errors early
             if planned.to_do:
                 # forced downloads replace files, and remote files do not stay here
                 if not settings.force_redownload and settings.remote is None:
@@ -184,10 +173,10 @@ class Run:
                     context.pool.log_in()
                 self._do_jobs(aggregator)
         if self.stop.aborted:
-            return False
+            return
         with self._keeping_error():
-            aggregate()
-        return True
+            if not aggregator.refresh():
+                context.notice("Another run is updating the aggregated files; the next run finishes them.")
 
     @contextmanager
     def _keeping_error(self) -> Iterator[None]:
@@ -199,14 +188,14 @@ class Run:
 
     def _do_jobs(self, aggregator: Aggregator) -> None:
         """Let the strategy do all jobs, including those that are requeued."""
-        context, waited = self._context, False
+        context = self._context
         worker = Worker(context, self._emit, self._worker_spec)
         try:
             while not self.stop.draining:
-                outcomes = outcomes_of(
-                    self._strategy, self._plan.jobs(self.stop), worker, self.settings.max_workers
-                )
-                with closing(outcomes):
+                jobs = self._plan.jobs(self.stop)
+                with closing(
+                    outcomes_of(self._strategy, jobs, worker, self.settings.max_workers)
+                ) as outcomes:
                     for outcome in outcomes:
                         self._record(outcome)
                         if outcome.state is State.DONE:
@@ -216,9 +205,7 @@ class Run:
                 if not pending and not active:
                     return
                 if not pending:
-                    if not waited:
-                        context.notice(f"Another run works on {active} of these items; waiting for it.")
-                    waited = True
+                    context.notice("Another run works on the other items; waiting for it.")  # shown once
                     self.stop.sleep(CHECK_AGAIN)
         finally:
             if self._server is not None:
@@ -228,15 +215,16 @@ class Run:
         """Return what another process needs to create a worker; the first call starts the server that it talks to."""
         from argosy.engine.ipc import IpcServer, WorkerSpec  # most runs have no worker processes
 
-        pool = self._context.pool
         with self._mutex:
             if self._server is None:
-                answers: dict[str, Callable[[str], str | None]] = {
-                    "secret": self._ask or (lambda prompt: None),
-                    **{step: partial(pool.login_limit.tell, step) for step in get_args(LoginStep)},
-                }
-                self._server = IpcServer(self._emit, self.stop, answers)
-        return WorkerSpec(self.settings, self.plugins, self._server.address, pool.share)
+                self._server = IpcServer(self._emit, self.stop, self._answer)
+        return WorkerSpec(self.settings, self.plugins, self._server.address, self._context.pool.share)
+
+    def _answer(self, question: str, text: str) -> str | None:
+        """Answer a worker process: give it a secret of the user, or say why it must not log in."""
+        if question == "secret":
+            return self._ask(text) if self._ask is not None else None
+        return self._context.pool.login_limit.tell(cast("LoginStep", question), text)
 
     def _record(self, outcome: Outcome) -> None:
         context, ledger = self._context, self._ledger
@@ -262,27 +250,29 @@ class Run:
 
     # -- finish
 
-    def _finish(self, planned: Planned, *, aggregated: bool) -> Report:
-        settings, pool = self.settings, self._context.pool
+    def _finish(self, planned: Planned) -> Report:
+        settings, pool, options = self.settings, self._context.pool, self.options
         with self._keeping_error():
             pool.sync()
         left = sum(self._plan.unfinished())
-        if self._error is None and self.stop.draining and (left or not aggregated):
+        if self._error is None and (self.stop.aborted or (self.stop.draining and left)):
             self._error = Interrupted(
                 "The run was stopped; the session and all finished work are saved.",
                 hint="Start it again to continue.",
             )
         if self._error is not None:
-            self.options.redactor.scrub_error(self._error)
+            options.redactor.scrub_error(self._error)
         lease, lease_reason = pool.in_force()
         skipped = planned.items - self._done - self._failed - left
-        counts = Counter(pool.counts()) + (self._server.counts if self._server else Counter())
+        counts = Counter(pool.counts())
+        for others in self._server.counts if self._server is not None else ():
+            counts.update(others)
         report = Report(
             run=self._ledger.run,
             started=self._started,
-            finished=time.time(),
             seconds=time.monotonic() - self._clock,
             directory=settings.directory,
+            where=settings.where,
             strategy_asked=settings.strategy["use"] if settings.strategy else None,
             strategy_used=self._strategy.name,
             strategy_reason=self._strategy_reason,
@@ -298,15 +288,14 @@ class Run:
             notices=tuple(self._dispatcher.notices),
             failures=tuple(self._failures),
             error=self._error,
-            url=None if settings.remote is None else settings.remote.url,
         )
         self._emit(EventKind.RUN_FINISHED, None, report.to_dict())
-        if self.options.report_file is not None:
-            write_report(report, self.options.report_file, self._plan.rows(), self.options.redactor.json)
+        if options.report_file is not None:
+            write_report(report, options.report_file, self._plan.rows(), options.redactor.json)
         return report
 
 
-def offline(settings: Settings) -> Settings:
+def _offline(settings: Settings) -> Settings:
     """Return settings that need no service and no secret."""
     auth, store = {"use": "none"}, {"use": "memory"}
     return replace(

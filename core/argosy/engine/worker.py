@@ -111,7 +111,7 @@ class Worker:
         elif isinstance(error, OSError):
             fatal = disk_error(self._context.settings.directory, error)
         else:
-            fatal = blame(error, self._context.plugins())  # such as a cookie store in the middle of a lease
+            fatal = blame(error, self._context.plugins)  # such as a cookie store in the middle of a lease
             if fatal is None and isinstance(error, SystemExit):
                 raise error
         if fatal is not None:

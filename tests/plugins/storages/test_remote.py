@@ -44,8 +44,9 @@ def storage(tmp_path: Path, there: Path) -> Storage:
 
 
 def open_at(tmp_path: Path, remote: Remote, **patience: Any) -> Storage:
-    given = Patience(**{"retries": 2, "delay": 0.0, **patience})
-    return open_storage(tmp_path / "local", remote, PLUGINS, PluginContext(), given)
+    storage = open_storage(remote, PLUGINS, PluginContext(directory=tmp_path / "local"))
+    storage.patience = Patience(**{"retries": 2, "delay": 0.0, **patience})
+    return storage
 
 
 def file(tmp_path: Path, content: bytes, name: str = "a/b.txt") -> tuple[Product, PublishedFile]:
@@ -207,7 +208,7 @@ def test_a_storage_that_keeps_less_than_it_was_given(
 def test_two_machines_do_not_write_to_one_part(tmp_path: Path, there: Path) -> None:
     names = set()
     for mark in ("ada", "bob"):
-        storage = open_storage(tmp_path / mark, Remote(f"file://{there}"), PLUGINS, PluginContext())
+        storage = open_storage(Remote(f"file://{there}"), PLUGINS, PluginContext(directory=tmp_path / mark))
         assert isinstance(storage, RemoteStorage)
         names.add(storage.temporary("/x/b.txt"))
     assert len(names) == 2

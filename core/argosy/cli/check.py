@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,8 @@ def _try(key: str, options: Any, settings: Settings, plugins: PluginManager, con
     if key in SLOTS:
         plugin = plugins.make(SLOTS[key].interface, options, context)
     elif key == "directory" and settings.remote is not None:
-        plugin = open_storage(settings.directory, settings.remote, plugins, context)
+        context = replace(context, directory=settings.directory)
+        plugin = open_storage(settings.remote, plugins, context)
     else:
         return
     try:
