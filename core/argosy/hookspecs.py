@@ -1,14 +1,8 @@
+# mypy: disable-error-code="empty-body"
 """The hooks of plugins, one for each kind.
 
 A plugin is a module (or any object) registered under the entry-point group ``argosy``. It implements the hooks of the
 kinds it offers; each returns the plugin's class::
-
-    import argosy
-
-    class Catalogue(argosy.Output):
-        name = "catalogue"
-        summary = "One line per item in a text file"
-        ...
 
     @argosy.hookimpl
     def argosy_output() -> type[argosy.Output]:
@@ -19,14 +13,7 @@ from __future__ import annotations
 
 import pluggy
 
-from argosy.interfaces.auth import Auth
-from argosy.interfaces.cookie_store import CookieStore
-from argosy.interfaces.observer import Observer
-from argosy.interfaces.output import Output
-from argosy.interfaces.ratelimit import RateLimit
-from argosy.interfaces.source import Source
-from argosy.interfaces.storage import Storage
-from argosy.interfaces.strategy import Strategy
+from argosy.interfaces import Auth, CookieStore, Observer, Output, RateLimit, Source, Storage, Strategy
 
 hookspec = pluggy.HookspecMarker("argosy")
 hookimpl = pluggy.HookimplMarker("argosy")
@@ -35,46 +22,38 @@ hookimpl = pluggy.HookimplMarker("argosy")
 @hookspec
 def argosy_source() -> type[Source]:
     """Return a class that yields items."""
-    raise NotImplementedError
 
 
 @hookspec
 def argosy_auth() -> type[Auth]:
     """Return a class that logs in and detects refusals."""
-    raise NotImplementedError
 
 
 @hookspec
 def argosy_cookie_store() -> type[CookieStore]:
     """Return a class that stores sessions and grants leases on them."""
-    raise NotImplementedError
 
 
 @hookspec
 def argosy_strategy() -> type[Strategy]:
     """Return a class that distributes the items among workers."""
-    raise NotImplementedError
 
 
 @hookspec
 def argosy_output() -> type[Output]:
     """Return a class that makes final files of downloaded resources."""
-    raise NotImplementedError
 
 
 @hookspec
 def argosy_observer() -> type[Observer]:
     """Return a class that receives the events of a run."""
-    raise NotImplementedError
 
 
 @hookspec
 def argosy_storage() -> type[Storage]:
     """Return a class that stores finished files; its name is the scheme of its URLs."""
-    raise NotImplementedError
 
 
 @hookspec
 def argosy_ratelimit() -> type[RateLimit]:
     """Return a class that shares the request rates of hosts among processes."""
-    raise NotImplementedError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -37,8 +37,7 @@ class Kind(StrEnum):
     @property
     def interface(self) -> type[Plugin]:
         """The base class of its plugins, which the hook's annotation names."""
-        hook: Callable[[], type[Plugin]] = getattr(hookspecs, self.hook)
-        interface: type[Plugin] = get_args(get_type_hints(hook)["return"])[0]
+        interface: type[Plugin] = get_args(get_type_hints(getattr(hookspecs, self.hook))["return"])[0]
         return interface
 
 
@@ -54,19 +53,17 @@ class Origin:
     @property
     def short(self) -> str:
         """The distribution and its version, or the file."""
-        return f"{self.distribution} {self.version}" if self.file is None else str(self.file)
+        return f"{self.distribution} {self.version}".strip()
 
     @property
     def without(self) -> str:
         """How to run argosy without this plugin."""
-        if self.file is not None:
+        if self.file:
             return f"leave out --plugin {self.file}"
         return f"--no-plugin {self.distribution}:{self.entry_point}"
 
     def __str__(self) -> str:
-        if self.file is not None:
-            return f"the file {self.file}"
-        return f"{self.short} (entry point {self.entry_point!r})"
+        return self.short if self.file else f"{self.short} (entry point {self.entry_point!r})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
-from importlib.metadata import Distribution, EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -45,19 +45,16 @@ class PluginManager:
         exclude: Iterable[str] = (),  # plugins, distributions, or distribution:plugin
         files: Iterable[Path] = (),
         given: Iterable[type[Plugin]] = (),  # they replace installed plugins of the same name
-        *,
-        installed: bool = True,
     ) -> None:
         self.excluded = tuple(exclude)
         paths = (Path(os.path.abspath(file)) for file in files)  # noqa: PTH100 - absolute() keeps ".."
         self._files = tuple(dict.fromkeys(paths))
         self._given = tuple(given)
-        self._installed = installed
         self._pluggy = pluggy.PluginManager("argosy")
         self._pluggy.add_hookspecs(hookspecs)
         self._table: dict[tuple[Kind, str], PluginInfo] = {}
         self._offered: dict[str, tuple[PluginInfo, ...]] = {}  # by module: it may have several entry points
-        self._waiting = self._not_excluded(_entry_points() if installed else [])
+        self._waiting = self._not_excluded(_entry_points())
         for cls in self._given:
             self._add(describe(kind_of(cls), cls, Origin(cls.__module__, "(not installed)", cls.__name__)))
         self._replaced = frozenset(self._table)
@@ -71,28 +68,26 @@ class PluginManager:
                 self._add(info)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        make = functools.partial(PluginManager, installed=self._installed)
-        return make, (self.excluded, self._files, self._given)
+        return PluginManager, (self.excluded, self._files, self._given)
 
     def find(self, kind: Kind, name: str) -> PluginInfo:
         """Return a plugin, imported; raise a ConfigError if it does not exist, or a PluginError if it is broken."""
         info = self.get(kind, name)
         if info is None:
             names = self.names(kind)
-            raise ConfigError(
-                f"There is no {kind.words} plugin {name!r}. Installed: {', '.join(names) or 'none'}.",
-                hint=did_you_mean(name, names) or _LIST_THEM,
-            )
+            message = f"There is no {kind.words} plugin {name!r}. Installed: {', '.join(names) or 'none'}."
+            raise ConfigError(message, hint=did_you_mean(name, names) or _LIST_THEM)
         return info
 
     def get(self, kind: Kind, name: str) -> PluginInfo | None:
         """Return a plugin as `find` does, or None if it does not exist."""
-        self._load(lambda origin: origin.entry_point == name)
+        self._load(name)
         return self._table.get((kind, name))
 
     def plugins(self) -> tuple[PluginInfo, ...]:
         """Import all plugins and return them sorted by kind and name."""
-        self._load(lambda origin: True)
+        for name in sorted({origin.entry_point for origin, _ in self._waiting}):
+            self._load(name)
         return tuple(sorted(self._table.values(), key=lambda info: (info.kind.value, info.name)))
 
     def names(self, kind: Kind) -> tuple[str, ...]:
@@ -115,23 +110,20 @@ class PluginManager:
                 distribution=info.origin.distribution,
             ) from error
 
-    def _load(self, wanted: Callable[[Origin], bool]) -> None:
-        """Import the installed plugins whose origin is wanted."""
-        chosen = [pair for pair in self._waiting if wanted(pair[0])]
-        self._waiting = [pair for pair in self._waiting if not wanted(pair[0])]
+    def _load(self, name: str) -> None:
+        """Import the installed plugins of a name."""
+        chosen = [pair for pair in self._waiting if pair[0].entry_point == name]
+        self._waiting = [pair for pair in self._waiting if pair[0].entry_point != name]
         for origin, entry_point in chosen:
             if entry_point.value not in self._offered:
                 self._offered[entry_point.value] = tuple(self._import(origin, entry_point.load))
             offered = self._offered[entry_point.value]
-            named = [replace(info, origin=origin) for info in offered if info.name == origin.entry_point]
-            if not named:
+            if all(info.name != name for info in offered):
                 names = " and ".join(dict.fromkeys(repr(info.name) for info in offered))
-                raise broken(
-                    origin, f"it offers {names}, but its entry point is named {origin.entry_point!r}"
-                )
-            for info in named:
-                if (info.kind, info.name) not in self._replaced:
-                    self._add(info)
+                raise broken(origin, f"it offers {names}, but its entry point is named {name!r}")
+            for info in offered:
+                if info.name == name and (info.kind, name) not in self._replaced:
+                    self._add(replace(info, origin=origin))
 
     def _import(self, origin: Origin, load: Callable[[], object]) -> Iterator[PluginInfo]:
         """Load a plugin object, register it with pluggy, and yield the plugins that its hooks return."""
@@ -144,24 +136,22 @@ class PluginManager:
             self._pluggy.register(plugin, f"{origin.distribution}:{origin.entry_point}")
         except (ValueError, pluggy.PluginValidationError) as error:
             raise broken(origin, f"it cannot be registered: {str(error).splitlines()[0]}") from error
-        hooks = {kind.hook: kind for kind in Kind}
-        callers = self._pluggy.get_hookcallers(plugin) or []
+        kinds = {kind.hook: kind for kind in Kind}
+        callers = self._pluggy.get_hookcallers(plugin)
         if not callers:
-            unmarked = [name for name in hooks if callable(getattr(plugin, name, None))]
-            raise broken(
-                origin, f"its {unmarked[0]} lacks @argosy.hookimpl" if unmarked else "it implements no hook"
-            )
+            raise broken(origin, "it implements no hook with @argosy.hookimpl")
         for caller in callers:
-            if caller.name not in hooks:
-                known = did_you_mean(caller.name, hooks) or f"the hooks are {', '.join(hooks)}"
-                raise broken(origin, f"the hook {caller.name} does not exist ({known})")
+            if caller.name not in kinds:
+                raise broken(
+                    origin, f"the hook {caller.name} does not exist; the hooks are {', '.join(kinds)}"
+                )
             hook = next(hook for hook in caller.get_hookimpls() if hook.plugin is plugin)
             try:
                 cls: object = hook.function()
             except (Exception, SystemExit) as error:
                 cause = f"{type(error).__name__}: {error}"
                 raise broken(origin, f"its hook {caller.name} raised {cause}") from error
-            yield describe(hooks[caller.name], cls, origin)
+            yield describe(kinds[caller.name], cls, origin)
 
     def _add(self, info: PluginInfo) -> None:
         other = self._table.setdefault((info.kind, info.name), info)
@@ -188,37 +178,31 @@ class PluginManager:
 
 def kind_of(cls: type[Plugin]) -> Kind:
     """Return the kind of a plugin class."""
-    kind = next((kind for kind in Kind if issubclass(cls, kind.interface)), None)
-    if kind is None:
-        raise ConfigError(
-            f"{cls.__qualname__} is not a plugin: it extends no interface in argosy.interfaces."
-        )
-    return kind
+    for kind in Kind:
+        if issubclass(cls, kind.interface):
+            return kind
+    raise ConfigError(f"{cls.__qualname__} is not a plugin: it extends no interface in argosy.interfaces.")
 
 
 def describe(kind: Kind, cls: object, origin: Origin) -> PluginInfo:
     """Check a plugin class, or what its hook returned; `argosy.config` checks its options schema, as that takes long."""
-    interface = kind.interface
-    fault: str | None = None
-    if not isinstance(cls, type) or not issubclass(cls, interface):
-        returned = cls.__qualname__ if isinstance(cls, type) else f"an object of type {type(cls).__name__}"
-        fault = f"it returned {returned}, not a subclass of argosy.{interface.__name__}"
-    elif inspect.isabstract(cls):
-        fault = f"{cls.__qualname__} lacks {', '.join(sorted(cls.__abstractmethods__))}"
-    elif not isinstance(name := getattr(cls, "name", None), str) or not _NAME.fullmatch(name):
-        fault = f"invalid plugin name {name!r}: use lower-case letters, digits and hyphens, starting with a letter"
-    elif not isinstance(line := getattr(cls, "summary", None), str) or len(line.strip().splitlines()) != 1:
-        fault = "its summary must be one line of text"
-    else:
+    fault = f"it returned {getattr(cls, '__qualname__', repr(cls))}, not a subclass of argosy.{kind.interface.__name__}"
+    if isinstance(cls, type) and issubclass(cls, kind.interface):
+        name: object = getattr(cls, "name", None)
+        summary: object = getattr(cls, "summary", None)
         schema: object = cls.options_schema
-        if not isinstance(schema, Mapping) or schema.get("type") != "object":
-            fault = 'its options_schema must be a mapping with "type": "object"'
+        if inspect.isabstract(cls):
+            fault = f"{cls.__qualname__} lacks {', '.join(sorted(cls.__abstractmethods__))}"
+        elif not isinstance(name, str) or not _NAME.fullmatch(name):
+            fault = f"invalid plugin name {name!r}: use lower-case letters, digits and hyphens, starting with a letter"
+        elif not isinstance(summary, str) or len(summary.strip().splitlines()) != 1:
+            fault = "its summary must be one line of text"
+        elif not isinstance(schema, Mapping) or schema.get("type") != "object" or "$id" in schema:
+            fault = 'its options_schema must be a mapping with "type": "object", without "$id"'
         elif not isinstance(options := schema.get("properties", {}), Mapping) or "use" in options:
             fault = 'the "properties" of its options_schema must be a mapping without "use"'
-        elif "$id" in schema:
-            fault = 'its options_schema must not have an "$id"'
         else:
-            return PluginInfo(kind, cls.name, cls.summary, origin, cls, schema)
+            return PluginInfo(kind, name, summary, origin, cls, schema)
     raise broken(origin, f"hook {kind.hook}: {fault}")
 
 
@@ -234,11 +218,11 @@ def broken(origin: Origin, fault: str) -> PluginError:
 
 def _entry_points() -> list[tuple[Origin, EntryPoint]]:
     """Return the entry points of installed plugins, in a fixed order, without importing them."""
-    found = []
-    versions: dict[Distribution | None, tuple[str, str]] = {None: ("(unknown)", "?")}
+    found: list[tuple[Origin, EntryPoint]] = []
+    versions: dict[Any, tuple[str, str]] = {}
     for entry_point in entry_points(group=GROUP):
-        dist = entry_point.dist
-        if dist is not None and dist not in versions:
+        dist: Any = entry_point.dist
+        if dist not in versions:
             metadata = dist.metadata  # parsed at each access
             versions[dist] = metadata["Name"], metadata["Version"]
         found.append((Origin(*versions[dist], entry_point.name), entry_point))

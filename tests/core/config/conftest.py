@@ -76,4 +76,4 @@ def plugins() -> PluginManager:
         for name, schema in schemas.items():
             extra = {"anonymous": True} if name == "none" else {}
             given.append(plugin(kind, name, schema, **extra))
-    return PluginManager(given=given, installed=False)
+    return PluginManager(["argosy"], given=given)

@@ -66,7 +66,7 @@ def test_it_has_local_references_only(plugins: PluginManager) -> None:
 def test_a_plugins_bad_schema_is_its_distributions_fault(
     schema: dict[str, Any], words: str, make_plugin: Callable[..., type[Plugin]]
 ) -> None:
-    bad = PluginManager(given=[make_plugin(Kind.OUTPUT, "bad", schema)], installed=False)
+    bad = PluginManager(["argosy"], given=[make_plugin(Kind.OUTPUT, "bad", schema)])
     with pytest.raises(PluginError, match=words) as caught:
         compose(bad)
     assert "is broken: its options schema " in caught.value.message

@@ -31,7 +31,7 @@ def test_uncommented_it_has_every_key_and_is_valid(plugins: PluginManager) -> No
 
 def test_installed_plugins_are_listed(plugins: PluginManager) -> None:
     assert "# Installed: manifest (The manifest one); urls (The urls one)." in template(plugins)
-    assert "# Installed: none." in template(PluginManager(installed=False))
+    assert "# Installed: none." in template(PluginManager(["argosy"]))
 
 
 def test_every_key_is_explained(plugins: PluginManager) -> None:

@@ -113,7 +113,7 @@ def test_what_is_no_plugin_file_is_said(tmp_path: Path, name: str) -> None:
         ("import sys\nsys.exit(3)\n", "SystemExit: 3 (bad.py, line 2)"),
         ("import no_such_module_at_all\n", "no_such_module_at_all"),
         ("", "it implements no hook"),
-        ("def argosy_output(): ...\n", "its argosy_output lacks @argosy.hookimpl"),
+        ("def argosy_output(): ...\n", "it implements no hook with @argosy.hookimpl"),
         (OUTPUT.replace("return Shelf", "return Odd"), "Odd, not a subclass of argosy.Output"),
     ],
 )  # fmt: skip
@@ -133,7 +133,7 @@ def test_a_name_that_is_taken_is_refused(tmp_path: Path, storage: Path) -> None:
     with pytest.raises(PluginError) as caught:
         PluginManager(files=[storage]).find(Kind.OUTPUT, "files")
     assert "from argosy " in caught.value.message
-    assert f"from the file {storage}" in caught.value.message
+    assert f"from {storage}" in caught.value.message
     assert caught.value.hint is not None
     assert f"leave out --plugin {storage} or --no-plugin argosy:files" in caught.value.hint
     other = tmp_path / "other.py"

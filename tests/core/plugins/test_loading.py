@@ -148,13 +148,13 @@ def test_leaving_out_what_is_not_there_is_an_error(install: Install) -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("def argosy_outptu(): ...", 'the hook argosy_outptu does not exist (did you mean "argosy_output"?)'),
+        ("def argosy_outptu(): ...", "the hook argosy_outptu does not exist"),
         ("def argosy_output(colour): ...", "cannot be registered"),
         ("def argosy_output(): raise KeyError('x')", "its hook argosy_output raised KeyError"),
         ("def argosy_output(): raise SystemExit", "raised SystemExit"),
         (
             "def argosy_output(): return 7",
-            "it returned an object of type int, not a subclass of argosy.Output",
+            "it returned 7, not a subclass of argosy.Output",
         ),
         ("def argosy_output(): return dict", "it returned dict, not a subclass of argosy.Output"),
         ("def argosy_output(): return argosy.Output", "Output lacks produce"),
@@ -170,7 +170,7 @@ def test_a_broken_hook_is_named(install: Install, source: str, words: str) -> No
 
 def test_a_plugin_that_offers_nothing_is_an_error(install: Install) -> None:
     install("bad", "def argosy_output(): ...", {"b": "bad"})
-    with pytest.raises(PluginError, match=r"its argosy_output lacks @argosy\.hookimpl"):
+    with pytest.raises(PluginError, match=r"it implements no hook with @argosy\.hookimpl"):
         load().plugins()
 
 

@@ -27,7 +27,7 @@ class Good(Output):
 
 
 def manager(*classes: type[Plugin]) -> PluginManager:
-    return PluginManager(given=classes, installed=False)
+    return PluginManager(["argosy"], given=classes)
 
 
 def made(**attributes: Any) -> type[Good]:
@@ -43,7 +43,7 @@ def made(**attributes: Any) -> type[Good]:
         ({"name": None}, "invalid plugin name None"),
         ({"summary": " "}, "summary"),
         ({"summary": "two\nlines"}, "summary"),
-        ({"options_schema": True}, "a mapping with"),
+        ({"options_schema": True}, "must be a mapping with"),
         ({"options_schema": {}}, '"type": "object"'),
         ({"options_schema": {"type": "object", "properties": {"use": {}}}}, '"use"'),
         ({"options_schema": {"type": "object", "$id": "x"}}, "$id"),

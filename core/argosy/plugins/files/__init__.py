@@ -28,9 +28,8 @@ def module_name(file: Path) -> str:
 
 def file_of(module: str) -> Path | None:
     """Return the plugin file of a module name; None for other modules."""
-    if not module.startswith(_PREFIX):
-        return None
-    return Path(os.fsdecode(unquote_to_bytes(module.removeprefix(_PREFIX))))
+    path = module.removeprefix(_PREFIX)
+    return None if path == module else Path(os.fsdecode(unquote_to_bytes(path)))
 
 
 class _Loader(SourceFileLoader):
@@ -43,12 +42,10 @@ class _Finder(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return the spec of a plugin file's module; None for other modules."""
-        file = file_of(fullname)
-        if file is None:
+        if (file := file_of(fullname)) is None:
             return None
         return spec_from_file_location(fullname, file, loader=_Loader(fullname, str(file)))
 
 
 # at import, because unpickling a class of a plugin file imports this package first
-if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-    sys.meta_path.append(_Finder())
+sys.meta_path.append(_Finder())
