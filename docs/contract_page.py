@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import re
 from collections.abc import Iterator, Mapping
@@ -74,9 +73,8 @@ def _class(cls: type) -> Iterator[str]:
     for found in _COMMENT.finditer(inspect.getsource(cls)):
         words = " ".join(line.removeprefix("#:").strip() for line in found["text"].strip().split("\n    "))
         yield f"- `{found['name']}{found['rest'].rstrip()}`: {words}"
-    if dataclasses.is_dataclass(cls):
-        for found in _FIELD.finditer(inspect.getsource(cls)):
-            yield f"- `{found['name']}{found['rest']}`: {found['text']}"
+    for found in _FIELD.finditer(inspect.getsource(cls)):
+        yield f"- `{found['name']}{found['rest']}`: {found['text']}"
     yield ""
     for name, part in vars(cls).items():
         if name.startswith("_") or not (inspect.isfunction(part) or isinstance(part, property)):

@@ -148,20 +148,9 @@ class PluginError(ArgosyError):
 class TransferError(ArgosyError):
     """One resource could not be downloaded."""
 
-    kind: str  # the cause in one word: connect, lost, status, cut, disk, ...
-    retryable: bool  # whether a later attempt may succeed
-    retry_after: float | None  # seconds that the server asked to wait
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        kind: str,
-        retryable: bool = False,
-        retry_after: float | None = None,
-        **fields: Any,
-    ) -> None:
-        super().__init__(message, kind=kind, retryable=retryable, retry_after=retry_after, **fields)
+    kind: str = "plugin"  # the cause in one word: connect, lost, status, cut, disk, ...
+    retryable: bool = False  # whether a later attempt may succeed
+    retry_after: float | None = None  # seconds that the server asked to wait
 
 
 class VerificationError(TransferError):

@@ -45,10 +45,7 @@ class LoginSession(Protocol):
         """Add cookies to the jar that did not come with a response."""
 
     def add_header(self, name: str, value: str, origins: Iterable[str]) -> None:
-        """Let the session send a header field with a token, instead of one of the same name.
-
-        It is sent only to the origins: URLs of which scheme, host and port count (RFC 6454 section 4).
-        """
+        """Send a header field with a token, instead of one of the same name, to these origins only (RFC 6454 section 4)."""
 
     def keep(self, name: str, value: str) -> None:
         """Keep a credential with the session that only the plugin sends, such as a refresh token."""
@@ -60,11 +57,8 @@ class LoginSession(Protocol):
 class Auth(Plugin):
     """Logs a session in, and recognizes refusals."""
 
-    #: There is no login and no token, so requests need no exclusive lease.
-    anonymous: ClassVar[bool] = False
-    #: Advice for a session that cannot be renewed.
-    remedy: ClassVar[str] = "Log in again: argosy login CONFIG"
-
+    anonymous: ClassVar[bool] = False  # no login and no token, so requests need no exclusive lease
+    remedy: ClassVar[str] = "Log in again: argosy login CONFIG"  # advice for a session that cannot be renewed
     #: Whether `signer` depends only on the request and fixed secrets (Basic, an HMAC), so that requests may overlap.
     #: Otherwise, requests take turns, because a response may change how the next one is signed.
     stateless_signer: ClassVar[bool] = False
@@ -83,9 +77,9 @@ class Auth(Plugin):
     def login(self, session: LoginSession) -> None:
         """Log in; the cookies in the session's jar become the new session.
 
-        All workers wait for it: ask for secrets in ``__init__``, and only send requests here. For a code that a person
-        learns only now, use ``context.ask_now``, if it is not None; `can_login` is then false. If the service rejects the
-        login, raise `LoginFailed`; the old session is kept.
+        All workers wait for it: ask for secrets in ``__init__``. For a code that a person learns only now, use
+        ``context.ask_now``, if it is not None; `can_login` is then false. If the service rejects the login, raise
+        `LoginFailed`; argosy keeps the old session.
         """
 
     def can_refresh(self, credentials: Mapping[str, str]) -> bool:
@@ -95,9 +89,9 @@ class Auth(Plugin):
     def refresh(self, session: LoginSession) -> None:
         """Renew a session without a login, starting with its cookies and credentials.
 
-        Because it may use up what it sends (a refresh token), only one thread of one process calls it, once. If the
-        response never arrives, the session is in doubt. If the service rejects the credentials, raise `RefreshRefused`:
-        they are not sent again. If it refuses for another reason, raise `LoginFailed`: the session is unchanged.
+        It may use up a refresh token, so only one thread of one process calls it, once. If no response arrives, the
+        session is in doubt. Raise `RefreshRefused` if the service rejects the credentials: they are not sent again.
+        Raise `LoginFailed` if it refuses for another reason: the session is unchanged.
         """
         raise NotImplementedError
 
@@ -106,17 +100,13 @@ class Auth(Plugin):
         return False
 
     def signer(self) -> requests.auth.AuthBase | None:
-        """Return what adds a computed field to each request (Basic, Digest), or None.
+        """Return what adds a computed field to each request (Basic, Digest), or None; called once per process.
 
-        Each process calls it once, and all threads use the result. It must sign only requests to the service's own
-        origins. It is called for each request, and for each redirect within its origin, with cookies and header fields
-        already on the request. The session is held meanwhile, so it must not send or wait.
+        All threads use the result, for each request and each redirect within its origin; cookies and other header fields
+        are already set. It must sign only requests to the service's own origins, and must not send or wait.
         """
         return None
 
     @abstractmethod
     def is_refusal(self, response: ResponseHead) -> bool:
-        """Return whether a response rejects the session's token, so that another login would help.
-
-        `argosy.toolkit.login_pages` has rules that fit most services.
-        """
+        """Return whether a response rejects the token (`argosy.toolkit.login_pages` has rules for most services)."""

@@ -15,20 +15,13 @@ from argosy.toolkit.secrets import Secret, resolve
 class PluginContext:
     """The run that a plugin is created for."""
 
-    #: The folder of relative paths in the configuration.
-    base: Path = field(default_factory=Path.cwd)
-    #: The target directory, or the local folder of a remote one.
-    directory: Path = field(default_factory=Path.cwd)
-    #: Asks the person for a secret; None without a terminal.
-    ask: Callable[[str], str] | None = None
-    #: Receives every resolved secret, to redact it.
-    on_secret: Callable[[str], None] = lambda value: None
-    #: Tells the person something.
-    notice: Callable[[str], None] = lambda message: None
-    #: Asks the person during a login; only ``argosy login`` has it, as a download may log in at any hour.
-    ask_now: Callable[[str], str] | None = None
-    #: Whether a person is logging in and reads notices, even without a terminal (``argosy login``).
-    attended: bool = False
+    base: Path = field(default_factory=Path.cwd)  # relative paths in the configuration are relative to it
+    directory: Path = field(default_factory=Path.cwd)  # the target, or the local folder of a remote one
+    ask: Callable[[str], str] | None = None  # asks the person for a secret; None without a terminal
+    on_secret: Callable[[str], None] = lambda value: None  # receives every resolved secret, to redact it
+    notice: Callable[[str], None] = lambda message: None  # tells the person something
+    ask_now: Callable[[str], str] | None = None  # asks the person during ``argosy login``; None in a download
+    attended: bool = False  # whether a person is logging in and reads notices (``argosy login``)
 
     def path(self, value: str) -> Path:
         """Return a path of the configuration, absolute, with ``~`` expanded."""
@@ -42,30 +35,20 @@ class PluginContext:
 
 
 class Plugin(ABC):
-    """The base of all plugin classes.
+    """The base of all plugin classes. argosy validates the options, and adds their defaults."""
 
-    argosy validates the options against `options_schema`, and adds its defaults.
-    """
-
-    #: The name in configurations: lower-case letters, digits and hyphens.
-    name: ClassVar[str]
-    #: One line for ``argosy plugins``.
-    summary: ClassVar[str]
-    #: JSON Schema (draft 2020-12) of the options: ``{"type": "object", "properties": {...}}``. A secret option refers
-    #: to ``argosy:common#/$defs/secret``.
+    name: ClassVar[str]  # in configurations: lower-case letters, digits and hyphens
+    summary: ClassVar[str]  # one line for ``argosy plugins``
+    #: JSON Schema (draft 2020-12) of the options. A secret option refers to ``argosy:common#/$defs/secret``.
     options_schema: ClassVar[Mapping[str, Any]] = {"type": "object", "properties": {}}
-    #: Whether it may still change or misbehave; a run that uses it says so.
-    experimental: ClassVar[bool] = False
+    experimental: ClassVar[bool] = False  # whether it may still change or misbehave; a run says so
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         self.options = options
         self.context = context
 
     def check(self) -> None:  # noqa: B027 - most options are checked when the plugin is created
-        """Raise an `ArgosyError` for problems that are visible before a run, such as missing files.
-
-        It must not ask questions or change anything.
-        """
+        """Raise an `ArgosyError` for problems visible before a run, such as missing files; ask and change nothing."""
 
     def close(self) -> None:  # noqa: B027 - many plugins hold nothing
         """Release resources; called once, at the end, in the process that created the plugin."""

@@ -1,8 +1,4 @@
-"""The interface of cookie stores.
-
-The rules of the lease are in the core (`argosy.leasing`). A store only keeps records, replaces one by compare-and-set on
-its generation, and grants each session to one holder at a time.
-"""
+"""The interface of cookie stores; the rules of the lease are in `argosy.leasing`."""
 
 from __future__ import annotations
 
@@ -33,8 +29,7 @@ class CookieStore(Plugin):
     `Scope.CLUSTER`.
     """
 
-    #: How far the lease reaches.
-    scope: ClassVar[Scope]
+    scope: ClassVar[Scope]  # how far the lease reaches
 
     @abstractmethod
     def read(self, session: str) -> SessionRecord | None:
@@ -51,17 +46,16 @@ class CookieStore(Plugin):
         GenerationMoved
             If the generation differs; nothing was written.
         HoldLapsed
-            If this process's hold has expired, so that another process may have held the session since, and the record
-            changes what only a holder changes (holder, logins, refreshes).
+            If the hold has expired, and the record changes what only a holder changes (holder, logins, refreshes).
         StoreError
-            If it cannot be written; the old record is kept.
+            If writing fails; the old record remains.
         """
 
     @abstractmethod
     def acquire(self, session: str, *, wait: bool = True) -> Release | None:
         """Hold a session; return what ends the hold, or None if another holder has it and `wait` is false.
 
-        The order is first come, first served, within reason. A holder that dies loses the session.
+        Serve in about the order of arrival. A holder that dies loses the session.
         """
 
     @abstractmethod

@@ -13,32 +13,30 @@ from argosy.models.items import FinishedItem, Item, Product, StagedItem
 class Output(Plugin):
     """Turns an item's downloaded resources into final files.
 
-    An output never writes to a final name. It returns complete files and the names they should get; argosy checks the
-    names, syncs the files and renames them, after all outputs have produced those of an item.
+    An output never writes to a final name: it returns complete files and their names. argosy checks the names, syncs
+    the files and renames them when all outputs have made those of an item.
     """
 
     @abstractmethod
     def produce(self, item: StagedItem, scratch: Path) -> Iterable[Product]:
-        """Return the files of one item, with the final names they should get.
+        """Return the files of one item with their final names.
 
-        Workers call it, for many items at once, possibly long after the download. The item's resources are complete and
-        verified, and must not be changed. `scratch` is an empty folder for new files, on the target's file system.
+        Workers call it, for many items at once, possibly long after the download. The resources are complete and verified;
+        do not change them. `scratch` is an empty folder for new files, on the target's file system.
         """
 
     def names(self, item: Item) -> Iterable[str]:
         """Return the final names of an item's files, if they are known before the download.
 
-        They let a run find conflicts between items before its first request, and appear in ``--dry-run``.
-        The item may have no resources yet.
+        A run uses them to find conflicts before its first request, and for ``--dry-run``. The item may have no resources yet.
         """
         return ()
 
     def restore(self, item: Item, files: Sequence[Path], scratch: Path) -> Iterator[Path | None]:
         """Yield an item's resources, in their order, from the files that this output made of them.
 
-        It is called if no output has kept the resources unchanged and another output needs them. The resources go into
-        `scratch`, an empty folder, and their digests are verified; the files must not be changed. An output that cannot do
-        this yields nothing.
+        argosy calls it if another output needs the resources and none kept them unchanged, and verifies their digests.
+        Write them into `scratch`, an empty folder; do not change the files. An output that cannot do this yields nothing.
         """
         yield from ()
 
@@ -46,8 +44,7 @@ class Output(Plugin):
 class CollectingOutput(Output):
     """Makes files from all finished items of a target directory: a catalogue, a feed, an index.
 
-    It makes them anew each time, and they replace the old ones. So they are right again after a run that failed, and
-    after several runs in one directory.
+    They replace those of an earlier run, so they are right again after a failed run, and after several runs.
     """
 
     def produce(self, item: StagedItem, scratch: Path) -> Iterable[Product]:
@@ -58,7 +55,6 @@ class CollectingOutput(Output):
     def collect(self, items: Iterable[FinishedItem], scratch: Path) -> Iterable[Product]:
         """Return the files, with the same final names each time.
 
-        The process of the run calls it at the start, if items were finished since the last time, several times during
-        the run, and at the end. No other run collects in the target directory at that moment. The items are all finished
-        ones by ID, read one by one, as there may be very many; `scratch` is an empty folder for new files.
+        The main process calls it during the run and at the end, and at the start if an earlier run finished items. No other
+        run collects in the target directory at that moment. The items come one by one, by ID: there may be very many.
         """

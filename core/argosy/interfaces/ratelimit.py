@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 class RateLimit(Plugin):
-    """Stores the states of hosts for all processes whose requests it limits together.
+    """Stores the states of hosts, which decide when a request may start, for all processes that it limits together.
 
-    The states decide when a request may start. If a method raises OSError, the run says so and limits its requests per
-    process. Times are those of `argosy.toolkit.processes.clock`. A host has its port if that is unusual.
+    If a method raises OSError, the run says so and limits its requests per process. Times are those of
+    `argosy.toolkit.processes.clock`. A host has its port if that is unusual.
     """
 
     @abstractmethod
@@ -29,7 +29,4 @@ class RateLimit(Plugin):
 
     @abstractmethod
     def update(self, host: str, change: Callable[[HostState, float], T]) -> T:
-        """Change the state of a host atomically, and return what `change` returns.
-
-        `change` receives the state (a new one for an unknown host) and the time, and changes the state in place.
-        """
+        """Change the state of a host (a new one if unknown) in place, atomically: return ``change(state, now)``."""

@@ -16,14 +16,8 @@ class Source(Plugin):
 
     @abstractmethod
     def items(self) -> Iterator[Item]:
-        """Yield the items, each with a unique ID.
-
-        For invalid input, raise a `SourceError`, at the end if possible, with the first 20 or so problems.
-        """
+        """Yield the items, each with a unique ID; for invalid input, raise a `SourceError` with the first 20 problems."""
 
     def expand(self, item: Item, session: requests.Session) -> Item:
-        """Return the item with its resources, found by authorized requests; called in a worker.
-
-        The session leases the token for each request.
-        """
+        """Return the item with its resources, found by requests of the session (each leases the token); a worker calls it."""
         return item

@@ -38,11 +38,10 @@ class Patience:
 
 
 class Storage(Plugin):
-    """The final names of a target directory.
+    """The final names of a target directory: relative to it, with ``/`` between the parts.
 
-    Any number of threads may call it. A file appears under its final name only when it is complete. Names are relative to
-    the target directory, with ``/`` between the parts. The plugin's name is the scheme of the directory's URL; its options
-    are ``{"url": URL, "options": {...}}``, and the values of ``options`` may refer to secrets.
+    Any number of threads may call it. A file appears under its final name only when it is complete. The plugin's name is
+    the scheme of the directory's URL; the values of its ``options`` may refer to secrets.
     """
 
     options_schema = {
@@ -53,8 +52,7 @@ class Storage(Plugin):
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         super().__init__(options, context)
-        #: Set by the engine before the first call.
-        self.patience = Patience()
+        self.patience = Patience()  # the engine sets another one before the first call
 
     @abstractmethod
     def size(self, name: str) -> int | None:
@@ -66,10 +64,9 @@ class Storage(Plugin):
 
     @abstractmethod
     def put(self, product: Product, file: PublishedFile, existing: Existing, *, replace: bool) -> None:
-        """Give a product its final name, and check its size and digest.
+        """Give a product its final name, and check its size and digest; `existing` comes from the method of that name.
 
-        `existing` comes from the method of that name; `replace` says whether another file may be replaced. It raises a
-        `TransferError` if something that must not be replaced has appeared, and a `StorageError` if the storage fails.
+        Raise a `TransferError` if something has appeared that must not be replaced, and a `StorageError` if the storage fails.
         """
 
     @abstractmethod

@@ -18,11 +18,9 @@ Work = Callable[[Job], Outcome]
 class Strategy(Plugin):
     """Decides where the work runs, and how much of it at once."""
 
-    #: How far its workers are spread; the cookie store's lease must reach at least as far. `Scope.CLUSTER` is refused for
-    #: now.
+    #: How far its workers are spread (not yet to a cluster); the cookie store's lease must reach at least as far.
     needs: ClassVar[Scope] = Scope.PROCESS
-    #: Whether it ever does more than one item at once.
-    parallel: ClassVar[bool] = True
+    parallel: ClassVar[bool] = True  # whether it ever does more than one item at once
 
     @abstractmethod
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:

@@ -1,36 +1,25 @@
-"""The state of one host, and when the next request to it may start.
-
-All times are those of `argosy.toolkit.processes.clock`, in seconds.
-"""
+"""When the next request to a host may start. All times are those of `argosy.toolkit.processes.clock`, in seconds."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-#: The time of what never happened.
 NEVER = -math.inf
 
-#: A longer Retry-After is cut to this, in seconds.
+#: A longer Retry-After is cut to this.
 LONGEST_RETRY_AFTER = 300.0
-
 #: Seconds between two starts after the first 429 or 503, the maximum of doubling, and the minimum of spacing.
 FIRST_SPACING, MOST_SPACING, LEAST_SPACING = 0.1, 30.0, 0.01
-
-#: Each other answer multiplies the spacing by `RELIEF`. It also halves every `HALF_LIFE` seconds, so that the next run
-#: does not start slowly.
+#: Each other answer multiplies the spacing by `RELIEF`; it also halves every `HALF_LIFE` seconds, for the next run.
 RELIEF, HALF_LIFE = 7 / 8, 120.0
-
 #: The weight of a failure: if the request was sent, its URL alone may be at fault.
 UNSENT, SENT = 3, 1
-
-#: The weight of consecutive failures after which a host is down: a host that has answered in this run, and another
-#: (more than the usual retries of a single wrong URL).
+#: A host is down after consecutive failures of this weight, if it has answered in this run; or else of the greater
+#: one (more than the usual retries of a single wrong URL).
 DOWN_AFTER, DOWN_AFTER_UNHEARD = 9, 15
-
 #: Seconds until the first probe of a host that is down, doubled by each failed probe, and the maximum.
 FIRST_PROBE, MOST_PROBE = 1.0, 30.0
-
 #: Seconds after which failures expire.
 STALE = 300.0
 
@@ -72,8 +61,6 @@ class HostState:
 
     def slow(self, now: float) -> float:
         """Return the host's spacing now, in seconds."""
-        if self.spacing == 0:
-            return 0.0
         left = self.spacing * 0.5 ** (max(now - self.raised, 0.0) / HALF_LIFE)
         return left if left >= LEAST_SPACING else 0.0
 

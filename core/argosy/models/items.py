@@ -73,10 +73,9 @@ class Item:
         return cls(resources=resources, tags=tags, origin=origin, **value)
 
     def fingerprint(self, text: str | None = None) -> str:
-        """Return a digest of the item's definition, to detect a changed manifest line.
+        """Return a digest of the item's definition (of `text`, the result of `to_json`), to detect a changed manifest line.
 
-        A new URL does not count if a digest is promised, nor a new query with `Resource.ignore_query`. A caller that has the
-        result of `to_json` passes it as `text`.
+        A new URL does not count if a digest is promised, nor a new query with `Resource.ignore_query`.
         """
         text = self.to_json() if text is None else text
         for resource in self.resources:
@@ -120,7 +119,7 @@ class StagedItem:
 
 @dataclass(frozen=True, slots=True)
 class DownloadRecord:
-    """What the ledger keeps to stage an item again: the item, and size, SHA-256, check and response of each resource."""
+    """What the ledger keeps to stage an item again, with size, SHA-256, check and response of each resource."""
 
     item: Item
     files: tuple[tuple[int, str, Verification, ResponseRecord | None], ...]
@@ -148,8 +147,13 @@ class DownloadRecord:
         except zlib.error as error:
             raise ValueError(str(error)) from None
         files = tuple(
-            (int(s), str(d), Verification(v), ResponseRecord.from_json(r) if r else None)
-            for s, d, v, r in value["files"]
+            (
+                int(size),
+                str(digest),
+                Verification(check),
+                ResponseRecord.from_json(response) if response else None,
+            )
+            for size, digest, check, response in value["files"]
         )
         return cls(Item.from_json(value["item"]), files)
 

@@ -125,10 +125,7 @@ class SessionRecord:
     def from_dict(cls, value: dict[str, Any]) -> SessionRecord:
         """Return the record that `to_dict` wrote, in a copy.
 
-        Raises
-        ------
-        AttributeError, KeyError, TypeError, ValueError
-            If it is not one; a store turns these into `StoreDamaged`.
+        Raise AttributeError, KeyError, TypeError or ValueError if it is not one: to a store, `StoreDamaged`.
         """
         if value.keys() != set(cls.__slots__):
             raise ValueError("not the fields of a session record")
