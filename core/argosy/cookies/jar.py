@@ -1,20 +1,61 @@
-"""The cookies of a session, as an immutable tuple with one cookie per name, domain, path and origin."""
+"""The cookies of a session, as an immutable tuple with one cookie per name, domain, path and origin.
+
+Sections are those of RFC 6265bis.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from urllib.parse import urlsplit
 
-from argosy.cookies.matching import Target, default_path, domain_match, path_match
 from argosy.cookies.parse import MAX_AGE, SetCookie, parse_cookie_date, parse_set_cookie
 from argosy.models.cookie import Cookie
-from argosy.toolkit.hosts import is_ip, is_public_suffix
+from argosy.toolkit.hosts import is_ip, is_loopback, is_public_suffix
 
 Jar = tuple[Cookie, ...]
 
 #: The most cookies of one domain, and of all (RFC 6265bis section 6.1).
 MAX_OF_DOMAIN, MAX_COOKIES = 50, 3000
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The parts of a URL that decide which cookies a request carries."""
+
+    host: str  # lower case, without port; an IPv6 address without brackets
+    path: str
+    secure: bool  # https, or this machine itself
+    scheme: str
+    port: int
+
+    @staticmethod
+    @lru_cache(maxsize=256)  # asked several times for each request
+    def of(url: str) -> Target:
+        """Return the target of a URL."""
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+        secure = parts.scheme == "https"
+        port = parts.port or (443 if secure else 80)
+        return Target(host, parts.path or "/", secure or is_loopback(host), parts.scheme, port)
+
+
+def domain_match(host: str, domain: str) -> bool:
+    """Return whether a host is a domain or below it (section 5.1.3)."""
+    return host == domain or (host.endswith("." + domain) and not is_ip(host))
+
+
+def path_match(path: str, cookie_path: str) -> bool:
+    """Return whether a request path is a cookie's path or below it (section 5.1.4)."""
+    rest = path.removeprefix(cookie_path)
+    return path.startswith(cookie_path) and (cookie_path.endswith("/") or rest[:1] in ("", "/"))
+
+
+def default_path(path: str) -> str:
+    """Return the path of a cookie that names none: the folder of the request's path (section 5.1.4)."""
+    return path[: path.rfind("/")] or "/" if path.startswith("/") else "/"
 
 
 def settle(jar: Jar, headers: Iterable[str], url: str, now: float, date: str | None = None) -> Jar:
@@ -23,11 +64,9 @@ def settle(jar: Jar, headers: Iterable[str], url: str, now: float, date: str | N
     Lifetimes are measured by the server's clock (`date`, the response's ``Date``), so that a wrong clock on either side
     does not end the session.
     """
-    target = Target.of(url)
-    after = jar
-    for header in headers:
-        parsed = parse_set_cookie(header)
-        cookie = _accept(parsed, target, after, _expiry(parsed, now, date)) if parsed is not None else None
+    target, after = Target.of(url), jar
+    for parsed in filter(None, map(parse_set_cookie, headers)):
+        cookie = _accept(parsed, target, after, _expiry(parsed, now, date))
         if cookie is not None:
             after = put(after, cookie, now)
     return jar if after == jar else after
@@ -50,30 +89,24 @@ def within_bounds(jar: Jar, tokens: Container[str], now: float) -> Jar:
     """
     if len(jar) <= MAX_OF_DOMAIN:
         return jar
-    candidates = [
-        number for number, cookie in enumerate(jar) if cookie.scheme is not None and cookie.name not in tokens
-    ]
-    candidates.sort(
-        key=lambda number: (not jar[number].expired(now), jar[number].secure, jar[number].http_only)
+    candidates = sorted(
+        (cookie for cookie in jar if cookie.scheme is not None and cookie.name not in tokens),
+        key=lambda cookie: (not cookie.expired(now), cookie.secure, cookie.http_only),
     )
-    of_domain, evicted = Counter(cookie.domain for cookie in jar), set[int]()
-    for number in candidates:
-        domain = jar[number].domain
-        if of_domain[domain] > MAX_OF_DOMAIN or len(jar) - len(evicted) > MAX_COOKIES:
-            of_domain[domain] -= 1
-            evicted.add(number)
-    return tuple(cookie for number, cookie in enumerate(jar) if number not in evicted) if evicted else jar
+    of_domain, evicted = Counter(cookie.domain for cookie in jar), set[Cookie]()
+    for cookie in candidates:
+        if of_domain[cookie.domain] > MAX_OF_DOMAIN or len(jar) - len(evicted) > MAX_COOKIES:
+            of_domain[cookie.domain] -= 1
+            evicted.add(cookie)
+    return tuple(cookie for cookie in jar if cookie not in evicted) if evicted else jar
 
 
 def _accept(parsed: SetCookie, target: Target, kept: Jar, expires: float | None) -> Cookie | None:
     """Return the cookie that a response sets, or None if it must not."""
-    domain, host_only = target.host, True
-    if parsed.domain is not None and parsed.domain != target.host:
-        if not domain_match(target.host, parsed.domain) or is_public_suffix(parsed.domain):
-            return None
-        domain, host_only = parsed.domain, False
-    elif parsed.domain is not None and not is_ip(target.host) and not is_public_suffix(target.host):
-        host_only = False
+    domain = parsed.domain or target.host
+    host_only = parsed.domain is None or is_ip(domain) or is_public_suffix(domain)
+    if domain != target.host and (host_only or not domain_match(target.host, domain)):
+        return None
     if (parsed.secure and not target.secure) or not _prefix_holds(parsed, host_only):
         return None
     cookie = Cookie(
@@ -88,10 +121,9 @@ def _accept(parsed: SetCookie, target: Target, kept: Jar, expires: float | None)
         target.scheme,
         target.port,
     )
-    for old in kept:
-        if old.scheme is None and old.meets(cookie):  # an imported cookie keeps its wide origin
-            cookie = replace(cookie, scheme=None, port=old.port)
-            break
+    imported = next((old for old in kept if old.scheme is None and old.meets(cookie)), None)
+    if imported is not None:
+        cookie = replace(cookie, scheme=None, port=imported.port)  # it keeps its wide origin
     if not target.secure and any(old.secure and old.place == cookie.place for old in kept):
         return None  # "leave secure cookies alone": plain http must not replace what https set
     return cookie
@@ -110,8 +142,7 @@ def _prefix_holds(parsed: SetCookie, host_only: bool) -> bool:
 def _expiry(parsed: SetCookie, now: float, date: str | None) -> float | None:
     lifetime: float | None = parsed.max_age
     if lifetime is None and parsed.expires is not None:
-        server_now = parse_cookie_date(date) if date else None
-        lifetime = parsed.expires - (server_now if server_now is not None else now)
+        lifetime = parsed.expires - (parse_cookie_date(date or "") or now)
     if lifetime is None:
         return None
     return now + min(lifetime, MAX_AGE) if lifetime > 0 else 0.0
@@ -137,13 +168,9 @@ def concerns(jar: Jar, url: str) -> bool:
     return any(_belongs(cookie, target) for cookie in jar)
 
 
-def place_of(cookie: Cookie) -> str:
-    """Return the origin of a cookie, for people: ``https://library.example:8443``, or only a host."""
-    host = f"[{cookie.domain}]" if ":" in cookie.domain else cookie.domain
-    if cookie.scheme is None:
-        return host
-    usual = cookie.port in (None, 443 if cookie.scheme == "https" else 80)
-    return f"{cookie.scheme}://{host}" + ("" if usual else f":{cookie.port}")
+def origin_of_cookie(cookie: Cookie) -> str:
+    """Return the origin of a cookie, for people: ``https://library.example:443``, or only a host."""
+    return f"{cookie.scheme}://{cookie.domain}:{cookie.port}" if cookie.scheme else cookie.domain
 
 
 def _belongs(cookie: Cookie, target: Target) -> bool:

@@ -7,7 +7,7 @@ replaced that means losing the session. Here such an attribute is ignored, as th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,16 +28,13 @@ class SetCookie:
     """One ``Set-Cookie`` header, parsed but not yet judged. Attributes that are missing or invalid are None."""
 
     name: str
-    value: str
+    value: str = field(repr=False)  # secret
     domain: str | None = None  # lower case without the leading dot
     path: str | None = None
     max_age: int | None = None
     expires: float | None = None  # seconds since the epoch by the server's clock
     secure: bool = False
     http_only: bool = False
-
-    def __repr__(self) -> str:
-        return f"SetCookie({self.name!r}, '***')"
 
 
 def parse_set_cookie(header: str) -> SetCookie | None:
@@ -46,10 +43,9 @@ def parse_set_cookie(header: str) -> SetCookie | None:
     if _CONTROL.search(header):
         return None
     pair, *attributes = header.split(";")
-    name, equals, value = pair.partition("=")
-    if not equals:  # section 5.6 step 3: a pair without "=" is a value without a name
-        name, value = "", pair
-    name, value = name.strip(_BLANK), value.strip(_BLANK)
+    if "=" not in pair:  # section 5.6 step 3: it is a value without a name
+        pair = f"={pair}"
+    name, value = (part.strip(_BLANK) for part in pair.split("=", 1))
     if (not name and not value) or len(name) + len(value) > MAX_PAIR:
         return None
     found: dict[str, Any] = {}
@@ -85,15 +81,14 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 
 def parse_cookie_date(text: str) -> float | None:
     """Parse a date by RFC 6265bis section 5.1.1, which reads many formats; return seconds since the epoch, or None."""
-    time: tuple[int, int, int] | None = None
-    day = month = year = None
+    time = day = month = year = None
     for token in _DELIMITERS.split(text):
         if time is None and (match := _TIME.match(token)):
-            time = (int(match[1]), int(match[2]), int(match[3]))
+            time = int(match[1]), int(match[2]), int(match[3])
         elif day is None and (match := _DAY.match(token)):
             day = int(match[1])
-        elif month is None and token[:3].lower() in _MONTHS:
-            month = _MONTHS.index(token[:3].lower()) + 1
+        elif month is None and (name := token[:3].lower()) in _MONTHS:
+            month = _MONTHS.index(name) + 1
         elif year is None and (match := _YEAR.match(token)):
             year = int(match[1])
             year += 1900 if 70 <= year <= 99 else 2000 if year <= 69 else 0

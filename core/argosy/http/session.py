@@ -377,7 +377,7 @@ class AuthorizedSession(PlainSession):
         ours = tuple(cookie for cookie in record.cookies if cookie.scheme is None) or record.cookies
         hops = [hop.request.url or "" for hop in _hops(response)]
         if not any(jar.concerns(ours, hop) for hop in hops):
-            places = ", ".join(sorted({jar.place_of(cookie) for cookie in ours})[:5])
+            places = ", ".join(sorted({jar.origin_of_cookie(cookie) for cookie in ours})[:5])
             raise Refused(
                 f"The service refuses this, and the session has no cookie for {origin_of(hops[0])}:"
                 f" its cookies are for {places}.",

@@ -15,11 +15,13 @@ from argosy.cookies.jar import (
     Jar,
     concerns,
     cookie_header,
+    default_path,
+    domain_match,
     matching,
+    path_match,
     settle,
     within_bounds,
 )
-from argosy.cookies.matching import default_path, domain_match, path_match
 from argosy.cookies.parse import MAX_AGE
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord
