@@ -81,11 +81,8 @@ def blame(error: BaseException, plugins: Iterable[object]) -> PluginError | None
     for plugin in plugins:
         if _place(error, plugin) is not None:
             name = str(getattr(plugin, "name", type(plugin).__name__))
-            return PluginError(
-                f"The plugin {name!r} failed: {describe_exception(error, plugin)}.",
-                hint="Report it to the plugin's author.",
-                plugin=name,
-            )
+            message = f"The plugin {name!r} failed: {describe_exception(error, plugin)}."
+            return PluginError(message, hint="Report it to the plugin's author.", plugin=name)
     return None
 
 

@@ -119,14 +119,10 @@ class FileLock:
 
 
 def once(release: Callable[[], None]) -> Callable[[], None]:
-    """Return a function that calls another the first time only, from whichever thread."""
-    left = [release]
+    """Return a function that calls another one only the first time, in any thread."""
+    calls = iter([release])  # `next` is atomic
+    return lambda: next(calls, _nothing)()
 
-    def call() -> None:
-        try:
-            first = left.pop()  # atomic
-        except IndexError:
-            return
-        first()
 
-    return call
+def _nothing() -> None:
+    pass

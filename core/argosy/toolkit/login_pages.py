@@ -41,10 +41,7 @@ def refusal_schema(statuses: Collection[int] = STATUSES) -> Mapping[str, Any]:
                 "description": "Parts of the URL (host and path) of the login page that requests are redirected to."
                 " Default: paths such as /login, /signin, /sso, and requests of SAML and OpenID Connect.",
             },
-            "marker": {
-                **text,
-                "description": "A text that only the login page has; looked for in HTML pages.",
-            },
+            "marker": {**text, "description": "A text that only the login page has."},
             "password_form": {
                 **on,
                 "description": "HTML pages with a password form. Turn it off if every page has one.",

@@ -17,18 +17,13 @@ class Stop:
 
     def __init__(self) -> None:
         self._draining = threading.Event()
-        self._aborted = threading.Event()
+        self.aborted = False  # whether to end everything immediately
         self._listeners: tuple[Callable[[], None], ...] = ()
 
     @property
     def draining(self) -> bool:
         """Whether to start nothing new."""
         return self._draining.is_set()
-
-    @property
-    def aborted(self) -> bool:
-        """Whether to end everything immediately."""
-        return self._aborted.is_set()
 
     def drain(self) -> None:
         """Start nothing new."""
@@ -38,7 +33,7 @@ class Stop:
 
     def abort(self) -> None:
         """End everything immediately."""
-        self._aborted.set()
+        self.aborted = True
         self.drain()
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
@@ -58,6 +53,5 @@ class Stop:
     def check(self, *, between: bool = False) -> None:
         """Raise `Interrupted` if the run must end now; between two resources, draining ends the item, too."""
         if self.aborted or (between and self.draining):
-            raise Interrupted(
-                "The run was stopped; finished work is kept.", hint="Start it again to continue."
-            )
+            message = "The run was stopped; finished work is kept."
+            raise Interrupted(message, hint="Start it again to continue.")
