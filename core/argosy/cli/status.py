@@ -16,7 +16,7 @@ from argosy.toolkit.text import one_line, size_text, time_text
 if TYPE_CHECKING:
     from argosy.api import SessionInfo
     from argosy.plugins.manager import PluginManager
-    from argosy.state.ledger import Ledger, Owner
+    from argosy.state.ledger import Ledger
 
 #: The most failed items to list without --all.
 _LISTED = 20
@@ -83,8 +83,8 @@ def _show_items(ledger: Ledger, most: int | None) -> None:
         click.echo(f"files      {', '.join(f'{number} {name}' for name, number in sorted(checked.items()))}")
     if made:
         click.echo(f"outputs    {', '.join(f'{name} {number}' for name, number in sorted(made.items()))}")
-    for owner in ledger.owners():
-        click.echo(_run_line(owner, scrub))
+    for line in _run_lines(ledger, scrub):
+        click.echo(line)
     for name, number in (("pending", counts.get("pending", 0)), ("failed", failed)):
         if number:
             click.echo(f"{name:<10} {number}")
@@ -94,15 +94,18 @@ def _show_items(ledger: Ledger, most: int | None) -> None:
         click.echo(f"... and {failed - len(failures)} more (--all)")
 
 
-def _run_line(owner: Owner, scrub: Callable[[str], str]) -> str:
-    number = len(owner.items)
-    items = f"{number} item{'s'[: number != 1]}"
-    run = f"process {owner.pid} on {owner.host}" if owner.pid else "a run"
-    if not owner.alive:
-        return f"left       {items} by {run}, which died (the next run takes them over)"
-    named = ", ".join(map(scrub, owner.items[:_NAMED])) + (", ..." if number > _NAMED else "")
-    age = time_text(max(time.time() - owner.since, 0.0))
-    return f"at work    {run}, for {age}, on {items}{': ' if number else ''}{named}"
+def _run_lines(ledger: Ledger, scrub: Callable[[str], str]) -> Iterator[str]:
+    """Describe running runs, and dead ones that left items, the oldest first."""
+    runs = [(ledger.process_of(run), ids, run) for run, ids in ledger.runs().items()]
+    for process, ids, run in sorted(runs, key=lambda entry: entry[0].get("since", 0.0)):
+        items = f"{len(ids)} item{'s'[: len(ids) != 1]}"
+        named = f"process {process['pid']} on {process['host']}" if process else "a run"
+        if ledger.is_alive(run):
+            age = f", for {time_text(max(time.time() - process['since'], 0.0))}" if process else ""
+            listed = ", ".join(map(scrub, ids[:_NAMED])) + (", ..." if len(ids) > _NAMED else "")
+            yield f"at work    {named}{age}, on {items}{': ' if ids else ''}{listed}"
+        elif ids:
+            yield f"left       {items} by {named}, which died (the next run takes them over)"
 
 
 def _session_lines(session: SessionInfo) -> Iterator[str]:

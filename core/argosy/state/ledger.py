@@ -15,7 +15,7 @@ import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,8 @@ from argosy.models.items import (
 from argosy.toolkit.failures import disk_error, hint_of
 from argosy.toolkit.locks import FileLock
 
-#: The folder for argosy's own files in a target directory.
-PRIVATE = ".argosy"
-
-#: The ledger's file in that folder.
-FILE = "ledger.sqlite"
+#: The folder for argosy's own files in a target directory, and the ledger's file in it.
+PRIVATE, FILE = ".argosy", "ledger.sqlite"
 
 #: Seconds to wait for another writer.
 PATIENCE = 60.0
@@ -75,12 +72,11 @@ COMMIT;
 #: The columns of a `Row`, in its order.
 _COLUMNS = "id, title, state, fingerprint, files, bytes, failure, outputs"
 
-#: The state of an item after an interruption or a failure: one that was done before stays done.
-_BACK = "CASE WHEN item IS NULL THEN 'done' ELSE 'pending' END"
+#: The state of an item after an outcome or an interruption: one that was done before stays done.
 _STATES = {
     State.DONE: "'done'",
     State.FAILED: "CASE WHEN item IS NULL THEN 'done' ELSE 'failed' END",
-    State.REQUEUED: _BACK,
+    State.REQUEUED: "CASE WHEN item IS NULL THEN 'done' ELSE 'pending' END",
 }
 
 _COUNT_CHANGE = "UPDATE changes SET n = n + 1"
@@ -117,17 +113,6 @@ class Row:
         return cls(id_, title, state, fingerprint, _parse_files(files), size, cause, made)
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """A run that works on items, or died while it did; what is unknown is 0 or empty."""
-
-    alive: bool
-    items: tuple[str, ...]
-    pid: int = 0
-    host: str = ""
-    since: float = 0.0
-
-
 def _parse_files(text: str) -> tuple[PublishedFile, ...]:
     return tuple(PublishedFile(n, s, d, Verification(v), o) for n, s, d, v, o in json.loads(text))
 
@@ -152,9 +137,9 @@ class Ledger:
         self.notices: list[str] = []  # for the user
         self._lock: FileLock | None = None
         self._had_files: set[str] = set()  # claimed items with files of an earlier run
-        url, mode = self.path.absolute().as_uri(), "ro" if read_only else "rw"
         is_new = not self.path.exists()
-        target = ":memory:" if read_only and is_new else f"{url}?mode={mode}"
+        url = f"{self.path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
+        target = ":memory:" if read_only and is_new else url
         if not read_only:
             self._make_private()
         with self.guard():
@@ -168,21 +153,18 @@ class Ledger:
                     self.db.execute("PRAGMA synchronous = NORMAL")
                 if is_new or not read_only:
                     self.db.executescript(_TABLES)
+                if not read_only:
+                    self._lock = self._show_alive()
             except BaseException:
                 self.db.close()
                 raise
-        if not read_only:
-            self._lock = self._show_alive()
 
     def _make_private(self) -> None:
-        """Make the file, readable by this user only, as URLs may contain secrets; do not follow links."""
-        flags = os.O_NOFOLLOW | os.O_CLOEXEC
-        hint = (
-            "Check the permissions of the target directory; the ledger must be a file of yours, not a link."
-        )
+        """Make the file, for this user only: URLs may contain secrets, and the ledger says which files may be replaced."""
+        hint = "Check the permissions of the target directory; the ledger must be a file of yours, no link."
         try:
             for path, kind in ((self.private, os.O_DIRECTORY), (self.path, os.O_RDWR | os.O_CREAT)):
-                fd = os.open(path, kind | flags, 0o600)
+                fd = os.open(path, kind | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
                 try:
                     self._take_back(path, fd)
                 finally:
@@ -192,23 +174,21 @@ class Ledger:
             raise LedgerError(message, hint=hint_of(error, hint)) from None
 
     def _take_back(self, path: Path, fd: int) -> None:
-        """Make a path writable by this user only: the ledger says which files may be replaced."""
+        """Let only this user write to a path."""
         found = os.fstat(fd)
         mode = stat.S_IMODE(found.st_mode)
         if not mode & 0o022:
             return
-        try:
+        with contextlib.suppress(OSError):  # another user's, or on a file system without modes
             os.fchmod(fd, mode & 0o700)
-        except OSError:
-            if found.st_uid == os.geteuid():
-                return  # a file system without modes
-            message = f"Others may change {path} (mode {mode:03o}), so it is not trusted."
-            raise LedgerError(message, hint=f"Ask its owner to run: chmod go-w {path}") from None
         if not os.fstat(fd).st_mode & 0o022:
             self.notices.append(
                 f"Others could change {path} (mode {mode:03o}); now only you can. "
                 f"If it may have been changed, move {self.private} away."
             )
+        elif found.st_uid != os.geteuid():
+            message = f"Others may change {path} (mode {mode:03o}), so it is not trusted."
+            raise LedgerError(message, hint=f"Ask its owner to run: chmod go-w {path}")
 
     def _lock_of(self, run: str) -> FileLock:
         return FileLock(self.private / "runs" / f"{run}.lock")
@@ -222,7 +202,6 @@ class Ledger:
             who = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
             lock.path.write_text(json.dumps(who), "utf-8")
         except OSError as error:
-            self.db.close()
             lock.path.unlink(missing_ok=True)
             lock.release()
             raise disk_error(lock.path, error) from None
@@ -242,26 +221,25 @@ class Ledger:
 
     def take_over(self, tidy: Callable[[str], None] = lambda id_: None) -> None:
         """Requeue the items of dead runs; call `tidy` with each id before another run can claim the item."""
-        for owner in self._active():
-            if owner != self.run and not self.is_alive(owner):
+        for run, ids in self.runs().items():
+            if ids and run != self.run and not self.is_alive(run):
                 with self.guard(), self.transaction():
-                    for id_ in self._active().get(owner, ()):  # another run may have taken them meanwhile
+                    for id_ in self.runs().get(run, ()):  # another run may have taken them meanwhile
                         tidy(id_)
-                    self._give_back(owner)
+                    self._give_back(run)
 
-    def _active(self) -> dict[str, list[str]]:
-        """Return the ids of active items by the run that works on them."""
-        active: dict[str, list[str]] = {}
+    def runs(self) -> dict[str, list[str]]:
+        """Return the ids of their active items by run, of living runs and of dead ones that left items."""
+        runs: dict[str, list[str]] = {path.stem: [] for path in (self.private / "runs").glob("*.lock")}
+        query = "SELECT owner, id FROM items WHERE state = 'active' ORDER BY id"
         with self.guard():
-            query = "SELECT owner, id FROM items WHERE state = 'active' ORDER BY id"
-            for owner, id_ in self.db.execute(query):
-                active.setdefault(owner, []).append(id_)
-        return active
+            for run, id_ in self.db.execute(query):
+                runs.setdefault(run, []).append(id_)
+        return runs
 
-    def _give_back(self, owner: str) -> None:
-        self.db.execute(
-            f"UPDATE items SET state = {_BACK}, owner = NULL WHERE state = 'active' AND owner = ?", (owner,)
-        )
+    def _give_back(self, run: str) -> None:
+        query = "UPDATE items SET state = {}, owner = NULL WHERE state = 'active' AND owner = ?"
+        self.db.execute(query.format(_STATES[State.REQUEUED]), (run,))
 
     def is_alive(self, run: str) -> bool:
         """Return whether a run still holds its lock."""
@@ -274,19 +252,12 @@ class Ledger:
         lock.release()
         return False
 
-    def owners(self) -> list[Owner]:
-        """Return running runs, and dead ones that left items, the oldest first."""
-        runs: dict[str, list[str]] = {path.stem: [] for path in (self.private / "runs").glob("*.lock")}
-        found = []
-        for run, ids in (runs | self._active()).items():
-            try:
-                who = json.loads(self._lock_of(run).path.read_text("utf-8"))
-            except (OSError, ValueError):  # it has just ended, or died before it wrote this
-                who = {}
-            owner = Owner(self.is_alive(run), tuple(ids), **who)
-            if owner.alive or owner.items:
-                found.append(owner)
-        return sorted(found, key=lambda owner: owner.since)
+    def process_of(self, run: str) -> dict[str, Any]:
+        """Return the ``pid`` and ``host`` of a run, and ``since`` when it works; empty if unknown."""
+        try:
+            return dict(json.loads(self._lock_of(run).path.read_text("utf-8")))
+        except (OSError, ValueError):  # it has just ended, or died before it wrote this
+            return {}
 
     # -- items
 
@@ -314,7 +285,7 @@ class Ledger:
             self.db.executemany(
                 "DELETE FROM remembered WHERE id = ? AND NOT EXISTS"
                 " (SELECT * FROM items WHERE items.id = remembered.id AND fingerprint = ?)",
-                [(id_, fingerprint) for id_, fingerprint, _, _ in items],
+                [item[:2] for item in items],
             )
             self.db.executemany(
                 "INSERT INTO items (id, fingerprint, title, state, item, updated) VALUES (?, ?, ?, 'pending', ?, ?) "
@@ -352,35 +323,27 @@ class Ledger:
         """Record the outcome of an item that this run claimed."""
         done = outcome.state is State.DONE
         failure = json.dumps(asdict(outcome.failure)) if outcome.failure else None
+        query = (
+            f"UPDATE items SET state = {_STATES[outcome.state]}, owner = NULL, failure = ?, updated = ?, "
+            "bytes = iif(?, ?, bytes), files = coalesce(?, files), outputs = coalesce(?, outputs), "
+            "item = iif(?, NULL, item) WHERE id = ? AND owner = ?"
+        )
         with self.guard(), self.transaction():
-            files, outputs = outcome.files, outcome.outputs
             if done and outcome.item in self._had_files:
-                files, outputs = self._merge(outcome)
+                outcome = self._merge(outcome)
             self._had_files.discard(outcome.item)
-            changed = self.db.execute(
-                f"UPDATE items SET state = {_STATES[outcome.state]}, owner = NULL, failure = ?, updated = ?, "
-                "bytes = iif(?, ?, bytes), files = coalesce(?, files), outputs = coalesce(?, outputs), "
-                "item = iif(?, NULL, item) WHERE id = ? AND owner = ?",
-                (
-                    failure,
-                    time.time(),
-                    outcome.fresh,
-                    outcome.bytes,
-                    _files_text(files) if done else None,
-                    json.dumps(outputs) if done else None,
-                    done,
-                    outcome.item,
-                    self.run,
-                ),
-            )
+            made = (_files_text(outcome.files), json.dumps(outcome.outputs)) if done else (None, None)
+            size = (outcome.fresh, outcome.bytes)
+            values = (failure, time.time(), *size, *made, done, outcome.item, self.run)
+            changed = self.db.execute(query, values)
             if done and changed.rowcount:  # else another run has it now
                 if outcome.known is not None:
-                    query = "INSERT OR REPLACE INTO remembered VALUES (?, ?)"
-                    self.db.execute(query, (outcome.item, outcome.known))
+                    row = (outcome.item, outcome.known)
+                    self.db.execute("INSERT OR REPLACE INTO remembered VALUES (?, ?)", row)
                 self.db.execute(_COUNT_CHANGE)
 
-    def _merge(self, outcome: Outcome) -> tuple[tuple[PublishedFile, ...], tuple[str, ...]]:
-        """Return the files and outputs of a finished item, old and new, without files that were removed."""
+    def _merge(self, outcome: Outcome) -> Outcome:
+        """Add the older files and outputs of an item to its outcome, without files that were removed."""
         old = self.rows([outcome.item])[outcome.item]
         remade = {file.name for file in outcome.files}
         present = [file for file in old.files if self.storage.size(file.name) is not None]
@@ -389,7 +352,7 @@ class Ledger:
             outdated |= {*old.outputs}
         outputs = (output for output in old.outputs if output not in outdated)
         files = (file for file in present if file.output not in outcome.outputs and file.name not in remade)
-        return (*files, *outcome.files), (*outputs, *outcome.outputs)
+        return replace(outcome, files=(*files, *outcome.files), outputs=(*outputs, *outcome.outputs))
 
     def changes(self) -> int:
         """Return a number that changes whenever the finished items do."""
@@ -433,15 +396,13 @@ class Ledger:
 
     def aggregated(self, output: str | None = None) -> dict[str, tuple[PublishedFile | None, int, str]]:
         """Return by name the file (None if its publication was not recorded), its change number and its output."""
-        query = (
-            "SELECT name, size, sha256, output, changes FROM aggregated WHERE ? IN (output, '') ORDER BY name"
-        )
+        query = "SELECT * FROM aggregated WHERE ? IN (output, '') ORDER BY name"
+        found = {}
         with self.guard():
-            found = {}
-            for name, size, digest, of, changes in self.db.execute(query, (output or "",)):
+            for of, name, size, digest, changes in self.db.execute(query, (output or "",)):
                 file = PublishedFile(name, size, digest, Verification.DIGEST, of) if digest else None
                 found[name] = (file, changes, of)
-            return found
+        return found
 
     def claim_aggregated(self, output: str, names: list[str]) -> None:
         """Record the names that an output is about to publish; they belong to it from now on."""
@@ -486,8 +447,8 @@ class Ledger:
         try:
             yield
         except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
-            text = str(error) if isinstance(error, sqlite3.DatabaseError) else "database is malformed"
-            if "malformed" in text or "not a database" in text:
+            is_sqlite = isinstance(error, sqlite3.DatabaseError)
+            if not is_sqlite or "malformed" in str(error) or "not a database" in str(error):
                 raise LedgerError(
                     f"The ledger {self.path} is damaged and was not changed.",
                     hint="Restore it from a backup, or move it away: the next run then downloads everything again.",
@@ -507,9 +468,8 @@ def _use_wal(db: sqlite3.Connection) -> None:
     while True:
         try:
             db.execute("PRAGMA journal_mode = WAL")
+            return
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
                 raise
-            time.sleep(0.005)
-        else:
-            return
+        time.sleep(0.005)

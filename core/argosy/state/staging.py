@@ -136,7 +136,7 @@ class Staging:
 
     def partial(self, number: int, resource: Resource) -> Path:
         """Return the path of a resource while it arrives."""
-        return self.folder / f"{self.whole(number, resource).name}.part"
+        return self.whole(number, resource).with_suffix(".part")
 
     def kept(self, number: int) -> Path:
         """Return the path of a link to a resource that is already published."""
@@ -154,7 +154,7 @@ class Staging:
         """Return an empty folder for an output."""
         path = self.folder / f"{_SCRATCH}{number}"
         path.mkdir(exist_ok=True)
-        if not _is_empty(path):
+        if any(path.iterdir()):
             shutil.rmtree(path)
             path.mkdir()
         return path
@@ -235,18 +235,13 @@ class Notes:
                 yield json.loads(line)
 
 
-def _is_empty(folder: Path | str) -> bool:
-    with os.scandir(folder) as entries:
-        return next(entries, None) is None
-
-
 def _remove_files(folder: Path) -> None:
     """Remove everything in a folder except empty folders."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
                 os.unlink(entry.path)  # noqa: PTH108 - for each item: a Path costs time
-            elif not _is_empty(entry.path):
+            elif any(Path(entry).iterdir()):
                 shutil.rmtree(entry.path)
 
 
