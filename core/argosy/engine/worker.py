@@ -54,8 +54,6 @@ class Worker:
             context.rate_limiter,
             context.stop,
             Limits(settings),
-            settings.max_retries,
-            settings.retry_delay,
             context.redactor.redact,
         )
 

@@ -1,4 +1,4 @@
-"""Response bodies: peeking at them, bounded decompression, discarding them, and ending a lease with the last byte."""
+"""Response bodies: peeking at them, decompressing them within bounds, and discarding them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import requests
 import urllib3.exceptions
 
 from argosy.errors import TransferError
-from argosy.http.limits import wire_of
+from argosy.http.limits import BodyLimits, wire_of
 
 #: Bytes read or decompressed at a time.
 CHUNK = 64 * 1024
 #: Bytes and seconds spent on an unwanted body, to keep its connection.
 UNWANTED, UNWANTED_SECONDS = 64 * 1024, 10.0
-#: Beyond the first `EXPANDED` bytes, a body may be this many times as large as its compressed form (a bomb is larger);
-#: and beyond the first `OVERHEAD` bytes, the compressed form this many times as large as the body (empty gzip members
-#: could go on without end).
+#: Beyond the first `EXPANDED` bytes, a body may be this many times as large as its compressed form (a bomb is larger).
+#: Beyond the first `OVERHEAD` bytes, the reverse applies (empty gzip members could continue without end).
 MAX_EXPANSION, EXPANDED = 100, 16 << 20
 MAX_OVERHEAD, OVERHEAD = 1.1, 1 << 20
 
@@ -50,13 +49,13 @@ class Body:
     def __del__(self) -> None:
         self._end(complete=False)
 
-    def read(self, amt: int | None = None, *args: Any, **kwargs: Any) -> bytes:
+    def read(self, amt: int | None = None, **options: Any) -> bytes:
         """Read as `urllib3.HTTPResponse.read` does."""
-        return self._read(self._raw.read, amt, *args, **kwargs)
+        return self._read(self._raw.read, amt, **options)
 
-    def read1(self, amt: int | None = None, *args: Any, **kwargs: Any) -> bytes:
+    def read1(self, amt: int = CHUNK, **options: Any) -> bytes:
         """Read the bytes that are available, as `urllib3.HTTPResponse.read1` does."""
-        return self._read(self._raw.read1, CHUNK if amt is None else amt, *args, **kwargs)
+        return self._read(self._raw.read1, amt, **options)
 
     def stream(self, amt: int = CHUNK, decode_content: bool | None = None) -> Iterator[bytes]:
         """Yield the body as `urllib3.HTTPResponse.stream` does; decode gzip and deflate within bounds."""
@@ -64,15 +63,11 @@ class Body:
         if decode_content and coding in _CODINGS:
             yield from inflated(self.stream(amt, False), coding)
             return
-        complete = False
         try:
-            if self._start:
-                start, self._start = self._start, b""
-                yield start
-            yield from self._raw.stream(amt, decode_content=decode_content)
-            complete = True
+            while data := self.read1(amt, decode_content=decode_content):
+                yield data
         finally:
-            self._end(complete=complete)
+            self._end(complete=False)  # the caller stopped early, unless the body has ended
 
     def close(self) -> None:
         """Abandon the body."""
@@ -80,12 +75,12 @@ class Body:
         self._raw.close()
         self._end(complete=complete)
 
-    def _read(self, read: Callable[..., bytes], amt: int | None, *args: Any, **kwargs: Any) -> bytes:
+    def _read(self, read: Callable[..., bytes], amt: int | None, **options: Any) -> bytes:
         start, self._start = self._start[:amt], b"" if amt is None else self._start[amt:]
         if start and amt is not None:
             return start
         try:
-            data = read(amt, *args, **kwargs)
+            data = read(amt, **options)
         except BaseException:
             self._end(complete=False)
             raise
@@ -105,7 +100,7 @@ def discard(response: requests.Response, *, size: float = UNWANTED, seconds: flo
     So its connection can be reused, and a lease that lasts to the last byte of a short body does not end in doubt.
     """
     if (wire := wire_of(response.raw)) is not None:
-        wire.hurry(UNWANTED_SECONDS if seconds is None else seconds)
+        wire.begin_body(BodyLimits(total=UNWANTED_SECONDS if seconds is None else seconds))
     try:
         while size > 0 and (data := response.raw.read(CHUNK, decode_content=False)):
             size -= len(data)

@@ -184,11 +184,10 @@ current: ContextVar[Sending | None] = ContextVar("argosy_sending", default=None)
 
 
 class Reuse:
-    """Which servers' connections may serve more than one request.
+    """Which servers' connections may serve more than one request; for logins, none may (`allowed`).
 
     Some servers close each connection a moment after a response without ``Connection: close``. A request sent just then
-    gets no response, and the session is in doubt. For logins, none may (`allowed`): a form whose response was lost may
-    have been accepted.
+    gets no response, so the session is in doubt, or a login form may have been accepted.
     """
 
     def __init__(self, *, allowed: bool = True) -> None:
@@ -200,7 +199,7 @@ class Reuse:
         return self._allowed and len(self._lost.get(server, ())) < MAX_LOST
 
     def lost(self, server: tuple[str, int], sent: float) -> None:
-        """Record that a request, sent then on the monotonic clock, got no response on a reused connection."""
+        """Record when a request was sent that got no response on a reused connection."""
         times = self._lost.setdefault(server, [])
         if not times or sent > times[-1]:  # a server that restarts loses all requests under way together
             times.append(time.monotonic())
@@ -234,7 +233,7 @@ class _PlainConnection(HTTPConnection):
     def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
         """Add the newest token, and send: the connection is up before the lease is taken.
 
-        So a request does not hold the session during a handshake, or while requests and urllib3 prepare it.
+        So a request does not hold the session during a handshake, or while requests prepares it.
         """
         sending = current.get()
         if sending is not None:

@@ -51,14 +51,10 @@ class _Wire(io.RawIOBase):
         self._waited, self._received = 0.0, 0  # since the speed was last checked
 
     def begin_body(self, limits: BodyLimits) -> None:
-        """Apply the limits of a body: the headers are in."""
+        """Apply the limits of a body from now on: the headers are in."""
         self.sock.settimeout(self._timeout)
         self._limits = limits
         self._end = time.monotonic() + limits.total
-
-    def hurry(self, seconds: float) -> None:
-        """Allow at most so many seconds from now on."""
-        self._end = min(self._end, time.monotonic() + seconds)
 
     def readable(self) -> bool:
         return True
@@ -74,17 +70,17 @@ class _Wire(io.RawIOBase):
             if now > self._end:
                 raise TimeoutError("the headers did not arrive in time")
         elif count:  # the end of a body is never late
-            self._check_body(self._limits, now, now - begun, count)
+            self._size += count
+            self._received += count
+            self._waited += now - begun
+            self._check_body(self._limits, now)
         return count
 
-    def _check_body(self, limits: BodyLimits, now: float, waited: float, received: int) -> None:
+    def _check_body(self, limits: BodyLimits, now: float) -> None:
         if now > self._end:
             raise TransferError("The body did not arrive in time.", kind="total", retryable=True)
-        self._size += received
         if self._size > limits.size:
             raise TransferError(f"The body is larger than {limits.size:.0f} bytes.", kind="too-large")
-        self._waited += waited
-        self._received += received
         if self._waited >= limits.low_speed_time:
             if self._received < limits.low_speed * self._waited:
                 speed = f"{self._received} bytes in {self._waited:.0f} seconds"
@@ -170,7 +166,7 @@ class Response(http.client.HTTPResponse):
         if self.length == 0:
             with contextlib.suppress(OSError):
                 wire: _Wire = self.fp.wire
-                wire.begin_body(BodyLimits())  # nothing can be late any more
+                wire.begin_body(BodyLimits())  # nothing can be late anymore
                 wire.sock.settimeout(0)  # bytes that arrive later are found when the connection is reused
                 self.left_over = bool(self.fp.peek(1))
                 if self.left_over:

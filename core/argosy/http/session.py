@@ -85,18 +85,14 @@ def check_proxy(proxy: Secret, on_secret: Callable[[str], None]) -> Secret:
 
 
 class _NoJar(RequestsCookieJar):
-    """Keeps no cookies, and does not even parse those of a response."""
+    """Keeps no cookies."""
 
     def extract_cookies(self, *_: object) -> None:
-        """Do nothing."""
+        """Do not even parse the cookies of a response."""
 
 
 class PlainSession(requests.Session):
-    """A requests session that ignores the environment and sends no credentials to another origin.
-
-    It uses no proxy and no ``.netrc`` of the environment, and no cookie jar beside the session's record. It does not
-    ask for compression: a truncated compressed body can end early without an error.
-    """
+    """A requests session that ignores the environment's proxies and ``.netrc``, and sends no credentials to another origin."""
 
     def __init__(self, network: Network = Network(), adapter: Adapter | None = None) -> None:
         super().__init__()
@@ -111,7 +107,7 @@ class PlainSession(requests.Session):
         self.max_redirects = MAX_REDIRECTS
         self.cookies = _NoJar()
         self.headers["User-Agent"] = f"argosy/{__version__}"
-        self.headers["Accept-Encoding"] = "identity"
+        self.headers["Accept-Encoding"] = "identity"  # a truncated compressed body may end without an error
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Drop what may be a credential, and send no body, if a redirect leads to another origin.
@@ -136,9 +132,9 @@ class PlainSession(requests.Session):
             raise Downgraded("a redirect leads from https to http", request=request, response=response)
         try:
             return super().send(request, **kwargs)
-        except requests.RequestException:
-            raise
-        except (ValueError, OverflowError, urllib3.exceptions.LocationValueError):
+        except (ValueError, OverflowError, urllib3.exceptions.LocationValueError) as error:
+            if isinstance(error, requests.RequestException):
+                raise
             # an empty or overlong label of a host, a port beyond 65535, a Location that is not UTF-8
             raise requests.exceptions.InvalidURL("not a valid URL") from None
 
@@ -171,26 +167,21 @@ class _LoginAdapter(Adapter):
 
 
 def open_session(timeout: tuple[float, float], number: int = 1, network: Network = Network()) -> NewSession:
-    """Return an empty session for a login.
-
-    The timeout is in seconds: to connect, and for the headers and the body of each response.
-    """
+    """Return an empty session for a login; the timeouts are to connect, and for the headers and body of each response."""
     adapter = _LoginAdapter(timeout)
     adapter.target = NewSession(PlainSession(network, adapter), number)
     return adapter.target
 
 
-#: The session of a refused request, judging by a URL that was accepted before: it is good, it has ended, another login
-#: has replaced it, or nothing else was ever accepted.
+#: What became of the session of a refused request: "overtaken" by another login, or "unknown" if nothing was accepted on it.
 _Verdict = Literal["good", "ended", "overtaken", "unknown"]
 
 
 class AuthorizedSession(PlainSession):
-    """Sends requests on one session: it judges refusals, renews the session, and sends the request again.
+    """Sends requests on one session; after a refusal, it renews the session and sends the request again.
 
     `timeout` is in seconds: to connect, and between two pieces of a body. `doubts` is set once a login did not help, for
-    all sessions of an account. `on_accepted` gets the time when each accepted request was sent (seconds since the epoch),
-    and the session's logins then.
+    all sessions of an account. `on_accepted` gets the time when each accepted request was sent, and the logins until then.
     """
 
     def __init__(
@@ -217,10 +208,7 @@ class AuthorizedSession(PlainSession):
         self._proving = threading.Lock()
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request as `requests.Session.request` does, and judge the response.
-
-        Raises `Refused` if the service refuses it although the session is good, `SessionError` if the session is lost.
-        """
+        """Send a request; raise `Refused` if the session is good but does not help, `SessionError` if it is lost."""
         kwargs.setdefault("timeout", self._timeout)
         stream, kwargs["stream"] = kwargs.get("stream", False), True
         refused_issue: tuple[int, int] | None = None
@@ -258,7 +246,7 @@ class AuthorizedSession(PlainSession):
             refused_issue = stamp.issue
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
-        """Prepare a request as `requests.Session.prepare_request` does, to be signed when it gets its lease."""
+        """Prepare a request to be signed when it gets its lease."""
         prepared = super().prepare_request(request)
         if self._signer is not None and request.auth is None:
             self._signer.attach(prepared)
@@ -292,7 +280,7 @@ class AuthorizedSession(PlainSession):
     def _get(
         self, url: str | bytes, headers: Mapping[str, str] | None = None, **options: Any
     ) -> requests.Response:
-        """Send a GET as `requests.Session.request` does, but without merging all settings: that takes 3 times as long."""
+        """Send a GET without merging all settings of the session, which takes three times as long."""
         request = requests.PreparedRequest()
         request.prepare_method("GET")
         request.prepare_url(url, None)
@@ -335,30 +323,25 @@ class AuthorizedSession(PlainSession):
         self._accepted_issue = last.issue
 
     def _verdict(self, stamp: Stamp, but: str) -> _Verdict:
-        """Request a URL that was accepted before: if it still is, the session is not the reason of the refusal.
+        """Request a URL that was accepted before: if it still is, the session is not the reason for the refusal.
 
-        Only called after a login did not help, or if the session cannot log in again. Without it, each file that the
-        service denies this account would cost a login, or the session.
+        Without this, each file that the service denies this account would cost a login, or the session.
         """
         with self._proving:  # one thread for all: the token of an ended session is not sent again
-            proof = self._proof
-            if self._is_overtaken(stamp):
-                return "overtaken"
-            if proof is None or proof == but:
-                return "unknown"
-            good = self._ended_issue != stamp.issue and self._is_good(proof)
-            if self._is_overtaken(stamp):
-                return "overtaken"
-            return "good" if good else "ended"
+            verdict: _Verdict = "unknown"
+            if self._proof not in (None, but) and not self._is_overtaken(stamp):
+                is_good = self._ended_issue != stamp.issue and self._is_good()
+                verdict = "good" if is_good else "ended"
+            return "overtaken" if self._is_overtaken(stamp) else verdict
 
     def _is_overtaken(self, stamp: Stamp) -> bool:
         """Return whether another login has replaced the session: then the refusal is about the old one."""
         record = self.manager.store.read(self.manager.session)
         return record is not None and record.issue != stamp.issue
 
-    def _is_good(self, proof: str) -> bool:
+    def _is_good(self) -> bool:
         # not HEAD: a login page with status 200 can only be recognized by its body
-        response = self._send_once("GET", proof, stream=True, timeout=self._timeout)
+        response = self._send_once("GET", self._proof or "", stream=True, timeout=self._timeout)
         try:
             if refused := self._refuses(response):
                 self._ended_issue = _stamp(_hops(response)[0]).issue

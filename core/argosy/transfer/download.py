@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import random
 import time
@@ -94,8 +93,6 @@ class Downloader:
     rate_limiter: RateLimiter
     stop: Stop
     limits: Limits
-    max_retries: int  # consecutive attempts without progress, per resource
-    retry_delay: float  # seconds; the pause before retry n is random up to retry_delay * 2**n (full jitter)
     redact: Callable[[str], str]  # removes secrets from a text
 
     def download(
@@ -126,9 +123,8 @@ class _Download:
         """Return the file if an earlier attempt at the item completed it."""
         if not self.final.exists():
             return None
-        digests = self._digests(self.final, self.final.stat().st_size)
         try:
-            staged = verify_file(self.resource, self.final, digests, ResumeState())
+            staged = self._verify(self._digests(self.final))
         except VerificationError:  # it was damaged since
             self.final.unlink()
             return None
@@ -160,20 +156,20 @@ class _Download:
         elif error.kind in UNREACHED and self.options.rate_limiter.was_there(getattr(error, "host", "")):
             cause, most = "unreached", MAX_UNREACHED
         else:
-            cause, most = "failed", self.options.max_retries if error.retryable else 0
+            cause, most = "failed", self.options.limits.settings.max_retries if error.retryable else 0
         failures[cause] += 1
         if failures[cause] > most:
             raise error
         if error.retry_after is not None:
             return error.retry_after
-        longest = min(self.options.retry_delay * 2 ** (failures[cause] - 1), MAX_BACKOFF)
-        return random.uniform(0, longest)  # noqa: S311 - not a secret
+        longest = min(self.options.limits.settings.retry_delay * 2 ** (failures[cause] - 1), MAX_BACKOFF)
+        return random.uniform(0, longest)  # noqa: S311 - full jitter, not a secret
 
     def _attempt(self) -> StagedFile:
         """Request the file or the rest of it; if that fails, keep what the next attempt can resume."""
         try:
             if self.partial.size == self.partial.state.length:  # killed before the verification
-                return self._finish(self._digests(self.partial.path, self.partial.size))
+                return self._finish(self._digests(self.partial.path))
             conditions = self.partial.conditions(provable=bool(self._expected_digests))
             while (staged := self._request(conditions)) is None:
                 conditions = {}  # the rest is not available: request all of it
@@ -187,49 +183,41 @@ class _Download:
 
     def _request(self, conditions: Mapping[str, str]) -> StagedFile | None:
         """Send one request and receive the file; return None if a conditional request did not get the rest."""
-        partial, resource = self.partial, self.resource
+        partial = self.partial
         try:
-            with network_errors(resource):
-                response = self.options.get(resource.url, headers=conditions)
+            with network_errors(self.resource):
+                response = self.options.get(self.resource.url, headers=conditions)
         except Refused:
             if conditions:
                 return None
             raise
         with contextlib.closing(response):
-            if conditions and self._confirms_all(response):
-                discard(response)
-                return self._finish(self._digests(self.partial.path, self.partial.size))
+            end, is_wanted = None, False
             try:
                 end = self._prepare(response, conditional=bool(conditions))
-            except TransferError:
-                discard(response)
-                raise
+                is_wanted = end is not None and response.status_code != 416
+            finally:
+                if not is_wanted:
+                    discard(response)
             if end is None:
-                discard(response)
                 return None
-            size = resource.size if partial.state.length is None else partial.state.length
-            data = {"url": resource.url, "path": resource.path, "size": size, "offset": partial.size}
-            self.report(EventKind.RESOURCE_STARTED, data)
-            digests = self._digests(partial.path, partial.size)
-            with network_errors(resource):
+            digests = self._digests(partial.path)
+            if is_wanted:
                 self._receive(response, end, digests)
-            if left_over(response) and not self._expected_digests:
-                text = f"The body is longer than the announced {size} bytes."
-                raise VerificationError(text, kind="length", retryable=True)
         return self._finish(digests)
-
-    def _confirms_all(self, response: requests.Response) -> bool:
-        """Return whether a 416 says that the partial file has all bytes (RFC 9110 section 15.5.17)."""
-        length = unsatisfied_length(response.headers.get("Content-Range"))
-        if response.status_code != 416 or length != self.partial.size or not self._matches(response, length):
-            return False
-        self.partial.resume(length)
-        return True
 
     def _prepare(self, response: requests.Response, *, conditional: bool) -> int | None:
         """Position the partial file, and return where the body ends at the latest; None if it is not the rest."""
         if conditional and response.status_code == 206:
             return self._prepare_rest(response)
+        if (
+            conditional and response.status_code == 416
+        ):  # it may say that all bytes are here (RFC 9110 section 15.5.17)
+            length = unsatisfied_length(response.headers.get("Content-Range"))
+            if length != self.partial.size or not self._matches(response, length):
+                return None
+            self.partial.resume(length)
+            return length
         if conditional and response.status_code not in _OF_RESOURCE:
             return None
         check_status(response)
@@ -298,55 +286,71 @@ class _Download:
 
     def _receive(self, response: requests.Response, end: int, digests: Digests) -> None:
         """Write the body to the partial file."""
-        partial, size, options = self.partial, self.resource.size, self.options
+        partial, resource, options = self.partial, self.resource, self.options
+        size = resource.size if partial.state.length is None else partial.state.length
+        started = {"url": resource.url, "path": resource.path, "size": size, "offset": partial.size}
+        self.report(EventKind.RESOURCE_STARTED, started)
         announced = digest_in(response.headers, "Content-Digest") if response.status_code == 206 else {}
         content = Digests(announced)
         next_check = partial.size + CHECK_EVERY
         body = _pieces(response.raw.read1, options.stop.check)
         if not is_plain(response):  # the server compressed it unasked
             body = inflated(body, coding_of(response.headers))
-        for data in body:
-            if partial.size + len(data) > end:
-                if partial.state.length is None and size is None:
-                    raise too_large(f"more than {end} bytes, and the length is unknown")
-                raise VerificationError(f"The body is longer than the expected {end} bytes.", kind="size")
-            partial.write(data)
-            digests.update(data)
-            content.update(data)
-            if partial.size >= next_check:
-                next_check = partial.size + CHECK_EVERY
-                options.limits.check_room()
-            self.report(EventKind.RESOURCE_PROGRESS, {"bytes": len(data)})
-        if content.mismatch(announced) is not None and not self.resource.digests:
+        with network_errors(resource):
+            for data in body:
+                if partial.size + len(data) > end:
+                    if size is None:
+                        raise too_large(f"more than {end} bytes, and the length is unknown")
+                    raise VerificationError(f"The body is longer than the expected {end} bytes.", kind="size")
+                partial.write(data)
+                digests.update(data)
+                content.update(data)
+                if partial.size >= next_check:
+                    next_check = partial.size + CHECK_EVERY
+                    options.limits.check_room()
+                self.report(EventKind.RESOURCE_PROGRESS, {"bytes": len(data)})
+        if content.mismatch(announced) is not None and not resource.digests:
             text = "The content does not match its Content-Digest."
             raise VerificationError(text, kind="digest", retryable=True)
-        if is_plain(response) and partial.size < (size or partial.state.length or 0):
+        if is_plain(response) and partial.size < (size or 0):
             raise TransferError("The body ended early.", kind="cut", retryable=True)
+        if left_over(response) and not self._expected_digests:
+            text = f"The body is longer than the announced {size} bytes."
+            raise VerificationError(text, kind="length", retryable=True)
 
     def _finish(self, digests: Digests) -> StagedFile:
         """Verify and sync the file, then rename it."""
         state = self.partial.state
-        staged = verify_file(self.resource, self.final, digests, state)
+        staged = self._verify(digests)
         self.partial.sync()
         self.notes.write(self.final, state.name, state.response, later=self.is_last)
         self.partial.finish(self.final)
         return replace(staged, resource=renamed(self.resource, state.name), response=state.response)
+
+    def _verify(self, digests: Digests) -> StagedFile:
+        """Return the complete file; raise VerificationError if it breaks the source's promises, or else the server's."""
+        resource, expected = self.resource, self._expected_digests
+        if resource.size not in (None, digests.size):
+            text = f"Wrong size: {digests.size} bytes instead of {resource.size}."
+            raise VerificationError(text, kind="size", retryable=True)
+        if (name := digests.mismatch(expected)) is not None:
+            text = f"Wrong {name}: {digests.hex(name)} instead of {expected[name]}."
+            raise VerificationError(text, kind="digest", retryable=True)
+        is_size_known = resource.size is not None or self.partial.state.length is not None
+        otherwise = Verification.LENGTH if is_size_known else Verification.NONE
+        verification = Verification.DIGEST if expected else otherwise
+        return StagedFile(resource, self.final, digests.size, digests.hex("sha256"), verification)
 
     @property
     def _expected_digests(self) -> Mapping[str, str]:
         """The digests of the whole file: the source's, or else the server's."""
         return self.resource.digests or self.partial.state.digests
 
-    def _digests(self, path: Path, size: int) -> Digests:
-        """Return the digests of the first bytes of a file."""
+    def _digests(self, path: Path) -> Digests:
+        """Return the digests of the bytes in a file."""
         digests = Digests({"sha256", *self._expected_digests})
-        if not size:
-            return digests
         with path.open("rb") as file:
-            while digests.size < size:
-                data = file.read(min(CHUNK, size - digests.size))
-                if not data:
-                    raise OSError(errno.EIO, "The file has become shorter")
+            while data := file.read(CHUNK):
                 digests.update(data)
         return digests
 
@@ -383,22 +387,6 @@ def _pieces(read1: Callable[..., bytes], check: Callable[[], None]) -> Iterator[
         if not data:
             return
         check()
-
-
-def verify_file(resource: Resource, path: Path, digests: Digests, state: ResumeState) -> StagedFile:
-    """Return a complete file; raise VerificationError if it breaks the source's promises, or else the server's."""
-    if resource.size not in (None, digests.size):
-        text = f"Wrong size: {digests.size} bytes instead of {resource.size}."
-        raise VerificationError(text, kind="size", retryable=True)
-    expected = resource.digests or state.digests
-    name = digests.mismatch(expected)
-    if name is not None:
-        text = f"Wrong {name}: {digests.hex(name)} instead of {expected[name]}."
-        raise VerificationError(text, kind="digest", retryable=True)
-    is_size_known = resource.size is not None or state.length is not None
-    otherwise = Verification.LENGTH if is_size_known else Verification.NONE
-    verification = Verification.DIGEST if expected else otherwise
-    return StagedFile(resource, path, digests.size, digests.hex("sha256"), verification)
 
 
 @contextlib.contextmanager

@@ -115,19 +115,18 @@ def content_disposition(headers: Mapping[str, str]) -> str | None:
     """
     message = Message()
     message["Content-Disposition"] = re.sub(r"[\r\n]", " ", headers.get("Content-Disposition", "")[:4096])
-    plain, encoded = "", ""
     try:
         params: list[Any] = message.get_params([], "content-disposition") or []
-        for key, text in params[1:]:
-            if key.lower() == "filename" and isinstance(text, tuple):
-                encoded = encoded or collapse_rfc2231_value(text)
-            elif key.lower() == "filename":
-                plain = plain or text
+        name = {key.lower(): text for key, text in params[1:]}.get(
+            "filename", ""
+        )  # the parser puts filename* last
+        text = collapse_rfc2231_value(name) if isinstance(name, tuple) else name
     except (ValueError, LookupError, TypeError, AttributeError):  # the parser fails in many ways on garbage
         return None
-    with contextlib.suppress(UnicodeError):
-        plain = plain.encode("latin-1").decode()  # `http.client` decoded it as Latin-1
-    last = (encoded or plain).replace("\\", "/").rpartition("/")[2].strip().lstrip(".-")
+    if text is name:
+        with contextlib.suppress(UnicodeError):
+            text = text.encode("latin-1").decode()  # `http.client` decoded it as Latin-1
+    last = text.replace("\\", "/").rpartition("/")[2].strip().lstrip(".-")
     return safe_part(last, limit=MAX_PART, keep_suffix=True) if last else None
 
 

@@ -27,21 +27,19 @@ class Limits:
     """The limits of one run, as the configuration sets them."""
 
     def __init__(self, settings: Settings) -> None:
-        self.pages = takes_pages(
-            settings.auth
-        )  # whether an HTML page may come instead of another kind of file
-        self._directory = settings.directory
-        self._max_size = settings.max_size
-        self._disk_reserve = settings.disk_reserve
+        self.settings = settings
+        #: Whether an HTML page may come instead of another kind of file.
+        self.pages = takes_pages(settings.auth)
 
     def max_bytes(self, promised: int | None, announced: int | None) -> int:
         """Return how many bytes a file may have; raise VerificationError if the server announces too many."""
         if promised is not None:
             return promised
+        limit = self.settings.max_size
         if announced is None:
-            return UNKNOWN_SIZE if self._max_size is None else self._max_size
-        if self._max_size is not None and announced > self._max_size:
-            raise too_large(f"{size_text(announced)}; the limit is {size_text(self._max_size)}")
+            return UNKNOWN_SIZE if limit is None else limit
+        if limit is not None and announced > limit:
+            raise too_large(f"{size_text(announced)}; the limit is {size_text(limit)}")
         return announced
 
     def check_room(self, needed: int = 0) -> None:
@@ -56,21 +54,22 @@ class Limits:
     def check_plan(self, needed: int) -> None:
         """Raise StorageError if the promised bytes of a plan, less the staged ones, do not fit."""
         _, free = self._space()
-        if needed > free and needed - staged_bytes(self._directory) > free:
+        if needed > free and needed - staged_bytes(self.settings.directory) > free:
             raise self._full(needed, free)
 
     def _space(self) -> tuple[int, int]:
         """Return the size of the disk, and the free bytes beyond the reserve."""
-        disk = os.statvfs(self._directory)
+        disk = os.statvfs(self.settings.directory)
         total = disk.f_blocks * disk.f_frsize
-        reserve = self._disk_reserve
+        reserve = self.settings.disk_reserve
         if reserve is None:
             reserve = min(int(total * RESERVED_SHARE), MAX_RESERVED)
         return total, disk.f_bavail * disk.f_frsize - reserve
 
     def _full(self, needed: int, free: int) -> StorageError:
+        sizes = f"{size_text(needed)} needed, {size_text(max(free, 0))} available"
         return StorageError(
-            f"Not enough disk space in {self._directory}: {size_text(needed)} needed, {size_text(max(free, 0))} available.",
+            f"Not enough disk space in {self.settings.directory}: {sizes}.",
             hint='Free some space and start again; finished work is kept. "disk_reserve" sets how much stays free.',
         )
 
