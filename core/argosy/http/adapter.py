@@ -102,10 +102,10 @@ class LeasedAdapter(Adapter):
                 response = super().send(request, True, timeout or (10.0, self.deadline), *args, **options)
             except BaseException as error:
                 self._give_up(sending)
-                cause = error.error if isinstance(error, NotSent) else error
-                _report_failure(permit, cause, sent=sending.bytes_out > 0)
-                if cause is not error:
-                    raise cause from None
+                if isinstance(error, NotSent):
+                    _report_failure(permit, error.error, sent=False)
+                    raise error.error from None
+                _report_failure(permit, error, sent=sending.bytes_out > 0)
                 if isinstance(error, requests.RequestException):
                     error.argosy_sending = sending  # type: ignore[attr-defined]  # a note for the caller
                 raise

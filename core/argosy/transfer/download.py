@@ -262,10 +262,10 @@ class _Download:
         state, now, headers = self.partial.state, ResumeState.of(response), response.headers
         if len({length, self.resource.size, state.length} - {None}) > 1:
             return False
-        if state.etag is not None and "ETag" in headers and now.etag != state.etag:
-            return False
-        if state.modified is not None and headers.get("Last-Modified", state.modified) != state.modified:
-            return False
+        if state.validator is not None:
+            field = "ETag" if state.validator.startswith('"') else "Last-Modified"
+            if headers.get(field, state.validator).strip(" \t") != state.validator:
+                return False
         if any(now.digests.get(name, value) != value for name, value in state.digests.items()):
             return False
         return now.place == state.place or bool(self.resource.digests)

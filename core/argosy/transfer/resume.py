@@ -42,8 +42,9 @@ SYNC_EVERY = 64 << 20
 class ResumeState:
     """The representation that a partial file belongs to."""
 
-    etag: str | None = None  # only if it is strong
-    modified: str | None = None  # only if it is a strong validator and the response has no entity tag
+    validator: str | None = (
+        None  # a strong entity tag or, without any, a date for ``If-Range`` (RFC 9110 section 13.1.5)
+    )
     place: str = ""  # a digest of the URL that answered: a validator is valid for one resource only
     length: int | None = None  # as announced by the server
     digests: Mapping[str, str] = field(default_factory=dict)  # of the whole file, as announced by the server
@@ -54,20 +55,14 @@ class ResumeState:
 
     @classmethod
     def of(cls, response: requests.Response) -> ResumeState:
-        """Return the validators, place and digests in the headers of a response."""
+        """Return the validator, place and digests in the headers of a response."""
         headers = response.headers
-        # a date is only a validator without any entity tag, even a weak one (RFC 9110 section 13.1.5)
         date = strong_date(headers.get("Last-Modified"), headers.get("Date"))
-        modified = None if "ETag" in headers else date
+        validator = strong_etag(headers["ETag"]) if "ETag" in headers else date
         url = urlsplit(response.url)._replace(query="", fragment="").geturl()
         place = hashlib.blake2b(url.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         digests = digest_in(headers, "Repr-Digest", "Digest")
-        return cls(strong_etag(headers.get("ETag")), modified, place, digests=digests)
-
-    @property
-    def validator(self) -> str | None:
-        """The validator for ``If-Range`` (RFC 9110 section 13.1.5)."""
-        return self.etag or self.modified
+        return cls(validator, place, digests=digests)
 
     def to_bytes(self) -> bytes:
         """Return the content of the state file: a checksum and a JSON value."""

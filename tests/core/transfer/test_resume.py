@@ -13,7 +13,7 @@ from argosy.errors import TransferError
 from argosy.toolkit.processes import boot_id
 from argosy.transfer.resume import RESUME_MIN, SYNC_EVERY, Partial, ResumeState
 
-STATE = ResumeState(etag='"1"', place="here", length=5 * RESUME_MIN)
+STATE = ResumeState(validator='"1"', place="here", length=5 * RESUME_MIN)
 needs_boot_id = pytest.mark.skipif(not boot_id(), reason="needs a system that tells its boots apart")
 
 
@@ -44,7 +44,7 @@ def names(path: Path) -> list[str]:
 def usable(path: Path) -> int:
     """Return how many bytes the next attempt can use."""
     with Partial(path).lock() as partial:
-        assert not partial.size or partial.state.etag == STATE.etag
+        assert not partial.size or partial.state.validator == STATE.validator
         return partial.size
 
 
@@ -131,7 +131,7 @@ def test_a_state_file_without_its_bytes_is_worthless(path: Path) -> None:
 def test_the_state_file_is_removed_before_other_bytes_are_written(path: Path) -> None:
     write(path, 2 * RESUME_MIN)
     with Partial(path).lock() as partial:
-        partial.begin(replace(STATE, etag='"2"'), resumable=True)
+        partial.begin(replace(STATE, validator='"2"'), resumable=True)
         assert names(path) == [path.name]
         partial.write(b"x")
 
@@ -139,8 +139,8 @@ def test_the_state_file_is_removed_before_other_bytes_are_written(path: Path) ->
 @pytest.mark.parametrize(
     ("state", "provable", "headers"),
     [
-        (ResumeState(etag='"1"'), False, {"Range": "bytes=10-", "If-Range": '"1"'}),
-        (ResumeState(modified="Tue"), False, {"Range": "bytes=10-", "If-Range": "Tue"}),
+        (ResumeState(validator='"1"'), False, {"Range": "bytes=10-", "If-Range": '"1"'}),
+        (ResumeState(validator="Tue"), False, {"Range": "bytes=10-", "If-Range": "Tue"}),
         (ResumeState(), False, {}),
         (ResumeState(), True, {"Range": "bytes=10-"}),
     ],
@@ -165,7 +165,7 @@ def test_another_process_that_is_still_writing(path: Path) -> None:
     code = (
         "import sys, pathlib; from argosy.transfer.resume import Partial, ResumeState\n"
         "with Partial(pathlib.Path(sys.argv[1])).lock() as p:\n"
-        "    p.begin(ResumeState(etag='\"1\"'), resumable=True); p.write(b'x'); print('there', flush=True); sys.stdin.read()"
+        "    p.begin(ResumeState(validator='\"1\"'), resumable=True); p.write(b'x'); print('there', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
