@@ -14,7 +14,7 @@ from argosy.config.schema import check, is_trivial
 from argosy.config.settings import Settings, absolute, build
 from argosy.errors import ConfigError
 from argosy.plugins.manager import PluginManager
-from argosy.storage.location import is_url, refuse_one_slash
+from argosy.storage.location import is_url
 from argosy.toolkit.files import read_file
 
 _MAX_BYTES = 10 * 1024 * 1024
@@ -47,7 +47,6 @@ def load(
         ):
             merged["directory"] = {**configured, "url": directory}
     elif isinstance(directory, str | os.PathLike):
-        refuse_one_slash(os.fspath(directory))
         merged["directory"] = str(absolute(os.fspath(directory), Path.cwd()))
     name = str(config) if path else "configuration"
     # importing jsonschema takes half as long as importing requests

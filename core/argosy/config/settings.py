@@ -14,7 +14,7 @@ from argosy.errors import ConfigError
 from argosy.interfaces.auth import Auth
 from argosy.plugins.kinds import Kind
 from argosy.plugins.manager import PluginManager
-from argosy.storage.location import Remote, remote_of
+from argosy.storage.location import Remote, is_url, remote_of
 
 #: ``{"use": NAME, ...options}``, valid, with the plugin's defaults filled in; secrets are still references.
 PluginOptions = Mapping[str, Any]
@@ -111,6 +111,9 @@ def build(document: Mapping[str, Any], plugins: PluginManager, base: Path, path:
 
 def absolute(value: str, base: Path) -> Path:
     """Return a path of the configuration, absolute, with ``~`` expanded."""
+    if is_url(value.replace(":/", "://", 1)):  # not repeated, as it may contain a password
+        hint = "Pass a URL as text, not as a Path; start with ./ if it is the name of a folder."
+        raise ConfigError("The path looks like a URL with one slash instead of two.", hint=hint)
     try:
         return (base / Path(value).expanduser()).absolute()
     except RuntimeError:

@@ -14,15 +14,11 @@ from argosy.errors import ConfigError, StorageError
 from argosy.interfaces.storage import OBJECT_STORES
 from argosy.toolkit.files import atomic_write
 
-#: The start of a URL; no path of a folder starts like this.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")
-
 #: Protocols with user names in URLs; in others, the part before an @ is a key, half of a secret.
 _WITH_USERS = frozenset({"sftp", "ssh", "ftp", "smb"})
-
 #: Options that identify the service: two services may have buckets of the same name.
 _PLACES = ("endpoint_url", "endpoint", "host", "port", "account_name")
-
 #: The file in the local folder that holds the URL and the options.
 _NOTE = "target.json"
 
@@ -58,13 +54,6 @@ def is_url(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and _URL.match(value) is not None
 
 
-def refuse_one_slash(path: str) -> None:
-    """Raise a ConfigError if a path is a URL that lost a slash in `pathlib`; the message does not repeat it."""
-    if not is_url(path) and is_url(path.replace(":/", "://", 1)):
-        hint = "Pass a URL as text, not as a Path; start with ./ if it is the name of a folder."
-        raise ConfigError("The directory looks like a URL with one slash instead of two.", hint=hint)
-
-
 def remote_of(value: str | Mapping[str, Any], base: Path) -> Remote | None:
     """Return the remote directory for ``directory`` of a valid configuration, or None for a local one.
 
@@ -72,10 +61,7 @@ def remote_of(value: str | Mapping[str, Any], base: Path) -> Remote | None:
     """
     if isinstance(value, Mapping):
         return _remote(str(value["url"]), _absolute(value.get("options", {}), base))
-    if is_url(value):
-        return _remote(value, {})
-    refuse_one_slash(value)
-    return None
+    return _remote(value, {}) if is_url(value) else None
 
 
 def recalled(url: str) -> Remote:
@@ -90,26 +76,22 @@ def recalled(url: str) -> Remote:
         if remote.url == plain.url:
             found.append(remote)
     if len(found) > 1:
-        raise ConfigError(
-            f"{plain.url} was used at {len(found)} services.", hint="Give the configuration instead."
-        )
+        raise ConfigError(f"{plain.url} was used at {len(found)} services.", hint="Give the configuration.")
     return found[0] if found else plain
 
 
 def _remote(url: str, options: Mapping[str, Any]) -> Remote:
     for key, option in options.items():
         if re.search(r"://[^/\s]*@", json.dumps(option, default=str)):
+            hint = 'Store the whole URL elsewhere, and refer to it: {"env": NAME} or {"file": PATH}.'
             raise ConfigError(
-                f"The option {key} of the directory contains a URL with a user name or a password (not shown here).",
-                hint='Store the whole URL elsewhere, and refer to it: {"env": NAME} or {"file": PATH}.',
+                f"The option {key} of the directory contains a URL with a user name or password.", hint=hint
             )
     scheme, _, rest = url.partition("://")
     scheme = scheme.lower()
     if (problem := _problem(scheme, rest)) is not None:
-        raise ConfigError(
-            f"The URL of the directory {problem}.",
-            hint="Write s3://bucket/folder or sftp://host/absolute/folder; user names and passwords go into the options.",
-        )
+        hint = "Write s3://bucket/folder or sftp://host/absolute/folder; put user names and passwords into the options."
+        raise ConfigError(f"The URL of the directory {problem}.", hint=hint)
     host, slash, path = rest.rstrip("/").partition("/")
     if scheme in _WITH_USERS:
         user, at, name = host.rpartition("@")
