@@ -32,11 +32,10 @@ class LocalStorage(Storage):
 
     def size(self, name: str) -> int | None:
         """Return the size of a file, also behind a link."""
-        try:
-            found = (self._directory / name).stat()
-        except (OSError, ValueError):
-            return None
-        return found.st_size if stat.S_ISREG(found.st_mode) else None
+        path = self._directory / name
+        with contextlib.suppress(OSError, ValueError):
+            return path.stat().st_size if path.is_file() else None
+        return None
 
     def occupied(self, name: str) -> bool:
         """Return whether anything has a name."""
@@ -122,10 +121,9 @@ class LocalStorage(Storage):
     def _folder_of(self, name: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
         """Open the folder of a name part by part, so that no part can be swapped for a link; yield it and the last part."""
         *parts, last = name.split("/")
-        path, folder = self._directory, os.open(self._directory, _FOLDER)
+        folder = os.open(self._directory, _FOLDER)
         try:
             for part in parts:
-                path = path / part
                 if make:
                     with contextlib.suppress(FileExistsError):
                         os.mkdir(part, dir_fd=folder)
@@ -134,8 +132,9 @@ class LocalStorage(Storage):
                 except OSError as error:
                     if error.errno not in (errno.ENOTDIR, errno.ELOOP):
                         raise
+                    message = f"{part!r}, in {self._directory / name}, is not a real folder."
                     raise TransferError(
-                        f"{path} is not a real folder.", kind="exists", hint="Move it away, then start again."
+                        message, kind="exists", hint="Move it away, then start again."
                     ) from None
                 os.close(folder)
                 folder = inner
@@ -146,16 +145,13 @@ class LocalStorage(Storage):
 
 def linked(path: Path, link: Path, size: int, digest: str) -> bool:
     """Link a file to another name; return False, and leave none, if its size or digest is wrong."""
-    try:
+    with contextlib.suppress(FileNotFoundError):
         found = path.lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
-            return False
-        _link_or_copy(path, link)
-    except FileNotFoundError:
-        return False
-    if digest_of(link) == digest:
-        return True
-    link.unlink()
+        if stat.S_ISREG(found.st_mode) and found.st_size == size:
+            _link_or_copy(path, link)
+            if digest_of(link) == digest:
+                return True
+            link.unlink()
     return False
 
 
@@ -163,8 +159,6 @@ def _link_or_copy(path: Path, link: Path) -> None:
     link.unlink(missing_ok=True)  # from an earlier attempt
     try:
         os.link(path, link)
-    except FileNotFoundError:
-        raise
     except OSError:  # a file system without hard links
         shutil.copy2(path, link)
         sync_file(link)
