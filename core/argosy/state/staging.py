@@ -22,11 +22,10 @@ from argosy.state.ledger import PRIVATE
 from argosy.toolkit.names import safe_part
 from argosy.toolkit.processes import process_lives
 
-#: The prefix of spare folders (item folders have hexadecimal names), and how many to keep.
-_SPARE, _MOST_SPARE = "spare-", 64
+#: The prefixes of spare and scratch folders (item folders have hexadecimal names); the suffix of links to published files.
+_SPARE, _SCRATCH, _KEPT = "spare-", "output-", ".kept"
 
-#: The prefix of scratch folders, and the suffix of links to published files.
-_SCRATCH, _KEPT = "output-", ".kept"
+_MOST_SPARE = 64
 
 
 class StagingArea:
@@ -160,10 +159,7 @@ class Staging:
         return path
 
     def left(self, name: str, size: int | None) -> Iterator[PublishedFile]:
-        """Yield what a killed run of the item may have published under a name; the file there has this size.
-
-        The ledger does not have those files, but the notes or staged resources identify them.
-        """
+        """Yield what a killed run may have published under a name, where a file has this size; the ledger lacks it."""
         yield from self.notes.published(name)
         for path in self.folder.iterdir():
             if path.is_file() and path.stat().st_size == size:
@@ -171,11 +167,7 @@ class Staging:
 
 
 class Notes:
-    """What servers said about an item's files and what outputs are publishing, for a later attempt; JSON lines.
-
-    Writing them costs more than the rest of a small item, and the last file usually completes the item a moment later.
-    So the last file's note waits for `flush`.
-    """
+    """What servers said about an item's files and what outputs are publishing, for a later attempt; JSON lines."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "notes.jsonl"
@@ -185,13 +177,15 @@ class Notes:
     def write(
         self, path: Path, name: str | None, response: ResponseRecord | None, *, later: bool = False
     ) -> None:
-        """Note a staged file's response and its name by the server; a name is synced, else `later` waits for `flush`."""
-        if name is None and response is None:
-            return
-        record = response.to_json() if response else None
-        self._pending.append({"of": path.name, "name": name, "response": record})
-        if name is not None or not later:
-            self.flush(sync=name is not None)
+        """Note a staged file's response and its name by the server; sync a name, else `later` waits for `flush`.
+
+        Writing costs more than the rest of a small item, and the last file completes the item a moment later.
+        """
+        if name is not None or response is not None:
+            record = response.to_json() if response else None
+            self._pending.append({"of": path.name, "name": name, "response": record})
+            if name is not None or not later:
+                self.flush(sync=name is not None)
 
     def publishing(self, files: Iterable[PublishedFile]) -> None:
         """Note which files outputs are about to publish; written data survives a kill, so no sync."""

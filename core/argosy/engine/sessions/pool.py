@@ -63,7 +63,7 @@ class SessionPool(SessionProvider):
         aside: dict[OpenSession, SessionError] = {}
         while True:
             with self._mutex:
-                session = self._next(aside)
+                session = self.next_session(aside)
                 turn = session.turn
                 session.in_flight.append(turn)
             try:
@@ -87,13 +87,14 @@ class SessionPool(SessionProvider):
                 with self._mutex:
                     session.in_flight.remove(turn)
 
-    def _next(self, aside: Collection[OpenSession] = ()) -> OpenSession:
+    def next_session(self, aside: Collection[OpenSession] = ()) -> OpenSession:
         """Return the session that is free soonest for the next request, whose number becomes its `turn`."""
-        usable = [session for session in self._sessions if not session.retired]
-        # another thread may have lost the last one: then one that was set aside raises its error again
-        session = soonest([each for each in usable if each not in aside] or usable, self._store)
-        session.turn = next(_turns)
-        return session
+        with self._mutex:
+            usable = [session for session in self._sessions if not session.retired]
+            # another thread may have lost the last one: then one that was set aside raises its error again
+            session = soonest([each for each in usable if each not in aside] or usable, self._store)
+            session.turn = next(_turns)
+            return session
 
     def _accepted(self, session: OpenSession, sent_at: float, logins: int) -> None:
         super()._accepted(session, sent_at, logins)

@@ -57,7 +57,7 @@ class OpenSession:
 
 
 class _PluginSession(PlainSession):
-    """A requests session for plugins: its headers are its own, and its requests go through a provider."""
+    """A requests session for plugins, with its own headers: its requests go through a provider."""
 
     def __init__(self, provider: SessionProvider, network: Network) -> None:
         super().__init__(network)
@@ -71,7 +71,7 @@ class _PluginSession(PlainSession):
 
     def get_adapter(self, url: str | bytes) -> BaseAdapter:
         """Return what sends a prepared request: under a lease, but its response is not judged."""
-        return self._provider.adapter(str(url))
+        return self._provider.next_session().http.get_adapter(str(url))
 
 
 class SessionProvider:
@@ -103,7 +103,7 @@ class SessionProvider:
         self._auth = auth
         self._store = store
         self._callbacks = callbacks
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
         self._since = share.since if share else time.time()
         # each session needs a first login; `max_logins` limits more logins without progress
         self.login_limit = login_limit or LoginLimiter(settings.max_logins + self.asked - 1)
@@ -167,12 +167,8 @@ class SessionProvider:
             self.requests += 1
         return self._deliver(method, url, *args, **kwargs)
 
-    def adapter(self, url: str) -> BaseAdapter:
-        """Return what sends a prepared request."""
-        with self._mutex:
-            return self._next().http.get_adapter(url)
-
-    def _next(self) -> OpenSession:
+    def next_session(self) -> OpenSession:
+        """Return the session for the next request."""
         return self._sessions[0]
 
     def _deliver(self, *args: Any, **kwargs: Any) -> requests.Response:
@@ -239,9 +235,8 @@ class SessionProvider:
 
     def sync(self) -> None:
         """Put the sessions on stable storage at the end of the run."""
-        if not self._auth.anonymous:
-            for manager in self.managers:
-                manager.sync()
+        for manager in () if self._auth.anonymous else self.managers:
+            manager.sync()
 
     def close(self) -> None:
         """Close the connections."""
@@ -258,7 +253,7 @@ class SessionProvider:
         session.manager.ensure()
 
     def _refusal(self, error: SessionError) -> LoginFailed | None:
-        """Return the error if the service would refuse the next login too; an imported jar says nothing of others."""
+        """Return the error if the service would refuse the next login, too; imported jars are independent."""
         return error if isinstance(error, LoginFailed) and self._auth.can_login else None
 
     def _leave_out(self, session: OpenSession) -> None:
