@@ -74,14 +74,14 @@ class IpcServer:
         self._clients: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._closing = False
-        self._unsubscribe = stop.subscribe(self._tell_stop)
+        stop.listeners.add(self._tell_stop)
         self._folder = self._open()
         self.address = str(self._folder / SOCKET)
 
     def close(self) -> None:
         """Receive the last messages of the workers, and close the connections."""
         self._closing = True
-        self._unsubscribe()
+        self._stop.listeners.discard(self._tell_stop)
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as last:
             last.connect(self.address)  # wakes accept(), which closing does not do on every system
         for thread in self._threads:  # the first thread may still add some

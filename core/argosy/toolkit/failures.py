@@ -108,10 +108,8 @@ def hint_of(error: OSError, otherwise: str) -> str:
 def disk_error(path: Path, error: OSError) -> StorageError:
     """Return the error of a disk that failed."""
     cure = "Free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Check the disk"
-    return StorageError(
-        f"{path} cannot be written: {error.strerror or os.strerror(error.errno or 0)}.",
-        hint=hint_of(error, f"{cure} and start again; finished work is kept."),
-    )
+    message = f"{path} cannot be written: {error.strerror or os.strerror(error.errno or 0)}."
+    return StorageError(message, hint=hint_of(error, f"{cure} and start again; finished work is kept."))
 
 
 @contextlib.contextmanager

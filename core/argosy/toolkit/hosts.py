@@ -1,4 +1,4 @@
-"""Hosts: what identifies one, which site it belongs to, and whether a connection to it is safe."""
+"""Hosts: what identifies one, and of which kind it is."""
 
 from __future__ import annotations
 
@@ -48,12 +48,6 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or host.endswith(".localhost")
 
 
-def is_secure_url(url: str) -> bool:
-    """Return whether a request to a URL cannot be read on its way: it uses https or stays on this machine."""
-    parts = urlsplit(url)
-    return parts.scheme == "https" or is_loopback((parts.hostname or "").rstrip("."))
-
-
 @cache
 def _suffixes() -> PublicSuffixList:
     from publicsuffixlist import PublicSuffixList  # reads a large file
@@ -64,8 +58,3 @@ def _suffixes() -> PublicSuffixList:
 def is_public_suffix(domain: str) -> bool:
     """Return whether names can be registered directly below a domain: ``com``, ``co.uk``, ``github.io``."""
     return bool(_suffixes().is_public(domain))
-
-
-def site_of(host: str) -> str:
-    """Return the site of a lower-case host: the name directly below a public suffix, or the host itself."""
-    return (not is_ip(host) and "." in host and _suffixes().privatesuffix(host)) or host

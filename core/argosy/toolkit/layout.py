@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from string import Formatter
-from typing import Any, NamedTuple
+from typing import Any
 
 from argosy.errors import ConfigError
 from argosy.models.items import Item
@@ -16,13 +17,8 @@ FILE_FIELDS = ("path", "name", "stem", "suffix", "number")
 _WHOLE = frozenset({"path", "folder"})
 
 _METADATA = "metadata."
-
-
-class _Field(NamedTuple):
-    """The first of some fields that is not empty, or else a text."""
-
-    names: tuple[str, ...]
-    text: str
+#: Fields, of which the first that is not empty counts, and the text if all are empty.
+_Choice = tuple[tuple[str, ...], str]
 
 
 class Layout:
@@ -50,7 +46,7 @@ class Layout:
 
     def has_own_folder(self, item: Item) -> bool:
         """Return whether its folders belong to one item alone: they contain its ID, or the folder that it has."""
-        names = {name for part in self._parts[:-1] for field in part for name in field.names}
+        names = {name for part in self._parts[:-1] for fields, _ in part for name in fields}
         return "id" in names or ("folder" in names and bool(item.folder))
 
     def name(self, item: Item, path: str = "", number: int = 0, *, ending: str = "") -> str:
@@ -65,13 +61,13 @@ class Layout:
         """Return the folder of an item, without the parts of ``{path}``; empty for the target directory."""
         return "/".join(self._filled(self._parts[:-1], _values(item, "", 0)))
 
-    def _filled(self, parts: list[list[_Field]], values: Mapping[str, str]) -> list[str]:
+    def _filled(self, parts: list[list[_Choice]], values: Mapping[str, str]) -> list[str]:
         made: list[str] = []
         for part in parts:
             text, name = "", ""
-            for field in part:
-                name = next((name for name in field.names if values.get(name)), "")
-                text += values[name] if name else field.text
+            for names, otherwise in part:
+                name = next((name for name in names if values.get(name)), "")
+                text += values[name] if name else otherwise
             text = text.strip()
             if name in _WHOLE:
                 made += text.split("/")  # the only field of its part, and a checked relative name
@@ -79,29 +75,29 @@ class Layout:
                 made.append(safe_part(text, keep_suffix=part is self._parts[-1]))
         return made
 
-    def _parsed(self, part: str) -> list[_Field]:
-        fields: list[_Field] = []
+    def _parsed(self, part: str) -> list[_Choice]:
+        choices: list[_Choice] = []
         try:
             for text, field, *_ in Formatter().parse(part):
-                fields += [_Field((), text)] if text else []
-                fields += [] if field is None else [self._field(field)]
+                choices += [((), text)] if text else []
+                choices += [] if field is None else [self._choice(field)]
         except ValueError as error:
             raise self._invalid(f"{part!r} has a brace without its other half ({error})") from None
-        if len(fields) > 1 and any(_WHOLE & {*field.names} for field in fields):
+        if len(choices) > 1 and any(_WHOLE & {*names} for names, _ in choices):
             raise self._invalid(
                 f"{part!r} has something beside {{path}} or {{folder}}, which may be several folders",
                 "Put a slash between them, or use {name}, the last part of the path.",
             )
-        return fields
+        return choices
 
-    def _field(self, text: str) -> _Field:
+    def _choice(self, text: str) -> _Choice:
         names = text.split("|")
         otherwise = "" if len(names) == 1 or self._is_known(names[-1]) else names.pop()
         for name in names:
             if not self._is_known(name):
                 fields = ", ".join(f"{{{field}}}" for field in (*self._known, "metadata.NAME"))
                 raise self._invalid(f"there is no field {{{name}}}", f"The fields are {fields}.")
-        return _Field(tuple(names), otherwise)
+        return tuple(names), otherwise
 
     def _is_known(self, name: str) -> bool:
         return name in self._known or (name.startswith(_METADATA) and name != _METADATA)
@@ -111,8 +107,7 @@ class Layout:
 
 
 def _values(item: Item, path: str, number: int) -> dict[str, str]:
-    name = path.rpartition("/")[2]
-    stem, dot, suffix = name.rpartition(".")
+    file = PurePosixPath(path)
     return {
         **{f"{_METADATA}{key}": _text(value) for key, value in item.metadata.items()},
         "id": item.id,
@@ -121,9 +116,9 @@ def _values(item: Item, path: str, number: int) -> dict[str, str]:
         "tags": ", ".join(item.tags),
         "folder": item.folder,
         "path": path,
-        "name": name,
-        "stem": stem or name,
-        "suffix": f"{dot}{suffix}" if stem else "",
+        "name": file.name,
+        "stem": file.stem,
+        "suffix": file.suffix,
         "number": str(number),
     }
 

@@ -50,22 +50,20 @@ def resolve(value: str | Mapping[str, Any], *, base: Path, ask: Callable[[str], 
     if isinstance(value, str):
         return Secret(value)
     if "env" in value:
-        found = os.environ.get(value["env"])
-        if not found:
-            raise ConfigError(
-                f"The environment variable {value['env']}, which the configuration names for a secret, is not set.",
-                hint=f"Set it before the run: export {value['env']}=...",
+        name = value["env"]
+        if not os.environ.get(name):
+            message = (
+                f"The environment variable {name}, which the configuration names for a secret, is not set."
             )
-        return Secret(found)
+            raise ConfigError(message, hint=f"Set it before the run: export {name}=...")
+        return Secret(os.environ[name])
     if "file" in value:
         return _from_file(base / Path(value["file"]).expanduser())
     if "keyring" in value:
         return _from_keyring(value["keyring"], value.get("user", ""))
     if ask is None:
-        raise ConfigError(
-            f"A secret needs a prompt ({value['prompt']!r}), but there is no terminal.",
-            hint=f"Run argosy in a terminal, or {_INSTEAD}",
-        )
+        message = f"A secret needs a prompt ({value['prompt']!r}), but there is no terminal."
+        raise ConfigError(message, hint=f"Run argosy in a terminal, or {_INSTEAD}")
     return Secret(ask(value["prompt"]))
 
 
@@ -86,17 +84,12 @@ def _from_keyring(service: str, user: str) -> Secret:
 
         found = keyring.get_password(service, user)
     except ImportError:
-        raise ConfigError(
-            "A secret is in the keyring, but the keyring library is not installed.",
-            hint="Install it: pip install 'argosy[keyring]'.",
-        ) from None
+        message = "A secret is in the keyring, but the keyring library is not installed."
+        raise ConfigError(message, hint="Install it: pip install 'argosy[keyring]'.") from None
     except Exception as error:
-        raise ConfigError(
-            f"The keyring did not answer: {type(error).__name__}.", hint=f"Unlock it, or {_INSTEAD}"
-        ) from None
+        message = f"The keyring did not answer: {type(error).__name__}."
+        raise ConfigError(message, hint=f"Unlock it, or {_INSTEAD}") from None
     if found is None:
-        raise ConfigError(
-            f"The keyring has no secret for service {service!r} and user {user!r}.",
-            hint=f"Store it: keyring set {service} {user!r}",
-        )
+        message = f"The keyring has no secret for service {service!r} and user {user!r}."
+        raise ConfigError(message, hint=f"Store it: keyring set {service} {user!r}")
     return Secret(found)

@@ -18,7 +18,8 @@ class Stop:
     def __init__(self) -> None:
         self._draining = threading.Event()
         self.aborted = False  # whether to end everything immediately
-        self._listeners: tuple[Callable[[], None], ...] = ()
+        #: Called at every change, possibly in a signal handler.
+        self.listeners: set[Callable[[], None]] = set()
 
     @property
     def draining(self) -> bool:
@@ -28,22 +29,13 @@ class Stop:
     def drain(self) -> None:
         """Start nothing new."""
         self._draining.set()
-        for listener in self._listeners:
+        for listener in tuple(self.listeners):
             listener()
 
     def abort(self) -> None:
         """End everything immediately."""
         self.aborted = True
         self.drain()
-
-    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call a function at every change, possibly in a signal handler; return a function that unsubscribes it."""
-        self._listeners = (*self._listeners, listener)
-
-        def unsubscribe() -> None:
-            self._listeners = tuple(other for other in self._listeners if other is not listener)
-
-        return unsubscribe
 
     def sleep(self, seconds: float) -> None:
         """Wait; raise `Interrupted` if the run is being stopped."""

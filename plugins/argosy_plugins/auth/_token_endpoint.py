@@ -13,10 +13,10 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from argosy.errors import ArgosyError, ConfigError, LoginFailed, RefreshRefused, TransferError
-from argosy.toolkit.hosts import is_secure_url
 from argosy.toolkit.responses import read_content
 from argosy.toolkit.secrets import Secret
 from argosy.toolkit.urls import check_url
+from argosy_plugins.auth._origins import is_secure_url
 
 #: Responses of an authorization server are never larger, in bytes.
 MAX_ANSWER = 1024 * 1024

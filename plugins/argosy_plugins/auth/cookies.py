@@ -15,7 +15,7 @@ from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
 from argosy.models.cookie import Cookie
 from argosy.toolkit.files import open_file
-from argosy.toolkit.hosts import site_of
+from argosy.toolkit.hosts import is_ip, is_public_suffix
 from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy.toolkit.urls import check_url
 from argosy_plugins.auth._browsers import BROWSERS, browser_cookies
@@ -170,7 +170,7 @@ class CookieImport(Auth):
             self.context.notice(f"In {path}, these are not cookies and were left out: {_some(jar.left_out)}.")
 
     def _of_the_site(self, cookies: list[Cookie], path: Path) -> list[Cookie]:
-        found = {site_of(cookie.domain) for cookie in cookies}
+        found = {_site_of(cookie.domain) for cookie in cookies}
         if not self._sites:
             if len(found) > 1:
                 self.context.notice(
@@ -197,10 +197,19 @@ class CookieImport(Auth):
         return good
 
     def _is_wanted(self, host: str) -> bool:
-        return site_of(host) in {site_of(site.domain) for site in self._sites}
+        return _site_of(host) in {_site_of(site.domain) for site in self._sites}
 
     def _names(self) -> str:
         return ", ".join(site.domain for site in self._sites)
+
+
+def _site_of(host: str) -> str:
+    """Return the site of a host: the name directly below a public suffix, or the host itself."""
+    if is_ip(host):
+        return host
+    while "." in host and not is_public_suffix(parent := host.partition(".")[2]):
+        host = parent
+    return host
 
 
 def _some(names: Iterable[str]) -> str:

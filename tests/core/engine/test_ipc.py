@@ -253,7 +253,7 @@ def test_a_password_is_asked_for_once(set_sail: Any) -> None:
 
 def test_a_worker_removes_the_folder_of_its_run_when_that_is_over(stop: Stop) -> None:
     over = threading.Event()
-    stop.subscribe(over.set)
+    stop.listeners.add(over.set)
     with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path is 107 characters long at most
         folder = Path(short, "argosy-killed")
         folder.mkdir()
