@@ -1,7 +1,4 @@
-"""The cookies of a session, as an immutable tuple with one cookie per name, domain, path and origin.
-
-Sections are those of RFC 6265bis.
-"""
+"""The cookies of a session (RFC 6265bis): an immutable tuple, with one cookie per name, domain, path and origin."""
 
 from __future__ import annotations
 
@@ -109,18 +106,9 @@ def _accept(parsed: SetCookie, target: Target, kept: Jar, expires: float | None)
         return None
     if (parsed.secure and not target.secure) or not _prefix_holds(parsed, host_only):
         return None
-    cookie = Cookie(
-        parsed.name,
-        parsed.value,
-        domain,
-        parsed.path or default_path(target.path),
-        expires,
-        parsed.secure,
-        parsed.http_only,
-        host_only,
-        target.scheme,
-        target.port,
-    )
+    path = parsed.path or default_path(target.path)
+    flags = (parsed.secure, parsed.http_only, host_only)
+    cookie = Cookie(parsed.name, parsed.value, domain, path, expires, *flags, target.scheme, target.port)
     imported = next((old for old in kept if old.scheme is None and old.meets(cookie)), None)
     if imported is not None:
         cookie = replace(cookie, scheme=None, port=imported.port)  # it keeps its wide origin

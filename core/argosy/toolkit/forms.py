@@ -21,9 +21,7 @@ _ATTRIBUTE = re.compile(
     r"(?:\s*+=\s*+(?:\"(?P<double>[^\"]*+)\"|'(?P<single>[^']*+)'|(?P<bare>(?![\"'])[^\s>]*+)))?+)"
 )
 #: Elements that contain only text, up to their end tag.
-_TEXT_ONLY = frozenset({
-    "textarea", "title", "script", "style", "xmp", "iframe", "noembed", "noframes", "plaintext",
-})  # fmt: skip
+_TEXT_ONLY = frozenset({"textarea", "title", "script", "style", "xmp", "iframe", "noframes", "plaintext"})
 # `html.unescape` raises for numbers of more than 4,300 digits
 _TOO_LARGE = re.compile(r"&#(?:[0-9]{9,}|[xX][0-9A-Fa-f]{9,});?")
 

@@ -82,9 +82,9 @@ class FileLock:
             self.close()  # possibly after the lock was granted: without an owner it would keep everyone out
             if not isinstance(error, OSError):
                 raise
+            hint = hint_of(error, "Put the cookie store on a local disk that you can write to.")
             raise StoreError(
-                f"The lock file {self.path} cannot be used: {error.strerror}.",
-                hint=hint_of(error, "Put the cookie store on a local disk that you can write to."),
+                f"The lock file {self.path} cannot be used: {error.strerror}.", hint=hint
             ) from None
         return True
 

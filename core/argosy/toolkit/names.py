@@ -27,10 +27,7 @@ _SUFFIX = re.compile(r"(?:\.tar)?\.[A-Za-z0-9]{1,10}\Z")
 
 
 def problem_of(name: str) -> str | None:
-    """Return what is wrong with a name relative to the target directory, or None.
-
-    The words follow the name ("is absolute") and are safe to show.
-    """
+    """Return what is wrong with a name relative to the target directory ("is empty", safe to show), or None."""
     if len(name) <= MAX_PART and _PLAIN.match(name):
         return None
     if not name:

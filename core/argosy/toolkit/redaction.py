@@ -39,10 +39,7 @@ _Error = TypeVar("_Error", bound=ArgosyError)
 
 
 class Redactor:
-    """Replaces secrets in text by ``***``.
-
-    It knows the run's secrets, the newest tokens of its sessions, and what credentials in URLs look like.
-    """
+    """Replaces secrets by ``***``: those of the run, its newest tokens, and credentials in URLs."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
@@ -118,10 +115,7 @@ def _mapped(function: Callable[[str], str], value: _Value) -> _Value:
 
 @contextlib.contextmanager
 def redacted_streams(redactor: Redactor) -> Iterator[None]:
-    """Scrub standard output and standard error, to which plugins and Python may print anything.
-
-    Colors and live displays still work.
-    """
+    """Redact what plugins and Python print, and escape terminal controls except colors and redrawn lines."""
     with (
         contextlib.redirect_stdout(cast("TextIO", _RedactedStream(sys.stdout, redactor))),
         contextlib.redirect_stderr(cast("TextIO", _RedactedStream(sys.stderr, redactor))),

@@ -28,7 +28,7 @@ def read_content(response: requests.Response, limit: int, *, whole: bool = False
     for chunk in response.iter_content(64 * 1024):
         content += chunk
         if len(content) > limit:
-            if whole:
-                raise TransferError(f"The answer is larger than {limit} bytes.", kind="too-large")
             break
+    if whole and len(content) > limit:
+        raise TransferError(f"The answer is larger than {limit} bytes.", kind="too-large")
     return bytes(content[:limit])

@@ -43,10 +43,8 @@ def check_url(url: str) -> str | None:
     if not url:
         return "is empty"
     for character in url:
-        if unicodedata.category(character) in {*UNSEEN, "Zs"}:
-            return f"has a space, control or format character (U+{ord(character):04X})"
-    if "\\" in url:
-        return "has a backslash"
+        if character == "\\" or unicodedata.category(character) in {*UNSEEN, "Zs"}:
+            return f"has a backslash, space, control or format character (U+{ord(character):04X})"
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - raises for an invalid one
@@ -108,8 +106,7 @@ def file_name(url: str) -> str:
     'Moby Dick.pdf'
     """
     path = _QUERY.split(url, maxsplit=1)[0].partition("://")[2].partition("/")[2]
-    last = path.rpartition("/")[2]
-    return safe_segment(last, "index.html")
+    return safe_segment(path.rpartition("/")[2], "index.html")
 
 
 def safe_segment(segment: str, otherwise: str = "") -> str:
