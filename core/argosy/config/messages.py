@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
 
 KeyPath = tuple[str | int, ...]
-#: Where, what was found, what is expected.
-Finding = tuple[KeyPath, str, str]
+#: What was found, what is expected.
+Finding = tuple[str, str]
 
 _LONGEST = 60
 _MOST = 12
@@ -47,23 +47,24 @@ _CONDITIONS = {
 
 def findings(error: ValidationError) -> Iterator[Finding]:
     """Yield what one error means."""
-    path: KeyPath = tuple(error.absolute_path)
     keyword = str(error.validator)
     schema: Any = error.schema
     if keyword == "additionalProperties":
-        yield from _unknown_keys(error, path)
+        yield from _unknown_keys(error)
     elif keyword in ("required", "dependentRequired"):
-        yield from _missing_keys(error, path)
+        yield from _missing_keys(error)
     elif keyword in ("anyOf", "oneOf"):
-        yield _no_choice(error, path)
+        yield _no_choice(error)
     else:
-        is_secret = _may_hold_secret(schema) or any(_SECRET_KEY.search(str(key)) for key in path[1:])
+        is_secret = _may_hold_secret(schema) or any(
+            _SECRET_KEY.search(str(key)) for key in list(error.absolute_path)[1:]
+        )
         hidden = is_secret and not isinstance(error.instance, dict | list)
         expected = f"expected {_describe(schema, keyword)}"
         if keyword == "enum" and isinstance(error.instance, str):
             near = did_you_mean(error.instance, [word for word in schema["enum"] if isinstance(word, str)])
             expected += f"; {near}" if near else ""
-        yield path, "found a value (not shown)" if hidden else f"found {_shown(error.instance)}", expected
+        yield "found a value (not shown)" if hidden else f"found {_shown(error.instance)}", expected
 
 
 def location(sources: Mapping[str, str], name: str, path: KeyPath) -> str:
@@ -124,17 +125,17 @@ def _may_hold_secret(schema: Any) -> bool:
     return '"writeOnly": true' in text or '/$defs/secret"' in text
 
 
-def _unknown_keys(error: ValidationError, path: KeyPath) -> Iterator[Finding]:
+def _unknown_keys(error: ValidationError) -> Iterator[Finding]:
     schema: Any = error.schema
     instance: Any = error.instance
     known = list(schema.get("properties", {}))
     for key in instance:
         if key not in known and not any(re.search(word, key) for word in schema.get("patternProperties", {})):
             expected = did_you_mean(key, known) or f"the keys here are {_listed(known)}"
-            yield path, f"unknown key {_shown(key)}", expected
+            yield f"unknown key {_shown(key)}", expected
 
 
-def _missing_keys(error: ValidationError, path: KeyPath) -> Iterator[Finding]:
+def _missing_keys(error: ValidationError) -> Iterator[Finding]:
     schema: Any = error.schema
     instance: Any = error.instance
     needed: Any = error.validator_value
@@ -143,10 +144,10 @@ def _missing_keys(error: ValidationError, path: KeyPath) -> Iterator[Finding]:
     for key in needed:
         if key not in instance:
             about = schema.get("properties", {}).get(key, {}).get("description", "")
-            yield path, f'the key "{key}" is missing', f"it is required{about and f': {about}'}"
+            yield f'the key "{key}" is missing', f"it is required{about and f': {about}'}"
 
 
-def _no_choice(error: ValidationError, path: KeyPath) -> Finding:
+def _no_choice(error: ValidationError) -> Finding:
     """Describe a value that fits no branch of an anyOf or oneOf, or more than one."""
     branches: Any = error.validator_value
     keys = [branch.get("required", [None])[0] for branch in branches]
@@ -154,7 +155,7 @@ def _no_choice(error: ValidationError, path: KeyPath) -> Finding:
         given = [key for key in keys if key in error.instance]
         found = f"found {' and '.join(map(_shown, given))} together" if given else "a key is missing"
         number = "exactly one" if error.validator == "oneOf" else "at least one"
-        return path, found, f"expected {number} of the keys {_listed(keys)}"
+        return found, f"expected {number} of the keys {_listed(keys)}"
     # the value may be a secret in any branch, so only its type is shown
     expected = " or ".join(dict.fromkeys(map(_describe, branches)))
-    return path, f"found {_shown(error.instance, content=False)}", f"expected {expected}"
+    return f"found {_shown(error.instance, content=False)}", f"expected {expected}"

@@ -32,17 +32,12 @@ SLOTS: Mapping[str, Kind] = {
     "observers": Kind.OBSERVER,
     "ratelimit": Kind.RATELIMIT,
 }
-_COMMON = "argosy:common"
 #: The keys that the command line fills with valid values only; its source is a list of URLs.
 _TRIVIAL = frozenset({"source", "strategy", "output", "directory", "tags", "force_redownload", "strict"})
 #: A schema with these keywords only requires no option.
 _OPTIONAL = frozenset({"type", "properties"})
 #: Deeper than any sensible configuration, and shallow enough for recursion.
 _DEEPEST = 50
-
-
-class _NotJsonError(Exception):
-    """A value that JSON cannot hold: its path, and what was found."""
 
 
 def check(
@@ -54,19 +49,19 @@ def check(
     sources = dict.fromkeys(overrides, "command line")
     try:
         document = expand(document)
-    except _NotJsonError as problem:
-        path, found = problem.args
+    except ValueError as error:
+        path, found = error.args
         return [Problem(location(sources, name, path), found, "expected a JSON value")]
     schema = compose(plugins, _named(document, plugins))
     errors = list(_leaves(_validate(schema, document)))
-    mistyped = [error.absolute_path for error in errors if error.validator == "type"]
+    mistyped = [cause.absolute_path for cause in errors if cause.validator == "type"]
     problems: dict[Problem, list[str]] = {}  # with the path to sort by
-    for error in errors:
+    for cause in errors:
         # the other errors of a value of the wrong type only repeat that
-        if error.validator == "type" or error.absolute_path not in mistyped:
-            order = [f"{key:9}" if isinstance(key, int) else key for key in error.absolute_path]
-            for path, found, expected in findings(error):
-                problems[Problem(location(sources, name, path), found, expected)] = order
+        if cause.validator == "type" or cause.absolute_path not in mistyped:
+            where = location(sources, name, tuple(cause.absolute_path))
+            order = [f"{key:9}" if isinstance(key, int) else key for key in cause.absolute_path]
+            problems |= {Problem(where, found, expected): order for found, expected in findings(cause)}
     return sorted(problems, key=lambda problem: (problems[problem], str(problem)))
 
 
@@ -95,7 +90,7 @@ def compose(plugins: PluginManager, used: Iterable[PluginInfo] | None = None) ->
     """Return the schema of a configuration that may name the plugins in `used`, or all installed plugins."""
     described = plugins.plugins() if used is None else tuple(used)
     config, common = argosy_schemas.load("config.v1"), argosy_schemas.load("common.v1")
-    definitions: dict[str, Any] = {**config["$defs"], _COMMON: {"$defs": common["$defs"]}}
+    definitions: dict[str, Any] = {**config["$defs"], "argosy:common": {"$defs": common["$defs"]}}
     for kind in Kind:
         definitions[kind.value] = _slot(kind, [info for info in described if info.kind is kind])
     schema: dict[str, Any] = _localize({**config, "$defs": definitions}, "", [])
@@ -196,23 +191,23 @@ def _check_references(schema: Mapping[str, Any], references: Iterable[str], info
 
 
 def _plain(value: Any, path: KeyPath = ()) -> Any:
-    """Return a copy with mappings as dicts, sequences as lists, paths as text, and 4.0 (an integer in JSON Schema) as 4."""
+    """Return a copy as JSON values, with paths as text, and 4.0 (an integer in JSON Schema) as 4; or raise ValueError."""
     if len(path) > _DEEPEST:
-        raise _NotJsonError(path[:3], f"found more than {_DEEPEST} nested levels")
+        raise ValueError(path[:3], f"found more than {_DEEPEST} nested levels")
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
-            raise _NotJsonError(path, "found a key that is not text")
+            raise ValueError(path, "found a key that is not text")
         return {key: _plain(part, (*path, key)) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(part, (*path, index)) for index, part in enumerate(value)]
     if isinstance(value, os.PathLike):
         return os.fsdecode(value)
     if isinstance(value, float) and not math.isfinite(value):
-        raise _NotJsonError(path, f"found {value}")
+        raise ValueError(path, f"found {value}")
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if value is not None and not isinstance(value, str | int | float):
-        raise _NotJsonError(path, f"found a value of type {type(value).__name__}")
+        raise ValueError(path, f"found a value of type {type(value).__name__}")
     return value
 
 
