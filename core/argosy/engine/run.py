@@ -168,7 +168,7 @@ class Run:
             if planned.to_do:
                 # forced downloads replace files, and remote files do not stay here
                 if not settings.force_redownload and settings.remote is None:
-                    Limits(settings).check_plan(planned.bytes)
+                    Limits(settings).check_room(planned.bytes, for_plan=True)
                 if planned.to_do > planned.remade:  # something has to be downloaded
                     context.pool.log_in()
                 self._do_jobs(aggregator)

@@ -95,7 +95,7 @@ class LeasedAdapter(Adapter):
         with self.rate_limiter.permit(request.url or "") as permit:
             while (wait := permit.reach()) > 0:
                 self.manager.pause(wait)
-            sending = Sending(request, self.manager, permit, self.deadline)
+            sending = Sending(request, self, permit)
             token = current.set(sending)
             request.headers.pop("Cookie", None)  # the requests session's cookies are older
             try:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -30,10 +30,12 @@ from argosy.errors import PluginError
 from argosy.http.body import Body, discard, is_plain
 from argosy.http.limits import BodyLimits, Response, wire_of
 from argosy.leasing.lease import Lease
-from argosy.leasing.manager import SessionManager
 from argosy.models.session import origin_of
 from argosy.ratelimit.limiter import Permit
 from argosy.toolkit.failures import describe_exception
+
+if TYPE_CHECKING:
+    from argosy.http.adapter import LeasedAdapter
 
 #: Seconds after which an idle connection is made anew. Servers close idle connections after 5 s (Node's default) or
 #: later, and a request sent into a closing connection is in doubt.
@@ -98,11 +100,9 @@ class NotSent(Exception):
 
 
 class Sending:
-    """One request being sent; once it has its lease, sending and the headers may take so many seconds."""
+    """One request being sent by an adapter."""
 
-    def __init__(
-        self, request: requests.PreparedRequest, manager: SessionManager, permit: Permit, seconds: float
-    ) -> None:
+    def __init__(self, request: requests.PreparedRequest, adapter: LeasedAdapter, permit: Permit) -> None:
         self.request = request
         self.url = request.url or ""
         self.bare = is_downgraded(request)  # without credentials, even if the session has some for its URL
@@ -111,9 +111,9 @@ class Sending:
         self.deadline = math.inf  # for the headers of the response, on the monotonic clock
         self.is_ready = False  # whether bytes count as sent; those of a CONNECT do not
         self.bytes_out = 0
-        self._manager = manager
+        self._manager = adapter.manager
         self._permit = permit
-        self._seconds = seconds
+        self._seconds = adapter.deadline  # for sending and the headers, once it has its lease
 
     @property
     def expired(self) -> bool:

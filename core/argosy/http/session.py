@@ -358,15 +358,13 @@ class AuthorizedSession(PlainSession):
             return
         # an imported session may have received others since, which any visitor gets
         ours = tuple(cookie for cookie in record.cookies if cookie.scheme is None) or record.cookies
-        hops = [hop.request.url or "" for hop in _hops(response)]
-        if not any(jar.concerns(ours, hop) for hop in hops):
-            places = ", ".join(sorted({jar.origin_of_cookie(cookie) for cookie in ours})[:5])
-            raise Refused(
-                f"The service refuses this, and the session has no cookie for {origin_of(hops[0])}:"
-                f" its cookies are for {places}.",
-                kind="refused",
-                hint="Log in at that site, or import its cookies.",
-            )
+        urls = [hop.request.url or "" for hop in _hops(response)]
+        if any(jar.concerns(ours, url) for url in urls):
+            return
+        origins = ", ".join(sorted({jar.origin_of_cookie(cookie) for cookie in ours})[:5])
+        text = f"The service refuses this, and the session has no cookie for {origin_of(urls[0])}"
+        hint = "Log in at that site, or import its cookies."
+        raise Refused(f"{text}: its cookies are for {origins}.", kind="refused", hint=hint)
 
 
 def _hops(response: requests.Response) -> tuple[requests.Response, ...]:

@@ -183,7 +183,6 @@ class _Download:
 
     def _request(self, conditions: Mapping[str, str]) -> StagedFile | None:
         """Send one request and receive the file; return None if a conditional request did not get the rest."""
-        partial = self.partial
         try:
             with network_errors(self.resource):
                 response = self.options.get(self.resource.url, headers=conditions)
@@ -201,33 +200,31 @@ class _Download:
                     discard(response)
             if end is None:
                 return None
-            digests = self._digests(partial.path)
+            digests = self._digests(self.partial.path)
             if is_wanted:
                 self._receive(response, end, digests)
         return self._finish(digests)
 
     def _prepare(self, response: requests.Response, *, conditional: bool) -> int | None:
         """Position the partial file, and return where the body ends at the latest; None if it is not the rest."""
-        if conditional and response.status_code == 206:
+        status = response.status_code
+        if conditional and status == 206:
             return self._prepare_rest(response)
-        if (
-            conditional and response.status_code == 416
-        ):  # it may say that all bytes are here (RFC 9110 section 15.5.17)
+        if conditional and status == 416:  # perhaps all bytes are here (RFC 9110 section 15.5.17)
             length = unsatisfied_length(response.headers.get("Content-Range"))
             if length != self.partial.size or not self._matches(response, length):
                 return None
             self.partial.resume(length)
             return length
-        if conditional and response.status_code not in _OF_RESOURCE:
+        if conditional and status not in _OF_RESOURCE:
             return None
         check_status(response)
         record = response_record(response, self.options.redact)
         name = content_disposition(response.headers) if self.resource.content_disposition else None
         name = name and safe_part(self.options.redact(name), keep_suffix=True)
         self._refuse_page(response, name)
-        length, size = content_length(response), self.resource.size
-        plain = is_plain(response)
-        if plain and length is not None and size is not None and length != size:
+        length, size, plain = content_length(response), self.resource.size, is_plain(response)
+        if plain and None not in (length, size) and length != size:
             raise VerificationError(f"Wrong size: {length} bytes announced, {size} expected.", kind="size")
         end = self.options.limits.max_bytes(size, length if plain else None)
         self.options.limits.check_room((length or 0) - self.partial.size)

@@ -42,34 +42,21 @@ class Limits:
             raise too_large(f"{size_text(announced)}; the limit is {size_text(limit)}")
         return announced
 
-    def check_room(self, needed: int = 0) -> None:
-        """Raise StorageError if the bytes do not fit beside the reserve; TransferError if the whole disk is smaller."""
-        total, free = self._space()
-        if needed <= free:
-            return
-        if needed > total > 0:
-            raise TransferError(f"Too large for the disk: {size_text(needed)}.", kind="too-large")
-        raise self._full(needed, free)
-
-    def check_plan(self, needed: int) -> None:
-        """Raise StorageError if the promised bytes of a plan, less the staged ones, do not fit."""
-        _, free = self._space()
-        if needed > free and needed - staged_bytes(self.settings.directory) > free:
-            raise self._full(needed, free)
-
-    def _space(self) -> tuple[int, int]:
-        """Return the size of the disk, and the free bytes beyond the reserve."""
-        disk = os.statvfs(self.settings.directory)
+    def check_room(self, needed: int = 0, *, for_plan: bool = False) -> None:
+        """Raise StorageError if a file, or a plan less the staged bytes, does not fit beside the reserve."""
+        directory, reserve = self.settings.directory, self.settings.disk_reserve
+        disk = os.statvfs(directory)
         total = disk.f_blocks * disk.f_frsize
-        reserve = self.settings.disk_reserve
         if reserve is None:
             reserve = min(int(total * RESERVED_SHARE), MAX_RESERVED)
-        return total, disk.f_bavail * disk.f_frsize - reserve
-
-    def _full(self, needed: int, free: int) -> StorageError:
+        free = disk.f_bavail * disk.f_frsize - reserve
+        if needed <= free or (for_plan and needed - staged_bytes(directory) <= free):
+            return
+        if needed > total > 0 and not for_plan:
+            raise TransferError(f"Too large for the disk: {size_text(needed)}.", kind="too-large")
         sizes = f"{size_text(needed)} needed, {size_text(max(free, 0))} available"
-        return StorageError(
-            f"Not enough disk space in {self.settings.directory}: {sizes}.",
+        raise StorageError(
+            f"Not enough disk space in {directory}: {sizes}.",
             hint='Free some space and start again; finished work is kept. "disk_reserve" sets how much stays free.',
         )
 

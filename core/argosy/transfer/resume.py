@@ -82,7 +82,7 @@ class ResumeState:
 
 
 class Partial:
-    """A partial file in staging, of which `size` bytes can be used; each attempt locks it."""
+    """A partial file in staging; each attempt locks it, and can use its first `size` bytes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
