@@ -17,7 +17,7 @@ import requests
 from argosy.config.load import load, load_file
 from argosy.config.schema import check
 from argosy.engine import plan
-from argosy.engine.context import ContextOptions, RunContext
+from argosy.engine.context import RunContext
 from argosy.engine.report import Report
 from argosy.engine.run import Run, RunOptions
 from argosy.errors import ConfigError, Problem, SessionError, TransferError
@@ -254,7 +254,7 @@ def open_context(
     plugins: PluginManager,
     notify: Notify,
     redactor: Redactor | None = None,
-    options: ContextOptions | None = None,
+    **asking: Any,
 ) -> Iterator[RunContext]:
     """Open what a login needs; `notify` gets its notices."""
     redactor = redactor or Redactor()
@@ -263,7 +263,7 @@ def open_context(
         if kind is EventKind.RUN_NOTICE:
             notify(redactor.scrub(str(data["message"])))
 
-    context = RunContext(settings, plugins, emit, Stop(), redactor, options or ContextOptions())
+    context = RunContext(settings, plugins, emit, Stop(), redactor, **asking)
     try:
         yield context
     finally:

@@ -27,11 +27,10 @@ def login(config: str, forget: bool, plugins: PluginManager) -> None:
     """
     from argosy.api import log_in, open_context
     from argosy.config.load import load
-    from argosy.engine.context import ContextOptions
 
     settings = load(config, plugins)
-    options = ContextOptions(ask(), _ask_now(), attended=True)
-    with open_context(settings, plugins, notify, redactor(), options) as context:
+    asking = {"ask": ask(), "ask_now": _ask_now(), "attended": True}
+    with open_context(settings, plugins, notify, redactor(), **asking) as context:
         problems = []
         for name, problem in log_in(context, forget=forget):
             if problem is None:

@@ -24,10 +24,9 @@ def logout(config: str, local: bool, plugins: PluginManager) -> None:
     """
     from argosy.api import log_out, open_context
     from argosy.config.load import load
-    from argosy.engine.context import ContextOptions
 
     settings = load(config, plugins)
-    with open_context(settings, plugins, notify, redactor(), ContextOptions(ask())) as context:
+    with open_context(settings, plugins, notify, redactor(), ask=ask()) as context:
         found = False
         for name, ended in log_out(context, local=local):
             found = True

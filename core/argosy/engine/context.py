@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from argosy.config.schema import default_options
 from argosy.engine.outputs import Outputs, plugin_errors
@@ -37,19 +35,11 @@ if TYPE_CHECKING:
     from argosy.plugins.manager import PluginManager
 
 
-@dataclass(frozen=True, slots=True)
-class ContextOptions:
-    """How a process reaches the user (see `PluginContext`); in a worker process, also how it reaches the run."""
-
-    ask: Callable[[str], str] | None = None
-    ask_now: Callable[[str], str] | None = None
-    attended: bool = False
-    share: Share | None = None
-    login_limit: LoginLimiter | None = None
-
-
 class RunContext:
-    """The plugins and sessions of one process; the redactor learns its secrets."""
+    """The plugins and sessions of one process; the redactor learns its secrets.
+
+    In a worker process, `share` and `login_limit` come from the run. `asking` is how a `PluginContext` reaches the user.
+    """
 
     def __init__(
         self,
@@ -58,7 +48,9 @@ class RunContext:
         emit: Emit,
         stop: Stop,
         redactor: Redactor,
-        options: ContextOptions = ContextOptions(),
+        share: Share | None = None,
+        login_limit: LoginLimiter | None = None,
+        **asking: Any,
     ) -> None:
         self.settings = settings
         self.stop = stop
@@ -69,13 +61,7 @@ class RunContext:
         self._local = threading.local()
         self._mutex = threading.Lock()
         context = self.plugin_context = PluginContext(
-            settings.base,
-            settings.directory,
-            options.ask,
-            redactor.add,
-            self.notice,
-            options.ask_now,
-            options.attended,
+            settings.base, settings.directory, on_secret=redactor.add, notice=self.notice, **asking
         )
         shared = plugins.make(RateLimit, settings.ratelimit, context) if settings.ratelimit else None
         self.rate_limiter = RateLimiter(
@@ -118,8 +104,8 @@ class RunContext:
             ),
             rate_limiter=self.rate_limiter,
             network=Network(settings.ca_bundle, proxy, settings.allow_downgrade),
-            share=options.share,
-            login_limit=options.login_limit,
+            share=share,
+            login_limit=login_limit,
         )
 
     def output(self, name: str) -> Output | None:

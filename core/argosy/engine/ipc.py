@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from argosy.engine import logs
-from argosy.engine.context import ContextOptions, RunContext
+from argosy.engine.context import RunContext
 from argosy.engine.logs import LogSettings
 from argosy.engine.sessions.provider import Share
 from argosy.errors import ArgosyError, Interrupted, StorageError
@@ -173,9 +173,8 @@ class IpcClient:
 
     def emit(self, kind: EventKind, item: str | None = None, data: Mapping[str, Any] | None = None) -> None:
         """Send an event, without secrets."""
-        item = None if item is None else self._redactor.scrub(item)
         with self._mutex:
-            _send(self._sock, {"event": [kind, item, self._redactor.scrub(data or {})]})
+            _send(self._sock, {"event": self._redactor.scrub([kind, item, data or {}])})
 
     def count(self, counts: Mapping[str, int]) -> None:
         """Replace the counts of this process."""
@@ -263,12 +262,16 @@ class RemoteWorker:
             logs.start(spec.logs, redactor)
         logger.debug("a worker starts in this process")
         self._streams.__enter__()  # until this worker closes: plugins may print
-        options = ContextOptions(
+        self._context = RunContext(
+            spec.settings,
+            spec.plugins,
+            client.emit,
+            stop,
+            redactor,
+            spec.share,
+            RemoteLoginLimiter(client.ask),
             ask=lambda prompt: client.ask("secret", prompt) or "",
-            share=spec.share,
-            login_limit=RemoteLoginLimiter(client.ask),
         )
-        self._context = RunContext(spec.settings, spec.plugins, client.emit, stop, redactor, options)
         # at the end of a multiprocessing worker, or at the exit of any other process
         util.Finalize(None, self._close, exitpriority=10)
         return Worker(self._context, client.emit, lambda: spec)

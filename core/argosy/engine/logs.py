@@ -25,6 +25,8 @@ class LogSettings:
     file: Path | None = None
 
 
+_FORMAT = "%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s"
+
 #: The settings of this process; worker processes get a copy.
 settings = LogSettings()
 _handlers: list[logging.Handler] = []
@@ -35,9 +37,7 @@ class _Handler(logging.Handler):
 
     def __init__(self, redactor: Redactor, file: TextIO | None = None) -> None:
         super().__init__()
-        self.setFormatter(
-            logging.Formatter("%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s")
-        )
+        self.setFormatter(logging.Formatter(_FORMAT))
         self._redactor = redactor
         self._file = file
 
@@ -66,8 +66,7 @@ def start(chosen: LogSettings, redactor: Redactor) -> None:
             fd = os.open(settings.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as error:
             raise StorageError(f"The log file {settings.file} cannot be written: {error.strerror}.") from None
-        file = os.fdopen(fd, "a", encoding="utf-8", errors="backslashreplace")
-        _handlers.append(_Handler(redactor, file))
+        _handlers.append(_Handler(redactor, os.fdopen(fd, "a", encoding="utf-8", errors="backslashreplace")))
     if settings.verbosity:
         _handlers.append(_Handler(redactor))
     for handler in _handlers:

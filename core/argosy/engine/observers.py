@@ -16,15 +16,16 @@ from argosy.toolkit.redaction import Redactor
 #: Notices to keep for the report.
 MOST_NOTICES = 100
 
-#: The log levels of events that are not logged as INFO.
+#: The log levels of events that are not logged as INFO; NOTSET is for those that are not logged.
 _LEVELS = {
     EventKind.RUN_NOTICE: logging.WARNING,
     EventKind.RUN_STOPPING: logging.WARNING,
     EventKind.ITEM_STARTED: logging.DEBUG,
     EventKind.RESOURCE_STARTED: logging.DEBUG,
     EventKind.RESOURCE_FINISHED: logging.DEBUG,
+    EventKind.RESOURCE_PROGRESS: logging.NOTSET,
+    EventKind.RESOURCE_WAITING: logging.NOTSET,
 }
-_NOT_LOGGED = frozenset({EventKind.RESOURCE_PROGRESS, EventKind.RESOURCE_WAITING})
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +34,9 @@ def _log(event: Event) -> None:
     level = _LEVELS.get(event.kind, logging.INFO)
     if event.data.get("offset"):
         level = logging.INFO  # a partial download resumes
-    if event.kind not in _NOT_LOGGED and logger.isEnabledFor(level):
-        facts = " ".join(
-            f"{key}={value!r}" for key, value in event.data.items() if isinstance(value, str | int | float)
-        )
+    if logger.isEnabledFor(level):
+        shown = {key: value for key, value in event.data.items() if isinstance(value, str | int | float)}
+        facts = " ".join(f"{key}={value!r}" for key, value in shown.items())
         logger.log(level, "%s%s %s", event.kind.value, f" {event.item!r}" if event.item else "", facts)
 
 
@@ -65,8 +65,8 @@ class ObserverDispatcher:
 
     def emit(self, kind: EventKind, item: str | None = None, data: Mapping[str, Any] | None = None) -> None:
         """Pass on an event."""
-        shown = None if item is None else self._redactor.scrub(item)  # an id may be a URL with a token
-        event = Event(kind, time.time(), shown, self._redactor.scrub(data or {}))
+        # an id may be a URL with a token
+        event = Event(kind, time.time(), self._redactor.scrub(item), self._redactor.scrub(data or {}))
         with self._mutex:
             if kind is EventKind.RUN_NOTICE:
                 message = str(event.data["message"])

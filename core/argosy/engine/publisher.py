@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,21 +97,15 @@ class Publisher:
             return Existing.OLD
 
 
-def _problem(product: object) -> str | None:
+def _problem(made: Any) -> str | None:
     """Return the problem of a product; a plugin may return anything."""
-    if not isinstance(product, Product):
-        return f"{product!r:.100} instead of a Product"
-    name: Any = product.name
-    file: Any = product.file
-    modified: Any = product.modified
-    if not isinstance(name, str) or not isinstance(file, Path):
-        return "a Product without a name or a path"
-    unsafe = problem_of(name)
-    if unsafe:
+    name, file, modified = (getattr(made, field, None) for field in ("name", "file", "modified"))
+    if not (isinstance(made, Product) and isinstance(name, str) and isinstance(file, Path)):
+        return f"{made!r:.100} instead of a Product with a name and a path"
+    if unsafe := problem_of(name):
         return f"the name {name!r}, which {unsafe}"
     if modified is not None and not (isinstance(modified, int | float) and math.isfinite(modified)):
         return f"{name!r} with a time that is not a number"
-    with contextlib.suppress(OSError):
-        if stat.S_ISREG(file.lstat().st_mode):
-            return None
-    return f"{file.name!r}, which is not a regular file"
+    if file.is_symlink() or not file.is_file():
+        return f"{file.name!r}, which is not a regular file"
+    return None

@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from argosy.engine.context import ContextOptions, RunContext
+from argosy.engine.context import RunContext
 from argosy.engine.observers import ObserverDispatcher
 from argosy.engine.outputs import Aggregator, plugin_errors
 from argosy.engine.plan import Plan, Planned, need_source
 from argosy.engine.report import MOST_FAILURES, Counts, Report, write_report
 from argosy.engine.worker import Worker
-from argosy.errors import ArgosyError, ConfigError, Interrupted, PluginError
+from argosy.errors import ArgosyError, ConfigError, Interrupted
 from argosy.events import Event, EventKind
 from argosy.interfaces.base import Plugin
 from argosy.interfaces.cookie_store import Scope
@@ -114,9 +114,8 @@ class Run:
         private.mkdir(mode=0o700, parents=True, exist_ok=True)  # for this user only: URLs may contain secrets
         ledger = self._ledger = stack.enter_context(closing(Ledger(settings.directory)))
         stack.callback(self._dispatcher.close)
-        asking = ContextOptions(self._ask)
         context = self._context = RunContext(
-            settings, self.plugins, self._emit, self.stop, options.redactor, asking
+            settings, self.plugins, self._emit, self.stop, options.redactor, ask=self._ask
         )
         stack.callback(context.close)
         self._to_blame = context.plugins
@@ -310,10 +309,8 @@ def choose(context: RunContext, plugins: PluginManager) -> tuple[Strategy, str |
     strategy = plugins.make(Strategy, settings.strategy or {"use": default}, context.plugin_context)
     reason = None
     if strategy.needs > Scope.HOST:
-        raise ConfigError(
-            f"The strategy {strategy.name!r} uses several machines, which argosy does not support yet.",
-            hint='Use the strategy "multiprocess" for several processes of this machine, or "threads".',
-        )
+        message = f"The strategy {strategy.name!r} uses several machines, which argosy does not support yet."
+        raise ConfigError(message, hint='Use the strategy "multiprocess" or "threads".')
     if not context.auth.anonymous and store.scope < strategy.needs:
         reason = (
             f"The strategy {strategy.name!r} uses several processes, but the lease of the cookie store {store.name!r} "
@@ -335,24 +332,20 @@ def outcomes_of(
 ) -> Generator[Outcome, None, None]:
     """Yield the outcomes of a strategy; raise PluginError unless it yields one for each job that it takes."""
     taken: set[str] = set()
-    hint = "Finished work is kept; continue with another strategy (--strategy serial)."
 
     def counted() -> Iterator[Job]:
         for job in jobs:
             taken.add(job.item.id)
             yield job
 
-    def wrong(what: str) -> PluginError:
-        message = f"The strategy {strategy.name!r} failed: it {what}."
-        return PluginError(message, hint=hint, plugin=strategy.name)
-
+    hint = "Finished work is kept; continue with another strategy (--strategy serial)."
     with plugin_errors("strategy", strategy, hint):
         for outcome in strategy.run(counted(), work, max_workers):
             # recording an outcome removes the staged files of its item
             found: object = outcome
             if not isinstance(found, Outcome) or found.item not in taken:
-                raise wrong(f"yielded {found!r:.100}, which is not the outcome of an open job")
+                raise ValueError(f"it yielded {found!r:.100}, which is not the outcome of an open job")
             taken.remove(outcome.item)
             yield outcome
         if taken:
-            raise wrong(f"ended without an outcome for {len(taken)} of its jobs")
+            raise ValueError(f"it ended without an outcome for {len(taken)} of its jobs")

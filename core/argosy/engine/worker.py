@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,27 +96,22 @@ class Worker:
     def _failed(self, id_: str, error: BaseException) -> Outcome:
         """Return the outcome of an error: it fails the item, or ends the run and leaves the item for the next."""
         redactor = self._context.redactor
-        fatal: ArgosyError | None = None
-        failure = Failure("internal", f"{type(error).__name__}: {error}")  # a bug of argosy costs one item
         if isinstance(error, Interrupted):
             return Outcome(id_, State.REQUEUED)
-        if isinstance(error, _Failed):
-            failure = error.failure
-        elif isinstance(error, TransferError):
-            failure = Failure(error.kind, str(error))
-        elif isinstance(error, ArgosyError):  # of the session, the store or the auth plugin
+        if isinstance(error, TransferError):
+            facts = (error.kind, str(error), getattr(error, "url", None), getattr(error, "plugin", None))
+            return Outcome(id_, State.FAILED, failure=Failure(*redactor.scrub(facts)))
+        if isinstance(error, ArgosyError):  # of the session, the store or the auth plugin
             fatal = error
         elif isinstance(error, OSError):
             fatal = disk_error(self._context.settings.directory, error)
-        else:
-            fatal = blame(error, self._context.plugins)  # such as a cookie store in the middle of a lease
-            if fatal is None and isinstance(error, SystemExit):
-                raise error
-        if fatal is not None:
-            return Outcome(id_, State.REQUEUED, fatal=redactor.scrub_error(fatal))
-        url = None if failure.url is None else redactor.scrub(failure.url)
-        failure = replace(failure, message=redactor.scrub(failure.message), url=url)
-        return Outcome(id_, State.FAILED, failure=failure)
+        elif (blamed := blame(error, self._context.plugins)) is not None:
+            fatal = blamed  # such as a cookie store in the middle of a lease
+        elif isinstance(error, SystemExit):
+            raise error
+        else:  # a bug of argosy costs one item
+            return self._failed(id_, TransferError(f"{type(error).__name__}: {error}", kind="internal"))
+        return Outcome(id_, State.REQUEUED, fatal=redactor.scrub_error(fatal))
 
     def _do(self, job: Job, report: Report) -> Outcome:
         staging = Staging(self._context.staging, job.item)
@@ -155,7 +150,7 @@ class Worker:
                 there[number] = _staged(known, number, kept)
         numbers = itertools.count(len(self._context.outputs.of_items))
         for label in dict.fromkeys(file.output for file in job.kept):
-            if not _missing(known, there):
+            if len(there) == len(known.files):
                 break
             output = self._context.output(plugin_of(label))
             made = [file for file in job.kept if file.output == label]
@@ -166,7 +161,7 @@ class Worker:
                 with self._plugin_fails_item(output):
                     files = [storage.at_hand(file.name, copies) for file in made]
                     paths = list(output.restore(known.item, files, scratch))
-            except _Failed:  # a file was just removed, or is damaged
+            except TransferError:  # a file was just removed, or is damaged
                 continue
             for number, path in enumerate(paths[: len(known.files)]):
                 size, digest, _, _ = known.files[number]
@@ -177,11 +172,10 @@ class Worker:
 
     def _expand(self, job: Job, there: dict[int, StagedFile]) -> tuple[Item, dict[int, StagedFile]]:
         """Return the item with all its resources, and the staged ones by number."""
-        missing = [] if job.known is None else _missing(job.known, there)
-        if job.known is not None and not missing:
+        if job.known is not None and len(there) == len(job.known.files):
             return job.known.item, there
         if not job.fetch:
-            raise _Failed("missing", _missing_text(job, missing))
+            raise TransferError(_missing_text(job, there), kind="missing")
         source, item = self._context.source, job.item
         if source is None or item.resources:
             return item, there
@@ -190,7 +184,7 @@ class Worker:
             if not isinstance(expanded, Item) or expanded.id != item.id:
                 raise PluginError(f"The source {source.name!r} did not expand an item to the same item.")
         if not expanded.resources:
-            raise _Failed("empty", "The item has nothing to download.")
+            raise TransferError("The item has nothing to download.", kind="empty")
         return expanded, _same_resources(expanded, there)  # its URLs may be new
 
     def _stage(
@@ -201,11 +195,11 @@ class Worker:
         for number, resource in enumerate(item.resources):
             self._context.stop.check(between=True)
             if number not in there:
-                last = number == len(item.resources) - 1
+                is_last = number == len(item.resources) - 1
                 try:
-                    there[number] = self._downloader.download(resource, number, staging, report, last=last)
+                    there[number] = self._downloader.download(resource, number, staging, report, last=is_last)
                 except TransferError as error:
-                    raise _Failed(error.kind, str(error), url=resource.url) from None
+                    raise TransferError(str(error), kind=error.kind, url=resource.url) from None
             files.append(there[number])
         staged = tuple(files)
         if any(resource.content_disposition for resource in item.resources):
@@ -233,7 +227,7 @@ class Worker:
             try:
                 checked += publisher.check(products, output.name, label)
             except (TransferError, PluginError) as error:
-                raise _Failed(getattr(error, "kind", "plugin"), str(error), plugin=output.name) from None
+                raise _failed_by(output, error) from None
             made.append(label)
         # after a kill, the next run identifies resources by staged files, and other products by these notes
         staging.notes.publishing(one.file for one in checked if one.product.file.parent != staging.folder)
@@ -247,24 +241,16 @@ class Worker:
                 yield
         except (SessionError, StorageError, ServiceDown, Interrupted):
             raise
-        except (TransferError, PluginError) as error:
-            raise _Failed(getattr(error, "kind", "plugin"), str(error), plugin=plugin.name) from None
         except ArgosyError as error:
-            message = f"The plugin {plugin.name!r} failed: {error}"
-            raise _Failed("plugin", message, plugin=plugin.name) from None
+            raise _failed_by(plugin, error) from None
 
 
-class _Failed(Exception):
-    """Carries the failure of an item to its outcome."""
-
-    def __init__(self, kind: str, message: str, *, url: str | None = None, plugin: str | None = None) -> None:
-        super().__init__(message)
-        self.failure = Failure(kind, message, url, plugin)
-
-
-def _missing(known: DownloadRecord, there: dict[int, StagedFile]) -> list[int]:
-    """Return the numbers of the resources that could not be staged."""
-    return [number for number in range(len(known.files)) if number not in there]
+def _failed_by(plugin: Plugin, error: ArgosyError) -> TransferError:
+    """Return the error of an item that a plugin fails."""
+    text = str(error)
+    if not isinstance(error, (TransferError, PluginError)):  # its text does not name the plugin
+        text = f"The plugin {plugin.name!r} failed: {text}"
+    return TransferError(text, kind=getattr(error, "kind", "plugin"), plugin=plugin.name)
 
 
 def _same_resources(item: Item, there: dict[int, StagedFile]) -> dict[int, StagedFile]:
@@ -282,9 +268,10 @@ def _same_resources(item: Item, there: dict[int, StagedFile]) -> dict[int, Stage
     }
 
 
-def _missing_text(job: Job, numbers: Sequence[int]) -> str:
+def _missing_text(job: Job, there: dict[int, StagedFile]) -> str:
     """Return the message for an item whose resources cannot all be staged."""
-    lost = {job.known.files[number][:2] for number in numbers} if job.known else set()
+    known = enumerate(job.known.files if job.known else ())
+    lost = {(size, digest) for number, (size, digest, *_) in known if number not in there}
     names = [file.name for file in job.kept if (file.size, file.sha256) in lost]
     shown = f": {', '.join(names[:5])}" if names else ""
     return f"Downloaded files are missing or were changed{shown}; `argosy download` fetches them again."
