@@ -52,9 +52,7 @@ def resolve(value: str | Mapping[str, Any], *, base: Path, ask: Callable[[str], 
     if "env" in value:
         name = value["env"]
         if not os.environ.get(name):
-            message = (
-                f"The environment variable {name}, which the configuration names for a secret, is not set."
-            )
+            message = f"The environment variable {name}, which should hold a secret, is not set."
             raise ConfigError(message, hint=f"Set it before the run: export {name}=...")
         return Secret(os.environ[name])
     if "file" in value:
@@ -72,10 +70,8 @@ def _from_file(path: Path) -> Secret:
         return Secret(path.read_bytes().decode().removesuffix("\n").removesuffix("\r"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(
-            f"The file {path}, which the configuration names for a secret, cannot be read: {reason}.",
-            hint="Write only the secret into it, readable by you alone.",
-        ) from None
+        message = f"The file {path}, which should hold a secret, cannot be read: {reason}."
+        raise ConfigError(message, hint="Write only the secret into it, readable by you alone.") from None
 
 
 def _from_keyring(service: str, user: str) -> Secret:

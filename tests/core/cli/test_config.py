@@ -69,7 +69,7 @@ def test_a_good_one_is_valid_and_nobody_is_asked(base: Path) -> None:
         ),
         (
             {"auth": {**GOOD["auth"], "fields": {"password": {"env": "ARGOSY_TEST_UNSET"}}}},
-            ("auth: the environment variable ARGOSY_TEST_UNSET, which the configuration names for a secret, is not set; "
+            ("auth: the environment variable ARGOSY_TEST_UNSET, which should hold a secret, is not set; "
             "set it before the run: export ARGOSY_TEST_UNSET=..."),
         ),
         ({"auth": {**GOOD["auth"], "fields": {"password": {"file": "gone"}}}}, "auth: the file "),
