@@ -56,9 +56,8 @@ def findings(error: ValidationError) -> Iterator[Finding]:
     elif keyword in ("anyOf", "oneOf"):
         yield _no_choice(error)
     else:
-        is_secret = _may_hold_secret(schema) or any(
-            _SECRET_KEY.search(str(key)) for key in list(error.absolute_path)[1:]
-        )
+        inner_keys = list(error.absolute_path)[1:]  # none of the configuration's own keys is for a secret
+        is_secret = _may_hold_secret(schema) or any(_SECRET_KEY.search(str(key)) for key in inner_keys)
         hidden = is_secret and not isinstance(error.instance, dict | list)
         expected = f"expected {_describe(schema, keyword)}"
         if keyword == "enum" and isinstance(error.instance, str):

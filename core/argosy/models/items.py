@@ -135,7 +135,7 @@ class DownloadRecord:
 
     def pack(self) -> bytes:
         """Return it compressed: the responses of one item share most of their text."""
-        files = [[s, d, v.value, r.to_json() if r else None] for s, d, v, r in self.files]
+        files = [[size, digest, check, head and head.to_json()] for size, digest, check, head in self.files]
         text = json.dumps({"item": self.item.to_json(), "files": files}, separators=(",", ":"))
         return zlib.compress(text.encode(), 6)
 
@@ -147,13 +147,8 @@ class DownloadRecord:
         except zlib.error as error:
             raise ValueError(str(error)) from None
         files = tuple(
-            (
-                int(size),
-                str(digest),
-                Verification(check),
-                ResponseRecord.from_json(response) if response else None,
-            )
-            for size, digest, check, response in value["files"]
+            (size, digest, Verification(check), head and ResponseRecord.from_json(head))
+            for size, digest, check, head in value["files"]
         )
         return cls(Item.from_json(value["item"]), files)
 

@@ -103,12 +103,9 @@ class PluginManager:
         except ArgosyError:
             raise
         except (Exception, SystemExit) as error:
-            raise PluginError(
-                f"T{str(info)[1:]} could not be created: {describe_exception(error, info.cls)}.",
-                hint=f"Check its options; if they are right, tell the author of {info.origin.distribution}.",
-                plugin=info.name,
-                distribution=info.origin.distribution,
-            ) from error
+            message = f"T{str(info)[1:]} could not be created: {describe_exception(error, info.cls)}."
+            hint = f"Check its options; if they are right, tell the author of {info.origin.distribution}."
+            raise PluginError(message, hint=hint) from error
 
     def _load(self, name: str) -> None:
         """Import the installed plugins of a name."""
@@ -142,9 +139,7 @@ class PluginManager:
             raise broken(origin, "it implements no hook with @argosy.hookimpl")
         for caller in callers:
             if caller.name not in kinds:
-                raise broken(
-                    origin, f"the hook {caller.name} does not exist; the hooks are {', '.join(kinds)}"
-                )
+                raise broken(origin, f"the hook {caller.name} does not exist; choose from {', '.join(kinds)}")
             hook = next(hook for hook in caller.get_hookimpls() if hook.plugin is plugin)
             try:
                 cls: object = hook.function()
@@ -156,12 +151,9 @@ class PluginManager:
     def _add(self, info: PluginInfo) -> None:
         other = self._table.setdefault((info.kind, info.name), info)
         if other is not info:
-            raise PluginError(
-                f"Two {info.kind.words} plugins are named {info.name!r}: from {other.origin} and from {info.origin}.",
-                hint=f"Uninstall one, or run without it: {other.origin.without} or {info.origin.without}",
-                plugin=info.name,
-                distribution=info.origin.distribution,
-            )
+            both = f"Two {info.kind.words} plugins are named {info.name!r}: from {other.origin} and from {info.origin}."
+            hint = f"Uninstall one, or run without it: {other.origin.without} or {info.origin.without}"
+            raise PluginError(both, hint=hint)
         logger.debug("loaded %s", info)
 
     def _not_excluded(self, found: list[tuple[Origin, EntryPoint]]) -> list[tuple[Origin, EntryPoint]]:
@@ -169,10 +161,8 @@ class PluginManager:
         excluded = {_canonical(name) for name in self.excluded}
         for name in self.excluded:
             if _canonical(name) not in known:
-                raise ConfigError(
-                    f"--no-plugin {name}: there is no such plugin or distribution.",
-                    hint=did_you_mean(name, known) or _LIST_THEM,
-                )
+                hint = did_you_mean(name, known) or _LIST_THEM
+                raise ConfigError(f"--no-plugin {name}: no such plugin or distribution.", hint=hint)
         return [pair for pair in found if excluded.isdisjoint(_names(pair[0]))]
 
 
@@ -208,12 +198,8 @@ def describe(kind: Kind, cls: object, origin: Origin) -> PluginInfo:
 
 def broken(origin: Origin, fault: str) -> PluginError:
     """Return the error for a broken plugin."""
-    return PluginError(
-        f"A plugin of {origin} is broken: {fault}.",
-        hint=f"Repair or uninstall it, or run without it: {origin.without}",
-        plugin=origin.entry_point,
-        distribution=origin.distribution,
-    )
+    hint = f"Repair or uninstall it, or run without it: {origin.without}"
+    return PluginError(f"A plugin of {origin} is broken: {fault}.", hint=hint)
 
 
 def _entry_points() -> list[tuple[Origin, EntryPoint]]:
