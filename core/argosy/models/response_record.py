@@ -51,7 +51,6 @@ class ResponseRecord:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ResponseRecord:
         """Return what `to_json` wrote; raise ValueError, TypeError or LookupError if it is something else."""
-        fields = {
-            key: tuple((str(name), str(text)) for name, text in value[key]) for key in ("headers", "asked")
-        }
-        return cls(**{**value, **fields})
+        headers, asked = (tuple((str(k), str(v)) for k, v in value[key]) for key in ("headers", "asked"))
+        url, reason, version = (str(value[key]) for key in ("url", "reason", "version"))
+        return cls(url, int(value["status"]), reason, version, headers, asked, float(value["received"]))
