@@ -1,4 +1,4 @@
-"""Turns validation errors into messages: where, what was found, and what is expected, without repeating a secret."""
+"""Turns validation errors into messages that never repeat a secret."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
 
 KeyPath = tuple[str | int, ...]
-#: What was found, what is expected.
+#: The value found, and the value expected.
 Finding = tuple[str, str]
 
 _LONGEST = 60

@@ -122,7 +122,7 @@ def absolute(value: str, base: Path) -> Path:
 
 
 def _certificates(path: Path) -> Path:
-    """Return the path of a usable CA bundle: with another one, every request would fail."""
+    """Return the path of a CA bundle; raise a ConfigError now if every request would fail with it."""
     import ssl  # slow to import, and few configurations need it
 
     try:

@@ -52,7 +52,7 @@ class Storage(Plugin):
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         super().__init__(options, context)
-        self.patience = Patience()  # the engine sets another one before the first call
+        self.patience = Patience()  # replaced by the engine before the first call
 
     @abstractmethod
     def size(self, name: str) -> int | None:
@@ -94,7 +94,7 @@ class Storage(Plugin):
         """Make new names survive a power failure, as far as possible; after an OSError, the files are gone again."""
 
     def take(self, file: PublishedFile, path: Path) -> bool:
-        """Give an intact file a further, local path; return False, and leave none, if it is missing or damaged."""
+        """Give an intact file a local path, too; return False, and leave none, if it is missing or damaged."""
         if self.size(file.name) != file.size:
             return False
         try:

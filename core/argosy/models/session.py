@@ -92,7 +92,7 @@ class SessionRecord:
     together: float = 0.0  # when it was last known to be good together with all other sessions of its pool
     learned: dict[str, Any] = field(default_factory=dict)  # see `argosy.leasing.adaptive`
     renewable: bool = True  # as in the last `Policy`, to show the lease mode without an auth plugin
-    signer: Signer = Signer.NONE  # likewise
+    signer: Signer = Signer.NONE  # as in the last `Policy`
     saved: float = 0.0
     boot: str = ""  # the boot of the machine in which it was saved
     synced: bool = False  # whether it was on stable storage then; else a power loss may have lost a newer one

@@ -1,4 +1,4 @@
-"""The kinds of plugins, and what is known about a plugin before it is created."""
+"""The kinds of plugins, and the facts about a plugin before it is created."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a plugin comes from: a distribution, a plugin file, or a class that a program gives."""
+    """The source of a plugin: a distribution, a plugin file, or a class that a program gives."""
 
     distribution: str  # for a file, its path; for a class, its module
     version: str
