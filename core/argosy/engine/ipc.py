@@ -262,15 +262,13 @@ class RemoteWorker:
             logs.start(spec.logs, redactor)
         logger.debug("a worker starts in this process")
         self._streams.__enter__()  # until this worker closes: plugins may print
+
+        def ask(prompt: str) -> str:
+            return client.ask("secret", prompt) or ""
+
+        login_limit = RemoteLoginLimiter(client.ask)
         self._context = RunContext(
-            spec.settings,
-            spec.plugins,
-            client.emit,
-            stop,
-            redactor,
-            spec.share,
-            RemoteLoginLimiter(client.ask),
-            ask=lambda prompt: client.ask("secret", prompt) or "",
+            spec.settings, spec.plugins, client.emit, stop, redactor, spec.share, login_limit, ask=ask
         )
         # at the end of a multiprocessing worker, or at the exit of any other process
         util.Finalize(None, self._close, exitpriority=10)

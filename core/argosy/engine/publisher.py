@@ -45,7 +45,7 @@ class Publisher:
         self._claims: dict[str, tuple[PublishedFile, str]] = {}
 
     def check(self, products: Iterable[Product], output: str, label: str = "") -> list[Checked]:
-        """Check the products of one output; a PluginError is for a wrong one, a TransferError for a name that is taken."""
+        """Check the products of one output; raise PluginError if one is wrong, TransferError if its name is taken."""
         checked = []
         for product in products:
             problem = _problem(product)
@@ -57,7 +57,7 @@ class Publisher:
         return checked
 
     def publish(self, checked: Sequence[Checked]) -> list[PublishedFile]:
-        """Publish checked products; TransferError is for a name that something else has got meanwhile."""
+        """Publish checked products; raise TransferError if something else has taken a name."""
         for one in checked:
             if one.existing is not Existing.IT:
                 replace = self._job.force or one.file.name in self._own
