@@ -32,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 P = TypeVar("P", bound=Plugin)
 
-GROUP = "argosy"
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _LIST_THEM = "`argosy plugins` lists the installed plugins."
 
@@ -206,7 +205,7 @@ def _entry_points() -> list[tuple[Origin, EntryPoint]]:
     """Return the entry points of installed plugins, in a fixed order, without importing them."""
     found: list[tuple[Origin, EntryPoint]] = []
     versions: dict[Any, tuple[str, str]] = {}
-    for entry_point in entry_points(group=GROUP):
+    for entry_point in entry_points(group="argosy"):
         dist: Any = entry_point.dist
         if dist not in versions:
             metadata = dist.metadata  # parsed at each access
