@@ -19,10 +19,10 @@ pytest.register_assert_rewrite("lease_suite")
 from argosy_devkit import LibraryServer  # noqa: E402
 from voyage import Voyage, set_out  # noqa: E402
 
-#: Starts a library server and sets a download out on it: ``set_sail(items=9, discipline="revoke")``.
+#: Starts a library server and sets a download out on it: ``set_sail(items=9, lease_mode="revoke")``.
 SetSail = Callable[..., Voyage]
 
-SERVER_OPTIONS = {"discipline", "ttfb", "rate", "faults", "grace", "slide_every", "commit", "max_sessions"}
+SERVER_OPTIONS = {"lease_mode", "ttfb", "rate", "faults", "grace", "slide_every", "commit", "max_sessions"}
 SERVER_OPTIONS |= {
     "cookie_attributes",
     "second_cookie",

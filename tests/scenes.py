@@ -35,7 +35,7 @@ class Cast:
         One for each process: senders on one store share a session manager, as threads do.
     keeper
         The class of the managers.
-    discipline
+    lease_mode
         How they share the session.
     logged_in
         Whether there is a session at first.
@@ -60,7 +60,7 @@ class Cast:
     stores: Sequence[CookieStore]
     requests: Sequence[int] = (1, 1)
     manager: type[SessionManager] = SessionManager
-    discipline: LeaseMode = LeaseMode.EXCLUSIVE
+    lease_mode: LeaseMode = LeaseMode.EXCLUSIVE
     logged_in: bool = True
     learned: Mapping[str, object] = field(default_factory=dict)
     over: bool = False
@@ -198,7 +198,7 @@ class Session:
 
     def actors(self, run: Run) -> list[Actor]:
         self.run = run
-        policy = Policy(discipline=self.cast.discipline)
+        policy = Policy(lease_mode=self.cast.lease_mode)
         managers = [
             self.cast.manager(Steps(store, run, self.holds), self.name, policy, login=self._log_in)
             for store in self.cast.stores
@@ -245,7 +245,7 @@ class Session:
     def _log_in(self) -> Jar:
         self.run.pause(["logs in"])
         record = self.store.read(self.name)
-        if record is not None and record.cookies and self.cast.discipline is LeaseMode.EXCLUSIVE:
+        if record is not None and record.cookies and self.cast.lease_mode is LeaseMode.EXCLUSIVE:
             good = self.library.is_good(record.cookies[0].value)
             holder = record.holder.thread if record.holder else ""
             lost = holder in self.gave_up or (holder in self.senders and self.senders[holder].dead)

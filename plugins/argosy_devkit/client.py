@@ -40,7 +40,7 @@ class LibraryServer:
 
     Examples
     --------
-    >>> with LibraryServer(discipline="open") as server:
+    >>> with LibraryServer(lease_mode="open") as server:
     ...     server.url_for("/files/a?size=3") == f"{server.url}/files/a?size=3"
     True
     """

@@ -16,7 +16,7 @@ from argosy_devkit.contracts.promises import HEADING, promise_of  # noqa: E402
 
 @pytest.fixture
 def library_server() -> Iterator[ServerFactory]:
-    """Start library servers: ``library_server(discipline="strict", ttfb=0.02)``; they stop when the test ends."""
+    """Start library servers: ``library_server(lease_mode="strict", ttfb=0.02)``; they stop when the test ends."""
     with ExitStack() as servers:
 
         def start(**options: Any) -> LibraryServer:

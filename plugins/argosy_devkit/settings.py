@@ -32,7 +32,7 @@ class ServerSettings:
 
     Parameters
     ----------
-    discipline
+    lease_mode
         How it treats tokens, one of `LeaseMode`.
     grace
         Seconds for which an old token works under ``grace``.
@@ -71,7 +71,7 @@ class ServerSettings:
         A directory to serve below ``/library/``.
     """
 
-    discipline: str = LeaseMode.STRICT
+    lease_mode: str = LeaseMode.STRICT
     grace: float = 5.0
     slide_every: int = 5
     commit: Literal["headers", "body"] = "headers"
@@ -92,7 +92,7 @@ class ServerSettings:
     root: Path | None = None
 
     def __post_init__(self) -> None:
-        _one_of("discipline", self.discipline, tuple(LeaseMode))
+        _one_of("lease_mode", self.lease_mode, tuple(LeaseMode))
         _one_of("commit", self.commit, ("headers", "body"))
         _one_of("on_too_many", self.on_too_many, ("oldest", "refuse"))
         object.__setattr__(self, "faults", tuple(self.faults))  # people write lists
@@ -106,7 +106,7 @@ class ServerSettings:
     @property
     def needs_login(self) -> bool:
         """Whether the library requires a login."""
-        return self.discipline != LeaseMode.OPEN
+        return self.lease_mode != LeaseMode.OPEN
 
     @property
     def cookie_names(self) -> tuple[str, ...]:

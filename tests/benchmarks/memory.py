@@ -58,7 +58,7 @@ def watch(config: str, every: int) -> None:
 def tables(quick: bool) -> Iterator[Table]:
     """Measure the download, and the rerun."""
     items = 5_000 if quick else 100_000
-    with tempfile.TemporaryDirectory() as name, LibraryServer(discipline="open") as server:
+    with tempfile.TemporaryDirectory() as name, LibraryServer(lease_mode="open") as server:
         folder = Path(name)
         lines = (server.url_for(f"/files/f{number}?size=10") for number in range(items))
         (folder / "urls.txt").write_text("\n".join(lines) + "\n")

@@ -29,7 +29,7 @@ def download(sessions: int, items: int, **server_options: Any) -> tuple[float, S
     """Return the seconds of a download, and what the server counted."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        LibraryServer(discipline="strict", ttfb=TTFB, **server_options) as server,
+        LibraryServer(lease_mode="strict", ttfb=TTFB, **server_options) as server,
     ):
         voyage = set_out(
             Path(folder), server, items=items, size=SIZE, sessions=sessions, max_workers=WORKERS * sessions

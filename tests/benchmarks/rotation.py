@@ -67,7 +67,7 @@ def terminals(count: int, each: int) -> ProcessPool:
 
 def header_time(requests: int = 40) -> float:
     """Return the seconds to the headers of such a server as a bare socket sees them, the median."""
-    with LibraryServer(discipline="open", ttfb=TTFB) as server:
+    with LibraryServer(lease_mode="open", ttfb=TTFB) as server:
         head = b"GET /files/a?size=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
         times = []
         with socket.create_connection(("127.0.0.1", server.port)) as bare:
@@ -79,13 +79,13 @@ def header_time(requests: int = 40) -> float:
     return statistics.median(times)
 
 
-def download(crew: ProcessPool, discipline: str, items: int) -> tuple[float, int, int]:
+def download(crew: ProcessPool, lease_mode: str, items: int) -> tuple[float, int, int]:
     """Return the seconds of a download, the refusals, and the logins."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        LibraryServer(discipline=discipline, ttfb=TTFB, rate=RATE) as server,
+        LibraryServer(lease_mode=lease_mode, ttfb=TTFB, rate=RATE) as server,
     ):
-        lease = "shared" if discipline == "static" else "exclusive"
+        lease = "shared" if lease_mode == "static" else "exclusive"
         voyage = set_out(Path(folder), server, items=items, size=SIZE, lease=lease, **crew.options)
         if crew.terminals:
             begun = time.perf_counter()
@@ -100,21 +100,21 @@ def download(crew: ProcessPool, discipline: str, items: int) -> tuple[float, int
     return seconds, stats.refused, stats.logins
 
 
-def bound(items: int, workers: int, discipline: str, ttfb: float) -> float:
+def bound(items: int, workers: int, lease_mode: str, ttfb: float) -> float:
     """Return the seconds that no client can beat."""
-    headers = items * ttfb if discipline == "strict" else 0.0
+    headers = items * ttfb if lease_mode == "strict" else 0.0
     return max(headers, (ttfb + SIZE / RATE) * items / workers)
 
 
 def measure(
-    crew: ProcessPool, discipline: str, rounds: int, serial: float | None, headers: float
+    crew: ProcessPool, lease_mode: str, rounds: int, serial: float | None, headers: float
 ) -> dict[str, Cell]:
     """Return the figures of so many items for each worker."""
     items = crew.workers * rounds
-    seconds, refusals, logins = download(crew, discipline, items)
+    seconds, refusals, logins = download(crew, lease_mode, items)
     if crew.starts_processes:
         short = max(rounds // 4, 1) * crew.workers
-        less, more_refusals, _ = download(crew, discipline, short)
+        less, more_refusals, _ = download(crew, lease_mode, short)
         seconds, refusals, items = seconds - less, refusals + more_refusals, items - short
     return {
         "workers": crew.name,
@@ -122,18 +122,18 @@ def measure(
         "seconds": seconds,
         "speed-up": serial / (seconds / items) if serial else 1.0,
         "speed-up for each worker": serial / (seconds / items) / crew.workers if serial else 1.0,
-        "of the bound": bound(items, crew.workers, discipline, TTFB) / seconds,
-        "of the second": bound(items, crew.workers, discipline, headers) / seconds,
+        "of the bound": bound(items, crew.workers, lease_mode, TTFB) / seconds,
+        "of the second": bound(items, crew.workers, lease_mode, headers) / seconds,
         "refusals": refusals,
         "logins": logins,
     }
 
 
-def crews(quick: bool, discipline: str) -> list[tuple[ProcessPool, int]]:
+def crews(quick: bool, lease_mode: str) -> list[tuple[ProcessPool, int]]:
     """Return who is measured, with the items for each worker."""
     rounds = 4 if quick else 16
     chosen = [(SERIAL, rounds // 2), (threads(8), rounds), (threads(32), rounds)]
-    if discipline == "strict" and not quick:
+    if lease_mode == "strict" and not quick:
         chosen = [(SERIAL, 16), *((threads(count), rounds) for count in (4, 8, 16, 32))]
         chosen += [(terminals(2, 2), rounds), (terminals(2, 4), rounds)]
     with contextlib.suppress(argosy.ArgosyError):
@@ -148,16 +148,16 @@ def crews(quick: bool, discipline: str) -> list[tuple[ProcessPool, int]]:
 
 def tables(quick: bool) -> Iterator[Table]:
     """Measure a session whose token is replaced with every response, and one whose token stays."""
-    for discipline, title in (("strict", "replaced with every response"), ("static", "never replaced")):
+    for lease_mode, title in (("strict", "replaced with every response"), ("static", "never replaced")):
         rows: list[dict[str, Cell]] = []
         headers = header_time()
         serial: float | None = None
-        for crew, rounds in crews(quick, discipline):
-            row = measure(crew, discipline, rounds, serial, headers)
+        for crew, rounds in crews(quick, lease_mode):
+            row = measure(crew, lease_mode, rounds, serial, headers)
             serial = serial or float(row["seconds"] or 0) / int(row["items"] or 1)
             rows.append(row)
         notes = [f"A bare socket has the headers after {headers * 1000:.1f} ms."]
-        if discipline == "strict":
+        if lease_mode == "strict":
             notes.append(
                 "Aim: 0.96 for each of 4 and 8 threads; 0.90 for each worker of 4 processes and of 2 terminals; "
                 "0.88 of the bound with 32 threads; no refusal; one login."

@@ -114,7 +114,7 @@ def measure(case: Case, tools: list[str], rounds: int) -> list[dict[str, Cell]]:
     """Return the figures of each tool."""
     starts: dict[str, list[float]] = {tool: [] for tool in tools}
     times: dict[str, list[float]] = {tool: [] for tool in tools}
-    with LibraryServer(discipline="open", ttfb=case.ttfb) as server:
+    with LibraryServer(lease_mode="open", ttfb=case.ttfb) as server:
         for _ in range(rounds):
             for tool in tools:
                 starts[tool].append(fetch(tool, server, 1, 1, 1) - case.ttfb)

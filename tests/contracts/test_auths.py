@@ -34,7 +34,7 @@ class TestNone(AuthContract):
 
     @pytest.fixture
     def service(self, library_server: ServerFactory) -> Any:
-        return library_server(discipline="open")
+        return library_server(lease_mode="open")
 
 
 class TestFormLogin(AuthContract):
@@ -54,7 +54,7 @@ class TestCookies(AuthContract):
 
     @pytest.fixture
     def service(self, library_server: ServerFactory) -> Any:
-        return library_server(discipline="static")
+        return library_server(lease_mode="static")
 
     def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
         fields = {"user": service.user, "password": secret(tmp_path, service.password)}

@@ -59,17 +59,17 @@ class TestRedisStore(LeaseContract, CookieStoreContract):
         process.close()
 
     @pytest.mark.torture(48)
-    @pytest.mark.parametrize("discipline", [LeaseMode.EXCLUSIVE, LeaseMode.EXCLUSIVE_TO_END])
+    @pytest.mark.parametrize("lease_mode", [LeaseMode.EXCLUSIVE, LeaseMode.EXCLUSIVE_TO_END])
     def test_no_replaced_token_is_sent_where_holds_run_out(
         self,
         spec: StoreSpec,
         monkeypatch: pytest.MonkeyPatch,
-        discipline: LeaseMode,
+        lease_mode: LeaseMode,
     ) -> None:
         """As `test_no_replaced_token_is_ever_sent`; a hold that lapses does so on the server, and its holder knows nothing."""
         monkeypatch.setattr(lease_machine, "TapedStore", RunsOut)
         stores = [spec.make() for _ in range(3)]
-        ran = lease_machine.run_lease_machine(stores, examples=self.examples, discipline=discipline)
+        ran = lease_machine.run_lease_machine(stores, examples=self.examples, lease_mode=lease_mode)
         for store in stores:
             store.close()
         assert ran >= self.examples

@@ -97,7 +97,7 @@ class TestJsonCatalogue(SourceContract):
 
 
 def test_files_are_called_by_metadata(set_sail: SetSail) -> None:
-    voyage = set_sail(items=2, discipline="open")
+    voyage = set_sail(items=2, lease_mode="open")
     lines = [json.loads(line) for line in (voyage.root / "books.jsonl").read_text("utf-8").splitlines()]
     lines[0] |= {"title": "Of Looms", "metadata": {"author": ["Ada", "Charles"]}}
     (voyage.root / "books.jsonl").write_text("\n".join(map(json.dumps, lines)), "utf-8")
@@ -113,7 +113,7 @@ def test_pages_are_converted(set_sail: SetSail, tmp_path: Path) -> None:
     served.mkdir()
     (served / "one.html").write_text("<h1>One &amp; all</h1><p>Text.</p>", "utf-8")
     (served / "broken.html").write_bytes(b"<p>\xff</p>")
-    voyage = set_sail(items=1, discipline="open")
+    voyage = set_sail(items=1, lease_mode="open")
     voyage.server.change(root=served)
     urls = [voyage.server.url_for(f"/library/{name}") for name in ("one.html", "broken.html")]
     voyage.config = {"directory": str(voyage.library)}
@@ -127,7 +127,7 @@ def test_pages_are_converted(set_sail: SetSail, tmp_path: Path) -> None:
 
 def test_the_end_of_a_run_is_told(set_sail: SetSail, api: tuple[str, list[Any]]) -> None:
     url, posted = api
-    voyage = set_sail(items=3, discipline="open", observers=[{"use": "webhook", "url": f"{url}/hook"}])
+    voyage = set_sail(items=3, lease_mode="open", observers=[{"use": "webhook", "url": f"{url}/hook"}])
     assert voyage.run("--plugin", str(RECIPES / "webhook.py")).returncode == 0
     ((counts),) = [body["counts"] for body in posted]
     assert counts["done"] == 3
@@ -135,7 +135,7 @@ def test_the_end_of_a_run_is_told(set_sail: SetSail, api: tuple[str, list[Any]])
 
 def test_a_webhook_that_is_out_of_reach_costs_nothing(set_sail: SetSail) -> None:
     voyage = set_sail(
-        items=1, discipline="open", observers=[{"use": "webhook", "url": "http://127.0.0.1:9/"}]
+        items=1, lease_mode="open", observers=[{"use": "webhook", "url": "http://127.0.0.1:9/"}]
     )
     done = voyage.run("--plugin", str(RECIPES / "webhook.py"))
     assert (done.returncode, voyage.wrong()) == (0, [])

@@ -1,4 +1,4 @@
-"""The lease that is chosen by watching, over real HTTP: what each discipline of a service costs, and who learns of it."""
+"""The lease that is chosen by watching, over real HTTP: what each way of treating tokens costs, and who learns of it."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def run(*arguments: str, cwd: Path) -> str:
     return done.stdout
 
 
-# -- what each discipline costs
+# -- what each way of treating tokens costs
 
 
-@pytest.mark.parametrize("discipline", ["strict", "revoke", "slide", "grace", "soft", "redirect"])
-def test_a_service_that_replaces_tokens_costs_no_refusal(set_sail: SetSail, discipline: str) -> None:
-    voyage = set_sail(items=60, discipline=discipline, max_workers=WORKERS, size=2000, ttfb=0.002)
+@pytest.mark.parametrize("lease_mode", ["strict", "revoke", "slide", "grace", "soft", "redirect"])
+def test_a_service_that_replaces_tokens_costs_no_refusal(set_sail: SetSail, lease_mode: str) -> None:
+    voyage = set_sail(items=60, lease_mode=lease_mode, max_workers=WORKERS, size=2000, ttfb=0.002)
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
     assert (report.counts.done, voyage.wrong()) == (60, [])
@@ -64,7 +64,7 @@ def test_a_service_that_replaces_tokens_costs_no_refusal(set_sail: SetSail, disc
 
 
 def test_a_service_that_replaces_none_is_shared_after_a_while_and_from_then_on(set_sail: SetSail) -> None:
-    voyage = set_sail(items=60, discipline="static", max_workers=WORKERS, size=2000, ttfb=0.01)
+    voyage = set_sail(items=60, lease_mode="static", max_workers=WORKERS, size=2000, ttfb=0.01)
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
     assert (report.counts.done, voyage.wrong(), stats.refused, stats.logins) == (60, [], 0, 1)
@@ -77,17 +77,17 @@ def test_a_service_that_replaces_none_is_shared_after_a_while_and_from_then_on(s
     assert record(voyage) == before, "where nothing rotates, nothing is written"
 
 
-@pytest.mark.parametrize("discipline", ["strict", "revoke", "soft", "redirect"])
-def test_a_service_that_changes_its_mind_costs_one_switch(set_sail: SetSail, discipline: str) -> None:
+@pytest.mark.parametrize("lease_mode", ["strict", "revoke", "soft", "redirect"])
+def test_a_service_that_changes_its_mind_costs_one_switch(set_sail: SetSail, lease_mode: str) -> None:
     """Nothing is lost; those that are under way are refused, and sent again; one login at most; then never again."""
-    voyage = set_sail(items=100, discipline="static", max_workers=WORKERS, size=2000, ttfb=0.01)
+    voyage = set_sail(items=100, lease_mode="static", max_workers=WORKERS, size=2000, ttfb=0.01)
     done = 0
 
     def on_event(event: Any) -> None:
         nonlocal done
         done += event.kind == "item.finished"
         if done == QUIET + 20:
-            voyage.server.change(discipline=discipline)
+            voyage.server.change(lease_mode=lease_mode)
 
     report = argosy.download(voyage.file, on_event)
     stats = voyage.server.stats()
@@ -104,7 +104,7 @@ def test_a_service_that_changes_its_mind_costs_one_switch(set_sail: SetSail, dis
 
 def test_a_token_that_lasts_longer_than_the_lesson_costs_refusals_and_no_login(set_sail: SetSail) -> None:
     voyage = set_sail(
-        items=100, discipline="slide", slide_every=QUIET + 15, max_workers=WORKERS, size=2000, ttfb=0.01
+        items=100, lease_mode="slide", slide_every=QUIET + 15, max_workers=WORKERS, size=2000, ttfb=0.01
     )
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
@@ -116,7 +116,7 @@ def test_a_token_that_lasts_longer_than_the_lesson_costs_refusals_and_no_login(s
 
 
 def test_a_shared_session_that_expires_is_logged_in_once_and_stays_shared(set_sail: SetSail) -> None:
-    voyage = set_sail(items=60, discipline="static", max_workers=WORKERS, size=2000, ttfb=0.01)
+    voyage = set_sail(items=60, lease_mode="static", max_workers=WORKERS, size=2000, ttfb=0.01)
     argosy.download(voyage.file)
     voyage.server.expire_sessions()
     report = again(voyage)
@@ -134,7 +134,7 @@ def test_statistics_hold_a_session_up_only_where_nobody_named_the_token(
 ) -> None:
     voyage = set_sail(
         items=QUIET + 10,
-        discipline="static",
+        lease_mode="static",
         noise_cookie=True,
         max_workers=WORKERS,
         size=1000,
@@ -148,7 +148,7 @@ def test_statistics_hold_a_session_up_only_where_nobody_named_the_token(
 def test_named_tokens_are_watched(set_sail: SetSail, second_cookie: bool) -> None:
     voyage = set_sail(
         items=60,
-        discipline="revoke",
+        lease_mode="revoke",
         noise_cookie=True,
         second_cookie=second_cookie,
         max_workers=WORKERS,
@@ -165,7 +165,7 @@ def test_named_tokens_are_watched(set_sail: SetSail, second_cookie: bool) -> Non
 
 
 def test_an_imported_jar_is_never_shared_unless_it_is_told(set_sail: SetSail) -> None:
-    voyage = set_sail(items=QUIET + 10, discipline="static", max_workers=4, size=1000)
+    voyage = set_sail(items=QUIET + 10, lease_mode="static", max_workers=4, size=1000)
     server = voyage.server
     jar = open_session((10.0, 20.0))
     fields = {"user": server.user, "password": {"file": "password.txt"}}
@@ -185,7 +185,7 @@ def test_an_imported_jar_is_never_shared_unless_it_is_told(set_sail: SetSail) ->
 
 
 def test_an_adapter_takes_turns_and_tells_what_it_sees(set_sail: SetSail) -> None:
-    voyage = set_sail(items=QUIET + 5, discipline="static", max_workers=4, size=1000)
+    voyage = set_sail(items=QUIET + 5, lease_mode="static", max_workers=4, size=1000)
     argosy.download(voyage.file)
     assert record(voyage).learned["lease"] == "shared"
     store = argosy.open_store("json-file", path=str(voyage.root / "cookies.json"))
@@ -194,7 +194,7 @@ def test_an_adapter_takes_turns_and_tells_what_it_sees(set_sail: SetSail) -> Non
         session.mount(voyage.server.url, adapter)
         with session.get(voyage.server.url_for("/files/a?size=10"), stream=True) as response:
             assert response.argosy_stamp.exclusive  # type: ignore[attr-defined]  # the adapter's note
-        voyage.server.change(discipline="strict")
+        voyage.server.change(lease_mode="strict")
         session.get(voyage.server.url_for("/files/b?size=10")).raise_for_status()
     store.close()
     assert record(voyage).learned["lease"] == "exclusive"
@@ -207,7 +207,7 @@ def test_an_adapter_takes_turns_and_tells_what_it_sees(set_sail: SetSail) -> Non
 
 
 def test_what_one_process_learned_the_next_one_obeys(set_sail: SetSail) -> None:
-    voyage = set_sail(items=QUIET + 5, discipline="static", max_workers=4, size=1000)
+    voyage = set_sail(items=QUIET + 5, lease_mode="static", max_workers=4, size=1000)
     argosy.download(voyage.file)
     before = record(voyage)
     voyage.config["force_redownload"] = True
@@ -224,7 +224,7 @@ def test_what_one_process_learned_the_next_one_obeys(set_sail: SetSail) -> None:
 
 def test_two_processes_switch_back_together(set_sail: SetSail) -> None:
     """One of them sees a token replaced; the other is exclusive at its next lease."""
-    voyage = set_sail(items=120, discipline="static", max_workers=4, size=1000, ttfb=0.02)
+    voyage = set_sail(items=120, lease_mode="static", max_workers=4, size=1000, ttfb=0.02)
     argosy.download(voyage.file)
     assert record(voyage).learned["lease"] == "shared"
     voyage.config["force_redownload"] = True
@@ -236,7 +236,7 @@ def test_two_processes_switch_back_together(set_sail: SetSail) -> None:
     )
     while voyage.server.stats().accepted < 40:
         assert first.poll() is None
-    voyage.server.change(discipline="strict")
+    voyage.server.change(lease_mode="strict")
     ends = [(*process.communicate(timeout=110), process.returncode) for process in (first, second)]
     assert [code for _, _, code in ends] == [0, 0], ends
     stats = voyage.server.stats()
@@ -253,7 +253,7 @@ def test_two_processes_switch_back_together(set_sail: SetSail) -> None:
 
 
 def test_the_status_says_what_was_learned_and_a_login_forgets_it_where_told(set_sail: SetSail) -> None:
-    voyage = set_sail(items=10, discipline="static", max_workers=4, size=1000)
+    voyage = set_sail(items=10, lease_mode="static", max_workers=4, size=1000)
     config = str(voyage.file)
     argosy.download(voyage.file)
     learning = f"lease      exclusive (learning: 10 of {QUIET} responses in a row replaced no token)"
@@ -264,7 +264,7 @@ def test_the_status_says_what_was_learned_and_a_login_forgets_it_where_told(set_
     assert shared in run("status", config, cwd=voyage.root)
     run("login", config, cwd=voyage.root)
     assert shared in run("status", config, cwd=voyage.root)
-    voyage.server.change(discipline="strict")
+    voyage.server.change(lease_mode="strict")
     again(voyage)
     replacing = "lease      exclusive (learned: the service replaces tokens)"
     assert replacing in run("status", config, cwd=voyage.root)
@@ -275,7 +275,7 @@ def test_the_status_says_what_was_learned_and_a_login_forgets_it_where_told(set_
 
 
 def test_without_a_session_the_report_says_so(set_sail: SetSail) -> None:
-    voyage = set_sail(items=3, discipline="open", max_workers=2, auth="none", cookie_store="memory")
+    voyage = set_sail(items=3, lease_mode="open", max_workers=2, auth="none", cookie_store="memory")
     report = argosy.download(voyage.file)
     assert (report.lease_asked, report.lease_used, report.lease_reason) == (
         "auto",

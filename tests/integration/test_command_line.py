@@ -147,7 +147,7 @@ def test_serial_by_name_says_what_it_does(set_sail: SetSail) -> None:
 
 
 def test_urls_need_no_configuration(library_server: Callable[..., LibraryServer], tmp_path: Path) -> None:
-    server = library_server(discipline="open")
+    server = library_server(lease_mode="open")
     urls = [server.url_for(f"/files/{name}?size=5000") for name in ("a.bin", "b.bin")]
     done = run("download", *urls, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -166,7 +166,7 @@ def test_the_settings_people_write_today(
     (tmp_path / "config.json").write_text(text, "utf-8")
     checked = run("config", "check", "config.json", cwd=tmp_path)
     assert (checked.returncode, "valid" in checked.stdout + checked.stderr) == (0, True)
-    url = library_server(discipline="open").url_for("/files/a.bin?size=50")
+    url = library_server(lease_mode="open").url_for("/files/a.bin?size=50")
     done = run("download", "config.json", url, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "a.bin").stat().st_size == 50
@@ -199,7 +199,7 @@ def test_two_configurations_are_a_usage_error(tmp_path: Path) -> None:
 def test_a_token_in_a_url_is_shown_nowhere(
     library_server: Callable[..., LibraryServer], tmp_path: Path
 ) -> None:
-    server = library_server(discipline="open")
+    server = library_server(lease_mode="open")
     good = server.url_for("/files/a.bin?size=50&access_token=s3cr3tvalue")
     bad = server.url_for("/status/404/b.bin?access_token=s3cr3tvalue")
     shown = run("download", good, bad, "--dry-run", cwd=tmp_path)

@@ -24,7 +24,7 @@ def encrypted(name: str, key: str = "key.txt") -> dict[str, Any]:
 @pytest.mark.parametrize(("store", "strategy"), [("json-file", "threads"), ("sqlite", "multiprocess")])
 def test_many_workers_on_one_encrypted_session(set_sail: SetSail, store: str, strategy: str) -> None:
     voyage = set_sail(
-        items=12, discipline="revoke", max_workers=3, strategy=strategy, cookie_store=encrypted(store)
+        items=12, lease_mode="revoke", max_workers=3, strategy=strategy, cookie_store=encrypted(store)
     )
     key = new_key()
     (voyage.root / "key.txt").write_text(key + "\n", "utf-8")
@@ -39,7 +39,7 @@ def test_many_workers_on_one_encrypted_session(set_sail: SetSail, store: str, st
 
 
 def test_the_key_is_asked_of_every_command_and_a_move_needs_no_login(set_sail: SetSail) -> None:
-    voyage = set_sail(items=3, discipline="strict", cookie_store=encrypted("json-file"))
+    voyage = set_sail(items=3, lease_mode="strict", cookie_store=encrypted("json-file"))
     for name in ("key.txt", "new.txt"):
         (voyage.root / name).write_text(voyage.argosy("session", "key").stdout, "utf-8")
     assert voyage.argosy("login", str(voyage.file)).returncode == 0
@@ -68,7 +68,7 @@ def test_the_key_is_asked_of_every_command_and_a_move_needs_no_login(set_sail: S
 
 
 def test_a_wrong_key_ends_every_command_before_the_first_request(set_sail: SetSail) -> None:
-    voyage = set_sail(items=3, discipline="strict", cookie_store=encrypted("json-file"))
+    voyage = set_sail(items=3, lease_mode="strict", cookie_store=encrypted("json-file"))
     key, store = voyage.root / "key.txt", voyage.root / "cookies.json-file"
     key.write_text(new_key(), "utf-8")
     assert voyage.run().returncode == 0
@@ -95,7 +95,7 @@ def test_a_wrong_key_ends_every_command_before_the_first_request(set_sail: SetSa
 def test_a_passphrase_from_the_environment(set_sail: SetSail, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two runs at once, and one that lacks it."""
     store = {"use": "json-file", "path": "c.json", "encrypt": {"env": "LIBRARY_STORE"}}
-    voyage = set_sail(items=6, discipline="revoke", max_workers=2, cookie_store=store)
+    voyage = set_sail(items=6, lease_mode="revoke", max_workers=2, cookie_store=store)
     lacking = voyage.run()
     assert lacking.returncode == 2
     assert "LIBRARY_STORE" in lacking.stderr

@@ -27,7 +27,7 @@ def serve(
         (folder / "img/p.png").write_bytes(png())
     (root / "shelf/leaflet").mkdir()
     (root / "shelf/leaflet/l.pdf").write_bytes(b"%PDF-1.7\n")
-    server = start(discipline="strict", root=root / "shelf")
+    server = start(lease_mode="strict", root=root / "shelf")
     with (root / "books.jsonl").open("w") as manifest:
         chapters = {f"b{n}": ["1.html", "2.html", "img/p.png"] for n in range(1, books + 1)}
         for id_, paths in {**chapters, "leaflet": ["l.pdf"]}.items():

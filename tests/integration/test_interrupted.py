@@ -31,7 +31,7 @@ def end(process: subprocess.Popen[str]) -> str:
 
 @pytest.mark.torture(24, 47)
 def test_killed_five_times(set_sail: SetSail) -> None:
-    voyage = set_sail(items=500, discipline="revoke", max_workers=8, size=3000)
+    voyage = set_sail(items=500, lease_mode="revoke", max_workers=8, size=3000)
     fetched_before: set[str] = set()
     for kill in range(1, 6):
         process = voyage.start("--quiet")
@@ -58,7 +58,7 @@ def _assert_not_fetched_again(voyage: Voyage, done: set[str]) -> None:
 
 @pytest.mark.torture(45)
 def test_ctrl_c_once_drains_and_saves(set_sail: SetSail) -> None:
-    voyage = set_sail(items=60, discipline="revoke", max_workers=4, ttfb=0.02)
+    voyage = set_sail(items=60, lease_mode="revoke", max_workers=4, ttfb=0.02)
     events = voyage.root / "events.jsonl"
     process = voyage.start("--events", str(events))
     wait_for_done(voyage, process, 5)
@@ -83,7 +83,7 @@ def test_ctrl_c_once_drains_and_saves(set_sail: SetSail) -> None:
 
 @pytest.mark.torture(45)
 def test_ctrl_c_twice_ends_at_once(set_sail: SetSail) -> None:
-    voyage = set_sail(items=8, discipline="revoke", max_workers=4, size=400_000, rate=20_000)
+    voyage = set_sail(items=8, lease_mode="revoke", max_workers=4, size=400_000, rate=20_000)
     process = voyage.start()
     while voyage.server.stats().accepted < 4:
         time.sleep(0.05)
@@ -106,7 +106,7 @@ def test_ctrl_c_twice_ends_at_once(set_sail: SetSail) -> None:
 
 @pytest.mark.torture(45)
 def test_a_run_that_finished_in_spite_of_ctrl_c_has_succeeded(set_sail: SetSail) -> None:
-    voyage = set_sail(items=2, discipline="revoke", max_workers=2, size=100_000, rate=40_000)
+    voyage = set_sail(items=2, lease_mode="revoke", max_workers=2, size=100_000, rate=40_000)
     process = voyage.start("--quiet")
     while process.poll() is None and voyage.server.stats().active < 2:
         time.sleep(0.02)
@@ -117,7 +117,7 @@ def test_a_run_that_finished_in_spite_of_ctrl_c_has_succeeded(set_sail: SetSail)
 
 @pytest.mark.torture(46)
 def test_sigterm_is_clean(set_sail: SetSail) -> None:
-    voyage = set_sail(items=60, discipline="revoke", max_workers=4, ttfb=0.02)
+    voyage = set_sail(items=60, lease_mode="revoke", max_workers=4, ttfb=0.02)
     process = voyage.start()
     wait_for_done(voyage, process, 3)
     process.terminate()
@@ -141,7 +141,7 @@ def test_workers_that_wait_for_their_turn_send_nothing_after_the_end(
     set_sail: SetSail, strategy: str, number: signal.Signals
 ) -> None:
     """One request holds the session for seconds, and seven wait for it."""
-    voyage = set_sail(items=20, discipline="revoke", max_workers=8, strategy=strategy, size=300)
+    voyage = set_sail(items=20, lease_mode="revoke", max_workers=8, strategy=strategy, size=300)
     server = voyage.server
     server.change(faults=[Fault("late", seconds=3, path="/files/")])
     process = voyage.start("--quiet")
@@ -160,7 +160,7 @@ def test_workers_that_wait_for_their_turn_send_nothing_after_the_end(
 
 @pytest.mark.torture(62)
 def test_two_terminals_one_directory(set_sail: SetSail) -> None:
-    voyage = set_sail(items=500, discipline="revoke", max_workers=4, size=3000)
+    voyage = set_sail(items=500, lease_mode="revoke", max_workers=4, size=3000)
     both = [voyage.start(), voyage.start()]
     texts = [end(process) for process in both]
     assert [process.returncode for process in both] == [0, 0], texts
@@ -171,7 +171,7 @@ def test_two_terminals_one_directory(set_sail: SetSail) -> None:
 
 
 def test_items_of_a_dead_run_are_taken_over(set_sail: SetSail) -> None:
-    voyage = set_sail(items=30, discipline="revoke", max_workers=4, ttfb=0.05)
+    voyage = set_sail(items=30, lease_mode="revoke", max_workers=4, ttfb=0.05)
     process = voyage.start()
     wait_for_done(voyage, process, 4)
     process.kill()

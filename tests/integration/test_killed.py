@@ -32,7 +32,7 @@ def test_killed_at_random_moments(set_sail: SetSail, digests: bool) -> None:
         resources_per_item=2,
         size=lambda number: (4_000_000, 30_000, 1_500_000)[number % 3],
         digests=digests,
-        discipline="revoke",
+        lease_mode="revoke",
         max_workers=4,
         rate=3_000_000,
         faults=[fault("cut", every=7, fraction=0.5)],

@@ -15,7 +15,7 @@ from voyage import Voyage
 
 @pytest.fixture
 def voyage(set_sail: Callable[..., Voyage]) -> Voyage:
-    return set_sail(items=6, discipline="strict", size=2000, max_workers=3)
+    return set_sail(items=6, lease_mode="strict", size=2000, max_workers=3)
 
 
 def secrets_of(voyage: Voyage) -> list[str]:

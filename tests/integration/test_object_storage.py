@@ -80,7 +80,7 @@ def store(storage: ObjectStorage, set_sail: SetSail, monkeypatch: pytest.MonkeyP
     def start(**options: Any) -> Stored:
         bucket = storage.bucket()
         directory = {"url": f"s3://{bucket.name}/library", "options": storage.options}
-        given = {"items": 3, "discipline": "revoke", "size": 30_000, "max_workers": 4, **options}
+        given = {"items": 3, "lease_mode": "revoke", "size": 30_000, "max_workers": 4, **options}
         return Stored(set_sail(directory=directory, **given), bucket)
 
     return start

@@ -22,10 +22,10 @@ from voyage import Voyage
 SetSail = Callable[..., Voyage]
 
 
-@pytest.mark.parametrize("discipline", ["static", "strict", "revoke", "slide", "grace", "soft", "redirect"])
+@pytest.mark.parametrize("lease_mode", ["static", "strict", "revoke", "slide", "grace", "soft", "redirect"])
 @pytest.mark.parametrize("store", ["json-file", "memory", "sqlite", "netscape"])
-def test_eight_threads_on_one_session(set_sail: SetSail, discipline: str, store: str) -> None:
-    voyage = set_sail(items=40, discipline=discipline, max_workers=8, cookie_store=store, size=3000)
+def test_eight_threads_on_one_session(set_sail: SetSail, lease_mode: str, store: str) -> None:
+    voyage = set_sail(items=40, lease_mode=lease_mode, max_workers=8, cookie_store=store, size=3000)
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
     assert report.counts.done == 40
@@ -37,7 +37,7 @@ def test_eight_threads_on_one_session(set_sail: SetSail, discipline: str, store:
 def test_a_server_that_commits_with_the_body(set_sail: SetSail, strategy: str) -> None:
     voyage = set_sail(
         items=12,
-        discipline="revoke",
+        lease_mode="revoke",
         commit="body",
         lease="exclusive-to-end",
         max_workers=4,
@@ -50,7 +50,7 @@ def test_a_server_that_commits_with_the_body(set_sail: SetSail, strategy: str) -
 def test_errors_leave_nothing_in_doubt_where_the_body_commits(set_sail: SetSail) -> None:
     voyage = set_sail(
         items=8,
-        discipline="revoke",
+        lease_mode="revoke",
         commit="body",
         lease="exclusive-to-end",
         max_workers=3,
@@ -63,7 +63,7 @@ def test_errors_leave_nothing_in_doubt_where_the_body_commits(set_sail: SetSail)
 
 @pytest.mark.torture(20)
 def test_500_items_16_threads_revoke(set_sail: SetSail) -> None:
-    voyage = set_sail(items=500, discipline="revoke", max_workers=16, size=2000, token_save_interval=50)
+    voyage = set_sail(items=500, lease_mode="revoke", max_workers=16, size=2000, token_save_interval=50)
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
     assert (report.counts.done, voyage.wrong()) == (500, [])
@@ -78,13 +78,13 @@ class NakedStrategy(ThreadsStrategy):
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
         for manager in work._context.pool.managers:  # type: ignore[attr-defined]  # reaches below the contract
-            manager.policy = dataclasses.replace(manager.policy, discipline=LeaseMode.SHARED)
+            manager.policy = dataclasses.replace(manager.policy, lease_mode=LeaseMode.SHARED)
         return super().run(jobs, work, max_workers)
 
 
 def test_without_leases_the_same_run_fails(set_sail: SetSail) -> None:
     voyage = set_sail(
-        items=500, discipline="revoke", max_workers=16, size=2000, strategy="naked", max_logins=5
+        items=500, lease_mode="revoke", max_workers=16, size=2000, strategy="naked", max_logins=5
     )
     plugins = PluginManager(given=[NakedStrategy])
     report = Run(load(voyage.file, plugins), plugins).execute()
@@ -95,7 +95,7 @@ def test_without_leases_the_same_run_fails(set_sail: SetSail) -> None:
 
 
 def test_expiry_in_the_middle_logs_in_once_more(set_sail: SetSail) -> None:
-    voyage = set_sail(items=60, discipline="revoke", max_workers=8, size=3000)
+    voyage = set_sail(items=60, lease_mode="revoke", max_workers=8, size=3000)
     ended: list[str] = []
 
     def on_event(event: Any) -> None:
@@ -109,7 +109,7 @@ def test_expiry_in_the_middle_logs_in_once_more(set_sail: SetSail) -> None:
 
 
 def test_a_pool_spreads_the_work_over_its_sessions(set_sail: SetSail) -> None:
-    voyage = set_sail(items=40, discipline="revoke", max_workers=8, sessions=3, size=3000)
+    voyage = set_sail(items=40, lease_mode="revoke", max_workers=8, sessions=3, size=3000)
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
     assert (report.counts.done, report.sessions, stats.logins, stats.replaced_tokens_sent) == (40, 3, 3, 0)

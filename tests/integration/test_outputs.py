@@ -46,7 +46,7 @@ def without_secrets(voyage: Voyage) -> int:
 
 @pytest.mark.parametrize("what", ["configuration", "directory"])
 def test_an_output_of_200_items_is_made_later_without_a_request(set_sail: SetSail, what: str) -> None:
-    voyage = set_sail(items=200, resources_per_item=2, discipline="revoke", max_workers=4, size=3000)
+    voyage = set_sail(items=200, resources_per_item=2, lease_mode="revoke", max_workers=4, size=3000)
     assert voyage.run("--quiet").returncode == 0
     seen = without_secrets(voyage)
     given = str(voyage.file if what == "configuration" else voyage.library)
@@ -63,7 +63,7 @@ def test_an_output_of_200_items_is_made_later_without_a_request(set_sail: SetSai
 
 
 def test_a_run_makes_what_its_configuration_got_since(set_sail: SetSail) -> None:
-    voyage = set_sail(items=12, discipline="revoke", max_workers=3, size=3000, output=["files"])
+    voyage = set_sail(items=12, lease_mode="revoke", max_workers=3, size=3000, output=["files"])
     assert voyage.run("--quiet").returncode == 0
     seen = without_session(voyage)
     voyage.config["output"] = ["files", "zip", {"use": "files", "layout": "{tag}/{id}/{name}"}]

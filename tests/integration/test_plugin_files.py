@@ -59,7 +59,7 @@ def argosy_strategy():
 
 @pytest.mark.parametrize("strategy", ["threads", "multiprocess", "crew"])
 def test_it_works_wherever_the_work_is_done(set_sail: SetSail, strategy: str) -> None:
-    voyage = set_sail(items=5, discipline="revoke", max_workers=2, output="shelf", strategy=strategy)
+    voyage = set_sail(items=5, lease_mode="revoke", max_workers=2, output="shelf", strategy=strategy)
     voyage.config["cookie_store"]["use"] = "cupboard"
     path = voyage.root / "my shelf.py"
     path.write_text(FILE, "utf-8")
@@ -77,7 +77,7 @@ def test_it_works_wherever_the_work_is_done(set_sail: SetSail, strategy: str) ->
 
 
 def test_a_configuration_runs_no_code(set_sail: SetSail) -> None:
-    voyage = set_sail(items=1, discipline="open", plugins=["shelf.py"])
+    voyage = set_sail(items=1, lease_mode="open", plugins=["shelf.py"])
     (voyage.root / "shelf.py").write_text("raise SystemExit('it ran')", "utf-8")
     done = voyage.run()
     assert done.returncode == 2
@@ -86,7 +86,7 @@ def test_a_configuration_runs_no_code(set_sail: SetSail) -> None:
 
 
 def test_it_can_be_used_from_python(set_sail: SetSail) -> None:
-    voyage = set_sail(items=1, discipline="strict", output="shelf")
+    voyage = set_sail(items=1, lease_mode="strict", output="shelf")
     path = voyage.root / "shelf.py"
     path.write_text(FILE, "utf-8")
     voyage.config["cookie_store"]["use"] = "cupboard"

@@ -51,7 +51,7 @@ def with_jars(voyage: Voyage, number: int) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_one_session_for_each_jar(set_sail: SetSail, strategy: Any) -> None:
-    voyage = set_sail(items=90, discipline="revoke", max_workers=6, strategy=strategy)
+    voyage = set_sail(items=90, lease_mode="revoke", max_workers=6, strategy=strategy)
     with_jars(voyage, 3)
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
@@ -72,7 +72,7 @@ def test_jars_and_sessions_must_agree(set_sail: SetSail, sessions: int) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_jar_that_the_service_refuses_is_left_out(set_sail: SetSail, strategy: Any) -> None:
-    voyage = set_sail(items=60, discipline="revoke", max_workers=6, strategy=strategy)
+    voyage = set_sail(items=60, lease_mode="revoke", max_workers=6, strategy=strategy)
     with_jars(voyage, 3)
     voyage.server.expire_sessions(1)
     report = argosy.download(voyage.file)
@@ -83,7 +83,7 @@ def test_a_jar_that_the_service_refuses_is_left_out(set_sail: SetSail, strategy:
 
 
 def test_jars_that_are_of_no_use_are_named(set_sail: SetSail) -> None:
-    voyage = set_sail(items=12, discipline="revoke", max_workers=3)
+    voyage = set_sail(items=12, lease_mode="revoke", max_workers=3)
     with_jars(voyage, 4)
     (voyage.root / "jar-2.txt").write_bytes((voyage.root / "jar-1.txt").read_bytes())
     (voyage.root / "jar-3.txt").unlink()
@@ -95,7 +95,7 @@ def test_jars_that_are_of_no_use_are_named(set_sail: SetSail) -> None:
 
 
 def test_no_jar_left(set_sail: SetSail) -> None:
-    voyage = set_sail(items=60, discipline="revoke", max_workers=4)
+    voyage = set_sail(items=60, lease_mode="revoke", max_workers=4)
     with_jars(voyage, 2)
     with pytest.raises(SessionLost) as raised:
         argosy.download(voyage.file, after(10, voyage.server.expire_sessions))
@@ -111,7 +111,7 @@ def test_a_jar_is_not_lost_by_what_its_account_may_not_have(
 ) -> None:
     voyage = set_sail(
         items=40,
-        discipline="revoke",
+        lease_mode="revoke",
         max_workers=1,
         **options,
         faults=[Fault("status", status=401, path="item-00020")],

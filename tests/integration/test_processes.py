@@ -36,7 +36,7 @@ def wait_for_accepted(voyage: Voyage, process: subprocess.Popen[str], number: in
 @pytest.mark.torture(63)
 def test_4_processes_500_items_revoke(set_sail: SetSail) -> None:
     voyage = set_sail(
-        items=500, discipline="revoke", size=3000, strategy=FOUR, max_workers=4, token_save_interval=50
+        items=500, lease_mode="revoke", size=3000, strategy=FOUR, max_workers=4, token_save_interval=50
     )
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
@@ -48,7 +48,7 @@ def test_4_processes_500_items_revoke(set_sail: SetSail) -> None:
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
 def test_threads_in_processes(set_sail: SetSail, start_method: str) -> None:
     strategy = {"use": "multiprocess", "processes": 2, "start_method": start_method}
-    voyage = set_sail(items=60, discipline="revoke", size=3000, strategy=strategy, max_workers=6)
+    voyage = set_sail(items=60, lease_mode="revoke", size=3000, strategy=strategy, max_workers=6)
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
     assert (report.counts.done, report.bytes, voyage.wrong()) == (60, 180_000, [])
@@ -58,7 +58,7 @@ def test_threads_in_processes(set_sail: SetSail, start_method: str) -> None:
 def test_events_and_figures_reach_the_run(set_sail: SetSail) -> None:
     voyage = set_sail(
         items=6,
-        discipline="revoke",
+        lease_mode="revoke",
         size=300_000,
         strategy=FOUR,
         max_workers=2,
@@ -77,7 +77,7 @@ def test_events_and_figures_reach_the_run(set_sail: SetSail) -> None:
 @pytest.mark.torture(49)
 def test_a_random_worker_killed_20_times(set_sail: SetSail) -> None:
     voyage = set_sail(
-        items=400, discipline="revoke", size=20_000, ttfb=0.01, rate=400_000, strategy=FOUR, max_workers=8
+        items=400, lease_mode="revoke", size=20_000, ttfb=0.01, rate=400_000, strategy=FOUR, max_workers=8
     )
     dice = random.Random(20)
     process = voyage.start("--quiet", "--report", str(voyage.root / "report.json"))
@@ -103,7 +103,7 @@ def test_a_random_worker_killed_20_times(set_sail: SetSail) -> None:
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
 def test_ctrl_c_drains_and_leaves_no_process(set_sail: SetSail, start_method: str) -> None:
     strategy = {**FOUR, "start_method": start_method}
-    voyage = set_sail(items=200, discipline="revoke", ttfb=0.02, strategy=strategy, max_workers=4)
+    voyage = set_sail(items=200, lease_mode="revoke", ttfb=0.02, strategy=strategy, max_workers=4)
     process = voyage.start(start_new_session=True)
     wait_for_accepted(voyage, process, 10)
     below = processes.descendants(process.pid)
@@ -124,7 +124,7 @@ def test_ctrl_c_drains_and_leaves_no_process(set_sail: SetSail, start_method: st
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_processes_that_only_just_start(set_sail: SetSail, number: signal.Signals) -> None:
     """Python itself takes a while to start, in which it knows nothing of who handles what."""
-    voyage = set_sail(items=40, discipline="revoke", strategy=FOUR, max_workers=4)
+    voyage = set_sail(items=40, lease_mode="revoke", strategy=FOUR, max_workers=4)
     process = voyage.start(start_new_session=True)
     while not (below := processes.workers(process.pid)) and process.poll() is None:
         pass
@@ -140,7 +140,7 @@ def test_a_signal_to_processes_that_only_just_start(set_sail: SetSail, number: s
 @pytest.mark.slow
 @pytest.mark.torture(46)
 def test_sigterm_to_the_whole_group_is_clean(set_sail: SetSail) -> None:
-    voyage = set_sail(items=200, discipline="revoke", ttfb=0.02, strategy=FOUR, max_workers=4)
+    voyage = set_sail(items=200, lease_mode="revoke", ttfb=0.02, strategy=FOUR, max_workers=4)
     process = voyage.start(start_new_session=True)
     wait_for_accepted(voyage, process, 10)
     below = processes.descendants(process.pid)
@@ -154,7 +154,7 @@ def test_sigterm_to_the_whole_group_is_clean(set_sail: SetSail) -> None:
 
 @pytest.mark.torture(49, 83)
 def test_workers_of_a_killed_run_end_by_themselves(set_sail: SetSail) -> None:
-    voyage = set_sail(items=16, discipline="revoke", size=200_000, rate=50_000, strategy=FOUR, max_workers=4)
+    voyage = set_sail(items=16, lease_mode="revoke", size=200_000, rate=50_000, strategy=FOUR, max_workers=4)
     with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path is 107 characters long at most
         process = voyage.start(env={**os.environ, "TMPDIR": short})
         wait_for_accepted(voyage, process, 4)
@@ -174,7 +174,7 @@ def test_workers_of_a_killed_run_end_by_themselves(set_sail: SetSail) -> None:
 
 
 def test_expiry_logs_in_once_for_all_processes(set_sail: SetSail) -> None:
-    voyage = set_sail(items=120, discipline="revoke", size=3000, strategy=FOUR, max_workers=8)
+    voyage = set_sail(items=120, lease_mode="revoke", size=3000, strategy=FOUR, max_workers=8)
     ended: list[str] = []
 
     def on_event(event: Any) -> None:
@@ -188,7 +188,7 @@ def test_expiry_logs_in_once_for_all_processes(set_sail: SetSail) -> None:
 
 
 def test_a_store_that_reaches_one_process_falls_back(set_sail: SetSail) -> None:
-    voyage = set_sail(items=5, discipline="revoke", strategy=FOUR, cookie_store="memory")
+    voyage = set_sail(items=5, lease_mode="revoke", strategy=FOUR, cookie_store="memory")
     report = argosy.download(voyage.file)
     assert (report.counts.done, report.strategy_used, report.strategy_asked) == (5, "serial", "multiprocess")
     assert report.strategy_reason is not None
@@ -199,7 +199,7 @@ def test_a_store_that_reaches_one_process_falls_back(set_sail: SetSail) -> None:
 
 
 def test_without_a_login_any_store_will_do(set_sail: SetSail) -> None:
-    voyage = set_sail(items=20, discipline="open", strategy=FOUR, auth="none", cookie_store="memory")
+    voyage = set_sail(items=20, lease_mode="open", strategy=FOUR, auth="none", cookie_store="memory")
     report = argosy.download(voyage.file)
     assert (report.counts.done, report.strategy_used, voyage.wrong()) == (20, "multiprocess", [])
 
@@ -207,7 +207,7 @@ def test_without_a_login_any_store_will_do(set_sail: SetSail) -> None:
 def test_a_failed_item_and_a_full_stop_come_through(set_sail: SetSail) -> None:
     voyage = set_sail(
         items=12,
-        discipline="revoke",
+        lease_mode="revoke",
         strategy=FOUR,
         max_retries=0,
         faults=[Fault("status", status=404, times=1, path="/files/")],
@@ -219,7 +219,7 @@ def test_a_failed_item_and_a_full_stop_come_through(set_sail: SetSail) -> None:
 
 def test_a_directory_that_is_gone_ends_the_run(set_sail: SetSail) -> None:
     voyage = set_sail(
-        items=300, discipline="revoke", ttfb=0.02, strategy=FOUR
+        items=300, lease_mode="revoke", ttfb=0.02, strategy=FOUR
     )  # enough to hear of the first in time
     taken: list[bool] = []
 
@@ -237,7 +237,7 @@ def test_a_directory_that_is_gone_ends_the_run(set_sail: SetSail) -> None:
 
 
 def test_sigint_once_lets_bodies_end(set_sail: SetSail) -> None:
-    voyage = set_sail(items=12, discipline="revoke", size=40_000, rate=20_000, strategy=FOUR, max_workers=4)
+    voyage = set_sail(items=12, lease_mode="revoke", size=40_000, rate=20_000, strategy=FOUR, max_workers=4)
     process = voyage.start()
     wait_for_accepted(voyage, process, 5)  # four items, and the page behind the login
     process.send_signal(signal.SIGINT)
@@ -271,7 +271,7 @@ def argosy_strategy():
 
 @pytest.mark.torture(84)
 def test_ctrl_c_ends_no_worker_of_anybodys_strategy(set_sail: SetSail) -> None:
-    voyage = set_sail(items=200, discipline="revoke", ttfb=0.02, strategy="pool-multiprocess")
+    voyage = set_sail(items=200, lease_mode="revoke", ttfb=0.02, strategy="pool-multiprocess")
     (voyage.root / "pool.py").write_text(POOL, "utf-8")
     plugin = ("--plugin", str(voyage.root / "pool.py"))
     process = voyage.start(*plugin, start_new_session=True)

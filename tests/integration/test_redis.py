@@ -55,7 +55,7 @@ def test_processes_and_terminals_on_one_session(set_sail: SetSail, start_redis: 
     """A run of four processes, another of threads, and a script of somebody's own."""
     server = start_redis()
     voyage = set_sail(
-        items=150, discipline="revoke", size=3000, max_workers=8, cookie_store=on(server), strategy=FOUR
+        items=150, lease_mode="revoke", size=3000, max_workers=8, cookie_store=on(server), strategy=FOUR
     )
     elsewhere = ("--directory", str(voyage.root / "elsewhere"), "--strategy", "threads")
     runs = [voyage.start("--quiet"), voyage.start("--quiet", *elsewhere)]
@@ -77,7 +77,7 @@ def test_the_server_is_killed_and_started_again_under_a_run(
     """What it kept goes on; what it lost costs a login for each time, and no replaced token is sent."""
     server = start_redis(*settings)
     voyage = set_sail(
-        items=200, discipline="revoke", size=3000, ttfb=0.005, max_workers=8, cookie_store=on(server)
+        items=200, lease_mode="revoke", size=3000, ttfb=0.005, max_workers=8, cookie_store=on(server)
     )
     run = voyage.start("--quiet", "--report", str(voyage.root / "report.json"))
     kills = 3
@@ -105,7 +105,7 @@ def test_a_run_that_was_stopped_past_its_time_is_fenced(set_sail: SetSail, start
     """Another one goes on without it; when it wakes, it takes what that one has."""
     server = start_redis()
     store = on(server, ttl=1)
-    voyage = set_sail(items=150, discipline="revoke", size=3000, ttfb=0.01, max_workers=4, cookie_store=store)
+    voyage = set_sail(items=150, lease_mode="revoke", size=3000, ttfb=0.01, max_workers=4, cookie_store=store)
     runs = [voyage.start("--quiet"), voyage.start("--quiet", "--directory", str(voyage.root / "elsewhere"))]
     while voyage.server.stats().accepted < 20:
         assert [run.poll() for run in runs] == [None, None]
@@ -132,7 +132,7 @@ def test_machines_of_different_names(set_sail: SetSail, start_redis: StartRedis)
     if subprocess.run([*new, "true"], capture_output=True, check=False).returncode:
         pytest.skip("may not make name spaces here")
     server = start_redis()
-    voyage = set_sail(items=80, discipline="revoke", size=3000, max_workers=4, cookie_store=on(server))
+    voyage = set_sail(items=80, lease_mode="revoke", size=3000, max_workers=4, cookie_store=on(server))
     argosy = f"exec {sys.executable} -m argosy download {voyage.file} --quiet --directory"
     runs = [
         subprocess.Popen(

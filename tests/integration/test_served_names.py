@@ -39,7 +39,7 @@ def files(voyage: Voyage) -> dict[str, int]:
 
 
 def test_on_the_command_line(tmp_path: Path, library_server: Any) -> None:
-    server: LibraryServer = library_server(discipline="open", faults=[called("/files/7", "Moby Dick.pdf")])
+    server: LibraryServer = library_server(lease_mode="open", faults=[called("/files/7", "Moby Dick.pdf")])
     urls = [server.url_for("/files/7?size=70"), server.url_for("/files/8.bin?size=80")]
     command = ["download", *urls, "--directory", "library", "--quiet"]
     for arguments, names in (
@@ -63,7 +63,7 @@ def test_on_the_command_line(tmp_path: Path, library_server: Any) -> None:
     ],
 )
 def test_forty_files_of_one_name(tmp_path: Path, library_server: Any, strategy: Any) -> None:
-    server: LibraryServer = library_server(discipline="open", faults=[called("/files/", "Book.PDF")])
+    server: LibraryServer = library_server(lease_mode="open", faults=[called("/files/", "Book.PDF")])
     urls = [server.url_for(f"/files/get?size={number}") for number in range(100, 140)]
     voyage = served(tmp_path, *urls, strategy=strategy, max_workers=6)
     report = argosy.download(voyage.file)
@@ -81,7 +81,7 @@ def test_forty_files_of_one_name(tmp_path: Path, library_server: Any, strategy: 
 
 
 def test_what_stands_there_is_left_alone(tmp_path: Path, library_server: Any) -> None:
-    server: LibraryServer = library_server(discipline="open", faults=[called("/files/", "mine.txt")])
+    server: LibraryServer = library_server(lease_mode="open", faults=[called("/files/", "mine.txt")])
     voyage = served(tmp_path, server.url_for("/files/get?size=9"))
     voyage.library.mkdir()
     (voyage.library / "mine.txt").write_text("mine")
@@ -96,7 +96,7 @@ def test_what_stands_there_is_left_alone(tmp_path: Path, library_server: Any) ->
 )
 def test_a_name_that_leads_astray(tmp_path: Path, library_server: Any, name: str) -> None:
     text = name.encode().decode("latin-1")  # as it goes over the wire
-    server: LibraryServer = library_server(discipline="open", faults=[called("/files/", text)])
+    server: LibraryServer = library_server(lease_mode="open", faults=[called("/files/", text)])
     voyage = served(tmp_path, server.url_for("/files/get?size=9"))
     assert argosy.download(voyage.file).counts.done == 1
     assert list(files(voyage).values()) == [9]
@@ -112,7 +112,7 @@ def test_a_file_that_is_gone_on_with_keeps_its_name(tmp_path: Path, library_serv
         Fault("header", path="/files/", header="Content-Disposition", only=206),
     ]
     named = ("Content-Disposition", 'attachment; filename="long.bin"')
-    server: LibraryServer = library_server(discipline="open", faults=faults, headers=[named])
+    server: LibraryServer = library_server(lease_mode="open", faults=faults, headers=[named])
     voyage = served(tmp_path, server.url_for("/files/get?size=3000000"))
     assert argosy.download(voyage.file).counts.done == 1
     assert (files(voyage), server.stats().requests) == ({"long.bin": 3_000_000}, 2)
@@ -123,7 +123,7 @@ def test_a_file_of_an_item_that_failed_keeps_its_name(tmp_path: Path, library_se
         called("/files/one", "first.bin", first=1),
         Fault("status", path="/files/two", status=404, first=1),
     ]
-    server: LibraryServer = library_server(discipline="open", faults=faults)
+    server: LibraryServer = library_server(lease_mode="open", faults=faults)
     voyage = run_urls(tmp_path)
     entry = {
         "id": "pair",

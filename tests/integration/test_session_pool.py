@@ -41,7 +41,7 @@ def test_three_sessions_and_eight_workers(set_sail: SetSail, strategy: Any, stor
         pytest.skip("the memory of one process")
     voyage = set_sail(
         items=150,
-        discipline="revoke",
+        lease_mode="revoke",
         max_workers=8,
         sessions=3,
         size=3000,
@@ -57,7 +57,7 @@ def test_three_sessions_and_eight_workers(set_sail: SetSail, strategy: Any, stor
 
 
 def test_one_worker_gives_each_session_its_turn(set_sail: SetSail) -> None:
-    voyage = set_sail(items=9, discipline="revoke", max_workers=1, sessions=3)
+    voyage = set_sail(items=9, lease_mode="revoke", max_workers=1, sessions=3)
     assert argosy.download(voyage.file).sessions == 3
     # one more each: the page behind the login
     assert voyage.server.stats().accepted_by_login == {"1": 4, "2": 4, "3": 4}
@@ -67,7 +67,7 @@ def test_one_worker_gives_each_session_its_turn(set_sail: SetSail) -> None:
 def test_a_slow_session_gets_less_to_do(set_sail: SetSail, strategy: Any) -> None:
     voyage = set_sail(
         items=150,
-        discipline="revoke",
+        lease_mode="revoke",
         max_workers=6,
         sessions=2,
         ttfb=0.01,
@@ -83,7 +83,7 @@ def test_a_slow_session_gets_less_to_do(set_sail: SetSail, strategy: Any) -> Non
 def test_a_session_without_an_answer_does_not_hold_the_others_up(set_sail: SetSail) -> None:
     voyage = set_sail(
         items=150,
-        discipline="revoke",
+        lease_mode="revoke",
         max_workers=6,
         sessions=3,
         ttfb=0.005,
@@ -100,7 +100,7 @@ def test_a_session_without_an_answer_does_not_hold_the_others_up(set_sail: SetSa
 def test_a_pool_where_the_body_commits(set_sail: SetSail) -> None:
     voyage = set_sail(
         items=40,
-        discipline="revoke",
+        lease_mode="revoke",
         commit="body",
         lease="exclusive-to-end",
         max_workers=6,
@@ -123,7 +123,7 @@ def test_a_service_that_ends_the_oldest_session_is_found_out(
     set_sail: SetSail, strategy: Any, asked: int
 ) -> None:
     voyage = set_sail(
-        items=60, discipline="revoke", max_workers=6, sessions=asked, max_sessions=2, strategy=strategy
+        items=60, lease_mode="revoke", max_workers=6, sessions=asked, max_sessions=2, strategy=strategy
     )
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
@@ -137,7 +137,7 @@ def test_a_service_that_ends_the_oldest_session_is_found_out(
 
 
 def test_what_was_found_out_is_known_to_the_next_run(set_sail: SetSail) -> None:
-    voyage = set_sail(items=30, discipline="revoke", max_workers=6, sessions=3, max_sessions=2)
+    voyage = set_sail(items=30, lease_mode="revoke", max_workers=6, sessions=3, max_sessions=2)
     argosy.download(voyage.file)
     voyage.config["force_redownload"] = True
     report = argosy.download(voyage.file)
@@ -149,14 +149,14 @@ def test_what_was_found_out_is_known_to_the_next_run(set_sail: SetSail) -> None:
 
 
 def test_one_session_only(set_sail: SetSail) -> None:
-    voyage = set_sail(items=20, discipline="revoke", max_workers=1, sessions=3, max_sessions=1)
+    voyage = set_sail(items=20, lease_mode="revoke", max_workers=1, sessions=3, max_sessions=1)
     report = argosy.download(voyage.file)
     assert (report.counts.done, report.logins, report.sessions) == (20, 3, 1)
 
 
 def test_one_session_more_than_before(set_sail: SetSail) -> None:
     """Two that were kept, and a third one whose login ends the first of them: nobody knows how old those are."""
-    voyage = set_sail(items=60, discipline="revoke", max_workers=6, sessions=2, max_sessions=2)
+    voyage = set_sail(items=60, lease_mode="revoke", max_workers=6, sessions=2, max_sessions=2)
     argosy.download(voyage.file)
     voyage.config |= {"sessions": 3, "force_redownload": True}
     report = argosy.download(voyage.file)
@@ -167,7 +167,7 @@ def test_one_session_more_than_before(set_sail: SetSail) -> None:
 
 
 def test_a_limit_that_is_lowered_in_the_middle(set_sail: SetSail) -> None:
-    voyage = set_sail(items=150, discipline="revoke", max_workers=6, sessions=3)
+    voyage = set_sail(items=150, lease_mode="revoke", max_workers=6, sessions=3)
 
     def lower() -> None:  # as a login on another device does
         voyage.server.change(max_sessions=2)
@@ -180,7 +180,7 @@ def test_a_limit_that_is_lowered_in_the_middle(set_sail: SetSail) -> None:
 
 
 def test_fewer_are_asked_for_when_it_is_known_that_fewer_are_given(set_sail: SetSail) -> None:
-    voyage = set_sail(items=40, discipline="revoke", max_workers=6, sessions=3, max_sessions=2)
+    voyage = set_sail(items=40, lease_mode="revoke", max_workers=6, sessions=3, max_sessions=2)
     argosy.download(voyage.file)
     voyage.config |= {"sessions": 2, "force_redownload": True}
     for logins in (2, 0):  # that of the session that was retired ends one of the others, which is used
@@ -194,7 +194,7 @@ def test_lost_answers_at_the_limit_cost_logins_and_no_session(set_sail: SetSail)
     """The session in doubt lives on at the service, so the login that replaces it ends another one."""
     voyage = set_sail(
         items=200,
-        discipline="revoke",
+        lease_mode="revoke",
         max_workers=6,
         sessions=3,
         max_sessions=3,
@@ -207,7 +207,7 @@ def test_lost_answers_at_the_limit_cost_logins_and_no_session(set_sail: SetSail)
 
 
 def test_strict_takes_no_fewer(set_sail: SetSail) -> None:
-    voyage = set_sail(items=30, discipline="revoke", max_workers=6, sessions=3, max_sessions=2, strict=True)
+    voyage = set_sail(items=30, lease_mode="revoke", max_workers=6, sessions=3, max_sessions=2, strict=True)
     with pytest.raises(SessionLost, match="gives fewer than the 3 sessions asked for"):
         argosy.download(voyage.file)
     voyage.server.change(on_too_many="refuse")
@@ -232,7 +232,7 @@ def test_refused_logins_leave_what_the_service_gives(set_sail: SetSail, strategy
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_all_sessions_end_together_and_each_is_renewed_once(set_sail: SetSail, strategy: Any) -> None:
-    voyage = set_sail(items=150, discipline="revoke", max_workers=6, sessions=3, strategy=strategy)
+    voyage = set_sail(items=150, lease_mode="revoke", max_workers=6, sessions=3, strategy=strategy)
     report = argosy.download(voyage.file, after(40, voyage.server.expire_sessions))
     stats = voyage.server.stats()
     assert (report.counts.done, voyage.wrong(), stats.replaced_tokens_sent) == (150, [], 0)
@@ -243,7 +243,7 @@ def test_all_sessions_end_together_and_each_is_renewed_once(set_sail: SetSail, s
 def test_one_session_that_cannot_be_renewed_does_not_stop_the_others(
     set_sail: SetSail, strategy: Any
 ) -> None:
-    voyage = set_sail(items=150, discipline="revoke", max_workers=6, sessions=3, strategy=strategy)
+    voyage = set_sail(items=150, lease_mode="revoke", max_workers=6, sessions=3, strategy=strategy)
 
     def end_one() -> None:
         voyage.server.change(password="changed")
@@ -258,7 +258,7 @@ def test_one_session_that_cannot_be_renewed_does_not_stop_the_others(
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_the_run_ends_when_no_session_is_left(set_sail: SetSail, strategy: Any) -> None:
-    voyage = set_sail(items=150, discipline="revoke", max_workers=6, sessions=6, strategy=strategy)
+    voyage = set_sail(items=150, lease_mode="revoke", max_workers=6, sessions=6, strategy=strategy)
 
     def end_all() -> None:
         voyage.server.change(password="changed")
@@ -280,7 +280,7 @@ def test_the_run_ends_when_no_session_is_left(set_sail: SetSail, strategy: Any) 
 def test_a_session_in_doubt_that_is_to_be_asked_about_is_left_out(set_sail: SetSail, strategy: Any) -> None:
     voyage = set_sail(
         items=60,
-        discipline="revoke",
+        lease_mode="revoke",
         max_workers=6,
         sessions=3,
         on_doubt="ask",
@@ -296,7 +296,7 @@ def test_a_session_in_doubt_that_is_to_be_asked_about_is_left_out(set_sail: SetS
 
 def test_logins_are_bounded_over_the_pool(set_sail: SetSail) -> None:
     """Sessions that the service ends again and again are worth a login each, until new ones are refused."""
-    voyage = set_sail(items=200, discipline="revoke", max_workers=6, sessions=3, max_logins=1)
+    voyage = set_sail(items=200, lease_mode="revoke", max_workers=6, sessions=3, max_logins=1)
     count, logins = [0], [0]
 
     def on_event(event: Any) -> None:
@@ -317,7 +317,7 @@ def test_logins_are_bounded_over_the_pool(set_sail: SetSail) -> None:
 def test_what_an_account_may_not_have_costs_no_session(set_sail: SetSail) -> None:
     voyage = set_sail(
         items=40,
-        discipline="revoke",
+        lease_mode="revoke",
         max_workers=4,
         sessions=3,
         max_retries=0,
@@ -336,7 +336,7 @@ def test_what_an_account_may_not_have_costs_no_session(set_sail: SetSail) -> Non
 
 
 def test_login_logs_every_session_in(set_sail: SetSail) -> None:
-    voyage = set_sail(items=20, discipline="revoke", max_workers=4, sessions=3)
+    voyage = set_sail(items=20, lease_mode="revoke", max_workers=4, sessions=3)
     done = command(voyage, "login")
     assert (done.returncode, done.stdout.count("Logged in the session")) == (0, 3), done.stderr
     shown = command(voyage, "status").stdout
@@ -357,7 +357,7 @@ def test_login_says_which_sessions_the_service_does_not_give(set_sail: SetSail) 
 
 
 def test_login_tries_again_what_was_retired(set_sail: SetSail) -> None:
-    voyage = set_sail(items=30, discipline="revoke", max_workers=6, sessions=3, max_sessions=2)
+    voyage = set_sail(items=30, lease_mode="revoke", max_workers=6, sessions=3, max_sessions=2)
     argosy.download(voyage.file)
     assert "session    default: retired" in command(voyage, "status").stdout
     voyage.server.change(max_sessions=0)

@@ -67,7 +67,7 @@ def send(server: SshServer, set_sail: SetSail, tmp_path: Path) -> Send:
     def start(**options: Any) -> Sent:
         name = f"{tmp_path.name}-{os.getpid()}"
         directory = {"url": f"{server.url}/{name}", "options": server.options}
-        given = {"items": 4, "discipline": "revoke", "size": 30_000, "max_workers": 4, **options}
+        given = {"items": 4, "lease_mode": "revoke", "size": 30_000, "max_workers": 4, **options}
         return Sent(set_sail(directory=directory, **given), server.files / name)
 
     return start

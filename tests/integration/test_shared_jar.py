@@ -69,7 +69,7 @@ def refusals(voyage: Voyage) -> tuple[int, ...]:
 
 @pytest.fixture
 def voyage(set_sail: SetSail) -> Voyage:
-    return set_sail(items=6, discipline="revoke", max_workers=4, size=2000, cookie_store=STORE)
+    return set_sail(items=6, lease_mode="revoke", max_workers=4, size=2000, cookie_store=STORE)
 
 
 def test_curl_and_argosy_by_turns(voyage: Voyage) -> None:
@@ -213,7 +213,7 @@ def test_logging_in_with_curl_during_a_run(voyage: Voyage) -> None:
 @pytest.mark.torture(47)
 def test_killed_at_any_moment_the_jar_is_whole(set_sail: SetSail) -> None:
     """Whatever is killed, the jar can be read, and the next run has at most a login more to do."""
-    voyage = set_sail(items=12, discipline="revoke", max_workers=4, size=2000, cookie_store=STORE)
+    voyage = set_sail(items=12, lease_mode="revoke", max_workers=4, size=2000, cookie_store=STORE)
     jar, dice = voyage.root / "cookies.txt", random.Random(47)
     curl_login(jar, voyage.server)
     voyage.config |= {"force_redownload": True}

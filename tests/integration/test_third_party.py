@@ -60,7 +60,7 @@ def test_it_is_listed_with_its_distribution(environment: VirtualEnvironment) -> 
 def test_it_makes_its_file(
     environment: VirtualEnvironment, library_server: ServerFactory, tmp_path: Path
 ) -> None:
-    server = library_server(discipline="open")
+    server = library_server(lease_mode="open")
     url = server.url_for("/files/atlas.bin?size=3000")
     arguments = ["--output", "catalogue", "--directory", str(tmp_path / "library")]
     done = environment.run("argosy", "download", url, *arguments, cwd=tmp_path)
@@ -115,7 +115,7 @@ def test_the_tests_of_a_new_package_pass(
 def test_new_plugins_are_chosen_by_a_configuration_and_make_their_files(
     environment: VirtualEnvironment, library_server: ServerFactory, tmp_path: Path
 ) -> None:
-    server = library_server(discipline="strict")
+    server = library_server(lease_mode="strict")
     (tmp_path / "password.txt").write_text(server.password, "utf-8")
     urls = [server.url_for(f"/files/{number}.bin?size=3000") for number in range(4)]
     (tmp_path / "books.txt").write_text("\n".join(urls), "utf-8")

@@ -56,7 +56,7 @@ def right(path: Path, voyage: Voyage) -> bool:
 
 
 def test_archives_of_200_items_are_made_later_without_a_request(set_sail: SetSail) -> None:
-    voyage = set_sail(items=200, resources_per_item=2, discipline="revoke", max_workers=4, size=3000)
+    voyage = set_sail(items=200, resources_per_item=2, lease_mode="revoke", max_workers=4, size=3000)
     assert voyage.run("--quiet").returncode == 0
     session = (voyage.root / "cookies.json").read_bytes()
     seen = voyage.server.stats().requests
@@ -90,7 +90,7 @@ def test_what_the_wire_did_to_a_body_is_not_in_its_record(set_sail: SetSail) -> 
         Fault("redirect", path="item-00003/", hops=2, first=1),
         Fault("cut", path="item-00004/", fraction=0.5, first=1),
     ]
-    voyage = set_sail(items=4, discipline="revoke", size=300_000, faults=faults, output=["warc"])
+    voyage = set_sail(items=4, lease_mode="revoke", size=300_000, faults=faults, output=["warc"])
     done = voyage.run("--quiet")
     assert done.returncode == 0, done.stderr
     assert {*voyage.server.stats().faults} == {"gzip_truncated", "chunked", "redirect", "cut"}

@@ -22,9 +22,9 @@ class MachineRules(LeaseSuite):
     examples: ClassVar[int] = 30
 
     @pytest.mark.parametrize("revokes", [True, False], ids=["revoke", "strict"])
-    @pytest.mark.parametrize("discipline", [LeaseMode.EXCLUSIVE, LeaseMode.EXCLUSIVE_TO_END])
+    @pytest.mark.parametrize("lease_mode", [LeaseMode.EXCLUSIVE, LeaseMode.EXCLUSIVE_TO_END])
     def test_no_replaced_token_is_ever_sent(
-        self, spec: StoreSpec, discipline: LeaseMode, revokes: bool
+        self, spec: StoreSpec, lease_mode: LeaseMode, revokes: bool
     ) -> None:
         """Crashes at any step, lost requests and responses, lapsed holds, late arrivals, sessions that end."""
         stores = [spec.make() for _ in range(3 if self.plugin.scope >= Scope.HOST else 1)]
@@ -33,7 +33,7 @@ class MachineRules(LeaseSuite):
                 stores,
                 examples=self.examples,
                 revokes=revokes,
-                discipline=discipline,
+                lease_mode=lease_mode,
                 manager_class=self.manager_class,
             )
         finally:

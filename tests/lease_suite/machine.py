@@ -43,7 +43,7 @@ def run_lease_machine(
     *,
     examples: int = 40,
     revokes: bool = True,
-    discipline: LeaseMode = LeaseMode.EXCLUSIVE,
+    lease_mode: LeaseMode = LeaseMode.EXCLUSIVE,
     manager_class: type[SessionManager] = SessionManager,
     **options: Any,
 ) -> int:
@@ -57,7 +57,7 @@ def run_lease_machine(
         How many sequences of steps.
     revokes
         Whether an old token ends the session at the service.
-    discipline
+    lease_mode
         ``exclusive``, or ``exclusive-to-end`` at a service that replaces the token with the end of the body.
     manager_class
         The manager that is tried.
@@ -77,7 +77,7 @@ def run_lease_machine(
     fields = {
         "stores": stores,
         "revokes": revokes,
-        "discipline": discipline,
+        "lease_mode": lease_mode,
         "manager_class": manager_class,
         "count": 0,
     }
@@ -102,7 +102,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
     stores: ClassVar[list[CookieStore]]
     revokes: ClassVar[bool]
-    discipline: ClassVar[LeaseMode]
+    lease_mode: ClassVar[LeaseMode]
     manager_class: ClassVar[type[SessionManager]]
     count: ClassVar[int] = 0
 
@@ -112,7 +112,7 @@ class LeaseMachine(RuleBasedStateMachine):
         self.crashes = crashes
         type(self).count += 1
         self.session = f"session-{self.count}"
-        self.to_end = self.discipline is LeaseMode.EXCLUSIVE_TO_END
+        self.to_end = self.lease_mode is LeaseMode.EXCLUSIVE_TO_END
         self.service = Service(revokes=self.revokes, at_end=self.to_end)
         self.late: list[str | None] = []
         self.programs = [self._program(number) for number in range(3)]
@@ -120,7 +120,7 @@ class LeaseMachine(RuleBasedStateMachine):
     def _program(self, number: int) -> Program:
         store = TapedStore(self.stores[number % len(self.stores)])
         store.on_write = self._look_at
-        policy = Policy(self.discipline, max_logins=10**6)
+        policy = Policy(self.lease_mode, max_logins=10**6)
         manager = self.manager_class(store, self.session, policy, login=self.service.log_in)
         return Program(store, manager)
 

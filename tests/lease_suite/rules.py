@@ -96,7 +96,7 @@ class LeaseRules(LeaseSuite):
     def test_a_lease_to_the_end_keeps_mark_and_hold(self, scenario: LeaseScenario) -> None:
         """Where a token is good only with the last byte, it is in doubt until then."""
         scenario.service.at_end = True
-        manager = scenario.manager(discipline=LeaseMode.EXCLUSIVE_TO_END)
+        manager = scenario.manager(lease_mode=LeaseMode.EXCLUSIVE_TO_END)
         lease = manager.lease(URL)
         lease.settle(scenario.send(lease) or [], URL, None)
         assert (scenario.record().status, scenario.is_free()) == (Status.IN_FLIGHT, False)
@@ -223,7 +223,7 @@ class LeaseRules(LeaseSuite):
 
     def test_refused_threads_wait_for_one_login(self, scenario: LeaseScenario) -> None:
         """The login has the session to itself, and everybody waits for it."""
-        manager = scenario.manager(discipline=LeaseMode.SHARED)
+        manager = scenario.manager(lease_mode=LeaseMode.SHARED)
         scenario.fetch(manager)
         stamp = manager.lease(URL).stamp
         scenario.service.end_all()
@@ -236,7 +236,7 @@ class LeaseRules(LeaseSuite):
 
     def test_a_refusal_where_somebody_has_a_newer_token_costs_no_login(self, scenario: LeaseScenario) -> None:
         """With shared leases a sibling may have replaced the token while the request was on its way."""
-        manager = scenario.manager(discipline=LeaseMode.SHARED)
+        manager = scenario.manager(lease_mode=LeaseMode.SHARED)
         late = manager.lease(URL)
         scenario.fetch(manager)
         manager.refused(late.stamp)
@@ -288,7 +288,7 @@ class LeaseRules(LeaseSuite):
 
     def test_a_header_beside_the_token_changes_nothing(self, scenario: LeaseScenario) -> None:
         """A header field that no answer replaces says nothing about the cookies beside it: they take turns."""
-        manager = scenario.manager(discipline=LeaseMode.AUTO)
+        manager = scenario.manager(lease_mode=LeaseMode.AUTO)
         manager.ensure()
         header = HeaderToken("X-Requested-With", "XMLHttpRequest", (f"https://{HOST}",))
         scenario.change(headers=(header,))
@@ -302,7 +302,7 @@ class LeaseRules(LeaseSuite):
 
     def test_until_an_answer_was_accepted_requests_go_one_by_one(self, scenario: LeaseScenario) -> None:
         """What a service does not accept is sent once, and not by everybody."""
-        manager = scenario.manager(discipline=LeaseMode.SHARED)
+        manager = scenario.manager(lease_mode=LeaseMode.SHARED)
         with manager.first_in_turn():
             stamp = scenario.fetch(manager)
             second = Thread(lambda: _pass(manager))

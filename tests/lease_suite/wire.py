@@ -35,7 +35,7 @@ class WireRules(LeaseSuite):
     @pytest.fixture
     def server(self, library_server: ServerFactory) -> Iterator[LibraryServer]:
         """Start the server; at the end it has never seen a token that it had replaced."""
-        server = library_server(discipline="revoke")
+        server = library_server(lease_mode="revoke")
         yield server
         stats = server.stats()
         assert stats.replaced_tokens_sent == 0, "a replaced token was sent"

@@ -164,10 +164,10 @@ class DoesNotHoldToTheHeaders(_WithLease):
 
 
 class HoldsToTheLastByte(SessionManager):
-    """Streams the body under the lease, whatever the discipline."""
+    """Streams the body under the lease, in every lease mode."""
 
     def _exclusive(self, release: Any) -> Any:
-        to_end = replace(self.policy, discipline=LeaseMode.EXCLUSIVE_TO_END)
+        to_end = replace(self.policy, lease_mode=LeaseMode.EXCLUSIVE_TO_END)
         return ExclusiveLease(self.store, self._read(), release, to_end)
 
 

@@ -147,7 +147,7 @@ def expired(voyage: Voyage) -> tuple[Cookie, ...]:
     ids=["add_header", "signer", "stateless"],
 )
 def test_a_header_of_an_auth_plugin_leaves_the_cookies_protected(set_sail: SetSail, text: str) -> None:
-    voyage = set_sail(items=60, discipline="revoke", max_workers=8, size=2000, ttfb=0.002)
+    voyage = set_sail(items=60, lease_mode="revoke", max_workers=8, size=2000, ttfb=0.002)
     voyage.config["auth"]["use"] = "header-login"
     path = plugin(voyage.root, text)
     report = argosy.download(voyage.file, plugins=[path])
@@ -217,7 +217,7 @@ def test_wrong_credentials_are_sent_once_by_eight_workers(
 @pytest.mark.torture(74)
 @pytest.mark.parametrize("lease", ["auto", "shared"])
 def test_dead_imported_cookies_are_sent_once(set_sail: SetSail, lease: str) -> None:
-    voyage = set_sail(items=20, discipline="static", max_workers=8, size=1000, lease=lease)
+    voyage = set_sail(items=20, lease_mode="static", max_workers=8, size=1000, lease=lease)
     jar = voyage.root / "export.json"
     jar.write_text(json.dumps({"token": "1.1.dead"}), "utf-8")
     jar.chmod(0o600)
@@ -233,7 +233,7 @@ def test_dead_imported_cookies_are_sent_once(set_sail: SetSail, lease: str) -> N
 @pytest.mark.torture(75)
 @pytest.mark.parametrize("strategy", ["threads", {"use": "multiprocess", "processes": 2}])
 def test_an_expired_session_is_logged_in_before_anything_is_sent(set_sail: SetSail, strategy: Any) -> None:
-    voyage = set_sail(items=20, discipline="static", max_workers=8, size=1000, strategy=strategy)
+    voyage = set_sail(items=20, lease_mode="static", max_workers=8, size=1000, strategy=strategy)
     argosy.download(voyage.file)
     forgery = Cookie("csrftoken", "x", "127.0.0.1")  # lives longer than the session, and is not it
     change(voyage, cookies=(*expired(voyage), forgery))
@@ -246,7 +246,7 @@ def test_an_expired_session_is_logged_in_before_anything_is_sent(set_sail: SetSa
 
 @pytest.mark.torture(75)
 def test_expired_cookies_that_were_imported_are_not_tried(set_sail: SetSail) -> None:
-    voyage = set_sail(items=3, discipline="static", max_workers=2, size=1000)
+    voyage = set_sail(items=3, lease_mode="static", max_workers=2, size=1000)
     argosy.download(voyage.file)
     change(voyage, cookies=expired(voyage))
     voyage.server.reset_stats()

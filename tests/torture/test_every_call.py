@@ -150,7 +150,7 @@ def what_is_wrong(voyage: Voyage, code: int, shown: str) -> list[str]:
 def test_every_call_fails_once(
     warm: Warm, tmp_path: Path, library_server: type[LibraryServer], store: str
 ) -> None:
-    server = library_server(discipline="revoke")
+    server = library_server(lease_mode="revoke")
     warm.run_here("download", str(small(tmp_path / "warm", server, store).file))
     trace = tmp_path / "trace"
     code, shown = run(

@@ -116,7 +116,7 @@ def on_disk(voyage: Voyage, disk: Path) -> Voyage:
 def test_the_disk_of_the_library_is_full(
     set_sail: SetSail, small_disk: Path, leave: int, options: dict[str, int]
 ) -> None:
-    voyage = set_sail(items=10, discipline="revoke", max_workers=4, size=100_000, digests=False, **options)
+    voyage = set_sail(items=10, lease_mode="revoke", max_workers=4, size=100_000, digests=False, **options)
     on_disk(voyage, small_disk)
     stone = fill(small_disk, leave=leave)
     ended(voyage.run(), 5, str(small_disk))
@@ -147,7 +147,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_file(
     size = 3_000_000
     faults = [fault("chunked")]  # so that nobody knows beforehand how long it is
     voyage = set_sail(
-        items=1, discipline="revoke", size=size, digests=False, faults=faults, disk_reserve=reserve
+        items=1, lease_mode="revoke", size=size, digests=False, faults=faults, disk_reserve=reserve
     )
     on_disk(voyage, small_disk)
     ended(voyage.run(), 5, str(small_disk))
@@ -195,7 +195,7 @@ def strace(*arguments: str) -> list[str]:
 @pytest.mark.parametrize("which", ["0-*.part", "item-*"])
 def test_a_sync_that_failed_is_not_taken_for_one_that_worked(set_sail: SetSail, which: str) -> None:
     """After an fsync that failed, the system may say of the same bytes that all is well: they must be gone."""
-    voyage = set_sail(items=1, discipline="revoke", size=50_000)
+    voyage = set_sail(items=1, lease_mode="revoke", size=50_000)
     (file,) = voyage.expected
     ended(voyage.run(), 0)  # so that all folders and files are there
     shutil.rmtree(voyage.library)
@@ -224,7 +224,7 @@ def test_a_sync_that_failed_is_not_taken_for_one_that_worked(set_sail: SetSail, 
 @pytest.mark.parametrize("store", ["json-file", "sqlite", "netscape"])
 def test_the_disk_of_the_cookie_store_is_full(set_sail: SetSail, small_disk: Path, store: str) -> None:
     voyage = set_sail(
-        items=4, discipline="revoke", cookie_store={"use": store, "path": str(small_disk / "cookies")}
+        items=4, lease_mode="revoke", cookie_store={"use": store, "path": str(small_disk / "cookies")}
     )
     ended(voyage.run(), 0)
     before = (small_disk / "cookies").read_bytes()
@@ -357,7 +357,7 @@ def test_names_that_some_file_system_takes_for_one(set_sail: SetSail, one: str, 
 @pytest.mark.torture(44)
 @pytest.mark.parametrize("descriptors", [20, 28, 40])
 def test_too_few_file_descriptors(set_sail: SetSail, descriptors: int) -> None:
-    voyage = set_sail(items=40, discipline="revoke", max_workers=32, size=200_000, rate=400_000)
+    voyage = set_sail(items=40, lease_mode="revoke", max_workers=32, size=200_000, rate=400_000)
     shell = f'ulimit -n {descriptors}; exec "$@"'
     command = ["sh", "-c", shell, "sh", sys.executable, "-m", "argosy", "download", str(voyage.file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
@@ -419,7 +419,7 @@ def test_a_damaged_ledger_is_left_as_it_is(set_sail: SetSail, how: str) -> None:
 @pytest.mark.torture(44)
 @pytest.mark.parametrize("limit", [7, 8, 9, 10, 12, 16])
 def test_out_of_file_descriptors(set_sail: SetSail, limit: int) -> None:
-    voyage = set_sail(items=12, discipline="revoke", max_workers=12, size=60_000, rate=100_000)
+    voyage = set_sail(items=12, lease_mode="revoke", max_workers=12, size=60_000, rate=100_000)
     command = [sys.executable, "-m", "argosy", "download", str(voyage.file)]
     done = subprocess.run(
         ["sh", "-c", f'ulimit -n {limit} && exec "$@"', "sh", *command], capture_output=True, text=True, check=False
@@ -432,7 +432,7 @@ def test_out_of_file_descriptors(set_sail: SetSail, limit: int) -> None:
 
 @pytest.mark.torture(43)
 def test_umask_000(set_sail: SetSail) -> None:
-    voyage = set_sail(items=3, discipline="revoke")
+    voyage = set_sail(items=3, lease_mode="revoke")
     url = voyage.server.url_for("/status/404") + "?token=in-the-url"
     with (voyage.root / "books.jsonl").open("a", encoding="utf-8") as manifest:
         manifest.write(f'{{"id": "secret", "url": "{url}"}}\n')

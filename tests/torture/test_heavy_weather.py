@@ -32,7 +32,7 @@ WEATHER = [
 def test_1000_items_in_heavy_weather(set_sail: SetSail) -> None:
     voyage = set_sail(
         items=1000,
-        discipline="revoke",
+        lease_mode="revoke",
         size=20_000,
         max_workers=8,
         max_retries=8,

@@ -28,7 +28,7 @@ def test_a_chapter_that_makes_millions_of_elements_fails_its_item_alone(
         "long": "<b><p>" * 333_000,
         "good": "<h1>A chapter</h1><p>with <b>words</b>",
     }
-    server = library_server(discipline="open", root=root)
+    server = library_server(lease_mode="open", root=root)
     lines = []
     for name, text in markup.items():
         (root / f"{name}.html").write_text(text, "utf-8")

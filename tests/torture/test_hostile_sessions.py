@@ -21,7 +21,7 @@ SetSail = Callable[..., Voyage]
 @pytest.mark.torture(76)
 @pytest.mark.parametrize("strategy", ["threads", "multiprocess"])
 def test_short_sessions_do_not_end_a_run_that_makes_progress(set_sail: SetSail, strategy: str) -> None:
-    voyage = set_sail(items=20, discipline="revoke", max_workers=2, max_logins=2, strategy=strategy)
+    voyage = set_sail(items=20, lease_mode="revoke", max_workers=2, max_logins=2, strategy=strategy)
     done: list[str] = []
 
     def on_event(event: Any) -> None:
@@ -41,7 +41,7 @@ def test_a_service_that_refuses_each_new_session_gets_few_logins(set_sail: SetSa
     """The answer to the login is fine, and then nothing is: that is no progress."""
     voyage = set_sail(
         items=20,
-        discipline="revoke",
+        lease_mode="revoke",
         max_workers=2,
         max_logins=2,
         faults=[fault("login_page", path="/files/")],
@@ -53,12 +53,12 @@ def test_a_service_that_refuses_each_new_session_gets_few_logins(set_sail: SetSa
 
 
 @pytest.mark.torture(77)
-@pytest.mark.parametrize("discipline", ["revoke", "static", "soft"])
+@pytest.mark.parametrize("lease_mode", ["revoke", "static", "soft"])
 def test_every_refused_request_counts_and_few_carry_a_refused_token(
-    set_sail: SetSail, discipline: str
+    set_sail: SetSail, lease_mode: str
 ) -> None:
     """The account may log in, but gets nothing any more: eight workers find out, with one extra request for each login."""
-    voyage = set_sail(items=24, discipline=discipline, max_workers=8, ttfb=0.005)
+    voyage = set_sail(items=24, lease_mode=lease_mode, max_workers=8, ttfb=0.005)
     before: list[int] = []
 
     def close_the_account() -> None:
@@ -84,7 +84,7 @@ def test_connections_that_close_after_each_answer_cost_two_logins_at_most(set_sa
     closes = {"seconds": 0.5}
     voyage = set_sail(
         items=16,
-        discipline="revoke",
+        lease_mode="revoke",
         max_workers=2,
         faults=[fault("close_after", path="/login", **closes), fault("close_after", **closes)],
     )

@@ -37,7 +37,7 @@ def closed_port() -> int:
     ],
 )
 def test_nobody_there(tmp_path: Path, library_server: Any, raw_server: Any, url: str, cause: str) -> None:
-    server = library_server(discipline="open")
+    server = library_server(lease_mode="open")
     plain = raw_server(lambda _, connection: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
     url = url.format(port=closed_port(), plain=plain.url.rpartition(":")[2])
     voyage = run_urls(tmp_path, url, server.url_for("/files/b?size=5"), max_retries=3, retry_delay=0.01)
@@ -72,7 +72,7 @@ def test_nobody_there_to_log_in(set_sail: SetSail) -> None:
 def test_resets_are_tried_again(set_sail: SetSail) -> None:
     voyage = set_sail(
         items=10,
-        discipline="open",
+        lease_mode="open",
         auth="none",
         max_workers=4,
         faults=[fault("reset", first=2, each_path=True)],
@@ -84,7 +84,7 @@ def test_resets_are_tried_again(set_sail: SetSail) -> None:
 @pytest.mark.torture(33)
 def test_dead_connections_are_never_blindly_used_again(set_sail: SetSail) -> None:
     voyage = set_sail(
-        items=60, discipline="revoke", max_workers=8, faults=[fault("close_after", every=2)], size=2000
+        items=60, lease_mode="revoke", max_workers=8, faults=[fault("close_after", every=2)], size=2000
     )
     done = voyage.run("--quiet")
     stats = voyage.server.stats()
@@ -181,7 +181,7 @@ def test_proxies_and_netrc_of_the_environment_are_ignored(
     env = {**os.environ, **dict.fromkeys(names, trap.url), "NETRC": str(netrc), "HOME": str(tmp_path)}
     env.pop("no_proxy", None)
     env.pop("NO_PROXY", None)
-    voyage = set_sail(items=3, discipline="revoke")
+    voyage = set_sail(items=3, lease_mode="revoke")
     done = voyage.run("--quiet", env=env)
     assert (done.returncode, done.stderr, voyage.wrong()) == (0, "", [])
     (tmp_path / "plain").mkdir()

@@ -54,7 +54,7 @@ def states(voyage: Voyage) -> dict[str, int]:
 
 @pytest.mark.torture(31, 32)
 @pytest.mark.parametrize("workers", [1, 4])
-@pytest.mark.parametrize("options", [{"discipline": "open", "auth": "none"}, {"discipline": "revoke"}])
+@pytest.mark.parametrize("options", [{"lease_mode": "open", "auth": "none"}, {"lease_mode": "revoke"}])
 def test_a_run_outlives_a_service_that_is_started_again(
     set_sail: SetSail, workers: int, options: dict[str, Any]
 ) -> None:
@@ -68,7 +68,7 @@ def test_a_run_outlives_a_service_that_is_started_again(
 
 
 @pytest.mark.torture(31)
-@pytest.mark.parametrize("options", [{"discipline": "open", "auth": "none"}, {"discipline": "revoke"}])
+@pytest.mark.parametrize("options", [{"lease_mode": "open", "auth": "none"}, {"lease_mode": "revoke"}])
 def test_a_service_that_does_not_come_back_ends_the_run_and_nothing_is_lost(
     set_sail: SetSail, options: dict[str, Any]
 ) -> None:
@@ -89,7 +89,7 @@ def test_a_service_that_does_not_come_back_ends_the_run_and_nothing_is_lost(
 
 @pytest.mark.torture(31, 32)
 def test_processes_outlive_a_service_that_is_started_again(set_sail: SetSail) -> None:
-    voyage = set_sail(items=30, max_workers=3, strategy="multiprocess", discipline="revoke")
+    voyage = set_sail(items=30, max_workers=3, strategy="multiprocess", lease_mode="revoke")
     outage = Outage(voyage, voyage.server.kill, voyage.server.start)
     report = argosy.download(voyage.file, outage)
     assert (report.error, failures(report), report.counts.done, voyage.wrong()) == (None, {}, 30, [])
@@ -98,7 +98,7 @@ def test_processes_outlive_a_service_that_is_started_again(set_sail: SetSail) ->
 
 @pytest.mark.torture(31)
 def test_the_command_line_says_what_is_down_and_what_to_do(set_sail: SetSail) -> None:
-    voyage = set_sail(items=200, max_workers=4, max_outage=1.2, discipline="open", auth="none", ttfb=0.02)
+    voyage = set_sail(items=200, max_workers=4, max_outage=1.2, lease_mode="open", auth="none", ttfb=0.02)
     process = voyage.start("--events", "-")
     assert process.stdout is not None
     finished = 0
@@ -115,7 +115,7 @@ def test_the_command_line_says_what_is_down_and_what_to_do(set_sail: SetSail) ->
 
 
 @pytest.mark.torture(32)
-@pytest.mark.parametrize("options", [{"discipline": "open", "auth": "none"}, {"discipline": "revoke"}])
+@pytest.mark.parametrize("options", [{"lease_mode": "open", "auth": "none"}, {"lease_mode": "revoke"}])
 def test_a_run_outlives_a_time_in_which_nothing_comes(set_sail: SetSail, options: dict[str, Any]) -> None:
     voyage = set_sail(items=30, max_workers=4, timeout={"headers": 0.4, "read": 0.4}, **options)
     pid = voyage.server.pid
@@ -135,7 +135,7 @@ def test_a_host_that_was_never_there_fails_its_items_and_holds_nobody_up(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    server = library_server(discipline="open")
+    server = library_server(lease_mode="open")
     dead = [f"http://127.0.0.1:{port}/{number}" for number in range(60)]
     good = [server.url_for(f"/files/good-{number}?size=5") for number in range(20)]
     config = {"source": {"use": "urls", "urls": dead + good}, "directory": str(tmp_path), "retry_delay": 0.01}
@@ -178,7 +178,7 @@ def resolver_that_fails(
 def test_a_name_that_does_not_resolve_fails_its_items_at_once(
     library_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = library_server(discipline="open")
+    server = library_server(lease_mode="open")
     resolver_that_fails(monkeypatch, socket.EAI_NONAME, "no-such-host.invalid")  # as any with a network
     dead = [f"http://no-such-host.invalid/{number}" for number in range(30)]
     good = [server.url_for(f"/files/good-{number}?size=5") for number in range(10)]
@@ -196,7 +196,7 @@ def test_a_name_that_does_not_resolve_fails_its_items_at_once(
 def test_a_resolver_that_fails_for_a_moment_is_asked_again(
     set_sail: SetSail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    voyage = set_sail(items=1, discipline="open", auth="none")
+    voyage = set_sail(items=1, lease_mode="open", auth="none")
     asked = resolver_that_fails(monkeypatch, socket.EAI_AGAIN, "127.0.0.1", 2)
     report = argosy.download(voyage.file)
     assert (report.counts.done, report.retries, len(asked)) == (1, 2, 3)
@@ -212,7 +212,7 @@ def test_a_host_that_was_there_and_whose_name_is_gone_is_waited_for(
         items=12,
         max_workers=2,
         max_retries=0,
-        discipline="open",
+        lease_mode="open",
         auth="none",
         headers=[("Connection", "close")],
     )
@@ -224,7 +224,7 @@ def test_a_host_that_was_there_and_whose_name_is_gone_is_waited_for(
 
 @pytest.mark.torture(31)
 def test_without_a_wait_each_resource_has_its_retries(set_sail: SetSail) -> None:
-    voyage = set_sail(items=12, max_workers=2, max_outage=0, max_retries=1, discipline="open", auth="none")
+    voyage = set_sail(items=12, max_workers=2, max_outage=0, max_retries=1, lease_mode="open", auth="none")
     report = argosy.download(voyage.file, Outage(voyage, voyage.server.kill, None))
     assert report.error is None
     assert set(failures(report).values()) <= {"refused", "reset", "lost", "cut"}

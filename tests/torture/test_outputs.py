@@ -58,7 +58,7 @@ def complete(voyage: Voyage, items: int) -> bool:
 @pytest.mark.torture(47)
 @pytest.mark.timeout(60 + 15 * KILLS)
 def test_killed_between_outputs(set_sail: SetSail) -> None:
-    voyage = set_sail(items=30, resources_per_item=2, size=30_000, max_workers=4, discipline="revoke")
+    voyage = set_sail(items=30, resources_per_item=2, size=30_000, max_workers=4, lease_mode="revoke")
     assert voyage.run("--quiet").returncode == 0
     seen = voyage.server.stats().requests
     dice = random.Random()

@@ -118,7 +118,7 @@ def choose(voyage: Voyage, kind: str, name: str) -> None:
 def test_a_plugin_that_misbehaves_is_named_and_loses_nothing(
     set_sail: SetSail, kind: str, base: str, method: str, number: int, deed: str, codes: set[int]
 ) -> None:
-    voyage = set_sail(items=5, discipline="revoke", max_workers=2)
+    voyage = set_sail(items=5, lease_mode="revoke", max_workers=2)
     plugin = voyage.root / "moody.py"
     source = PLUGIN.format(kind=kind, base=base, method=method, number=number, deed=deed)
     plugin.write_text(source, "utf-8")
@@ -152,7 +152,7 @@ def test_a_plugin_that_misbehaves_is_named_and_loses_nothing(
 def test_a_run_in_which_a_plugin_hangs_can_be_interrupted(
     set_sail: SetSail, kind: str, base: str, method: str
 ) -> None:
-    voyage = set_sail(items=5, discipline="revoke", max_workers=2)
+    voyage = set_sail(items=5, lease_mode="revoke", max_workers=2)
     plugin = voyage.root / "moody.py"
     hang = '(pathlib.Path(__file__).parent / "hanging").touch(); [sleep(1) for _ in range(1000)]'
     source = PLUGIN.format(kind=kind, base=base, method=method, number=1, deed=hang)

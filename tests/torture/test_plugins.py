@@ -77,7 +77,7 @@ def ended(done: subprocess.CompletedProcess[str], code: int, *words: str) -> Non
 )
 def test_an_output_that_fails_costs_its_item(set_sail: SetSail, install: Install, deed: str) -> None:
     env = install("moody-output", OUTPUT.format(deed=deed), "moody")
-    voyage = set_sail(items=4, discipline="revoke", max_workers=2, output=["files", "moody"])
+    voyage = set_sail(items=4, lease_mode="revoke", max_workers=2, output=["files", "moody"])
     done = voyage.run(env=env)
     ended(done, 1, "item-00002", "moody")
     assert voyage.done() == {"item-00001", "item-00003", "item-00004"}
@@ -132,7 +132,7 @@ def test_an_auth_that_fails_ends_the_run_and_costs_no_token(
     set_sail: SetSail, install: Install, deed: str
 ) -> None:
     env = install("moody-auth", AUTH.format(deed=deed), "moody")
-    voyage = set_sail(items=4, discipline="revoke", max_workers=2)
+    voyage = set_sail(items=4, lease_mode="revoke", max_workers=2)
     voyage.config["auth"]["use"] = "moody"
     ended(voyage.run(env=env), 7, "'moody'", "at the end")
     assert voyage.damaged() == []
@@ -182,7 +182,7 @@ def test_no_secret_in_anything_that_is_written(set_sail: SetSail, install: Insta
         fault("reset", times=1),
     ]
     faults += [fault("broken_headers", times=1), fault("cut", times=1), fault("bad_length", path="signed")]
-    voyage = set_sail(items=30, discipline="revoke", max_workers=4, faults=faults, output=["files", "moody"])
+    voyage = set_sail(items=30, lease_mode="revoke", max_workers=4, faults=faults, output=["files", "moody"])
     signed = "TopSecretSignature"
     urls = [f"/status/404?token={signed}", f"/files/signed?size=9&X-Amz-Signature={signed}"]
     lines = [{"url": voyage.server.url_for(url)} for url in urls]

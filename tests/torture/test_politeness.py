@@ -118,7 +118,7 @@ def test_a_server_whose_date_is_wrong_logs_nobody_out(set_sail: SetSail, days: i
     voyage = set_sail(
         items=40,
         max_workers=4,
-        discipline="revoke",
+        lease_mode="revoke",
         date_offset=offset,
         cookie_attributes=f"; Path=/; Expires={expires}",
     )

@@ -31,7 +31,7 @@ PASSWORD = "open-sesame-1"
 @pytest.mark.parametrize("strategy", ["threads", {"use": "multiprocess", "processes": 2}])
 def test_all_goes_through_the_proxy_that_is_configured(set_sail: SetSail, strategy: Any) -> None:
     with Proxy() as proxy:
-        voyage = set_sail(items=40, discipline="revoke", max_workers=4, proxy=proxy.url, strategy=strategy)
+        voyage = set_sail(items=40, lease_mode="revoke", max_workers=4, proxy=proxy.url, strategy=strategy)
         report = argosy.download(voyage.file)
         stats = voyage.server.stats()
         assert (report.counts.done, voyage.wrong(), stats.replaced_tokens_sent, stats.logins) == (
@@ -46,7 +46,7 @@ def test_all_goes_through_the_proxy_that_is_configured(set_sail: SetSail, strate
 @pytest.mark.torture(35, 60)
 def test_a_proxy_that_asks_who_you_are(set_sail: SetSail) -> None:
     with Proxy(f"ada:{PASSWORD}") as proxy:
-        voyage = set_sail(items=5, discipline="revoke", proxy={"env": "LIBRARY_PROXY"})
+        voyage = set_sail(items=5, lease_mode="revoke", proxy={"env": "LIBRARY_PROXY"})
         report = voyage.root / "report.json"
         events = voyage.root / "events.jsonl"
         arguments = ("--report", str(report), "--events", str(events))

@@ -36,7 +36,7 @@ GONE_ON, ANEW = SIZE, PART + SIZE
 
 def set_out(set_sail: SetSail, *faults: Any, **options: Any) -> Voyage:
     """Set out to one file whose first body is cut; the faults strike the requests behind it."""
-    options = {"digests": False, "discipline": "revoke", "size": SIZE, "faults": [CUT, *faults], **options}
+    options = {"digests": False, "lease_mode": "revoke", "size": SIZE, "faults": [CUT, *faults], **options}
     return set_sail(items=1, **options)
 
 
@@ -72,8 +72,8 @@ def kinds(voyage: Voyage) -> set[str]:
 @pytest.mark.torture(1)
 @pytest.mark.parametrize("lease", ["exclusive", "exclusive-to-end", "shared"])
 def test_a_cut_body_is_gone_on_with(set_sail: SetSail, lease: str) -> None:
-    discipline = "static" if lease == "shared" else "revoke"
-    voyage = set_out(set_sail, discipline=discipline, lease=lease)
+    lease_mode = "static" if lease == "shared" else "revoke"
+    voyage = set_out(set_sail, lease_mode=lease_mode, lease=lease)
     starts: list[tuple[int, int]] = []
 
     def on_event(event: Any) -> None:

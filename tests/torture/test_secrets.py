@@ -147,7 +147,7 @@ def set_out_among_gossips(set_sail: SetSail, install: Install, deed: str, **opti
     names = ("gossip-auth", "gossip-output", "gossip-observer", "gossip-strategy")
     env = install("gossips", GOSSIPS.format(deed=deed), *names)
     voyage = set_sail(
-        items=8, discipline="revoke", max_workers=2, output=["files", "gossip-output"], password=PASSWORD, **options
+        items=8, lease_mode="revoke", max_workers=2, output=["files", "gossip-output"], password=PASSWORD, **options
     )  # fmt: skip
     voyage.config["auth"]["use"] = "gossip-auth"
     voyage.config["observers"] = ["gossip-observer"]
@@ -245,7 +245,7 @@ def test_a_login_by_command_tells_nothing(set_sail: SetSail, install: Install) -
 
 @pytest.mark.torture(60)
 def test_an_exception_of_the_python_function_tells_nothing(set_sail: SetSail) -> None:
-    voyage = set_sail(items=3, discipline="revoke", password=PASSWORD)
+    voyage = set_sail(items=3, lease_mode="revoke", password=PASSWORD)
     (voyage.root / "password.txt").write_text("wrong " + PASSWORD, "utf-8")
     events: list[str] = []
     with pytest.raises(LoginFailed) as caught:
@@ -258,7 +258,7 @@ def test_an_exception_of_the_python_function_tells_nothing(set_sail: SetSail) ->
 
 @pytest.mark.torture(43, 60)
 def test_the_private_files_are_private(set_sail: SetSail) -> None:
-    voyage = set_sail(items=2, discipline="revoke", password=PASSWORD)
+    voyage = set_sail(items=2, lease_mode="revoke", password=PASSWORD)
     assert voyage.run(*everything(voyage), umask=0).returncode == 0
     own = voyage.library / ".argosy"
     private = [own, *(path for path in own.rglob("*") if path.is_file())]

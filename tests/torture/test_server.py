@@ -31,7 +31,7 @@ def verifications(voyage: Voyage) -> set[str]:
 @pytest.mark.parametrize("kind", ["cut", "reset"])
 def test_a_cut_body_is_never_final(set_sail: SetSail, kind: str) -> None:
     faults = [fault(kind, fraction=0.4, first=2, each_path=True)]
-    voyage = set_sail(items=6, discipline="revoke", faults=faults, digests=False, size=200_000)
+    voyage = set_sail(items=6, lease_mode="revoke", faults=faults, digests=False, size=200_000)
     seen: list[str] = []
 
     def on_event(event: Any) -> None:
@@ -108,7 +108,7 @@ def test_a_body_longer_than_its_length(raw_server: Any, tmp_path: Any) -> None:
 @pytest.mark.torture(4)
 def test_a_promised_digest_decides_over_left_over_bytes(set_sail: SetSail) -> None:
     faults = [fault("longer", size=50_000)]
-    voyage = set_sail(items=4, discipline="revoke", faults=faults)
+    voyage = set_sail(items=4, lease_mode="revoke", faults=faults)
     report = argosy.download(voyage.file)
     assert (report.counts.done, voyage.wrong()) == (4, [])
     assert voyage.server.stats().replaced_tokens_sent == 0
@@ -119,7 +119,7 @@ def test_a_promised_digest_decides_over_left_over_bytes(set_sail: SetSail) -> No
 def test_a_body_longer_than_the_manifest_says_is_cut_off(
     raw_server: Any, library_server: Any, tmp_path: Any, kind: str | None
 ) -> None:
-    server = library_server(discipline="open", faults=[fault(kind)] if kind else [])
+    server = library_server(lease_mode="open", faults=[fault(kind)] if kind else [])
     endless = {"url": server.url_for("/files/a?size=1000000000000"), "size": 1000}
     (tmp_path / "m.jsonl").write_text(json.dumps(endless) + "\n", "utf-8")
     report = argosy.download(
@@ -131,9 +131,9 @@ def test_a_body_longer_than_the_manifest_says_is_cut_off(
 
 
 @pytest.mark.torture(8)
-@pytest.mark.parametrize("discipline", ["soft", "redirect", "strict"])
-def test_a_login_page_is_never_saved(set_sail: SetSail, discipline: str) -> None:
-    voyage = set_sail(items=30, discipline=discipline, digests=False, faults=[fault("login_page", times=1)])
+@pytest.mark.parametrize("lease_mode", ["soft", "redirect", "strict"])
+def test_a_login_page_is_never_saved(set_sail: SetSail, lease_mode: str) -> None:
+    voyage = set_sail(items=30, lease_mode=lease_mode, digests=False, faults=[fault("login_page", times=1)])
     done = voyage.run()
     assert (done.returncode, voyage.wrong()) == (0, []), done.stderr
     stats = voyage.server.stats()
@@ -143,12 +143,12 @@ def test_a_login_page_is_never_saved(set_sail: SetSail, discipline: str) -> None
 
 
 @pytest.mark.torture(8)
-@pytest.mark.parametrize("discipline", ["soft", "redirect"])
-def test_a_login_page_for_good_fails_and_is_not_saved(set_sail: SetSail, discipline: str) -> None:
+@pytest.mark.parametrize("lease_mode", ["soft", "redirect"])
+def test_a_login_page_for_good_fails_and_is_not_saved(set_sail: SetSail, lease_mode: str) -> None:
     voyage = set_sail(
         items=3,
         max_workers=1,
-        discipline=discipline,
+        lease_mode=lease_mode,
         digests=False,
         faults=[fault("login_page", path="item-00002")],
     )
@@ -162,7 +162,7 @@ def test_a_login_page_for_good_fails_and_is_not_saved(set_sail: SetSail, discipl
 def test_a_new_session_that_ends_at_once_is_not_the_fault_of_the_request(set_sail: SetSail) -> None:
     """A neighbour may have ended it; only what ends one new session after the other is refused."""
     voyage = set_sail(
-        items=3, max_workers=1, discipline="revoke", faults=[fault("login_page", path="item-00002", times=2)]
+        items=3, max_workers=1, lease_mode="revoke", faults=[fault("login_page", path="item-00002", times=2)]
     )
     done = voyage.run()
     assert (done.returncode, voyage.wrong()) == (0, []), done.stderr
@@ -188,7 +188,7 @@ def test_retry_after_is_obeyed_up_to_a_cap_without_a_lease(
     set_sail: SetSail, header: Any, seconds: float | None
 ) -> None:
     header = header() if callable(header) else header
-    voyage = set_sail(items=1, discipline="revoke", faults=[fault("status", retry_after=header, times=1)])
+    voyage = set_sail(items=1, lease_mode="revoke", faults=[fault("status", retry_after=header, times=1)])
     plugins = PluginManager()
     waits: list[float] = []
     held: list[bool] = []
@@ -218,7 +218,7 @@ def test_retry_after_is_obeyed_up_to_a_cap_without_a_lease(
 @pytest.mark.parametrize("wait", [{"retry_after": 1}, {"retry_after_date": 2}])
 def test_retry_after_holds_all_workers_back(set_sail: SetSail, wait: dict[str, float]) -> None:
     faults = [fault("status", status=429, times=1, **wait)]
-    voyage = set_sail(items=8, discipline="revoke", max_workers=4, faults=faults)
+    voyage = set_sail(items=8, lease_mode="revoke", max_workers=4, faults=faults)
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
     assert (report.counts.done, report.retries, voyage.wrong()) == (8, 1, [])
@@ -228,7 +228,7 @@ def test_retry_after_holds_all_workers_back(set_sail: SetSail, wait: dict[str, f
 
 @pytest.mark.torture(10)
 def test_a_redirect_loop_ends(set_sail: SetSail) -> None:
-    voyage = set_sail(items=2, discipline="revoke", faults=[fault("redirect", hops=0, path="item-00001")])
+    voyage = set_sail(items=2, lease_mode="revoke", faults=[fault("redirect", hops=0, path="item-00001")])
     report = argosy.download(voyage.file)
     assert failures(report) == {"item-00001": "redirects"}
     stats = voyage.server.stats()
@@ -240,7 +240,7 @@ def test_a_redirect_loop_ends(set_sail: SetSail) -> None:
 def test_a_few_redirects_are_followed(set_sail: SetSail) -> None:
     voyage = set_sail(
         items=4,
-        discipline="revoke",
+        lease_mode="revoke",
         max_workers=4,
         faults=[fault("redirect", hops=5, first=1, each_path=True)],
     )
@@ -259,7 +259,7 @@ def test_no_cookie_goes_to_another_origin(set_sail: SetSail, raw_server: Any, ho
 
     other = raw_server(answer)
     away = other.url.replace("127.0.0.1", host) + "/x"
-    voyage = set_sail(items=3, discipline="revoke", digests=False, faults=[fault("redirect", to=away)])
+    voyage = set_sail(items=3, lease_mode="revoke", digests=False, faults=[fault("redirect", to=away)])
     report = argosy.download(voyage.file)
     assert report.counts.done == 3
     assert len(other.requests) == 3
@@ -275,7 +275,7 @@ def test_no_cookie_goes_to_another_origin(set_sail: SetSail, raw_server: Any, ho
 @pytest.mark.parametrize("to", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:text/plain,x", "//["])
 def test_a_redirect_to_another_scheme_is_refused(set_sail: SetSail, to: str) -> None:
     faults = [fault("redirect", to=to, path="item-00001")]
-    voyage = set_sail(items=2, discipline="revoke", digests=False, faults=faults, max_retries=1)
+    voyage = set_sail(items=2, lease_mode="revoke", digests=False, faults=faults, max_retries=1)
     report = argosy.download(voyage.file)
     assert failures(report) == {"item-00001": "url"}
     assert (report.counts.done, voyage.server.stats().replaced_tokens_sent) == (1, 0)
@@ -284,7 +284,7 @@ def test_a_redirect_to_another_scheme_is_refused(set_sail: SetSail, to: str) -> 
 @pytest.mark.torture(12)
 def test_103_is_not_the_answer(set_sail: SetSail) -> None:
     faults = [fault("early_hints", path="/login"), fault("early_hints")]
-    voyage = set_sail(items=6, discipline="revoke", max_workers=3, faults=faults)
+    voyage = set_sail(items=6, lease_mode="revoke", max_workers=3, faults=faults)
     done = voyage.run()
     assert (done.returncode, voyage.wrong()) == (0, []), done.stderr
     stats = voyage.server.stats()
@@ -294,7 +294,7 @@ def test_103_is_not_the_answer(set_sail: SetSail) -> None:
 @pytest.mark.torture(13)
 def test_broken_headers_do_not_hide_the_token(set_sail: SetSail) -> None:
     faults = [fault("broken_headers", path="/login"), fault("broken_headers")]
-    voyage = set_sail(items=6, discipline="revoke", max_workers=3, faults=faults)
+    voyage = set_sail(items=6, lease_mode="revoke", max_workers=3, faults=faults)
     done = voyage.run()
     assert (done.returncode, voyage.wrong()) == (0, []), done.stderr
     stats = voyage.server.stats()
@@ -306,7 +306,7 @@ def test_broken_headers_do_not_hide_the_token(set_sail: SetSail) -> None:
 @pytest.mark.parametrize("options", [{}, {"size": 10, "count": 300}])
 def test_huge_headers_leave_the_session_in_doubt(set_sail: SetSail, options: dict[str, int]) -> None:
     faults = [fault("huge_headers", times=2, **options)]
-    voyage = set_sail(items=6, discipline="revoke", max_workers=3, faults=faults)
+    voyage = set_sail(items=6, lease_mode="revoke", max_workers=3, faults=faults)
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
     assert (report.counts.done, voyage.wrong(), stats.faults["huge_headers"]) == (6, [], 2)
@@ -318,7 +318,7 @@ def test_huge_headers_leave_the_session_in_doubt(set_sail: SetSail, options: dic
 @pytest.mark.parametrize("length", ["-5", "many", "1e3", "0x10", "5 5"])
 def test_a_length_that_is_none(set_sail: SetSail, length: str) -> None:
     faults = [fault("bad_length", length=length, path="item-00001")]
-    voyage = set_sail(items=2, discipline="revoke", digests=False, faults=faults, max_retries=1)
+    voyage = set_sail(items=2, lease_mode="revoke", digests=False, faults=faults, max_retries=1)
     report = argosy.download(voyage.file)
     assert failures(report) == {"item-00001": "length"}
     assert not (voyage.library / "item-00001").exists()
@@ -328,7 +328,7 @@ def test_a_length_that_is_none(set_sail: SetSail, length: str) -> None:
 @pytest.mark.torture(16)
 def test_no_headers_at_all(set_sail: SetSail) -> None:
     voyage = set_sail(
-        items=4, discipline="revoke", max_workers=2, faults=[fault("hang", times=1)], timeout={"headers": 0.5}
+        items=4, lease_mode="revoke", max_workers=2, faults=[fault("hang", times=1)], timeout={"headers": 0.5}
     )
     causes: list[str] = []
 

@@ -15,7 +15,7 @@ SetSail = Callable[..., Voyage]
 
 @pytest.mark.torture(61)
 def test_two_terminals_one_account(set_sail: SetSail) -> None:
-    voyage = set_sail(items=120, discipline="revoke", max_workers=4, size=3000)
+    voyage = set_sail(items=120, lease_mode="revoke", max_workers=4, size=3000)
     first = voyage.start("--quiet")
     other = voyage.start("--quiet", "--directory", str(voyage.root / "elsewhere"))
     endings = [(process.communicate(timeout=90)[1], process.returncode) for process in (first, other)]
@@ -27,7 +27,7 @@ def test_two_terminals_one_account(set_sail: SetSail) -> None:
 
 @pytest.mark.torture(62)
 def test_status_names_who_is_at_work(set_sail: SetSail) -> None:
-    voyage = set_sail(items=30, discipline="revoke", max_workers=2, size=40_000, rate=40_000)
+    voyage = set_sail(items=30, lease_mode="revoke", max_workers=2, size=40_000, rate=40_000)
     both = [voyage.start("--quiet"), voyage.start("--quiet")]
     while voyage.server.stats().active < 4:
         assert [process.poll() for process in both] == [None, None]
@@ -58,7 +58,7 @@ def _at_work(voyage: Voyage, word: str = "at work") -> list[str]:
 @pytest.mark.parametrize("store", ["json-file", "sqlite", "netscape"])
 def test_a_run_and_two_scripts_on_one_store(set_sail: SetSail, store: str) -> None:
     file = {"use": store, "path": "cookies"}
-    voyage = set_sail(items=150, discipline="revoke", max_workers=8, size=3000, cookie_store=file)
+    voyage = set_sail(items=150, lease_mode="revoke", max_workers=8, size=3000, cookie_store=file)
     process = voyage.start("--quiet")
     while voyage.server.stats().accepted < 2:  # there is a session, and the run is under way
         assert process.poll() is None

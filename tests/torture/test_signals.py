@@ -23,7 +23,7 @@ Install = Callable[..., dict[str, str]]
 @pytest.mark.torture(46)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_what_a_system_or_a_terminal_ends(set_sail: SetSail, number: signal.Signals, code: int) -> None:
-    voyage = set_sail(items=60, discipline="revoke", max_workers=4, ttfb=0.02)
+    voyage = set_sail(items=60, lease_mode="revoke", max_workers=4, ttfb=0.02)
     process = voyage.start("--report", str(voyage.root / "report.json"))
     wait_for(process, lambda: len(voyage.done()) >= 3)
     process.send_signal(number)
@@ -40,7 +40,7 @@ def test_what_a_system_or_a_terminal_ends(set_sail: SetSail, number: signal.Sign
 
 @pytest.mark.torture(46)
 def test_a_pipe_that_is_closed_ends_the_events_and_not_the_run(set_sail: SetSail) -> None:
-    voyage = set_sail(items=40, discipline="revoke", max_workers=4, ttfb=0.01)
+    voyage = set_sail(items=40, lease_mode="revoke", max_workers=4, ttfb=0.01)
     process = voyage.start("--events", "-")
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["kind"] == "run.started"
@@ -56,7 +56,7 @@ def test_a_pipe_that_is_closed_ends_the_events_and_not_the_run(set_sail: SetSail
 
 @pytest.mark.torture(46)
 def test_nobody_reads_the_messages_any_more(set_sail: SetSail) -> None:
-    voyage = set_sail(items=20, discipline="revoke", max_workers=2, ttfb=0.01)
+    voyage = set_sail(items=20, lease_mode="revoke", max_workers=2, ttfb=0.01)
     process = voyage.start()
     assert process.stderr is not None
     process.stderr.readline()
@@ -71,7 +71,7 @@ def test_nobody_reads_the_messages_any_more(set_sail: SetSail) -> None:
 @pytest.mark.torture(48, 66)
 def test_stopped_for_longer_than_a_request_may_take(set_sail: SetSail) -> None:
     voyage = set_sail(
-        items=6, discipline="revoke", max_workers=1, ttfb=0.3, timeout={"headers": 0.8}, max_retries=5
+        items=6, lease_mode="revoke", max_workers=1, ttfb=0.3, timeout={"headers": 0.8}, max_retries=5
     )
     process = voyage.start("--quiet")
     wait_for(process, lambda: voyage.server.stats().accepted >= 3)
@@ -87,7 +87,7 @@ def test_stopped_for_longer_than_a_request_may_take(set_sail: SetSail) -> None:
 
 @pytest.mark.torture(48, 64)
 def test_a_sleeper_whose_lock_was_taken_away_overwrites_nobodys_token(set_sail: SetSail) -> None:
-    voyage = set_sail(items=6, discipline="revoke", max_workers=1, ttfb=0.3)
+    voyage = set_sail(items=6, lease_mode="revoke", max_workers=1, ttfb=0.3)
     sleeper = voyage.start("--quiet")
     wait_for(sleeper, lambda: voyage.server.stats().accepted >= 3)
     sleeper.send_signal(signal.SIGSTOP)
@@ -140,7 +140,7 @@ def test_a_plugin_that_hangs_holds_no_session_and_can_be_interrupted(
     set_sail: SetSail, install: Install
 ) -> None:
     env = install("hangs", HANGS, "hangs")
-    voyage = set_sail(items=20, discipline="revoke", max_workers=2, output=["files", "hangs"])
+    voyage = set_sail(items=20, lease_mode="revoke", max_workers=2, output=["files", "hangs"])
     process = voyage.start(env=env)
     wait_for(process, lambda: len(voyage.done()) == 19)
     assert (voyage.root / "hanging").exists()
@@ -173,7 +173,7 @@ def test_a_run_that_is_told_to_end_does_not_wait_for_a_plugin_that_hangs(
     set_sail: SetSail, install: Install, number: signal.Signals
 ) -> None:
     env = install("hangs", HANGS, "hangs")
-    voyage = set_sail(items=3, discipline="revoke", max_workers=2, output=["files", "hangs"])
+    voyage = set_sail(items=3, lease_mode="revoke", max_workers=2, output=["files", "hangs"])
     process = voyage.start(env=env)
     wait_for(process, (voyage.root / "hanging").exists)
     process.send_signal(number)
@@ -207,7 +207,7 @@ def test_the_wall_clock_jumps(set_sail: SetSail, tmp_path: Path, offset: int, at
     shift = tmp_path / "offset"
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "clock"), "CLOCK_OFFSET": str(shift)}
     voyage = set_sail(
-        items=60, discipline="revoke", max_workers=4, ttfb=0.02, cookie_attributes=attributes,
+        items=60, lease_mode="revoke", max_workers=4, ttfb=0.02, cookie_attributes=attributes,
         faults=[fault("status", times=2, retry_after=1)], download_delay=0.001,
     )  # fmt: skip
     process = voyage.start("--quiet", env=env)
@@ -230,7 +230,7 @@ def test_the_servers_date_is_wrong(set_sail: SetSail, days: int) -> None:
     there = time.time() + days * 86_400
     attributes = f"; Path=/; Expires={formatdate(there + 3600, usegmt=True)}"
     voyage = set_sail(
-        items=20, discipline="revoke", max_workers=4, date_offset=days * 86_400, cookie_attributes=attributes
+        items=20, lease_mode="revoke", max_workers=4, date_offset=days * 86_400, cookie_attributes=attributes
     )
     done = voyage.run("--quiet")
     stats = voyage.server.stats()

@@ -33,7 +33,7 @@ def causes_of(voyage: Voyage) -> tuple[Any, list[str]]:
 def test_a_body_has_a_total_time_where_one_is_set(set_sail: SetSail) -> None:
     voyage = set_sail(
         items=2,
-        discipline="open",
+        lease_mode="open",
         auth="none",
         faults=[fault("slow_drip", rate=50, path="item-00001")],
         low_speed_limit=0,

@@ -84,7 +84,7 @@ def _schema_of(text: str) -> object:
 def test_a_report_goes_where_its_name_leads(
     set_sail: Callable[..., Voyage], tmp_path: Path, kind: str
 ) -> None:
-    voyage = set_sail(items=1, discipline="open", auth="none", cookie_store="memory")
+    voyage = set_sail(items=1, lease_mode="open", auth="none", cookie_store="memory")
     report, events, received = tmp_path / "report", tmp_path / "events", dict[Path, str]()
     readers = list[threading.Thread]()
     for path in (report, events):
@@ -122,7 +122,7 @@ def test_a_report_goes_where_its_name_leads(
 
 @pytest.mark.torture(104)
 def test_a_report_goes_to_standard_output(set_sail: Callable[..., Voyage], tmp_path: Path) -> None:
-    voyage = set_sail(items=1, discipline="open", auth="none", cookie_store="memory")
+    voyage = set_sail(items=1, lease_mode="open", auth="none", cookie_store="memory")
     program = [sys.executable, "-m", "argosy", "download", str(voyage.file), "--report", "/dev/stdout"]
     out = tmp_path / "out"
     with out.open("w", encoding="utf-8") as stream:
@@ -211,7 +211,7 @@ def test_a_file_of_cookies_that_is_too_large(tmp_path: Path, use: str) -> None:
 
 @pytest.mark.torture(107)
 def test_a_ledger_that_anybody_may_write_is_taken_back(set_sail: Callable[..., Voyage]) -> None:
-    voyage = set_sail(items=1, discipline="open", auth="none", cookie_store="memory")
+    voyage = set_sail(items=1, lease_mode="open", auth="none", cookie_store="memory")
     assert voyage.run().returncode == 0
     private = voyage.library / ".argosy"
     ledger = private / "ledger.sqlite"

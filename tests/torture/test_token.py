@@ -25,7 +25,7 @@ SetSail = Callable[..., Voyage]
 
 @pytest.mark.torture(19)
 def test_rotation_with_any_status_is_stored(set_sail: SetSail) -> None:
-    voyage = set_sail(items=1, discipline="revoke")
+    voyage = set_sail(items=1, lease_mode="revoke")
     assert argosy.download(voyage.file).logins == 1
     server = voyage.server
     server.change(faults=[fault("redirect", path="hop-me", times=1)])
@@ -52,7 +52,7 @@ def test_rotation_with_any_status_is_stored(set_sail: SetSail) -> None:
 
 @pytest.mark.torture(20)
 def test_32_workers_1000_files_revoke(set_sail: SetSail) -> None:
-    voyage = set_sail(items=1000, discipline="revoke", max_workers=32, size=1000, token_save_interval=100)
+    voyage = set_sail(items=1000, lease_mode="revoke", max_workers=32, size=1000, token_save_interval=100)
     done = voyage.run("--quiet")
     assert (done.returncode, done.stderr, voyage.wrong()) == (0, "", [])
     stats = voyage.server.stats()
@@ -61,10 +61,10 @@ def test_32_workers_1000_files_revoke(set_sail: SetSail) -> None:
 
 
 @pytest.mark.torture(21)
-@pytest.mark.parametrize("discipline", ["slide", "revoke", "grace"])
-def test_irregular_rotation_and_two_cookies(set_sail: SetSail, discipline: str) -> None:
+@pytest.mark.parametrize("lease_mode", ["slide", "revoke", "grace"])
+def test_irregular_rotation_and_two_cookies(set_sail: SetSail, lease_mode: str) -> None:
     voyage = set_sail(
-        items=60, discipline=discipline, slide_every=3, second_cookie=True, noise_cookie=True, max_workers=8
+        items=60, lease_mode=lease_mode, slide_every=3, second_cookie=True, noise_cookie=True, max_workers=8
     )
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
@@ -92,7 +92,7 @@ def test_irregular_rotation_and_two_cookies(set_sail: SetSail, discipline: str) 
     ],
 )
 def test_odd_attributes(set_sail: SetSail, attributes: str) -> None:
-    voyage = set_sail(items=3, discipline="revoke", cookie_attributes=attributes, max_workers=2)
+    voyage = set_sail(items=3, lease_mode="revoke", cookie_attributes=attributes, max_workers=2)
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
     assert (report.counts.done, stats.replaced_tokens_sent, stats.refused, stats.logins) == (3, 0, 0, 1)
@@ -102,7 +102,7 @@ def test_odd_attributes(set_sail: SetSail, attributes: str) -> None:
 @pytest.mark.parametrize("kind", ["lost", "reset"])
 def test_a_lost_answer_costs_at_most_one_login(set_sail: SetSail, kind: str) -> None:
     voyage = set_sail(
-        items=60, discipline="revoke", max_workers=8, faults=[fault(kind, every=10, times=5)], size=3000
+        items=60, lease_mode="revoke", max_workers=8, faults=[fault(kind, every=10, times=5)], size=3000
     )
     done = voyage.run("--quiet")
     assert (done.returncode, done.stderr, voyage.wrong()) == (0, "", [])
@@ -115,7 +115,7 @@ def test_a_lost_answer_costs_at_most_one_login(set_sail: SetSail, kind: str) -> 
 @pytest.mark.torture(23)
 def test_a_lost_answer_where_nobody_may_log_in(set_sail: SetSail) -> None:
     voyage = set_sail(
-        items=20, discipline="revoke", max_workers=4, faults=[fault("lost", every=8, times=1)], on_doubt="ask"
+        items=20, lease_mode="revoke", max_workers=4, faults=[fault("lost", every=8, times=1)], on_doubt="ask"
     )
     done = voyage.run("--quiet")
     assert done.returncode == 3, done.stderr
@@ -131,7 +131,7 @@ def test_a_lost_answer_where_nobody_may_log_in(set_sail: SetSail) -> None:
 
 @pytest.mark.torture(25)
 def test_expiry_in_the_middle_from_the_command_line(set_sail: SetSail) -> None:
-    voyage = set_sail(items=80, discipline="revoke", max_workers=8, ttfb=0.01)
+    voyage = set_sail(items=80, lease_mode="revoke", max_workers=8, ttfb=0.01)
     process = voyage.start("--quiet")
     for number in (10, 40):
         wait_for_accepted(voyage, number)
@@ -167,7 +167,7 @@ def test_a_wrong_password_is_tried_once(set_sail: SetSail) -> None:
 
 @pytest.mark.torture(26)
 def test_a_password_that_is_changed_in_the_middle(set_sail: SetSail) -> None:
-    voyage = set_sail(items=100, discipline="revoke", max_workers=8, ttfb=0.01)
+    voyage = set_sail(items=100, lease_mode="revoke", max_workers=8, ttfb=0.01)
     process = voyage.start()
     wait_until(lambda: len(voyage.done()) >= 10)
     voyage.server.change(password="changed")
@@ -242,7 +242,7 @@ def relay_to() -> Iterator[Callable[[int], Relay]]:
 def test_a_refusal_after_a_sibling_rotated_costs_no_login(
     set_sail: SetSail, relay_to: Callable[[int], Relay]
 ) -> None:
-    voyage = set_sail(items=1, discipline="strict")
+    voyage = set_sail(items=1, lease_mode="strict")
     argosy.download(voyage.file)
     before = voyage.server.stats()
     relay = relay_to(voyage.server.port)
@@ -284,7 +284,7 @@ def test_a_refusal_after_a_sibling_rotated_costs_no_login(
 
 @pytest.mark.torture(28)
 def test_foreign_cookies_are_ignored(set_sail: SetSail) -> None:
-    voyage = set_sail(items=10, discipline="revoke", max_workers=4, faults=[fault("foreign_cookie")])
+    voyage = set_sail(items=10, lease_mode="revoke", max_workers=4, faults=[fault("foreign_cookie")])
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
     assert (report.counts.done, stats.replaced_tokens_sent, stats.refused, stats.logins) == (10, 0, 0, 1)
@@ -298,7 +298,7 @@ def test_foreign_cookies_are_ignored(set_sail: SetSail) -> None:
 @pytest.mark.parametrize("noise", [False, True])
 def test_a_deleted_token_ends_the_session(set_sail: SetSail, noise: bool) -> None:
     faults: list[Any] = [fault("delete_cookie", every=5, times=2)]
-    voyage = set_sail(items=20, discipline="revoke", max_workers=4, faults=faults, noise_cookie=noise)
+    voyage = set_sail(items=20, lease_mode="revoke", max_workers=4, faults=faults, noise_cookie=noise)
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
     assert (report.counts.done, voyage.wrong(), stats.logins) == (20, [], 3)
@@ -307,7 +307,7 @@ def test_a_deleted_token_ends_the_session(set_sail: SetSail, noise: bool) -> Non
 
 @pytest.mark.torture(30)
 def test_slow_bodies_come_in_parallel_and_hold_no_session(set_sail: SetSail) -> None:
-    voyage = set_sail(items=8, discipline="revoke", max_workers=8, size=60_000, rate=20_000)
+    voyage = set_sail(items=8, lease_mode="revoke", max_workers=8, size=60_000, rate=20_000)
     process = voyage.start("--quiet")
     wait_until(lambda: voyage.server.stats().active == 8)
     store = argosy.open_store("json-file", path=str(voyage.root / "cookies.json"))

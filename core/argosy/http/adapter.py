@@ -64,7 +64,7 @@ class LeasedAdapter(Adapter):
         if isinstance(store, SessionManager):
             self.manager = store
         else:
-            policy = Policy(discipline=LeaseMode(lease), tokens=Tokens.named(token_cookies))
+            policy = Policy(lease_mode=LeaseMode(lease), tokens=Tokens.named(token_cookies))
             self.manager = SessionManager(store, session, policy)
         self.deadline = deadline
         self.rate_limiter = rate_limiter or RateLimiter()

@@ -347,7 +347,7 @@ class AuthorizedSession(PlainSession):
                 self._ended_issue = _stamp(_hops(response)[0]).issue
             return not refused
         finally:
-            if self.manager.policy.discipline is LeaseMode.EXCLUSIVE_TO_END:
+            if self.manager.policy.lease_mode is LeaseMode.EXCLUSIVE_TO_END:
                 discard(response, size=math.inf, seconds=LEASED_SECONDS)  # or its lease would end in doubt
             response.close()
 

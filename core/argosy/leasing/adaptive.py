@@ -76,7 +76,7 @@ def after_login(learned: Learned) -> dict[str, Any]:
 def _may_share(policy: Policy, record: SessionRecord) -> bool:
     """Return whether learning may make the session shared: only if a wrong guess does not lose the session."""
     return (
-        policy.discipline is LeaseMode.AUTO
+        policy.lease_mode is LeaseMode.AUTO
         and policy.signer is not Signer.STATEFUL
         and (policy.renewable or not policy.needs_cookies(record))
     )
@@ -84,7 +84,7 @@ def _may_share(policy: Policy, record: SessionRecord) -> bool:
 
 def in_force(policy: Policy, record: SessionRecord) -> tuple[LeaseMode, str]:
     """Return the lease mode in force, as configured or as learned, and the reason, for people."""
-    asked, learned, quiet = policy.discipline, mode_of(record.learned), quiet_of(record.learned)
+    asked, learned, quiet = policy.lease_mode, mode_of(record.learned), quiet_of(record.learned)
     if asked is not LeaseMode.AUTO:
         wrong = asked is LeaseMode.SHARED and learned is LeaseMode.EXCLUSIVE
         return asked, "as configured, but the service replaces tokens" if wrong else "as configured"

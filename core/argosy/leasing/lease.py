@@ -114,7 +114,7 @@ class Lease:
         self._policy = policy
         self._callbacks = callbacks
         #: Whether the last byte of the body ends the lease, instead of the headers.
-        self.to_end = self.is_exclusive and policy.discipline is LeaseMode.EXCLUSIVE_TO_END
+        self.to_end = self.is_exclusive and policy.lease_mode is LeaseMode.EXCLUSIVE_TO_END
         #: Called when the lease ends, perhaps again.
         self.on_end: Callable[[], None] = lambda: None
         self.stamp = Stamp(record.issue, record.cookies, self.is_exclusive)

@@ -82,7 +82,7 @@ class SessionManager:
         self.policy = policy if login is not None else replace(policy, renewable=False)
         self.logins = self.refreshes = self.refusals = 0
         self._login = login if isinstance(login, Authority) or login is None else Authority(login)
-        self._is_auto = policy.discipline is LeaseMode.AUTO
+        self._is_auto = policy.lease_mode is LeaseMode.AUTO
         self._callbacks = callbacks
         self._login_limit = login_limit or LoginLimiter(policy.max_logins)
         self._may_renew = may_renew
@@ -158,7 +158,7 @@ class SessionManager:
         if self._renewal is not None or self._needs_login(record) or self._is_due(record):
             return False
         if self._is_shared(record):
-            configured = self.policy.discipline is LeaseMode.SHARED
+            configured = self.policy.lease_mode is LeaseMode.SHARED
             return not (record.status is Status.IN_FLIGHT if configured else self._in_doubt(record))
         tokens = self.policy.tokens.of(record.cookies)
         if self.policy.signer is Signer.STATEFUL or not tokens or jar.concerns(tokens, url):

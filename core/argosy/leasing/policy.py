@@ -125,7 +125,7 @@ class LeaseMode(StrEnum):
 class Policy:
     """What a session manager may do."""
 
-    discipline: LeaseMode = LeaseMode.EXCLUSIVE
+    lease_mode: LeaseMode = LeaseMode.EXCLUSIVE
     on_doubt: str | None = None  # "login", "ask" or "wait"; None means "login" if renewable, else "ask"
     doubt_wait: float = 0.0  # for "wait": seconds between a lost response and one more try of the token
     max_logins: int = 20  # without an accepted request, unless the manager is given a shared `LoginLimiter`

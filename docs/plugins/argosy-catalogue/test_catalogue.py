@@ -18,7 +18,7 @@ class TestCatalogue(OutputContract):
 
 
 def test_every_file_is_on_the_page(library_server: ServerFactory, tmp_path: Path) -> None:
-    server = library_server(discipline="open")
+    server = library_server(lease_mode="open")
     urls = [server.url_for("/files/a.bin?size=5"), server.url_for("/files/b.bin?size=70000")]
     report = argosy.download(
         {"source": {"use": "urls", "urls": urls}, "output": "catalogue", "directory": str(tmp_path)}
@@ -30,7 +30,7 @@ def test_every_file_is_on_the_page(library_server: ServerFactory, tmp_path: Path
 
 
 def test_a_folder_that_leads_out_fails_the_item_alone(library_server: ServerFactory, tmp_path: Path) -> None:
-    server = library_server(discipline="open")
+    server = library_server(lease_mode="open")
     report = argosy.download(
         {
             "source": {"use": "urls", "urls": [server.url_for("/files/a.bin?size=5")]},

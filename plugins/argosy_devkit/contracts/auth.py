@@ -186,7 +186,7 @@ class AuthContract(PluginRules):
 
         `options_for`, `protected` and `secrets` receive it.
         """
-        return library_server(discipline="strict")
+        return library_server(lease_mode="strict")
 
     def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
         """Return options with which the plugin can log in to the service."""

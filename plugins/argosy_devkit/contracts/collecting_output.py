@@ -152,7 +152,7 @@ class CollectingOutputContract(OutputContract):
     ) -> None:
         """A real run publishes its files, and the next one recreates those that are missing."""
         names = [product.name for product in catalogue.collect([])]
-        server = library_server(discipline="open")
+        server = library_server(lease_mode="open")
         server.manifest(tmp_path / "list.jsonl", items=2)
         source = {"use": "manifest", "path": "list.jsonl"}
         use = {"use": self.plugin.name, **given}

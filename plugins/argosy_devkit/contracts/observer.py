@@ -63,7 +63,7 @@ class ObserverContract(PluginRules):
         import argosy
 
         faults = (Fault("status", times=1, path="again"), Fault("bad_length", path="never"))
-        server = library_server(discipline="open", faults=faults)
+        server = library_server(lease_mode="open", faults=faults)
         urls = [
             server.url_for(f"/files/{name}.bin?size=3000") for name in ("first", "again", "never", "last")
         ]
@@ -132,7 +132,7 @@ class ObserverContract(PluginRules):
         self, library_server: ServerFactory, tmp_path: Path, given: Mapping[str, Any]
     ) -> None:
         """It never fails in a real run: no notice of the run says so."""
-        server = library_server(discipline="open")
+        server = library_server(lease_mode="open")
         urls = [server.url_for(f"/files/{number}.bin?size=3000") for number in range(5)]
         report = self.run(tmp_path, given, source={"use": "urls", "urls": urls}, max_workers=3)
         assert report.counts.done == 5

@@ -189,7 +189,7 @@ class OutputContract(PluginRules, OutputSuite):
         for path, body in self.contents().items():
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_bytes(body)
-        server = library_server(discipline="open", root=root)
+        server = library_server(lease_mode="open", root=root)
         resources = [{"url": server.url_for(f"/library/{path}"), "path": path} for path in self.contents()]
         lines = [{"id": id_, "title": "One title", "resources": resources} for id_ in ("b1", "b2")]
         (tmp_path / "books.jsonl").write_text("\n".join(map(json.dumps, lines)), "utf-8")

@@ -107,7 +107,7 @@ class RateLimitContract(PluginRules):
         self, library_server: ServerFactory, tmp_path: Path, given: Mapping[str, Any]
     ) -> None:
         """A real run with a delay works, and no notice says that the rate limit failed."""
-        server = library_server(discipline="open")
+        server = library_server(lease_mode="open")
         urls = [server.url_for(f"/files/{number}.bin?size=3000") for number in range(4)]
         report = self.run(tmp_path, given, source={"use": "urls", "urls": urls}, download_delay=0.01)
         assert report.counts.done == 4, f"items failed: {report.failures}"

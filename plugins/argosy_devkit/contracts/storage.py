@@ -109,7 +109,7 @@ class StorageContract(PluginRules):
         self, library_server: ServerFactory, tmp_path: Path, given: Mapping[str, Any]
     ) -> None:
         """A real run stores its files, and a second run has nothing to do."""
-        server = library_server(discipline="open")
+        server = library_server(lease_mode="open")
         source = {"use": "urls", "urls": [server.url_for(f"/files/{n}.bin?size=3000") for n in range(3)]}
         report = self.run(tmp_path, given, source=source)
         assert report.counts.done == 3, f"items failed: {report.failures}"

@@ -147,7 +147,7 @@ class RunRules(StrategySuite):
         self, tmp_path: Path, given: Mapping[str, Any], library_server: Callable[..., LibraryServer]
     ) -> None:
         """In a real run the workers share one session whose token each response replaces, and all finished files are kept."""
-        server = library_server(discipline="revoke")
+        server = library_server(lease_mode="revoke")
         server.manifest(tmp_path / "items.jsonl", items=6, size=1000)
         (tmp_path / "password.txt").write_text(server.password, "utf-8")
         report = self.run(

@@ -40,7 +40,7 @@ def show(directory: Path, max_workers: int, outputs: Sequence[str] = ("files",),
             f"A library of {len(books)} books contains the documentation of Python's standard library. It is served "
             "from this machine, behind a login; every response replaces the session's token, and an old one is refused."
         )
-        with LibraryServer(discipline="strict", root=scratch / "server", ttfb=TTFB, rate=RATE) as server:
+        with LibraryServer(lease_mode="strict", root=scratch / "server", ttfb=TTFB, rate=RATE) as server:
             _write_manifest(scratch / "books.jsonl", books, server)
             observer = "progress" if sys.stderr.isatty() else "log"
             base = {

@@ -149,7 +149,7 @@ class Library:
         return verdict
 
     def _refusal(self, request: Request) -> Answer:
-        match self._settings.discipline:
+        match self._settings.lease_mode:
             case LeaseMode.SOFT:
                 return login_page(self._sessions)
             case LeaseMode.REDIRECT:

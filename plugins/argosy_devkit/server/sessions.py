@@ -96,10 +96,10 @@ class Sessions:
         return Pass(session, good, replaced=replaced)
 
     def _old_is_good(self, session: Session, number: int) -> bool:
-        if self.settings.discipline == LeaseMode.REVOKE:
+        if self.settings.lease_mode == LeaseMode.REVOKE:
             session.ended = True
             self._counters.sessions_revoked += 1
-        if self.settings.discipline != LeaseMode.GRACE:
+        if self.settings.lease_mode != LeaseMode.GRACE:
             return False
         replaced_at = session.replaced_at.get(number)
         return replaced_at is not None and self._clock() - replaced_at <= self.settings.grace
@@ -110,11 +110,11 @@ class Sessions:
         Returns the values for ``Set-Cookie``, and a function to call when the token becomes valid.
         """
         session.responses += 1
-        discipline = self.settings.discipline
-        slides = discipline == LeaseMode.SLIDE and session.responses % self.settings.slide_every == 0
+        lease_mode = self.settings.lease_mode
+        slides = lease_mode == LeaseMode.SLIDE and session.responses % self.settings.slide_every == 0
         if old:
             return self.set_cookies(session, session.number), lambda: None
-        if discipline not in _EVERY_RESPONSE and not slides:
+        if lease_mode not in _EVERY_RESPONSE and not slides:
             return [], lambda: None
         session.issued += 1
         number = session.issued
@@ -124,7 +124,7 @@ class Sessions:
         if number <= session.number:
             return  # a later one became valid first
         now = self._clock()
-        if self.settings.discipline == LeaseMode.GRACE:
+        if self.settings.lease_mode == LeaseMode.GRACE:
             kept = {n: at for n, at in session.replaced_at.items() if now - at <= self.settings.grace}
             session.replaced_at = kept | {session.number: now}
         session.number = number

@@ -178,7 +178,7 @@ def test_the_folder_of_a_run_that_was_killed_is_removed_by_the_next(
 
 
 def test_work_can_be_sent_on(set_sail: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    voyage = set_sail(items=3, discipline="revoke", strategy="threads")
+    voyage = set_sail(items=3, lease_mode="revoke", strategy="threads")
     run = ThreadsStrategy.run
 
     def sending(
@@ -210,7 +210,7 @@ def test_a_place_for_the_socket_that_will_not_do_is_named(
 
 
 def test_no_secret_is_in_a_pickle(set_sail: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    voyage = set_sail(items=3, discipline="revoke", strategy="threads")
+    voyage = set_sail(items=3, lease_mode="revoke", strategy="threads")
     monkeypatch.setenv("TEST_PASSWORD", voyage.server.password)
     voyage.config["auth"]["fields"]["password"] = {"env": "TEST_PASSWORD"}
     pickles: list[bytes] = []
@@ -240,7 +240,7 @@ def _cookies(path: Path) -> list[dict[str, Any]]:
 
 def test_a_password_is_asked_for_once(set_sail: Any) -> None:
     strategy = {"use": "multiprocess", "processes": 3}
-    voyage = set_sail(items=12, discipline="revoke", strategy=strategy, max_workers=3)
+    voyage = set_sail(items=12, lease_mode="revoke", strategy=strategy, max_workers=3)
     voyage.config["auth"]["fields"]["password"] = {"prompt": "Password of the library"}
     asked: list[str] = []
 

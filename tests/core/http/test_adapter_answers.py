@@ -312,9 +312,9 @@ def test_a_connection_that_was_closed_while_it_waited_for_the_session_costs_noth
     assert (one.record.status, len(server._open)) == (Status.IDLE, 2)
 
 
-@pytest.mark.parametrize("discipline", ["exclusive", "shared"])
+@pytest.mark.parametrize("lease_mode", ["exclusive", "shared"])
 def test_a_stop_in_the_last_moment_sends_nothing_and_leaves_the_token_good(
-    raw_server: Any, reader: Any, monkeypatch: pytest.MonkeyPatch, discipline: str
+    raw_server: Any, reader: Any, monkeypatch: pytest.MonkeyPatch, lease_mode: str
 ) -> None:
     """The run is stopped after the lease was granted (an exclusive one is marked by then)."""
     server, one = raw_server(_answer(NEW)), reader()
@@ -327,7 +327,7 @@ def test_a_stop_in_the_last_moment_sends_nothing_and_leaves_the_token_good(
     manager = SessionManager(
         one.store,
         "default",
-        Policy(discipline=LeaseMode(discipline)),
+        Policy(lease_mode=LeaseMode(lease_mode)),
         callbacks=SessionCallbacks(check=check),
     )
     lend = manager.lease

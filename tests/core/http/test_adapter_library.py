@@ -37,7 +37,7 @@ def test_sixteen_threads_on_one_requests_session(
     library_server: ServerFactory, member: Any, store: Any, tmp_path: Path, store_name: str
 ) -> None:
     """A program's own requests session: any number of threads at once, no token twice."""
-    server = library_server(discipline="revoke", ttfb=0.002)
+    server = library_server(lease_mode="revoke", ttfb=0.002)
     if store_name == "json-file":
         store = JsonFileStore({}, PluginContext(base=tmp_path, directory=tmp_path))
     SessionManager(store, "default", login=member(server)._login).ensure()
@@ -59,11 +59,11 @@ def test_sixteen_threads_on_one_requests_session(
     assert server.stats().accepted == 96
 
 
-@pytest.mark.parametrize("discipline", ["strict", "revoke"])
+@pytest.mark.parametrize("lease_mode", ["strict", "revoke"])
 def test_every_status_and_method_replaces_the_token(
-    library_server: ServerFactory, member: Any, discipline: str
+    library_server: ServerFactory, member: Any, lease_mode: str
 ) -> None:
-    server = library_server(discipline=discipline, faults=(Fault("status", path="/files/down", status=500),))
+    server = library_server(lease_mode=lease_mode, faults=(Fault("status", path="/files/down", status=500),))
     with _session(member(server)) as http:
         url = server.url_for("/files/a?size=10")
         etag = http.get(url).headers["ETag"]
@@ -76,7 +76,7 @@ def test_every_status_and_method_replaces_the_token(
 
 
 def test_each_redirect_has_a_lease_of_its_own(library_server: ServerFactory, member: Any) -> None:
-    server = library_server(discipline="revoke", faults=(Fault("redirect", hops=3, first=1),))
+    server = library_server(lease_mode="revoke", faults=(Fault("redirect", hops=3, first=1),))
     manager = member(server)
     with _session(manager) as http:
         response = http.get(server.url_for("/files/a?size=10"))
@@ -87,7 +87,7 @@ def test_each_redirect_has_a_lease_of_its_own(library_server: ServerFactory, mem
 
 
 def test_a_redirect_loop_ends(library_server: ServerFactory, member: Any) -> None:
-    server = library_server(discipline="revoke", faults=(Fault("redirect", hops=0),))
+    server = library_server(lease_mode="revoke", faults=(Fault("redirect", hops=0),))
     with _session(member(server)) as http, pytest.raises(requests.TooManyRedirects):
         http.get(server.url_for("/files/a?size=10"))
     _assert_clean(server)
@@ -95,7 +95,7 @@ def test_a_redirect_loop_ends(library_server: ServerFactory, member: Any) -> Non
 
 @pytest.mark.parametrize("kind", ["lost", "reset"])
 def test_a_lost_answer_costs_one_login(library_server: ServerFactory, member: Any, kind: str) -> None:
-    server = library_server(discipline="revoke", faults=(Fault(kind, times=1),))
+    server = library_server(lease_mode="revoke", faults=(Fault(kind, times=1),))
     with _session(member(server)) as http:
         url = server.url_for("/files/a?size=10")
         with pytest.raises(requests.ConnectionError):
@@ -114,7 +114,7 @@ def test_a_lost_answer_costs_one_login(library_server: ServerFactory, member: An
     ],
 )
 def test_odd_answers_settle(library_server: ServerFactory, member: Any, fault: Fault) -> None:
-    server = library_server(discipline="revoke", faults=(fault,))
+    server = library_server(lease_mode="revoke", faults=(fault,))
     with _session(member(server)) as http:
         for _ in range(3):
             assert http.get(server.url_for("/files/a?size=10")).content == body_of("a", 10)
@@ -132,7 +132,7 @@ def test_odd_answers_settle(library_server: ServerFactory, member: Any, fault: F
     ],
 )
 def test_odd_attributes_lose_no_token(library_server: ServerFactory, member: Any, attributes: str) -> None:
-    server = library_server(discipline="revoke", cookie_attributes=attributes, second_cookie=True)
+    server = library_server(lease_mode="revoke", cookie_attributes=attributes, second_cookie=True)
     with _session(member(server)) as http:
         for _ in range(3):
             assert http.get(server.url_for("/files/a?size=10")).status_code == 200
@@ -145,7 +145,7 @@ def test_a_server_with_a_wrong_clock_keeps_its_session(
 ) -> None:
     expires = formatdate(time.time() + offset + 3600, usegmt=True)
     server = library_server(
-        discipline="revoke", date_offset=offset, cookie_attributes=f"; Path=/; Expires={expires}"
+        lease_mode="revoke", date_offset=offset, cookie_attributes=f"; Path=/; Expires={expires}"
     )
     with _session(member(server)) as http:
         for _ in range(3):
@@ -156,8 +156,8 @@ def test_a_server_with_a_wrong_clock_keeps_its_session(
 def test_a_server_that_commits_with_the_body_needs_leases_to_the_end(
     library_server: ServerFactory, member: Any
 ) -> None:
-    server = library_server(discipline="revoke", commit="body")
-    manager = member(server, discipline=LeaseMode.EXCLUSIVE_TO_END)
+    server = library_server(lease_mode="revoke", commit="body")
+    manager = member(server, lease_mode=LeaseMode.EXCLUSIVE_TO_END)
     with _session(manager) as http:
 
         def read() -> None:
@@ -172,7 +172,7 @@ def test_a_server_that_commits_with_the_body_needs_leases_to_the_end(
 
 
 def test_sessions_that_end_are_renewed_once(library_server: ServerFactory, member: Any) -> None:
-    server = library_server(discipline="revoke")
+    server = library_server(lease_mode="revoke")
     with _session(member(server)) as http:
         http.get(server.url_for("/files/a?size=10"))
         server.expire_sessions()
@@ -189,8 +189,8 @@ def test_cookies_that_change_do_not_hide_that_a_shared_session_ended(
     library_server: ServerFactory, member: Any
 ) -> None:
     """Every response, even a refusal, changes a cookie that is not a token."""
-    server = library_server(discipline="static", noise_cookie=True)
-    with _session(member(server, discipline=LeaseMode.SHARED)) as http:
+    server = library_server(lease_mode="static", noise_cookie=True)
+    with _session(member(server, lease_mode=LeaseMode.SHARED)) as http:
         http.get(server.url_for("/files/a?size=10"))
         server.expire_sessions()
 
@@ -203,7 +203,7 @@ def test_cookies_that_change_do_not_hide_that_a_shared_session_ended(
 
 
 def test_what_the_account_may_not_have_costs_one_login(library_server: ServerFactory, member: Any) -> None:
-    server = library_server(discipline="revoke", faults=(Fault("status", path="secret", status=403),))
+    server = library_server(lease_mode="revoke", faults=(Fault("status", path="secret", status=403),))
     with _session(member(server)) as http:
         http.get(server.url_for("/files/a?size=10"))
         for number in range(4):
@@ -214,7 +214,7 @@ def test_what_the_account_may_not_have_costs_one_login(library_server: ServerFac
 
 
 def test_a_login_that_helps_nothing_ends_the_run(library_server: ServerFactory, member: Any) -> None:
-    server = library_server(discipline="revoke", faults=(Fault("status", status=403),))
+    server = library_server(lease_mode="revoke", faults=(Fault("status", status=403),))
     with _session(member(server)) as http:
         errors = []
         for number in range(6):
@@ -231,13 +231,13 @@ def test_proxies_and_netrc_of_the_environment_are_ignored(
     library_server: ServerFactory, member: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    server = library_server(discipline="revoke")
+    server = library_server(lease_mode="revoke")
     with _session(member(server)) as http:
         assert http.get(server.url_for("/files/a?size=10")).status_code == 200
 
 
 def test_the_session_is_idle_after_all(library_server: ServerFactory, member: Any) -> None:
-    server = library_server(discipline="revoke")
+    server = library_server(lease_mode="revoke")
     manager = member(server)
     with _session(manager) as http:
         http.get(server.url_for("/files/a?size=10"))

@@ -44,7 +44,7 @@ def _lease(scenario: Any) -> str | None:
 
 
 def test_it_is_exclusive_until_enough_answers_replaced_nothing(scenario: Any) -> None:
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     _learn(manager)
     first, second = manager.lease(URL), manager.lease(URL)
     assert not first.stamp.exclusive
@@ -55,12 +55,12 @@ def test_it_is_exclusive_until_enough_answers_replaced_nothing(scenario: Any) ->
 
 def test_the_count_goes_on_over_processes_and_runs(scenario: Any) -> None:
     for _ in range(QUIET):
-        assert _send(scenario.manager(discipline=AUTO)).stamp.exclusive
-    assert not scenario.manager(discipline=AUTO).lease(URL).stamp.exclusive
+        assert _send(scenario.manager(lease_mode=AUTO)).stamp.exclusive
+    assert not scenario.manager(lease_mode=AUTO).lease(URL).stamp.exclusive
 
 
 def test_in_shared_state_nothing_is_written_held_or_marked(scenario: Any) -> None:
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     _learn(manager)
     before = scenario.record
     release = scenario.store.acquire("default")  # a shared lease does not need the hold
@@ -75,7 +75,7 @@ def test_in_shared_state_nothing_is_written_held_or_marked(scenario: Any) -> Non
 
 
 def test_a_session_that_is_prolonged_with_every_answer_is_not_written_every_time(scenario: Any) -> None:
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     for _ in range(QUIET):
         _send(manager, "token=login-1; Path=/; Max-Age=3600")
     before = scenario.record
@@ -87,7 +87,7 @@ def test_a_session_that_is_prolonged_with_every_answer_is_not_written_every_time
 
 
 def test_whoever_queued_when_it_became_shared_does_not_queue_again(scenario: Any) -> None:
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     for _ in range(QUIET - 1):
         _send(manager)
     last = manager.lease(URL)
@@ -99,12 +99,12 @@ def test_whoever_queued_when_it_became_shared_does_not_queue_again(scenario: Any
 
 
 def test_only_answers_to_requests_with_a_token_count(scenario: Any) -> None:
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     manager.ensure()
     for _ in range(QUIET):
         _send(manager, url=ELSEWHERE)
     assert scenario.record.learned == {}
-    named = scenario.manager(discipline=AUTO, tokens=Tokens.named(["sid"]))
+    named = scenario.manager(lease_mode=AUTO, tokens=Tokens.named(["sid"]))
     for _ in range(QUIET):
         _send(named)
     assert scenario.record.learned == {}
@@ -112,30 +112,30 @@ def test_only_answers_to_requests_with_a_token_count(scenario: Any) -> None:
 
 @pytest.mark.parametrize(
     "policy",
-    [{"renewable": False}, {"can_login": False}, {"discipline": LeaseMode.EXCLUSIVE}],
+    [{"renewable": False}, {"can_login": False}, {"lease_mode": LeaseMode.EXCLUSIVE}],
     ids=["a jar", "no login", "told"],
 )
 def test_without_a_login_and_where_it_was_told_nothing_is_counted(
     scenario: Any, policy: dict[str, Any]
 ) -> None:
     scenario.manager().ensure()
-    manager = scenario.manager(**{"discipline": AUTO, **policy})
+    manager = scenario.manager(**{"lease_mode": AUTO, **policy})
     for _ in range(QUIET + 1):
         assert _send(manager).stamp.exclusive
     assert scenario.record.learned == {}
 
 
 def test_without_a_login_it_stays_exclusive_whatever_others_learned(scenario: Any) -> None:
-    _learn(scenario.manager(discipline=AUTO))
-    assert _send(scenario.manager(discipline=AUTO, renewable=False)).stamp.exclusive
-    assert not _send(scenario.manager(discipline=LeaseMode.SHARED, renewable=False)).stamp.exclusive
+    _learn(scenario.manager(lease_mode=AUTO))
+    assert _send(scenario.manager(lease_mode=AUTO, renewable=False)).stamp.exclusive
+    assert not _send(scenario.manager(lease_mode=LeaseMode.SHARED, renewable=False)).stamp.exclusive
 
 
 # -- and back
 
 
 def test_the_first_replaced_token_makes_it_exclusive_for_good(scenario: Any) -> None:
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     _send(manager, "token=2; Path=/")
     for _ in range(2 * QUIET):
         assert _send(manager).stamp.exclusive
@@ -145,16 +145,16 @@ def test_the_first_replaced_token_makes_it_exclusive_for_good(scenario: Any) -> 
     assert not [told for told in scenario.told if told.startswith("notice")], "nothing changed for anybody"
 
 
-@pytest.mark.parametrize("discipline", list(LeaseMode))
-def test_every_lease_tells_of_a_replaced_token(scenario: Any, discipline: LeaseMode) -> None:
-    _send(scenario.manager(discipline=discipline), "token=2; Path=/")
+@pytest.mark.parametrize("lease_mode", list(LeaseMode))
+def test_every_lease_tells_of_a_replaced_token(scenario: Any, lease_mode: LeaseMode) -> None:
+    _send(scenario.manager(lease_mode=lease_mode), "token=2; Path=/")
     assert (_lease(scenario), scenario.record.learned["proved"]) == ("exclusive", True)
 
 
 def test_a_shared_session_whose_token_is_replaced_is_exclusive_at_the_next_lease_anywhere(
     scenario: Any,
 ) -> None:
-    manager, other = scenario.manager(discipline=AUTO), scenario.manager(discipline=AUTO)
+    manager, other = scenario.manager(lease_mode=AUTO), scenario.manager(lease_mode=AUTO)
     _learn(manager)
     first, late = manager.lease(URL), other.lease(URL)
     first.settle(["token=2; Path=/"], URL, None)
@@ -174,7 +174,7 @@ def test_a_shared_session_whose_token_is_replaced_is_exclusive_at_the_next_lease
 
 def test_a_lease_is_never_shared_with_a_newer_token_than_it_was_decided_by(scenario: Any) -> None:
     """Between the decision that a request may overlap and the reading of the token, both may change."""
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     _learn(manager)
     rotates = manager.lease(URL)
 
@@ -186,7 +186,7 @@ def test_a_lease_is_never_shared_with_a_newer_token_than_it_was_decided_by(scena
 
 
 def test_a_refusal_with_a_newer_token_makes_it_exclusive(scenario: Any) -> None:
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     _learn(manager)
     lease = manager.lease(URL)
     record = scenario.record  # the token was replaced without a trace
@@ -199,7 +199,7 @@ def test_a_refusal_with_a_newer_token_makes_it_exclusive(scenario: Any) -> None:
 
 def test_an_expired_session_does_not_look_like_a_replaced_token(scenario: Any) -> None:
     """Many services set an anonymous cookie when they refuse a request; that does not replace the token."""
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     _learn(manager)
     lease = _send(manager, "token=stranger; Path=/", good=False)
     assert _lease(scenario) == "exclusive", "to be safe, as long as it is unknown"
@@ -211,7 +211,7 @@ def test_an_expired_session_does_not_look_like_a_replaced_token(scenario: Any) -
 
 
 def test_a_login_keeps_what_was_learned_and_forgets_it_where_it_is_told(scenario: Any) -> None:
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     _send(manager)
     manager.login()
     assert scenario.record.learned == {}, "a row of answers begins anew"
@@ -226,7 +226,7 @@ def test_a_login_keeps_what_was_learned_and_forgets_it_where_it_is_told(scenario
 
 
 def test_a_login_that_fails_forgets_nothing(scenario: Any) -> None:
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     _send(manager, "token=2; Path=/")
     before, scenario.error = scenario.record, LoginFailed("The password is wrong.")
     with pytest.raises(LoginFailed):
@@ -235,7 +235,7 @@ def test_a_login_that_fails_forgets_nothing(scenario: Any) -> None:
 
 
 def test_what_is_proved_while_somebody_logs_in_is_not_forgotten(scenario: Any) -> None:
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     lease = _send(manager, "token=2; Path=/", good=False)
     assert "proved" not in scenario.record.learned
     scenario.before_login = lambda: manager.accepted(lease.stamp)
@@ -244,7 +244,7 @@ def test_what_is_proved_while_somebody_logs_in_is_not_forgotten(scenario: Any) -
 
 
 def test_the_last_token_that_is_deleted_ends_a_shared_session(scenario: Any) -> None:
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     _learn(manager)
     _send(manager, "token=; Max-Age=0; Path=/", good=False)
     assert scenario.record.status is Status.DEAD
@@ -257,7 +257,7 @@ def test_a_lesson_from_before_a_power_loss_is_in_doubt(
 ) -> None:
     """A newer record may have been lost, with another token and another lesson."""
     monkeypatch.setattr(type(scenario.store), "scope", Scope.HOST)
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     _learn(manager)
     record = scenario.record
     older = replace(record, boot="another boot", generation=record.generation + 1)
@@ -274,7 +274,7 @@ def test_a_lesson_from_before_a_power_loss_is_in_doubt(
 
 
 def test_cookies_that_are_no_tokens_hold_nobody_up(scenario: Any) -> None:
-    manager = scenario.manager(discipline=AUTO, tokens=Tokens.named(["token"]))
+    manager = scenario.manager(lease_mode=AUTO, tokens=Tokens.named(["token"]))
     for number in range(QUIET):
         assert _send(manager, f"visits={number}; Path=/").stamp.exclusive
     assert not _send(manager, "visits=new; Path=/").stamp.exclusive
@@ -283,7 +283,7 @@ def test_cookies_that_are_no_tokens_hold_nobody_up(scenario: Any) -> None:
 
 
 def test_without_names_every_cookie_that_is_sent_and_replaced_counts(scenario: Any) -> None:
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     _send(manager, "visits=1; Path=/")
     assert _lease(scenario) is None
     _send(manager, "visits=2; Path=/")
@@ -291,7 +291,7 @@ def test_without_names_every_cookie_that_is_sent_and_replaced_counts(scenario: A
 
 
 def test_a_refusal_is_compared_by_the_tokens_alone(scenario: Any) -> None:
-    manager = scenario.manager(discipline=LeaseMode.SHARED, tokens=Tokens.named(["token"]))
+    manager = scenario.manager(lease_mode=LeaseMode.SHARED, tokens=Tokens.named(["token"]))
     stamp = _send(manager).stamp
     _send(manager, "visits=1; Path=/")
     manager.refused(stamp)
@@ -303,7 +303,7 @@ def test_a_refusal_is_compared_by_the_tokens_alone(scenario: Any) -> None:
 
 
 def test_a_request_without_a_token_needs_no_turn_whatever_else_it_carries(scenario: Any) -> None:
-    manager = scenario.manager(discipline=AUTO, tokens=Tokens.named(["token"]))
+    manager = scenario.manager(lease_mode=AUTO, tokens=Tokens.named(["token"]))
     _send(manager)
     _send(manager, "cdn=1; Path=/", url=ELSEWHERE)
     with_token = manager.lease(URL)
@@ -312,7 +312,7 @@ def test_a_request_without_a_token_needs_no_turn_whatever_else_it_carries(scenar
     without.settle(["cdn=2; Path=/"], ELSEWHERE, None)
     with_token.settle(["token=2; Path=/"], URL, None)
     assert {cookie.name: cookie.value for cookie in scenario.record.cookies} == {"token": "2", "cdn": "2"}
-    misspelt = scenario.manager(discipline=AUTO, tokens=Tokens.named(["tokne"]))
+    misspelt = scenario.manager(lease_mode=AUTO, tokens=Tokens.named(["tokne"]))
     with_token.end()
     assert misspelt.lease(ELSEWHERE).stamp.exclusive
 
@@ -321,7 +321,7 @@ def test_a_request_without_a_token_needs_no_turn_whatever_else_it_carries(scenar
 
 
 def test_a_refusal_waits_for_the_answers_under_way_with_the_same_token(scenario: Any) -> None:
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     _learn(manager)
     slow, quick, elsewhere = manager.lease(URL), manager.lease(URL), manager.lease(ELSEWHERE)
     quick.settle([], URL, None)
@@ -338,7 +338,7 @@ def test_a_refusal_waits_for_the_answers_under_way_with_the_same_token(scenario:
 
 def test_a_refusal_does_not_wait_for_ever(scenario: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("argosy.leasing.lease.LONGEST", 0.01)
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     _learn(manager)
     stuck, quick = manager.lease(URL), manager.lease(URL)
     quick.end()

@@ -55,12 +55,12 @@ def test_the_lease_in_words(asked: LeaseMode, learned: dict[str, Any], words: st
 
 
 def test_a_manager_knows_what_is_in_force(scenario: Any) -> None:
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     assert manager.in_force() == (LeaseMode.EXCLUSIVE, "nothing learned yet")
     for _ in range(QUIET):
         _send(manager)
     assert manager.in_force()[0] is LeaseMode.SHARED
-    jar = scenario.manager(discipline=AUTO, renewable=False)
+    jar = scenario.manager(lease_mode=AUTO, renewable=False)
     assert jar.in_force() == (LeaseMode.EXCLUSIVE, "argosy cannot log in again")
 
 
@@ -69,7 +69,7 @@ def test_rubbish_in_the_record_is_nothing_learned(scenario: Any) -> None:
     record = scenario.record
     odd = {"lease": ["shared"], "quiet": "x", "proved": 0}
     scenario.store.write(replace(record, learned=odd, generation=record.generation + 1), record.generation)
-    manager = scenario.manager(discipline=AUTO)
+    manager = scenario.manager(lease_mode=AUTO)
     assert _send(manager)
     assert _send(manager, "token=2; Path=/")
     assert scenario.record.learned["lease"] == "exclusive"

@@ -42,7 +42,7 @@ SCENES: dict[str, dict[str, Any]] = {
     "an answer is lost": {"faults": 1, "most_logins": 1},
     "the session was ended": {"over": True, "most_logins": 1},
     "the session is ended": {"ends": True, "most_logins": 1},
-    "shared, and ended": {"over": True, "replaces": False, "discipline": LeaseMode.SHARED, "most_logins": 1},
+    "shared, and ended": {"over": True, "replaces": False, "lease_mode": LeaseMode.SHARED, "most_logins": 1},
 }
 
 
@@ -72,7 +72,7 @@ def _that_switches(stores: Stores, manager: type[SessionManager] = SessionManage
         stores("memory") * 2,
         requests=(2, 1),
         manager=manager,
-        discipline=LeaseMode.AUTO,
+        lease_mode=LeaseMode.AUTO,
         learned={"lease": "shared", "quiet": 10},
         replaces=False,
         begins=True,

@@ -75,7 +75,7 @@ def test_a_session_whose_last_cookie_is_deleted_is_dead_and_logged_in_next(scena
 
 @pytest.mark.parametrize(("complete", "status"), [(True, Status.IDLE), (False, Status.IN_FLIGHT)])
 def test_to_end_keeps_hold_and_mark_to_the_last_byte(scenario: Any, complete: bool, status: Status) -> None:
-    lease = scenario.manager(discipline=LeaseMode.EXCLUSIVE_TO_END).lease(URL)
+    lease = scenario.manager(lease_mode=LeaseMode.EXCLUSIVE_TO_END).lease(URL)
     lease.settle(["token=2; Path=/"], URL, None)
     assert (scenario.record.status, scenario.record.cookies[0].value) == (Status.IN_FLIGHT, "2")
     assert not scenario.is_free()
@@ -195,7 +195,7 @@ def raiser(error: Exception) -> Callable[..., None]:
 
 
 def test_shared_leases_merge_what_each_brings(scenario: Any) -> None:
-    manager = scenario.manager(discipline=LeaseMode.SHARED)
+    manager = scenario.manager(lease_mode=LeaseMode.SHARED)
     first, second = manager.lease(URL), manager.lease(URL)
     assert scenario.is_free()
     first.settle(["a=1; Path=/"], URL, None)
@@ -214,7 +214,7 @@ def test_shared_leases_merge_what_each_brings(scenario: Any) -> None:
 
 
 def test_a_login_wins_over_what_an_older_shared_lease_brings(scenario: Any) -> None:
-    manager = scenario.manager(discipline=LeaseMode.SHARED)
+    manager = scenario.manager(lease_mode=LeaseMode.SHARED)
     late = manager.lease(URL)
     manager.login()
     late.settle(["token=old; Path=/"], URL, None)

@@ -162,7 +162,7 @@ def test_a_refusal_logs_in_once_and_the_others_use_it(scenario: Any) -> None:
 
 
 def test_refused_threads_wait_for_one_login(scenario: Any) -> None:
-    manager = scenario.manager(discipline=LeaseMode.SHARED)
+    manager = scenario.manager(lease_mode=LeaseMode.SHARED)
     stamps = [_send(manager) for _ in range(8)]
     for thread in [Thread(lambda s=stamp: manager.refused(s)) for stamp in stamps]:  # type: ignore[misc]  # a default binds it
         thread.result()
@@ -189,7 +189,7 @@ def test_a_thread_that_queued_before_the_refusal_does_not_send_the_refused_token
 
 
 def test_after_a_refusal_a_newer_token_is_used_without_a_login(scenario: Any) -> None:
-    manager = scenario.manager(discipline=LeaseMode.SHARED)
+    manager = scenario.manager(lease_mode=LeaseMode.SHARED)
     stamp = _send(manager)
     _send(manager, "token=newer; Path=/")
     manager.refused(stamp)
@@ -269,7 +269,7 @@ def test_logins_that_help_nothing_end_the_run(scenario: Any) -> None:
 
 
 def test_cookies_that_change_during_a_login_do_not_cost_the_login(scenario: Any) -> None:
-    manager = scenario.manager(discipline=LeaseMode.SHARED)
+    manager = scenario.manager(lease_mode=LeaseMode.SHARED)
     stamp = _send(manager)
     late = manager.lease(URL)
     scenario.before_login = lambda: late.settle(["visits=7; Path=/"], URL, None)
@@ -333,20 +333,20 @@ def test_a_sync_that_fails_leaves_no_claim_behind(scenario: Any, monkeypatch: py
     assert scenario.record.synced
 
 
-@pytest.mark.parametrize("discipline", list(LeaseMode))
-def test_every_token_is_told_so_that_it_can_be_redacted(scenario: Any, discipline: LeaseMode) -> None:
-    manager = scenario.manager(discipline=discipline)
+@pytest.mark.parametrize("lease_mode", list(LeaseMode))
+def test_every_token_is_told_so_that_it_can_be_redacted(scenario: Any, lease_mode: LeaseMode) -> None:
+    manager = scenario.manager(lease_mode=lease_mode)
     lease = manager.lease(URL)
     lease.settle(["token=rotated; Path=/"], URL, None)
     assert {"secret login-1", "secret rotated"} <= set(scenario.told)
     lease.end()
     scenario.told.clear()
-    scenario.manager(discipline=discipline).lease(URL)
+    scenario.manager(lease_mode=lease_mode).lease(URL)
     assert "secret rotated" in scenario.told, "a token that was found in the store is a secret as well"
 
 
 def test_a_newer_token_that_is_refused_too_leads_to_a_login(scenario: Any) -> None:
-    manager = scenario.manager(discipline=LeaseMode.SHARED)
+    manager = scenario.manager(lease_mode=LeaseMode.SHARED)
     stamp = _send(manager)
     _send(manager, "visits=1; Path=/")
     manager.refused(stamp, again=True)

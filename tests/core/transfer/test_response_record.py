@@ -19,7 +19,7 @@ def record_of(
 
 def test_a_record_has_the_status_and_headers(library_server: ServerFactory) -> None:
     server = library_server(
-        discipline="open", headers=[("Last-Modified", "Thu, 01 Jan 1970 00:01:40 GMT"), ("X-Two", "1")]
+        lease_mode="open", headers=[("Last-Modified", "Thu, 01 Jan 1970 00:01:40 GMT"), ("X-Two", "1")]
     )
     record = record_of(server)
     assert (record.status, record.reason, record.version, record.modified) == (200, "OK", "HTTP/1.1", 100.0)
@@ -31,7 +31,7 @@ def test_a_record_has_no_credentials(library_server: ServerFactory) -> None:
     redactor = Redactor()
     redactor.add("s3cret-token")
     server = library_server(
-        discipline="open",
+        lease_mode="open",
         headers=[
             ("Set-Cookie", "token=s3cret-token"),
             ("X-Auth-Token", "plain"),
@@ -58,5 +58,5 @@ def test_a_record_has_no_credentials(library_server: ServerFactory) -> None:
 
 
 def test_large_headers_are_cut_off(library_server: ServerFactory) -> None:
-    server = library_server(discipline="open", headers=[(f"X-{n}", "x" * 1000) for n in range(20)])
+    server = library_server(lease_mode="open", headers=[(f"X-{n}", "x" * 1000) for n in range(20)])
     assert sum(len(n) + len(v) for n, v in record_of(server).headers) < MAX_HEADERS

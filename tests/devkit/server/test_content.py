@@ -28,7 +28,7 @@ def test_a_body_is_a_function_of_name_and_size() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, SIZE, 5_000_000])
 def test_the_server_sends_that_body(library_server: ServerFactory, stranger: Browse, size: int) -> None:
-    server = library_server(discipline="open")
+    server = library_server(lease_mode="open")
     reply = stranger(server).fetch(f"/files/a%20b/c.bin?size={size}")
     assert reply.body == body_of("a b/c.bin", size)
     assert reply.headers["Content-Length"] == str(size)
@@ -50,7 +50,7 @@ def test_the_server_sends_that_body(library_server: ServerFactory, stranger: Bro
     ],
 )
 def test_ranges(library_server: ServerFactory, stranger: Browse, asked: str, start: int, stop: int) -> None:
-    server = library_server(discipline="open")
+    server = library_server(lease_mode="open")
     reply = stranger(server).fetch(f"/files/a?size={SIZE}", headers={"Range": asked})
     assert reply.status == 206
     assert reply.body == body_of("a", SIZE)[start:stop]
@@ -60,20 +60,20 @@ def test_ranges(library_server: ServerFactory, stranger: Browse, asked: str, sta
 
 @pytest.mark.parametrize("asked", [f"bytes={SIZE}-", "bytes=-0"])
 def test_unsatisfiable_ranges(library_server: ServerFactory, stranger: Browse, asked: str) -> None:
-    server = library_server(discipline="open")
+    server = library_server(lease_mode="open")
     reply = stranger(server).fetch(f"/files/a?size={SIZE}", headers={"Range": asked})
     assert (reply.status, reply.headers["Content-Range"]) == (416, f"bytes */{SIZE}")
 
 
 @pytest.mark.parametrize("asked", ["bytes=5-2", "bytes=-", "lines=1-2", "bytes=0-1,3-4", "bytes=a-b"])
 def test_what_is_no_range_brings_all(library_server: ServerFactory, stranger: Browse, asked: str) -> None:
-    server = library_server(discipline="open")
+    server = library_server(lease_mode="open")
     reply = stranger(server).fetch("/files/a?size=50", headers={"Range": asked})
     assert (reply.status, reply.body) == (200, body_of("a", 50))
 
 
 def test_conditions(library_server: ServerFactory, stranger: Browse) -> None:
-    someone = stranger(library_server(discipline="open"))
+    someone = stranger(library_server(lease_mode="open"))
     path = "/files/a?size=50"
     first = someone.fetch(path)
     etag, modified = first.headers["ETag"], first.headers["Last-Modified"]
@@ -93,7 +93,7 @@ def test_real_files(library_server: ServerFactory, stranger: Browse, tmp_path: P
     (root / "b1/style.css").write_text("p {}")
     (tmp_path / "secret").write_text("x")
     (root / "out").symlink_to(tmp_path / "secret")
-    someone = stranger(library_server(discipline="open", root=root))
+    someone = stranger(library_server(lease_mode="open", root=root))
     page = someone.fetch("/library/b1/index.html")
     assert (page.status, page.body.decode()) == (200, "<p>Hé</p>")
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -105,14 +105,14 @@ def test_real_files(library_server: ServerFactory, stranger: Browse, tmp_path: P
 
 
 def test_pace_and_wait_are_kept(library_server: ServerFactory, stranger: Browse) -> None:
-    someone = stranger(library_server(discipline="open", ttfb=0.05, rate=100_000))
+    someone = stranger(library_server(lease_mode="open", ttfb=0.05, rate=100_000))
     began = time.monotonic()
     assert len(someone.fetch("/files/a?size=20000").body) == 20_000
     assert time.monotonic() - began >= 0.25  # a lower bound only: a slow machine changes nothing
 
 
 def test_a_request_that_is_none(library_server: ServerFactory, stranger: Browse) -> None:
-    someone = stranger(library_server(discipline="open"))
+    someone = stranger(library_server(lease_mode="open"))
     assert someone.raw("no-slash").startswith(b"HTTP/1.1 400 ")
     assert someone.fetch("/", method="DELETE").status == 405
     assert someone.fetch("/files/a?size=-1").status == 404

@@ -179,7 +179,7 @@ def test_no_length_and_chunked(library_server: ServerFactory, browser: Browse) -
 
 def test_longer_and_bad_length(library_server: ServerFactory, browser: Browse) -> None:
     server = library_server(
-        discipline="static",
+        lease_mode="static",
         faults=[
             Fault("longer", size=7, times=1),
             Fault("bad_length", times=1),
@@ -261,7 +261,7 @@ def test_broken_and_huge_headers_stand_before_the_cookie(
     library_server: ServerFactory, browser: Browse
 ) -> None:
     server = library_server(
-        discipline="strict",
+        lease_mode="strict",
         faults=[Fault("broken_headers", times=1), Fault("huge_headers", size=5, count=300)],
     )
     someone = browser(server)
@@ -277,7 +277,7 @@ def test_broken_and_huge_headers_stand_before_the_cookie(
 
 
 def test_etag_change_is_for_good(library_server: ServerFactory, browser: Browse) -> None:
-    server = library_server(discipline="static", faults=[Fault("etag_change", every=2, times=1)])
+    server = library_server(lease_mode="static", faults=[Fault("etag_change", every=2, times=1)])
     someone = browser(server)
     first, second, third = (someone.fetch(PATH) for _ in range(3))
     assert (first.body, second.body, third.body) == (BODY, body_of("a", 1000, 1), body_of("a", 1000, 1))
@@ -312,7 +312,7 @@ def test_when_faults_strike(library_server: ServerFactory, browser: Browse) -> N
         "each": Fault("status", first=1, each_path=True),
         "never": Fault("status", probability=0.0),
     }
-    server = library_server(discipline="static")
+    server = library_server(lease_mode="static")
     someone = browser(server)
     struck = {}
     for name, fault in faults.items():
@@ -330,7 +330,7 @@ def test_when_faults_strike(library_server: ServerFactory, browser: Browse) -> N
 
 
 def test_probability_is_repeatable(library_server: ServerFactory, browser: Browse) -> None:
-    server = library_server(discipline="static")
+    server = library_server(lease_mode="static")
     someone = browser(server)
     runs = []
     for seed in (1, 1, 2):
@@ -358,7 +358,7 @@ def test_a_lost_answer_commits_nothing_where_the_body_commits(
 
 
 def test_a_hanging_request_keeps_nobody_waiting(library_server: ServerFactory, browser: Browse) -> None:
-    server = library_server(discipline="static", faults=[Fault("hang", times=1)])
+    server = library_server(lease_mode="static", faults=[Fault("hang", times=1)])
     someone = browser(server)
     thread = threading.Thread(target=someone.raw, args=(PATH,))
     thread.start()
@@ -373,7 +373,7 @@ def test_a_hanging_request_keeps_nobody_waiting(library_server: ServerFactory, b
 def test_a_header_has_another_value(library_server: ServerFactory, stranger: Browse) -> None:
     headers = [("ETag", ""), ("X-Shelf", "7")]
     faults = [Fault("header", header="Content-Range", value="bytes */5", only=206)]
-    someone = stranger(library_server(discipline="open", headers=headers, faults=faults))
+    someone = stranger(library_server(lease_mode="open", headers=headers, faults=faults))
     whole = someone.fetch(PATH)
     assert (whole.status, whole.body, whole.headers.get("ETag"), whole.headers["X-Shelf"]) == (
         200,

@@ -53,7 +53,7 @@ def test_the_hidden_field_is_bound_to_the_cookie(library_server: ServerFactory, 
 
 
 def test_sessions_are_independent(library_server: ServerFactory, browser: Browse) -> None:
-    server = library_server(discipline="strict")
+    server = library_server(lease_mode="strict")
     one, other = browser(server), browser(server)
     assert [who.keep("/").status for who in (one, other, one, other)] == [200] * 4
     assert server.stats().logins == 2

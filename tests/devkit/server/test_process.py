@@ -30,7 +30,7 @@ Browse = Callable[[LibraryServer], Any]
 PARENT = """
 import os
 from argosy_devkit import LibraryServer
-server = LibraryServer(discipline="open").start()
+server = LibraryServer(lease_mode="open").start()
 print(server.pid, flush=True)
 os.kill(os.getpid(), 9)
 """
@@ -92,7 +92,7 @@ def test_a_server_that_cannot_start_says_so(tmp_path: Path) -> None:
 
 
 def test_control_needs_the_key(library_server: ServerFactory, stranger: Browse) -> None:
-    server = library_server(discipline="open")
+    server = library_server(lease_mode="open")
     someone = stranger(server)
     for headers in ({}, {"X-Control-Key": "guess"}):
         reply = someone.fetch("/-/control/stats", method="POST", headers=headers)
@@ -101,7 +101,7 @@ def test_control_needs_the_key(library_server: ServerFactory, stranger: Browse) 
 
 
 def test_figures_are_right_and_can_be_reset(library_server: ServerFactory, browser: Browse) -> None:
-    server = library_server(discipline="strict")
+    server = library_server(lease_mode="strict")
     someone = browser(server)
     old = dict(someone.jar)
     someone.keep("/files/a?size=10")
@@ -128,7 +128,7 @@ def test_figures_are_right_and_can_be_reset(library_server: ServerFactory, brows
 
 
 def test_bodies_on_their_way_at_once(library_server: ServerFactory) -> None:
-    server = library_server(discipline="open")
+    server = library_server(lease_mode="open")
     connections = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=20) for _ in range(6)]
     for connection in connections:
         connection.request("GET", "/files/a?size=64000000")
@@ -142,7 +142,7 @@ def test_bodies_on_their_way_at_once(library_server: ServerFactory) -> None:
 
 
 def test_a_client_that_goes_away_completes_nothing(library_server: ServerFactory) -> None:
-    server = library_server(discipline="open")
+    server = library_server(lease_mode="open")
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     connection.request("GET", "/files/a?size=100000000")
     connection.getresponse().close()
@@ -156,9 +156,9 @@ def test_a_client_that_goes_away_completes_nothing(library_server: ServerFactory
 
 
 def test_settings_can_change_while_it_runs(library_server: ServerFactory, browser: Browse) -> None:
-    server = library_server(discipline="strict")
+    server = library_server(lease_mode="strict")
     someone = browser(server)
-    server.change(faults=[Fault("status", times=1)], discipline="static")
+    server.change(faults=[Fault("status", times=1)], lease_mode="static")
     assert [someone.keep("/").status for _ in range(2)] == [503, 200]
     assert server.stats().rotations == 0
     with pytest.raises(ConfigError):
@@ -168,7 +168,7 @@ def test_settings_can_change_while_it_runs(library_server: ServerFactory, browse
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"discipline": "strickt"}, "Did you mean 'strict'"),
+        ({"lease_mode": "strickt"}, "Did you mean 'strict'"),
         ({"tfb": 1}, "Did you mean 'ttfb'"),
         ({"rate": -1}, "negative"),
         ({"slide_every": 0}, "at least 1"),
@@ -186,7 +186,7 @@ def test_settings_survive_the_pipe(tmp_path: Path) -> None:
 
 
 def test_manifest(library_server: ServerFactory, stranger: Browse, tmp_path: Path) -> None:
-    server = library_server(discipline="open")
+    server = library_server(lease_mode="open")
     file = tmp_path / "m.jsonl"
     expected = server.manifest(file, items=3, resources_per_item=2, size=lambda number: 10 + number)
     lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]

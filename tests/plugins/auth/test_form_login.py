@@ -75,7 +75,7 @@ def test_it_works_with_the_session_that_the_core_gives_it(site: Any, tmp_path: P
 
 
 def test_it_logs_in_at_the_library(library_server: Any, session: Any, tmp_path: Path) -> None:
-    server = library_server(discipline="strict")
+    server = library_server(lease_mode="strict")
     (tmp_path / "p").write_text(server.password)
     fields = {"user": server.user, "password": {"file": "p"}}
     login = FormLogin({"url": f"{server.url}/login", "fields": fields}, PluginContext(base=tmp_path))

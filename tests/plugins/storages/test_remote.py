@@ -326,7 +326,7 @@ def test_a_remote_directory_is_pickled_without_its_secret(monkeypatch: pytest.Mo
 def test_what_does_not_fit_on_this_machine_may_go_elsewhere(
     set_sail: Callable[..., Voyage], there: Path
 ) -> None:
-    voyage = set_sail(items=2, discipline="open", auth="none", directory=f"file://{there}", max_retries=0)
+    voyage = set_sail(items=2, lease_mode="open", auth="none", directory=f"file://{there}", max_retries=0)
     manifest = voyage.root / "books.jsonl"
     lines = [json.loads(line) for line in manifest.read_text("utf-8").splitlines()]
     lines[0]["resources"][0] |= {"size": 10**17}

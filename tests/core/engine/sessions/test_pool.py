@@ -166,7 +166,7 @@ def test_all_are_logged_in_again(make: Make) -> None:
 def test_a_requests_session_of_the_pool_sends_on_its_sessions(
     set_sail: Callable[..., Voyage],
 ) -> None:
-    voyage = set_sail(items=1, discipline="revoke", sessions=2)
+    voyage = set_sail(items=1, lease_mode="revoke", sessions=2)
     plugins = PluginManager()
     settings = load(voyage.file, plugins)
     context = RunContext(settings, plugins, lambda *_: None, Stop(), Redactor())

@@ -1,4 +1,4 @@
-"""Each discipline does to tokens what it says."""
+"""The server treats tokens as its lease mode says."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ ROTATING = ["strict", "revoke", "grace", "soft", "redirect"]
 
 
 def test_open_needs_no_login(library_server: ServerFactory, stranger: Browse) -> None:
-    server = library_server(discipline="open")
+    server = library_server(lease_mode="open")
     reply = stranger(server).fetch("/files/a?size=10")
     assert (reply.status, len(reply.body), reply.set_cookies()) == (200, 10, [])
     assert server.stats().accepted == 1
 
 
 def test_static_keeps_the_token(library_server: ServerFactory, browser: Browse) -> None:
-    server = library_server(discipline="static")
+    server = library_server(lease_mode="static")
     someone = browser(server)
     replies = [someone.fetch("/files/a?size=10") for _ in range(5)]
     assert [reply.status for reply in replies] == [200] * 5
@@ -32,11 +32,11 @@ def test_static_keeps_the_token(library_server: ServerFactory, browser: Browse) 
     assert server.stats().rotations == 0
 
 
-@pytest.mark.parametrize("discipline", ROTATING)
+@pytest.mark.parametrize("lease_mode", ROTATING)
 def test_every_response_replaces_the_token(
-    library_server: ServerFactory, browser: Browse, discipline: str
+    library_server: ServerFactory, browser: Browse, lease_mode: str
 ) -> None:
-    server = library_server(discipline=discipline)
+    server = library_server(lease_mode=lease_mode)
     someone = browser(server)
     seen = {someone.jar["token"]}
     for _ in range(5):
@@ -68,7 +68,7 @@ def test_every_status_replaces_the_token(
     headers: dict[str, str],
     status: int,
 ) -> None:
-    server = library_server(discipline="strict")
+    server = library_server(lease_mode="strict")
     someone = browser(server)
     old = dict(someone.jar)
     reply = someone.keep(path, method=method, headers=headers)
@@ -78,7 +78,7 @@ def test_every_status_replaces_the_token(
 
 
 @pytest.mark.parametrize(
-    ("discipline", "status", "mark"),
+    ("lease_mode", "status", "mark"),
     [
         ("strict", 401, b"Log in"),
         ("slide", 401, b"Log in"),
@@ -87,9 +87,9 @@ def test_every_status_replaces_the_token(
     ],
 )
 def test_an_old_token_is_refused_and_the_session_lives(
-    library_server: ServerFactory, browser: Browse, discipline: str, status: int, mark: bytes
+    library_server: ServerFactory, browser: Browse, lease_mode: str, status: int, mark: bytes
 ) -> None:
-    server = library_server(discipline=discipline, slide_every=1)
+    server = library_server(lease_mode=lease_mode, slide_every=1)
     someone = browser(server)
     old = dict(someone.jar)
     someone.keep("/files/a?size=10")
@@ -104,14 +104,14 @@ def test_an_old_token_is_refused_and_the_session_lives(
 
 
 def test_the_redirect_leads_to_the_login_page(library_server: ServerFactory, stranger: Browse) -> None:
-    server = library_server(discipline="redirect")
+    server = library_server(lease_mode="redirect")
     reply = stranger(server).fetch("/files/a?size=10")
     assert reply.headers["Location"] == "/login?next=%2Ffiles%2Fa%3Fsize%3D10"
     assert (server.stats().anonymous, server.stats().refused) == (1, 0)
 
 
 def test_revoke_ends_the_session(library_server: ServerFactory, browser: Browse) -> None:
-    server = library_server(discipline="revoke")
+    server = library_server(lease_mode="revoke")
     someone = browser(server)
     old = dict(someone.jar)
     someone.keep("/")
@@ -122,7 +122,7 @@ def test_revoke_ends_the_session(library_server: ServerFactory, browser: Browse)
 
 
 def test_revoke_ends_no_other_session(library_server: ServerFactory, browser: Browse) -> None:
-    server = library_server(discipline="revoke")
+    server = library_server(lease_mode="revoke")
     one, other = browser(server), browser(server)
     old = dict(one.jar)
     one.keep("/")
@@ -133,7 +133,7 @@ def test_revoke_ends_no_other_session(library_server: ServerFactory, browser: Br
 def test_grace_takes_an_old_token_and_gives_the_newest(
     library_server: ServerFactory, browser: Browse
 ) -> None:
-    server = library_server(discipline="grace", grace=3600)
+    server = library_server(lease_mode="grace", grace=3600)
     someone = browser(server)
     old = dict(someone.jar)
     someone.keep("/")
@@ -145,7 +145,7 @@ def test_grace_takes_an_old_token_and_gives_the_newest(
 
 
 def test_grace_ends(library_server: ServerFactory, browser: Browse) -> None:
-    server = library_server(discipline="grace", grace=0)
+    server = library_server(lease_mode="grace", grace=0)
     someone = browser(server)
     old = dict(someone.jar)
     someone.keep("/")
@@ -153,17 +153,17 @@ def test_grace_ends(library_server: ServerFactory, browser: Browse) -> None:
 
 
 def test_slide_replaces_every_third(library_server: ServerFactory, browser: Browse) -> None:
-    server = library_server(discipline="slide", slide_every=3)
+    server = library_server(lease_mode="slide", slide_every=3)
     someone = browser(server)
     brought = [bool(someone.keep("/").set_cookies()) for _ in range(7)]
     assert brought == [False, False, True, False, False, True, False]
 
 
-@pytest.mark.parametrize("discipline", ["strict", "revoke"])
+@pytest.mark.parametrize("lease_mode", ["strict", "revoke"])
 def test_a_naive_parallel_client_is_refused(
-    library_server: ServerFactory, browser: Browse, discipline: str
+    library_server: ServerFactory, browser: Browse, lease_mode: str
 ) -> None:
-    server = library_server(discipline=discipline)
+    server = library_server(lease_mode=lease_mode)
     someone = browser(server)
     barrier = Barrier(8)
 
@@ -177,11 +177,11 @@ def test_a_naive_parallel_client_is_refused(
     assert statuses == [200] + [401] * 7
     stats = server.stats()
     assert (stats.accepted, stats.refused, stats.replaced_tokens_sent) == (1, 7, 7)
-    assert stats.sessions_revoked == (1 if discipline == "revoke" else 0)
+    assert stats.sessions_revoked == (1 if lease_mode == "revoke" else 0)
 
 
 def test_the_body_commits(library_server: ServerFactory, browser: Browse) -> None:
-    server = library_server(discipline="strict", commit="body")
+    server = library_server(lease_mode="strict", commit="body")
     someone = browser(server)
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     connection.request("GET", "/files/long?size=64000000", headers=someone._cookie(None))
@@ -198,7 +198,7 @@ def test_the_body_commits(library_server: ServerFactory, browser: Browse) -> Non
 
 
 def test_two_token_cookies_must_match(library_server: ServerFactory, browser: Browse) -> None:
-    server = library_server(discipline="strict", second_cookie=True)
+    server = library_server(lease_mode="strict", second_cookie=True)
     someone = browser(server)
     old = dict(someone.jar)
     someone.keep("/")

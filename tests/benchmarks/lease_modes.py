@@ -1,4 +1,4 @@
-"""What each discipline of a service costs under the lease that is chosen by watching: refusals, logins, speed.
+"""What each way of treating tokens costs under `auto`: refusals, logins, speed.
 
 A library server in a process of its own for each row (50 ms to the first byte, 50 kB at 0.5 MB/s for each
 connection), one session in a json-file store, one worker and then eight. The speed-up is for each item; where
@@ -33,16 +33,16 @@ WORKERS = 8
 
 #: Each row: what the service does, the server's settings, and what it changes to when enough is done.
 ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
-    ("static: one token", {"discipline": "static"}, {}),
-    ("strict: a new one each time", {"discipline": "strict"}, {}),
-    ("revoke: strict, reuse ends all", {"discipline": "revoke"}, {}),
-    ("grace: strict, the old one for 5 s", {"discipline": "grace"}, {}),
-    ("soft: strict, refuses with 200", {"discipline": "soft"}, {}),
-    ("redirect: strict, refuses with 302", {"discipline": "redirect"}, {}),
-    ("slide: a new one every 5", {"discipline": "slide"}, {}),
-    (f"slide: a new one every {QUIET + 15}", {"discipline": "slide", "slide_every": QUIET + 15}, {}),
-    ("static, turns strict", {"discipline": "static"}, {"discipline": "strict"}),
-    ("static, turns revoke", {"discipline": "static"}, {"discipline": "revoke"}),
+    ("static: one token", {"lease_mode": "static"}, {}),
+    ("strict: a new one each time", {"lease_mode": "strict"}, {}),
+    ("revoke: strict, reuse ends all", {"lease_mode": "revoke"}, {}),
+    ("grace: strict, the old one for 5 s", {"lease_mode": "grace"}, {}),
+    ("soft: strict, refuses with 200", {"lease_mode": "soft"}, {}),
+    ("redirect: strict, refuses with 302", {"lease_mode": "redirect"}, {}),
+    ("slide: a new one every 5", {"lease_mode": "slide"}, {}),
+    (f"slide: a new one every {QUIET + 15}", {"lease_mode": "slide", "slide_every": QUIET + 15}, {}),
+    ("static, turns strict", {"lease_mode": "static"}, {"lease_mode": "strict"}),
+    ("static, turns revoke", {"lease_mode": "static"}, {"lease_mode": "revoke"}),
 ]
 
 
@@ -100,7 +100,7 @@ def overhead(requests: int, rounds: int) -> tuple[float, float, int]:
 
     Short rounds of both in turns, and the median of their ratios: what else the machine does hits both.
     """
-    with tempfile.TemporaryDirectory() as folder, LibraryServer(discipline="static") as server:
+    with tempfile.TemporaryDirectory() as folder, LibraryServer(lease_mode="static") as server:
         argosy.download(set_out(Path(folder), server, items=QUIET, size=100).file)
         store = argosy.open_store("json-file", path=f"{folder}/cookies.json")
         writes = 0
@@ -116,10 +116,10 @@ def overhead(requests: int, rounds: int) -> tuple[float, float, int]:
         for number in range(rounds):
             order = [LeaseMode.AUTO, LeaseMode.SHARED]
             rates = {}
-            for discipline in order if number % 2 else order[::-1]:
-                manager = SessionManager(store, "default", Policy(discipline), login=lambda: ())
-                rates[discipline] = rate(server, manager, requests)
-            auto, shared = (rates[discipline] for discipline in order)
+            for lease_mode in order if number % 2 else order[::-1]:
+                manager = SessionManager(store, "default", Policy(lease_mode), login=lambda: ())
+                rates[lease_mode] = rate(server, manager, requests)
+            auto, shared = (rates[lease_mode] for lease_mode in order)
             ratios.append((auto[0] / shared[0], auto[1] / shared[1]))
         store.close()
     return statistics.median(r for r, _ in ratios), statistics.median(r for _, r in ratios), writes
