@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 import time
@@ -274,9 +273,9 @@ def log_in(context: RunContext, *, forget: bool) -> Iterator[tuple[str, SessionE
     """Log in all sessions; yield the name of each, and the error if it failed."""
     _need_auth(context)
     if context.store.scope is Scope.PROCESS:
+        hint = 'Set "cookie_store" to "json-file".'
         raise ConfigError(
-            f"The cookie store {context.store.name!r} would lose the session when this command ends.",
-            hint='Set "cookie_store" to "json-file".',
+            f"The cookie store {context.store.name!r} would lose the session at the end.", hint=hint
         )
     yield from context.pool.log_in_again(forget=forget)
 
@@ -297,10 +296,8 @@ def log_out(context: RunContext, *, local: bool) -> Iterator[tuple[str, bool]]:
 
 def _need_auth(context: RunContext) -> None:
     if context.auth.anonymous:
-        raise ConfigError(
-            f"The configuration has no login: its auth is {context.auth.name!r}.",
-            hint='Set "auth", for example to {"use": "form-login", ...}.',
-        )
+        hint = 'Set "auth", for example to {"use": "form-login", ...}.'
+        raise ConfigError(f"The configuration has no login: its auth is {context.auth.name!r}.", hint=hint)
 
 
 def stored_sessions(settings: Settings, plugins: PluginManager, context: PluginContext) -> list[SessionInfo]:
@@ -315,19 +312,12 @@ def stored_sessions(settings: Settings, plugins: PluginManager, context: PluginC
 
 def _session_info(record: SessionRecord, settings: Settings) -> SessionInfo:
     holder = record.holder if record.status is Status.IN_FLIGHT else None
-    tokens = settings.token_cookies
+    tokens = Tokens.named(settings.token_cookies)
     policy = Policy(
-        LeaseMode(settings.lease),
-        renewable=record.renewable,
-        tokens=Tokens.named(tokens),
-        signer=record.signer,
+        LeaseMode(settings.lease), renewable=record.renewable, tokens=tokens, signer=record.signer
     )
     lease, reason = in_force(policy, record)
-    ends = [
-        cookie.expires
-        for cookie in record.cookies
-        if cookie.expires is not None and (not tokens or cookie.name in tokens)
-    ]
+    ends = [cookie.expires for cookie in tokens.of(record.cookies) if cookie.expires is not None]
     return SessionInfo(
         name=record.session,
         state=record.status.value,
@@ -368,23 +358,16 @@ def move(
 
 
 def _store_config(given: Config, plugins: PluginManager) -> Path | Mapping[str, Any]:
-    """Return the configuration for a store: a mapping, JSON text, NAME, NAME:PATH, or the path of a configuration."""
-    if isinstance(given, str) and given.lstrip().startswith("{"):
-        try:
-            given = dict(json.loads(given))
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"The options of a cookie store are not valid JSON: {error}.") from None
+    """Return the configuration for a store: a mapping, NAME, NAME:PATH, or the path of a configuration."""
     if isinstance(given, Mapping):
         return {"cookie_store": given}
     name, colon, path = str(given).partition(":")
     installed = plugins.names(Kind.COOKIE_STORE)
-    if isinstance(given, str) and name in installed:
+    if name in installed:
         return {"cookie_store": {"use": name, **({"path": path} if colon else {})}}
     if not Path(given).is_file():
-        raise ConfigError(
-            f"{str(given)!r} is neither a configuration file nor a cookie store.",
-            hint=f'A store is NAME, NAME:PATH or {{"use": NAME, ...}}; installed: {", ".join(installed)}.',
-        )
+        hint = f'A store is NAME, NAME:PATH or {{"use": NAME, ...}}; installed: {", ".join(installed)}.'
+        raise ConfigError(f"{str(given)!r} is neither a configuration file nor a cookie store.", hint=hint)
     return Path(given)
 
 

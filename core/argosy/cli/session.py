@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from argosy.cli.options import log_options, notify, plugin_context, plugin_options
+from argosy.errors import ConfigError
 
 if TYPE_CHECKING:
     from argosy.plugins.manager import PluginManager
@@ -42,12 +45,22 @@ def copy(
     from argosy.api import move
 
     context = plugin_context(Path.cwd(), Path.cwd())
-    for name in move(source, target, names, plugins, context, keep=keep, force=force):
+    for name in move(_store(source), _store(target), names, plugins, context, keep=keep, force=force):
         click.echo(f"{'Copied' if keep else 'Moved'} the session {name!r} from {source} to {target}.")
     if keep:
         notify(
             "Both stores have it now. If the service replaces tokens, using one invalidates the other: remove one."
         )
+
+
+def _store(text: str) -> str | Mapping[str, Any]:
+    """Return what `argosy.copy_sessions` takes: a mapping for a JSON object, any other text as it is."""
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        return dict(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"The options of a cookie store are not valid JSON: {error}.") from None
 
 
 @session.command("key")

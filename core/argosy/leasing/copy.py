@@ -73,9 +73,9 @@ def _described(store: CookieStore) -> str:
 def _check_stores(source: CookieStore, target: CookieStore) -> None:
     for store in (source, target):
         if store.scope is Scope.PROCESS:
+            hint = 'Name another store, for example {"use": "json-file", "path": "cookies.json"}.'
             raise ConfigError(
-                f"The cookie store {store.name!r} keeps sessions for one process alone, so there is nothing to move.",
-                hint='Name another store, for example {"use": "json-file", "path": "cookies.json"}.',
+                f"The cookie store {store.name!r} keeps sessions for one process alone.", hint=hint
             )
     paths = [getattr(store, "path", None) for store in (source, target)]
     if None not in paths and os.path.realpath(str(paths[0])) == os.path.realpath(str(paths[1])):

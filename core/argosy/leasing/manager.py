@@ -259,10 +259,10 @@ class SessionManager:
         with self._mutex:
             self._fruitless += 1
         if self._fruitless >= FRUITLESS:
-            raise self._lost_because(
-                f"The service accepts the login but refused {FRUITLESS} requests in a row after it. {_KEPT}",
-                "Check in a browser what this account may download.",
+            message = (
+                f"The service accepts the login but refused {FRUITLESS} requests in a row after it. {_KEPT}"
             )
+            raise self._lost_because(message, "Check in a browser what this account may download.")
 
     def _moved(self, stamp: Stamp, record: SessionRecord) -> bool:
         """Return whether there is a newer token than the refused one, and learn from that."""
@@ -289,17 +289,17 @@ class SessionManager:
 
     def ensure(self) -> None:
         """Log in if there is no session yet, so that a wrong password shows before the first request."""
-        self._holding(self._ensure)
-
-    def _ensure(self, record: SessionRecord) -> None:
-        # plugins may read these in a run that sends nothing
-        self._tell_secrets(record)
         policy = self.policy
-        if record.is_usable and (record.renewable, record.signer) != (policy.renewable, policy.signer):
-            self._write(record, renewable=policy.renewable, signer=policy.signer)
-            record = self._read()
-        if self._doubt_left(record) <= 0:  # else the first lease waits, without holding the session
-            self._make_usable(record)
+
+        def prepare(record: SessionRecord) -> None:
+            self._tell_secrets(record)  # plugins may read these in a run that sends nothing
+            if record.is_usable and (record.renewable, record.signer) != (policy.renewable, policy.signer):
+                self._write(record, renewable=policy.renewable, signer=policy.signer)
+                record = self._read()
+            if self._doubt_left(record) <= 0:  # else the first lease waits, without holding the session
+                self._make_usable(record)
+
+        self._holding(prepare)
 
     def login(self, reason: str = "asked for", *, forget: bool = False) -> None:
         """Log in again in any state; all others wait (`forget`: also forget what was learned)."""
@@ -371,10 +371,7 @@ class SessionManager:
     def _make_usable(self, record: SessionRecord) -> None:
         """Log in, resolve a doubt or renew the session, as needed."""
         if self._needs_login(record) or record.status is Status.RETIRED:
-            if record.logins:
-                self._renew(record, "ended")
-            else:
-                self._log_in(record, "first use")
+            self._renew(record, "ended")
             record = self._read()
         elif self._in_doubt(record):
             self._resolve_doubt(record)
@@ -403,10 +400,8 @@ class SessionManager:
         elif self.policy.renewable:
             self._log_in(record, reason)
         elif record.expires <= (now := time.time()) or self.policy.is_over(record, now):
-            raise self._lost_because(
-                f"The session {self.session!r} has expired, and argosy cannot renew it. {_KEPT}",
-                self.policy.remedy,
-            )
+            message = f"The session {self.session!r} has expired, and argosy cannot renew it. {_KEPT}"
+            raise self._lost_because(message, self.policy.remedy)
 
     # -- doubt
 
@@ -451,12 +446,9 @@ class SessionManager:
                 told=True,
             )
         if record.logins and not self.policy.renewable:
-            raise self._lost_because(
-                f"The service {what} the session {self.session!r}, and argosy cannot renew it. {_KEPT}",
-                self.policy.remedy,
-                **({"unsure": True} if what == "refused" else {}),
-            )
-        if not self._may_renew(record):
+            message = f"The service {what} the session {self.session!r}, and argosy cannot renew it. {_KEPT}"
+            raise self._lost_because(message, self.policy.remedy, unsure=what == "refused")
+        if record.logins and not self._may_renew(record):
             raise self._lost_because(
                 f"The service ended the session {self.session!r} when another one logged in.",
                 'Ask for fewer "sessions"; to try again with as many, run: argosy login CONFIG',
@@ -464,7 +456,7 @@ class SessionManager:
                 rival=record.logins,
                 at=time.time(),
             )
-        self._log_in(record, f"the service {what} the session")
+        self._log_in(record, f"the service {what} the session" if record.logins else "first use")
 
     def _log_in(self, record: SessionRecord, reason: str, *, forget: bool = False) -> None:
         self._raise_if_lost()
@@ -474,11 +466,9 @@ class SessionManager:
         with self._login_limit.turn:
             self._callbacks.check()
             if (why_not := self._login_limit.tell("login", self.session)) is not None:
-                raise self._lost_because(
-                    f"The session {self.session!r} cannot be renewed: {why_not}. {_KEPT}",
-                    'Check in a browser that this account can log in. For more logins in a row, raise "max_logins".',
-                    **({"told": True} if why_not == FAILED_BEFORE else {}),
-                )
+                message = f"The session {self.session!r} cannot be renewed: {why_not}. {_KEPT}"
+                hint = 'Check in a browser that this account can log in. For more logins in a row, raise "max_logins".'
+                raise self._lost_because(message, hint, told=why_not == FAILED_BEFORE)
             try:
                 granted = self._login.log_in(record)
             except LoginFailed as error:

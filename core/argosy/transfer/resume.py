@@ -71,14 +71,17 @@ class ResumeState:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ResumeState:
-        """Return the state that `to_bytes` wrote; an empty one if it is damaged."""
+        """Return the state that `to_bytes` wrote; an empty one if it cannot be used."""
         checksum, _, text = data.partition(b" ")
         if checksum != b"%08x" % zlib.crc32(text):
             return cls()
-        value = json.loads(text)
-        if value["response"] is not None:
-            value["response"] = ResponseRecord.from_json(value["response"])
-        return cls(**value)
+        try:
+            value = json.loads(text)
+            if value["response"] is not None:
+                value["response"] = ResponseRecord.from_json(value["response"])
+            return cls(**value)
+        except (ValueError, TypeError, LookupError):  # another version of argosy wrote it
+            return cls()
 
 
 class Partial:

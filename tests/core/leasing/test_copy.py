@@ -337,7 +337,7 @@ def test_from_python_by_every_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "sqlite:b.sqlite",
         {"use": "json-file", "path": "d.json"},
         "netscape:d.txt",
-        ' {"use": "sqlite", "path": "e.sqlite"}',
+        {"use": "sqlite", "path": "e.sqlite"},
         str(config),
     ]
     for source, target in pairwise(ways):
@@ -351,9 +351,8 @@ def test_from_python_by_every_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [
         ("sqlit:c.sqlite", "'sqlit:c.sqlite' is neither a configuration file nor a cookie store"),
         ("argosy.toml", "'argosy.toml' is neither"),
-        ('{"use": "sqlite"', "are not valid JSON"),
-        ('{"path": "c.sqlite"}', "is not valid"),
-        ('{"use": "sqlite", "pth": "c.sqlite"}', "pth"),
+        ({"path": "c.sqlite"}, "is not valid"),
+        ({"use": "sqlite", "pth": "c.sqlite"}, "pth"),
         ({"use": "nothing"}, "nothing"),
         ("memory:here", 'unknown key "path"'),
         ("memory", "keeps sessions for one process alone"),
@@ -375,3 +374,17 @@ def test_what_names_no_store_is_refused(
         assert error.value.exit_code == 2
         assert why in str(error.value)
         assert "passphrase that stands" not in str(error.value)
+
+
+def test_on_the_command_line_a_store_may_be_a_json_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = argosy.open_store("json-file")
+    store.write(RECORD, 0)
+    store.close()
+    command = [sys.executable, "-m", "argosy", "session", "copy", "--from", "json-file", "--to"]
+    assert subprocess.call([*command, '{"use": "sqlite"']) == 2
+    assert "The options of a cookie store are not valid JSON" in capfd.readouterr().err
+    assert subprocess.call([*command, ' {"use": "sqlite", "path": "e.sqlite"}']) == 0
+    assert argosy.open_store("sqlite", path="e.sqlite").sessions() == ["default"]

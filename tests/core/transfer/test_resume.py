@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -178,3 +180,12 @@ def test_another_process_that_is_still_writing(path: Path) -> None:
     assert path.read_bytes() == b"x"
     with Partial(path).lock():
         pass
+
+
+def test_the_state_of_another_version_cannot_be_used(path: Path) -> None:
+    write(path, 5000)
+    known = json.loads(state_file(path).read_bytes().partition(b" ")[2])
+    for other in ({**known, "etag": "x"}, {**known, "response": {}}, {}):
+        text = json.dumps(other).encode()
+        state_file(path).write_bytes(b"%08x %b" % (zlib.crc32(text), text))
+        assert usable(path) == 0

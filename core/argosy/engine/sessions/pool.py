@@ -76,7 +76,7 @@ class SessionPool(SessionProvider):
                     raise
             except BaseException:
                 for other, reason in aside.items():
-                    if hasattr(reason, "unsure"):  # nothing was found out about it
+                    if getattr(reason, "unsure", False):  # nothing was found out about it
                         other.manager.forgive()
                 raise
             else:
@@ -144,7 +144,7 @@ class SessionPool(SessionProvider):
             if session.retired or len(self.names) == 1:  # another thread was faster; and the last one stays
                 return
             self._leave_out(session)
-        if not hasattr(error, "told"):
+        if not getattr(error, "told", False):
             self._callbacks.notice(f"The run continues without the session {session.name!r}: {error}")
 
     def _acquit(self, session: OpenSession) -> None:
