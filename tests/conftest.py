@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,14 @@ SERVER_OPTIONS |= {
     "headers",
     "password",
 }
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the variants of tests that start worker processes as slow; those with threads stay fast."""
+    for item in items:
+        if re.search("multiprocess|processes|spawn|forkserver", item.name.partition("[")[2]):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

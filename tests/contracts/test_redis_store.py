@@ -21,6 +21,8 @@ from lease_suite.service import TapedStore
 from missing import need
 from redis_process import RedisProcess
 
+pytestmark = pytest.mark.slow
+
 
 class RunsOut(TapedStore):
     """A store whose holds run out on the server where they lapse."""

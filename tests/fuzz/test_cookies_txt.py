@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from argosy.models.cookie import Cookie
 from argosy_plugins.cookie_stores._cookies_txt import parse, text_of
 from argosy_plugins.cookies_txt import line_of, parse_line
 from rubbish import fuzzed, made_of
+
+pytestmark = pytest.mark.slow
 
 PIECES = made_of(
     "# Netscape HTTP Cookie File\n", "#HttpOnly_", "h.example", ".h.example", "h.example:8080", "[::1]:80", "\t",

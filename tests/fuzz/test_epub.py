@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from argosy_epub.styles import clean_declarations, clean_sheet
 from books import Book, make, png, staged
 from rubbish import fuzzed, made_of
 from soup import words
+
+pytestmark = pytest.mark.slow
 
 _URL = re.compile(r"(?<![\w-])url\(", re.I)
 SOUP = made_of(

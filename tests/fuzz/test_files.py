@@ -24,6 +24,8 @@ from argosy_plugins.sources.manifest import Manifest
 from argosy_plugins.sources.urls import Urls
 from rubbish import fuzzed, json_values, made_of
 
+pytestmark = pytest.mark.slow
+
 ENTRY = st.fixed_dictionaries(
     {},
     optional={

@@ -24,6 +24,8 @@ from argosy.transfer.download import check_status
 from argosy.transfer.headers import content_disposition, content_length
 from rubbish import fuzzed, header_text, made_of
 
+pytestmark = pytest.mark.slow
+
 NOW = 1_800_000_000.0
 URL = "https://www.library.example/books/1"
 COOKIE = made_of(

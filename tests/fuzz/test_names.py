@@ -16,6 +16,8 @@ from argosy.toolkit.urls import check_url, file_name, redact_url
 from argosy_plugins.sources.urls import full_path
 from rubbish import fuzzed, header_text, made_of
 
+pytestmark = pytest.mark.slow
+
 #: Names that some system cannot store, or takes for something else (Windows' rules; Unicode's for bidi and format).
 PIECES = made_of(
     "a", "B", ".", "..", "/", "\\", " ", "CON", "nul", "com1", "COM\u00b9", "aux.txt", "LPT9 ", ":", "*", "?", '"',

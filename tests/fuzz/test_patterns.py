@@ -13,6 +13,8 @@ from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.urls import redact_url
 from patterns import all_patterns, hard_texts
 
+pytestmark = pytest.mark.slow
+
 SHORT, LONG = 100, 1600
 #: A linear search takes 16 times as long for the long text, and a quadratic one 256 times.
 MOST = 64

@@ -77,6 +77,7 @@ def test_a_service_that_replaces_none_is_shared_after_a_while_and_from_then_on(s
     assert record(voyage) == before, "where nothing rotates, nothing is written"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lease_mode", ["strict", "revoke", "soft", "redirect"])
 def test_a_service_that_changes_its_mind_costs_one_switch(set_sail: SetSail, lease_mode: str) -> None:
     """Nothing is lost; those that are under way are refused, and sent again; one login at most; then never again."""
@@ -102,6 +103,7 @@ def test_a_service_that_changes_its_mind_costs_one_switch(set_sail: SetSail, lea
     assert (report.counts.done, stats.replaced_tokens_sent, stats.refused, stats.logins) == (100, 0, 0, 0)
 
 
+@pytest.mark.slow
 def test_a_token_that_lasts_longer_than_the_lesson_costs_refusals_and_no_login(set_sail: SetSail) -> None:
     voyage = set_sail(
         items=100, lease_mode="slide", slide_every=QUIET + 15, max_workers=WORKERS, size=2000, ttfb=0.01
@@ -222,6 +224,7 @@ def test_what_one_process_learned_the_next_one_obeys(set_sail: SetSail) -> None:
     }
 
 
+@pytest.mark.slow
 def test_two_processes_switch_back_together(set_sail: SetSail) -> None:
     """One of them sees a token replaced; the other is exclusive at its next lease."""
     voyage = set_sail(items=120, lease_mode="static", max_workers=4, size=1000, ttfb=0.02)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import argosy
 import warm
 from argosy_devkit import LibraryServer
@@ -68,6 +70,7 @@ def test_books_of_a_server_come_out_as_epubs(
     assert book.path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_library_of_200_books_becomes_epubs_and_archives_with_no_server_there(
     tmp_path: Path, library_server: Callable[..., LibraryServer]
 ) -> None:

@@ -20,6 +20,8 @@ from argosy.toolkit.forms import parse_page
 from servers.rules import PASSWORD, USER, book
 from servers.service import Service, Tally, start
 
+pytestmark = pytest.mark.slow
+
 ITEMS = 50
 # the login page, and what its field for the user is called
 PAGES = {"flask_library": ("/login", "user"), "django_library": ("/accounts/login/", "username")}

@@ -23,6 +23,8 @@ from object_storage import SECRET, Bucket, ObjectStorage, object_storage
 from processes import command, descendants
 from voyage import Voyage, after
 
+pytestmark = pytest.mark.slow
+
 SetSail = Callable[..., Voyage]
 
 
@@ -125,7 +127,6 @@ def test_worker_processes_resolve_the_secret_by_themselves(store: Store) -> None
     assert (stored.download().counts.skipped, stored.requests) == (4, seen)
 
 
-@pytest.mark.slow
 @pytest.mark.torture(69)
 def test_killed_in_the_middle_of_uploads(store: Store, storage: ObjectStorage) -> None:
     stored = store(items=5, size=3_000_000)
@@ -143,7 +144,6 @@ def test_killed_in_the_middle_of_uploads(store: Store, storage: ObjectStorage) -
     assert [p for p in state().rglob("staging/*") if any(q.is_file() for q in p.rglob("*"))] == []
 
 
-@pytest.mark.slow
 @pytest.mark.torture(68)
 def test_a_storage_that_goes_away_and_comes_back_is_waited_for(store: Store, storage: ObjectStorage) -> None:
     stored = store(items=8, max_workers=2)

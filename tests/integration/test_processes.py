@@ -236,6 +236,7 @@ def test_a_directory_that_is_gone_ends_the_run(set_sail: SetSail) -> None:
     assert str(voyage.library) in str(raised.value)
 
 
+@pytest.mark.slow
 def test_sigint_once_lets_bodies_end(set_sail: SetSail) -> None:
     voyage = set_sail(items=12, lease_mode="revoke", size=40_000, rate=20_000, strategy=FOUR, max_workers=4)
     process = voyage.start()
@@ -269,6 +270,7 @@ def argosy_strategy():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.torture(84)
 def test_ctrl_c_ends_no_worker_of_anybodys_strategy(set_sail: SetSail) -> None:
     voyage = set_sail(items=200, lease_mode="revoke", ttfb=0.02, strategy="pool-multiprocess")

@@ -19,6 +19,8 @@ from missing import need
 from redis_process import EVERYTHING, NOTHING, RedisProcess
 from voyage import Voyage
 
+pytestmark = pytest.mark.slow
+
 SetSail = Callable[..., Voyage]
 StartRedis = Callable[..., RedisProcess]
 
@@ -49,7 +51,6 @@ def ended(*processes: subprocess.Popen[str]) -> list[tuple[int, str]]:
     return [(process.returncode, err) for process, err in zip(processes, said, strict=True)]
 
 
-@pytest.mark.slow
 @pytest.mark.torture(61, 63)
 def test_processes_and_terminals_on_one_session(set_sail: SetSail, start_redis: StartRedis) -> None:
     """A run of four processes, another of threads, and a script of somebody's own."""
@@ -123,7 +124,6 @@ def test_a_run_that_was_stopped_past_its_time_is_fenced(set_sail: SetSail, start
     assert stats.logins <= 1 + stops
 
 
-@pytest.mark.slow
 @pytest.mark.torture(61)
 def test_machines_of_different_names(set_sail: SetSail, start_redis: StartRedis) -> None:
     """Each run has a host name and process numbers of its own, as on two machines."""

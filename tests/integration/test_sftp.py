@@ -23,6 +23,8 @@ from missing import need
 from ssh_server import SshServer, ssh_server
 from voyage import Voyage, after
 
+pytestmark = pytest.mark.slow
+
 SetSail = Callable[..., Voyage]
 
 

@@ -125,6 +125,7 @@ def test_a_run_without_an_end_is_noticed(tmp_path: Path) -> None:
     assert "non-progress cycle" in found.report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "defines", "how"), LEFT_OUT, ids=[f"{defines}" for _, defines, _ in LEFT_OUT]
 )

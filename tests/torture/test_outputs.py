@@ -55,6 +55,7 @@ def complete(voyage: Voyage, items: int) -> bool:
     return there and ids(voyage) == names and half(voyage) == []
 
 
+@pytest.mark.slow
 @pytest.mark.torture(47)
 @pytest.mark.timeout(60 + 15 * KILLS)
 def test_killed_between_outputs(set_sail: SetSail) -> None:

@@ -148,6 +148,7 @@ uses = st.sampled_from(["none", "form-login", "bearer", "manifest", "zip", "file
 slots = uses | st.builds(lambda use, rest: {**rest, "use": use}, uses, options)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     document=values

@@ -377,6 +377,7 @@ def test_after_the_switch_no_replaced_token_is_sent(
     assert machine.count >= examples
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("manager", "seen"),
     [

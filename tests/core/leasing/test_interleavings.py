@@ -217,6 +217,7 @@ class LooksTwice(SessionManager):
 REPLACED, NEEDLESS = "a replaced token was sent", "a login without need|[2-9] logins"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("manager", "scene", "what"),
     [

@@ -30,6 +30,7 @@ TAKEN_OUT = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("manager", TAKEN_OUT, ids=lambda manager: manager.__name__)
 def test_with_a_rule_taken_out_it_is_seen(tmp_path: Path, manager: type[SessionManager]) -> None:
     store = MemoryStore({}, PluginContext(base=tmp_path, directory=tmp_path))

@@ -16,6 +16,8 @@ from argosy_devkit.demo.library import Book, build_library
 from argosy_devkit.demo.pages import words_in
 from argosy_devkit.demo.subjects import ChapterPlan
 
+pytestmark = pytest.mark.slow
+
 VOID = {"meta", "link", "br", "hr", "img"}
 
 

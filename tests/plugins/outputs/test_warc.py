@@ -318,6 +318,7 @@ print(back.stat().st_size)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/proc/self/statm").exists(), reason="needs /proc to know what a process has mapped"
 )
