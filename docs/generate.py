@@ -56,9 +56,7 @@ def help_of(command: click.Command, path: Sequence[str]) -> str:
     return command.get_help(context)
 
 
-def _commands(
-    command: click.Command, path: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     yield path, command
     if isinstance(command, click.Group):
         context = click.Context(command)
@@ -90,8 +88,7 @@ def configuration() -> str:
     ]
     properties: Mapping[str, Any] = schema["properties"]
     rows = [
-        f"| [`{key}`](#{_anchor(key)}) | {_takes(key, part)} | {_default(part)} |"
-        for key, part in properties.items()
+        f"| [`{key}`](#{_anchor(key)}) | {_takes(key, part)} | {_default(part)} |" for key, part in properties.items()
     ]
     blocks[-1] += "\n" + "\n".join(rows) + "\n"
     for key, part in properties.items():
@@ -149,9 +146,7 @@ def plugins() -> str:
             blocks.append(f"### {info.name}\n\n{info.summary}.\n")
             options: Mapping[str, Any] = info.options_schema.get("properties", {})
             required = info.options_schema.get("required", ())
-            lines = [
-                line for key, option in options.items() for line in _option(key, option, key in required)
-            ]
+            lines = [line for key, option in options.items() for line in _option(key, option, key in required)]
             blocks.append("\n".join(lines or ["No options."]) + "\n")
     return "\n".join(blocks)
 
@@ -187,8 +182,7 @@ def survives() -> str:
         for path, name in tests.get(int(found["row"]), ()):
             files.setdefault(path, []).append(f"`{name.removeprefix('test_')}`")
         cell = "; ".join(
-            f"[{path.rpartition('/')[2]}](../../tests/{path}): {', '.join(names)}"
-            for path, names in files.items()
+            f"[{path.rpartition('/')[2]}](../../tests/{path}): {', '.join(names)}" for path, names in files.items()
         )
         return f"| {found['row']} |{found['text']}| {cell or '-'} |"
 

@@ -83,9 +83,7 @@ def _home(thing: object) -> str:
     """Return the public module of a class or function: a package exports the names of its modules."""
     home = str(getattr(thing, "__module__", ""))
     package = home.rpartition(".")[0]
-    exported = (
-        MODULES.get(package, ()) is None and getattr(thing, "__name__", "") in import_module(package).__all__
-    )
+    exported = MODULES.get(package, ()) is None and getattr(thing, "__name__", "") in import_module(package).__all__
     return package if exported else home
 
 

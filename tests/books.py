@@ -29,12 +29,7 @@ def png(width: int = 2, height: int = 2, shade: int = 120) -> bytes:
 
     rows = (b"\x00" + bytes([shade]) * width) * height
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def staged(folder: Path, files: Mapping[str, str | bytes], **about: Any) -> StagedItem:

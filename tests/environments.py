@@ -21,9 +21,7 @@ class VirtualEnvironment:
 
     folder: Path
 
-    def run(
-        self, program: str, *arguments: str | Path, cwd: Path | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, program: str, *arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run one of its programs, with nothing of the environment that the tests run in."""
         ours = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER")
         clean = {name: value for name, value in os.environ.items() if name not in ours}

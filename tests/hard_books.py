@@ -65,9 +65,7 @@ CHAPTER_2 = (
     b"<h2 id='s\xc3\xa9ction'>Zweites</h2><p>1 &lt; 2 <![CDATA[<raw> & ]]></p><h3>Drittes</h3><p id='1 2'>odd id <a href='#1 2'>to it</a>"
     b"<a epub:type='noteref' href='#n1'>1</a></p><aside epub:type='footnote' id='n1'>note</aside></body></html>"
 )
-LATIN = "<html><head><meta charset=windows-1252><title>Café</title></head><body><p>“naïve” — €</p>".encode(
-    "cp1252"
-)
+LATIN = "<html><head><meta charset=windows-1252><title>Café</title></head><body><p>“naïve” — €</p>".encode("cp1252")
 WIDE = "\ufeff<html><head><meta charset=utf-16></head><body><h1>Ünïcödé 漢字</h1></body>".encode("utf-16-le")
 SHEET = """@charset "iso-8859-1"; @import url("other.css"); @import "https://cdn.example/x.css"; @namespace x url(y);
 :root { --ink: #333; direction: rtl } body { color: var(--ink); font: 1.1rem/1.5 "X Y", serif; unicode-bidi: embed }

@@ -65,9 +65,7 @@ class Authority:
         threading.Thread(target=self._accept, args=(listener, context, answer), daemon=True).start()
         return listener, f"https://127.0.0.1:{listener.getsockname()[1]}"
 
-    def _accept(
-        self, listener: socket.socket, context: ssl.SSLContext, answer: Callable[[bytes], bytes]
-    ) -> None:
+    def _accept(self, listener: socket.socket, context: ssl.SSLContext, answer: Callable[[bytes], bytes]) -> None:
         with contextlib.suppress(OSError):
             while True:
                 plain, _ = listener.accept()

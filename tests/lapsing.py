@@ -21,9 +21,7 @@ class Steps:
     def __init__(self, spec: StoreSpec) -> None:
         self._store = spec.make()
         self._told: list[str] = []
-        self._manager = SessionManager(
-            self._store, SESSION, callbacks=SessionCallbacks(notice=self._told.append)
-        )
+        self._manager = SessionManager(self._store, SESSION, callbacks=SessionCallbacks(notice=self._told.append))
         self._lease: Any = None
         self._record = SessionRecord(SESSION)
         self._release: Release = lambda: None

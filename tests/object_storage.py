@@ -165,9 +165,7 @@ class ObjectStorage:
         (self.folder / "disks" / "disk").mkdir(parents=True)
         for kind, port in self._ports.items():
             text = _COMMON + (_PROXY if kind == "proxy" else _BACK)
-            filled = text.format(
-                port=port, user=getpass.getuser(), folder=self.folder, kind=kind, secret=SECRET
-            )
+            filled = text.format(port=port, user=getpass.getuser(), folder=self.folder, kind=kind, secret=SECRET)
             (self.folder / f"{kind}.conf").write_text(filled)
 
 
@@ -197,9 +195,7 @@ class Bucket:
             return None
 
     def write(self, name: str, content: bytes, mark: str = "") -> None:
-        self._client.put_object(
-            Bucket=self.name, Key=name, Body=content, Metadata={"mark": mark} if mark else {}
-        )
+        self._client.put_object(Bucket=self.name, Key=name, Body=content, Metadata={"mark": mark} if mark else {})
 
     def mark(self, name: str) -> str | None:
         """Return what `write` marked an object with, and nobody has written since."""

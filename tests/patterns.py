@@ -18,9 +18,7 @@ import argosy_epub
 import argosy_plugins
 import argosy_redis
 
-_CALLED = re.compile(
-    r"\bre\.(?:match|search|fullmatch|sub|subn|split|findall|finditer)\(\s*(r?b?\"[^\"\n]+\")"
-)
+_CALLED = re.compile(r"\bre\.(?:match|search|fullmatch|sub|subn|split|findall|finditer)\(\s*(r?b?\"[^\"\n]+\")")
 _ANCHORED = frozenset({"match", "fullmatch"})
 _CANDIDATES = string.ascii_letters + string.digits + string.punctuation + " \t\n\x00\xe9"
 
@@ -30,9 +28,7 @@ def modules() -> Iterator[ModuleType]:
     for package in (argosy, argosy_plugins, argosy_epub, argosy_redis):
         yield package
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not any(part in found.name for part in (".templates", ".demo")) and not found.name.endswith(
-                "__main__"
-            ):
+            if not any(part in found.name for part in (".templates", ".demo")) and not found.name.endswith("__main__"):
                 yield importlib.import_module(found.name)
 
 
@@ -68,9 +64,7 @@ def _inside(value: object) -> Iterator[re.Pattern[Any]]:
 def hard_texts(pattern: re.Pattern[Any], size: int) -> Iterator[Any]:
     """Yield texts of about a size: what nearly matches, with each repeat pumped, and over and over again."""
     text = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode("latin-1")
-    tree = parser.parse(
-        text, pattern.flags & ~re.UNICODE if isinstance(pattern.pattern, bytes) else pattern.flags
-    )
+    tree = parser.parse(text, pattern.flags & ~re.UNICODE if isinstance(pattern.pattern, bytes) else pattern.flags)
     repeats = _count(tree)
     seeds = {_sample(tree, -1, 0), *_letters(tree)}
     short = [seed for seed in seeds if seed]
@@ -81,11 +75,7 @@ def hard_texts(pattern: re.Pattern[Any], size: int) -> Iterator[Any]:
     made += [_sample(tree, at, size // 20) * 20 for at in range(repeats)]
     for text in made:
         for end in ("", "\x00", "\n!"):
-            yield (
-                (text + end).encode("latin-1", "replace")
-                if isinstance(pattern.pattern, bytes)
-                else text + end
-            )
+            yield ((text + end).encode("latin-1", "replace") if isinstance(pattern.pattern, bytes) else text + end)
 
 
 def _count(tree: Any) -> int:
@@ -119,9 +109,7 @@ def _sample(tree: Iterable[Any], pumped: int, size: int) -> str:
         if code is ops.ATOMIC_GROUP:
             return of(value)
         if code is ops.BRANCH:
-            inner = [
-                branch for branch in value[1] if pumped in {numbers.get(id(v)) for v in _repeats(branch)}
-            ]
+            inner = [branch for branch in value[1] if pumped in {numbers.get(id(v)) for v in _repeats(branch)}]
             return of((inner or value[1])[0])
         if code in (ops.MAX_REPEAT, ops.MIN_REPEAT, ops.POSSESSIVE_REPEAT):
             once: str = of(value[2])

@@ -41,9 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {k: v for k, v in self.headers.items() if k.lower() not in _OWN}
         upstream = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
         with contextlib.closing(upstream):
-            upstream.request(
-                self.command, parts._replace(scheme="", netloc="").geturl() or "/", body, headers
-            )
+            upstream.request(self.command, parts._replace(scheme="", netloc="").geturl() or "/", body, headers)
             response = upstream.getresponse()
             self.send_response_only(response.status, response.reason)
             for name, value in response.getheaders():

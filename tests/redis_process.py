@@ -39,9 +39,7 @@ class RedisProcess:
         What clients have to say.
     """
 
-    def __init__(
-        self, *settings: str, tls: tuple[Path, Path, Path] | None = None, password: str | None = None
-    ) -> None:
+    def __init__(self, *settings: str, tls: tuple[Path, Path, Path] | None = None, password: str | None = None) -> None:
         # not below the test's own folder: that of a socket or a log may be too long, or looked through by the test
         self.folder = Path(tempfile.mkdtemp(prefix="argosy-redis-"))
         self.port = free_port()
@@ -81,9 +79,7 @@ class RedisProcess:
         else:
             names = ("--tls-cert-file", "--tls-key-file", "--tls-ca-cert-file")
             command += ["--port", "0", "--tls-port", str(self.port)]
-            command += [
-                word for name, path in zip(names, self._tls, strict=True) for word in (name, str(path))
-            ]
+            command += [word for name, path in zip(names, self._tls, strict=True) for word in (name, str(path))]
         if self._password is not None:
             command += ["--requirepass", self._password]
         with (self.folder / "log").open("ab") as log:

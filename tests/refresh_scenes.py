@@ -147,9 +147,7 @@ class Session(Login):
         record = self.store.read(self.name)
         assert record is not None
         if record.status is Status.IDLE:
-            assert record.credentials["refresh_token"] == self.server.newest, (
-                "the newest token is not in the store"
-            )
+            assert record.credentials["refresh_token"] == self.server.newest, "the newest token is not in the store"
 
     def close(self) -> None:
         for release in self.holds.values():

@@ -174,9 +174,7 @@ def run(*arguments: str, timeout: float = 110.0, **options: Any) -> subprocess.C
     """Run ``argosy`` to its end: warm, where that can be."""
     if not fits(options):
         command = [sys.executable, "-m", "argosy", *arguments]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout, check=False, **options
-        )
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **options)
     running = shared().start(*arguments, **options)
     out, err = running.communicate(timeout=timeout)
     return subprocess.CompletedProcess(running.args, running.wait(), out, err)

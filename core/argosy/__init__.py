@@ -56,15 +56,9 @@ __all__ = [
 
 # Public names are imported when they are used, as `argosy --version` need not wait for requests. Light modules first.
 _HOMES = (
-    "argosy.errors",
-    "argosy.models.items",
-    "argosy.models.response_record",
-    "argosy.interfaces",
-    "argosy.hookspecs",
-    "argosy.http.adapter",
-    "argosy.engine.report",
-    "argosy.api",
-)
+    "argosy.errors", "argosy.models.items", "argosy.models.response_record", "argosy.interfaces", "argosy.hookspecs",
+    "argosy.http.adapter", "argosy.engine.report", "argosy.api",
+)  # fmt: skip
 
 # silent until a program configures logging
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -274,9 +274,7 @@ def log_in(context: RunContext, *, forget: bool) -> Iterator[tuple[str, SessionE
     _need_auth(context)
     if context.store.scope is Scope.PROCESS:
         hint = 'Set "cookie_store" to "json-file".'
-        raise ConfigError(
-            f"The cookie store {context.store.name!r} would lose the session at the end.", hint=hint
-        )
+        raise ConfigError(f"The cookie store {context.store.name!r} would lose the session at the end.", hint=hint)
     yield from context.pool.log_in_again(forget=forget)
 
 
@@ -313,9 +311,7 @@ def stored_sessions(settings: Settings, plugins: PluginManager, context: PluginC
 def _session_info(record: SessionRecord, settings: Settings) -> SessionInfo:
     holder = record.holder if record.status is Status.IN_FLIGHT else None
     tokens = Tokens.named(settings.token_cookies)
-    policy = Policy(
-        LeaseMode(settings.lease), renewable=record.renewable, tokens=tokens, signer=record.signer
-    )
+    policy = Policy(LeaseMode(settings.lease), renewable=record.renewable, tokens=tokens, signer=record.signer)
     lease, reason = in_force(policy, record)
     ends = [cookie.expires for cookie in tokens.of(record.cookies) if cookie.expires is not None]
     return SessionInfo(

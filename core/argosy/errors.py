@@ -11,12 +11,11 @@ The tree, with the exit codes of the command line::
     │   └── SessionLost              the service refuses the session, and it cannot be renewed
     ├── SourceError              4   the manifest, or another source, cannot be read
     ├── StorageError             5   the disk, a remote storage or a store failed
-    │   ├── StoreError               a cookie store failed
-    │   │   ├── StoreDamaged         its content cannot be read
-    │   │   ├── StoreSealed          its content is encrypted with another key, or not at all
-    │   │   └── GenerationMoved      another process changed the session first
-    │   │       └── HoldLapsed       or could have: our hold on it has ended
-    │   └── LedgerError              the ledger failed
+    │   └── StoreError               a cookie store failed
+    │       ├── StoreDamaged         its content cannot be read
+    │       ├── StoreSealed          its content is encrypted with another key, or not at all
+    │       └── GenerationMoved      another process changed the session first
+    │           └── HoldLapsed       or could have: our hold on it has ended
     ├── BusyError                6   another run uses the resource
     ├── PluginError              7   a plugin is missing, broken or misbehaved
     ├── TransferError            1   one resource could not be downloaded; only its item fails
@@ -127,10 +126,6 @@ class GenerationMoved(StoreError):
 
 class HoldLapsed(GenerationMoved):
     """Our hold on the session ended, so another process may have changed it; nothing was written."""
-
-
-class LedgerError(StorageError):
-    """The ledger of a target directory failed."""
 
 
 class BusyError(ArgosyError):

@@ -97,9 +97,7 @@ class LibraryServer:
         if self._process is not None:
             return self
         command = [sys.executable, "-m", "argosy_devkit.server"]
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-        )
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
         self._process = process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -210,9 +208,7 @@ class LibraryServer:
 
     def _control(self, action: str, body: bytes = b"") -> bytes:
         if self._process is None:
-            raise ArgosyError(
-                "The library server is not running.", hint="Start it first: with LibraryServer() as ..."
-            )
+            raise ArgosyError("The library server is not running.", hint="Start it first: with LibraryServer() as ...")
         connection = http.client.HTTPConnection(_HOST, self._port, timeout=_CONTROL_SECONDS)
         try:
             connection.request("POST", f"/-/control/{action}", body, {"X-Control-Key": self._key})

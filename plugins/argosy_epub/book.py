@@ -48,9 +48,7 @@ def has_chapters(item: StagedItem) -> bool:
     return any(sniffed(f.resource.path, _head(f.path)).role is Role.CHAPTER for f in item.files)
 
 
-def write_book(
-    item: StagedItem, target: Path, scratch: Path, *, cover: str, language: str, headings: bool
-) -> Made:
+def write_book(item: StagedItem, target: Path, scratch: Path, *, cover: str, language: str, headings: bool) -> Made:
     """Write an item with at least one chapter as an EPUB.
 
     `cover` is the configured path of the cover; `language` is used if neither the metadata nor the chapters name one.
@@ -164,9 +162,7 @@ def _write_package(
 
 def _cover(known: Metadata, configured: str, members: list[BookFile]) -> BookFile | None:
     """Return the cover image: the configured one, the one in the metadata, or the first image named cover."""
-    pictures = [
-        member for member in members if member.kind.role in {Role.IMAGE, Role.DRAWING} and member.path
-    ]
+    pictures = [member for member in members if member.kind.role in {Role.IMAGE, Role.DRAWING} and member.path]
     for wanted in (configured, known.cover):
         for member in pictures:
             if wanted and wanted in {member.path, member.url, unquote(urlsplit(member.url).path)}:

@@ -23,9 +23,7 @@ class TooComplex(Exception):
 
 def tree_of(text: str) -> Any:
     """Return the root of the tree that a browser would create; raise TooComplex above the limits."""
-    if (
-        text.count("<") > 2 * MOST_ELEMENTS
-    ):  # comments and text nodes count, too, and each follows one of these
+    if text.count("<") > 2 * MOST_ELEMENTS:  # comments and text nodes count, too, and each follows one of these
         raise _too_many()
     return _Parser(text.removeprefix("\ufeff")).parse()
 

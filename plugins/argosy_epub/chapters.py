@@ -90,8 +90,7 @@ def read_chapter(
         ids,
         _listed(headings, title),
         tuple(name for name, space in _TO_DECLARE if any(e.namespace == space for e in body.elements())),
-        empty=not body.text().strip()
-        and not any(e.name in {"img", "svg", "audio", "video"} for e in body.elements()),
+        empty=not body.text().strip() and not any(e.name in {"img", "svg", "audio", "video"} for e in body.elements()),
         unstyled=head.unstyled,
     )
 
@@ -153,9 +152,7 @@ class _Head:
         self.unstyled = False
         self.sheets: list[str] = []
         styles: list[str] = []
-        nodes = [
-            n for n in _nodes(html) if n.name in {"title", "base", "link", "style"} and n.namespace == "html"
-        ]
+        nodes = [n for n in _nodes(html) if n.name in {"title", "base", "link", "style"} and n.namespace == "html"]
         for node in nodes:  # it applies to the elements before it, too (HTML, section 4.2.3)
             if node.name == "base" and node.attrs.get("href"):
                 references.rebase(node.attrs["href"])
@@ -209,9 +206,7 @@ def _headings(body: Element, ids: set[str]) -> list[tuple[int, str, str]]:
 def _title(headings: list[tuple[int, str, str]], title: str, path: str) -> str:
     """Return the title of a chapter; its heading comes first, since page titles often repeat the book's."""
     first = next((text for level, _, text in headings if level == 1), "")
-    return (first or title or (headings[0][2] if headings else "") or line(PurePosixPath(path).stem))[
-        :_LONGEST_TITLE
-    ]
+    return (first or title or (headings[0][2] if headings else "") or line(PurePosixPath(path).stem))[:_LONGEST_TITLE]
 
 
 def _listed(headings: list[tuple[int, str, str]], title: str) -> list[tuple[str, str]]:

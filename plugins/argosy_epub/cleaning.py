@@ -85,9 +85,7 @@ class Cleaner:
         name = node.name
         within = inside[-1] if inside and inside[-1].startswith("svg:") else ""
         if name not in foreign.DRAWN or (not within and name != "svg"):
-            return (
-                [] if name in {"script", "foreignObject", "metadata"} else self._unwrapped_svg(node, inside)
-            )
+            return [] if name in {"script", "foreignObject", "metadata"} else self._unwrapped_svg(node, inside)
         attributes = foreign.drawing_attributes(
             name, self.attributes.plain(node.attrs), self.attributes.drawing_reference, self.attributes.drawn
         )

@@ -57,12 +57,7 @@ def adopted(children: Iterable[Child], own: Iterable[str] = ()) -> list[Child]:
     """Return children for a place that takes anything: an ``li`` without a list becomes a ``div``, unless in `own`."""
     taken: list[Child] = []
     for child in children:
-        if (
-            isinstance(child, Element)
-            and child.namespace == XHTML
-            and child.name in PLACED
-            and child.name not in own
-        ):
+        if isinstance(child, Element) and child.namespace == XHTML and child.name in PLACED and child.name not in own:
             if child.name in {"col", "colgroup"}:
                 continue
             child = _renamed(child, "span" if child.name in {"rt", "rp"} else "div")
@@ -77,11 +72,7 @@ def inlined(children: Iterable[Child]) -> list[Child]:
 
 
 def _in_a_line(child: Child) -> Child:
-    if (
-        isinstance(child, str)
-        or child.namespace != XHTML
-        or not (is_block(child) or child.name in {"rt", "rp"})
-    ):
+    if isinstance(child, str) or child.namespace != XHTML or not (is_block(child) or child.name in {"rt", "rp"}):
         return child
     if child.name == "hr":
         return _renamed(child, "br")

@@ -82,9 +82,7 @@ PLACED = frozenset(
 #: Have no content.
 VOID = frozenset({"br", "col", "hr", "img", "wbr"})
 TABLES = frozenset({"table", "caption", "colgroup", "col", "thead", "tbody", "tfoot", "tr", "td", "th"})
-KEPT = (
-    INLINE | LINES | FLOW | TRANSPARENT | PLACED | VOID | TABLES | {"ul", "ol", "dl", "ruby", "summary"}
-) - {"body"}
+KEPT = (INLINE | LINES | FLOW | TRANSPARENT | PLACED | VOID | TABLES | {"ul", "ol", "dl", "ruby", "summary"}) - {"body"}
 
 #: Invisible or useless in a book: removed with their contents.
 DROPPED = frozenset(

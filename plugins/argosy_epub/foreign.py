@@ -86,15 +86,11 @@ DRAWN = {
     "stop": _LOOK | {"offset"},
     "clipPath": _MOVED | {"clipPathUnits"},
     "mask": _LOOK | _BOX | {"maskUnits", "maskContentUnits"},
-    "pattern": _LOOK
-    | _BOX
-    | {"patternUnits", "patternContentUnits", "patternTransform", "viewBox", "xlink:href"},
+    "pattern": _LOOK | _BOX | {"patternUnits", "patternContentUnits", "patternTransform", "viewBox", "xlink:href"},
     "marker": _LOOK | {"refX", "refY", "markerWidth", "markerHeight", "markerUnits", "orient", "viewBox"},
 }
 _WITH_TEXT = frozenset({"text", "tspan", "textPath", "title", "desc", "style"})
-_EMPTY = frozenset(
-    {"stop", "use", "image", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon"}
-)
+_EMPTY = frozenset({"stop", "use", "image", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon"})
 #: Attributes without which an element has no meaning.
 _REQUIRED = {
     "rect": ("width", "height"),
@@ -243,9 +239,7 @@ def mathematics(element: Element, parent: str) -> list[Child]:
         if not isinstance(child, str) or child.strip()
     ]
     if name in _TABLES:
-        children = [
-            child if child.name == _TABLES[name] else _table_part(_TABLES[name], child) for child in children
-        ]
+        children = [child if child.name == _TABLES[name] else _table_part(_TABLES[name], child) for child in children]
     if name in _FIXED:
         count = _FIXED[name]
         if len(children) > count:

@@ -33,9 +33,7 @@ def _picture(cleaner: Cleaner, node: Any, inside: tuple[str, ...]) -> list[Child
     if image is None:
         return cleaner.children(node.children, inside)
     others = [child for child in node.children if child.name == "source"]
-    return _picture_of(
-        cleaner, image, [*_sources(image.attrs), *(a for s in others for a in _sources(s.attrs))]
-    )
+    return _picture_of(cleaner, image, [*_sources(image.attrs), *(a for s in others for a in _sources(s.attrs))])
 
 
 def _picture_of(cleaner: Cleaner, node: Any, addresses: Iterable[str]) -> list[Child]:
@@ -48,11 +46,7 @@ def _picture_of(cleaner: Cleaner, node: Any, addresses: Iterable[str]) -> list[C
             return [Element("img", {"src": found.name, "alt": alt, **kept})]
     if not alt:
         return []
-    kept = {
-        key: value
-        for key, value in attributes.of("span", "span", node.attrs).items()
-        if key in {"id", "class"}
-    }
+    kept = {key: value for key, value in attributes.of("span", "span", node.attrs).items() if key in {"id", "class"}}
     return [Element("span", kept, [alt])]
 
 
@@ -85,11 +79,7 @@ def _played(cleaner: Cleaner, node: Any, inside: tuple[str, ...]) -> list[Child]
     found = _first(cleaner, addresses, role)
     if found is not None and not {"a", "audio", "video"} & set(inside):
         kept = attributes.of(node.name, node.name, node.attrs)
-        poster = (
-            attributes.references.file(node.attrs.get("poster") or "", {Role.IMAGE})
-            if role is Role.FILM
-            else None
-        )
+        poster = attributes.references.file(node.attrs.get("poster") or "", {Role.IMAGE}) if role is Role.FILM else None
         shown = {"poster": poster.name} if poster else {}
         return [Element(node.name, {"src": found.name, "controls": "controls", **shown, **kept})]
     return _instead(cleaner, node, inside, addresses)

@@ -144,11 +144,7 @@ class References:
 
 def identifier(value: str) -> str:
     """Return an id that XML allows; the same value always gets the same id, so links find it."""
-    return (
-        value
-        if _WORD.match(value)
-        else f"x{hashlib.sha256(value.encode('utf-8', 'replace')).hexdigest()[:16]}"
-    )
+    return value if _WORD.match(value) else f"x{hashlib.sha256(value.encode('utf-8', 'replace')).hexdigest()[:16]}"
 
 
 def web_address(url: str) -> str | None:

@@ -57,9 +57,7 @@ def metadata_of(item: Item) -> Metadata:
         authors=_names(known, "authors", "author", "creators", "creator"),
         contributors=_names(known, "contributors", "contributor", "editors", "editor", "translator"),
         subjects=tuple(
-            dict.fromkeys(
-                [*(t for tag in item.tags if (t := line(tag))), *_names(known, "subjects", "subject")]
-            )
+            dict.fromkeys([*(t for tag in item.tags if (t := line(tag))), *_names(known, "subjects", "subject")])
         ),
         publisher=", ".join(_names(known, "publishers", "publisher")),
         date=date.group() if date and _is_date(date.group()) else "",
@@ -68,10 +66,7 @@ def metadata_of(item: Item) -> Metadata:
         source=_first(known, "source", "url"),
         series=_first(known, "series"),
         position=_first(known, "series_index", "series_position", "volume"),
-        modified=_time(known.get("modified"))
-        or _time(known.get("updated"))
-        or _date_time(date)
-        or UNKNOWN_TIME,
+        modified=_time(known.get("modified")) or _time(known.get("updated")) or _date_time(date) or UNKNOWN_TIME,
         titles=_titles(known.get("toc")),
         cover=_first(known, "cover"),
     )

@@ -41,8 +41,7 @@ class EpubOutput(Output):
                 "type": "string",
                 "pattern": "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
                 "default": "und",
-                "description": "The language (BCP 47) of a book if neither its metadata nor its"
-                " chapters name one.",
+                "description": "The language (BCP 47) of a book if neither its metadata nor its chapters name one.",
             },
             "headings": {
                 "type": "boolean",

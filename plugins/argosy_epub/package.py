@@ -80,9 +80,7 @@ def _metadata(known: Metadata, language: str, cover: BookFile | None) -> Element
     }
     parts += [_dc(name, text) for name, text in single.items() if text]
     if known.series:
-        parts.append(
-            Element("meta", {"property": "belongs-to-collection", "id": "series"}, [known.series], _OPF)
-        )
+        parts.append(Element("meta", {"property": "belongs-to-collection", "id": "series"}, [known.series], _OPF))
         parts.append(Element("meta", {"refines": "#series", "property": "collection-type"}, ["series"], _OPF))
         if known.position:
             place = {"refines": "#series", "property": "group-position"}
@@ -98,10 +96,7 @@ def navigation(title: str, heading: str, language: str, chapters: Sequence[Chapt
     for chapter in chapters:
         item = Element("li", {}, [_link(chapter.member.name, chapter.title)])
         if chapter.headings:
-            inner = [
-                Element("li", {}, [_link(f"{chapter.member.name}#{own}", text)])
-                for own, text in chapter.headings
-            ]
+            inner = [Element("li", {}, [_link(f"{chapter.member.name}#{own}", text)]) for own, text in chapter.headings]
             item.children += ["\n", Element("ol", {}, _lines(inner))]
         listing.children += ["\n", item]
     contents = Element("nav", {"epub:type": "toc", "id": "toc"}, [Element("h1", {}, [heading]), listing])
@@ -137,9 +132,7 @@ def old_contents(metadata: Metadata, language: str, chapters: Sequence[Chapter],
     }
     root = Element("ncx", {"xmlns": _NCX, "version": "2005-1", "xml:lang": language}, [], _NCX)
     root.children = [
-        Element(
-            "head", {}, [Element("meta", {"name": n, "content": c}, [], _NCX) for n, c in head.items()], _NCX
-        ),
+        Element("head", {}, [Element("meta", {"name": n, "content": c}, [], _NCX) for n, c in head.items()], _NCX),
         Element("docTitle", {}, [Element("text", {}, [metadata.title], _NCX)], _NCX),
         Element("navMap", {}, _lines(points), _NCX),
     ]

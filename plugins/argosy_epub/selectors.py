@@ -10,9 +10,7 @@ import tinycss2
 
 _MARKS = frozenset(".:>+~*")
 _FUNCTIONS = frozenset({"nth-child", "nth-last-child", "nth-of-type", "nth-last-of-type", "lang", "not"})
-_ATTRIBUTE = re.compile(
-    r"""\s*[A-Za-z_-][\w-]*\s*(?:[~|^$*]?=\s*(?:[A-Za-z_-][\w-]*|"[^"]*"|'[^']*')\s*)?\Z"""
-)
+_ATTRIBUTE = re.compile(r"""\s*[A-Za-z_-][\w-]*\s*(?:[~|^$*]?=\s*(?:[A-Za-z_-][\w-]*|"[^"]*"|'[^']*')\s*)?\Z""")
 _WEIGHTS = frozenset({"bold", "bolder", "lighter", *(str(weight) for weight in range(100, 901, 100))})
 _NAMED_SIZES = frozenset(
     {"xx-small", "x-small", "small", "medium", "large", "x-large", "xx-large", "larger", "smaller"}

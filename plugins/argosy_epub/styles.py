@@ -65,9 +65,7 @@ def clean_declarations(style: str, resolve: Resolve) -> str:
     """Return the value of a ``style`` attribute, cleaned in the same way."""
     if len(style) > LARGEST_SHEET or _is_deep(style):
         return ""
-    return "; ".join(
-        _declarations(tinycss2.parse_blocks_contents(style, skip_comments=True), _Scope(resolve, ()))
-    )
+    return "; ".join(_declarations(tinycss2.parse_blocks_contents(style, skip_comments=True), _Scope(resolve, ())))
 
 
 def _is_deep(text: str) -> bool:
@@ -120,9 +118,7 @@ def _rules(rules: Iterable[Any], scope: _Scope, *, outermost: bool = False) -> I
     for rule in rules:
         if rule.type == "qualified-rule":
             selector = known_selectors(rule.prelude)
-            declarations = _declarations(
-                tinycss2.parse_blocks_contents(rule.content, skip_comments=True), scope
-            )
+            declarations = _declarations(tinycss2.parse_blocks_contents(rule.content, skip_comments=True), scope)
             if selector and declarations:
                 yield f"{selector} {{ {'; '.join(declarations)} }}"
         elif rule.type == "at-rule" and not _has_error(rule.prelude):

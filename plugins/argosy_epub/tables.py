@@ -46,9 +46,7 @@ def fit_table(table: Element, adopt: _Adopt) -> None:
 def fit_rows(group: Element, adopt: _Adopt) -> None:
     """Keep the rows of a table part; anything else becomes one."""
     group.children = [
-        child if _named(child, "tr") else _row([child], adopt)
-        for child in group.children
-        if not _empty(child)
+        child if _named(child, "tr") else _row([child], adopt) for child in group.children if not _empty(child)
     ]
 
 

@@ -30,12 +30,7 @@ def imported(**fields: Any) -> Cookie | None:
     domain = fields["domain"].strip().lower().lstrip(".")
     path = fields["path"]
     unsafe = any(_CONTROL.search(fields[key]) for key in ("name", "value", "domain", "path"))
-    if (
-        unsafe
-        or ";" in fields["name"] + fields["value"]
-        or not domain
-        or not (fields["name"] or fields["value"])
-    ):
+    if unsafe or ";" in fields["name"] + fields["value"] or not domain or not (fields["name"] or fields["value"]):
         return None
     return Cookie(**{**fields, "domain": domain, "path": path if path.startswith("/") else "/"})
 
@@ -110,13 +105,7 @@ def parse_line(line: str) -> Cookie | None:
 def _host_and_port(domain: str) -> tuple[str, int | None]:
     """Split ``host:port``, which wget writes for cookies of an unusual port."""
     host, colon, port = domain.rpartition(":")
-    if (
-        colon
-        and port.isdecimal()
-        and port.isascii()
-        and int(port) < 65536
-        and (":" not in host or "]" in host)
-    ):
+    if colon and port.isdecimal() and port.isascii() and int(port) < 65536 and (":" not in host or "]" in host):
         return host.strip("[]"), int(port)
     return domain, None
 

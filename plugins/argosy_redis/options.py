@@ -112,9 +112,7 @@ class Options:
             if option in options:
                 path = context.path(options[option])
                 if not path.is_file():
-                    raise _wrong(
-                        f"names {path} as its {option}, but there is no such file", "Correct the path."
-                    )
+                    raise _wrong(f"names {path} as its {option}, but there is no such file", "Correct the path.")
                 client[argument] = str(path)
                 tls = True
         if tls:  # redis-py 5 does not check the host name of a certificate by default

@@ -139,9 +139,7 @@ class RedisStore(CookieStore):
         if outcome == "moved":
             raise GenerationMoved(f"The session {session!r} was changed by another process first.")
         if outcome == "lapsed":
-            raise HoldLapsed(
-                f"The hold on the session {session!r} lapsed, and another process has held it since."
-            )
+            raise HoldLapsed(f"The hold on the session {session!r} lapsed, and another process has held it since.")
         if outcome == "damaged":
             raise self._damaged(session, "its checksum does not fit")
         if outcome == "version":

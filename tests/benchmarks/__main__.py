@@ -38,15 +38,9 @@ def main() -> None:
     from benchmarks.table import Table
 
     known = dict(benchmarks())
-    parser = argparse.ArgumentParser(
-        prog="python tests/benchmarks", description=(__doc__ or "").split("\n")[0]
-    )
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"which: {', '.join(known)} (all by default)"
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="less of everything: it works, but the figures say little"
-    )
+    parser = argparse.ArgumentParser(prog="python tests/benchmarks", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(known)} (all by default)")
+    parser.add_argument("--quick", action="store_true", help="less of everything: it works, but the figures say little")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--document", action="store_true", help="write the tables into docs/performance.md")
     parser.add_argument("--list", action="store_true", help="only say what there is")

@@ -93,9 +93,7 @@ def measure(processes: int, threads: int, seconds: float) -> dict[str, Cell]:
 
 def tables(quick: bool) -> Iterator[Table]:
     """Hand a session on between two, four and eight processes."""
-    rows = [
-        measure(processes, threads, 1.0 if quick else 5.0) for processes in (2, 4, 8) for threads in (1, 2, 4)
-    ]
+    rows = [measure(processes, threads, 1.0 if quick else 5.0) for processes in (2, 4, 8) for threads in (1, 2, 4)]
     yield Table(
         "A session handed on between processes",
         rows,

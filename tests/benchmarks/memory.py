@@ -68,9 +68,7 @@ def tables(quick: bool) -> Iterator[Table]:
             "max_workers": WORKERS,
         }
         (folder / "argosy.json").write_text(json.dumps(config))
-        command = (
-            f"from benchmarks.memory import watch; watch({str(folder / 'argosy.json')!r}, {items // 10})"
-        )
+        command = f"from benchmarks.memory import watch; watch({str(folder / 'argosy.json')!r}, {items // 10})"
         child = subprocess.run(
             [sys.executable, "-c", command],
             stdout=subprocess.PIPE,
@@ -82,9 +80,7 @@ def tables(quick: bool) -> Iterator[Table]:
     rows: list[dict[str, Cell]] = []
     before = (0, 0.0)
     for count, memory, seconds in found["seen"]:
-        rows.append(
-            {"items": count, "MB": memory, "ms an item": (seconds - before[1]) / (count - before[0]) * 1000}
-        )
+        rows.append({"items": count, "MB": memory, "ms an item": (seconds - before[1]) / (count - before[0]) * 1000})
         before = count, seconds
     start = next(memory for count, memory, _ in found["seen"] if count >= 1000)
     growth = max(memory for _, memory, _ in found["seen"]) / start - 1

@@ -65,8 +65,7 @@ def measure(times: int) -> dict[str, float]:
 def tables(quick: bool) -> Iterator[Table]:
     """Ask the rate limiter, without a request."""
     rows: list[dict[str, Cell]] = [
-        {"known of the host": name, "microseconds": value}
-        for name, value in measure(500 if quick else 5000).items()
+        {"known of the host": name, "microseconds": value} for name, value in measure(500 if quick else 5000).items()
     ]
     yield Table(
         "Asking the rate limiter, from a permit to its end",

@@ -71,9 +71,7 @@ def tables(quick: bool) -> Iterator[Table]:
     )
     late = [Fault("late", session=1, seconds=LATE, path="/files/")]
     seconds, stats = download(2, 2 * each, faults=late)
-    done = {
-        login: count - 1 for login, count in stats.accepted_by_login.items()
-    }  # without the page of the login
+    done = {login: count - 1 for login, count in stats.accepted_by_login.items()}  # without the page of the login
     slow: dict[str, Cell] = {
         "requests": 2 * each,
         "on the slow session": done["1"],

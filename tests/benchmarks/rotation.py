@@ -54,15 +54,11 @@ def threads(count: int) -> ProcessPool:
 
 def processes(count: int, workers: int) -> ProcessPool:
     strategy = {"use": "multiprocess", "processes": count}
-    return ProcessPool(
-        f"{count} processes, {workers} workers", workers, {"max_workers": workers, "strategy": strategy}
-    )
+    return ProcessPool(f"{count} processes, {workers} workers", workers, {"max_workers": workers, "strategy": strategy})
 
 
 def terminals(count: int, each: int) -> ProcessPool:
-    return ProcessPool(
-        f"{count} terminals, {each} threads each", count * each, {"max_workers": each}, terminals=count
-    )
+    return ProcessPool(f"{count} terminals, {each} threads each", count * each, {"max_workers": each}, terminals=count)
 
 
 def header_time(requests: int = 40) -> float:
@@ -106,9 +102,7 @@ def bound(items: int, workers: int, lease_mode: str, ttfb: float) -> float:
     return max(headers, (ttfb + SIZE / RATE) * items / workers)
 
 
-def measure(
-    crew: ProcessPool, lease_mode: str, rounds: int, serial: float | None, headers: float
-) -> dict[str, Cell]:
+def measure(crew: ProcessPool, lease_mode: str, rounds: int, serial: float | None, headers: float) -> dict[str, Cell]:
     """Return the figures of so many items for each worker."""
     items = crew.workers * rounds
     seconds, refusals, logins = download(crew, lease_mode, items)
@@ -138,11 +132,7 @@ def crews(quick: bool, lease_mode: str) -> list[tuple[ProcessPool, int]]:
         chosen += [(terminals(2, 2), rounds), (terminals(2, 4), rounds)]
     with contextlib.suppress(argosy.ArgosyError):
         if "multiprocess" in PluginManager().names(Kind.STRATEGY):
-            chosen += (
-                [(processes(2, 2), rounds), (processes(4, 4), rounds)]
-                if not quick
-                else [(processes(2, 2), 4)]
-            )
+            chosen += [(processes(2, 2), rounds), (processes(4, 4), rounds)] if not quick else [(processes(2, 2), 4)]
     return chosen
 
 

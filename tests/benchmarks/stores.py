@@ -45,9 +45,7 @@ OTHERS = (0, 50)
 
 def record(name: str, generation: int) -> SessionRecord:
     """Return a record with a token of usual length."""
-    return SessionRecord(
-        name, generation, (Cookie("token", f"{generation:040}", "library.example"),), logins=1
-    )
+    return SessionRecord(name, generation, (Cookie("token", f"{generation:040}", "library.example"),), logins=1)
 
 
 def per_second(work: Callable[[int], object], times: int) -> float:
@@ -130,10 +128,7 @@ def _tables(servers: dict[str, RedisProcess], times: int, turns: int) -> Iterato
             rows.append({"store": name, **median})
         for one, other in RATIOS:
             both = list(zip(found[one], found[other], strict=True))
-            ratio = {
-                what: statistics.median(ours[what] / theirs[what] for ours, theirs in both)
-                for what in both[0][0]
-            }
+            ratio = {what: statistics.median(ours[what] / theirs[what] for ours, theirs in both) for what in both[0][0]}
             rows.append({"store": f"{one} to {other}", **ratio})
         yield Table(
             f"Cookie stores, with {others} other sessions in the store",

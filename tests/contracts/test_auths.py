@@ -58,13 +58,8 @@ class TestCookies(AuthContract):
 
     def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
         fields = {"user": service.user, "password": secret(tmp_path, service.password)}
-        browser = Client(
-            FormLogin({"url": service.login_url, "fields": fields}, PluginContext(base=tmp_path))
-        )
-        lines = [
-            f"{c.domain}\tFALSE\t/\tFALSE\t4102444800\t{c.name}\t{c.value}"
-            for c in browser.log_in().http.cookies
-        ]
+        browser = Client(FormLogin({"url": service.login_url, "fields": fields}, PluginContext(base=tmp_path)))
+        lines = [f"{c.domain}\tFALSE\t/\tFALSE\t4102444800\t{c.name}\t{c.value}" for c in browser.log_in().http.cookies]
         (tmp_path / "jar.txt").write_text("\n".join(["# Netscape HTTP Cookie File", *lines, ""]))
         return {"path": "jar.txt"}
 

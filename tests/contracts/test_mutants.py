@@ -177,9 +177,7 @@ def test_a_store_that_breaks_a_promise_is_found(pytester: pytest.Pytester, part:
     ("name", "words"),
     [("ReturnsALock", "returned FairLock, which cannot be called"), ("EndsNoHold", "was not granted")],
 )
-def test_a_hold_that_cannot_be_ended_is_named_at_once(
-    pytester: pytest.Pytester, name: str, words: str
-) -> None:
+def test_a_hold_that_cannot_be_ended_is_named_at_once(pytester: pytest.Pytester, name: str, words: str) -> None:
     """Otherwise each test would wait for it, for minutes."""
     reports = reports_of(pytester, _IMPORTS + _STORE.format(name=name), f"Test{name}")
     begun = {report.nodeid.rpartition("::")[2] for report in reports if report.when == "call"}

@@ -217,9 +217,7 @@ def test_each_rule_has_a_mutant(kind: str) -> None:
 def test_a_broken_promise_is_named_with_its_document(pytester: pytest.Pytester) -> None:
     (report,) = [
         report
-        for report in reports_of(
-            pytester, source_of("outputs", ["TrustsIds"]), "TestTrustsIds and safe_names"
-        )
+        for report in reports_of(pytester, source_of("outputs", ["TrustsIds"]), "TestTrustsIds and safe_names")
         if report.failed
     ]
     said = dict(report.sections)[HEADING]

@@ -19,9 +19,7 @@ from argosy.errors import (
     TransferError,
 )
 
-CLASSES = [
-    value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, ArgosyError)
-]
+CLASSES = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, ArgosyError)]
 PROBLEMS = (
     Problem("books.jsonl:3", "no URL", "an http URL"),
     Problem("a.toml: x", "1", "a text"),
@@ -66,9 +64,7 @@ def test_the_message_says_what_happened_and_what_to_do(cls: type[ArgosyError]) -
 
 def test_all_problems_are_named() -> None:
     error = ConfigError("Two things are wrong.", PROBLEMS)
-    assert str(error) == (
-        "Two things are wrong.\n  books.jsonl:3: no URL; an http URL\n  a.toml: x: 1; a text"
-    )
+    assert str(error) == ("Two things are wrong.\n  books.jsonl:3: no URL; an http URL\n  a.toml: x: 1; a text")
 
 
 @pytest.mark.parametrize("cls", CLASSES)

@@ -18,9 +18,7 @@ from argosy.plugins.manager import PluginManager
 from documents import Block, blocks
 
 #: All but manifests, and the pyproject.toml of a package.
-CONFIGURATIONS = [
-    b for b in blocks("toml", "json") if b.mark != "manifest" and "[build-system]" not in b.text
-]
+CONFIGURATIONS = [b for b in blocks("toml", "json") if b.mark != "manifest" and "[build-system]" not in b.text]
 MANIFESTS = [block for block in blocks("json", "csv") if block.mark == "manifest" or block.language == "csv"]
 
 
@@ -35,9 +33,7 @@ def test_a_configuration_is_valid(block: Block, plugins: PluginManager) -> None:
     assert check(document, plugins, str(block)) == []
     assert block.mark in ("complete", "")
     if block.mark == "complete":
-        assert {"source", "auth"} & document.keys(), (
-            "a complete configuration says what to download, or as whom"
-        )
+        assert {"source", "auth"} & document.keys(), "a complete configuration says what to download, or as whom"
 
 
 @pytest.mark.parametrize("block", MANIFESTS, ids=str)

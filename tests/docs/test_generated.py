@@ -66,6 +66,4 @@ def test_every_event_is_explained() -> None:
 
 def test_every_key_of_a_manifest_is_explained() -> None:
     page = (REFERENCE / "manifest.md").read_text("utf-8")
-    assert [
-        key for key in argosy_schemas.load("manifest-line.v1")["properties"] if f"`{key}`" not in page
-    ] == []
+    assert [key for key in argosy_schemas.load("manifest-line.v1")["properties"] if f"`{key}`" not in page] == []

@@ -31,11 +31,7 @@ def test_links_lead_somewhere(document: Path) -> None:
             continue
         path, _, anchor = link.partition("#")
         target = (document.parent / path).resolve() if path else document
-        if (
-            not target.exists()
-            or not target.is_relative_to(ROOT)
-            or (anchor and anchor not in anchors(target))
-        ):
+        if not target.exists() or not target.is_relative_to(ROOT) or (anchor and anchor not in anchors(target)):
             dead.append(link)
     assert dead == []
 

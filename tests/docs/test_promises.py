@@ -19,9 +19,7 @@ def rows(page: str) -> list[list[str]]:
     """Return the cells of all rows of a page's tables."""
     text = (DOCS / page).read_text("utf-8")
     return [
-        [cell.strip() for cell in line.strip("|").split(" | ")]
-        for line in text.splitlines()
-        if line.startswith("| ")
+        [cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines() if line.startswith("| ")
     ]
 
 
@@ -40,11 +38,7 @@ def test_every_class_of_error_has_its_exit_code() -> None:
 
 
 def test_every_event_is_in_the_table() -> None:
-    said = [
-        kind
-        for cells in rows("how-to/watch-a-run.md")
-        for kind in re.findall(r"`([a-z]+\.[a-z]+)`", cells[0])
-    ]
+    said = [kind for cells in rows("how-to/watch-a-run.md") for kind in re.findall(r"`([a-z]+\.[a-z]+)`", cells[0])]
     assert sorted(said) == sorted(kind.value for kind in EventKind)
 
 
@@ -56,16 +50,12 @@ def test_every_built_in_plugin_is_in_the_tables() -> None:
         if len(cells) == 3
     }
     assert {kind.words: set(plugins.names(kind)) for kind in Kind}.items() <= kinds.items()
-    outputs = {
-        name for cells in rows("how-to/choose-an-output.md") for name in re.findall(r"^`([a-z]+)`$", cells[0])
-    }
+    outputs = {name for cells in rows("how-to/choose-an-output.md") for name in re.findall(r"^`([a-z]+)`$", cells[0])}
     assert outputs == set(plugins.names(Kind.OUTPUT))
 
 
 def test_every_extra_is_named_and_each_that_is_named_is_there() -> None:
-    extras = set(
-        tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-    )
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"])
     listed = {name for cells in rows("README.md") for name in re.findall(r"`(\w+)`", cells[0])}
     assert listed == extras - {"test", "services", "dev"}
     pages = [ROOT / "README.md", *DOCS.rglob("*.md")]
@@ -91,9 +81,7 @@ def test_leases_a_second_are_those_that_were_measured() -> None:
     }
     assert len(said) == 5
     for store, figures in said.items():
-        found = [measured[store]] + [
-            measured[name] for name in (f"{store}, `appendfsync always`",) if name in measured
-        ]
+        found = [measured[store]] + [measured[name] for name in (f"{store}, `appendfsync always`",) if name in measured]
         assert figures == [float(f"{figure:.2g}") for figure in found], store
 
 

@@ -134,9 +134,7 @@ def test_the_end_of_a_run_is_told(set_sail: SetSail, api: tuple[str, list[Any]])
 
 
 def test_a_webhook_that_is_out_of_reach_costs_nothing(set_sail: SetSail) -> None:
-    voyage = set_sail(
-        items=1, lease_mode="open", observers=[{"use": "webhook", "url": "http://127.0.0.1:9/"}]
-    )
+    voyage = set_sail(items=1, lease_mode="open", observers=[{"use": "webhook", "url": "http://127.0.0.1:9/"}])
     done = voyage.run("--plugin", str(RECIPES / "webhook.py"))
     assert (done.returncode, voyage.wrong()) == (0, [])
     assert "The observer 'webhook' failed" in done.stderr

@@ -49,9 +49,7 @@ def test_the_page_names_exactly_the_tests_of_each_row(
         assert sorted(f"test_{name}" for name in named) == sorted(name for _, name in tests), row
 
 
-def test_the_markers_that_are_found_are_those_of_pytest(
-    generate: ModuleType, collected: set[tuple[int, str]]
-) -> None:
+def test_the_markers_that_are_found_are_those_of_pytest(generate: ModuleType, collected: set[tuple[int, str]]) -> None:
     found = {(row, name) for row, tests in generate.torture_tests().items() for _, name in tests}
     assert found == collected
 

@@ -69,9 +69,7 @@ def assert_whole(book: Book) -> None:
         for element in tree.iter():
             for key in ("href", "src", "{http://www.w3.org/1999/xlink}href"):
                 address = element.attrib.get(key)
-                if address is None or (
-                    element.tag.endswith("}a") and re.match("(?:https?|mailto|tel):", address)
-                ):
+                if address is None or (element.tag.endswith("}a") and re.match("(?:https?|mailto|tel):", address)):
                     continue
                 file, fragment = urldefrag(address)
                 assert (file or name) in names, (name, element.tag, address)

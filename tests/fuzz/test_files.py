@@ -170,9 +170,7 @@ def test_configurations_of_odd_values(plugins: PluginManager, value: dict[str, A
 @example("9" * 5000, ".json")
 @example("a = " + "9" * 5000, ".toml")
 @example("a = 2020-13-99", ".toml")
-def test_configurations_of_rubbish(
-    folder: Path, plugins: PluginManager, text: str | bytes, suffix: str
-) -> None:
+def test_configurations_of_rubbish(folder: Path, plugins: PluginManager, text: str | bytes, suffix: str) -> None:
     path = folder / f"argosy{suffix}"
     path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     try:

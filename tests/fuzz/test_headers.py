@@ -64,9 +64,7 @@ def test_set_cookie(headers: list[str], date: str) -> None:
         assert cookie.path.startswith("/")
         assert cookie.domain in ("www.library.example", "library.example")
         assert (cookie.scheme, cookie.port) == ("https", 443)
-        assert cookie.expires is None or (
-            NOW < cookie.expires <= NOW + MAX_AGE and math.isfinite(cookie.expires)
-        )
+        assert cookie.expires is None or (NOW < cookie.expires <= NOW + MAX_AGE and math.isfinite(cookie.expires))
     sent = cookie_header(jar, URL, NOW) or ""
     assert not set(sent) & set("\r\n\x00"), "a header that cannot be sent"
     assert (

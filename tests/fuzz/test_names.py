@@ -74,11 +74,7 @@ def test_what_is_asked_for_is_safe_or_refused(name: str) -> None:
 @given(TEXT, TEXT)
 def test_two_texts_get_two_names(one: str, other: str) -> None:
     first, second = safe_part(one), safe_part(other)
-    if (
-        collision_key(first) == collision_key(second)
-        and first not in (one, other)
-        and second not in (one, other)
-    ):
+    if collision_key(first) == collision_key(second) and first not in (one, other) and second not in (one, other):
         normal = unicodedata.normalize("NFC", one), unicodedata.normalize("NFC", other)
         assert collision_key(normal[0]) == collision_key(normal[1])
 

@@ -105,9 +105,7 @@ def test_a_service_that_changes_its_mind_costs_one_switch(set_sail: SetSail, lea
 
 @pytest.mark.slow
 def test_a_token_that_lasts_longer_than_the_lesson_costs_refusals_and_no_login(set_sail: SetSail) -> None:
-    voyage = set_sail(
-        items=100, lease_mode="slide", slide_every=QUIET + 15, max_workers=WORKERS, size=2000, ttfb=0.01
-    )
+    voyage = set_sail(items=100, lease_mode="slide", slide_every=QUIET + 15, max_workers=WORKERS, size=2000, ttfb=0.01)
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
     assert (report.counts.done, voyage.wrong(), report.lease_used) == (100, [], "exclusive")

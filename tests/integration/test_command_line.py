@@ -159,9 +159,7 @@ def test_urls_need_no_configuration(library_server: Callable[..., LibraryServer]
     assert hashlib.sha256((tmp_path / "more" / "a.bin").read_bytes()).hexdigest() == sha256_of("a.bin", 5000)
 
 
-def test_the_settings_people_write_today(
-    library_server: Callable[..., LibraryServer], tmp_path: Path
-) -> None:
+def test_the_settings_people_write_today(library_server: Callable[..., LibraryServer], tmp_path: Path) -> None:
     text = '{"max_workers": 2, "token_save_interval": 4, "download_delay": 10, "force_redownload": false}'
     (tmp_path / "config.json").write_text(text, "utf-8")
     checked = run("config", "check", "config.json", cwd=tmp_path)
@@ -196,9 +194,7 @@ def test_two_configurations_are_a_usage_error(tmp_path: Path) -> None:
     assert "one configuration" in done.stderr
 
 
-def test_a_token_in_a_url_is_shown_nowhere(
-    library_server: Callable[..., LibraryServer], tmp_path: Path
-) -> None:
+def test_a_token_in_a_url_is_shown_nowhere(library_server: Callable[..., LibraryServer], tmp_path: Path) -> None:
     server = library_server(lease_mode="open")
     good = server.url_for("/files/a.bin?size=50&access_token=s3cr3tvalue")
     bad = server.url_for("/status/404/b.bin?access_token=s3cr3tvalue")

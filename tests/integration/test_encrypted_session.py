@@ -23,9 +23,7 @@ def encrypted(name: str, key: str = "key.txt") -> dict[str, Any]:
 
 @pytest.mark.parametrize(("store", "strategy"), [("json-file", "threads"), ("sqlite", "multiprocess")])
 def test_many_workers_on_one_encrypted_session(set_sail: SetSail, store: str, strategy: str) -> None:
-    voyage = set_sail(
-        items=12, lease_mode="revoke", max_workers=3, strategy=strategy, cookie_store=encrypted(store)
-    )
+    voyage = set_sail(items=12, lease_mode="revoke", max_workers=3, strategy=strategy, cookie_store=encrypted(store))
     key = new_key()
     (voyage.root / "key.txt").write_text(key + "\n", "utf-8")
     report, events = voyage.root / "report.json", voyage.root / "events.jsonl"

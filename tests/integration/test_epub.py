@@ -15,9 +15,7 @@ from argosy_devkit import LibraryServer
 from books import Book, png
 
 
-def serve(
-    root: Path, start: Callable[..., LibraryServer], books: int = 2
-) -> tuple[LibraryServer, dict[str, Any]]:
+def serve(root: Path, start: Callable[..., LibraryServer], books: int = 2) -> tuple[LibraryServer, dict[str, Any]]:
     """Serve books and a leaflet; return the server, and a configuration that downloads them as EPUBs."""
     for number in range(1, books + 1):
         folder = root / "shelf" / f"b{number}"
@@ -50,9 +48,7 @@ def serve(
     return server, config
 
 
-def test_books_of_a_server_come_out_as_epubs(
-    tmp_path: Path, library_server: Callable[..., LibraryServer]
-) -> None:
+def test_books_of_a_server_come_out_as_epubs(tmp_path: Path, library_server: Callable[..., LibraryServer]) -> None:
     server, config = serve(tmp_path, library_server)
     report = argosy.download(config)
     assert (report.counts.done, report.counts.failed, server.stats().refused) == (2, 1, 0)
@@ -62,9 +58,7 @@ def test_books_of_a_server_come_out_as_epubs(
     assert sorted(p.name for p in library.iterdir() if p.name != ".argosy") == ["b1.epub", "b2.epub"]
     book = Book("b1.epub", library / "b1.epub")
     assert book.dublin_core("title") == ["Title b1"]
-    assert book.body(1).endswith(
-        'Book 1</h1><a href="chapter-0002.xhtml#x">on</a><img src="image-0001.png" alt=""/>'
-    )
+    assert book.body(1).endswith('Book 1</h1><a href="chapter-0002.xhtml#x">on</a><img src="image-0001.png" alt=""/>')
     before = book.path.read_bytes()
     assert argosy.download({**config, "force_redownload": True}).counts.done == 2
     assert book.path.read_bytes() == before
@@ -89,9 +83,7 @@ def test_a_library_of_200_books_becomes_epubs_and_archives_with_no_server_there(
     assert warm.run("verify", str(library)).returncode == 0
 
 
-def test_an_item_without_chapters_can_be_skipped(
-    tmp_path: Path, library_server: Callable[..., LibraryServer]
-) -> None:
+def test_an_item_without_chapters_can_be_skipped(tmp_path: Path, library_server: Callable[..., LibraryServer]) -> None:
     _, config = serve(tmp_path, library_server)
     config["output"] = ["files", {"use": "epub", "no_chapters": "skip", "layout": "epubs/{id}"}]
     report = argosy.download(config)

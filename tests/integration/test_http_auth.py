@@ -47,9 +47,7 @@ def sail(server: HttpAuthServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             "command": {"use": "bearer", "origins": origins, "command": _printing(tmp_path)},
         }
         where = "bearer" if scheme == "command" else scheme
-        return Trip(
-            tmp_path, {**auths[scheme], **options}, lambda n: f"{server.url}/{where}/{n}", server.body
-        )
+        return Trip(tmp_path, {**auths[scheme], **options}, lambda n: f"{server.url}/{where}/{n}", server.body)
 
     return make
 
@@ -122,9 +120,7 @@ def test_a_wrong_password_is_sent_once(
     trip = sail(scheme)
     with pytest.raises(SessionLost, match="password"):
         trip.run(strategy="serial", max_workers=1)
-    assert server.seen["refused"] <= (2 if scheme == "digest" else 1), (
-        "accounts are locked after some of these"
-    )
+    assert server.seen["refused"] <= (2 if scheme == "digest" else 1), "accounts are locked after some of these"
     checked = sail(scheme, check=f"{server.url}/{scheme}/1")
     server.seen.clear()
     with pytest.raises(LoginFailed, match="does not accept the user name and the password"):
@@ -139,9 +135,7 @@ def test_a_right_password_is_found_right_before_the_first_item(sail: Any, server
         argosy.login(sail("basic", check="https://elsewhere.example/").file)
 
 
-def test_netrc_is_read_only_when_asked_for(
-    sail: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_netrc_is_read_only_when_asked_for(sail: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".netrc").write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n", "utf-8")
     (tmp_path / ".netrc").chmod(0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -188,9 +182,7 @@ def test_a_command_runs_again_before_its_token_expires(sail: Any, tmp_path: Path
     assert calls(tmp_path) >= 2
 
 
-def test_a_command_runs_again_when_its_token_is_refused(
-    sail: Any, server: HttpAuthServer, tmp_path: Path
-) -> None:
+def test_a_command_runs_again_when_its_token_is_refused(sail: Any, server: HttpAuthServer, tmp_path: Path) -> None:
     trip = sail("command")
     trip.items = 20
     trip.run(**SPREADS["8 threads"])

@@ -90,9 +90,7 @@ def imported(root: Path, named: Named, export: str = "netscape") -> dict[str, An
 AUTHS = {"form-login": form_login, "cookies": imported}
 
 
-def configuration(
-    root: Path, service: Service, auth: dict[str, Any], items: int = ITEMS, **options: Any
-) -> Path:
+def configuration(root: Path, service: Service, auth: dict[str, Any], items: int = ITEMS, **options: Any) -> Path:
     """Write a manifest of the books and a configuration for it."""
     service.manifest(root / "books.jsonl", items)
     config = {
@@ -169,11 +167,7 @@ def test_logging_out(service: Named, tmp_path: Path) -> None:
 )
 def test_a_logout_that_does_not_work_keeps_the_session(tmp_path: Path, logout: Any, says: str) -> None:
     with start("flask_library") as library:
-        where = (
-            {**logout, "url": library.url + logout["url"]}
-            if isinstance(logout, dict)
-            else library.url + logout
-        )
+        where = {**logout, "url": library.url + logout["url"]} if isinstance(logout, dict) else library.url + logout
         auth = form_login(tmp_path, ("flask_library", library)) | {"logout": where}
         file = configuration(tmp_path, library, auth, items=3)
         argosy.login(file)
@@ -230,9 +224,7 @@ def test_a_jar_of_another_site_says_whose_it_is(tmp_path: Path, strategy: Any) -
     with start("flask_library") as library:
         (tmp_path / "jar").write_text("other.example\tFALSE\t/\tFALSE\t0\tsid\t1\n")
         auth = {"use": "cookies", "path": "jar"}
-        report = argosy.download(
-            configuration(tmp_path, library, auth, items=8, strategy=strategy, max_workers=4)
-        )
+        report = argosy.download(configuration(tmp_path, library, auth, items=8, strategy=strategy, max_workers=4))
     assert report.counts.failed == 8
     told = f"has no cookie for {library.url}: its cookies are for other.example."
     assert all(told in failure.message for _, _, failure in report.failures)

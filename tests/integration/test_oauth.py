@@ -93,9 +93,7 @@ def test_access_tokens_that_end_early_are_replaced_once(trip: Trip, server: OAut
     server.state.end_after = 20
     report = trip.run(**SPREADS[spread])
     assert (report.counts.done, trip.wrong()) == (50, [])
-    assert (refreshes(server), server.seen["reused"]) == (2, 0), (
-        "one at the start, one for all that were refused"
-    )
+    assert (refreshes(server), server.seen["reused"]) == (2, 0), "one at the start, one for all that were refused"
 
 
 def test_the_next_run_goes_on_with_the_newest(trip: Trip, server: OAuthServer) -> None:
@@ -201,6 +199,7 @@ def test_a_program_of_ones_own(trip: Trip, server: OAuthServer) -> None:
     assert trip.run(**SPREADS["8 threads"]).refreshes == 0, "a download goes on with its session"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", ["argosy", "public"])
 def test_a_device_code_is_entered_once(trip: Trip, server: OAuthServer, client: str) -> None:
     trip.auth = auth(server, grant="device_code", client_id=client)

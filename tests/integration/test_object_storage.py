@@ -164,9 +164,7 @@ def test_a_storage_that_goes_away_and_comes_back_is_waited_for(store: Store, sto
 
 
 @pytest.mark.torture(68)
-def test_a_storage_that_stays_away_ends_the_run_and_loses_nothing(
-    store: Store, storage: ObjectStorage
-) -> None:
+def test_a_storage_that_stays_away_ends_the_run_and_loses_nothing(store: Store, storage: ObjectStorage) -> None:
     stored = store(items=8, max_workers=2, max_outage=0, max_retries=1)
     kill = after(2, storage.kill)
     with pytest.raises(argosy.ArgosyError, match=r"cannot be reached") as caught:

@@ -83,9 +83,7 @@ class NakedStrategy(ThreadsStrategy):
 
 
 def test_without_leases_the_same_run_fails(set_sail: SetSail) -> None:
-    voyage = set_sail(
-        items=500, lease_mode="revoke", max_workers=16, size=2000, strategy="naked", max_logins=5
-    )
+    voyage = set_sail(items=500, lease_mode="revoke", max_workers=16, size=2000, strategy="naked", max_logins=5)
     plugins = PluginManager(given=[NakedStrategy])
     report = Run(load(voyage.file, plugins), plugins).execute()
     stats = voyage.server.stats()

@@ -133,9 +133,7 @@ def test_what_no_output_can_give_back_is_said(set_sail: SetSail) -> None:
         db.commit()
     done = voyage.argosy("output", str(voyage.library), "--output", "zip")
     assert done.returncode == 1
-    assert "Downloaded files are missing or were changed; `argosy download` fetches" in " ".join(
-        done.stderr.split()
-    )
+    assert "Downloaded files are missing or were changed; `argosy download` fetches" in " ".join(done.stderr.split())
 
 
 def test_names_that_outputs_ask_for_twice_are_found_before_the_first_request(set_sail: SetSail) -> None:
@@ -147,9 +145,7 @@ def test_names_that_outputs_ask_for_twice_are_found_before_the_first_request(set
 
 
 def test_a_name_that_is_taken_by_another_output_fails_the_item_and_leaves_nothing(set_sail: SetSail) -> None:
-    voyage = set_sail(
-        items=1, output=["files", {"use": "zip", "layout": "x"}, {"use": "index", "name": "x.zip"}]
-    )
+    voyage = set_sail(items=1, output=["files", {"use": "zip", "layout": "x"}, {"use": "index", "name": "x.zip"}])
     done = voyage.run()
     assert done.returncode == 1
     assert "x.zip already exists" in " ".join(done.stderr.split())
@@ -191,9 +187,7 @@ def test_files_have_the_times_that_the_server_says_and_an_index_tells_all(set_sa
 def test_a_later_output_does_not_take_the_place_of_another_one_s_file(set_sail: SetSail) -> None:
     voyage = set_sail(items=2, size=3000, output=["files"])
     manifest = voyage.root / "books.jsonl"
-    manifest.write_text(
-        manifest.read_text("utf-8").replace('"path": "part-01.bin"', '"path": "all.zip"'), "utf-8"
-    )
+    manifest.write_text(manifest.read_text("utf-8").replace('"path": "part-01.bin"', '"path": "all.zip"'), "utf-8")
     assert voyage.run("--quiet").returncode == 0
     before = (voyage.library / "item-00001" / "all.zip").read_bytes()
     packed = {"use": "zip", "layout": "{id}/all"}
@@ -272,9 +266,7 @@ def test_old_names_may_be_removed(set_sail: SetSail) -> None:
     assert voyage.server.stats().requests == seen
     assert voyage.run("--quiet").returncode == 0
     assert voyage.argosy("verify", str(voyage.library)).returncode == 0
-    files = {
-        path: n for path, n in voyage.server.stats().requests_by_path.items() if path.startswith("/files/")
-    }
+    files = {path: n for path, n in voyage.server.stats().requests_by_path.items() if path.startswith("/files/")}
     assert list(files.values()) == [1, 1], "nothing was fetched again"
 
 

@@ -22,9 +22,7 @@ SetSail = Callable[..., Voyage]
 THREE = {"use": "multiprocess", "processes": 3}
 STRATEGIES = [
     "threads",
-    pytest.param(
-        THREE, marks=pytest.mark.skipif(not processes.CAN_LOOK, reason="needs POSIX"), id="processes"
-    ),
+    pytest.param(THREE, marks=pytest.mark.skipif(not processes.CAN_LOOK, reason="needs POSIX"), id="processes"),
 ]
 
 
@@ -106,9 +104,7 @@ def test_no_jar_left(set_sail: SetSail) -> None:
 @pytest.mark.parametrize(
     "options", [{}, {"commit": "body", "lease": "exclusive-to-end", "size": 200_000}], ids=["headers", "body"]
 )
-def test_a_jar_is_not_lost_by_what_its_account_may_not_have(
-    set_sail: SetSail, options: dict[str, Any]
-) -> None:
+def test_a_jar_is_not_lost_by_what_its_account_may_not_have(set_sail: SetSail, options: dict[str, Any]) -> None:
     voyage = set_sail(
         items=40,
         lease_mode="revoke",

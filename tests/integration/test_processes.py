@@ -35,9 +35,7 @@ def wait_for_accepted(voyage: Voyage, process: subprocess.Popen[str], number: in
 
 @pytest.mark.torture(63)
 def test_4_processes_500_items_revoke(set_sail: SetSail) -> None:
-    voyage = set_sail(
-        items=500, lease_mode="revoke", size=3000, strategy=FOUR, max_workers=4, token_save_interval=50
-    )
+    voyage = set_sail(items=500, lease_mode="revoke", size=3000, strategy=FOUR, max_workers=4, token_save_interval=50)
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
     assert (report.counts.done, report.requests, voyage.wrong()) == (500, 500, [])
@@ -218,9 +216,7 @@ def test_a_failed_item_and_a_full_stop_come_through(set_sail: SetSail) -> None:
 
 
 def test_a_directory_that_is_gone_ends_the_run(set_sail: SetSail) -> None:
-    voyage = set_sail(
-        items=300, lease_mode="revoke", ttfb=0.02, strategy=FOUR
-    )  # enough to hear of the first in time
+    voyage = set_sail(items=300, lease_mode="revoke", ttfb=0.02, strategy=FOUR)  # enough to hear of the first in time
     taken: list[bool] = []
 
     def on_event(event: Any) -> None:

@@ -55,9 +55,7 @@ def ended(*processes: subprocess.Popen[str]) -> list[tuple[int, str]]:
 def test_processes_and_terminals_on_one_session(set_sail: SetSail, start_redis: StartRedis) -> None:
     """A run of four processes, another of threads, and a script of somebody's own."""
     server = start_redis()
-    voyage = set_sail(
-        items=150, lease_mode="revoke", size=3000, max_workers=8, cookie_store=on(server), strategy=FOUR
-    )
+    voyage = set_sail(items=150, lease_mode="revoke", size=3000, max_workers=8, cookie_store=on(server), strategy=FOUR)
     elsewhere = ("--directory", str(voyage.root / "elsewhere"), "--strategy", "threads")
     runs = [voyage.start("--quiet"), voyage.start("--quiet", *elsewhere)]
     while voyage.server.stats().accepted < 2:
@@ -77,9 +75,7 @@ def test_the_server_is_killed_and_started_again_under_a_run(
 ) -> None:
     """What it kept goes on; what it lost costs a login for each time, and no replaced token is sent."""
     server = start_redis(*settings)
-    voyage = set_sail(
-        items=200, lease_mode="revoke", size=3000, ttfb=0.005, max_workers=8, cookie_store=on(server)
-    )
+    voyage = set_sail(items=200, lease_mode="revoke", size=3000, ttfb=0.005, max_workers=8, cookie_store=on(server))
     run = voyage.start("--quiet", "--report", str(voyage.root / "report.json"))
     kills = 3
     for kill in range(kills):

@@ -20,9 +20,7 @@ SetSail = Callable[..., Voyage]
 THREE = {"use": "multiprocess", "processes": 3}
 STRATEGIES = [
     "threads",
-    pytest.param(
-        THREE, marks=pytest.mark.skipif(not processes.CAN_LOOK, reason="needs POSIX"), id="processes"
-    ),
+    pytest.param(THREE, marks=pytest.mark.skipif(not processes.CAN_LOOK, reason="needs POSIX"), id="processes"),
 ]
 
 
@@ -119,18 +117,12 @@ def test_a_pool_where_the_body_commits(set_sail: SetSail) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("asked", [3, 4])
-def test_a_service_that_ends_the_oldest_session_is_found_out(
-    set_sail: SetSail, strategy: Any, asked: int
-) -> None:
-    voyage = set_sail(
-        items=60, lease_mode="revoke", max_workers=6, sessions=asked, max_sessions=2, strategy=strategy
-    )
+def test_a_service_that_ends_the_oldest_session_is_found_out(set_sail: SetSail, strategy: Any, asked: int) -> None:
+    voyage = set_sail(items=60, lease_mode="revoke", max_workers=6, sessions=asked, max_sessions=2, strategy=strategy)
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
     assert (report.counts.done, voyage.wrong(), stats.replaced_tokens_sent) == (60, [], 0)
-    assert (report.logins, stats.logins, report.sessions) == (asked, asked, 2), (
-        "no login beyond the first of each"
-    )
+    assert (report.logins, stats.logins, report.sessions) == (asked, asked, 2), "no login beyond the first of each"
     told = [notice for notice in report.notices if "when another one logged in" in notice]
     assert len(told) == asked - 2
     assert "'default'" in told[0] or "'default-2'" in told[0]
@@ -218,9 +210,7 @@ def test_strict_takes_no_fewer(set_sail: SetSail) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_refused_logins_leave_what_the_service_gives(set_sail: SetSail, strategy: Any) -> None:
-    voyage = set_sail(
-        items=40, max_workers=4, sessions=4, max_sessions=2, on_too_many="refuse", strategy=strategy
-    )
+    voyage = set_sail(items=40, max_workers=4, sessions=4, max_sessions=2, on_too_many="refuse", strategy=strategy)
     report = argosy.download(voyage.file)
     stats = voyage.server.stats()
     assert (report.counts.done, report.sessions, stats.logins, stats.failed_logins) == (40, 2, 2, 1)
@@ -240,9 +230,7 @@ def test_all_sessions_end_together_and_each_is_renewed_once(set_sail: SetSail, s
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_one_session_that_cannot_be_renewed_does_not_stop_the_others(
-    set_sail: SetSail, strategy: Any
-) -> None:
+def test_one_session_that_cannot_be_renewed_does_not_stop_the_others(set_sail: SetSail, strategy: Any) -> None:
     voyage = set_sail(items=150, lease_mode="revoke", max_workers=6, sessions=3, strategy=strategy)
 
     def end_one() -> None:
@@ -340,9 +328,7 @@ def test_login_logs_every_session_in(set_sail: SetSail) -> None:
     done = command(voyage, "login")
     assert (done.returncode, done.stdout.count("Logged in the session")) == (0, 3), done.stderr
     shown = command(voyage, "status").stdout
-    assert all(
-        f"session    {name}: idle, logged in" in shown for name in ("default", "default-2", "default-3")
-    )
+    assert all(f"session    {name}: idle, logged in" in shown for name in ("default", "default-2", "default-3"))
     assert argosy.download(voyage.file).logins == 0
 
 

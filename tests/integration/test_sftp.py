@@ -149,9 +149,7 @@ def test_a_server_that_goes_away_and_comes_back_is_waited_for(send: Send, server
 
 
 @pytest.mark.torture(68)
-def test_connections_that_hang_are_given_up(
-    send: Send, server: SshServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_connections_that_hang_are_given_up(send: Send, server: SshServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storages, "KEEPALIVE", 0.2)
     sent = send(items=8, max_workers=2)
     report = argosy.download(sent.voyage.file, after(3, server.freeze))

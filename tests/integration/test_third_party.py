@@ -57,18 +57,14 @@ def test_it_is_listed_with_its_distribution(environment: VirtualEnvironment) -> 
     assert plugins["output", "files"]["distribution"] == "argosy"
 
 
-def test_it_makes_its_file(
-    environment: VirtualEnvironment, library_server: ServerFactory, tmp_path: Path
-) -> None:
+def test_it_makes_its_file(environment: VirtualEnvironment, library_server: ServerFactory, tmp_path: Path) -> None:
     server = library_server(lease_mode="open")
     url = server.url_for("/files/atlas.bin?size=3000")
     arguments = ["--output", "catalogue", "--directory", str(tmp_path / "library")]
     done = environment.run("argosy", "download", url, *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (page,) = (tmp_path / "library" / "catalogue").iterdir()
-    assert (
-        page.read_text("utf-8") == f"atlas.bin\n\n{sha256_of('atlas.bin', 3000)}          3000  atlas.bin\n"
-    )
+    assert page.read_text("utf-8") == f"atlas.bin\n\n{sha256_of('atlas.bin', 3000)}          3000  atlas.bin\n"
 
 
 def test_its_own_tests_pass(environment: VirtualEnvironment, tmp_path: Path) -> None:

@@ -118,10 +118,7 @@ def test_an_archive_gives_back_what_nobody_kept(set_sail: SetSail) -> None:
     assert (done.returncode, voyage.server.stats().requests) == (1, seen)
     assert "item-00003" in done.stderr
     assert voyage.damaged() == []
-    assert (
-        sorted(p.parent.name for p in voyage.library.glob("*/*.bin"))
-        == ["item-00001"] * 2 + ["item-00002"] * 2
-    )
+    assert sorted(p.parent.name for p in voyage.library.glob("*/*.bin")) == ["item-00001"] * 2 + ["item-00002"] * 2
 
 
 def test_of_a_library_that_kept_no_responses_no_response_is_invented(set_sail: SetSail) -> None:

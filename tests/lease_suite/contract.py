@@ -23,9 +23,7 @@ class MachineRules(LeaseSuite):
 
     @pytest.mark.parametrize("revokes", [True, False], ids=["revoke", "strict"])
     @pytest.mark.parametrize("lease_mode", [LeaseMode.EXCLUSIVE, LeaseMode.EXCLUSIVE_TO_END])
-    def test_no_replaced_token_is_ever_sent(
-        self, spec: StoreSpec, lease_mode: LeaseMode, revokes: bool
-    ) -> None:
+    def test_no_replaced_token_is_ever_sent(self, spec: StoreSpec, lease_mode: LeaseMode, revokes: bool) -> None:
         """Crashes at any step, lost requests and responses, lapsed holds, late arrivals, sessions that end."""
         stores = [spec.make() for _ in range(3 if self.plugin.scope >= Scope.HOST else 1)]
         try:

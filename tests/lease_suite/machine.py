@@ -190,9 +190,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
     def _settle(self, number: int) -> None:
         program = self._at(number, "sent")
-        if program and self._try(
-            number, lambda: program.lease.settle(program.answer or [], URL, None), in_doubt=False
-        ):
+        if program and self._try(number, lambda: program.lease.settle(program.answer or [], URL, None), in_doubt=False):
             program.phase = "settled"
 
     def _release(self, number: int) -> None:
@@ -253,9 +251,7 @@ class LeaseMachine(RuleBasedStateMachine):
     def crash(self, number: int) -> None:
         """Kill the process: its hold is free, the record stays as it is, and nothing of its code runs any more."""
         program = self.programs[number]
-        self.service.reason |= program.phase in ("leased", "sent") or (
-            self.to_end and program.phase == "settled"
-        )
+        self.service.reason |= program.phase in ("leased", "sent") or (self.to_end and program.phase == "settled")
         program.store.die()
         self.programs[number] = self._program(number)
 
@@ -353,9 +349,7 @@ class LeaseMachine(RuleBasedStateMachine):
         """Check each record when it is written: a sender that finds it idle sends its token."""
         if record.status is Status.IDLE and record.logins:
             (token,) = [cookie.value for cookie in record.cookies if cookie.name == "token"]
-            assert self.service.is_good(token) or self.service.is_over(token), (
-                "an idle token is not the newest"
-            )
+            assert self.service.is_good(token) or self.service.is_over(token), "an idle token is not the newest"
 
     def teardown(self) -> None:
         """Whatever has happened, the session can be used again."""

@@ -66,9 +66,7 @@ class LeaseRules(LeaseSuite):
         answer = scenario.send(lease)
         scenario.store.writes = []
         lease.settle(answer or [], URL, None)
-        assert len(scenario.store.writes) == 1, (
-            "token and end of the mark must be one write, before the lease ends"
-        )
+        assert len(scenario.store.writes) == 1, "token and end of the mark must be one write, before the lease ends"
         record = scenario.record()
         assert (record.status, record.holder) == (Status.IDLE, None), "settling must clear the mark"
         assert scenario.service.is_good(scenario.token()), "settling must store the new token"
@@ -180,9 +178,7 @@ class LeaseRules(LeaseSuite):
         assert scenario.service.logins == 1
 
     @pytest.mark.parametrize(("synced", "logins"), [(False, 2), (True, 1)], ids=["unsynced", "synced"])
-    def test_a_record_from_before_a_power_loss(
-        self, scenario: LeaseScenario, synced: bool, logins: int
-    ) -> None:
+    def test_a_record_from_before_a_power_loss(self, scenario: LeaseScenario, synced: bool, logins: int) -> None:
         """A record that was not on stable storage before another boot is in doubt: a newer one may have been lost."""
         if scenario.store.scope is not Scope.HOST:
             pytest.skip("such a store does not outlive a power loss, or has no boot")
@@ -216,9 +212,7 @@ class LeaseRules(LeaseSuite):
         scenario.service.end_all()
         for manager, stamp in zip(managers, stamps, strict=True):
             manager.refused(stamp)
-            assert scenario.service.is_good(scenario.token()), (
-                "a refused sender must not clear another one's token"
-            )
+            assert scenario.service.is_good(scenario.token()), "a refused sender must not clear another one's token"
         assert scenario.service.logins == 2, "a session that ended must cost one login"
 
     def test_refused_threads_wait_for_one_login(self, scenario: LeaseScenario) -> None:
@@ -241,9 +235,7 @@ class LeaseRules(LeaseSuite):
         scenario.fetch(manager)
         manager.refused(late.stamp)
         assert scenario.service.logins == 1, "a newer token must be tried before a login"
-        assert scenario.service.is_good(scenario.token()), (
-            "a refused sender must not clear another one's token"
-        )
+        assert scenario.service.is_good(scenario.token()), "a refused sender must not clear another one's token"
 
     def test_a_login_that_fails_keeps_the_record(self, scenario: LeaseScenario) -> None:
         """No thread tries it again, and the old record stays."""
@@ -306,9 +298,7 @@ class LeaseRules(LeaseSuite):
         with manager.first_in_turn():
             stamp = scenario.fetch(manager)
             second = Thread(lambda: _pass(manager))
-            wait_until(
-                lambda: "waiting lease" in scenario.told, "the second request to wait for the first answer"
-            )
+            wait_until(lambda: "waiting lease" in scenario.told, "the second request to wait for the first answer")
             assert second.is_alive(), "a request was sent before the first answer was judged"
             manager.accepted(stamp)
             assert Thread(lambda: _pass(manager)).result(), "after an accepted answer, no request waits"
@@ -337,9 +327,7 @@ class LeaseRules(LeaseSuite):
         late.settle(answer or [], URL, None)
         late.unsent()
         late.end()
-        assert scenario.record() == winner, (
-            "a holder that lapsed must leave the winner's token and mark alone"
-        )
+        assert scenario.record() == winner, "a holder that lapsed must leave the winner's token and mark alone"
 
     def test_waiting_for_politeness_holds_nothing(self, scenario: LeaseScenario) -> None:
         """The token is bound last: a sender that was overtaken while it waited sends the newer one."""

@@ -60,9 +60,7 @@ class WireRules(LeaseSuite):
         with ExitStack() as running:
 
             def start(number: int) -> list[OtherProcess]:
-                started = [
-                    running.enter_context(start_process(obey_client, client_spec)) for _ in range(number)
-                ]
+                started = [running.enter_context(start_process(obey_client, client_spec)) for _ in range(number)]
                 for program in started:
                     program.ask("ready")
                 return started
@@ -125,9 +123,7 @@ class WireRules(LeaseSuite):
         server.change(faults=[Fault("lost", path="lose-me", times=1)])
         with pytest.raises(requests.ConnectionError):
             client.fetch("/files/lose-me?size=10")
-        assert server.stats().requests_by_path["/files/lose-me"] == 1, (
-            "a request went out twice under one lease"
-        )
+        assert server.stats().requests_by_path["/files/lose-me"] == 1, "a request went out twice under one lease"
         client.fetch("/files/lose-me?size=10")
         assert server.stats().logins == 2, "a lost answer costs one login"
 
@@ -177,9 +173,7 @@ class WireRules(LeaseSuite):
 
     # -- kills
 
-    def test_killed_before_anything_was_sent(
-        self, client: Client, programs: Programs, server: LibraryServer
-    ) -> None:
+    def test_killed_before_anything_was_sent(self, client: Client, programs: Programs, server: LibraryServer) -> None:
         """The token is in doubt, and one login follows."""
         client.fetch("/files/a?size=10")
         (other,) = programs(1)

@@ -100,9 +100,7 @@ def tools() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "defines"), COMPLETE.values(), ids=COMPLETE.keys())
-def test_no_replaced_token_is_sent_and_nobody_logs_in_without_need(
-    tmp_path: Path, model: str, defines: str
-) -> None:
+def test_no_replaced_token_is_sent_and_nobody_logs_in_without_need(tmp_path: Path, model: str, defines: str) -> None:
     found = search(model, defines, tmp_path)
     print(f"{found.states} states")
     assert found.errors == 0, found.report
@@ -126,9 +124,7 @@ def test_a_run_without_an_end_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("model", "defines", "how"), LEFT_OUT, ids=[f"{defines}" for _, defines, _ in LEFT_OUT]
-)
+@pytest.mark.parametrize(("model", "defines", "how"), LEFT_OUT, ids=[f"{defines}" for _, defines, _ in LEFT_OUT])
 def test_with_a_rule_left_out_it_breaks(tmp_path: Path, model: str, defines: str, how: str) -> None:
     found = search(model, defines, tmp_path, optimise=False)
     assert found.errors == 1, f"nothing breaks:\n{found.report}"
@@ -140,6 +136,4 @@ def test_every_rule_that_the_model_has_is_left_out_once() -> None:
     text = "".join(path.read_text("utf-8") for path in MODELS.glob("*.pml"))
     names = set(re.findall(r"^#ifn?def (\w+)|defined\((\w+)\)", text, re.M))
     rules = {first or second for first, second in names} - BOUNDS
-    assert rules == {name for _, defines, _ in LEFT_OUT for name in defines.split()} - BOUNDS | {
-        "NO_RECOVERY"
-    }
+    assert rules == {name for _, defines, _ in LEFT_OUT for name in defines.split()} - BOUNDS | {"NO_RECOVERY"}

@@ -31,9 +31,7 @@ def survivors(
     return left
 
 
-def reports_of(
-    pytester: pytest.Pytester, source: str, chosen: str, patience: float = 5.0
-) -> list[pytest.TestReport]:
+def reports_of(pytester: pytest.Pytester, source: str, chosen: str, patience: float = 5.0) -> list[pytest.TestReport]:
     """Run some tests of a file, which wait so many seconds for what never happens; return their reports."""
     pytester.makepyfile(source)
     with pytest.MonkeyPatch.context() as patch:

@@ -20,10 +20,7 @@ PACKAGES = (
     "docs/plugins",
 )
 FILES = sorted(
-    path
-    for package in PACKAGES
-    for path in (ROOT / package).rglob("*.py")
-    if not path.name.startswith("test_")
+    path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if not path.name.startswith("test_")
 )
 
 

@@ -40,11 +40,7 @@ class _Rotation:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         token = request.COOKIES.get("sessionid")
-        if (
-            self.rules.rotate
-            and token is not None
-            and not self.counts.replace(token, request.session.cycle_key)
-        ):
+        if self.rules.rotate and token is not None and not self.counts.replace(token, request.session.cycle_key):
             request.session.flush()
         response = self._get_response(request)
         if response.status_code == 302 and response["Location"].startswith("/accounts/login/"):
@@ -113,9 +109,7 @@ def _configure(folder: Path) -> None:
             {
                 "BACKEND": "django.template.backends.django.DjangoTemplates",
                 "OPTIONS": {
-                    "loaders": [
-                        ("django.template.loaders.locmem.Loader", {"login.html": _PAGE, "desk.html": _DESK})
-                    ]
+                    "loaders": [("django.template.loaders.locmem.Loader", {"login.html": _PAGE, "desk.html": _DESK})]
                 },
             }
         ],

@@ -81,9 +81,7 @@ def _app(server: HttpAuthServer) -> Flask:
         if server.sets_cookie:
             response.set_cookie("visit", str(uuid.uuid4()))
         elsewhere = request.host.startswith("localhost")
-        server.seen["leaked"] += elsewhere and bool(
-            {"Authorization", "X-Api-Key"} & set(dict(request.headers))
-        )
+        server.seen["leaked"] += elsewhere and bool({"Authorization", "X-Api-Key"} & set(dict(request.headers)))
         return response
 
     return app

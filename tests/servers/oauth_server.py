@@ -155,9 +155,7 @@ def _new(
         made = Token(
             client_id,
             f"access-token-{number:05d}-{hashlib.sha256(b'a%d' % number).hexdigest()[:16]}",
-            f"refresh-token-{number:05d}-{hashlib.sha256(b'r%d' % number).hexdigest()[:16]}"
-            if refresh
-            else None,
+            f"refresh-token-{number:05d}-{hashlib.sha256(b'r%d' % number).hexdigest()[:16]}" if refresh else None,
             family or f"family-{number}",
             scope,
             time.time() + (state.lifetime if lifetime is None else lifetime),
@@ -257,9 +255,7 @@ def _authority(app: Flask, state: State, url: Callable[[], str]) -> Authorizatio
     ) -> dict[str, object]:
         old = getattr(request, "argosy_old", None)
         with_refresh = grant_type == DEVICE or (grant_type == "refresh_token" and state.rotates)
-        made = _new(
-            state, client.client_id, refresh=with_refresh, family=old and old.family, scope=scope or "read"
-        )
+        made = _new(state, client.client_id, refresh=with_refresh, family=old and old.family, scope=scope or "read")
         answer: dict[str, object] = {
             "access_token": made.access,
             "token_type": "Bearer",
@@ -299,9 +295,7 @@ def _app(state: State, url: Callable[[], str]) -> Flask:
         lambda: server.create_endpoint_response("device_authorization"),
         methods=["POST"],
     )
-    app.add_url_rule(
-        "/revoke", "revoke", lambda: server.create_endpoint_response("revocation"), methods=["POST"]
-    )
+    app.add_url_rule("/revoke", "revoke", lambda: server.create_endpoint_response("revocation"), methods=["POST"])
 
     @app.get("/.well-known/oauth-authorization-server")
     def published() -> Response:

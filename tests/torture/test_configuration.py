@@ -124,9 +124,7 @@ def test_names_of_urls_and_ids_are_made_safe(set_sail: SetSail) -> None:
     ]
     (voyage.root / "books.jsonl").write_text("\n".join(map(json.dumps, entries)), "utf-8")
     ended(voyage.run(), 0)
-    names = [
-        str(p.relative_to(voyage.library)) for p in voyage.library.rglob("*") if ".argosy" not in p.parts
-    ]
+    names = [str(p.relative_to(voyage.library)) for p in voyage.library.rglob("*") if ".argosy" not in p.parts]
     assert len([name for name in names if (voyage.library / name).is_file()]) == 4
     assert all(name.isprintable() and ".." not in name.split("/") for name in names)
     assert {p.name for p in voyage.root.iterdir() if "escape" in p.name or p.name == "up"} == set()

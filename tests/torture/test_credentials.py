@@ -177,9 +177,7 @@ def test_a_cookie_beside_a_password_takes_turns_and_none_does_not(
 
 @pytest.mark.torture(73)
 @pytest.mark.parametrize("away", ["", "away/"])
-def test_a_signer_signs_with_what_the_answer_before_brought(
-    server: HttpAuthServer, tmp_path: Path, away: str
-) -> None:
+def test_a_signer_signs_with_what_the_answer_before_brought(server: HttpAuthServer, tmp_path: Path, away: str) -> None:
     trip = Trip(tmp_path, {"use": "nonce"}, lambda n: f"{server.url}/nonce/{away}{n}", server.body, items=25)
     trip.config["max_workers"] = 8
     report = argosy.download(trip.file, plugins=[plugin(tmp_path, NONCE)])

@@ -61,9 +61,7 @@ def plain(raw_server: Any) -> Any:
 
     def answer(server: Any, connection: Any) -> None:
         while server.request(connection):
-            connection.sendall(
-                b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nSet-Cookie: token=evil; Path=/\r\n\r\nelse"
-            )
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nSet-Cookie: token=evil; Path=/\r\n\r\nelse")
 
     return raw_server(answer)
 
@@ -152,9 +150,7 @@ def test_credentials_never_follow_to_http(tmp_path: Path, serve: Serve, plain: A
 
 
 @pytest.mark.torture(79)
-def test_a_redirect_to_a_login_page_without_tls_is_a_refusal(
-    tmp_path: Path, serve: Serve, plain: Any
-) -> None:
+def test_a_redirect_to_a_login_page_without_tls_is_a_refusal(tmp_path: Path, serve: Serve, plain: Any) -> None:
     """Services behind a proxy that speaks TLS for them often name their login page by http."""
     url = serve(lambda head: OK if b"second" in head else sends_to(f"{plain.url}/login?next=/x"))
     with session(tmp_path, ["first", "second"], allowed=False) as http:

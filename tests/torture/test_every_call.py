@@ -147,9 +147,7 @@ def what_is_wrong(voyage: Voyage, code: int, shown: str) -> list[str]:
 @pytest.mark.timeout(7200)
 @pytest.mark.torture(36, 37, 44)
 @pytest.mark.parametrize("store", ["json-file", "netscape"])
-def test_every_call_fails_once(
-    warm: Warm, tmp_path: Path, library_server: type[LibraryServer], store: str
-) -> None:
+def test_every_call_fails_once(warm: Warm, tmp_path: Path, library_server: type[LibraryServer], store: str) -> None:
     server = library_server(lease_mode="revoke")
     warm.run_here("download", str(small(tmp_path / "warm", server, store).file))
     trace = tmp_path / "trace"
@@ -160,9 +158,7 @@ def test_every_call_fails_once(
     calls = calls_of(trace)
     assert calls["fsync"] > 0, "nothing was traced"
     assert calls["sendto"] > 0
-    cases = [
-        (call, k, e) for call, number in calls.items() for k in range(1, number + 1) for e in FAULTS[call]
-    ]
+    cases = [(call, k, e) for call, number in calls.items() for k in range(1, number + 1) for e in FAULTS[call]]
     random.Random(SEED).shuffle(cases)
     end = time.monotonic() + (1e9 if SECONDS == "all" else float(SECONDS) / 2)
     done, bad = 0, []

@@ -141,14 +141,10 @@ def test_what_does_not_fit_is_not_begun(set_sail: SetSail, small_disk: Path) -> 
 
 @pytest.mark.torture(36)
 @pytest.mark.parametrize("reserve", [0, 600_000])
-def test_a_disk_that_is_full_in_the_middle_of_a_file(
-    set_sail: SetSail, small_disk: Path, reserve: int
-) -> None:
+def test_a_disk_that_is_full_in_the_middle_of_a_file(set_sail: SetSail, small_disk: Path, reserve: int) -> None:
     size = 3_000_000
     faults = [fault("chunked")]  # so that nobody knows beforehand how long it is
-    voyage = set_sail(
-        items=1, lease_mode="revoke", size=size, digests=False, faults=faults, disk_reserve=reserve
-    )
+    voyage = set_sail(items=1, lease_mode="revoke", size=size, digests=False, faults=faults, disk_reserve=reserve)
     on_disk(voyage, small_disk)
     ended(voyage.run(), 5, str(small_disk))
     free = os.statvfs(small_disk)
@@ -165,9 +161,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_file(
 
 @pytest.mark.torture(36)
 @pytest.mark.parametrize("leave", [0, 30_000, 150_000])
-def test_the_disk_is_full_when_another_output_is_made(
-    set_sail: SetSail, small_disk: Path, leave: int
-) -> None:
+def test_the_disk_is_full_when_another_output_is_made(set_sail: SetSail, small_disk: Path, leave: int) -> None:
     voyage = on_disk(set_sail(items=6, max_workers=2, size=40_000, disk_reserve=0), small_disk)
     ended(voyage.run(), 0)
     stone = fill(small_disk, leave=leave)
@@ -205,9 +199,7 @@ def test_a_sync_that_failed_is_not_taken_for_one_that_worked(set_sail: SetSail, 
         "0-*.part": Staging(StagingArea(voyage.library), item).partial(0, item.resources[0]),
         "item-*": (voyage.library / file.name).parent,
     }
-    command = strace(
-        "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO", "-P", str(paths[which])
-    )
+    command = strace("-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO", "-P", str(paths[which]))
     program = [*command, sys.executable, "-m", "argosy", "download", str(voyage.file)]
     done = subprocess.run(program, capture_output=True, text=True, timeout=100, check=False)
     ended(done, 5)
@@ -223,9 +215,7 @@ def test_a_sync_that_failed_is_not_taken_for_one_that_worked(set_sail: SetSail, 
 @pytest.mark.torture(36)
 @pytest.mark.parametrize("store", ["json-file", "sqlite", "netscape"])
 def test_the_disk_of_the_cookie_store_is_full(set_sail: SetSail, small_disk: Path, store: str) -> None:
-    voyage = set_sail(
-        items=4, lease_mode="revoke", cookie_store={"use": store, "path": str(small_disk / "cookies")}
-    )
+    voyage = set_sail(items=4, lease_mode="revoke", cookie_store={"use": store, "path": str(small_disk / "cookies")})
     ended(voyage.run(), 0)
     before = (small_disk / "cookies").read_bytes()
     stone = fill(small_disk, leave=0)
@@ -257,9 +247,7 @@ def test_the_disk_of_the_cookie_store_fills_up_while_a_request_is_under_way(
             connection.sendall(body.format(good[-1]).encode())
 
     server = raw_server(answer)
-    (tmp_path / "mine.json").write_text(
-        json.dumps([{"name": "token", "value": "1", "domain": "127.0.0.1"}]), "utf-8"
-    )
+    (tmp_path / "mine.json").write_text(json.dumps([{"name": "token", "value": "1", "domain": "127.0.0.1"}]), "utf-8")
     cookies = small_disk / "cookies"
     voyage = run_urls(
         tmp_path,
@@ -323,9 +311,7 @@ def put_in_the_way(kind: str, target: Path, root: Path) -> None:
         ("folder-symlink", ()),
     ],
 )
-def test_nothing_is_written_through_what_is_in_the_way(
-    set_sail: SetSail, kind: str, flags: tuple[str, ...]
-) -> None:
+def test_nothing_is_written_through_what_is_in_the_way(set_sail: SetSail, kind: str, flags: tuple[str, ...]) -> None:
     voyage = set_sail(items=3)
     target = voyage.library / "item-00002" / "part-01.bin"
     put_in_the_way(kind, target, voyage.root)
@@ -341,14 +327,10 @@ def test_nothing_is_written_through_what_is_in_the_way(
 
 
 @pytest.mark.torture(40)
-@pytest.mark.parametrize(
-    ("one", "other"), [("a/X.txt", "a/x.txt"), ("caf\u00e9", "cafe\u0301"), ("n" * 256, "m")]
-)
+@pytest.mark.parametrize(("one", "other"), [("a/X.txt", "a/x.txt"), ("caf\u00e9", "cafe\u0301"), ("n" * 256, "m")])
 def test_names_that_some_file_system_takes_for_one(set_sail: SetSail, one: str, other: str) -> None:
     voyage = set_sail(items=1)
-    lines = [
-        f'{{"url": "{voyage.server.url}/files/{n}", "path": "{name}"}}' for n, name in enumerate((one, other))
-    ]
+    lines = [f'{{"url": "{voyage.server.url}/files/{n}", "path": "{name}"}}' for n, name in enumerate((one, other))]
     (voyage.root / "books.jsonl").write_text("\n".join(lines), "utf-8")
     ended(voyage.run(), 4, "books.jsonl:1" if len(one) > 255 else "books.jsonl:2")
     assert voyage.server.stats().requests == 0

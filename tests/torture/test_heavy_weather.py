@@ -60,6 +60,4 @@ def test_1000_items_in_heavy_weather(set_sail: SetSail) -> None:
     assert sum(stats.sessions_revoked for stats in both) == 0
     assert all(number > 0 for number in struck.values()), f"there was no such weather: {struck}"
     doubts = struck["login_page"] + struck["reset"] + struck["lost"]
-    assert report.logins <= 2 + doubts, (
-        "a login for the beginning, the restart, and each session that was ended"
-    )
+    assert report.logins <= 2 + doubts, "a login for the beginning, the restart, and each session that was ended"

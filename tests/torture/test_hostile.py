@@ -112,9 +112,7 @@ def test_a_digest_challenge_that_is_a_bomb(
     raw_server: Any, tmp_path: Path, bomb: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PASSWORD", "open-sesame-1")
-    challenge = compressed(
-        "401 Unauthorized", bomb, 'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"'
-    )
+    challenge = compressed("401 Unauthorized", bomb, 'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"')
 
     def answer(server: Any, connection: socket.socket) -> None:
         while asked := server.request(connection):
@@ -197,9 +195,7 @@ def test_a_body_that_drips_ends_in_time(
 def test_a_login_page_that_drips_ends_in_time(raw_server: Any, tmp_path: Path, page: bytes) -> None:
     first = head("200 OK", "Content-Type: text/html", "Content-Length: 60000")
     server = raw_server(dripping(first if page == b"<p>" else b"HTTP/1.1 200 OK\r\n", page))
-    voyage = run_urls(
-        tmp_path, f"{server.url}/a", auth=form_login(server.url), timeout={"headers": 0.5}, max_retries=0
-    )
+    voyage = run_urls(tmp_path, f"{server.url}/a", auth=form_login(server.url), timeout={"headers": 0.5}, max_retries=0)
     with pytest.raises(ArgosyError) as error:
         argosy.download(voyage.file)
     assert "plugin" not in str(error.value)
@@ -209,9 +205,7 @@ def test_a_login_page_that_drips_ends_in_time(raw_server: Any, tmp_path: Path, p
 @pytest.mark.parametrize("first", [b"HTTP/1.1 200 Fine\r\n", b"", b"HTTP/1.1 407 No\r\n"])
 def test_a_proxy_whose_answer_drips_is_given_up(raw_server: Any, tmp_path: Path, first: bytes) -> None:
     server = raw_server(dripping(first, b"X: drip\r\n" if first else b"HTTP/1.1 "))
-    voyage = run_urls(
-        tmp_path, "https://library.example/a", proxy=server.url, timeout={"connect": 0.5}, max_retries=0
-    )
+    voyage = run_urls(tmp_path, "https://library.example/a", proxy=server.url, timeout={"connect": 0.5}, max_retries=0)
     (cause,) = failures(argosy.download(voyage.file)).values()
     assert cause in ("timeout", "connect", "lost")
 
@@ -346,9 +340,7 @@ def test_a_login_that_is_redirected_to_no_place(raw_server: Any, tmp_path: Path,
 )
 def test_a_page_in_a_character_set_that_is_none(raw_server: Any, tmp_path: Path, charset: str) -> None:
     form = b"<form method=post action=/in><input name=user></form>"
-    page = (
-        head("200 OK", f"Content-Type: text/html; charset={charset}", f"Content-Length: {len(form)}") + form
-    )
+    page = head("200 OK", f"Content-Type: text/html; charset={charset}", f"Content-Length: {len(form)}") + form
     server = raw_server(by_path(login=page))
     voyage = run_urls(tmp_path, f"{server.url}/a", auth=form_login(server.url), max_retries=0)
     assert failures(argosy.download(voyage.file)) == {}

@@ -16,6 +16,7 @@ from argosy_devkit import ServerFactory
 MOST_MEMORY = 500
 
 
+@pytest.mark.slow
 @pytest.mark.torture(89)
 def test_a_chapter_that_makes_millions_of_elements_fails_its_item_alone(
     library_server: ServerFactory, tmp_path: Path

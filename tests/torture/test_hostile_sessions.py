@@ -54,9 +54,7 @@ def test_a_service_that_refuses_each_new_session_gets_few_logins(set_sail: SetSa
 
 @pytest.mark.torture(77)
 @pytest.mark.parametrize("lease_mode", ["revoke", "static", "soft"])
-def test_every_refused_request_counts_and_few_carry_a_refused_token(
-    set_sail: SetSail, lease_mode: str
-) -> None:
+def test_every_refused_request_counts_and_few_carry_a_refused_token(set_sail: SetSail, lease_mode: str) -> None:
     """The account may log in, but gets nothing any more: eight workers find out, with one extra request for each login."""
     voyage = set_sail(items=24, lease_mode=lease_mode, max_workers=8, ttfb=0.005)
     before: list[int] = []
@@ -71,8 +69,7 @@ def test_every_refused_request_counts_and_few_carry_a_refused_token(
     report, stats = raised.value.report, voyage.server.stats()  # type: ignore[attr-defined]  # a note for the caller
     assert report.refusals == stats.refused > 0
     again = sum(
-        stats.requests_by_path[f"/files/{item}/part-01.bin"]
-        - stats.bodies_completed[f"/files/{item}/part-01.bin"]
+        stats.requests_by_path[f"/files/{item}/part-01.bin"] - stats.bodies_completed[f"/files/{item}/part-01.bin"]
         for item in voyage.done()
     )
     assert again <= stats.logins - before[0], "what was accepted before was asked for again and again"

@@ -47,9 +47,7 @@ def test_nobody_there(tmp_path: Path, library_server: Any, raw_server: Any, url:
     assert cause in done.stderr
     assert "Traceback" not in done.stderr
     assert "object at 0x" not in done.stderr
-    retries = [
-        e for e in map(json.loads, events.read_text("utf-8").splitlines()) if e["kind"] == "resource.retry"
-    ]
+    retries = [e for e in map(json.loads, events.read_text("utf-8").splitlines()) if e["kind"] == "resource.retry"]
     # a resolver that nobody answers cannot tell whether there is such a host
     again = "refused" in cause or "Temporary failure in name resolution" in done.stderr
     assert len(retries) == (3 if again else 0)
@@ -83,9 +81,7 @@ def test_resets_are_tried_again(set_sail: SetSail) -> None:
 
 @pytest.mark.torture(33)
 def test_dead_connections_are_never_blindly_used_again(set_sail: SetSail) -> None:
-    voyage = set_sail(
-        items=60, lease_mode="revoke", max_workers=8, faults=[fault("close_after", every=2)], size=2000
-    )
+    voyage = set_sail(items=60, lease_mode="revoke", max_workers=8, faults=[fault("close_after", every=2)], size=2000)
     done = voyage.run("--quiet")
     stats = voyage.server.stats()
     assert (done.returncode, done.stderr, voyage.wrong()) == (0, "", [])
@@ -97,9 +93,7 @@ def test_dead_connections_are_never_blindly_used_again(set_sail: SetSail) -> Non
 def test_a_connection_that_dies_under_a_request_is_in_doubt(raw_server: Any, tmp_path: Path) -> None:
     def answer(server: Any, connection: socket.socket) -> None:
         if server.request(connection):
-            connection.sendall(
-                b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: token=a; Path=/\r\n\r\nok"
-            )
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: token=a; Path=/\r\n\r\nok")
             server.request(connection)  # read, and never answered
 
     server = raw_server(answer)
@@ -154,9 +148,7 @@ def test_the_authorities_that_are_configured_are_trusted_and_no_others(tmp_path:
 
 @pytest.mark.torture(34, 50)
 @pytest.mark.parametrize("text", [None, "", "no certificate"])
-def test_authorities_that_cannot_be_read_are_said_before_anything_is_sent(
-    tmp_path: Path, text: str | None
-) -> None:
+def test_authorities_that_cannot_be_read_are_said_before_anything_is_sent(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "ca.pem").write_text(text, "utf-8")
     done = run_urls(tmp_path, "https://127.0.0.1:9/x", ca_bundle="ca.pem").run()
@@ -166,9 +158,7 @@ def test_authorities_that_cannot_be_read_are_said_before_anything_is_sent(
 
 
 @pytest.mark.torture(35)
-def test_proxies_and_netrc_of_the_environment_are_ignored(
-    raw_server: Any, set_sail: SetSail, tmp_path: Path
-) -> None:
+def test_proxies_and_netrc_of_the_environment_are_ignored(raw_server: Any, set_sail: SetSail, tmp_path: Path) -> None:
     def answer(server: Any, connection: socket.socket) -> None:
         server.request(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")

@@ -87,6 +87,7 @@ def test_a_service_that_does_not_come_back_ends_the_run_and_nothing_is_lost(
     assert (done.returncode, voyage.wrong()) == (0, []), done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.torture(31, 32)
 def test_processes_outlive_a_service_that_is_started_again(set_sail: SetSail) -> None:
     voyage = set_sail(items=30, max_workers=3, strategy="multiprocess", lease_mode="revoke")
@@ -130,9 +131,7 @@ def test_a_run_outlives_a_time_in_which_nothing_comes(set_sail: SetSail, options
 
 
 @pytest.mark.torture(31)
-def test_a_host_that_was_never_there_fails_its_items_and_holds_nobody_up(
-    library_server: Any, tmp_path: Path
-) -> None:
+def test_a_host_that_was_never_there_fails_its_items_and_holds_nobody_up(library_server: Any, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     server = library_server(lease_mode="open")
@@ -156,9 +155,7 @@ def test_a_host_that_another_run_missed_is_not_called_down_before_it_is_asked(tm
     assert (again.notices, again.counts.failed) == ((), 8), "nobody waits 300 seconds for it"
 
 
-def resolver_that_fails(
-    monkeypatch: pytest.MonkeyPatch, number: int, host: str, times: int = 10**6
-) -> list[str]:
+def resolver_that_fails(monkeypatch: pytest.MonkeyPatch, number: int, host: str, times: int = 10**6) -> list[str]:
     """Let the resolver fail so often for a name; return the list of the times it was asked for it."""
     asked: list[str] = []
     resolve = socket.getaddrinfo
@@ -193,9 +190,7 @@ def test_a_name_that_does_not_resolve_fails_its_items_at_once(
 
 
 @pytest.mark.torture(82)
-def test_a_resolver_that_fails_for_a_moment_is_asked_again(
-    set_sail: SetSail, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_resolver_that_fails_for_a_moment_is_asked_again(set_sail: SetSail, monkeypatch: pytest.MonkeyPatch) -> None:
     voyage = set_sail(items=1, lease_mode="open", auth="none")
     asked = resolver_that_fails(monkeypatch, socket.EAI_AGAIN, "127.0.0.1", 2)
     report = argosy.download(voyage.file)

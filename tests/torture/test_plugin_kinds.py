@@ -106,6 +106,7 @@ def choose(voyage: Voyage, kind: str, name: str) -> None:
         config[kind] = name
 
 
+@pytest.mark.slow
 @pytest.mark.torture(56, 58, 60)
 @pytest.mark.parametrize(
     ("kind", "base", "method", "number", "deed", "codes"),
@@ -149,9 +150,7 @@ def test_a_plugin_that_misbehaves_is_named_and_loses_nothing(
         ("observer", "LogObserver", "on_event"),
     ],
 )
-def test_a_run_in_which_a_plugin_hangs_can_be_interrupted(
-    set_sail: SetSail, kind: str, base: str, method: str
-) -> None:
+def test_a_run_in_which_a_plugin_hangs_can_be_interrupted(set_sail: SetSail, kind: str, base: str, method: str) -> None:
     voyage = set_sail(items=5, lease_mode="revoke", max_workers=2)
     plugin = voyage.root / "moody.py"
     hang = '(pathlib.Path(__file__).parent / "hanging").touch(); [sleep(1) for _ in range(1000)]'

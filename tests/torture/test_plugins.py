@@ -57,6 +57,7 @@ def ended(done: subprocess.CompletedProcess[str], code: int, *words: str) -> Non
         assert word in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.torture(56, 58)
 @pytest.mark.parametrize(
     "deed",
@@ -128,9 +129,7 @@ AUTH = """
 
 @pytest.mark.torture(56)
 @pytest.mark.parametrize("deed", ["raise ZeroDivisionError('oh')", "sys.exit(0)"])
-def test_an_auth_that_fails_ends_the_run_and_costs_no_token(
-    set_sail: SetSail, install: Install, deed: str
-) -> None:
+def test_an_auth_that_fails_ends_the_run_and_costs_no_token(set_sail: SetSail, install: Install, deed: str) -> None:
     env = install("moody-auth", AUTH.format(deed=deed), "moody")
     voyage = set_sail(items=4, lease_mode="revoke", max_workers=2)
     voyage.config["auth"]["use"] = "moody"
@@ -152,6 +151,7 @@ def test_two_plugins_with_one_name(set_sail: SetSail, install: Install) -> None:
     ended(voyage.run("--no-plugin", "bad-plugin", env=env), 0)
 
 
+@pytest.mark.slow
 @pytest.mark.torture(59)
 @pytest.mark.parametrize(
     ("source", "word"),
@@ -200,7 +200,5 @@ def test_no_secret_in_anything_that_is_written(set_sail: SetSail, install: Insta
     password = voyage.server.password.encode()
     assert files_with(out, password, signed.encode()) == []
     assert files_with(voyage.library, password) == []
-    assert TOKEN.search((voyage.root / "cookies.json").read_bytes()), (
-        "or the search would find nothing anywhere"
-    )
+    assert TOKEN.search((voyage.root / "cookies.json").read_bytes()), "or the search would find nothing anywhere"
     assert len(json.loads((out / "report.json").read_text("utf-8"))["items"]) == 34

@@ -84,11 +84,10 @@ def test_two_terminals_space_their_requests_together(raw_server: Any, tmp_path: 
     assert max(seen) - min(seen) >= 29 * 0.1 - 0.5, "each of them alone would be done in half of the time"
 
 
+@pytest.mark.slow
 @pytest.mark.torture(9)
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_service_that_only_says_no_is_asked_more_slowly(
-    raw_server: Any, tmp_path: Path, status: int
-) -> None:
+def test_a_service_that_only_says_no_is_asked_more_slowly(raw_server: Any, tmp_path: Path, status: int) -> None:
     taken = [0.0]
     refused: list[float] = []
 

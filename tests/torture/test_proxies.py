@@ -130,9 +130,7 @@ def test_a_proxy_that_is_not_there(tmp_path: Path) -> None:
     "value",
     ["socks5://127.0.0.1:1", "http://ada:hidden@127.0.0.1:1", "127.0.0.1:1", {"env": "LIBRARY_PROXY"}, 7],
 )
-@pytest.mark.parametrize(
-    "kept", ["", "socks5://ada:hidden@127.0.0.1:1", "http://ada:hidden@127.0.0.1:x", "hidden"]
-)
+@pytest.mark.parametrize("kept", ["", "socks5://ada:hidden@127.0.0.1:1", "http://ada:hidden@127.0.0.1:x", "hidden"])
 def test_a_proxy_that_is_none(tmp_path: Path, value: Any, kept: str) -> None:
     voyage = run_urls(tmp_path, "http://127.0.0.1:9/x", proxy=value)
     done = voyage.run(env={**os.environ, "LIBRARY_PROXY": kept})

@@ -111,9 +111,7 @@ def test_a_range_that_ends_early_is_gone_on_with(raw_server: Any, tmp_path: Path
     def some(head: bytes) -> bytes:
         start = range_of(head)
         piece = body[start : start + 1_200_000]
-        return answer(
-            206, piece, f"Content-Range: bytes {start}-{start + len(piece) - 1}/{len(body)}", 'ETag: "1"'
-        )
+        return answer(206, piece, f"Content-Range: bytes {start}-{start + len(piece) - 1}/{len(body)}", 'ETag: "1"')
 
     first = answer(200, body[:500_000], f"Content-Length: {len(body)}", 'ETag: "1"')
     report, requests = served(raw_server, tmp_path, [first, some, some, some])
@@ -211,9 +209,7 @@ def test_416_on_what_is_whole(raw_server: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.torture(7)
-@pytest.mark.parametrize(
-    "headers", [[], ["Content-Range: bytes */5"], ["Content-Range: bytes */60000", 'ETag: "2"']]
-)
+@pytest.mark.parametrize("headers", [[], ["Content-Range: bytes */5"], ["Content-Range: bytes */60000", 'ETag: "2"']])
 def test_416_on_anything_else(raw_server: Any, tmp_path: Path, headers: list[str]) -> None:
     body = body_of("a", 100_000)
     first = answer(200, body[:60_000], f"Content-Length: {len(body)}", 'ETag: "1"')
@@ -241,9 +237,7 @@ def test_416_on_what_is_whole_but_damaged(raw_server: Any, tmp_path: Path) -> No
 
 @pytest.mark.torture(86)
 @pytest.mark.parametrize("status", [400, 403, 431, 501])
-def test_a_refused_range_is_followed_by_a_request_for_the_whole(
-    raw_server: Any, tmp_path: Path, status: int
-) -> None:
+def test_a_refused_range_is_followed_by_a_request_for_the_whole(raw_server: Any, tmp_path: Path, status: int) -> None:
     body = body_of("a", 100_000)
     first = answer(200, body[:60_000], f"Content-Length: {len(body)}", 'ETag: "1"')
     refused, again = answer(status, b"no"), answer(200, body, 'ETag: "1"')
@@ -383,16 +377,12 @@ def test_a_decompression_bomb(raw_server: Any, tmp_path: Path) -> None:
 @pytest.mark.torture(2)
 @pytest.mark.parametrize("members", [1, 3])
 @pytest.mark.parametrize("cut", [False, True])
-def test_a_compressed_body_is_taken_to_its_end(
-    raw_server: Any, tmp_path: Path, members: int, cut: bool
-) -> None:
+def test_a_compressed_body_is_taken_to_its_end(raw_server: Any, tmp_path: Path, members: int, cut: bool) -> None:
     """A gzip file may have several members (RFC 1952 section 2.2): the first one's end is not the end."""
     body = body_of("a", 300_000)
     packed = gzip.compress(body, 1) * members
     whole = answer(200, packed, "Content-Encoding: gzip", 'ETag: "1"')
-    first = answer(
-        200, packed[:-100], "Content-Encoding: gzip", f"Content-Length: {len(packed)}", 'ETag: "1"'
-    )
+    first = answer(200, packed[:-100], "Content-Encoding: gzip", f"Content-Length: {len(packed)}", 'ETag: "1"')
     report, requests = served(raw_server, tmp_path, [first, whole] if cut else [whole])
     assert (report.counts.done, len(requests)) == (1, 1 + cut)
     assert b"range" not in requests[-1].lower(), "a part of a compressed body was gone on from"

@@ -166,6 +166,7 @@ def everything(voyage: Voyage) -> list[str]:
     return ["--report", str(voyage.root / "report.json"), "--events", str(voyage.root / "events.jsonl")]
 
 
+@pytest.mark.slow
 @pytest.mark.torture(60)
 @pytest.mark.parametrize(
     ("deed", "code"),
@@ -196,11 +197,10 @@ def test_gossips_are_not_heard(set_sail: SetSail, install: Install, deed: str, c
     assert traces(voyage) == []
 
 
+@pytest.mark.slow
 @pytest.mark.torture(60)
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, None])
-def test_no_secret_however_it_ends(
-    set_sail: SetSail, install: Install, ending: signal.Signals | None
-) -> None:
+def test_no_secret_however_it_ends(set_sail: SetSail, install: Install, ending: signal.Signals | None) -> None:
     voyage, env = set_out_among_gossips(set_sail, install, "nothing", ttfb=0.02, max_outage=1)
     process = voyage.start(*everything(voyage), env=env)
     while voyage.server.stats().accepted < 5 and process.poll() is None:
@@ -230,9 +230,7 @@ def test_a_login_by_command_tells_nothing(set_sail: SetSail, install: Install) -
             voyage, env = set_out_among_gossips(set_sail, install, deed)
         else:
             module = voyage.root / "site" / "gossips.py"
-            module.write_text(
-                module.read_text("utf-8").replace("DEED = 'nothing'", "DEED = 'login'"), "utf-8"
-            )
+            module.write_text(module.read_text("utf-8").replace("DEED = 'nothing'", "DEED = 'login'"), "utf-8")
         env["PYTHONPATH"] = str(voyage.root / "site")
         done = subprocess.run(
             [sys.executable, "-m", "argosy", "login", str(voyage.file)],
@@ -263,9 +261,7 @@ def test_the_private_files_are_private(set_sail: SetSail) -> None:
     own = voyage.library / ".argosy"
     private = [own, *(path for path in own.rglob("*") if path.is_file())]
     assert [str(p) for p in private if stat.S_IMODE(p.stat().st_mode) & 0o077] == []
-    assert [
-        str(p) for p in voyage.root.glob("*cookies.json*") if stat.S_IMODE(p.stat().st_mode) != 0o600
-    ] == []
+    assert [str(p) for p in voyage.root.glob("*cookies.json*") if stat.S_IMODE(p.stat().st_mode) != 0o600] == []
     db = sqlite3.connect(voyage.library / ".argosy" / "ledger.sqlite")
     assert db.execute("SELECT count(*) FROM items").fetchone() == (2,)
     db.close()

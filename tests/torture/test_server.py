@@ -60,9 +60,7 @@ def test_a_body_that_is_always_cut_fails_its_item(set_sail: SetSail) -> None:
 @pytest.mark.torture(2)
 @pytest.mark.parametrize("digests", [True, False])
 def test_truncated_gzip_is_detected(set_sail: SetSail, digests: bool) -> None:
-    voyage = set_sail(
-        items=2, faults=[fault("gzip_truncated", path="item-00001")], digests=digests, max_retries=1
-    )
+    voyage = set_sail(items=2, faults=[fault("gzip_truncated", path="item-00001")], digests=digests, max_retries=1)
     report = argosy.download(voyage.file)
     assert (report.counts.done, report.counts.failed, voyage.damaged()) == (1, 1, [])
     assert not (voyage.library / "item-00001").exists()
@@ -253,9 +251,7 @@ def test_a_few_redirects_are_followed(set_sail: SetSail) -> None:
 def test_no_cookie_goes_to_another_origin(set_sail: SetSail, raw_server: Any, host: str) -> None:
     def answer(server: Any, connection: socket.socket) -> None:
         while server.request(connection):  # and it would like to replace the token
-            connection.sendall(
-                b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nSet-Cookie: token=evil; Path=/\r\n\r\nelse"
-            )
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nSet-Cookie: token=evil; Path=/\r\n\r\nelse")
 
     other = raw_server(answer)
     away = other.url.replace("127.0.0.1", host) + "/x"
@@ -339,6 +335,4 @@ def test_no_headers_at_all(set_sail: SetSail) -> None:
     report = argosy.download(voyage.file, on_event)
     stats = voyage.server.stats()
     assert (report.counts.done, voyage.wrong(), causes) == (4, [], ["No response before the deadline."])
-    assert (stats.replaced_tokens_sent, stats.logins) == (0, 2), (
-        "the mark stays, and whoever comes next logs in"
-    )
+    assert (stats.replaced_tokens_sent, stats.logins) == (0, 2), "the mark stays, and whoever comes next logs in"

@@ -54,6 +54,7 @@ def _at_work(voyage: Voyage, word: str = "at work") -> list[str]:
     return [line for line in done.stdout.splitlines() if line.startswith(word)]
 
 
+@pytest.mark.slow
 @pytest.mark.torture(63)
 @pytest.mark.parametrize("store", ["json-file", "sqlite", "netscape"])
 def test_a_run_and_two_scripts_on_one_store(set_sail: SetSail, store: str) -> None:

@@ -70,9 +70,7 @@ def test_nobody_reads_the_messages_any_more(set_sail: SetSail) -> None:
 
 @pytest.mark.torture(48, 66)
 def test_stopped_for_longer_than_a_request_may_take(set_sail: SetSail) -> None:
-    voyage = set_sail(
-        items=6, lease_mode="revoke", max_workers=1, ttfb=0.3, timeout={"headers": 0.8}, max_retries=5
-    )
+    voyage = set_sail(items=6, lease_mode="revoke", max_workers=1, ttfb=0.3, timeout={"headers": 0.8}, max_retries=5)
     process = voyage.start("--quiet")
     wait_for(process, lambda: voyage.server.stats().accepted >= 3)
     process.send_signal(signal.SIGSTOP)  # an answer is on its way
@@ -135,10 +133,9 @@ HANGS = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.torture(57, 45)
-def test_a_plugin_that_hangs_holds_no_session_and_can_be_interrupted(
-    set_sail: SetSail, install: Install
-) -> None:
+def test_a_plugin_that_hangs_holds_no_session_and_can_be_interrupted(set_sail: SetSail, install: Install) -> None:
     env = install("hangs", HANGS, "hangs")
     voyage = set_sail(items=20, lease_mode="revoke", max_workers=2, output=["files", "hangs"])
     process = voyage.start(env=env)
@@ -197,6 +194,7 @@ time.time = _jumping
 """
 
 
+@pytest.mark.slow
 @pytest.mark.torture(65)
 @pytest.mark.parametrize("offset", [86_400, -86_400])
 @pytest.mark.parametrize("attributes", ["; Path=/; Max-Age=3600", "; Path=/"])
@@ -217,9 +215,7 @@ def test_the_wall_clock_jumps(set_sail: SetSail, tmp_path: Path, offset: int, at
     assert (process.returncode, out, err, voyage.wrong()) == (0, "", "", [])
     stats = voyage.server.stats()
     assert (stats.replaced_tokens_sent, stats.sessions_revoked) == (0, 0)
-    assert stats.logins <= 1 + (offset > 0 and "Max-Age" in attributes), (
-        "at most the login of an expired cookie"
-    )
+    assert stats.logins <= 1 + (offset > 0 and "Max-Age" in attributes), "at most the login of an expired cookie"
 
 
 @pytest.mark.torture(67)

@@ -46,9 +46,7 @@ def test_a_body_has_a_total_time_where_one_is_set(set_sail: SetSail) -> None:
 
 @pytest.mark.torture(32)
 @pytest.mark.parametrize(("ending", "kind"), [("still", "stalled"), ("reset", "reset"), ("close", "cut")])
-def test_a_body_that_stops_coming_is_tried_again(
-    raw_server: Any, tmp_path: Path, ending: str, kind: str
-) -> None:
+def test_a_body_that_stops_coming_is_tried_again(raw_server: Any, tmp_path: Path, ending: str, kind: str) -> None:
     def answer(server: Any, connection: Any) -> None:
         while server.request(connection):
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf ")

@@ -81,9 +81,7 @@ def _schema_of(text: str) -> object:
 
 @pytest.mark.torture(104)
 @pytest.mark.parametrize("kind", ["pipe", "device", "link"])
-def test_a_report_goes_where_its_name_leads(
-    set_sail: Callable[..., Voyage], tmp_path: Path, kind: str
-) -> None:
+def test_a_report_goes_where_its_name_leads(set_sail: Callable[..., Voyage], tmp_path: Path, kind: str) -> None:
     voyage = set_sail(items=1, lease_mode="open", auth="none", cookie_store="memory")
     report, events, received = tmp_path / "report", tmp_path / "events", dict[Path, str]()
     readers = list[threading.Thread]()
@@ -175,9 +173,7 @@ def test_a_pipe_or_a_device_in_the_place_of_a_file(tmp_path: Path, what: str, ki
 def test_a_line_that_never_ends(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "argosy", "download", "-", "--directory", str(tmp_path / "library")]
     with Path("/dev/zero").open("rb") as endless:
-        done = subprocess.run(
-            command, stdin=endless, capture_output=True, text=True, timeout=100, check=False
-        )
+        done = subprocess.run(command, stdin=endless, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 4, done.stderr
     assert "longer than 10 MiB" in done.stderr
 
@@ -236,9 +232,7 @@ def test_a_ledger_that_anybody_may_write_is_taken_back(set_sail: Callable[..., V
 
 
 @pytest.mark.torture(110)
-@pytest.mark.parametrize(
-    ("served", "name"), [("-rf", "rf"), (".-.x", "x"), ("--help.pdf", "help.pdf"), ("-", None)]
-)
+@pytest.mark.parametrize(("served", "name"), [("-rf", "rf"), (".-.x", "x"), ("--help.pdf", "help.pdf"), ("-", None)])
 def test_a_served_name_is_no_option(served: str, name: str | None) -> None:
     assert content_disposition({"Content-Disposition": f'attachment; filename="{served}"'}) == name
 

@@ -101,9 +101,7 @@ def test_odd_attributes(set_sail: SetSail, attributes: str) -> None:
 @pytest.mark.torture(23)
 @pytest.mark.parametrize("kind", ["lost", "reset"])
 def test_a_lost_answer_costs_at_most_one_login(set_sail: SetSail, kind: str) -> None:
-    voyage = set_sail(
-        items=60, lease_mode="revoke", max_workers=8, faults=[fault(kind, every=10, times=5)], size=3000
-    )
+    voyage = set_sail(items=60, lease_mode="revoke", max_workers=8, faults=[fault(kind, every=10, times=5)], size=3000)
     done = voyage.run("--quiet")
     assert (done.returncode, done.stderr, voyage.wrong()) == (0, "", [])
     stats = voyage.server.stats()
@@ -239,9 +237,7 @@ def relay_to() -> Iterator[Callable[[int], Relay]]:
 
 
 @pytest.mark.torture(27)
-def test_a_refusal_after_a_sibling_rotated_costs_no_login(
-    set_sail: SetSail, relay_to: Callable[[int], Relay]
-) -> None:
+def test_a_refusal_after_a_sibling_rotated_costs_no_login(set_sail: SetSail, relay_to: Callable[[int], Relay]) -> None:
     voyage = set_sail(items=1, lease_mode="strict")
     argosy.download(voyage.file)
     before = voyage.server.stats()
@@ -255,9 +251,7 @@ def test_a_refusal_after_a_sibling_rotated_costs_no_login(
     store = argosy.open_store("json-file", path=str(voyage.root / "cookies.json"))
     record = store.read("default")
     assert record is not None
-    there = tuple(
-        replace(cookie, port=relay.port) for cookie in record.cookies
-    )  # the relay is another origin
+    there = tuple(replace(cookie, port=relay.port) for cookie in record.cookies)  # the relay is another origin
     store.write(replace(record, cookies=there, generation=record.generation + 1), record.generation)
     manager = SessionManager(store, "default", Policy(LeaseMode.SHARED), login=log_in)
     statuses: dict[int, int] = {}

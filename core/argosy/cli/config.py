@@ -80,9 +80,7 @@ def new(file: Path | None, plugins: PluginManager) -> None:
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
-        raise ConfigError(
-            f"{file} already exists and was not changed.", hint="Choose another name."
-        ) from None
+        raise ConfigError(f"{file} already exists and was not changed.", hint="Choose another name.") from None
     except OSError as error:
         raise StorageError(f"Cannot write {file}: {error.strerror}.") from None
     click.echo(f"Wrote {file}. Set the source, then run: argosy config check {file}")

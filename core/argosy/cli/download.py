@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 @click.option("--content-disposition", is_flag=True, help="Use the file names that servers suggest.")
 @click.option("--dry-run", is_flag=True, help="Show what would be downloaded, and stop.")
 @click.option("--force", is_flag=True, help="Download finished items again and overwrite existing files.")
-@click.option(
-    "--strict", is_flag=True, help="Fail instead of falling back to a serial run or to fewer sessions."
-)
+@click.option("--strict", is_flag=True, help="Fail instead of falling back to a serial run or to fewer sessions.")
 @log_options
 @plugin_options
 def download(
@@ -100,9 +98,7 @@ def overrides(document: Mapping[str, Any], options: Mapping[str, Any]) -> dict[s
                 return entry
         return {"use": name}
 
-    changed: dict[str, Any] = {
-        key: options[key] for key in ("max_workers", "tags") if options[key] is not None
-    }
+    changed: dict[str, Any] = {key: options[key] for key in ("max_workers", "tags") if options[key] is not None}
     if options["strategy"] is not None:
         changed["strategy"] = configured("strategy", options["strategy"])
     if options["output"]:
@@ -112,9 +108,7 @@ def overrides(document: Mapping[str, Any], options: Mapping[str, Any]) -> dict[s
     return changed
 
 
-def observers_of(
-    plugins: PluginManager, settings: Settings, events: str | None, quiet: bool
-) -> list[Observer]:
+def observers_of(plugins: PluginManager, settings: Settings, events: str | None, quiet: bool) -> list[Observer]:
     """Return the observers that the options ask for."""
     from argosy.interfaces.base import PluginContext
 

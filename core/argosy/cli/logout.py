@@ -34,8 +34,6 @@ def logout(config: str, local: bool, plugins: PluginManager) -> None:
                 f"The session {name!r} was {'ended and deleted' if ended else 'deleted'} ({context.store.name})."
             )
             if not ended and not local:
-                click.echo(
-                    "The service did not end it: no logout is configured, or it was in doubt.", err=True
-                )
+                click.echo("The service did not end it: no logout is configured, or it was in doubt.", err=True)
         if not found:
             click.echo("There is no session.")

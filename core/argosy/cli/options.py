@@ -49,12 +49,8 @@ def run_options(command: F) -> F:
     """Add the options of commands that start a run: `download` and `output`."""
     for option in (
         click.option("--quiet", is_flag=True, help="Print errors only."),
-        click.option(
-            "--events", metavar="FILE|-", help="Write all events as JSON lines; - for standard output."
-        ),
-        click.option(
-            "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a report as JSON."
-        ),
+        click.option("--events", metavar="FILE|-", help="Write all events as JSON lines; - for standard output."),
+        click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a report as JSON."),
         click.option("--tags", "--skills", metavar='"A, B"', help="Only items with one of these tags."),
         click.option("--max-workers", type=int, metavar="N", help="The most items to work on at once."),
         click.option("--strategy", metavar="NAME", help="How the work runs: serial, threads, ..."),

@@ -25,15 +25,11 @@ def session() -> None:
 @click.option("--from", "source", required=True, metavar="STORE", help="The store that has the sessions.")
 @click.option("--to", "target", required=True, metavar="STORE", help="The store to move them to.")
 @click.option("--session", "names", multiple=True, metavar="NAME", help="Move only this session. Repeatable.")
-@click.option(
-    "--keep", is_flag=True, help="Also keep it in the old store; only for tokens that never change."
-)
+@click.option("--keep", is_flag=True, help="Also keep it in the old store; only for tokens that never change.")
 @click.option("--force", is_flag=True, help="Replace a session of the same name in the new store.")
 @log_options
 @plugin_options
-def copy(
-    source: str, target: str, names: tuple[str, ...], keep: bool, force: bool, plugins: PluginManager
-) -> None:
+def copy(source: str, target: str, names: tuple[str, ...], keep: bool, force: bool, plugins: PluginManager) -> None:
     """Move sessions from one cookie store to another, for example to encrypt them or to change their key.
 
     A STORE is a configuration file (for its cookie_store), the name of a store, NAME:PATH, or a JSON object like
@@ -48,9 +44,7 @@ def copy(
     for name in move(_store(source), _store(target), names, plugins, context, keep=keep, force=force):
         click.echo(f"{'Copied' if keep else 'Moved'} the session {name!r} from {source} to {target}.")
     if keep:
-        notify(
-            "Both stores have it now. If the service replaces tokens, using one invalidates the other: remove one."
-        )
+        notify("Both stores have it now. If the service replaces tokens, using one invalidates the other: remove one.")
 
 
 def _store(text: str) -> str | Mapping[str, Any]:

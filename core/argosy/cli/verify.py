@@ -101,8 +101,7 @@ def _advice(outputs: set[str], found: Target, plugins: PluginManager, *, requeue
         yield f"The next run with a configuration that makes them repairs them. Outputs: {named}."
         return
     configured = {
-        label_of(given, plugins.find(Kind.OUTPUT, given["use"]).options_schema)
-        for given in found.settings.output
+        label_of(given, plugins.find(Kind.OUTPUT, given["use"]).options_schema) for given in found.settings.output
     }
     if outputs & {*configured, ""}:
         yield "The next run repairs them."

@@ -42,9 +42,7 @@ def load(
     directory, configured = overrides.get("directory"), document.get("directory")
     if is_url(directory):
         protocol = directory.partition("://")[0].lower()
-        if isinstance(configured, Mapping) and str(configured.get("url")).lower().startswith(
-            f"{protocol}://"
-        ):
+        if isinstance(configured, Mapping) and str(configured.get("url")).lower().startswith(f"{protocol}://"):
             merged["directory"] = {**configured, "url": directory}
     elif isinstance(directory, str | os.PathLike):
         merged["directory"] = str(absolute(os.fspath(directory), Path.cwd()))
@@ -62,10 +60,8 @@ def load_file(path: Path) -> dict[str, Any]:
     kind = path.suffix.lower()
     if kind not in (".json", ".toml"):
         if _URL.search(str(path)):
-            raise ConfigError(
-                "Expected a configuration file, got a URL (not shown, as it may contain a password).",
-                hint="Give the path of a file; set the URL of a target directory there, or with --directory.",
-            )
+            message = "Expected a configuration file, got a URL (not shown, as it may contain a password)."
+            raise ConfigError(message, hint="Set the URL of a target directory in a file, or with --directory.")
         raise ConfigError(f"{path} must end in .json or .toml.")
     import tomllib
 

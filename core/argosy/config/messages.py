@@ -18,7 +18,9 @@ Finding = tuple[str, str]
 
 _LONGEST = 60
 _MOST = 12
-_REFERENCE = 'a reference to the secret: {"env": NAME}, {"file": PATH}, {"keyring": SERVICE, "user": USER} or {"prompt": TEXT}'
+_REFERENCE = (
+    'a reference to the secret: {"env": NAME}, {"file": PATH}, {"keyring": SERVICE, "user": USER} or {"prompt": TEXT}'
+)
 _SECRET_KEY = re.compile(
     r"pass(word|wd|phrase)?|pwd|secret|token|credential|api_?key|cookie|authori[sz]ation|bearer|private", re.I
 )
@@ -57,7 +59,9 @@ def findings(error: ValidationError) -> Iterator[Finding]:
         yield _no_choice(error)
     else:
         inner_keys = list(error.absolute_path)[1:]  # none of the configuration's own keys is for a secret
-        is_secret = _may_hold_secret(schema) or any(_SECRET_KEY.search(str(key)) for key in inner_keys)
+        text = json.dumps(schema)  # at any level: a misplaced value may be the secret itself
+        may_hold_secret = '"writeOnly": true' in text or '/$defs/secret"' in text
+        is_secret = may_hold_secret or any(_SECRET_KEY.search(str(key)) for key in inner_keys)
         hidden = is_secret and not isinstance(error.instance, dict | list)
         expected = f"expected {_describe(schema, keyword)}"
         if keyword == "enum" and isinstance(error.instance, str):
@@ -69,8 +73,7 @@ def findings(error: ValidationError) -> Iterator[Finding]:
 def location(sources: Mapping[str, str], name: str, path: KeyPath) -> str:
     """Return ``file: key.path[0]``; `sources` has the top-level keys that did not come from the file."""
     keys = [
-        f"[{key}]" if isinstance(key, int) else f".{key if _PLAIN_KEY.fullmatch(key) else _shown(key)}"
-        for key in path
+        f"[{key}]" if isinstance(key, int) else f".{key if _PLAIN_KEY.fullmatch(key) else _shown(key)}" for key in path
     ]
     source = sources.get(str(path[0]), name) if path else name
     return f"{source}: {''.join(keys).removeprefix('.')}" if path else source
@@ -116,12 +119,6 @@ def _describe(schema: Any, keyword: str = "type") -> str:
     if keyword != "type" and keyword not in _CONDITIONS:
         words.append(f"{keyword}: {_shown(schema.get(keyword))}")
     return ", ".join(words)
-
-
-def _may_hold_secret(schema: Any) -> bool:
-    """Return whether a schema is for a secret, at any level: a misplaced value may be the secret itself."""
-    text = json.dumps(schema)
-    return '"writeOnly": true' in text or '/$defs/secret"' in text
 
 
 def _unknown_keys(error: ValidationError) -> Iterator[Finding]:

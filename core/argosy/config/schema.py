@@ -40,9 +40,7 @@ _OPTIONAL = frozenset({"type", "properties"})
 _DEEPEST = 50
 
 
-def check(
-    document: Any, plugins: PluginManager, name: str, *, overrides: Collection[str] = ()
-) -> list[Problem]:
+def check(document: Any, plugins: PluginManager, name: str, *, overrides: Collection[str] = ()) -> list[Problem]:
     """Return every problem of a configuration, in a fixed order; `overrides` are keys from the command line."""
     from argosy.config.messages import findings, location
 
@@ -104,11 +102,7 @@ def compose(plugins: PluginManager, used: Iterable[PluginInfo] | None = None) ->
 def default_options(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the defaults of the options in an options schema."""
     options = schema.get("properties", {}).items()
-    return {
-        key: option["default"]
-        for key, option in options
-        if isinstance(option, Mapping) and "default" in option
-    }
+    return {key: option["default"] for key, option in options if isinstance(option, Mapping) and "default" in option}
 
 
 # -- composing
@@ -237,9 +231,7 @@ def _validate(schema: Mapping[str, Any], document: Any) -> Iterable[ValidationEr
 
     validator = jsonschema.Draft202012Validator
     strict: Any = extend(validator, {"pattern": pattern})  # type: ignore[no-untyped-call]  # its stub is untyped
-    errors: Iterable[ValidationError] = strict(schema, format_checker=validator.FORMAT_CHECKER).iter_errors(
-        document
-    )
+    errors: Iterable[ValidationError] = strict(schema, format_checker=validator.FORMAT_CHECKER).iter_errors(document)
     return errors
 
 

@@ -72,9 +72,7 @@ class RunContext:
             notice=self.notice,
         )
         self.storage = open_storage(settings.remote, plugins, context)
-        self.storage.patience = Patience(
-            settings.max_retries, settings.retry_delay, settings.max_outage, stop
-        )
+        self.storage.patience = Patience(settings.max_retries, settings.retry_delay, settings.max_outage, stop)
         self.auth = plugins.make(Auth, settings.auth, context)
         self.store = plugins.make(CookieStore, settings.cookie_store, context)
         self.source = plugins.make(Source, settings.source, context) if settings.source else None
@@ -132,9 +130,7 @@ class RunContext:
         try:
             plugin.close()
         except (Exception, SystemExit) as error:
-            self.notice(
-                f"The plugin {plugin.name!r} failed while closing: {describe_exception(error, plugin)}"
-            )
+            self.notice(f"The plugin {plugin.name!r} failed while closing: {describe_exception(error, plugin)}")
 
     def notice(self, message: str) -> None:
         """Tell the user something."""

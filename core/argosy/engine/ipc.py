@@ -103,10 +103,9 @@ class IpcServer:
         except OSError as error:
             listener.close()
             shutil.rmtree(folder, ignore_errors=True)
-            raise StorageError(
-                f"Cannot create a socket for worker processes in {folder.parent}: {error.strerror or error}.",
-                hint="Set TMPDIR to a short path on a local disk, or use another strategy.",
-            ) from None
+            message = f"Cannot create a socket for worker processes in {folder.parent}: {error.strerror or error}."
+            hint = "Set TMPDIR to a short path on a local disk, or use another strategy."
+            raise StorageError(message, hint=hint) from None
         self._start(self._accept, listener)
         return folder
 

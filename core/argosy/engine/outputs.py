@@ -39,9 +39,7 @@ _ALL_ITEMS = Item("", "")
 
 
 @contextlib.contextmanager
-def plugin_errors(
-    kind: str, plugin: Plugin, hint: str = "Report it to the plugin's author."
-) -> Iterator[None]:
+def plugin_errors(kind: str, plugin: Plugin, hint: str = "Report it to the plugin's author.") -> Iterator[None]:
     """Turn an exception of a plugin into a PluginError, or a TransferError if it could not reach a service.
 
     argosy's own errors pass, and those of a broken disk.
@@ -60,9 +58,7 @@ def plugin_errors(
         if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
             raise
         what = describe_exception(error, plugin)
-        raise PluginError(
-            f"The {kind} {plugin.name!r} failed: {what}.", hint=hint, plugin=plugin.name
-        ) from None
+        raise PluginError(f"The {kind} {plugin.name!r} failed: {what}.", hint=hint, plugin=plugin.name) from None
 
 
 def label_of(options: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
@@ -81,9 +77,7 @@ def plugin_of(label: str) -> str:
 class Outputs:
     """The outputs of a run by label; those `of_items` make files of each item."""
 
-    def __init__(
-        self, options: Sequence[Mapping[str, Any]], plugins: PluginManager, context: PluginContext
-    ) -> None:
+    def __init__(self, options: Sequence[Mapping[str, Any]], plugins: PluginManager, context: PluginContext) -> None:
         self.all: dict[str, Output] = {}  # one that is named twice with the same options is one
         for given in options:
             label = label_of(given, plugins.find(Kind.OUTPUT, given["use"]).options_schema)
@@ -127,12 +121,8 @@ class Aggregator:
     complete file, old or new, and the next run can tell which. Only one thread may use it.
     """
 
-    def __init__(
-        self, outputs: Outputs, ledger: Ledger, staging: StagingArea, *, force: bool = False
-    ) -> None:
-        self._outputs = {
-            label: output for label, output in outputs.all.items() if isinstance(output, CollectingOutput)
-        }
+    def __init__(self, outputs: Outputs, ledger: Ledger, staging: StagingArea, *, force: bool = False) -> None:
+        self._outputs = {label: output for label, output in outputs.all.items() if isinstance(output, CollectingOutput)}
         self._ledger = ledger
         self._staging = staging
         self._force = force
@@ -179,9 +169,7 @@ class Aggregator:
         publisher = Publisher(self._ledger.storage, job, StagedItem(_ALL_ITEMS, ()))
         scratch = self._staging.spare()
         try:
-            with plugin_errors(
-                "output", output, "Downloaded files are kept. Report it to the plugin's author."
-            ):
+            with plugin_errors("output", output, "Downloaded files are kept. Report it to the plugin's author."):
                 products = list(output.collect(self._ledger.finished(), scratch))
             checked = publisher.check(products, output.name, label)
             self._ledger.claim_aggregated(label, [one.file.name for one in checked])

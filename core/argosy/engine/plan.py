@@ -93,17 +93,13 @@ class Plan:
                     break
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            raise StorageError(
-                f"The plan of the run cannot be written: {error}.",
-                hint="Free some space in the temporary directory.",
-            ) from None
+            hint = "Free some space in the temporary directory."
+            raise StorageError(f"The plan of the run cannot be written: {error}.", hint=hint) from None
         if problems:
             raise SourceError("Some items conflict; nothing was downloaded.", tuple(problems))
         if seen and not taken:
-            raise ConfigError(
-                f"None of the {seen} items has one of the given tags.",
-                hint="Check the tags in the manifest; upper and lower case are the same.",
-            )
+            hint = "Check the tags in the manifest; upper and lower case are the same."
+            raise ConfigError(f"None of the {seen} items has one of the given tags.", hint=hint)
 
     def _items(self, stop: Stop) -> Iterator[Item]:
         if self._source is None:
@@ -127,9 +123,7 @@ class Plan:
         )
         if not added.rowcount:
             (other,) = self._db.execute("SELECT origin FROM plan WHERE id = ?", (item.id,)).fetchone()
-            yield Problem(
-                where, f"the id {item.id!r} was used before, at {other}", "a unique id for every item"
-            )
+            yield Problem(where, f"the id {item.id!r} was used before, at {other}", "a unique id for every item")
             return
         named = zip(item.names(), item.resources, strict=True)
         unsafe = [_unsafe(name, where) for name, resource in named if not resource.content_disposition]
@@ -229,9 +223,7 @@ class Plan:
         row, record, _ = claimed
         return self._job(Item.from_json(text), row, record, lacking)
 
-    def _job(
-        self, item: Item, row: Row, record: DownloadRecord | None, outputs: frozenset[str] | None
-    ) -> Job:
+    def _job(self, item: Item, row: Row, record: DownloadRecord | None, outputs: frozenset[str] | None) -> Job:
         replaces = frozenset(file.name for file in row.files)
         return Job(item, replaces, self._force, record, row.files, outputs, self._fetch)
 
@@ -281,10 +273,8 @@ def _unsafe(name: str, where: str) -> Problem | None:
 def need_source(settings: Settings) -> None:
     """Raise `ConfigError` if a configuration has no source."""
     if settings.source is None:
-        raise ConfigError(
-            "There is nothing to download: the configuration has no source.",
-            hint='Give URLs on the command line, or set "source" in the configuration.',
-        )
+        hint = 'Give URLs on the command line, or set "source" in the configuration.'
+        raise ConfigError("There is nothing to download: the configuration has no source.", hint=hint)
 
 
 def preview(settings: Settings, plugins: PluginManager, show: Show, *, reprocess: bool = False) -> Planned:

@@ -78,11 +78,9 @@ class Publisher:
         """Raise if another product has the name, or one that some file system cannot tell from it."""
         other, claimed_by = self._claims.setdefault(collision_key(file.name), (file, output))
         if (other.name, other.sha256) != (file.name, file.sha256):
-            raise TransferError(
-                f"Different files of the outputs {claimed_by!r} and {output!r} have the name {file.name!r}.",
-                kind="exists",
-                hint="Give one of them another layout or name in the configuration.",
-            )
+            message = f"Different files of the outputs {claimed_by!r} and {output!r} have the name {file.name!r}."
+            hint = "Give one of them another layout or name in the configuration."
+            raise TransferError(message, kind="exists", hint=hint)
 
     def _existing(self, file: PublishedFile) -> Existing:
         try:

@@ -93,9 +93,7 @@ class Report:
         }
 
 
-def write_report(
-    report: Report, path: Path, items: Iterable[tuple[Row, bool]], as_json: Callable[..., str]
-) -> None:
+def write_report(report: Report, path: Path, items: Iterable[tuple[Row, bool]], as_json: Callable[..., str]) -> None:
     """Write a report with all items, each with whether it had a job, to a complete file, a pipe or a device.
 
     `as_json` returns a value as JSON without secrets. An existing file keeps its mode, and a link is followed.

@@ -59,7 +59,10 @@ class Run:
 
     def __init__(self, settings: Settings, plugins: PluginManager, options: RunOptions | None = None) -> None:
         self.options = options = options or RunOptions()
-        self.settings = _offline(settings) if options.reprocess else settings
+        if options.reprocess:  # needs no service and no secret
+            auth, store = {"use": "none"}, {"use": "memory"}
+            settings = replace(settings, source=None, auth=auth, cookie_store=store, proxy=None, ca_bundle=None)
+        self.settings = settings
         self.plugins = plugins
         self.stop = Stop()
         self._ask = functools.cache(options.ask) if options.ask is not None else None
@@ -159,9 +162,7 @@ class Run:
     def _work(self, planned: Planned) -> None:
         """Do the jobs, and remake the aggregated files before, meanwhile and after; keep the first error."""
         context, settings = self._context, self.settings
-        aggregator = Aggregator(
-            context.outputs, self._ledger, context.staging, force=settings.force_redownload
-        )
+        aggregator = Aggregator(context.outputs, self._ledger, context.staging, force=settings.force_redownload)
         with self._keeping_error():
             aggregator.refresh()  # also shows errors early
             if planned.to_do:
@@ -192,9 +193,7 @@ class Run:
         try:
             while not self.stop.draining:
                 jobs = self._plan.jobs(self.stop)
-                with closing(
-                    outcomes_of(self._strategy, jobs, worker, self.settings.max_workers)
-                ) as outcomes:
+                with closing(outcomes_of(self._strategy, jobs, worker, self.settings.max_workers)) as outcomes:
                     for outcome in outcomes:
                         self._record(outcome)
                         if outcome.state is State.DONE:
@@ -294,14 +293,6 @@ class Run:
         return report
 
 
-def _offline(settings: Settings) -> Settings:
-    """Return settings that need no service and no secret."""
-    auth, store = {"use": "none"}, {"use": "memory"}
-    return replace(
-        settings, source=None, auth=auth, cookie_store=store, sessions=None, proxy=None, ca_bundle=None
-    )
-
-
 def choose(context: RunContext, plugins: PluginManager) -> tuple[Strategy, str | None]:
     """Return the configured strategy, or a serial one if it is not safe with the cookie store; and why it does less."""
     settings, store = context.settings, context.store
@@ -323,7 +314,9 @@ def choose(context: RunContext, plugins: PluginManager) -> tuple[Strategy, str |
         strategy = plugins.make(Strategy, {"use": "serial"}, context.plugin_context)
         reason = f"{reason} The run is serial instead. {change}"
     elif settings.strategy and not strategy.parallel and settings.max_workers > 1:
-        reason = f"The strategy {strategy.name!r} does one item at a time: max_workers {settings.max_workers} has no effect."
+        reason = (
+            f"The strategy {strategy.name!r} does one item at a time: max_workers {settings.max_workers} has no effect."
+        )
     return strategy, reason
 
 

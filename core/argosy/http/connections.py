@@ -60,9 +60,7 @@ class PluginSigner:
         self._signer = signer
         self._plugin = plugin
 
-    def attach(
-        self, request: requests.PreparedRequest, redirected: requests.PreparedRequest | None = None
-    ) -> None:
+    def attach(self, request: requests.PreparedRequest, redirected: requests.PreparedRequest | None = None) -> None:
         """Have a request signed when it gets its lease; if redirected, without the hooks of the first signature."""
         hooks: Any = getattr(redirected, "argosy_hooks", request.hooks)
         request.argosy_signer, request.argosy_hooks = self, hooks  # type: ignore[attr-defined]  # notes; not copied

@@ -51,9 +51,7 @@ MAX_ENDED, ALONE, AMONG_OTHERS = 6, 3, 1
 MAX_REDIRECTS = 10
 
 #: Headers that do not identify the sender. Any other may be a credential (``X-Api-Key``) and stays at its origin.
-_HARMLESS = frozenset(
-    {"accept", "accept-encoding", "accept-language", "connection", "if-range", "range", "user-agent"}
-)
+_HARMLESS = frozenset({"accept", "accept-encoding", "accept-language", "connection", "if-range", "range", "user-agent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +72,8 @@ def check_proxy(proxy: Secret, on_secret: Callable[[str], None]) -> Secret:
     except ValueError:
         usable = False
     if not usable:  # the message must not contain it
-        raise ConfigError(
-            '"proxy" is not the URL of an HTTP proxy.',
-            hint="Use http://[USER:PASSWORD@]proxy.example:3128. SOCKS proxies are not supported.",
-        )
+        hint = "Use http://[USER:PASSWORD@]proxy.example:3128. SOCKS proxies are not supported."
+        raise ConfigError('"proxy" is not the URL of an HTTP proxy.', hint=hint)
     if parts.password:
         for password in {parts.password, unquote(parts.password)}:
             on_secret(password)
@@ -261,9 +257,7 @@ class AuthorizedSession(PlainSession):
         if self._signer is not None and signed and is_same_origin:
             self._signer.attach(prepared_request, signed[-1])
 
-    def _send_once(
-        self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any
-    ) -> requests.Response:
+    def _send_once(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
         """Send, but stop at a redirect from https to http: it is a refusal if it leads to a login page."""
         try:
             is_plain = method == "GET" and not args and kwargs.keys() <= _PLAIN
@@ -277,9 +271,7 @@ class AuthorizedSession(PlainSession):
             response.argosy_downgraded = error  # type: ignore[attr-defined]  # a note for `_accept`
             return response
 
-    def _get(
-        self, url: str | bytes, headers: Mapping[str, str] | None = None, **options: Any
-    ) -> requests.Response:
+    def _get(self, url: str | bytes, headers: Mapping[str, str] | None = None, **options: Any) -> requests.Response:
         """Send a GET without merging all settings of the session, which takes three times as long."""
         request = requests.PreparedRequest()
         request.prepare_method("GET")

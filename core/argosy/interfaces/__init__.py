@@ -14,21 +14,7 @@ from argosy.interfaces.storage import Existing, Storage
 from argosy.interfaces.strategy import Strategy, Work
 
 __all__ = [
-    "Auth",
-    "CollectingOutput",
-    "CookieStore",
-    "Existing",
-    "LoginSession",
-    "Observer",
-    "Output",
-    "Plugin",
-    "PluginContext",
-    "RateLimit",
-    "Release",
-    "ResponseHead",
-    "Scope",
-    "Source",
-    "Storage",
-    "Strategy",
-    "Work",
-]
+    "Auth", "CollectingOutput", "CookieStore", "Existing", "LoginSession", "Observer", "Output",
+    "Plugin", "PluginContext", "RateLimit", "Release", "ResponseHead", "Scope", "Source", "Storage",
+    "Strategy", "Work",
+]  # fmt: skip

@@ -11,6 +11,7 @@ import os
 from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 from argosy.errors import ArgosyError, BusyError, ConfigError
 from argosy.interfaces.cookie_store import CookieStore, Scope
@@ -41,10 +42,8 @@ def move_sessions(
             for store in (source, target):
                 release = store.acquire(name, wait=False)
                 if release is None:
-                    raise BusyError(
-                        f"The session {name!r} of {_described(store)} is in use; nothing was moved.",
-                        hint="Wait until the runs that use it have finished, then try again.",
-                    )
+                    message = f"The session {name!r} of {_described(store)} is in use; nothing was moved."
+                    raise BusyError(message, hint="Wait until the runs that use it have finished, then try again.")
                 holds.callback(release)
             record, existing = source.read(name), target.read(name)
             if record is None:
@@ -52,10 +51,8 @@ def move_sessions(
             if (keep or not is_moving(record)) and in_doubt(record, source.scope):
                 raise doubt_error(record)
             if existing is not None and not force and not _has_arrived(record, existing):
-                raise ConfigError(
-                    f"{_described(target)} already has a session {name!r}; nothing was moved.",
-                    hint="--force replaces it.",
-                )
+                hint = "--force replaces it."
+                raise ConfigError(f"{_described(target)} already has a session {name!r}; nothing was moved.", hint=hint)
             records.append((record, existing))
         for record, existing in records:
             if keep:
@@ -74,9 +71,7 @@ def _check_stores(source: CookieStore, target: CookieStore) -> None:
     for store in (source, target):
         if store.scope is Scope.PROCESS:
             hint = 'Name another store, for example {"use": "json-file", "path": "cookies.json"}.'
-            raise ConfigError(
-                f"The cookie store {store.name!r} keeps sessions for one process alone.", hint=hint
-            )
+            raise ConfigError(f"The cookie store {store.name!r} keeps sessions for one process alone.", hint=hint)
     paths = [getattr(store, "path", None) for store in (source, target)]
     if None not in paths and os.path.realpath(str(paths[0])) == os.path.realpath(str(paths[1])):
         raise ConfigError(f"Both stores are the file {paths[0]}.", hint="Give the new store another path.")
@@ -89,23 +84,21 @@ def _names(source: CookieStore, target: CookieStore, asked: Collection[str]) -> 
     missing = set(asked).difference(found, target.sessions())
     if missing or not names:
         which = " or ".join(map(repr, sorted(missing or asked)))
-        raise ConfigError(
-            f"There is no session{which and ' ' + which} in {_described(source)}.",
-            hint=f"It has: {', '.join(map(repr, found)) or 'none'}.",
-        )
+        hint = f"It has: {', '.join(map(repr, found)) or 'none'}."
+        raise ConfigError(f"There is no session{which and ' ' + which} in {_described(source)}.", hint=hint)
     return names
 
 
-def _move(
-    source: CookieStore, target: CookieStore, record: SessionRecord, existing: SessionRecord | None
-) -> None:
+def _move(source: CookieStore, target: CookieStore, record: SessionRecord, existing: SessionRecord | None) -> None:
     if not is_moving(record):
         holder = replace(this_holder(), thread=MOVE + record.status.value)
         marked = changed(record, status=Status.IN_FLIGHT, holder=holder)
         put(source, marked, record)
         record = marked
     # a power loss may lose the copy of an interrupted move, so write it again unless it was used since
-    if existing is None or not _has_arrived(record, existing) or _is_unused(record, existing):
+    stamps: dict[str, Any] = {"generation": 0, "saved": 0.0, "boot": "", "synced": False, "holder": None}
+    is_unused = existing is not None and replace(_unmarked(record), **stamps) == replace(existing, **stamps)
+    if is_unused or not _has_arrived(record, existing):
         try:
             _copy(target, record, existing)
         except BaseException:
@@ -142,9 +135,3 @@ def _has_arrived(record: SessionRecord, existing: SessionRecord | None) -> bool:
         and (existing.logins, existing.logged_in) == (record.logins, record.logged_in)
         and existing.generation > record.generation
     )
-
-
-def _is_unused(record: SessionRecord, copy: SessionRecord) -> bool:
-    """Return whether a copy differs from the record only in what a move changes."""
-    stamps = {"generation": 0, "saved": 0.0, "boot": "", "synced": False, "holder": None}
-    return replace(_unmarked(record), **stamps) == replace(copy, **stamps)  # type: ignore[arg-type]  # fields

@@ -165,9 +165,7 @@ class Lease:
         """Release the session; may be called more than once (`complete`: the whole body arrived)."""
         self.on_end()
 
-    def _changes(
-        self, newest: SessionRecord, brought: jar.Jar, learned: dict[str, object]
-    ) -> dict[str, object]:
+    def _changes(self, newest: SessionRecord, brought: jar.Jar, learned: dict[str, object]) -> dict[str, object]:
         sent = self._record
         merged = self._policy.tokens.merge(newest.cookies, sent.cookies, brought)
         cookies = self._bounded(merged, newest)
@@ -230,12 +228,9 @@ class ExclusiveLease(Lease):
             if learned is not record.learned:
                 self.stamp = replace(self.stamp, taught=adaptive.mode_of(learned))
             news: dict[str, object] = {"cookies": self._bounded(cookies, record), "learned": learned}
-            if self.to_end:
-                return news
-            return news | {
-                "status": Status.DEAD if self._ends(record, cookies) else Status.IDLE,
-                "holder": None,
-            }
+            if not self.to_end:
+                news |= {"status": Status.DEAD if self._ends(record, cookies) else Status.IDLE, "holder": None}
+            return news
 
         self._commit(changes)
 

@@ -87,7 +87,7 @@ class NewSession:
         self._cookies: Jar = ()
         self._headers: dict[str, HeaderToken] = {}
         self._credentials: dict[str, str] = {}
-        self._before: Mapping[str, str] = {}
+        self.before: Mapping[str, str] = {}  # the credentials of the session that a login replaces
         self._expires = self._due = 0.0
 
     @property
@@ -105,17 +105,13 @@ class NewSession:
     @property
     def credentials(self) -> Mapping[str, str]:
         """What the plugin keeps with the session; at a login, with the session before."""
-        return MappingProxyType({**self._before, **self._credentials})
+        return MappingProxyType({**self.before, **self._credentials})
 
     def begin_with(self, record: SessionRecord) -> None:
         """Start with the cookies and tokens of a session."""
         self._cookies, self._credentials = record.cookies, dict(record.credentials)
         self.login_cookies = record.login_cookies
         self._headers = {token.name.lower(): token for token in record.headers}
-
-    def replace(self, record: SessionRecord) -> None:
-        """Start empty, but know the credentials of the session before."""
-        self._before = record.credentials
 
     def add_cookies(self, cookies: Iterable[Cookie]) -> None:
         """Add cookies that did not come with a response."""
@@ -168,24 +164,20 @@ class LoginLimiter:
         """Record a step of a login; return why a login must not start, if it is about to."""
         with self._mutex:
             if what == "login":
-                return self._begin(session)
-            if what == "login-failed":
+                if session in self._failed:
+                    return FAILED_BEFORE
+                if len(self._failed) >= MOST_FAILED:
+                    return f"the service did not accept {MOST_FAILED} logins in this run"
+                if self._made.total() >= self.most:
+                    return f"no request was accepted after {self.most} logins in a row"
+                self._made[session] += 1
+            elif what == "login-failed":
                 self._failed.add(session)
             elif what == "login-unsent":
                 self._made[session] = max(self._made[session] - 1, 0)
             else:
                 del self._made[session]
             return None
-
-    def _begin(self, session: str) -> str | None:
-        if session in self._failed:
-            return FAILED_BEFORE
-        if len(self._failed) >= MOST_FAILED:
-            return f"the service did not accept {MOST_FAILED} logins in this run"
-        if self._made.total() >= self.most:
-            return f"no request was accepted after {self.most} logins in a row"
-        self._made[session] += 1
-        return None
 
 
 class RemoteLoginLimiter(LoginLimiter):

@@ -259,9 +259,7 @@ class SessionManager:
         with self._mutex:
             self._fruitless += 1
         if self._fruitless >= FRUITLESS:
-            message = (
-                f"The service accepts the login but refused {FRUITLESS} requests in a row after it. {_KEPT}"
-            )
+            message = f"The service accepts the login but refused {FRUITLESS} requests in a row after it. {_KEPT}"
             raise self._lost_because(message, "Check in a browser what this account may download.")
 
     def _moved(self, stamp: Stamp, record: SessionRecord) -> bool:

@@ -91,8 +91,7 @@ class Tokens:
 def slight(before: Jar, after: Jar, now: float) -> bool:
     """Return whether only expiry times changed, and only a little (`now`: seconds since the epoch)."""
     return before is after or (
-        len(before) == len(after)
-        and all(_is_slight(old, new, now) for old, new in zip(before, after, strict=True))
+        len(before) == len(after) and all(_is_slight(old, new, now) for old, new in zip(before, after, strict=True))
     )
 
 
@@ -166,6 +165,4 @@ class SessionCallbacks:
     notice: Callable[[str], None] = _nothing  # with a message for the person
     secret: Callable[[str], None] = _nothing  # with every token, so that logs and reports can leave it out
     sleep: Callable[[float], None] = time.sleep  # waits, or less if the run is being stopped
-    check: Callable[[], None] = (
-        _nothing  # before anything is sent; raises `Interrupted` if the run is being stopped
-    )
+    check: Callable[[], None] = _nothing  # before anything is sent; raises `Interrupted` if the run is being stopped

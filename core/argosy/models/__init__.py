@@ -18,20 +18,7 @@ from argosy.models.response_record import ResponseRecord
 from argosy.models.session import HeaderToken, Holder, SessionRecord, Signer, Status, origin_of
 
 __all__ = [
-    "Cookie",
-    "FinishedItem",
-    "HeaderToken",
-    "Holder",
-    "Item",
-    "Product",
-    "PublishedFile",
-    "Resource",
-    "ResponseRecord",
-    "SessionRecord",
-    "Signer",
-    "StagedFile",
-    "StagedItem",
-    "Status",
-    "Verification",
-    "origin_of",
-]
+    "Cookie", "FinishedItem", "HeaderToken", "Holder", "Item", "Product", "PublishedFile",
+    "Resource", "ResponseRecord", "SessionRecord", "Signer", "StagedFile", "StagedItem", "Status",
+    "Verification", "origin_of",
+]  # fmt: skip

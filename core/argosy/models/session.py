@@ -133,9 +133,7 @@ class SessionRecord:
             "cookies": tuple(Cookie(**cookie) for cookie in value["cookies"]),
             "status": Status(value["status"]),
             "holder": Holder(**value["holder"]) if value["holder"] else None,
-            "headers": tuple(
-                HeaderToken(t["name"], t["value"], tuple(t["origins"])) for t in value["headers"]
-            ),
+            "headers": tuple(HeaderToken(t["name"], t["value"], tuple(t["origins"])) for t in value["headers"]),
             "credentials": dict(value["credentials"]),
             "learned": dict(value["learned"]),
             "signer": Signer(value["signer"]),

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from argosy.errors import ConfigError, LedgerError
+from argosy.errors import ConfigError, StorageError
 from argosy.interfaces.storage import Storage
 from argosy.models.items import (
     DownloadRecord,
@@ -85,10 +85,8 @@ _COUNT_CHANGE = "UPDATE changes SET n = n + 1"
 def need_ledger(directory: Path, where: str | None = None) -> None:
     """Raise `ConfigError` if a directory has no ledger; `where` is its name for the user, if not its path."""
     if not (directory / PRIVATE / FILE).exists():
-        raise ConfigError(
-            f"Nothing was downloaded into {where or directory} yet: it has no ledger.",
-            hint="Give the directory of a download, or its configuration.",
-        )
+        hint = "Give the directory of a download, or its configuration."
+        raise ConfigError(f"Nothing was downloaded into {where or directory} yet: it has no ledger.", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ class Ledger:
     """The ledger of one target directory, opened by one run; only one thread may use it at a time.
 
     `directory` is the local folder of a remote target. `read_only` changes nothing on the disk; without a ledger, it
-    opens an empty one. All methods raise `LedgerError` if the ledger cannot be used or is damaged.
+    opens an empty one. All methods raise `StorageError` if the ledger cannot be used or is damaged.
     """
 
     storage: Storage  # of the published files; set it before the ledger has to look at them
@@ -143,9 +141,7 @@ class Ledger:
         if not read_only:
             self._make_private()
         with self.guard():
-            self.db = sqlite3.connect(
-                target, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=True
-            )
+            self.db = sqlite3.connect(target, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=True)
             try:
                 if not read_only:
                     _use_wal(self.db)
@@ -171,7 +167,7 @@ class Ledger:
                     os.close(fd)
         except OSError as error:
             message = f"The ledger {self.path} cannot be opened: {error.strerror}."
-            raise LedgerError(message, hint=hint_of(error, hint)) from None
+            raise StorageError(message, hint=hint_of(error, hint)) from None
 
     def _take_back(self, path: Path, fd: int) -> None:
         """Let only this user write to a path."""
@@ -188,7 +184,7 @@ class Ledger:
             )
         elif found.st_uid != os.geteuid():
             message = f"Others may change {path} (mode {mode:03o}), so it is not trusted."
-            raise LedgerError(message, hint=f"Ask its owner to run: chmod go-w {path}")
+            raise StorageError(message, hint=f"Ask its owner to run: chmod go-w {path}")
 
     def _lock_of(self, run: str) -> FileLock:
         return FileLock(self.private / "runs" / f"{run}.lock")
@@ -443,20 +439,17 @@ class Ledger:
 
     @contextlib.contextmanager
     def guard(self) -> Iterator[None]:
-        """Turn errors of SQLite, and rows that make no sense, into a LedgerError with a hint."""
+        """Turn errors of SQLite, and rows that make no sense, into a StorageError with a hint."""
         try:
             yield
         except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
             is_sqlite = isinstance(error, sqlite3.DatabaseError)
             if not is_sqlite or "malformed" in str(error) or "not a database" in str(error):
-                raise LedgerError(
-                    f"The ledger {self.path} is damaged and was not changed.",
-                    hint="Restore it from a backup, or move it away: the next run then downloads everything again.",
-                ) from None
-            raise LedgerError(
-                f"The ledger {self.path} cannot be used: {error}. Nothing in it was lost.",
-                hint="Free some space, or check the permissions of the target directory, then start again.",
-            ) from None
+                hint = "Restore it from a backup, or move it away: the next run then downloads everything again."
+                raise StorageError(f"The ledger {self.path} is damaged and was not changed.", hint=hint) from None
+            message = f"The ledger {self.path} cannot be used: {error}. Nothing in it was lost."
+            hint = "Free some space, or check the permissions of the target directory, then start again."
+            raise StorageError(message, hint=hint) from None
 
 
 def _use_wal(db: sqlite3.Connection) -> None:

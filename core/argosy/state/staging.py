@@ -174,9 +174,7 @@ class Notes:
         self._pending: list[dict[str, Any]] = []
         self._found: dict[str, dict[str, Any]] | None = None  # the notes of an earlier attempt, by file
 
-    def write(
-        self, path: Path, name: str | None, response: ResponseRecord | None, *, later: bool = False
-    ) -> None:
+    def write(self, path: Path, name: str | None, response: ResponseRecord | None, *, later: bool = False) -> None:
         """Note a staged file's response and its name by the server; sync a name, else `later` waits for `flush`.
 
         Writing costs more than the rest of a small item, and the last file completes the item a moment later.

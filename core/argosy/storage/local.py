@@ -133,9 +133,7 @@ class LocalStorage(Storage):
                     if error.errno not in (errno.ENOTDIR, errno.ELOOP):
                         raise
                     message = f"{part!r}, in {self._directory / name}, is not a real folder."
-                    raise TransferError(
-                        message, kind="exists", hint="Move it away, then start again."
-                    ) from None
+                    raise TransferError(message, kind="exists", hint="Move it away, then start again.") from None
                 os.close(folder)
                 folder = inner
             yield folder, last

@@ -83,9 +83,7 @@ class FileLock:
             if not isinstance(error, OSError):
                 raise
             hint = hint_of(error, "Put the cookie store on a local disk that you can write to.")
-            raise StoreError(
-                f"The lock file {self.path} cannot be used: {error.strerror}.", hint=hint
-            ) from None
+            raise StoreError(f"The lock file {self.path} cannot be used: {error.strerror}.", hint=hint) from None
         return True
 
     def flock(self, operation: int) -> None:
@@ -121,8 +119,4 @@ class FileLock:
 def once(release: Callable[[], None]) -> Callable[[], None]:
     """Return a function that calls another one only the first time, in any thread."""
     calls = iter([release])  # `next` is atomic
-    return lambda: next(calls, _nothing)()
-
-
-def _nothing() -> None:
-    pass
+    return lambda: next(calls, lambda: None)()

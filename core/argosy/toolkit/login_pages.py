@@ -108,9 +108,11 @@ class RefusalRules:
             return True
         if not 200 <= response.status < 300:  # an error page may have a login form in its header
             return False
-        return self._is_login_page(response, start.decode("utf-8", "replace")) or (
-            self.html_for_files and is_html(response.headers) and _wants_no_html(response)
-        )
+        if self._is_login_page(response, start.decode("utf-8", "replace")):
+            return True
+        accepts_pages = any(kind in response.accept.lower() for kind in ("*/*", "text/*", *_HTML))
+        is_for_file = not accepts_pages or _FILE.search(urlsplit(response.url).path) is not None
+        return self.html_for_files and is_for_file and is_html(response.headers)
 
     def _is_login_page(self, response: ResponseHead, text: str) -> bool:
         from argosy.toolkit.forms import parse_page  # downloads without a login look at no page
@@ -151,8 +153,3 @@ def is_page_for_file(url: str, path: str, start: bytes) -> bool:
     # the declared type is not enough: many services declare everything as text/html
     about = ":" in unquote(urlsplit(url).path).rpartition("/")[2]
     return not about and _FILE.search(f"/{path}") is not None and _MARKUP.match(start) is not None
-
-
-def _wants_no_html(response: ResponseHead) -> bool:
-    accepts_pages = any(kind in response.accept.lower() for kind in ("*/*", "text/*", *_HTML))
-    return not accepts_pages or _FILE.search(urlsplit(response.url).path) is not None

@@ -6,9 +6,7 @@ import requests
 
 from argosy.errors import TransferError
 
-DOWNGRADE_HINT = (
-    'Report it to the service. To follow such redirects without credentials: "allow_downgrade": true.'
-)
+DOWNGRADE_HINT = 'Report it to the service. To follow such redirects without credentials: "allow_downgrade": true.'
 
 
 class InvalidAnswer(requests.RequestException):

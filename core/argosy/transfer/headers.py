@@ -117,9 +117,7 @@ def content_disposition(headers: Mapping[str, str]) -> str | None:
     message["Content-Disposition"] = re.sub(r"[\r\n]", " ", headers.get("Content-Disposition", "")[:4096])
     try:
         params: list[Any] = message.get_params([], "content-disposition") or []
-        name = {key.lower(): text for key, text in params[1:]}.get(
-            "filename", ""
-        )  # the parser puts filename* last
+        name = {key.lower(): text for key, text in params[1:]}.get("filename", "")  # the parser puts filename* last
         text = collapse_rfc2231_value(name) if isinstance(name, tuple) else name
     except (ValueError, LookupError, TypeError, AttributeError):  # the parser fails in many ways on garbage
         return None

@@ -55,10 +55,8 @@ class Limits:
         if needed > total > 0 and not for_plan:
             raise TransferError(f"Too large for the disk: {size_text(needed)}.", kind="too-large")
         sizes = f"{size_text(needed)} needed, {size_text(max(free, 0))} available"
-        raise StorageError(
-            f"Not enough disk space in {directory}: {sizes}.",
-            hint='Free some space and start again; finished work is kept. "disk_reserve" sets how much stays free.',
-        )
+        hint = 'Free some space and start again; finished work is kept. "disk_reserve" sets how much stays free.'
+        raise StorageError(f"Not enough disk space in {directory}: {sizes}.", hint=hint)
 
 
 def too_large(what: str) -> VerificationError:

@@ -42,9 +42,7 @@ SYNC_EVERY = 64 << 20
 class ResumeState:
     """The representation that a partial file belongs to."""
 
-    validator: str | None = (
-        None  # a strong entity tag or, without any, a date for ``If-Range`` (RFC 9110 section 13.1.5)
-    )
+    validator: str | None = None  # for ``If-Range``: a strong entity tag, or else a date (RFC 9110 section 13.1.5)
     place: str = ""  # a digest of the URL that answered: a validator is valid for one resource only
     length: int | None = None  # as announced by the server
     digests: Mapping[str, str] = field(default_factory=dict)  # of the whole file, as announced by the server

@@ -44,9 +44,7 @@ class JsonCatalogue(argosy.Source):
         """Ask for a book's files, in a worker: the session is logged in, and its requests are leased."""
         answer = session.get(item.metadata["api"])
         if answer.status_code != 200:
-            raise TransferError(
-                f"The book's files are not told (status {answer.status_code}).", kind="status"
-            )
+            raise TransferError(f"The book's files are not told (status {answer.status_code}).", kind="status")
         urls = [urljoin(answer.url, str(url)) for url in answer.json()["files"]]
         # names from a service are made safe, so none leads out of the item's folder
         resources = tuple(argosy.Resource(url, file_name(url)) for url in urls if check_url(url) is None)

@@ -126,11 +126,7 @@ class Client:
         """Log in, and renew tokens that expire at once."""
         session = PlainSession()
         _call(self.auth.login, session)
-        if (
-            session.lifetime is not None
-            and session.lifetime <= 0
-            and self.auth.can_refresh(session.credentials)
-        ):
+        if session.lifetime is not None and session.lifetime <= 0 and self.auth.can_refresh(session.credentials):
             session = self.refresh(session)
         return session
 
@@ -246,18 +242,14 @@ class AuthContract(PluginRules):
         """The service accepts the session of login(), with what signer() adds."""
         self.needs_login()
         url = self.protected(service)
-        assert client.get(url, client.log_in()).status == 200, (
-            f"the service does not accept the session at {url}"
-        )
+        assert client.get(url, client.log_in()).status == 200, f"the service does not accept the session at {url}"
 
     @documented_at(_LOGIN)
     def test_creating_it_sends_nothing(self, tmp_path: Path, given: Mapping[str, Any]) -> None:
         """Only login() sends requests: the plugin is also created to check its options."""
         sent: list[str] = []
 
-        def send(
-            adapter: object, request: requests.PreparedRequest, *args: object, **options: object
-        ) -> None:
+        def send(adapter: object, request: requests.PreparedRequest, *args: object, **options: object) -> None:
             sent.append(str(request.url))
             raise requests.ConnectionError("not yet")
 
@@ -375,9 +367,7 @@ class AuthContract(PluginRules):
         if not client.log_out(session):
             pytest.skip(f"{self.plugin.name} does not log out at the service")
         head = client.get(self.protected(service), session, signed=False)
-        assert client.auth.is_refusal(head), (
-            "logout() returned True, but the service still accepts the session"
-        )
+        assert client.auth.is_refusal(head), "logout() returned True, but the service still accepts the session"
 
     @documented_at(_FAILING)
     def test_an_unreachable_service_is_a_clear_error(self, given: Mapping[str, Any], tmp_path: Path) -> None:
@@ -396,10 +386,7 @@ class AuthContract(PluginRules):
     def test_a_run_needs_one_login(self, tmp_path: Path, given: Mapping[str, Any], service: Any) -> None:
         """A run of many items and several workers logs in once and never sends a replaced token."""
         url = self.protected(service)
-        lines = [
-            json.dumps({"id": f"item-{n}", "resources": [{"url": url, "path": f"{n}.bin"}]})
-            for n in range(ITEMS)
-        ]
+        lines = [json.dumps({"id": f"item-{n}", "resources": [{"url": url, "path": f"{n}.bin"}]}) for n in range(ITEMS)]
         (tmp_path / "items.jsonl").write_text("\n".join(lines), "utf-8")
         before = self.counted(service)
         report = self.run(

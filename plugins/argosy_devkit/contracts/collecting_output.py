@@ -86,16 +86,12 @@ class CollectingOutputContract(OutputContract):
             assert product.file.exists(), f"{product.name}: its file does not exist"
             assert stat.S_ISREG(product.file.lstat().st_mode), f"{product.name}: it is not a regular file"
 
-    def test_the_names_are_the_same_each_time(
-        self, catalogue: Catalogue, finished: list[FinishedItem]
-    ) -> None:
+    def test_the_names_are_the_same_each_time(self, catalogue: Catalogue, finished: list[FinishedItem]) -> None:
         """It always uses the same names, even without items; otherwise old files remain."""
         names = {product.name for product in catalogue.collect(finished)}
         for some in ([], finished[:1], finished[3:]):
             others = {product.name for product in catalogue.collect(some)}
-            assert others == names, (
-                f"over {len(some)} items it asks for {sorted(others)}, not {sorted(names)}"
-            )
+            assert others == names, f"over {len(some)} items it asks for {sorted(others)}, not {sorted(names)}"
 
     def test_items_are_read_once(self, catalogue: Catalogue, finished: list[FinishedItem]) -> None:
         """It reads the items one by one and only once: they may not fit into memory."""
@@ -120,9 +116,7 @@ class CollectingOutputContract(OutputContract):
             "with its old file in the target directory, its files differ: it reads that file"
         )
 
-    def test_collecting_touches_nothing_else(
-        self, catalogue: Catalogue, finished: list[FinishedItem]
-    ) -> None:
+    def test_collecting_touches_nothing_else(self, catalogue: Catalogue, finished: list[FinishedItem]) -> None:
         """It writes only into its scratch folder: the core publishes the files."""
         for some in (finished[:4], finished):  # the second time, its old files are in place
             before = catalogue.others()
@@ -194,9 +188,7 @@ class Catalogue:
     def others(self) -> dict[str, str]:
         """Return the path of everything outside the scratch folder, and the digests of files."""
         return {
-            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            if path.is_file()
-            else ""
+            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
             for path in self.folder.rglob("*")
             if path != self.scratch and not path.is_relative_to(self.scratch)
         }

@@ -64,9 +64,7 @@ class ObserverContract(PluginRules):
 
         faults = (Fault("status", times=1, path="again"), Fault("bad_length", path="never"))
         server = library_server(lease_mode="open", faults=faults)
-        urls = [
-            server.url_for(f"/files/{name}.bin?size=3000") for name in ("first", "again", "never", "last")
-        ]
+        urls = [server.url_for(f"/files/{name}.bin?size=3000") for name in ("first", "again", "never", "last")]
         events: list[Event] = []
         argosy.download(
             {

@@ -73,9 +73,7 @@ class OutputContract(PluginRules, OutputSuite):
             scratch = bench.scratch(number)
             theirs = {file.path for file in staged.files}
             for product in bench.produce(staged, scratch) or ():
-                assert isinstance(product.file, Path), (
-                    f"the file of a product must be a Path: {product.file!r}"
-                )
+                assert isinstance(product.file, Path), f"the file of a product must be a Path: {product.file!r}"
                 assert product.file in theirs or product.file.is_relative_to(scratch), (
                     f"{product.file} is neither a staged file nor below the scratch folder"
                 )
@@ -121,9 +119,7 @@ class OutputContract(PluginRules, OutputSuite):
         """restore() returns the item's resources in order, each complete or None; or nothing at all."""
         for number, staged in enumerate(items):
             made = [product.file for product in bench.produce(staged, bench.scratch(number)) or ()]
-            given = (
-                list(bench.output.restore(staged.item, made, bench.scratch(number, "-back"))) if made else []
-            )
+            given = list(bench.output.restore(staged.item, made, bench.scratch(number, "-back"))) if made else []
             for path, file in zip(given, staged.files, strict=False):
                 assert path is None or path.read_bytes() == file.path.read_bytes(), (
                     f"{file.resource.path} came back as something else"
@@ -153,16 +149,12 @@ class OutputContract(PluginRules, OutputSuite):
     def test_items_come_in_any_thread(self, bench: Bench, items: list[StagedItem]) -> None:
         """Several threads may call it at once, in any order, with the same results as one."""
         alone = [
-            sizes_of(bench.produce(staged, bench.scratch(number, "-alone")))
-            for number, staged in enumerate(items)
+            sizes_of(bench.produce(staged, bench.scratch(number, "-alone"))) for number, staged in enumerate(items)
         ]
 
         def work(thread: int) -> list[Sizes]:
             order = list(enumerate(items))[:: -1 if thread % 2 else 1]
-            made = [
-                sizes_of(bench.produce(staged, bench.scratch(number, f"-{thread}")))
-                for number, staged in order
-            ]
+            made = [sizes_of(bench.produce(staged, bench.scratch(number, f"-{thread}"))) for number, staged in order]
             return made[:: -1 if thread % 2 else 1]
 
         for thread in [Thread(partial(work, number)) for number in range(6)]:
@@ -196,14 +188,10 @@ class OutputContract(PluginRules, OutputSuite):
         source = {"use": "manifest", "path": "books.jsonl"}
         report = self.run(tmp_path, given, source=source)
         assert report.counts.done == 2, f"the items of a real run failed: {report.failures}"
-        assert self.run(tmp_path, given, source=source).counts.skipped == 2, (
-            "a second run processed items again"
-        )
+        assert self.run(tmp_path, given, source=source).counts.skipped == 2, "a second run processed items again"
 
 
-def on_a_full_disk(
-    plugin: type[Output], make: Callable[..., Sizes], arguments: tuple[Any, ...], wanted: Sizes
-) -> None:
+def on_a_full_disk(plugin: type[Output], make: Callable[..., Sizes], arguments: tuple[Any, ...], wanted: Sizes) -> None:
     """Let an output write in a process in which no file can grow, and fail the test unless it raises the right error.
 
     `make` with `arguments` returns the sizes of the products by name; `wanted` are those of complete files, which an output

@@ -95,9 +95,7 @@ class Bench:
 
 def item(number: int, id_: str, title: str, contents: Mapping[str, bytes]) -> Item:
     """Return an item with its own folder, as a source creates it."""
-    resources = tuple(
-        Resource(f"https://library.example/{number}/{at}", path) for at, path in enumerate(contents)
-    )
+    resources = tuple(Resource(f"https://library.example/{number}/{at}", path) for at, path in enumerate(contents))
     metadata: dict[str, Any] = {
         "author": ["Ada", "Charles"],
         "year": 1843,
@@ -131,6 +129,5 @@ class OutputSuite(PluginSuite):
         """Stage items, some with odd ids and titles."""
         contents = self.contents()
         return [
-            bench.stage(number, item(number, id_, title, contents), contents)
-            for number, (id_, title) in enumerate(ODD)
+            bench.stage(number, item(number, id_, title, contents), contents) for number, (id_, title) in enumerate(ODD)
         ]

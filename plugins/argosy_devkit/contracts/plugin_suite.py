@@ -138,9 +138,7 @@ class PluginSuite:
     def configuration(self, tmp_path: Path, given: Mapping[str, Any], **config: Any) -> Path:
         """Write a configuration that uses the plugin; return its path."""
         file = tmp_path / "argosy.json"
-        file.write_text(
-            json.dumps({"directory": "library", **self.use(given), **config}, default=str), "utf-8"
-        )
+        file.write_text(json.dumps({"directory": "library", **self.use(given), **config}, default=str), "utf-8")
         return file
 
     def use(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,9 +172,7 @@ class PluginRules(PluginSuite):
 
     def test_the_options_are_valid(self, given: Mapping[str, Any]) -> None:
         """The options it works with match its options_schema, so a configuration can contain them."""
-        problems = argosy.check_config(
-            json.loads(json.dumps(self.use(given), default=str)), plugins=[self.plugin]
-        )
+        problems = argosy.check_config(json.loads(json.dumps(self.use(given), default=str)), plugins=[self.plugin])
         assert not problems, "; ".join(map(str, problems))
 
     def test_a_worker_process_can_import_it(self) -> None:

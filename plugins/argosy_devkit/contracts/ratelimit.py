@@ -103,9 +103,7 @@ class RateLimitContract(PluginRules):
         assert state is not None, "it does not see the state of other processes"
         assert state.failures == 75, "a change was lost"
 
-    def test_a_run_uses_it(
-        self, library_server: ServerFactory, tmp_path: Path, given: Mapping[str, Any]
-    ) -> None:
+    def test_a_run_uses_it(self, library_server: ServerFactory, tmp_path: Path, given: Mapping[str, Any]) -> None:
         """A real run with a delay works, and no notice says that the rate limit failed."""
         server = library_server(lease_mode="open")
         urls = [server.url_for(f"/files/{number}.bin?size=3000") for number in range(4)]

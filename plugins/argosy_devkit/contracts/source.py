@@ -79,9 +79,7 @@ class SourceContract(PluginRules):
     def test_it_yields_items_one_by_one(self, source: Source) -> None:
         """items() returns an iterator, so a source with a million items builds no list."""
         found: object = source.items()
-        assert isinstance(found, Iterator), (
-            f"items() returned a {type(found).__name__}; it must yield the items"
-        )
+        assert isinstance(found, Iterator), f"items() returned a {type(found).__name__}; it must yield the items"
         assert list(found), "it has no items: options() must refer to some"
 
     def test_each_is_an_item_with_an_id_of_its_own(self, items: list[Item]) -> None:
@@ -119,9 +117,7 @@ class SourceContract(PluginRules):
                 unknown = set(resource.digests) - set(DIGESTS)
                 assert not unknown, f"of the item {item.id!r}, a digest has no known name: {sorted(unknown)}"
                 size: object = resource.size
-                assert size is None or (isinstance(size, int) and size >= 0), (
-                    f"a size must be bytes: {size!r}"
-                )
+                assert size is None or (isinstance(size, int) and size >= 0), f"a size must be bytes: {size!r}"
 
     @documented_at("argosy.Resource (docs/plugins/contracts.md)")
     def test_names_are_safe(self, items: list[Item], source: Source) -> None:
@@ -192,9 +188,7 @@ class SourceContract(PluginRules):
         monkeypatch.chdir(tmp_path)
         planned = argosy.preview(self.configuration(tmp_path, given), plugins=[self.plugin])
         assert len(planned) == len(items), "a run finds a different number of items"
-        assert sorted(item.id for item in planned) == sorted(item.id for item in items), (
-            "a run finds different items"
-        )
+        assert sorted(item.id for item in planned) == sorted(item.id for item in items), "a run finds different items"
 
     def _expanded(self, items: list[Item], source: Source) -> list[Item]:
         with self.session() as session:

@@ -50,9 +50,7 @@ class StorageContract(PluginRules):
         assert (storage.size(file.name), storage.occupied(file.name)) == (None, False)
         storage.put(product, file, Existing.NOTHING, replace=False)
         assert (storage.size(file.name), storage.occupied(file.name)) == (6, True)
-        assert storage.existing(file, replace=False) is Existing.IT, (
-            "it does not recognize the file it has put"
-        )
+        assert storage.existing(file, replace=False) is Existing.IT, "it does not recognize the file it has put"
         assert storage.problem(file) is None
         assert content_of(storage, file, tmp_path) == b"a book"
         assert storage.at_hand(file.name, tmp_path).read_bytes() == b"a book"
@@ -97,8 +95,7 @@ class StorageContract(PluginRules):
         """Any number of threads may use it."""
         pairs = [staged(tmp_path, str(number).encode() * 1000, f"{number}/file.bin") for number in range(12)]
         threads = [
-            Thread(partial(storage.put, product, file, Existing.NOTHING, replace=False))
-            for product, file in pairs
+            Thread(partial(storage.put, product, file, Existing.NOTHING, replace=False)) for product, file in pairs
         ]
         for thread in threads:
             thread.result()

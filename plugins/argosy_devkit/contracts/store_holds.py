@@ -28,9 +28,7 @@ class HoldRules(StoreSuite):
         assert free is not None, "a session must be free after its holder's release"
         free()
 
-    def test_a_hold_does_not_keep_from_reading_and_writing(
-        self, store: CookieStore, again: CookieStore
-    ) -> None:
+    def test_a_hold_does_not_keep_from_reading_and_writing(self, store: CookieStore, again: CookieStore) -> None:
         """Only the compare-and-set decides about writes; a hold blocks neither readers nor writers."""
         hold = store.acquire(SESSION)
         assert hold is not None
@@ -46,9 +44,7 @@ class HoldRules(StoreSuite):
         second = store.acquire(SESSION, wait=False)
         assert second is not None, "a release by another thread must free the session"
         first()
-        assert store.acquire(SESSION, wait=False) is None, (
-            "a second release must not end somebody else's hold"
-        )
+        assert store.acquire(SESSION, wait=False) is None, "a second release must not end somebody else's hold"
         second()
 
     def test_one_at_a_time(self, store: CookieStore) -> None:
@@ -104,9 +100,7 @@ class HoldRules(StoreSuite):
             hold = waiting.result()
             assert other.ask("acquire at-once") is False, "a session held here was granted to another process"
             hold()
-            assert other.ask("acquire at-once") is True, (
-                "a session that was released must be free for another process"
-            )
+            assert other.ask("acquire at-once") is True, "a session that was released must be free for another process"
 
     def test_a_killed_holder_frees_the_session(self, store: CookieStore, spec: StoreSpec) -> None:
         """A dying holder frees the session, and its mark remains visible."""
@@ -120,9 +114,7 @@ class HoldRules(StoreSuite):
             record = store.read(SESSION)
             release()
         assert record is not None, "the record of a session whose holder was killed is gone"
-        assert (record.generation, record.status) == (8, Status.IN_FLIGHT), (
-            "the mark of a killed holder is gone"
-        )
+        assert (record.generation, record.status) == (8, Status.IN_FLIGHT), "the mark of a killed holder is gone"
         assert record.holder is not None, "a mark must keep who made it"
         assert record.holder.pid == other.process.pid, "a mark must keep who made it"
 

@@ -244,8 +244,6 @@ def count(store: CookieStore, holds: int) -> None:
         marked = mark(store)
         number = int(marked.cookies[0].value) if marked.cookies else 0
         cookies = (Cookie("count", str(number + 1), "library.example"),)
-        settled = replace(
-            marked, generation=marked.generation + 1, cookies=cookies, status=Status.IDLE, holder=None
-        )
+        settled = replace(marked, generation=marked.generation + 1, cookies=cookies, status=Status.IDLE, holder=None)
         store.write(settled, marked.generation)
         release()

@@ -82,9 +82,7 @@ class RecordRules(StoreSuite):
         assert store.sessions() == [], "an empty store must have no sessions"
 
     @pytest.mark.parametrize("what", list(_records()))
-    def test_a_record_comes_back_as_it_was_written(
-        self, store: CookieStore, again: CookieStore, what: str
-    ) -> None:
+    def test_a_record_comes_back_as_it_was_written(self, store: CookieStore, again: CookieStore, what: str) -> None:
         """No part of a record is lost or changed."""
         record = _records()[what]
         store.write(record, 0)
@@ -166,9 +164,7 @@ class RecordRules(StoreSuite):
         holds = [store.acquire(name, wait=False) for name in OTHERS]
         assert None not in holds, "a hold on one session must not block others"
         for number, name in enumerate(OTHERS, 1):
-            assert store.read(name) == SessionRecord(name, number), (
-                f"the session {name!r} must keep its record"
-            )
+            assert store.read(name) == SessionRecord(name, number), f"the session {name!r} must keep its record"
         for hold in holds:
             assert hold is not None
             hold()

@@ -44,9 +44,7 @@ class SurvivalRules(StoreSuite):
     """
 
     @pytest.mark.parametrize("what", list(DAMAGE))
-    def test_what_is_damaged_is_refused_and_left_as_it_is(
-        self, spec: StoreSpec, tmp_path: Path, what: str
-    ) -> None:
+    def test_what_is_damaged_is_refused_and_left_as_it_is(self, spec: StoreSpec, tmp_path: Path, what: str) -> None:
         """A damaged store raises an error with a hint for readers and writers; it never starts empty."""
         store = spec.make()
         store.write(SessionRecord(SESSION, 3, (Cookie("token", _TOKEN, "library.example"),), logins=1), 0)
@@ -83,9 +81,7 @@ class SurvivalRules(StoreSuite):
             other.ask("open_for_all")
             other.ask("write")
             other.ask("acquire")
-            modes = {
-                path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*") if path.is_file()
-            }
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*") if path.is_file()}
             assert {name: oct(mode) for name, mode in modes.items() if mode & 0o077} == {}, (
                 "a file of the store can be read by others"
             )

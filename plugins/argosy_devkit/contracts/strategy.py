@@ -52,9 +52,7 @@ class RunRules(StrategySuite):
         assert len(outcomes) == 5, "the outcome of each job must come exactly once"
         assert {outcome.bytes for outcome in outcomes} == {1}, "one worker must do one job at a time"
 
-    def test_never_more_than_max_workers(
-        self, strategy: Strategy, make_work: Callable[..., FolderWork]
-    ) -> None:
+    def test_never_more_than_max_workers(self, strategy: Strategy, make_work: Callable[..., FolderWork]) -> None:
         """A parallel strategy runs several jobs at a time, and never more than `max_workers`."""
         number = self._workers * 5
         work = make_work(gated=frozenset(map(str, range(number))))
@@ -83,9 +81,7 @@ class RunRules(StrategySuite):
             next(outcomes)
             received += 1
         _close(outcomes)
-        assert max(ahead) <= self._workers, (
-            f"{max(ahead)} jobs were taken ahead, with {self._workers} workers"
-        )
+        assert max(ahead) <= self._workers, f"{max(ahead)} jobs were taken ahead, with {self._workers} workers"
 
     def test_closing_returns_at_once(
         self, strategy: Strategy, make_work: Callable[..., FolderWork], tmp_path: Path
@@ -113,9 +109,7 @@ class RunRules(StrategySuite):
         finally:
             work.open()
 
-    def test_failed_and_requeued_outcomes_pass(
-        self, strategy: Strategy, make_work: Callable[..., FolderWork]
-    ) -> None:
+    def test_failed_and_requeued_outcomes_pass(self, strategy: Strategy, make_work: Callable[..., FolderWork]) -> None:
         """It returns outcomes unchanged, and a failure does not end the run."""
         titles = ["", "fails", "stops", "", "fails", "stops", ""]
         jobs = (job(number, title) for number, title in enumerate(titles))
@@ -127,9 +121,7 @@ class RunRules(StrategySuite):
         )
         assert outcomes["1"].failure == Failure("status", "The service said 500."), "a failure lost its cause"
 
-    def test_jobs_that_break_lose_no_outcome(
-        self, strategy: Strategy, make_work: Callable[..., FolderWork]
-    ) -> None:
+    def test_jobs_that_break_lose_no_outcome(self, strategy: Strategy, make_work: Callable[..., FolderWork]) -> None:
         """If the iterator of jobs raises, it yields the outcomes of running jobs, then raises the error."""
 
         def jobs() -> Iterator[Job]:
@@ -139,9 +131,7 @@ class RunRules(StrategySuite):
         names: list[str] = []
         with pytest.raises(LookupError, match="the source broke"):
             names.extend(outcome.item for outcome in strategy.run(jobs(), make_work(), self.max_workers))
-        assert sorted(names) == list("0123"), (
-            "the outcomes of jobs that were taken must come before the error"
-        )
+        assert sorted(names) == list("0123"), "the outcomes of jobs that were taken must come before the error"
 
     def test_a_run_goes_well_with_it(
         self, tmp_path: Path, given: Mapping[str, Any], library_server: Callable[..., LibraryServer]

@@ -32,9 +32,7 @@ class ProcessRules(StrategySuite):
         check_importable(self.plugin)
         return make_work
 
-    def test_the_work_is_done_elsewhere(
-        self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]
-    ) -> None:
+    def test_the_work_is_done_elsewhere(self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]) -> None:
         """Work and jobs go to other processes, which end with the run."""
         work = work_elsewhere()
         assert len(list(strategy.run(map(job, range(6)), work, self.max_workers))) == 6
@@ -66,9 +64,7 @@ class ProcessRules(StrategySuite):
         for outcome in failed:
             assert outcome.state is State.REQUEUED or outcome.failure, "a job that failed must say why"
 
-    def test_ctrl_c_ends_no_worker(
-        self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]
-    ) -> None:
+    def test_ctrl_c_ends_no_worker(self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]) -> None:
         """Workers ignore Ctrl-C, which a terminal sends to all processes, and finish their jobs."""
         work = work_elsewhere(gated=frozenset("0"))
         run = Thread(lambda: list(strategy.run(map(job, range(2)), work, 1)))
@@ -83,9 +79,7 @@ class ProcessRules(StrategySuite):
         assert states == [State.DONE] * 2, "a worker must finish its jobs despite Ctrl-C"
         assert worker in work.processes(), "Ctrl-C must not end a worker"
 
-    def test_closing_leaves_no_process(
-        self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]
-    ) -> None:
+    def test_closing_leaves_no_process(self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]) -> None:
         """If the iterator is closed, its workers end, at the latest after their current jobs."""
         work = work_elsewhere(gated=frozenset(map(str, range(1, 100))))
         outcomes: Any = strategy.run(map(job, range(100)), work, self.max_workers)
@@ -105,9 +99,7 @@ class ProcessRules(StrategySuite):
         )
         run.start()
         try:
-            wait_until(
-                lambda: (work.folder / "ran-0").exists() or not run.is_alive(), "the first job to be done"
-            )
+            wait_until(lambda: (work.folder / "ran-0").exists() or not run.is_alive(), "the first job to be done")
             assert run.is_alive(), f"the run's process ended with exit status {run.exitcode}"
             wait_until(lambda: any((work.folder / "running").iterdir()), "the next job to begin")
         finally:

@@ -56,9 +56,7 @@ def main() -> None:
     """Read the settings and serve until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the parent, which closes stdin when it is done
     line = bytearray()
-    while not line.endswith(
-        b"\n"
-    ):  # unbuffered: a buffer would swallow the end of file that the watcher waits for
+    while not line.endswith(b"\n"):  # unbuffered: a buffer would swallow the end of file that the watcher waits for
         byte = os.read(0, 1)
         if not byte:
             return

@@ -98,9 +98,7 @@ def of_content(content: Content, request: Request) -> Answer:
     if asked.group(2) and asked.group(1) and int(asked.group(2)) < int(asked.group(1)):
         return Answer(200, content, 0, content.size, headers, library=True)  # an invalid range is ignored
     if start >= stop:
-        answer = plain(
-            416, "Range not satisfiable.", [*headers, ("Content-Range", f"bytes */{content.size}")]
-        )
+        answer = plain(416, "Range not satisfiable.", [*headers, ("Content-Range", f"bytes */{content.size}")])
         content.close()
         return answer
     return Answer(206, content, start, stop, headers, library=True)
@@ -123,6 +121,4 @@ def _is_unchanged(content: Content, request: Request) -> bool:
 
 def _range_applies(content: Content, request: Request) -> bool:
     condition = request.headers.get("if-range")
-    return request.method == "GET" and (
-        condition is None or condition in (content.etag, content.last_modified)
-    )
+    return request.method == "GET" and (condition is None or condition in (content.etag, content.last_modified))

@@ -123,9 +123,7 @@ class Library:
             if fault is not None and fault.kind == "delete_cookie":
                 session.ended = True
                 attributes = self._settings.cookie_attributes
-                answer.set_cookies = [
-                    f"{name}={attributes}; Max-Age=0" for name in self._settings.cookie_names
-                ]
+                answer.set_cookies = [f"{name}={attributes}; Max-Age=0" for name in self._settings.cookie_names]
         if self._settings.noise_cookie:
             answer.set_cookies.append(f"visits={self._counters.requests}; Path=/")
         if self._settings.commit == "headers":

@@ -23,9 +23,7 @@ class Faults:
         self._struck: Counter[tuple[int, str]] = Counter()
         self._counters = counters
 
-    def strike(
-        self, request: Request, *, session: int | None = None, only_named: bool = False
-    ) -> Fault | None:
+    def strike(self, request: Request, *, session: int | None = None, only_named: bool = False) -> Fault | None:
         """Return the fault for a request of the session of a login, if any; `only_named` tries only faults with a path."""
         for index, fault in enumerate(self._faults):
             if only_named and not fault.path:

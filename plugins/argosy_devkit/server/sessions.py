@@ -12,9 +12,7 @@ from argosy_devkit.server.counters import Counters
 from argosy_devkit.settings import LeaseMode, ServerSettings
 
 #: The token modes in which every accepted request replaces the token.
-_EVERY_RESPONSE = frozenset(
-    {LeaseMode.STRICT, LeaseMode.REVOKE, LeaseMode.GRACE, LeaseMode.SOFT, LeaseMode.REDIRECT}
-)
+_EVERY_RESPONSE = frozenset({LeaseMode.STRICT, LeaseMode.REVOKE, LeaseMode.GRACE, LeaseMode.SOFT, LeaseMode.REDIRECT})
 
 
 @dataclass(slots=True)

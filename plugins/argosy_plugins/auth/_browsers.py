@@ -158,9 +158,7 @@ def _from_chromium(browser: str, profile: Path | None, wanted: Wanted) -> tuple[
     try:
         made = getattr(browser_cookie3, browser.capitalize())(cookie_file=None if path is None else str(path))
     except browser_cookie3.BrowserCookieError:
-        raise LoginFailed(
-            f"There are no cookies of {browser} on this account.", hint=_NAME_CHROMIUMS_PROFILE
-        ) from None
+        raise LoginFailed(f"There are no cookies of {browser} on this account.", hint=_NAME_CHROMIUMS_PROFILE) from None
     except (
         KeyError,
         ValueError,
@@ -205,11 +203,7 @@ def _chromium_hosts(path: Path, wanted: Wanted) -> list[str]:
     """Return the hosts with selected cookies, because the library only filters by a part of the name."""
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
     try:
-        return [
-            host
-            for (host,) in db.execute("SELECT DISTINCT host_key FROM cookies")
-            if wanted(host.lstrip("."))
-        ]
+        return [host for (host,) in db.execute("SELECT DISTINCT host_key FROM cookies") if wanted(host.lstrip("."))]
     finally:
         db.close()
 

@@ -48,9 +48,7 @@ class Command:
                 self._end()
         if process.returncode != 0:
             lines = said.decode("utf-8", "replace").strip().splitlines()
-            raise CommandFailed(
-                f"ended with {process.returncode}" + (f": {lines[-1][:200]}" if lines else "")
-            )
+            raise CommandFailed(f"ended with {process.returncode}" + (f": {lines[-1][:200]}" if lines else ""))
         return printed.decode("utf-8", "replace").strip()
 
     def stop(self) -> None:

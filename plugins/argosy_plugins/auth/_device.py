@@ -78,9 +78,7 @@ def _text(value: object) -> str:
     return value
 
 
-def wait(
-    code: DeviceCode, ask: Callable[[], requests.Response], parse: Callable[[str], Any]
-) -> Mapping[str, Any]:
+def wait(code: DeviceCode, ask: Callable[[], requests.Response], parse: Callable[[str], Any]) -> Mapping[str, Any]:
     """Poll until the code was entered, and return the token (RFC 8628 section 3.5); raise LoginFailed if refused or expired."""
     interval, until = code.interval, time.monotonic() + code.expires_in
     while time.monotonic() < until:

@@ -57,9 +57,7 @@ class Client:
         """The client's authentication in the body."""
         if self.auth is not None:
             return {}
-        return {"client_id": self.id} | (
-            {} if self.secret is None else {"client_secret": self.secret.reveal()}
-        )
+        return {"client_id": self.id} | ({} if self.secret is None else {"client_secret": self.secret.reveal()})
 
 
 def endpoint(url: object, what: str) -> str:
@@ -104,9 +102,7 @@ def discover(http: requests.Session, issuer: str) -> Endpoints:
     )
 
 
-def post(
-    http: requests.Session, url: str, form: Mapping[str, str], auth: AuthBase | None
-) -> requests.Response:
+def post(http: requests.Session, url: str, form: Mapping[str, str], auth: AuthBase | None) -> requests.Response:
     """Send a form and return the response with its body, whatever its status; follow no redirects."""
     response = http.post(
         url,
@@ -182,8 +178,7 @@ _HINTS = {
 
 def _odd(response: requests.Response, why: str = "") -> TransferError:
     return TransferError(
-        "The authorization server gave no answer that can be read "
-        f"({why or f'status {response.status_code}'}).",
+        f"The authorization server gave no answer that can be read ({why or f'status {response.status_code}'}).",
         kind="lost",
         retryable=True,
         unsent=response.status_code in NOT_DONE,

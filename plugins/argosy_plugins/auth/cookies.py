@@ -222,9 +222,7 @@ def _sites(options: Mapping[str, Any]) -> list[Site]:
     sites = []
     for url in [given] if isinstance(given, str) else given:
         if (problem := check_url(url)) is not None:
-            raise ConfigError(
-                f"The option url of the auth cookies {problem}.", hint="Name the service's URL."
-            )
+            raise ConfigError(f"The option url of the auth cookies {problem}.", hint="Name the service's URL.")
         parts = urlsplit(url)
         sites.append(Site(parts.hostname or "", host_only=True, secure=parts.scheme.lower() == "https"))
     if (domain := options.get("domain")) is not None:

@@ -239,9 +239,7 @@ class FormExchange:
         asked = [name for name, field in self.values.items() if not field.plain]
         if any(form.passwords or any(map(form.has, asked)) for form in forms):
             return "with a login form again"
-        codes = [
-            name for form in forms if form.method == "post" for name, _ in form.fields if _CODE.match(name)
-        ]
+        codes = [name for form in forms if form.method == "post" for name, _ in form.fields if _CODE.match(name)]
         if codes:
             raise LoginFailed(
                 f"The login is not over: {_place(answer.url)} asks for {codes[0]}, which looks like a one-time code.",

@@ -92,16 +92,12 @@ class FormLogin(Auth):
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         super().__init__(options, context)
         logout = options.get("logout")
-        self._logout: Mapping[str, Any] | None = (
-            {"url": logout, "form": None} if isinstance(logout, str) else logout
-        )
+        self._logout: Mapping[str, Any] | None = {"url": logout, "form": None} if isinstance(logout, str) else logout
         # resolved here, because everybody waits during login
         self._fields = {name: self._field(name, value) for name, value in options["fields"].items()}
         self._rules = RefusalRules.from_options(options)
         pages = {"url": options["url"], **({"logout": self._logout["url"]} if self._logout else {})}
-        if wrong := [
-            f"the option {key} {problem}" for key, url in pages.items() if (problem := check_url(url))
-        ]:
+        if wrong := [f"the option {key} {problem}" for key, url in pages.items() if (problem := check_url(url))]:
             raise ConfigError(
                 f"In the auth form-login, {' and '.join(wrong)}.",
                 hint="Write a whole URL: https://HOST/PATH.",

@@ -38,9 +38,7 @@ def log_out(http: requests.Session, url: str, wanted: int | str | None) -> None:
     if check_url(action) is not None:
         raise LoginFailed("The form to log out leads to a place that is not an http or https URL.")
     sent: dict[str, Any] = {"params" if form.method == "get" else "data": form.fields}
-    with http.request(
-        form.method.upper(), action, headers={"Referer": response.url}, stream=True, **sent
-    ) as answer:
+    with http.request(form.method.upper(), action, headers={"Referer": response.url}, stream=True, **sent) as answer:
         _check(answer)
 
 

@@ -70,8 +70,7 @@ class OAuth2Auth(Auth):
             "client_auth": {
                 "enum": ["header", "body"],
                 "default": "header",
-                "description": "Where the client's secret is sent: in the field Authorization or in"
-                " the form.",
+                "description": "Where the client's secret is sent: in the field Authorization or in the form.",
             },
             "refresh_token": {**_SECRET, "description": "A reference to the first refresh token."},
             "scope": {
@@ -107,9 +106,7 @@ class OAuth2Auth(Auth):
         self._origins = origins_of(options, context, self.name)
         secret = context.secret(options["client_secret"]) if "client_secret" in options else None
         self._client = Client(options["client_id"], secret, in_body=options["client_auth"] == "body")
-        self._first: Secret | None = (
-            context.secret(options["refresh_token"]) if "refresh_token" in options else None
-        )
+        self._first: Secret | None = context.secret(options["refresh_token"]) if "refresh_token" in options else None
         for key in ("issuer", "token_url", "device_url", "revocation_url"):
             if key in options:
                 endpoint(options[key], f"option {key}")
@@ -120,9 +117,7 @@ class OAuth2Auth(Auth):
             )
         self._published: Endpoints | None = None
         if "token_url" in options:
-            self._published = Endpoints(
-                options["token_url"], options.get("device_url"), options.get("revocation_url")
-            )
+            self._published = Endpoints(options["token_url"], options.get("device_url"), options.get("revocation_url"))
         # never refresh another client's session in the same store
         self._mark = _digest(f"{options.get('issuer') or options['token_url']}\n{self._client.id}")
         self._rules = RefusalRules.from_options(options, statuses=(401,))
@@ -176,9 +171,7 @@ class OAuth2Auth(Auth):
                 unsent=True,  # the refresh token
             ) from None
         client = self._library.WebApplicationClient(self._client.id)
-        body = client.prepare_refresh_body(
-            refresh_token=token, scope=self._scope, **self._extra, **self._client.form
-        )
+        body = client.prepare_refresh_body(refresh_token=token, scope=self._scope, **self._extra, **self._client.form)
         self._keep(session, self._ask(session, url, body, client))
 
     def logout(self, session: LoginSession) -> bool:
@@ -254,9 +247,7 @@ class OAuth2Auth(Auth):
         code = _device.begin(session.http, endpoints.device, form, self._client.auth)
         self.context.notice(code.invitation)
         self.context.on_secret(code.device_code)
-        body = client.prepare_request_body(
-            code.device_code, scope=None, include_client_id=True, **self._client.form
-        )
+        body = client.prepare_request_body(code.device_code, scope=None, include_client_id=True, **self._client.form)
         token = _device.wait(
             code, lambda: self._answer(session, endpoints.token, body), client.parse_request_body_response
         )

@@ -229,15 +229,11 @@ class SessionDatabase:
         return StoreDamaged(f"{self.path} is damaged ({why.strip()}). It was not changed.", hint=_CURE)
 
     def _failed(self, what: str, error: Exception) -> StoreError:
-        hint = (
-            "Free some space, check the permissions of its folder, or close other programs that have it open."
-        )
+        hint = "Free some space, check the permissions of its folder, or close other programs that have it open."
         why: object = error
         if isinstance(error, OSError):
             why, hint = error.strerror, hint_of(error, hint)
-        return StoreError(
-            f"The cookie store {self.path} cannot {what}: {why}. It was not changed.", hint=hint
-        )
+        return StoreError(f"The cookie store {self.path} cannot {what}: {why}. It was not changed.", hint=hint)
 
 
 def _remove(path: Path, *suffixes: str) -> None:

@@ -335,9 +335,7 @@ class _SharedJar:
             elif now >= since + PATIENCE:
                 if problem is None and (jar is None or state is None):
                     return jar
-                raise problem or _cookies_txt.damaged(
-                    str(self.path), "it is empty, or its last line has no end"
-                )
+                raise problem or _cookies_txt.damaged(str(self.path), "it is empty, or its last line has no end")
             time.sleep(STILL)
 
     def _moved(self) -> GenerationMoved:

@@ -23,8 +23,7 @@ from argosy_plugins.cookie_stores._session_database import SessionDatabase
 _READ = "SELECT generation, record, checksum FROM sessions WHERE session = ?"
 _READ_ANY = "SELECT session, generation, record, checksum FROM sessions LIMIT 1"
 _CREATE = (
-    "INSERT INTO sessions (generation, record, checksum, session) VALUES (?, ?, ?, ?)"
-    " ON CONFLICT (session) DO NOTHING"
+    "INSERT INTO sessions (generation, record, checksum, session) VALUES (?, ?, ?, ?) ON CONFLICT (session) DO NOTHING"
 )
 _REPLACE = "UPDATE sessions SET generation = ?, record = ?, checksum = ? WHERE session = ? AND generation = ?"
 
@@ -94,9 +93,7 @@ class SqliteStore(CookieStore):
 
     def sessions(self) -> list[str]:
         """Return the names of its sessions."""
-        return [
-            name for (name,) in self._database.rows("SELECT session FROM sessions ORDER BY session") or ()
-        ]
+        return [name for (name,) in self._database.rows("SELECT session FROM sessions ORDER BY session") or ()]
 
     def remove(self, session: str) -> None:
         """Forget a session."""

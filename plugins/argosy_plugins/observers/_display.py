@@ -42,9 +42,7 @@ class Display:
         """Print the messages (style, text), and update the display below them."""
         if drawn is not None and self._live is None:
             # standard output may carry events or be a pipe, so it is not redirected
-            self._live = Live(
-                drawn, console=self._console, auto_refresh=False, transient=True, redirect_stdout=False
-            )
+            self._live = Live(drawn, console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
             self._live.vertical_overflow = "crop"
             self._live.start(refresh=True)
             self._console.show_cursor(True)  # a killed process cannot show a hidden cursor again

@@ -55,8 +55,7 @@ class LogObserver(Observer):
             rate = size_text((self._received - before) / (at - then))
             self._write(
                 at,
-                f"progress: {self._done + self._failed}{total} items{failed}, "
-                f"{size_text(self._received)}, {rate}/s",
+                f"progress: {self._done + self._failed}{total} items{failed}, {size_text(self._received)}, {rate}/s",
             )
 
     def _line(self, event: Event) -> str | None:

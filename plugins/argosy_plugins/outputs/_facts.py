@@ -15,9 +15,7 @@ def facts(item: StagedItem) -> dict[str, Any]:
         "title": item.item.title,
         "tags": list(item.item.tags),
         "metadata": dict(item.item.metadata),
-        "files": [
-            {"path": file.resource.path, "size": file.size, "sha256": file.sha256} for file in item.files
-        ],
+        "files": [{"path": file.resource.path, "size": file.size, "sha256": file.sha256} for file in item.files],
     }
 
 

@@ -16,9 +16,7 @@ from argosy.toolkit.urls import is_secret, redact_url
 ORIGINAL = "X-Archive-Orig-"
 
 #: Fields that carry credentials although their names do not say so.
-_NEVER = frozenset(
-    {"authentication-info", "cookie", "cookie2", "set-cookie", "set-cookie2", "www-authenticate"}
-)
+_NEVER = frozenset({"authentication-info", "cookie", "cookie2", "set-cookie", "set-cookie2", "www-authenticate"})
 
 #: Fields about the transfer: the body is stored whole and decoded (RFC 9112 section 6, RFC 9110 section 14.4).
 _OF_TRANSFER = frozenset({"content-length", "content-range", "trailer", "transfer-encoding"})

@@ -42,8 +42,7 @@ class IndexOutput(CollectingOutput):
             "name": {
                 "type": "string",
                 "minLength": 1,
-                "description": "The name of the file below the target directory; by default"
-                " index.jsonl or index.csv.",
+                "description": "The name of the file below the target directory; by default index.jsonl or index.csv.",
             },
         },
     }

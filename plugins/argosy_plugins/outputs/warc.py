@@ -156,9 +156,7 @@ class WarcOutput(Output):
         response = file.response
         answered = response.url if response is not None else asked
         uri = safe_url(answered)
-        if (
-            self._whole and safe_url(asked) == uri
-        ):  # else it was redirected, and only the redacted URL was kept
+        if self._whole and safe_url(asked) == uri:  # else it was redirected, and only the redacted URL was kept
             uri = without_user(asked)
         seconds = response.received if response is not None else file.path.stat().st_mtime
         digest = "sha256:" + base64.b32encode(bytes.fromhex(file.sha256)).decode()
@@ -212,9 +210,7 @@ def _write_resource(writer: Any, entry: _Entry, info: str) -> None:
     _write_file(writer, "resource", {**entry.fields("resource", info), "Content-Type": kind}, entry)
 
 
-def _write_file(
-    writer: Any, kind: str, header: Mapping[str, str], entry: _Entry, head: Message | None = None
-) -> None:
+def _write_file(writer: Any, kind: str, header: Mapping[str, str], entry: _Entry, head: Message | None = None) -> None:
     """Write a record with the bytes of a file, read in chunks: once for its digest, once to write it."""
     with entry.file.path.open("rb") as body:
         record = writer.create_warc_record(
@@ -228,9 +224,7 @@ def _write_file(
         writer.write_record(record)
 
 
-def _write(
-    writer: Any, kind: str, header: Mapping[str, str], block: bytes, head: Message | None = None
-) -> None:
+def _write(writer: Any, kind: str, header: Mapping[str, str], block: bytes, head: Message | None = None) -> None:
     """Write a small record."""
     record = writer.create_warc_record(
         header.get("WARC-Target-URI", ""),

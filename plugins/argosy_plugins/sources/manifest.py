@@ -32,8 +32,7 @@ class Manifest(Source):
             "path": {"type": "string", "minLength": 1, "description": 'The file; "-" is standard input.'},
             "format": {
                 "enum": ["jsonl", "json", "csv"],
-                "description": "Its format; by default from the file's suffix, and JSON Lines on"
-                " standard input.",
+                "description": "Its format; by default from the file's suffix, and JSON Lines on standard input.",
             },
             **URL_OPTIONS,
         },

@@ -55,9 +55,7 @@ def json_array(stream: BinaryIO, problems: Problems) -> Iterator[Entry]:
                 text.fault(f"item {number} is {error}", "a JSON object")
                 return
             if decoder.faults:
-                problems.add(
-                    f"item {number}", decoder.faults[0], "each key once, numbers and text that JSON allows"
-                )
+                problems.add(f"item {number}", decoder.faults[0], "each key once, numbers and text that JSON allows")
             else:
                 yield f"item {number}", value
             if text.take("]"):
@@ -178,9 +176,7 @@ def _rows(stream: BinaryIO, problems: Problems) -> Iterator[tuple[int, dict[str,
         except StopIteration:
             break
         except csv.Error as error:
-            problems.add(
-                number, f"not CSV: {error}", 'fields separated by commas, in "..." where they contain one'
-            )
+            problems.add(number, f"not CSV: {error}", 'fields separated by commas, in "..." where they contain one')
             continue
         if not any(field.strip() for field in row):
             continue
@@ -201,9 +197,7 @@ def _header_is_right(header: list[str], number: int, problems: Problems) -> bool
     if twice is not None:
         problems.add(number, f"the column {twice!a} twice", "each name once")
     if "url" not in header:
-        problems.add(
-            number, 'no column "url"', "a first row with the names of the columns, such as url,title"
-        )
+        problems.add(number, 'no column "url"', "a first row with the names of the columns, such as url,title")
     return twice is None and "url" in header
 
 

@@ -46,8 +46,7 @@ class Urls(Source):
             "paths": {
                 "enum": ["name", "full"],
                 "default": "name",
-                "description": "The names of the files: the last part of the URL's path, or host and"
-                " full path.",
+                "description": "The names of the files: the last part of the URL's path, or host and full path.",
             },
             **URL_OPTIONS,
         },

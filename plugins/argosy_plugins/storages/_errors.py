@@ -75,9 +75,7 @@ def broken(where: str, error: BaseException) -> Broken:
     number = error.errno if isinstance(error, OSError) else None
     said = reason(error)
     if number in (errno.ENOTDIR, errno.EISDIR):
-        return Broken(
-            f"{where} cannot be written: {said}.", kind="exists", hint="Move it away, then start again."
-        )
+        return Broken(f"{where} cannot be written: {said}.", kind="exists", hint="Move it away, then start again.")
     if number == errno.ENAMETOOLONG:
         return Broken(f"{where} cannot take the name: {said}.", kind="name")
     if names & _NO_CREDENTIALS:
@@ -112,11 +110,7 @@ def broken(where: str, error: BaseException) -> Broken:
             kind="full",
             hint="Free some space, then start again: finished files are kept.",
         )
-    if (
-        number in _PASSING
-        or names & _PASSING_NAMES
-        or isinstance(error, ConnectionError | TimeoutError | EOFError)
-    ):
+    if number in _PASSING or names & _PASSING_NAMES or isinstance(error, ConnectionError | TimeoutError | EOFError):
         return Broken(
             f"{where} cannot be reached: {said}.",
             kind="connect",

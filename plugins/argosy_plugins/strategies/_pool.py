@@ -128,9 +128,7 @@ class ProcessPool:
         threads = self._to_start.popleft()
         ours, theirs = self._context.Pipe()
         try:
-            started = self._context.Process(
-                target=serve, args=(theirs, self._work, threads), name="argosy-worker"
-            )
+            started = self._context.Process(target=serve, args=(theirs, self._work, threads), name="argosy-worker")
             with signals_blocked():
                 started.start()
         except BaseException:
@@ -176,9 +174,7 @@ class ProcessPool:
             if task.deaths < MOST_DEATHS:
                 self._retry.append(task)
             else:
-                message = (
-                    f"{MOST_DEATHS} worker processes died while they worked on it, the last one of {how}."
-                )
+                message = f"{MOST_DEATHS} worker processes died while they worked on it, the last one of {how}."
                 failure = Failure("crash", message)
                 self._lost.append(Outcome(task.job.item.id, State.FAILED, failure=failure))
         items = len(process.tasks)

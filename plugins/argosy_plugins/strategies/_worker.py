@@ -80,8 +80,6 @@ def serve(pipe: Connection, work: Work, threads: int) -> None:
             future.add_done_callback(running.discard)
     except (EOFError, OSError):  # the run has ended or abandoned this process
         pool.shutdown(wait=False, cancel_futures=True)
-        wait(
-            tuple(running), timeout=GRACE
-        )  # the response of a request in progress still brings the next token
+        wait(tuple(running), timeout=GRACE)  # the response of a request in progress still brings the next token
         os._exit(1)
     pool.shutdown()

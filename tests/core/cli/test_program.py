@@ -71,9 +71,7 @@ def run(site: Path, tmp_path: Path, install: Install) -> Run:
         environment = {**os.environ, "PYTHONPATH": str(site), **env}
         environment.setdefault("ARGOSY_DEBUG", "")
         command = [sys.executable, "-m", "argosy", *args]
-        return subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
-        )
+        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     return run
 

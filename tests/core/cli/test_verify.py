@@ -59,7 +59,5 @@ def test_a_storage_that_fails_ends_the_verification() -> None:
 
     seen: list[int] = []
     with pytest.raises(StorageError, match="It is down"):
-        seen.extend(
-            f.size for _, f, _ in problems(cast("Storage", Fails()), ((0, file(n)) for n in range(99)), 3)
-        )
+        seen.extend(f.size for _, f, _ in problems(cast("Storage", Fails()), ((0, file(n)) for n in range(99)), 3))
     assert seen == [] or max(seen) < 5

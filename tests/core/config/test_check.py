@@ -112,9 +112,7 @@ def test_all_problems_at_once_in_a_fixed_order(plugins: PluginManager) -> None:
         {"auth": {**LOGIN, "url": "https://ada:hunter2@library.example/ x"}},
     ],
 )
-def test_a_secret_in_the_wrong_place_is_not_repeated(
-    document: dict[str, Any], plugins: PluginManager
-) -> None:
+def test_a_secret_in_the_wrong_place_is_not_repeated(document: dict[str, Any], plugins: PluginManager) -> None:
     found = lines(document, plugins)
     assert found
     assert "hunter2" not in "\n".join(found)

@@ -16,9 +16,7 @@ from argosy.storage.location import Remote, is_url, recalled, remote_of
 SECRET = {"env": "STORAGE_SECRET"}
 
 
-@pytest.mark.parametrize(
-    "url", ["s3://books", "s3://books/a/b", "sftp://ada@host:2222/books", "file:///books"]
-)
+@pytest.mark.parametrize("url", ["s3://books", "s3://books/a/b", "sftp://ada@host:2222/books", "file:///books"])
 def test_a_url_is_kept_and_has_a_local_folder(plugins: PluginManager, url: str) -> None:
     settings = load({"directory": f"{url}/"}, plugins)
     assert settings.remote is not None

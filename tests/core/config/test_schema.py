@@ -39,9 +39,7 @@ def test_it_is_valid_json_and_a_valid_schema(plugins: PluginManager) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_it_accepts_what_check_accepts(document: dict[str, Any], plugins: PluginManager) -> None:
-    assert jsonschema.Draft202012Validator(compose(plugins)).is_valid(document) == (
-        not check(document, plugins, "")
-    )
+    assert jsonschema.Draft202012Validator(compose(plugins)).is_valid(document) == (not check(document, plugins, ""))
 
 
 def test_it_has_local_references_only(plugins: PluginManager) -> None:

@@ -40,8 +40,6 @@ def test_every_key_is_explained(plugins: PluginManager) -> None:
         assert " ".join(schema["description"].split()) in text
 
 
-@pytest.mark.parametrize(
-    "value", ['a"b\\c\n\x00\x1b\x7fä', 5, 1.5, True, ["a", {"b c": 1, "d-e": [], "": {}}], {}]
-)
+@pytest.mark.parametrize("value", ['a"b\\c\n\x00\x1b\x7fä', 5, 1.5, True, ["a", {"b c": 1, "d-e": [], "": {}}], {}])
 def test_to_toml(value: Any) -> None:
     assert tomllib.loads(f"x = {to_toml(value)}") == {"x": value}

@@ -67,9 +67,7 @@ def test_a_cookie_is_deleted(attribute: str) -> None:
 def test_a_lifetime_is_by_the_servers_clock(offset: int) -> None:
     """A server whose clock is days off does not end its session with each answer."""
     there = NOW + offset
-    cookie = _one(
-        f"token=abc; Expires={formatdate(there + 3600, usegmt=True)}", date=formatdate(there, usegmt=True)
-    )
+    cookie = _one(f"token=abc; Expires={formatdate(there + 3600, usegmt=True)}", date=formatdate(there, usegmt=True))
     assert cookie is not None
     assert cookie.expires == pytest.approx(NOW + 3600, abs=1)
     assert _one(f"token=abc; Expires={formatdate(there - 5)}", date=formatdate(there)) is None
@@ -237,9 +235,7 @@ def test_an_imported_cookie_goes_wherever_its_host_is_and_is_replaced() -> None:
     jar: Jar = (Cookie("other", "1", "library.example"), Cookie("token", "1", "library.example"))
     assert cookie_header(jar, "https://library.example:8443/", NOW) == "other=1; token=1"
     jar = settle(jar, ["token=2; Path=/; Domain=library.example"], "https://library.example:8443/", NOW)
-    assert cookie_header(jar, "https://library.example:8443/", NOW) == "other=1; token=2", (
-        "never two of one name"
-    )
+    assert cookie_header(jar, "https://library.example:8443/", NOW) == "other=1; token=2", "never two of one name"
     assert cookie_header(jar, "https://library.example/", NOW) == "other=1; token=2", "it goes on as it began"
     assert settle(jar, ["token=; Max-Age=0"], "http://library.example:81/", NOW) == jar[:1]
 

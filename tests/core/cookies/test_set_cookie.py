@@ -78,9 +78,7 @@ def test_max_age(text: str, seconds: int | None) -> None:
 
 
 def test_the_last_attribute_that_can_be_read_wins() -> None:
-    parsed = _parse(
-        "a=b; max-age=1; MAX-AGE=2; Max-Age=x; Domain=a.example; domain=.B.Example; path=/x; Path=/y"
-    )
+    parsed = _parse("a=b; max-age=1; MAX-AGE=2; Max-Age=x; Domain=a.example; domain=.B.Example; path=/x; Path=/y")
     assert (parsed.max_age, parsed.domain, parsed.path) == (2, "b.example", "/y")
     assert _parse("a=b; Path=/x; Path=relative").path is None
 
@@ -147,9 +145,7 @@ def test_whatever_the_attributes_the_cookie_stays(garbage: str) -> None:
 
 @given(
     st.lists(
-        st.tuples(
-            st.sampled_from(["Max-Age", "Expires", "Path", "Secure", "SameSite"]), st.text('0159.-:;/ "GNov')
-        )
+        st.tuples(st.sampled_from(["Max-Age", "Expires", "Path", "Secure", "SameSite"]), st.text('0159.-:;/ "GNov'))
     )
 )
 def test_known_attributes_with_garbage_do_not_raise(pairs: list[tuple[str, str]]) -> None:

@@ -181,9 +181,7 @@ def test_work_can_be_sent_on(set_sail: Any, monkeypatch: pytest.MonkeyPatch) -> 
     voyage = set_sail(items=3, lease_mode="revoke", strategy="threads")
     run = ThreadsStrategy.run
 
-    def sending(
-        self: ThreadsStrategy, jobs: Iterable[Job], work: Work, max_workers: int
-    ) -> Iterator[Outcome]:
+    def sending(self: ThreadsStrategy, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
         for _ in range(3):
             work = pickle.loads(pickle.dumps(work))
         yield from run(self, jobs, work, max_workers)
@@ -216,9 +214,7 @@ def test_no_secret_is_in_a_pickle(set_sail: Any, monkeypatch: pytest.MonkeyPatch
     pickles: list[bytes] = []
     run = ThreadsStrategy.run
 
-    def pickling(
-        self: ThreadsStrategy, jobs: Iterable[Job], work: Work, max_workers: int
-    ) -> Iterator[Outcome]:
+    def pickling(self: ThreadsStrategy, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
         for outcome in run(self, jobs, work, max_workers):
             pickles.append(pickle.dumps((work, outcome)))
             yield outcome

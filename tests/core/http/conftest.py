@@ -130,9 +130,7 @@ def reader(store: MemoryStore) -> Iterator[Callable[..., Reader]]:
 
         def make(**options: Any) -> Reader:
             if store.read("default") is None:
-                store.write(
-                    SessionRecord("default", 1, (Cookie("token", "first", "127.0.0.1"),), logins=1), 0
-                )
+                store.write(SessionRecord("default", 1, (Cookie("token", "first", "127.0.0.1"),), logins=1), 0)
             made = Reader(store, **options)
             stack.callback(made.http.close)
             return made

@@ -56,9 +56,7 @@ def test_a_token_is_sent_and_its_successor_stored(raw_server: Any, reader: Any) 
         pytest.param(b"HTTP/1.1 200 OK\r\nSet-Coo", id="half of the headers"),
         pytest.param(b"HTTP/1.1 abc\r\n\r\n", id="no status"),
         pytest.param(b"220 mail.example ESMTP\r\n", id="another protocol"),
-        pytest.param(
-            b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n" + NEW.encode() + b"\r\n\r\n", id="long"
-        ),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n" + NEW.encode() + b"\r\n\r\n", id="long"),
         pytest.param(b"HTTP/1.1 200 OK\r\n" + b"X: 1\r\n" * 120 + NEW.encode() + b"\r\n\r\n", id="many"),
         pytest.param(b"HTTP/1.1 103 Early Hints\r\n\r\n", id="hints only"),
     ],

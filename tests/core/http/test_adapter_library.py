@@ -144,9 +144,7 @@ def test_a_server_with_a_wrong_clock_keeps_its_session(
     library_server: ServerFactory, member: Any, offset: float
 ) -> None:
     expires = formatdate(time.time() + offset + 3600, usegmt=True)
-    server = library_server(
-        lease_mode="revoke", date_offset=offset, cookie_attributes=f"; Path=/; Expires={expires}"
-    )
+    server = library_server(lease_mode="revoke", date_offset=offset, cookie_attributes=f"; Path=/; Expires={expires}")
     with _session(member(server)) as http:
         for _ in range(3):
             assert http.get(server.url_for("/files/a?size=10")).status_code == 200

@@ -115,9 +115,7 @@ def test_only_answers_to_requests_with_a_token_count(scenario: Any) -> None:
     [{"renewable": False}, {"can_login": False}, {"lease_mode": LeaseMode.EXCLUSIVE}],
     ids=["a jar", "no login", "told"],
 )
-def test_without_a_login_and_where_it_was_told_nothing_is_counted(
-    scenario: Any, policy: dict[str, Any]
-) -> None:
+def test_without_a_login_and_where_it_was_told_nothing_is_counted(scenario: Any, policy: dict[str, Any]) -> None:
     scenario.manager().ensure()
     manager = scenario.manager(**{"lease_mode": AUTO, **policy})
     for _ in range(QUIET + 1):
@@ -252,9 +250,7 @@ def test_the_last_token_that_is_deleted_ends_a_shared_session(scenario: Any) -> 
     assert _lease(scenario) == "shared"
 
 
-def test_a_lesson_from_before_a_power_loss_is_in_doubt(
-    scenario: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lesson_from_before_a_power_loss_is_in_doubt(scenario: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A newer record may have been lost, with another token and another lesson."""
     monkeypatch.setattr(type(scenario.store), "scope", Scope.HOST)
     manager = scenario.manager(lease_mode=AUTO)

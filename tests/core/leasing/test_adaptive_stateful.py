@@ -48,9 +48,7 @@ class Service:
         self.strangers = strangers
         self.every = 0
         self.logins = 0
-        self.reason = (
-            True  # whether something has happened that a login is the answer to: at first, there is none
-        )
+        self.reason = True  # whether something has happened that a login is the answer to: at first, there is none
         self.needless_logins = 0
         self.newest: dict[int, int] = {}
         self._requests = 0
@@ -366,6 +364,7 @@ def _stores(name: str, folder: Path) -> list[CookieStore]:
     return [JsonFileStore({}, context) for _ in range(3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("store", "examples"), [("memory", 100), ("json-file", 20)])
 @pytest.mark.parametrize("strangers", [False, True], ids=["plain", "strangers"])
 @pytest.mark.parametrize("revokes", [False, True], ids=["strict", "revoke"])

@@ -57,8 +57,7 @@ def without_stamps(record: SessionRecord | None) -> SessionRecord | None:
 def test_a_session_moves_with_all_it_has(stores: tuple[CookieStore, CookieStore]) -> None:
     source, target = stores
     others = [
-        replace(RECORD, session=name, status=status)
-        for name, status in (("a/b", Status.DEAD), ("c", Status.RETIRED))
+        replace(RECORD, session=name, status=status) for name, status in (("a/b", Status.DEAD), ("c", Status.RETIRED))
     ]
     for record in (RECORD, *others):
         source.write(record, 0)
@@ -102,9 +101,7 @@ def test_what_is_there_is_replaced_only_by_force(stores: tuple[CookieStore, Cook
     source.write(RECORD, 0)
     there = SessionRecord("default", 99, logins=1)
     target.write(there, 0)
-    with pytest.raises(
-        ConfigError, match=r"sqlite \(.*new.sqlite\) already has a session 'default'"
-    ) as error:
+    with pytest.raises(ConfigError, match=r"sqlite \(.*new.sqlite\) already has a session 'default'") as error:
         move_sessions(source, target)
     assert error.value.hint == "--force replaces it."
     assert (source.read("default"), target.read("default")) == (RECORD, there)
@@ -360,9 +357,7 @@ def test_from_python_by_every_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (".", "'.' is neither"),
     ],
 )
-def test_what_names_no_store_is_refused(
-    given: Any, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_names_no_store_is_refused(given: Any, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     calls: list[Callable[[], object]] = [
         lambda: argosy.copy_sessions(given, "json-file"),

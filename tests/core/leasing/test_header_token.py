@@ -84,7 +84,7 @@ def test_a_refresh_begins_with_what_there_is_and_a_login_with_nothing() -> None:
     )
     refreshed, logged_in = _new(), _new()
     refreshed.begin_with(record)
-    logged_in.replace(record)
+    logged_in.before = record.credentials
     assert (refreshed.granted().cookies, refreshed.granted().headers) == (record.cookies, record.headers)
     assert dict(refreshed.granted().credentials) == dict(logged_in.credentials) == {"refresh_token": "r"}
     assert (logged_in.granted().cookies, logged_in.granted().headers) == ((), ())

@@ -83,9 +83,7 @@ def test_to_end_keeps_hold_and_mark_to_the_last_byte(scenario: Any, complete: bo
     assert (scenario.record.status, scenario.is_free()) == (status, True)
 
 
-def test_nothing_is_granted_where_the_mark_cannot_be_written(
-    scenario: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_granted_where_the_mark_cannot_be_written(scenario: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     manager = scenario.manager()
     manager.ensure()
 
@@ -112,9 +110,7 @@ def test_cookies_of_another_host_do_not_cost_the_token_in_flight(scenario: Any) 
     assert not [told for told in scenario.told if told.startswith("notice")]
 
 
-def test_a_merge_between_reading_and_marking_is_no_failure(
-    scenario: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_merge_between_reading_and_marking_is_no_failure(scenario: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     manager: SessionManager = scenario.manager()
     manager.ensure()
     other = manager.lease(ELSEWHERE)

@@ -105,9 +105,7 @@ def test_in_doubt_one_waits_without_the_session_and_tries_once(scenario: Any) ->
     def pass_time(seconds: float) -> None:
         assert scenario.is_free(), "the session must not be held while waiting"
         holder = replace(marked.holder, since=marked.holder.since - 1000)
-        scenario.store.write(
-            replace(marked, holder=holder, generation=marked.generation + 1), marked.generation
-        )
+        scenario.store.write(replace(marked, holder=holder, generation=marked.generation + 1), marked.generation)
 
     scenario.told.clear()
     manager._callbacks = replace(manager._callbacks, sleep=pass_time)
@@ -173,9 +171,7 @@ def test_a_thread_that_queued_before_the_refusal_does_not_send_the_refused_token
     manager = scenario.manager()
     stamp = _send(manager)
     release = scenario.store.acquire("default")
-    queued = Thread(
-        lambda: manager.lease(URL)
-    )  # holds have an order: it comes before the one that was refused
+    queued = Thread(lambda: manager.lease(URL))  # holds have an order: it comes before the one that was refused
     wait_until_still(queued)
     refused = Thread(lambda: manager.refused(stamp))
     wait_until_still(refused)

@@ -52,6 +52,7 @@ def _explore(cast: Cast) -> None:
     assert runs > 20, "there is nothing to explore"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene", [scene for scene in SCENES if "mortal" not in SCENES[scene]])
 def test_no_order_of_threads_breaks_it(stores: Stores, scene: str) -> None:
     _explore(Cast(stores("memory"), **SCENES[scene]))
@@ -84,9 +85,7 @@ class RefreshesWithoutLooking(SessionManager):
 class DoesNotMark(SessionManager):
     def _refresh(self, record: SessionRecord, reason: str) -> None:
         assert self._login is not None
-        self._store_granted(
-            record, self._login.refresh(record, lambda cookies: None), refreshes=record.refreshes + 1
-        )
+        self._store_granted(record, self._login.refresh(record, lambda cookies: None), refreshes=record.refreshes + 1)
 
 
 class ClearsTheMark(SessionManager):

@@ -102,10 +102,7 @@ def test_what_a_constructor_raises_becomes_a_plugin_error(error: BaseException) 
     plugins = manager(type("R", (Raising,), {"error": error, "__module__": __name__}))
     with pytest.raises(PluginError) as caught:
         plugins.make(Output, {"use": "raising"}, PluginContext())
-    assert (
-        f"The output plugin 'raising' of {__name__} (not installed) could not be created"
-        in caught.value.message
-    )
+    assert f"The output plugin 'raising' of {__name__} (not installed) could not be created" in caught.value.message
     assert type(error).__name__ in caught.value.message
     assert caught.value.__cause__ is error
 

@@ -32,9 +32,7 @@ def test_starts_are_given_one_after_the_other() -> None:
 def test_of_two_delays_the_longer_counts(delays: list[float]) -> None:
     state = HostState()
     starts = [state.reserve(delay, NOW) for delay in delays]
-    for (one, two), (first, second) in zip(
-        itertools.pairwise(delays), itertools.pairwise(starts), strict=True
-    ):
+    for (one, two), (first, second) in zip(itertools.pairwise(delays), itertools.pairwise(starts), strict=True):
         assert second - first >= max(one, two) - 1e-6
 
 

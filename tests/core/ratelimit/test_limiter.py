@@ -87,9 +87,7 @@ def fail(rate_limiter: RateLimiter, times: int, *, sent: bool = False) -> None:
 @pytest.mark.parametrize("delays", [[0.02, 0.02, 0.02], [0.01, 0.04]])
 def test_starts_are_spaced_over_threads_and_processes(tmp_path: Path, delays: list[float]) -> None:
     processes = [start(tmp_path / "state", delay, threads=3, times=8) for delay in delays]
-    starts = sorted(
-        tuple(row) for process in processes for row in json.loads(process.communicate(timeout=60)[0])
-    )
+    starts = sorted(tuple(row) for process in processes for row in json.loads(process.communicate(timeout=60)[0]))
     assert len(starts) == 24 * len(delays)
     for (first, one), (second, two) in itertools.pairwise(starts):
         assert second - first >= max(one, two) - 1e-6
@@ -115,9 +113,7 @@ def test_a_permit_that_is_given_up_delays_no_other(rate_limiter: Callable[..., R
     assert limiter.permit(URL).admit() <= 30
 
 
-def test_a_process_that_dies_leaves_one_start_at_most(
-    rate_limiter: Callable[..., RateLimiter], tmp_path: Path
-) -> None:
+def test_a_process_that_dies_leaves_one_start_at_most(rate_limiter: Callable[..., RateLimiter], tmp_path: Path) -> None:
     with start(tmp_path / "state", 100.0, threads=20, times=1) as process:
         other = rate_limiter(0.0)
         state = other.read

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from argosy.errors import LedgerError
+from argosy.errors import StorageError
 from argosy.models.items import (
     DownloadRecord,
     Failure,
@@ -116,7 +116,7 @@ def test_a_damaged_ledger_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / ".argosy" / "ledger.sqlite"
     path.write_bytes(b"this is no database, however one looks at it" * 50)
     before = path.read_bytes()
-    with pytest.raises(LedgerError, match="damaged"):
+    with pytest.raises(StorageError, match="damaged"):
         Ledger(tmp_path)
     assert path.read_bytes() == before
 
@@ -267,7 +267,6 @@ for number in range(100):
 def test_two_that_begin_at_once_both_get_a_new_ledger(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "-c", BEGINNER, str(tmp_path)]
     both = [
-        subprocess.Popen([*command, *names], stderr=subprocess.PIPE, text=True)
-        for names in (("a", "b"), ("b", "a"))
+        subprocess.Popen([*command, *names], stderr=subprocess.PIPE, text=True) for names in (("a", "b"), ("b", "a"))
     ]
     assert [(process.communicate(timeout=100)[1], process.returncode) for process in both] == [("", 0)] * 2

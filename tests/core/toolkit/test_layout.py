@@ -11,9 +11,7 @@ from argosy.models.items import Item
 from argosy.toolkit.layout import Layout
 from argosy.toolkit.names import problem_of
 
-DUNE = Item(
-    "b1", "Dune", tags=("Novel", "SF"), metadata={"author": ["Frank Herbert"], "year": 1965}, folder="b1"
-)
+DUNE = Item("b1", "Dune", tags=("Novel", "SF"), metadata={"author": ["Frank Herbert"], "year": 1965}, folder="b1")
 
 
 @pytest.mark.parametrize(

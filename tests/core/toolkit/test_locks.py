@@ -137,9 +137,7 @@ def test_a_lock_file_that_cannot_be_used_is_named(tmp_path: Path, what: str) -> 
     assert "local disk" in (error.value.hint or "")
 
 
-def test_a_lock_that_is_not_taken_after_all_keeps_nobody_out(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_that_is_not_taken_after_all_keeps_nobody_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = FileLock(path)
     with monkeypatch.context() as patch:
         patch.setattr(lock, "_is_current", (path / "nowhere").stat)

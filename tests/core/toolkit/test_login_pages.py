@@ -39,9 +39,7 @@ def test_a_challenge_says_what_is_refused() -> None:
     """RFC 6750 section 3.1."""
     assert judged(status=400, headers={"WWW-Authenticate": 'Bearer realm="x", error="invalid_token"'})
     assert judged(status=401, headers={"WWW-Authenticate": 'Bearer realm="x"'})
-    assert not judged(
-        status=403, headers={"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="a"'}
-    )
+    assert not judged(status=403, headers={"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="a"'})
     assert not judged(status=400, headers={"WWW-Authenticate": 'Bearer error="invalid_request"'})
 
 
@@ -124,18 +122,14 @@ def test_a_page_that_sends_on_to_a_login_is_a_refusal() -> None:
     saml = b"<form method=post action=https://idp/><input type=hidden name=SAMLRequest value=x></form>"
     assert judged(start=saml)
     assert not judged(start=saml, redirects=["idp/login"])
-    assert judged(
-        start=b"<meta http-equiv=refresh content='0;url=https://idp/login'>", redirects=["idp/login"]
-    )
+    assert judged(start=b"<meta http-equiv=refresh content='0;url=https://idp/login'>", redirects=["idp/login"])
 
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 
 
 @pytest.mark.torture(8)
-@pytest.mark.parametrize(
-    "path", ["a.pdf", "A.PDF?x=1", "data/x.json", "b/archive.tar.gz", "v/clip.mp4", "p.jpeg"]
-)
+@pytest.mark.parametrize("path", ["a.pdf", "A.PDF?x=1", "data/x.json", "b/archive.tar.gz", "v/clip.mp4", "p.jpeg"])
 def test_html_for_a_file_is_a_refusal(path: str) -> None:
     """As of a page that a script makes, in which there is nothing to see."""
     asked = f"https://h/{path}"
@@ -146,9 +140,7 @@ def test_html_for_a_file_is_a_refusal(path: str) -> None:
     assert not judged(asked, asked=asked, headers={"Content-Type": "application/octet-stream"})
 
 
-@pytest.mark.parametrize(
-    "path", ["1", "a.html", "a.php", "wiki/File:Cat.jpg", "a.pdf/", "show?file=a.pdf", "v1.2"]
-)
+@pytest.mark.parametrize("path", ["1", "a.html", "a.php", "wiki/File:Cat.jpg", "a.pdf/", "show?file=a.pdf", "v1.2"])
 def test_html_elsewhere_is_none(path: str) -> None:
     assert not judged(f"https://h/{path}", asked=f"https://h/{path}", headers=HTML)
 

@@ -15,9 +15,7 @@ ANY = st.text(st.characters(codec=None), max_size=400)
 ODD = st.one_of(
     ANY,
     st.text(st.sampled_from("aAbB./\\:?*\u202e\x00\x1b \ud800e\u0301éß\u017f\u212a"), max_size=12),
-    st.sampled_from(
-        ["", ".", "..", "CON", "con.txt", "lpt¹", "Aux .x", ".argosy", ".ARGOSY", "x" * 256, "é" * 200]
-    ),
+    st.sampled_from(["", ".", "..", "CON", "con.txt", "lpt¹", "Aux .x", ".argosy", ".ARGOSY", "x" * 256, "é" * 200]),
 )
 
 

@@ -131,9 +131,7 @@ def test_close_after_closes_without_a_word(library_server: ServerFactory, browse
 
 
 def test_dripping_headers_and_bodies(library_server: ServerFactory, browser: Browse) -> None:
-    server = library_server(
-        faults=[Fault("drip_headers", seconds=0.0001, times=1), Fault("slow_drip", rate=100)]
-    )
+    server = library_server(faults=[Fault("drip_headers", seconds=0.0001, times=1), Fault("slow_drip", rate=100)])
     someone = browser(server)
     assert someone.keep(PATH).body == BODY
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
@@ -257,9 +255,7 @@ def test_early_hints_come_first(library_server: ServerFactory, browser: Browse) 
     assert _body(rest) == BODY
 
 
-def test_broken_and_huge_headers_stand_before_the_cookie(
-    library_server: ServerFactory, browser: Browse
-) -> None:
+def test_broken_and_huge_headers_stand_before_the_cookie(library_server: ServerFactory, browser: Browse) -> None:
     server = library_server(
         lease_mode="strict",
         faults=[Fault("broken_headers", times=1), Fault("huge_headers", size=5, count=300)],
@@ -346,9 +342,7 @@ def test_the_login_page_has_faults_only_when_named(library_server: ServerFactory
     assert [someone.fetch("/login").status for _ in range(2)] == [503, 200]
 
 
-def test_a_lost_answer_commits_nothing_where_the_body_commits(
-    library_server: ServerFactory, browser: Browse
-) -> None:
+def test_a_lost_answer_commits_nothing_where_the_body_commits(library_server: ServerFactory, browser: Browse) -> None:
     server = library_server(commit="body", faults=[Fault("lost", times=1), Fault("cut", times=1)])
     someone = browser(server)
     assert someone.raw(PATH) == b""

@@ -33,9 +33,7 @@ def test_static_keeps_the_token(library_server: ServerFactory, browser: Browse) 
 
 
 @pytest.mark.parametrize("lease_mode", ROTATING)
-def test_every_response_replaces_the_token(
-    library_server: ServerFactory, browser: Browse, lease_mode: str
-) -> None:
+def test_every_response_replaces_the_token(library_server: ServerFactory, browser: Browse, lease_mode: str) -> None:
     server = library_server(lease_mode=lease_mode)
     someone = browser(server)
     seen = {someone.jar["token"]}
@@ -130,9 +128,7 @@ def test_revoke_ends_no_other_session(library_server: ServerFactory, browser: Br
     assert other.keep("/").status == 200
 
 
-def test_grace_takes_an_old_token_and_gives_the_newest(
-    library_server: ServerFactory, browser: Browse
-) -> None:
+def test_grace_takes_an_old_token_and_gives_the_newest(library_server: ServerFactory, browser: Browse) -> None:
     server = library_server(lease_mode="grace", grace=3600)
     someone = browser(server)
     old = dict(someone.jar)
@@ -160,9 +156,7 @@ def test_slide_replaces_every_third(library_server: ServerFactory, browser: Brow
 
 
 @pytest.mark.parametrize("lease_mode", ["strict", "revoke"])
-def test_a_naive_parallel_client_is_refused(
-    library_server: ServerFactory, browser: Browse, lease_mode: str
-) -> None:
+def test_a_naive_parallel_client_is_refused(library_server: ServerFactory, browser: Browse, lease_mode: str) -> None:
     server = library_server(lease_mode=lease_mode)
     someone = browser(server)
     barrier = Barrier(8)
@@ -187,9 +181,7 @@ def test_the_body_commits(library_server: ServerFactory, browser: Browse) -> Non
     connection.request("GET", "/files/long?size=64000000", headers=someone._cookie(None))
     with connection.getresponse() as response:
         new = {"token": response.headers["Set-Cookie"].partition(";")[0].partition("=")[2]}
-        assert someone.fetch("/", jar=new).status == 401, (
-            "no socket buffer holds all of an unread body of this size"
-        )
+        assert someone.fetch("/", jar=new).status == 401, "no socket buffer holds all of an unread body of this size"
         assert server.stats().rotations == 0
         response.read()
     connection.close()
@@ -209,12 +201,8 @@ def test_two_token_cookies_must_match(library_server: ServerFactory, browser: Br
     assert server.stats().replaced_tokens_sent == 1
 
 
-def test_cookie_name_and_attributes_are_taken_word_for_word(
-    library_server: ServerFactory, browser: Browse
-) -> None:
-    server = library_server(
-        cookie_name="SID", cookie_attributes='; Max-Age=3600.5; path="/"', noise_cookie=True
-    )
+def test_cookie_name_and_attributes_are_taken_word_for_word(library_server: ServerFactory, browser: Browse) -> None:
+    server = library_server(cookie_name="SID", cookie_attributes='; Max-Age=3600.5; path="/"', noise_cookie=True)
     token, noise = browser(server).keep("/").set_cookies()
     assert token.startswith("SID=")
     assert token.endswith('; Max-Age=3600.5; path="/"')

@@ -43,9 +43,7 @@ def test_the_hidden_field_is_bound_to_the_cookie(library_server: ServerFactory, 
     fetch = someone.fetch
 
     def with_the_other_cookie(path: str, **options: Any) -> Any:
-        return (
-            fetch(path, **options, jar=other) if options.get("method") == "POST" else fetch(path, **options)
-        )
+        return fetch(path, **options, jar=other) if options.get("method") == "POST" else fetch(path, **options)
 
     someone.fetch = with_the_other_cookie
     assert someone.login().status == 200
@@ -65,9 +63,7 @@ def test_too_many_sessions_end_the_oldest(library_server: ServerFactory, browser
     assert [who.fetch("/").status for who in (one, two, three)] == [401, 200, 200]
 
 
-def test_too_many_sessions_refuse_the_newest(
-    library_server: ServerFactory, browser: Browse, stranger: Browse
-) -> None:
+def test_too_many_sessions_refuse_the_newest(library_server: ServerFactory, browser: Browse, stranger: Browse) -> None:
     server = library_server(max_sessions=1, on_too_many="refuse")
     one = browser(server)
     assert stranger(server).login().status == 403
@@ -75,9 +71,7 @@ def test_too_many_sessions_refuse_the_newest(
     assert server.stats().failed_logins == 1
 
 
-def test_expired_sessions_are_refused_until_the_next_login(
-    library_server: ServerFactory, browser: Browse
-) -> None:
+def test_expired_sessions_are_refused_until_the_next_login(library_server: ServerFactory, browser: Browse) -> None:
     server = library_server()
     someone = browser(server)
     server.expire_sessions()

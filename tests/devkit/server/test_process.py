@@ -63,9 +63,7 @@ def test_nothing_secret_stands_in_the_command_line() -> None:
         assert b"hush" not in command.read_bytes()
 
 
-def test_restart_keeps_the_port_and_loses_the_sessions(
-    library_server: ServerFactory, browser: Browse
-) -> None:
+def test_restart_keeps_the_port_and_loses_the_sessions(library_server: ServerFactory, browser: Browse) -> None:
     server = library_server()
     someone = browser(server)
     url, pid = server.url, server.pid

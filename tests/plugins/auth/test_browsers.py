@@ -107,9 +107,7 @@ def test_the_profile_that_was_used_last_is_taken(
 
 
 def test_a_firefox_without_a_login_says_so(profile: Path, session: Any, tmp_path: Path) -> None:
-    with pytest.raises(
-        LoginFailed, match=r"has no cookies of x.example in .*cookies.sqlite.*argosy login CONFIG"
-    ):
+    with pytest.raises(LoginFailed, match=r"has no cookies of x.example in .*cookies.sqlite.*argosy login CONFIG"):
         take(session, tmp_path, profile="p", url="https://x.example/")
 
 
@@ -132,9 +130,7 @@ def test_a_keyring_out_of_reach_is_told(
         monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
     else:
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
-    with pytest.raises(
-        LoginFailed, match=r"the desktop's keyring, which cannot be reached.*terminal of that"
-    ):
+    with pytest.raises(LoginFailed, match=r"the desktop's keyring, which cannot be reached.*terminal of that"):
         take(session, tmp_path, "chromium", profile="p")
 
 
@@ -194,6 +190,7 @@ def chromium(tmp_path: Path) -> Iterator[str]:
         server.server_close()
 
 
+@pytest.mark.slow
 def test_a_real_chromium_gives_the_cookies_of_the_site(chromium: str, tmp_path: Path) -> None:
     """In a desktop session without a keyring, where Chromium encrypts with a key that it has for that."""
     auth = {"use": "cookies", "browser": "chromium", "profile": "chromium/Default", "url": chromium}
@@ -203,9 +200,7 @@ def test_a_real_chromium_gives_the_cookies_of_the_site(chromium: str, tmp_path: 
     login = [sys.executable, "-m", "argosy", "login", str(tmp_path / "argosy.json")]
 
     def run(*before: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*before, *login], env=environ, capture_output=True, text=True, timeout=100, check=False
-        )
+        return subprocess.run([*before, *login], env=environ, capture_output=True, text=True, timeout=100, check=False)
 
     outside = run()
     assert (outside.returncode, "in the desktop's keyring, which cannot be reached" in outside.stderr) == (

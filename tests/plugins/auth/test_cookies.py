@@ -108,9 +108,7 @@ def test_a_dictionary_needs_a_site(tmp_path: Path, session: Any) -> None:
         ("h\tFALSE\t/\tFALSE\t1000\ta\tb\nh\tFALSE\t/\tFALSE\t2000\tc\td\n", "All 2 cookies .* have expired"),
     ],
 )
-def test_a_jar_that_is_none_says_what_to_do(
-    tmp_path: Path, session: Any, content: str | bytes, found: str
-) -> None:
+def test_a_jar_that_is_none_says_what_to_do(tmp_path: Path, session: Any, content: str | bytes, found: str) -> None:
     with pytest.raises(LoginFailed, match=found):
         load(tmp_path, session, content)
     assert session.added == []
@@ -156,7 +154,9 @@ def test_a_missing_or_unreadable_file_is_named(tmp_path: Path, session: Any) -> 
         auth.login(session)
 
 
-TWO_SITES = "www.h.co.uk\tFALSE\t/\tFALSE\t0\ta\t1\n.h.co.uk\tTRUE\t/\tFALSE\t0\tb\t2\n.ads.co.uk\tTRUE\t/\tFALSE\t0\tc\t3\n"
+TWO_SITES = (
+    "www.h.co.uk\tFALSE\t/\tFALSE\t0\ta\t1\n.h.co.uk\tTRUE\t/\tFALSE\t0\tb\t2\n.ads.co.uk\tTRUE\t/\tFALSE\t0\tc\t3\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -173,15 +173,11 @@ def test_cookies_of_the_site_alone_are_taken(
 ) -> None:
     notices = load(tmp_path, session, TWO_SITES, **options)
     assert [cookie.name for cookie in session.added] == names
-    assert ["are those of 2 sites (ads.co.uk, h.co.uk)" in notice for notice in notices] == [True] * (
-        not options
-    )
+    assert ["are those of 2 sites (ads.co.uk, h.co.uk)" in notice for notice in notices] == [True] * (not options)
 
 
 def test_a_jar_of_another_site_says_whose_it_is(tmp_path: Path, session: Any) -> None:
-    with pytest.raises(
-        LoginFailed, match=r"another site: ads.co.uk, h.co.uk, and none are for x.co.uk. Export"
-    ):
+    with pytest.raises(LoginFailed, match=r"another site: ads.co.uk, h.co.uk, and none are for x.co.uk. Export"):
         load(tmp_path, session, TWO_SITES, url="https://x.co.uk/")
     assert session.added == []
 
@@ -205,9 +201,7 @@ def test_the_options_go_together(options: dict[str, Any], good: bool) -> None:
     assert (not problems) == good, problems
 
 
-@pytest.mark.parametrize(
-    "options", [{"url": "h.example"}, {"url": "https://u:hunter2@h/"}, {"domain": "https://h"}]
-)
+@pytest.mark.parametrize("options", [{"url": "h.example"}, {"url": "https://u:hunter2@h/"}, {"domain": "https://h"}])
 def test_a_site_that_is_none_is_refused(tmp_path: Path, options: dict[str, str]) -> None:
     with pytest.raises(ConfigError) as caught:
         CookieImport({"path": "jar", **options}, PluginContext(base=tmp_path))
@@ -247,9 +241,7 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (
         st.lists(inner)
-        | st.dictionaries(
-            st.sampled_from(["name", "value", "domain", "path", "expires", "cookies", "secure"]), inner
-        )
+        | st.dictionaries(st.sampled_from(["name", "value", "domain", "path", "expires", "cookies", "secure"]), inner)
     ),
 )
 

@@ -92,9 +92,7 @@ def test_a_wrong_password_is_told_without_showing_it(site: Any, session: Any, tm
 
 def test_a_field_that_the_form_lacks_is_named_when_it_fails(site: Any, session: Any, tmp_path: Path) -> None:
     fields = {"usr": "ada", "password": {"file": "password"}}
-    with pytest.raises(
-        LoginFailed, match=r"has no field usr; it has csrf, go, keep, note, password, realm, user"
-    ):
+    with pytest.raises(LoginFailed, match=r"has no field usr; it has csrf, go, keep, note, password, realm, user"):
         auth(site, tmp_path, "wrong", fields=fields).login(session)
 
 
@@ -133,9 +131,7 @@ def test_the_form_may_be_chosen(
     assert path in [asked.path for asked in site.asked]
 
 
-@pytest.mark.parametrize(
-    ("form", "found"), [(7, "no form number 7"), ("x", "no form with the id or name 'x'")]
-)
+@pytest.mark.parametrize(("form", "found"), [(7, "no form number 7"), ("x", "no form with the id or name 'x'")])
 def test_a_form_that_is_not_there_is_named(
     site: Any, session: Any, tmp_path: Path, form: int | str, found: str
 ) -> None:
@@ -145,9 +141,7 @@ def test_a_form_that_is_not_there_is_named(
 
 def test_a_page_without_a_form_says_what_to_do(site: Any, session: Any, tmp_path: Path, reply: Any) -> None:
     site.pages["/login/"] = lambda asked: reply("<div id=app></div>")
-    with pytest.raises(
-        LoginFailed, match=r"no form with a password field.* \(it has 0 forms\).*auth cookies"
-    ):
+    with pytest.raises(LoginFailed, match=r"no form with a password field.* \(it has 0 forms\).*auth cookies"):
         auth(site, tmp_path).login(session)
 
 
@@ -210,9 +204,7 @@ def test_a_redirect_to_nowhere_ends_the_login(
 
 
 @pytest.mark.parametrize("action", ["javascript:go()", "http://u:p@127.0.0.1/x"])
-def test_an_action_that_is_no_url_is_refused(
-    site: Any, session: Any, tmp_path: Path, reply: Any, action: str
-) -> None:
+def test_an_action_that_is_no_url_is_refused(site: Any, session: Any, tmp_path: Path, reply: Any, action: str) -> None:
     site.pages["/login/"] = lambda asked: reply(FORM.replace("do?x=1", action))
     with pytest.raises(LoginFailed, match="not an http or https URL"):
         auth(site, tmp_path, allow_other_origin=True).login(session)
@@ -234,9 +226,7 @@ def test_a_secret_in_the_configuration_is_refused(tmp_path: Path) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "name", ["password", "PWD", "user_pass", "client-secret", "otp", "your_pin", "Token"]
-)
+@pytest.mark.parametrize("name", ["password", "PWD", "user_pass", "client-secret", "otp", "your_pin", "Token"])
 def test_the_schema_wants_a_reference_for_what_looks_secret(name: str) -> None:
     schema = dict(FormLogin.options_schema["properties"]["fields"])
     schema = {**schema, "patternProperties": {next(iter(schema["patternProperties"])): {"type": "object"}}}

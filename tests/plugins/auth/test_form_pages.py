@@ -32,9 +32,7 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEY", KEY)
 
 
-def auth(
-    url: str, code: object = None, ask_now: Callable[[str], str] | None = None, **options: Any
-) -> FormLogin:
+def auth(url: str, code: object = None, ask_now: Callable[[str], str] | None = None, **options: Any) -> FormLogin:
     fields = {"user": USER, "password": {"env": "PASSWORD"}, **({"code": code} if code else {})}
     context = PluginContext(ask_now=ask_now)
     return FormLogin({"url": url, "fields": fields, **options}, context)
@@ -43,7 +41,7 @@ def auth(
 def log_in(plugin: FormLogin, before: dict[str, str] | None = None) -> dict[str, str]:
     """Log in; return what is kept with the session, as the one before kept it."""
     opened = open_session((30, 30))
-    opened._before = before or {}
+    opened.before = before or {}
     try:
         plugin.login(opened)
     finally:
@@ -173,9 +171,7 @@ def test_a_key_is_taken_as_services_show_it(monkeypatch: pytest.MonkeyPatch, key
     assert codes[1] in codes[::2]
 
 
-@pytest.mark.parametrize(
-    "key", ["hunter2 0189", f"otpauth://hotp/x?secret={KEY}&counter=1", "otpauth://x", ""]
-)
+@pytest.mark.parametrize("key", ["hunter2 0189", f"otpauth://hotp/x?secret={KEY}&counter=1", "otpauth://x", ""])
 def test_a_key_that_is_none_is_not_shown(tmp_path: Path, key: str) -> None:
     (tmp_path / "key").write_text(key)
     fields = {"user": "a", "code": {"totp": {"file": "key"}}}

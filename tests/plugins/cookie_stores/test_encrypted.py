@@ -49,9 +49,7 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyte
 
 def on_disk(folder: Path) -> dict[str, bytes]:
     """Return all bytes in the folder but those of SQLite's index of its log, and locks."""
-    names = [
-        path for path in folder.rglob("*") if path.is_file() and not path.name.endswith((".lock", "-shm"))
-    ]
+    names = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith((".lock", "-shm"))]
     return {path.name: path.read_bytes() for path in names}
 
 
@@ -123,9 +121,7 @@ def test_a_file_in_the_clear_is_refused_and_left_as_it_is(open_store: Open, tmp_
     for call in calls:
         with pytest.raises(StoreSealed, match="keeps the session 'default' in the clear") as error:
             call()
-        assert f"argosy session copy --from {store.name}:{tmp_path / 'cookies'} --to CONFIG" in (
-            error.value.hint or ""
-        )
+        assert f"argosy session copy --from {store.name}:{tmp_path / 'cookies'} --to CONFIG" in (error.value.hint or "")
     store.close()
     assert on_disk(tmp_path) == before
 
@@ -173,9 +169,7 @@ def test_what_sqlite_cannot_take_away_yet_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_many_processes_with_one_key(
-    open_store: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_processes_with_one_key(open_store: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They begin with no file, agree on one salt, and count together."""
     processes = 8
     if open_store().name == "sqlite":
@@ -195,9 +189,7 @@ def test_many_processes_with_one_key(
     assert not any(b"count" in data for data in on_disk(tmp_path).values())
 
 
-def test_a_secret_that_is_not_there_is_said_before_anything_is_touched(
-    open_store: Open, tmp_path: Path
-) -> None:
+def test_a_secret_that_is_not_there_is_said_before_anything_is_touched(open_store: Open, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="KEY_OF_NOBODY"):
         SqliteStore({"encrypt": {"env": "KEY_OF_NOBODY"}}, PluginContext(base=tmp_path))
     assert list(tmp_path.iterdir()) == []

@@ -135,9 +135,7 @@ def test_a_record_with_any_byte_changed_is_refused_or_the_same(place: int, bits:
     assert found == RECORD
 
 
-@pytest.mark.parametrize(
-    "secret", ["", "  ", "argosy-key-1:", KEY[:-1], f"{KEY}A", KEY.replace("-1:", "-1:!")[:56]]
-)
+@pytest.mark.parametrize("secret", ["", "  ", "argosy-key-1:", KEY[:-1], f"{KEY}A", KEY.replace("-1:", "-1:!")[:56]])
 def test_a_secret_that_is_no_use_is_refused(secret: str) -> None:
     with pytest.raises(ConfigError, match=r"encrypt.*(is empty|not a whole key)") as error:
         sealing(secret)

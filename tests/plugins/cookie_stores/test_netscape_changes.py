@@ -101,18 +101,14 @@ def test_a_value_that_the_service_gives_again_is_no_old_one(store: NetscapeStore
     assert read(store).cookies == (TOKEN,)
 
 
-def test_a_session_whose_cookies_were_taken_out_has_ended(
-    store: NetscapeStore, path: Path, told: list[str]
-) -> None:
+def test_a_session_whose_cookies_were_taken_out_has_ended(store: NetscapeStore, path: Path, told: list[str]) -> None:
     begin(
         store,
         Cookie("lang", "en", "library.example"),
         Cookie("basket", "apples", "shop.example", host_only=False),
     )
     write(path, "library.example\tFALSE\t/\tFALSE\t0\tlang\ten", OTHER_SITE)
-    assert read(store).status is Status.IDLE, (
-        "something is left, and the service will say whether it is enough"
-    )
+    assert read(store).status is Status.IDLE, "something is left, and the service will say whether it is enough"
     write(path, OTHER_SITE)
     assert read(store).status is Status.DEAD
     assert sum("removed cookies of the session" in text for text in told) == 2

@@ -68,9 +68,7 @@ def test_a_database_of_somebody_else_is_left_as_it_is(path: Path, make: Callable
             call()
         assert "a path of its own" in (error.value.hint or "")
     store.close()
-    after = {
-        file.name: file.read_bytes() for file in path.parent.iterdir() if not file.name.endswith(".lock")
-    }
+    after = {file.name: file.read_bytes() for file in path.parent.iterdir() if not file.name.endswith(".lock")}
     assert after == before
 
 
@@ -213,9 +211,7 @@ def test_a_file_that_is_removed_is_no_session_and_is_not_made_by_reading(path: P
         running.write(SessionRecord("default", 2), 1)
     assert not path.exists()
     running.write(SessionRecord("default", 1), 0)
-    assert open_store(path).read("default") == SessionRecord("default", 1), (
-        "nothing of the old file came back"
-    )
+    assert open_store(path).read("default") == SessionRecord("default", 1), "nothing of the old file came back"
     running.close()
 
 
@@ -259,9 +255,7 @@ def test_a_second_store_in_one_program_does_not_drop_the_locks_of_the_first(path
     inode = path.stat().st_ino
 
     def locks() -> int:
-        return sum(
-            f":{inode} " in line and "POSIX" in line for line in Path("/proc/locks").read_text().splitlines()
-        )
+        return sum(f":{inode} " in line and "POSIX" in line for line in Path("/proc/locks").read_text().splitlines())
 
     before = locks()
     assert before, "SQLite holds a lock on an open database"

@@ -76,12 +76,8 @@ def test_a_host_lock_queues_threads_and_meets_the_file_once(path: Path) -> None:
     free()
 
 
-def test_whoever_freed_the_lock_gives_way_to_those_who_wait(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "argosy_plugins.cookie_stores._locks._JUST_NOW", float("inf")
-    )  # however slow this machine is
+def test_whoever_freed_the_lock_gives_way_to_those_who_wait(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("argosy_plugins.cookie_stores._locks._JUST_NOW", float("inf"))  # however slow this machine is
     lock, other = HostLock(path), HostLock(path)
     for _ in range(20):
         release = lock.acquire()

@@ -113,9 +113,7 @@ def test_a_full_disk_is_told_once(event: MakeEvent) -> None:
     observer.close()
 
 
-def test_standard_output_is_ascii_and_stays_open(
-    event: MakeEvent, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_standard_output_is_ascii_and_stays_open(event: MakeEvent, capsys: pytest.CaptureFixture[str]) -> None:
     observer = JsonLinesObserver({}, PluginContext())
     observer.on_event(event("item.started", "bü\u202e", title="日本"))
     observer.close()
@@ -142,9 +140,7 @@ print("end", file=sys.stderr)
 @pytest.mark.parametrize("path", ["-", "/dev/stdout"])
 def test_a_reader_that_goes_away_is_no_failure(path: str) -> None:
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        [sys.executable, "-c", BROKEN, path], stdin=pipe, stdout=pipe, stderr=pipe
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", BROKEN, path], stdin=pipe, stdout=pipe, stderr=pipe) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None

@@ -30,9 +30,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 def test_a_run(log: LogObserver, event: Callable[..., Event], capsys: pytest.CaptureFixture[str]) -> None:
     log.on_event(
-        event(
-            "run.started", directory="lib", strategy="threads", max_workers=4, lease="exclusive", sessions=1
-        )
+        event("run.started", directory="lib", strategy="threads", max_workers=4, lease="exclusive", sessions=1)
     )
     log.on_event(event("run.planned", items=10, to_do=4, done=6, bytes=2_500_000))
     log.on_event(event("session.login", number=1, reason="there is no session yet"))
@@ -41,9 +39,7 @@ def test_a_run(log: LogObserver, event: Callable[..., Event], capsys: pytest.Cap
     log.on_event(event("resource.retry", "b1", url="u", attempt=1, cause="503", seconds=2))
     log.on_event(event("resource.progress", "b1", bytes=1000))
     log.on_event(event("item.finished", "b1", state="done", bytes=1000, seconds=2.5, files=1, failure=None))
-    log.on_event(
-        event("item.finished", "b2", state="failed", bytes=0, seconds=1, files=0, failure="It is gone.")
-    )
+    log.on_event(event("item.finished", "b2", state="failed", bytes=0, seconds=1, files=0, failure="It is gone."))
     log.on_event(event("item.finished", "b3", state="requeued", bytes=0, seconds=1, files=0, failure=None))
     log.on_event(event("run.notice", message="Look."))
     log.on_event(event("run.stopping", message="The disk is full."))

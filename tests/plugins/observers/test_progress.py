@@ -109,9 +109,7 @@ def test_messages_stay_and_the_display_goes(attach: Callable[[], Terminal], even
     assert seen.rindex("Second") < seen.rindex("\x1b[2K") < seen.rindex("stopping: Enough.")
 
 
-def test_nothing_is_drawn_over_a_prompt_before_the_first_item(
-    attach: Callable[[], Terminal], event: MakeEvent
-) -> None:
+def test_nothing_is_drawn_over_a_prompt_before_the_first_item(attach: Callable[[], Terminal], event: MakeEvent) -> None:
     terminal = attach()
     terminal.start()
     observer = ProgressObserver({}, PluginContext())

@@ -94,9 +94,7 @@ def test_an_item_that_is_put_back_counts_neither_way(event: MakeEvent) -> None:
 
 
 @pytest.mark.parametrize(("promised", "fraction"), [(0, 0.25), (2000, 0.5), (10, 0.25)])
-def test_the_bar_goes_by_bytes_if_they_are_announced(
-    event: MakeEvent, promised: int, fraction: float
-) -> None:
+def test_the_bar_goes_by_bytes_if_they_are_announced(event: MakeEvent, promised: int, fraction: float) -> None:
     run = RunProgress()
     run.take(event("run.planned", items=4, to_do=4, done=0, bytes=promised), 0)
     run.take(event("item.finished", "b1", state="done", bytes=1000), 0)

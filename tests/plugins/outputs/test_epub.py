@@ -82,21 +82,15 @@ def test_what_the_item_says_of_its_book(tmp_path: Path) -> None:
         "modified": "2024-05-06T07:08:09+02:00",
         "python": {"anything": 1},
     }
-    book = book_of(
-        tmp_path, {"1.html": "x"}, title=" A \x07title ", tags=["Maths", "Engines"], metadata=known
-    )
-    said = {
-        name: book.dublin_core(name) for name in ("title", "creator", "contributor", "language", "publisher")
-    }
+    book = book_of(tmp_path, {"1.html": "x"}, title=" A \x07title ", tags=["Maths", "Engines"], metadata=known)
+    said = {name: book.dublin_core(name) for name in ("title", "creator", "contributor", "language", "publisher")}
     assert list(said.values()) == [["A title"], ["Ada"], ["Ben", "Cy"], ["en-GB"], ["P & Q"]]
     said = {name: book.dublin_core(name) for name in ("date", "description", "rights", "subject")}
     assert list(said.values()) == [["1843-10-01"], ["A note"], ["CC0"], ["Maths", "Engines"]]
     assert '<meta property="dcterms:modified">2024-05-06T05:08:09Z</meta>' in book.read("package.opf")
 
 
-@pytest.mark.parametrize(
-    "value", [None, 7, True, [], {}, [None, {"name": []}], "\ud800", {"a": ["b"]}, "9999-99-99"]
-)
+@pytest.mark.parametrize("value", [None, 7, True, [], {}, [None, {"name": []}], "\ud800", {"a": ["b"]}, "9999-99-99"])
 def test_metadata_of_any_form_does_no_harm(value: object, tmp_path: Path) -> None:
     keys = (
         "author",
@@ -145,9 +139,7 @@ def test_the_same_item_gives_the_same_bytes(tmp_path: Path) -> None:
     ],
 )
 def test_the_identifier(known: dict[str, Any], identifier: str, tmp_path: Path) -> None:
-    assert (
-        book_of(tmp_path, {"1.html": "x"}, metadata=known).dublin_core("identifier")[0].startswith(identifier)
-    )
+    assert book_of(tmp_path, {"1.html": "x"}, metadata=known).dublin_core("identifier")[0].startswith(identifier)
 
 
 @pytest.mark.parametrize(
@@ -169,9 +161,7 @@ def test_the_cover(given: str, known: dict[str, Any], cover: str, tmp_path: Path
         "discover.png": png(),
     }
     book = book_of(tmp_path, files, cover=given, metadata=known)
-    assert [name for name, entry in book.manifest().items() if entry.get("properties") == "cover-image"] == [
-        cover
-    ]
+    assert [name for name, entry in book.manifest().items() if entry.get("properties") == "cover-image"] == [cover]
     assert f'src="{cover}"' in book.read("cover.xhtml")
     assert next(book.xml("package.opf").iter(f"{OPF}itemref")).attrib["idref"] == "cover"
 
@@ -196,9 +186,7 @@ def test_the_container(tmp_path: Path) -> None:
     assert {info.date_time for info in infos} == {(1980, 1, 1, 0, 0, 0)}
 
 
-@pytest.mark.parametrize(
-    ("id_", "name"), [("b1", "b1.epub"), ("doi:10.1/x", f"{safe_part('doi:10.1/x')}.epub")]
-)
+@pytest.mark.parametrize(("id_", "name"), [("b1", "b1.epub"), ("doi:10.1/x", f"{safe_part('doi:10.1/x')}.epub")])
 def test_the_name(id_: str, name: str, tmp_path: Path) -> None:
     assert book_of(tmp_path / "a", {"1.html": "x"}, id=id_).name == name
     assert book_of(tmp_path / "b", {"1.html": "x"}, id=id_, layout="my/books/{id}").name == f"my/books/{name}"
@@ -281,9 +269,7 @@ def test_a_missing_library_is_named(tmp_path: Path) -> None:
         f"try: download({{'source': {{'use': 'urls', 'urls': ['http://127.0.0.1:9/a']}}, 'output': 'epub', 'directory': {str(tmp_path)!r}}})\n"
         "except ConfigError as error: print(error)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == (
         "The output 'epub' needs tinycss2, which is not installed. Install it: pip install 'argosy[epub]'.\n"
     )

@@ -43,9 +43,7 @@ def test_a_chapter_whose_tree_is_too_large_fails_its_item(
     assert (caught.value.kind, caught.value.hint) == ("content", "Use another output for this item.")
 
 
-def test_a_chapter_that_takes_too_long_fails_its_item(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_chapter_that_takes_too_long_fails_its_item(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "MOST_SECONDS", 0.0)
     item = staged(tmp_path / "in", {"1.html": "<h1>One</h1>"})
     with pytest.raises(TransferError, match=r"'1\.html': its markup takes more than 0 seconds to parse"):
@@ -56,9 +54,7 @@ def test_a_drawing_whose_tree_is_too_large_is_left_out(tmp_path: Path) -> None:
     drawing = f'<svg xmlns="http://www.w3.org/2000/svg">{"<g>" * 510_000}</svg>'
     files: dict[str, str | bytes] = {"1.html": "<h1>One</h1><img src=a.svg>", "a.svg": drawing}
     book = make(staged(tmp_path / "in", files), tmp_path / "out")
-    assert book.notices == [
-        "The EPUB of 'A book': left out a.svg (its markup has more than 250,000 elements)."
-    ]
+    assert book.notices == ["The EPUB of 'A book': left out a.svg (its markup has more than 250,000 elements)."]
 
 
 def test_style_sheets_that_are_too_large_are_left_out(tmp_path: Path) -> None:
@@ -92,9 +88,7 @@ def test_variables_within_each_other_take_no_longer_than_their_text() -> None:
 @pytest.mark.torture(90)
 def test_variables_make_no_sheet_much_longer() -> None:
     value = "x" * 900
-    sheet = (
-        f":root {{ --a: {value} }} b {{ content: {'var(--a) ' * 10} }} i {{ content: {'var(--a) ' * 5000} }}"
-    )
+    sheet = f":root {{ --a: {value} }} b {{ content: {'var(--a) ' * 10} }} i {{ content: {'var(--a) ' * 5000} }}"
     clean = clean_sheet(sheet, lambda address, wanted: None)
     assert clean.count(value) == 10, "a declaration that makes the sheet too long is left out"
 

@@ -35,9 +35,7 @@ def complaints(books: Sequence[Path]) -> list[str]:
     runs = [subprocess.run(start, capture_output=True, text=True, check=False) for start in starts]
     said = [f"{run.stdout}\n{run.stderr}" for run in runs]
     assert sum(text.count("Validating using EPUB version 3") for text in said) == len(names), said
-    return [
-        line for text in said for line in text.splitlines() if line.startswith(("ERROR", "WARN", "FATAL"))
-    ]
+    return [line for text in said for line in text.splitlines() if line.startswith(("ERROR", "WARN", "FATAL"))]
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +44,9 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Book]:
     root = tmp_path_factory.mktemp("books")
     # EPUBCheck 4 knows EPUB 3.2, to which WebP is foreign: the books have none
     items = {
-        "hard": staged(
-            root / "hard", HARD, title="Hard & <heavy>", tags=["a", "b & c"], metadata=HARD_METADATA
-        ),
+        "hard": staged(root / "hard", HARD, title="Hard & <heavy>", tags=["a", "b & c"], metadata=HARD_METADATA),
         "plain": staged(root / "plain", {"1.html": "x"}, id="a:b/c", title=""),
-        "own cover": staged(
-            root / "own", {"cover.html": "<img src=c.png alt=Cover>", "1.html": "x", "c.png": png()}
-        ),
+        "own cover": staged(root / "own", {"cover.html": "<img src=c.png alt=Cover>", "1.html": "x", "c.png": png()}),
         "soup": staged(root / "soup", {"p.png": png(), **{f"{n}.html": soup(n) for n in range(60)}}),
     }
     for book in build_library(root / "shelf"):

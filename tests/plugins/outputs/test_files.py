@@ -45,9 +45,7 @@ def test_a_name_that_the_server_gives_is_not_said_beforehand(stage: Stage, make:
     assert list(make(FilesOutput).names(replace(item, resources=asked))) == []
 
 
-def test_files_have_the_times_of_the_server_unless_told_otherwise(
-    stage: Stage, make: Make, scratch: Path
-) -> None:
+def test_files_have_the_times_of_the_server_unless_told_otherwise(stage: Stage, make: Make, scratch: Path) -> None:
     assert {p.modified for p in make(FilesOutput).produce(stage(), scratch)} == {100.0}
     assert {p.modified for p in make(FilesOutput, times="download").produce(stage(), scratch)} == {None}
 

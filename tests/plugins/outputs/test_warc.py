@@ -65,8 +65,7 @@ def records(path: Path) -> list[tuple[dict[str, str], Any, bytes]]:
     """Return the header, the HTTP head and the payload of each record."""
     with path.open("rb") as stream:
         return [
-            (dict(r.rec_headers.headers), r.http_headers, r.content_stream().read())
-            for r in ArchiveIterator(stream)
+            (dict(r.rec_headers.headers), r.http_headers, r.content_stream().read()) for r in ArchiveIterator(stream)
         ]
 
 
@@ -150,9 +149,7 @@ def test_what_is_stored_decoded_does_not_say_otherwise(stage: Stage, make: Make,
     plain = (("Repr-Digest", "sha-256=:eA==:"), ("Transfer-Encoding", "chunked"))
     item = answered(stage(), head("https://h/0", *coded), head("https://h/1", *plain))
     path = made(make(WarcOutput), item, tmp_path / "scratch")
-    heads = [
-        (http.headers, body) for header, http, body in records(path) if header["WARC-Type"] == "response"
-    ]
+    heads = [(http.headers, body) for header, http, body in records(path) if header["WARC-Type"] == "response"]
     assert heads[0] == (
         [
             ("X-Archive-Orig-Content-Encoding", "gzip"),
@@ -319,9 +316,7 @@ print(back.stat().st_size)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not Path("/proc/self/statm").exists(), reason="needs /proc to know what a process has mapped"
-)
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc to know what a process has mapped")
 def test_a_large_file_is_streamed(tmp_path: Path) -> None:
     size, digest = 300 << 20, hashlib.sha256()
     with (tmp_path / "big").open("wb") as file:

@@ -53,9 +53,7 @@ def open_redis() -> Iterator[OpenStore]:
     stores: list[ToldStore] = []
 
     def open_store(server: RedisProcess, **options: Any) -> ToldStore:
-        stores.append(
-            ToldStore({"host": "127.0.0.1", "port": server.port, "reconnect": 5, **options}, PluginContext())
-        )
+        stores.append(ToldStore({"host": "127.0.0.1", "port": server.port, "reconnect": 5, **options}, PluginContext()))
         return stores[-1]
 
     yield open_store

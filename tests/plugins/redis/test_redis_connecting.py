@@ -107,9 +107,7 @@ def test_a_missing_library_is_named() -> None:
         "try: argosy.open_store('redis')\n"
         "except argosy.errors.ConfigError as error: print(error)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert "needs the library redis-py" in done.stdout
     assert "pip install 'argosy[redis]'" in done.stdout
 
@@ -252,9 +250,7 @@ def test_a_replica_is_refused(start_redis: StartRedis, open_redis: OpenStore) ->
     assert "primary" in (error.value.hint or "")
 
 
-def test_a_replica_that_takes_the_primarys_place_leaves_doubt(
-    start_redis: StartRedis, open_redis: OpenStore
-) -> None:
+def test_a_replica_that_takes_the_primarys_place_leaves_doubt(start_redis: StartRedis, open_redis: OpenStore) -> None:
     """It may not have the newest record, even if each change was on the primary's disk."""
     primary = start_redis(*EVERYTHING, "--repl-diskless-sync-delay", "0")
     replica = start_redis("--replicaof", "127.0.0.1", str(primary.port))
@@ -360,9 +356,7 @@ def test_keys_of_somebody_else_are_left_as_they_are(start_redis: StartRedis, ope
     admin.close()
 
 
-def test_stores_with_prefixes_of_their_own_do_not_meet(
-    start_redis: StartRedis, open_redis: OpenStore
-) -> None:
+def test_stores_with_prefixes_of_their_own_do_not_meet(start_redis: StartRedis, open_redis: OpenStore) -> None:
     server = start_redis()
     first, second = open_redis(server, prefix="first"), open_redis(server, prefix="second")
     first.write(RECORD, 0)

@@ -97,9 +97,7 @@ def test_a_program_that_was_stopped_cannot_mark(
     assert store.found() == RECORD
     stepper.ask("release")
     if not gone:
-        assert open_redis(server).acquire(SESSION, wait=False) is None, (
-            "and it cannot end the hold of another"
-        )
+        assert open_redis(server).acquire(SESSION, wait=False) is None, "and it cannot end the hold of another"
     release()
     stepper.ask("hold")
     assert stepper.ask("mark") == "marked"
@@ -160,9 +158,7 @@ def test_a_login_of_a_holder_that_lapsed_is_not_stored(server: RedisProcess, ope
     assert (store.found().cookies[0].value, store.found().logins) == ("other", 1)
 
 
-def test_a_hold_that_lapsed_keeps_nobody_from_merging_cookies(
-    server: RedisProcess, open_redis: OpenStore
-) -> None:
+def test_a_hold_that_lapsed_keeps_nobody_from_merging_cookies(server: RedisProcess, open_redis: OpenStore) -> None:
     """What shared leases merge needs no hold, and is not refused for that of another thread."""
     store, other = open_redis(server, ttl=1), open_redis(server)
     store.write(RECORD, 0)
@@ -194,9 +190,7 @@ def commands(server: RedisProcess) -> int:
     admin = server.client()
     found: Any = admin.info("commandstats")
     admin.close()
-    return sum(
-        found.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "eval", "blpop", "get")
-    )
+    return sum(found.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "eval", "blpop", "get"))
 
 
 def test_a_waiter_is_woken_and_does_not_poll(server: RedisProcess, open_redis: OpenStore) -> None:
@@ -214,9 +208,7 @@ def test_a_waiter_is_woken_and_does_not_poll(server: RedisProcess, open_redis: O
     assert waiting.result() - freed < 5, "the hold had ten seconds left"
 
 
-def test_processes_are_served_in_the_order_in_which_they_came(
-    server: RedisProcess, open_redis: OpenStore
-) -> None:
+def test_processes_are_served_in_the_order_in_which_they_came(server: RedisProcess, open_redis: OpenStore) -> None:
     store = open_redis(server)
     release = store.acquire(SESSION)
     assert release is not None
@@ -330,9 +322,7 @@ class Beating:
 
 
 @pytest.mark.parametrize("stopped", [True, False])
-def test_a_store_that_is_closed_while_it_renews_a_hold(
-    monkeypatch: pytest.MonkeyPatch, *, stopped: bool
-) -> None:
+def test_a_store_that_is_closed_while_it_renews_a_hold(monkeypatch: pytest.MonkeyPatch, *, stopped: bool) -> None:
     raised: list[object] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: raised.append(args.exc_type))
     before, beating = set(threading.enumerate()), Beating()

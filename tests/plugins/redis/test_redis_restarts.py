@@ -64,9 +64,7 @@ def test_a_record_that_may_be_an_old_one_is_in_doubt(
     assert open_redis(server).found() == good, "what is written after the restart is certain again"
 
 
-def test_a_mark_outlives_a_restart_and_is_settled_after_it(
-    start_redis: StartRedis, open_redis: OpenStore
-) -> None:
+def test_a_mark_outlives_a_restart_and_is_settled_after_it(start_redis: StartRedis, open_redis: OpenStore) -> None:
     server = start_redis(*EVERY_SECOND)
     store = open_redis(server)
     store.write(RECORD, 0)
@@ -107,9 +105,7 @@ def test_a_server_that_lost_the_session_is_noticed_by_who_knew_it(
         other.write(newer(lost, logins=5), lost.generation)
 
 
-def test_a_lost_session_is_put_back_by_who_has_it_in_flight(
-    start_redis: StartRedis, open_redis: OpenStore
-) -> None:
+def test_a_lost_session_is_put_back_by_who_has_it_in_flight(start_redis: StartRedis, open_redis: OpenStore) -> None:
     """It has the newest token in hand, as long as nobody else has had the session since."""
     server = start_redis(*NOTHING)
     store, other = open_redis(server), open_redis(server)
@@ -162,9 +158,7 @@ def test_a_removed_session_is_not_a_lost_one(start_redis: StartRedis, open_redis
     assert store.found() == RECORD
 
 
-def test_a_record_that_was_thrown_away_is_missed_by_everybody(
-    start_redis: StartRedis, open_redis: OpenStore
-) -> None:
+def test_a_record_that_was_thrown_away_is_missed_by_everybody(start_redis: StartRedis, open_redis: OpenStore) -> None:
     """By a server whose memory was full: it says still that there is such a session."""
     server = start_redis()
     store = open_redis(server)
@@ -219,9 +213,7 @@ def test_a_generation_that_comes_again_is_not_taken_for_the_same(
     assert store.found() == newer(RECORD, logins=7)
 
 
-def test_a_server_that_is_away_for_a_while_is_waited_for(
-    start_redis: StartRedis, open_redis: OpenStore
-) -> None:
+def test_a_server_that_is_away_for_a_while_is_waited_for(start_redis: StartRedis, open_redis: OpenStore) -> None:
     server = start_redis(*EVERYTHING)
     store = open_redis(server, reconnect=30)
     store.write(RECORD, 0)
@@ -254,9 +246,7 @@ def test_a_server_that_stays_away_is_an_error(start_redis: StartRedis, open_redi
     assert store.acquire("default", wait=False) is not None, "nothing was left locked here"
 
 
-def test_a_hold_outlives_an_outage_longer_than_its_time(
-    start_redis: StartRedis, open_redis: OpenStore
-) -> None:
+def test_a_hold_outlives_an_outage_longer_than_its_time(start_redis: StartRedis, open_redis: OpenStore) -> None:
     server = start_redis(*EVERYTHING)
     store, other = open_redis(server, ttl=1), open_redis(server, ttl=1)
     store.write(RECORD, 0)

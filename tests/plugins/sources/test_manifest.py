@@ -68,9 +68,7 @@ def test_an_entry_without_an_id_is_called_by_its_url(read: Any) -> None:
     assert (items[0].id, items[0].folder) == ("https://h/a", safe_part("https://h/a"))
 
 
-@pytest.mark.parametrize(
-    "file", sorted(EXAMPLES.glob("*/*.json")), ids=lambda file: f"{file.parent.name}/{file.stem}"
-)
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*/*.json")), ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_the_reader_and_the_schema_agree(file: Path) -> None:
     problems: list[str] = []
     entry_to_item(json.loads(file.read_text()), "here", lambda found, expected: problems.append(found))
@@ -144,11 +142,7 @@ def test_a_wrong_line_is_named_and_yields_nothing(read: Any, line: str, found: s
 
 
 def test_bad_utf8_and_lines_without_end_are_named(read: Any) -> None:
-    raw = (
-        b'{"url": "https://h/1"}\n{"title": "\xff"}\n'
-        + b"x" * (10 * 1024 * 1024 + 5)
-        + b'\n{"url": "https://h/4"}'
-    )
+    raw = b'{"url": "https://h/1"}\n{"title": "\xff"}\n' + b"x" * (10 * 1024 * 1024 + 5) + b'\n{"url": "https://h/4"}'
     items, error = read(Manifest, "m.jsonl", raw, path="m.jsonl")
     assert [item.origin for item in items] == ["m.jsonl:1", "m.jsonl:4"]
     assert "m.jsonl:2: byte 0xff at column 12 is not UTF-8" in error
@@ -272,9 +266,7 @@ class TestCsv:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: (
-        st.lists(inner) | st.dictionaries(st.sampled_from([*BOOK, "url", "path", "size", "md5"]), inner)
-    ),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from([*BOOK, "url", "path", "size", "md5"]), inner),
     max_leaves=12,
 )
 
@@ -287,9 +279,7 @@ def test_any_value_is_an_item_or_has_a_problem(value: object) -> None:
 
 
 @given(st.binary(max_size=200), st.sampled_from(["jsonl", "json", "csv"]))
-def test_any_bytes_are_read_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, raw: bytes, form: str
-) -> None:
+def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, raw: bytes, form: str) -> None:
     folder = tmp_path_factory.getbasetemp()
     (folder / "any").write_bytes(raw)
     with contextlib.suppress(SourceError):

@@ -64,9 +64,7 @@ def test_the_full_path_of_a_url(url: str, path: str) -> None:
     assert full_path(url) == path
 
 
-@pytest.mark.parametrize(
-    "url", ["https://h/../x//y/%2e%2e/z", "https://[::1]/CON/a", "https://h/" + "long/" * 400]
-)
+@pytest.mark.parametrize("url", ["https://h/../x//y/%2e%2e/z", "https://[::1]/CON/a", "https://h/" + "long/" * 400])
 def test_a_full_path_is_a_name_without_a_problem(url: str) -> None:
     assert problem_of(full_path(url)) is None
 

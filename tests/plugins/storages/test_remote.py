@@ -52,9 +52,7 @@ def open_at(tmp_path: Path, remote: Remote, **patience: Any) -> Storage:
 def file(tmp_path: Path, content: bytes, name: str = "a/b.txt") -> tuple[Product, PublishedFile]:
     path = tmp_path / f"staged-{hashlib.sha256(content).hexdigest()[:8]}"
     path.write_bytes(content)
-    kept = PublishedFile(
-        name, len(content), hashlib.sha256(content).hexdigest(), Verification.DIGEST, "files"
-    )
+    kept = PublishedFile(name, len(content), hashlib.sha256(content).hexdigest(), Verification.DIGEST, "files")
     return Product(name, path), kept
 
 
@@ -111,9 +109,7 @@ def test_a_folder_of_that_name_is_in_the_way(storage: Storage, there: Path, tmp_
     assert storage.problem(kept) == "is missing"
 
 
-def test_a_file_where_a_folder_should_be_costs_the_item(
-    storage: Storage, there: Path, tmp_path: Path
-) -> None:
+def test_a_file_where_a_folder_should_be_costs_the_item(storage: Storage, there: Path, tmp_path: Path) -> None:
     product, kept = file(tmp_path, b"a book")
     (there / "a").write_bytes(b"a file")
     with pytest.raises(TransferError, match=r"a file is in the place of a folder"):
@@ -262,9 +258,7 @@ def test_a_library_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_an_option_that_the_library_does_not_know(tmp_path: Path) -> None:
-    storage = open_at(
-        tmp_path, Remote("s3://books", {"no_such_option": 1, "endpoint_url": "http://127.0.0.1:9"})
-    )
+    storage = open_at(tmp_path, Remote("s3://books", {"no_such_option": 1, "endpoint_url": "http://127.0.0.1:9"}))
     with pytest.raises(ConfigError, match=r"rejected the options of s3://books: .*no_such_option"):
         storage.prepare()
 
@@ -323,9 +317,7 @@ def test_a_remote_directory_is_pickled_without_its_secret(monkeypatch: pytest.Mo
     assert b"hush-hush" not in pickle.dumps(remote)
 
 
-def test_what_does_not_fit_on_this_machine_may_go_elsewhere(
-    set_sail: Callable[..., Voyage], there: Path
-) -> None:
+def test_what_does_not_fit_on_this_machine_may_go_elsewhere(set_sail: Callable[..., Voyage], there: Path) -> None:
     voyage = set_sail(items=2, lease_mode="open", auth="none", directory=f"file://{there}", max_retries=0)
     manifest = voyage.root / "books.jsonl"
     lines = [json.loads(line) for line in manifest.read_text("utf-8").splitlines()]

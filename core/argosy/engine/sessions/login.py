@@ -27,7 +27,7 @@ class PluginLogin(Authority):
     def log_in(self, record: SessionRecord) -> Credentials:
         """Log in."""
         with self._step("login") as session:
-            session.replace(record)
+            session.before = record.credentials
             self._auth.login(session)
         return session.granted()
 

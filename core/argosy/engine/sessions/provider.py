@@ -302,9 +302,8 @@ class SessionProvider:
         """Return the figures of this process that a report adds up."""
         managers = [session.manager for session in self._sessions]
         names = ("logins", "refreshes", "refusals")
-        return {"requests": self.requests} | {
-            name: sum(getattr(manager, name) for manager in managers) for name in names
-        }
+        figures = {name: sum(getattr(manager, name) for manager in managers) for name in names}
+        return {"requests": self.requests, **figures}
 
 
 def open_sessions(settings: Settings, auth: Auth, store: CookieStore, **options: Any) -> SessionProvider:
@@ -329,9 +328,7 @@ def session_names(settings: Settings, auth: Auth) -> tuple[str, ...]:
     """Return the names in the cookie store of the sessions that the settings ask for."""
     asked, brought = settings.sessions, auth.session_count
     if asked is not None and brought is not None and asked != brought:
-        raise ConfigError(
-            f'"sessions" asks for {asked}, but the auth {auth.name!r} has {brought}.',
-            hint=f'Leave "sessions" out, or give {auth.name!r} as many.',
-        )
+        hint = f'Leave "sessions" out, or give {auth.name!r} as many.'
+        raise ConfigError(f'"sessions" asks for {asked}, but the auth {auth.name!r} has {brought}.', hint=hint)
     count = 1 if auth.anonymous else asked or brought or 1
     return (settings.session, *(f"{settings.session}-{number}" for number in range(2, count + 1)))

@@ -139,9 +139,7 @@ def test_strict_wants_all(make: Make) -> None:
 def test_another_number_than_the_auth_has_is_an_error(make: Make) -> None:
     assert make(scenario(count=2), sessions=2).asked == 2
     for asked in (1, 3):
-        with pytest.raises(
-            ConfigError, match=f"\"sessions\" asks for {asked}, but the auth 'scenario' has 2"
-        ):
+        with pytest.raises(ConfigError, match=f"\"sessions\" asks for {asked}, but the auth 'scenario' has 2"):
             make(scenario(count=2), sessions=asked)
 
 

@@ -39,9 +39,7 @@ def make(store: JsonFileStore) -> Make:
 def mark(store: JsonFileStore, name: str, holder: Holder) -> None:
     old = store.read(name)
     generation = old.generation if old else 0
-    store.write(
-        SessionRecord(name, generation + 1, status=Status.IN_FLIGHT, holder=holder, logins=1), generation
-    )
+    store.write(SessionRecord(name, generation + 1, status=Status.IN_FLIGHT, holder=holder, logins=1), generation)
 
 
 @pytest.fixture
@@ -91,9 +89,7 @@ def test_a_worker_goes_where_this_process_has_no_request_yet(
     assert soonest([waiting, taken], store) is taken
 
 
-def test_a_session_that_another_process_holds_is_not_free(
-    make: Make, store: JsonFileStore, stranger: Holder
-) -> None:
+def test_a_session_that_another_process_holds_is_not_free(make: Make, store: JsonFileStore, stranger: Holder) -> None:
     taken, free = make("taken"), make("free")
     mark(store, "taken", replace(stranger, since=time.time()))
     free.turn = 1

@@ -57,9 +57,7 @@ class ExampleAuth(argosy.Auth):
         page = session.http.get(url)
         form = self._form(page.text)
         if form is None:
-            raise LoginFailed(
-                "The login page has no form with a password.", hint="Check the option url in a browser."
-            )
+            raise LoginFailed("The login page has no form with a password.", hint="Check the option url in a browser.")
         user, password = self.options["fields"]
         fields = dict(form.fields) | {user: self.options["user"], password: self._password.reveal()}
         target = urljoin(page.url, form.action or page.url)
