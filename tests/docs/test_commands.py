@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
 
 from argosy.cli.program import cli
+from argosy.engine import logs
 from documents import Block, blocks
 
 END = {"|", "&&", "<", ">", ";"}
@@ -39,6 +42,14 @@ def parse(arguments: list[str]) -> click.Command:
         command = below
     command.make_context(command.name, list(arguments))
     return command
+
+
+@pytest.fixture(autouse=True)
+def logs_stay_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Stop the logs that parsing ``--log-file`` or ``-v`` starts: later tests of this process must not write to them."""
+    monkeypatch.chdir(tmp_path)
+    yield
+    logs.stop()
 
 
 @pytest.mark.parametrize("block", WITH_COMMANDS, ids=str)
