@@ -44,6 +44,7 @@ def without_secrets(voyage: Voyage) -> int:
     return without_session(voyage)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["configuration", "directory"])
 def test_an_output_of_200_items_is_made_later_without_a_request(set_sail: SetSail, what: str) -> None:
     voyage = set_sail(items=200, resources_per_item=2, lease_mode="revoke", max_workers=4, size=3000)

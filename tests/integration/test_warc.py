@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 from warcio.checker import Checker
 
@@ -55,6 +56,7 @@ def right(path: Path, voyage: Voyage) -> bool:
     ]
 
 
+@pytest.mark.slow
 def test_archives_of_200_items_are_made_later_without_a_request(set_sail: SetSail) -> None:
     voyage = set_sail(items=200, resources_per_item=2, lease_mode="revoke", max_workers=4, size=3000)
     assert voyage.run("--quiet").returncode == 0

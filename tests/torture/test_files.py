@@ -336,6 +336,7 @@ def test_names_that_some_file_system_takes_for_one(set_sail: SetSail, one: str, 
     assert voyage.server.stats().requests == 0
 
 
+@pytest.mark.slow
 @pytest.mark.torture(44)
 @pytest.mark.parametrize("descriptors", [20, 28, 40])
 def test_too_few_file_descriptors(set_sail: SetSail, descriptors: int) -> None:
@@ -398,6 +399,7 @@ def test_a_damaged_ledger_is_left_as_it_is(set_sail: SetSail, how: str) -> None:
     assert voyage.wrong() == []
 
 
+@pytest.mark.slow
 @pytest.mark.torture(44)
 @pytest.mark.parametrize("limit", [7, 8, 9, 10, 12, 16])
 def test_out_of_file_descriptors(set_sail: SetSail, limit: int) -> None:

@@ -173,6 +173,7 @@ DRIPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.torture(97)
 @pytest.mark.parametrize("kind", DRIPS)
 @pytest.mark.parametrize("limit", ["total", "low_speed_limit"])

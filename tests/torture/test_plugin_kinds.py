@@ -138,6 +138,7 @@ def test_a_plugin_that_misbehaves_is_named_and_loses_nothing(
     assert voyage.server.stats().logins <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.torture(57)
 @pytest.mark.parametrize(
     ("kind", "base", "method"),

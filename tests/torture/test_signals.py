@@ -164,6 +164,7 @@ def test_a_plugin_that_hangs_holds_no_session_and_can_be_interrupted(set_sail: S
     assert (stats.logins, stats.replaced_tokens_sent) == (1, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.torture(57, 46)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_run_that_is_told_to_end_does_not_wait_for_a_plugin_that_hangs(

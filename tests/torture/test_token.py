@@ -50,6 +50,7 @@ def test_rotation_with_any_status_is_stored(set_sail: SetSail) -> None:
     assert (stats.replaced_tokens_sent, stats.refused, stats.anonymous, stats.logins) == (0, 0, 0, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.torture(20)
 def test_32_workers_1000_files_revoke(set_sail: SetSail) -> None:
     voyage = set_sail(items=1000, lease_mode="revoke", max_workers=32, size=1000, token_save_interval=100)
