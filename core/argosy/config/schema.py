@@ -220,7 +220,7 @@ def _named(document: Any, plugins: PluginManager) -> list[PluginInfo] | None:
     return found
 
 
-def _validate(schema: Mapping[str, Any], document: Any) -> Iterable[ValidationError]:
+def _validate(schema: Mapping[str, Any], document: Any) -> Iterator[ValidationError]:
     import jsonschema
     from jsonschema.validators import extend
 
@@ -231,8 +231,7 @@ def _validate(schema: Mapping[str, Any], document: Any) -> Iterable[ValidationEr
 
     validator = jsonschema.Draft202012Validator
     strict: Any = extend(validator, {"pattern": pattern})  # type: ignore[no-untyped-call]  # its stub is untyped
-    errors: Iterable[ValidationError] = strict(schema, format_checker=validator.FORMAT_CHECKER).iter_errors(document)
-    return errors
+    yield from strict(schema, format_checker=validator.FORMAT_CHECKER).iter_errors(document)
 
 
 def _leaves(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:

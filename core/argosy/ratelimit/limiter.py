@@ -294,13 +294,10 @@ class Permit:
             message = f"{self._name} is down, so it was not asked again: {cause}."
             raise TransferError(message, kind="down", host=self._name)
         if is_over:
-            raise ServiceDown(
-                f"{self._name} has been down for {waited:.0f} seconds: {cause}. "
-                "Finished items are kept; the items that waited for it remain.",
-                hint='Start again when the service is back; "max_outage" sets how long a run waits.',
-                host=self._name,
-                cause=cause,
-            )
+            kept = "Finished items are kept; the items that waited for it remain."
+            message = f"{self._name} has been down for {waited:.0f} seconds: {cause}. {kept}"
+            hint = 'Start again when the service is back; "max_outage" sets how long a run waits.'
+            raise ServiceDown(message, hint=hint, host=self._name, cause=cause)
         # if only another run found the host down, this run asks it once before it reports the outage
         if host.heard and not host.is_reported:
             host.is_reported = True

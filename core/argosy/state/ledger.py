@@ -215,13 +215,13 @@ class Ledger:
 
     # -- runs
 
-    def take_over(self, tidy: Callable[[str], None] = lambda id_: None) -> None:
-        """Requeue the items of dead runs; call `tidy` with each id before another run can claim the item."""
+    def take_over(self, tidy: Callable[[Row], None] = lambda row: None) -> None:
+        """Requeue the items of dead runs; call `tidy` with each row before another run can claim the item."""
         for run, ids in self.runs().items():
             if ids and run != self.run and not self.is_alive(run):
                 with self.guard(), self.transaction():
                     for id_ in self.runs().get(run, ()):  # another run may have taken them meanwhile
-                        tidy(id_)
+                        tidy(self.rows([id_])[id_])
                     self._give_back(run)
 
     def runs(self) -> dict[str, list[str]]:

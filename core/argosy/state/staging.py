@@ -18,12 +18,13 @@ from typing import Any
 from argosy.interfaces.storage import digest_of
 from argosy.models.items import Item, PublishedFile, Resource, Verification
 from argosy.models.response_record import ResponseRecord
-from argosy.state.ledger import PRIVATE
+from argosy.state.ledger import PRIVATE, Row
 from argosy.toolkit.names import safe_part
 from argosy.toolkit.processes import process_lives
 
-#: The prefixes of spare and scratch folders (item folders have hexadecimal names); the suffix of links to published files.
-_SPARE, _SCRATCH, _KEPT = "spare-", "output-", ".kept"
+#: The prefixes of spare and scratch folders (item folders have hexadecimal names); the suffix of links to published files;
+#: the notes of an item.
+_SPARE, _SCRATCH, _KEPT, _NOTES = "spare-", "output-", ".kept", "notes.jsonl"
 
 _MOST_SPARE = 64
 
@@ -88,9 +89,9 @@ class StagingArea:
     def _new_path(self, suffix: str = "") -> Path:
         return self.path / f"{_SPARE}{os.getpid()}-{next(self._numbers)}{suffix}"
 
-    def tidy(self, id_: str) -> None:
-        """Remove the scratch folders and links that a dead run left of an item; its downloads stay."""
-        folder = self.folder(id_)
+    def tidy(self, row: Row) -> None:
+        """Remove the scratch folders, links and useless notes that a dead run left of an item; its downloads stay."""
+        folder = self.folder(row.id)
         for aside in self.path.glob(f"{_SPARE}*-{folder.name}"):
             if any(path.is_file() for path in aside.iterdir()):  # set aside, but not recorded in the ledger
                 with contextlib.suppress(OSError):
@@ -99,6 +100,11 @@ class StagingArea:
             shutil.rmtree(path, ignore_errors=True)
         for path in folder.glob(f"*{_KEPT}"):
             path.unlink(missing_ok=True)
+        # a done item may lack nothing once its outputs are back in place: then no run will remove its folder
+        recorded = {(file.name, file.size, file.sha256) for file in row.files}
+        published = {(file.name, file.size, file.sha256) for file in Notes(folder).published()}
+        if published <= recorded and all(path.name == _NOTES for path in folder.glob("*")):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
         """Remove the spare folders of this process."""
@@ -160,7 +166,7 @@ class Staging:
 
     def left(self, name: str, size: int | None) -> Iterator[PublishedFile]:
         """Yield what a killed run may have published under a name, where a file has this size; the ledger lacks it."""
-        yield from self.notes.published(name)
+        yield from (file for file in self.notes.published() if file.name == name)
         for path in self.folder.iterdir():
             if path.is_file() and path.stat().st_size == size:
                 yield PublishedFile(name, size, digest_of(path), Verification.NONE)
@@ -170,7 +176,7 @@ class Notes:
     """What servers said about an item's files and what outputs are publishing, for a later attempt; JSON lines."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "notes.jsonl"
+        self._path = folder / _NOTES
         self._pending: list[dict[str, Any]] = []
         self._found: dict[str, dict[str, Any]] | None = None  # the notes of an earlier attempt, by file
 
@@ -204,11 +210,11 @@ class Notes:
                 os.fsync(file.fileno())
         self._pending.clear()
 
-    def published(self, name: str) -> Iterator[PublishedFile]:
-        """Yield the files that were about to be published under a name."""
+    def published(self) -> Iterator[PublishedFile]:
+        """Yield the files that were about to be published."""
         for note in self._read():
-            if note.get("put") == name:
-                yield PublishedFile(name, note["size"], note["sha256"], Verification.DIGEST)
+            if "put" in note:
+                yield PublishedFile(note["put"], note["size"], note["sha256"], Verification.DIGEST)
 
     def read(self, path: Path) -> tuple[str | None, ResponseRecord | None]:
         """Return the name and the response that were noted for a file; None if missing."""

@@ -93,7 +93,7 @@ def test_items_of_a_killed_run_are_taken_over(tmp_path: Path) -> None:
     assert killed.returncode == -9
     assert ledger.rows(["a"])["a"].state == "active"
     tidied: list[tuple[str, str]] = []
-    ledger.take_over(lambda id_: tidied.append((id_, ledger.rows([id_])[id_].state)))
+    ledger.take_over(lambda row: tidied.append((row.id, row.state)))
     assert tidied == [("a", "active")], "nobody else can have it by then"
     assert ledger.rows(["a"])["a"].state == "pending"
     ledger.close()

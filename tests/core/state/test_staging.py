@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from argosy.models.items import Item, Resource
+from argosy.models.items import Item, PublishedFile, Resource, Verification
+from argosy.state.ledger import Row
 from argosy.state.staging import Staging, StagingArea, staged_bytes
 
 PART = Resource("https://library.example/a", "a")
@@ -20,6 +21,11 @@ def area(tmp_path: Path) -> StagingArea:
     area = StagingArea(tmp_path)
     area.path.mkdir(parents=True)
     return area
+
+
+def _row(id_: str, *files: PublishedFile) -> Row:
+    """Return the ledger's row of an item that a dead run worked on."""
+    return Row(id_, "", "active", "", files, 0, None)
 
 
 def _prepared(area: StagingArea, id_: str, title: str = "") -> Staging:
@@ -102,7 +108,7 @@ def test_what_is_set_aside_comes_back_if_the_ledger_does_not_get_to_know_it(area
     )
     killed = subprocess.run([sys.executable, "-c", code, str(area.path.parents[1])], check=False)
     assert (killed.returncode, staging.folder.exists(), len(area.dead())) == (-9, False, 1)
-    area.tidy("item")
+    area.tidy(_row("item"))
     assert (staging.whole(0, PART).read_text(), area.dead()) == ("whole", [])
 
 
@@ -133,8 +139,21 @@ def test_of_an_item_that_a_dead_run_left_only_what_it_fetched_stays(area: Stagin
     staging.kept(2).write_text("stands under its final name, too")
     (staging.scratch(0) / "half.zip").write_text("half")
     _prepared(area, "another").kept(0).write_text("of a run that lives")
-    area.tidy("left")
-    area.tidy("never begun")
+    area.tidy(_row("left"))
+    area.tidy(_row("never begun"))
     fetched = {staging.whole(0, PART), staging.partial(1, PART)}
     assert set(staging.folder.iterdir()) == fetched
     assert len(_left(area)) == len(fetched) + 1, "what another run has stays as well"
+
+
+def test_notes_stay_after_a_kill_only_if_the_ledger_lacks_something_in_them(area: StagingArea) -> None:
+    """A run was killed after it had published outputs of an item that was done before; they were as before, or not."""
+    file = PublishedFile("a.zip", 3, "ab" * 32, Verification.DIGEST, "zip")
+    for recorded, stay in ((file, False), (PublishedFile("a.zip", 4, "cd" * 32, Verification.DIGEST, "zip"), True)):
+        staging = _prepared(area, "item")
+        staging.notes.publishing([file])
+        area.tidy(_row("item", recorded))
+        assert staging.folder.exists() == stay
+    staging.whole(0, PART).write_text("whole")
+    area.tidy(_row("item", file))
+    assert staging.whole(0, PART).exists(), "its downloads stay"

@@ -131,11 +131,9 @@ class SessionPool(SessionProvider):
                 return
             if self._settings.strict:
                 discard(response)
-                raise SessionLost(
-                    f"The service ended the session {session.name!r} when another one logged in: it gives fewer than "
-                    f"the {self.asked} sessions asked for.",
-                    hint='Ask for fewer "sessions", or leave out "strict".',
-                )
+                cause = f"when another one logged in: it gives fewer than the {self.asked} sessions asked for"
+                message = f"The service ended the session {session.name!r} {cause}."
+                raise SessionLost(message, hint='Ask for fewer "sessions", or leave out "strict".')
             session.manager.retire(rival)
         self._retire(session, error)
 
