@@ -172,8 +172,8 @@ class Plan:
             if queue and not dry_run:
                 self._ledger.requeue(queue)
         items, download, remade, size = self._db.execute(
-            "SELECT count(*), total(todo = ?1), total(todo = ?2), total(bytes * (todo = ?1)) FROM plan",
-            (DOWNLOAD, REPROCESS),
+            "SELECT count(*), total(todo = ?), total(todo = ?), total(bytes * (todo = ?)) FROM plan",
+            (DOWNLOAD, REPROCESS, DOWNLOAD),
         ).fetchone()
         to_do = int(download + remade)
         return Planned(items, to_do, items - to_do, int(size), int(remade))
