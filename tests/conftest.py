@@ -17,8 +17,11 @@ sys.dont_write_bytecode = False
 
 pytest.register_assert_rewrite("lease_suite")
 
+import warm  # noqa: E402
 from argosy_devkit import LibraryServer  # noqa: E402
 from voyage import Voyage, set_out  # noqa: E402
+
+warm.use_for_servers()
 
 #: Starts a library server and sets a download out on it: ``set_sail(items=9, lease_mode="revoke")``.
 SetSail = Callable[..., Voyage]

@@ -1,6 +1,6 @@
-"""``argosy`` in processes that have everything imported, which start in milliseconds and not in half a second.
+"""``argosy`` and library servers in processes that have everything imported, which start in milliseconds.
 
-A process of ours imports what commands need, and forks a child for each. The child is a process as any other: with
+A process of ours imports what they need, and forks a child for each. The child is a process as any other: with
 its own environment, streams, signals and end. What is about the start of the interpreter, or about processes that
 import the program anew, starts it as a person does (`Voyage.start` sees to that).
 """
@@ -27,6 +27,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from argosy_devkit import LibraryServer
+
 #: Whether this machine can tell when a child ends in the way that is used here (Linux).
 CAN_WARM = hasattr(os, "pidfd_open")
 
@@ -47,10 +49,10 @@ _ORDER = 1 << 17
 class Command(subprocess.Popen[str]):
     """A command that runs in a child of a warm process."""
 
-    def __init__(self, args: Sequence[str], status: int, out: IO[str], err: IO[str]) -> None:
+    def __init__(self, args: Sequence[str], status: int, out: IO[Any], err: IO[str] | None, into: Any = None) -> None:
         # what the base class does is not done: it has not started the process, and cannot wait for it
         self.args = list(args)
-        self.stdin, self.stdout, self.stderr = None, out, err
+        self.stdin, self.stdout, self.stderr = into, out, err
         self.returncode: int | None
         self.returncode = None
         self._status = os.fdopen(status, "r", encoding="ascii")
@@ -91,6 +93,18 @@ class Command(subprocess.Popen[str]):
                 raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
         self.wait(None if end is None else max(0.0, end - time.monotonic()))
         return readers[0].text, readers[1].text
+
+
+class Server(Command):
+    """A library server in a child of a warm process."""
+
+    def communicate(self, input: None = None, timeout: float | None = None) -> tuple[str, str]:  # type: ignore[override]  # noqa: A002
+        """Let it end, and wait."""
+        assert self.stdin is not None
+        with contextlib.suppress(OSError):
+            self.stdin.close()
+        self.wait(timeout)
+        return "", ""
 
 
 class _Reader(threading.Thread):
@@ -147,6 +161,15 @@ class Warm:
             os.close(end)
         return Command(["argosy", *arguments], status, *map(_text, (out, err)))
 
+    def start_server(self) -> Server:
+        """Start a library server, as `LibraryServer` does."""
+        (theirs_in, into), (out, theirs_out), (status, status_end) = os.pipe(), os.pipe(), os.pipe()
+        ends = [theirs_in, theirs_out, status_end]
+        socket.send_fds(self._orders, [json.dumps({"server": True}).encode()], ends)
+        for end in ends:
+            os.close(end)
+        return Server(["library-server"], status, os.fdopen(out, "rb"), None, os.fdopen(into, "wb", 0))
+
     def run_here(self, *arguments: str) -> None:
         """Run ``argosy`` in the process itself, so that children have also what only a run imports."""
         command = self.start("--version")  # it comes behind all that was ordered before
@@ -160,6 +183,17 @@ def _text(fd: int) -> IO[str]:
 
 
 _shared: list[Warm] = []
+
+
+#: Starts the process of a `LibraryServer` as a program does.
+spawn_server = LibraryServer._spawn
+
+
+def use_for_servers() -> None:
+    """Let every `LibraryServer` of this process be a child of the warm process."""
+    if CAN_WARM:
+        spawn: Any = staticmethod(lambda: shared().start_server())
+        LibraryServer._spawn = spawn  # type: ignore[method-assign]
 
 
 def shared() -> Warm:
@@ -229,7 +263,7 @@ def _serve(orders: socket.socket) -> dict[str, Any] | None:
                     orders.close()
                     _become(order, fds)
                     return order
-                if order["stopped"]:
+                if order.get("stopped"):
                     os.waitpid(pid, os.WUNTRACED)
                 os.write(fds[2], f"{pid}\n".encode())
                 watched.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, fds[2]))
@@ -248,6 +282,14 @@ def _report(watched: selectors.BaseSelector, key: selectors.SelectorKey) -> None
 
 
 def _become(order: Mapping[str, Any], fds: Sequence[int]) -> None:
+    if "server" in order:
+        os.setsid()
+        os.dup2(fds[0], 0)
+        os.dup2(fds[1], 1)
+        for fd in fds:
+            os.close(fd)
+        sys.stdout = open(1, "w", encoding="utf-8")  # noqa: SIM115
+        return
     if order["session"]:
         os.setsid()
     os.dup2(fds[0], 1)
@@ -274,11 +316,15 @@ def _main(arguments: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from argosy_devkit.server.__main__ import main as library_server
+
     warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads: those of a first run are over
     _warm_up()
     # other processes of a run import what stands here
     sys.modules["__main__"] = importlib.import_module("argosy.__main__")
     gc.freeze()  # a child that collects garbage does not look at what all have
     received = _serve(socket.socket(fileno=int(sys.argv[1])))
-    if received is not None:
+    if received is not None and "server" in received:
+        library_server()
+    elif received is not None:
         sys.exit(_main(received["arguments"]))

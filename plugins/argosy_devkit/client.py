@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import secrets
 import subprocess
@@ -96,9 +95,7 @@ class LibraryServer:
         """
         if self._process is not None:
             return self
-        command = [sys.executable, "-m", "argosy_devkit.server"]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
-        self._process = process
+        process = self._process = self._spawn()
         assert process.stdin is not None
         assert process.stdout is not None
         line = {"settings": self.settings.to_json(), "key": self._key, "host": _HOST, "port": self._port}
@@ -206,9 +203,16 @@ class LibraryServer:
             prefix=prefix,
         )
 
+    @staticmethod
+    def _spawn() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "argosy_devkit.server"]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+
     def _control(self, action: str, body: bytes = b"") -> bytes:
         if self._process is None:
             raise ArgosyError("The library server is not running.", hint="Start it first: with LibraryServer() as ...")
+        import http.client  # slow to import, and the server's own process imports this module, too
+
         connection = http.client.HTTPConnection(_HOST, self._port, timeout=_CONTROL_SECONDS)
         try:
             connection.request("POST", f"/-/control/{action}", body, {"X-Control-Key": self._key})

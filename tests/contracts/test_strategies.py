@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from argosy_devkit.contracts.strategy import StrategyContract
 from argosy_plugins.strategies.multiprocess import MultiprocessStrategy
 from argosy_plugins.strategies.serial import SerialStrategy
@@ -20,10 +22,12 @@ class TestThreadsStrategy(StrategyContract):
     plugin = ThreadsStrategy
 
 
+@pytest.mark.slow
 class TestMultiprocessStrategy(StrategyContract):
     plugin = MultiprocessStrategy
 
 
+@pytest.mark.slow
 class TestMultiprocessStrategyWithManyThreads(StrategyContract):
     plugin = MultiprocessStrategy
 

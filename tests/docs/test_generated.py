@@ -25,6 +25,7 @@ def test_generated_pages_are_fresh() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_page_that_is_not_fresh_is_named_with_the_command_that_helps(tmp_path: Path) -> None:
     docs = shutil.copytree(ROOT / "docs", tmp_path / "docs")
     page = docs / "reference" / "configuration.md"

@@ -16,6 +16,7 @@ TUTORIAL = ROOT / "docs" / "tutorial" / "first-download.md"
 PLACEHOLDER = "http://127.0.0.1:8000/login"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="the tutorial's commands need a POSIX shell")
 def test_it_can_be_done(tmp_path: Path) -> None:
     (program,) = blocks("python", document=TUTORIAL)

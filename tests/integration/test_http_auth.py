@@ -85,6 +85,7 @@ def test_50_items(sail: Any, server: HttpAuthServer, scheme: str, spread: str) -
         assert calls(trip.root) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_two_terminals(sail: Any, server: HttpAuthServer, scheme: str) -> None:
     trip = sail(scheme)

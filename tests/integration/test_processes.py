@@ -43,6 +43,7 @@ def test_4_processes_500_items_revoke(set_sail: SetSail) -> None:
     assert any("experimental" in notice for notice in report.notices)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
 def test_threads_in_processes(set_sail: SetSail, start_method: str) -> None:
     strategy = {"use": "multiprocess", "processes": 2, "start_method": start_method}
@@ -53,6 +54,7 @@ def test_threads_in_processes(set_sail: SetSail, start_method: str) -> None:
     assert (stats.replaced_tokens_sent, stats.refused, stats.logins, report.logins) == (0, 0, 1, 1)
 
 
+@pytest.mark.slow
 def test_events_and_figures_reach_the_run(set_sail: SetSail) -> None:
     voyage = set_sail(
         items=6,
@@ -150,6 +152,7 @@ def test_sigterm_to_the_whole_group_is_clean(set_sail: SetSail) -> None:
     assert (voyage.wrong(), voyage.server.stats().logins) == ([], 1)
 
 
+@pytest.mark.slow
 @pytest.mark.torture(49, 83)
 def test_workers_of_a_killed_run_end_by_themselves(set_sail: SetSail) -> None:
     voyage = set_sail(items=16, lease_mode="revoke", size=200_000, rate=50_000, strategy=FOUR, max_workers=4)
@@ -171,6 +174,7 @@ def test_workers_of_a_killed_run_end_by_themselves(set_sail: SetSail) -> None:
     assert (voyage.wrong(), stats.replaced_tokens_sent, stats.logins) == ([], 0, 1)
 
 
+@pytest.mark.slow
 def test_expiry_logs_in_once_for_all_processes(set_sail: SetSail) -> None:
     voyage = set_sail(items=120, lease_mode="revoke", size=3000, strategy=FOUR, max_workers=8)
     ended: list[str] = []
@@ -196,12 +200,14 @@ def test_a_store_that_reaches_one_process_falls_back(set_sail: SetSail) -> None:
         argosy.download(voyage.file)
 
 
+@pytest.mark.slow
 def test_without_a_login_any_store_will_do(set_sail: SetSail) -> None:
     voyage = set_sail(items=20, lease_mode="open", strategy=FOUR, auth="none", cookie_store="memory")
     report = argosy.download(voyage.file)
     assert (report.counts.done, report.strategy_used, voyage.wrong()) == (20, "multiprocess", [])
 
 
+@pytest.mark.slow
 def test_a_failed_item_and_a_full_stop_come_through(set_sail: SetSail) -> None:
     voyage = set_sail(
         items=12,
@@ -215,6 +221,7 @@ def test_a_failed_item_and_a_full_stop_come_through(set_sail: SetSail) -> None:
     assert report.failures[0][2].kind == "status"
 
 
+@pytest.mark.slow
 def test_a_directory_that_is_gone_ends_the_run(set_sail: SetSail) -> None:
     voyage = set_sail(items=300, lease_mode="revoke", ttfb=0.02, strategy=FOUR)  # enough to hear of the first in time
     taken: list[bool] = []

@@ -61,6 +61,7 @@ def test_one_worker_gives_each_session_its_turn(set_sail: SetSail) -> None:
     assert voyage.server.stats().accepted_by_login == {"1": 4, "2": 4, "3": 4}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_slow_session_gets_less_to_do(set_sail: SetSail, strategy: Any) -> None:
     voyage = set_sail(
@@ -78,6 +79,7 @@ def test_a_slow_session_gets_less_to_do(set_sail: SetSail, strategy: Any) -> Non
     assert done["1"] * 2 < done["2"]
 
 
+@pytest.mark.slow
 def test_a_session_without_an_answer_does_not_hold_the_others_up(set_sail: SetSail) -> None:
     voyage = set_sail(
         items=150,
@@ -146,6 +148,7 @@ def test_one_session_only(set_sail: SetSail) -> None:
     assert (report.counts.done, report.logins, report.sessions) == (20, 3, 1)
 
 
+@pytest.mark.slow
 def test_one_session_more_than_before(set_sail: SetSail) -> None:
     """Two that were kept, and a third one whose login ends the first of them: nobody knows how old those are."""
     voyage = set_sail(items=60, lease_mode="revoke", max_workers=6, sessions=2, max_sessions=2)
@@ -158,6 +161,7 @@ def test_one_session_more_than_before(set_sail: SetSail) -> None:
     assert voyage.server.stats().replaced_tokens_sent == 0
 
 
+@pytest.mark.slow
 def test_a_limit_that_is_lowered_in_the_middle(set_sail: SetSail) -> None:
     voyage = set_sail(items=150, lease_mode="revoke", max_workers=6, sessions=3)
 
@@ -171,6 +175,7 @@ def test_a_limit_that_is_lowered_in_the_middle(set_sail: SetSail) -> None:
     assert sum("when another one logged in" in notice for notice in report.notices) == 1
 
 
+@pytest.mark.slow
 def test_fewer_are_asked_for_when_it_is_known_that_fewer_are_given(set_sail: SetSail) -> None:
     voyage = set_sail(items=40, lease_mode="revoke", max_workers=6, sessions=3, max_sessions=2)
     argosy.download(voyage.file)
@@ -182,6 +187,7 @@ def test_fewer_are_asked_for_when_it_is_known_that_fewer_are_given(set_sail: Set
     assert voyage.server.stats().replaced_tokens_sent == 0
 
 
+@pytest.mark.slow
 def test_lost_answers_at_the_limit_cost_logins_and_no_session(set_sail: SetSail) -> None:
     """The session in doubt lives on at the service, so the login that replaces it ends another one."""
     voyage = set_sail(
@@ -264,6 +270,7 @@ def test_the_run_ends_when_no_session_is_left(set_sail: SetSail, strategy: Any) 
     assert (voyage.wrong(), voyage.server.stats().replaced_tokens_sent) == ([], 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_session_in_doubt_that_is_to_be_asked_about_is_left_out(set_sail: SetSail, strategy: Any) -> None:
     voyage = set_sail(
@@ -282,6 +289,7 @@ def test_a_session_in_doubt_that_is_to_be_asked_about_is_left_out(set_sail: SetS
     assert stats.accepted_by_login["2"] == 2, "the page behind the login, and the one that was lost"
 
 
+@pytest.mark.slow
 def test_logins_are_bounded_over_the_pool(set_sail: SetSail) -> None:
     """Sessions that the service ends again and again are worth a login each, until new ones are refused."""
     voyage = set_sail(items=200, lease_mode="revoke", max_workers=6, sessions=3, max_logins=1)

@@ -82,6 +82,7 @@ def test_killed_between_outputs(set_sail: SetSail) -> None:
     assert [p for p in (voyage.library / ".argosy" / "staging").rglob("*") if p.is_file()] == []
 
 
+@pytest.mark.slow
 @pytest.mark.torture(62)
 @pytest.mark.parametrize("strategy", ["threads", "multiprocess"])
 def test_two_terminals_make_outputs_of_one_directory(set_sail: SetSail, strategy: str) -> None:
@@ -152,6 +153,7 @@ ledger.close()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.torture(62)
 def test_many_writers_of_one_index(tmp_path: Path) -> None:
     (tmp_path / ".argosy").mkdir()

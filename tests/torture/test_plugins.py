@@ -87,6 +87,7 @@ def test_an_output_that_fails_costs_its_item(set_sail: SetSail, install: Install
     assert not (voyage.root / "x").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.torture(56, 58)
 @pytest.mark.parametrize(
     "deed",
@@ -127,6 +128,7 @@ AUTH = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.torture(56)
 @pytest.mark.parametrize("deed", ["raise ZeroDivisionError('oh')", "sys.exit(0)"])
 def test_an_auth_that_fails_ends_the_run_and_costs_no_token(set_sail: SetSail, install: Install, deed: str) -> None:

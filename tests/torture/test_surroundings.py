@@ -178,6 +178,7 @@ def test_a_line_that_never_ends(tmp_path: Path) -> None:
     assert "longer than 10 MiB" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.torture(108)
 @pytest.mark.parametrize("use", ["netscape", "json-file", "import"])
 def test_a_file_of_cookies_that_is_too_large(tmp_path: Path, use: str) -> None:

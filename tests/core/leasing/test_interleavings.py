@@ -86,6 +86,7 @@ def _explore(cast: Cast) -> None:
     assert runs > 50, "there is nothing to explore"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "scene",
     [

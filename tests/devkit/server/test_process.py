@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import warm
 from argosy.errors import ArgosyError, ConfigError
 from argosy_devkit import (
     Fault,
@@ -46,6 +47,11 @@ def _wait_until_gone(pid: int) -> bool:
             return True  # it has ended; whoever inherited it has not looked yet
         time.sleep(0.02)
     return False
+
+
+@pytest.fixture(autouse=True)
+def as_a_program_starts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LibraryServer, "_spawn", staticmethod(warm.spawn_server))
 
 
 def test_a_killed_parent_leaves_no_orphan() -> None:

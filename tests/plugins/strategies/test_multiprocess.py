@@ -22,6 +22,7 @@ def jobs(*titles: str) -> list[Job]:
     return [Job(Item(str(number), title)) for number, title in enumerate(titles)]
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_its_processes_fails_alone() -> None:
     notices: list[str] = []
     outcomes = {o.item: o for o in make(notices).run(jobs("", "kills", "", "", "", ""), Deadly(), 2)}
