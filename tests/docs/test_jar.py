@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from documents import ROOT, blocks
 from missing import need
 from voyage import Voyage
@@ -14,6 +16,7 @@ from voyage import Voyage
 PAGE = ROOT / "docs" / "how-to" / "share-a-jar-with-curl.md"
 
 
+@pytest.mark.slow
 def test_it_can_be_done(place: Voyage) -> None:
     need("curl")
     (configuration, *_) = blocks("toml", document=PAGE)

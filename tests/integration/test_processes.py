@@ -33,6 +33,7 @@ def wait_for_accepted(voyage: Voyage, process: subprocess.Popen[str], number: in
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.torture(63)
 def test_4_processes_500_items_revoke(set_sail: SetSail) -> None:
     voyage = set_sail(items=500, lease_mode="revoke", size=3000, strategy=FOUR, max_workers=4, token_save_interval=50)
