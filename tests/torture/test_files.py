@@ -196,7 +196,7 @@ def test_a_sync_that_failed_is_not_taken_for_one_that_worked(set_sail: SetSail, 
     (voyage.library / ".argosy" / "staging").mkdir(parents=True)
     (item,) = argosy.preview(voyage.file)
     paths = {
-        "0-*.part": Staging(StagingArea(voyage.library), item).partial(0, item.resources[0]),
+        "0-*.part": f"{Staging(StagingArea(voyage.library), item).whole(0, item.resources[0])}.part",
         "item-*": (voyage.library / file.name).parent,
     }
     command = strace("-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO", "-P", str(paths[which]))

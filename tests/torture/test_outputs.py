@@ -144,8 +144,8 @@ sys.stdin.readline()
 for number in range(20):
     item = Item(f"{who}-{number:02}", "x" * 2000)
     ledger.requeue([(item.id, item.fingerprint(), item.title, item.to_json())])
-    ledger.claim(item.id)
-    ledger.record(Outcome(item.id, State.DONE, outputs=("files",), known=DownloadRecord(item, ()).pack()))
+    ledger.claim([item.id])
+    ledger.record([Outcome(item.id, State.DONE, outputs=("files",), known=DownloadRecord(item, ()).pack())])
     assert aggregator.refresh()
     lines = (directory / "index.jsonl").read_text().splitlines()
     assert any(item.id in line for line in lines), "what is done when the files are made is in them"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -167,14 +166,14 @@ class Aggregator:
         )
         job = Job(_ALL_ITEMS, own, self._force)
         publisher = Publisher(self._ledger.storage, job, StagedItem(_ALL_ITEMS, ()))
-        scratch = self._staging.spare()
+        scratch = self._staging.scratch()
         try:
             with plugin_errors("output", output, "Downloaded files are kept. Report it to the plugin's author."):
                 products = list(output.collect(self._ledger.finished(), scratch))
             checked = publisher.check(products, output.name, label)
             self._ledger.claim_aggregated(label, [one.file.name for one in checked])
-            self._ledger.record_aggregated(label, publisher.publish(checked), changes)
+            files = publisher.publish(checked)
+            self._ledger.storage.settle([file.name for file in files])
+            self._ledger.record_aggregated(label, files, changes)
         except TransferError as error:
             raise StorageError(error.message, hint=error.hint) from None
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)

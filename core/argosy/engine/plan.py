@@ -33,6 +33,9 @@ MOST_PROBLEMS = 20
 #: Rows to read or write together; SQLite takes up to 999 parameters in a query.
 BATCH = 500
 
+#: Items to claim together; another run gets none of them.
+MOST_CLAIMS = 32
+
 #: What to do with an item: nothing; nothing more, as it was tried; make outputs of published files; download it.
 NOTHING, TRIED, REPROCESS, DOWNLOAD = range(4)
 
@@ -62,6 +65,7 @@ class Plan:
         self._source = source
         self._ledger = ledger
         self._force = settings.force_redownload
+        self._claims = min(settings.max_workers, MOST_CLAIMS)
         self._fetch = source is not None
         self._outputs = outputs
         self._tags = frozenset(tag.casefold() for tag in settings.tags)
@@ -198,14 +202,16 @@ class Plan:
         return self._outputs.missing(row, self._ledger.storage)
 
     def jobs(self, stop: Stop) -> Iterator[Job]:
-        """Claim items and yield their jobs, one by one, in the order of the source, until the run is stopped."""
-        for batch in self._batches("item", "fingerprint", least=REPROCESS):
+        """Claim a few items at a time, and yield their jobs in the order of the source, until the run is stopped."""
+        for batch in self._batches("item", "fingerprint", least=REPROCESS, size=self._claims):
+            if stop.draining:
+                return
+            claimed = self._ledger.claim([id_ for _, _, id_, *_ in batch]) if self._fetch else {}
             for _, n, id_, _, text, fingerprint in batch:
                 if stop.draining:
                     return
-                claimed = self._ledger.claim(id_) if self._fetch else None
-                if claimed is not None:
-                    row, record, queued = claimed
+                if id_ in claimed:
+                    row, record, queued = claimed[id_]
                     # the source's URLs may be newer than the queue's
                     item = Item.from_json(text if row.fingerprint == fingerprint else queued)
                     yield self._job(item, row, record, None)
@@ -216,11 +222,11 @@ class Plan:
         """Return the job to make the missing outputs of an item that is done, possibly by another run meanwhile."""
         row = self._ledger.rows([id_]).get(id_)
         lacking = self._lacking(row) if row is not None and row.state == "done" else None
-        claimed = self._ledger.claim(id_, "done") if lacking else None
-        if claimed is None:
+        claimed = self._ledger.claim([id_], "done") if lacking else {}
+        if id_ not in claimed:
             return None
         self._db.execute("UPDATE plan SET todo = ? WHERE n = ?", (TRIED, n))
-        row, record, _ = claimed
+        row, record, _ = claimed[id_]
         return self._job(Item.from_json(text), row, record, lacking)
 
     def _job(self, item: Item, row: Row, record: DownloadRecord | None, outputs: frozenset[str] | None) -> Job:
@@ -252,12 +258,12 @@ class Plan:
         for batch in self._batches():
             yield from ((row, kind != NOTHING) for row, _, _, kind in batch if row is not None)
 
-    def _batches(self, *columns: str, least: int = NOTHING) -> Iterator[list[tuple[Any, ...]]]:
+    def _batches(self, *columns: str, least: int = NOTHING, size: int = BATCH) -> Iterator[list[tuple[Any, ...]]]:
         """Yield in batches, in the order of the source: the row in the ledger or None, n, id, todo, and more columns."""
         selected = ", ".join(("n", "id", "todo", *columns))
         query = f"SELECT {selected} FROM plan WHERE todo >= ? AND n > ? ORDER BY n LIMIT ?"  # noqa: S608 - names
         last = 0
-        while batch := self._db.execute(query, (least, last, BATCH)).fetchall():
+        while batch := self._db.execute(query, (least, last, size)).fetchall():
             rows = self._ledger.rows([id_ for _, id_, *_ in batch])
             yield [(rows.get(id_), n, id_, *rest) for n, id_, *rest in batch]
             last = batch[-1][0]

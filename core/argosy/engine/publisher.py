@@ -57,14 +57,15 @@ class Publisher:
         return checked
 
     def publish(self, checked: Sequence[Checked]) -> list[PublishedFile]:
-        """Publish checked products; raise TransferError if something else has taken a name."""
+        """Publish checked products; raise TransferError if something else has taken a name.
+
+        They are settled later, in groups: only then do they survive a power failure.
+        """
         for one in checked:
             if one.existing is not Existing.IT:
                 replace = self._job.force or one.file.name in self._own
                 self._storage.put(one.product, one.file, one.existing, replace=replace)
-        published = [one.file for one in checked]
-        self._storage.settle([file.name for file in published])
-        return published
+        return [one.file for one in checked]
 
     def _published(self, product: Product, label: str) -> PublishedFile:
         staged = self._staged.get(product.file)

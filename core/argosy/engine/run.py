@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -17,6 +16,7 @@ from argosy.engine.context import RunContext
 from argosy.engine.observers import ObserverDispatcher
 from argosy.engine.outputs import Aggregator, plugin_errors
 from argosy.engine.plan import Plan, Planned, need_source
+from argosy.engine.recorder import Recorder
 from argosy.engine.report import MOST_FAILURES, Counts, Report, write_report
 from argosy.engine.worker import Worker
 from argosy.errors import ArgosyError, ConfigError, Interrupted
@@ -149,10 +149,9 @@ class Run:
         plan = Plan(self.settings, context.source, self._ledger, context.outputs)
         self._plan = stack.enter_context(closing(plan))
         plan.read(self.stop)
-        dead = context.staging.dead()  # before take_over: the next run handles a run that dies meanwhile
+        context.staging.prepare()
         self._ledger.take_over(context.staging.tidy)
-        for folder in dead:
-            shutil.rmtree(folder, ignore_errors=True)
+        context.staging.sweep(self._ledger.done())
         planned = plan.compare()
         self._emit(EventKind.RUN_PLANNED, None, asdict(planned))
         return planned
@@ -190,14 +189,22 @@ class Run:
         """Let the strategy do all jobs, including those that are requeued."""
         context = self._context
         worker = Worker(context, self._emit, self._worker_spec)
+
+        def recorded(outcome: Outcome) -> None:
+            self._recorded(outcome)
+            if outcome.state is State.DONE:
+                aggregator.item_done()
+
+        recorder = Recorder(self.settings.directory, self._ledger, context.storage, context.staging, recorded)
         try:
             while not self.stop.draining:
                 jobs = self._plan.jobs(self.stop)
                 with closing(outcomes_of(self._strategy, jobs, worker, self.settings.max_workers)) as outcomes:
                     for outcome in outcomes:
-                        self._record(outcome)
-                        if outcome.state is State.DONE:
-                            aggregator.item_done()
+                        if outcome.fatal is not None:
+                            self._end_early(outcome.fatal)
+                        recorder.put(outcome)
+                recorder.flush()
                 self._ledger.take_over(context.staging.tidy)
                 pending, active = self._plan.unfinished()
                 if not pending and not active:
@@ -206,6 +213,7 @@ class Run:
                     context.notice("Another run works on the other items; waiting for it.")  # shown once
                     self.stop.sleep(CHECK_AGAIN)
         finally:
+            recorder.close()
             if self._server is not None:
                 self._server.close()
 
@@ -224,27 +232,38 @@ class Run:
             return self._ask(text) if self._ask is not None else None
         return self._context.pool.login_limit.tell(cast("LoginStep", question), text)
 
-    def _record(self, outcome: Outcome) -> None:
-        context, ledger = self._context, self._ledger
-        ledger.storage.learn(outcome.files)
-        done = outcome.state is State.DONE
-        with context.staging.finishing(outcome.item) if done else nullcontext():
-            ledger.record(outcome)
+    def _recorded(self, outcome: Outcome) -> None:
+        """Count an outcome, and tell the observers."""
         self._bytes += outcome.bytes
-        if done:
+        if outcome.state is State.DONE:
             self._done += 1
             if self._done % self.settings.token_save_interval == 0:
-                context.pool.save()
+                self._context.pool.save()
         elif outcome.failure is not None:
             self._failed += 1
             if len(self._failures) < MOST_FAILURES:
-                title = ledger.rows([outcome.item])[outcome.item].title
+                title = self._ledger.rows([outcome.item])[outcome.item].title
                 id_, title = self.options.redactor.scrub((outcome.item, title))
                 self._failures.append((id_, title, outcome.failure))
-        if outcome.fatal is not None and self._error is None:
-            self._error = outcome.fatal
-            self._emit(EventKind.RUN_STOPPING, None, {"message": str(outcome.fatal)})
-            self.stop.drain()
+        data = {
+            "state": outcome.state.value,
+            "bytes": outcome.bytes,
+            "seconds": round(outcome.seconds, 3),
+            "files": len(outcome.files),
+            "failure": outcome.failure.message if outcome.failure else None,
+        }
+        self._emit(EventKind.ITEM_FINISHED, outcome.item, data)
+        if outcome.fatal is not None:  # recording it failed
+            self._end_early(outcome.fatal)
+
+    def _end_early(self, error: ArgosyError) -> None:
+        """Start no more items because of an error."""
+        with self._mutex:
+            if self._error is not None:
+                return
+            self._error = error
+        self._emit(EventKind.RUN_STOPPING, None, {"message": str(error)})
+        self.stop.drain()
 
     # -- finish
 
@@ -334,8 +353,7 @@ def outcomes_of(
     hint = "Finished work is kept; continue with another strategy (--strategy serial)."
     with plugin_errors("strategy", strategy, hint):
         for outcome in strategy.run(counted(), work, max_workers):
-            # recording an outcome removes the staged files of its item
-            found: object = outcome
+            found: object = outcome  # recording it will remove the staged files of its item
             if not isinstance(found, Outcome) or found.item not in taken:
                 raise ValueError(f"it yielded {found!r:.100}, which is not the outcome of an open job")
             taken.remove(outcome.item)

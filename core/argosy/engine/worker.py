@@ -82,16 +82,7 @@ class Worker:
             outcome = self._failed(item.id, error)
         finally:
             self._context.working_on(None)
-        outcome = replace(outcome, bytes=received, seconds=time.monotonic() - started)
-        data = {
-            "state": outcome.state.value,
-            "bytes": received,
-            "seconds": round(outcome.seconds, 3),
-            "files": len(outcome.files),
-            "failure": outcome.failure.message if outcome.failure else None,
-        }
-        self._emit(EventKind.ITEM_FINISHED, item.id, data)
-        return outcome
+        return replace(outcome, bytes=received, seconds=time.monotonic() - started)
 
     def _failed(self, id_: str, error: BaseException) -> Outcome:
         """Return the outcome of an error: it fails the item, or ends the run and leaves the item for the next."""
@@ -115,7 +106,8 @@ class Worker:
 
     def _do(self, job: Job, report: Report) -> Outcome:
         staging = Staging(self._context.staging, job.item)
-        staging.prepare(anew=job.force)
+        if job.force:
+            staging.clear()
         try:
             there = {} if job.force and job.fetch else self._reuse(job, staging)
             item, there = self._expand(job, there)
@@ -132,7 +124,7 @@ class Worker:
                 if job.known is not None:
                     staging.let_go()
             raise
-        return replace(outcome, known=record.pack() if fresh else None, fresh=fresh)
+        return replace(outcome, known=record.pack() if fresh else None, fresh=fresh, staged=staging.names())
 
     def _reuse(self, job: Job, staging: Staging) -> dict[int, StagedFile]:
         """Stage the resources that are published unchanged, or that an output can restore; return them by number.
@@ -230,7 +222,7 @@ class Worker:
                 raise _failed_by(output, error) from None
             made.append(label)
         # after a kill, the next run identifies resources by staged files, and other products by these notes
-        staging.notes.publishing(one.file for one in checked if one.product.file.parent != staging.folder)
+        staging.notes.publishing(one.file for one in checked if not staging.is_staged(one.product.file))
         return Outcome(job.item.id, State.DONE, tuple(publisher.publish(checked)), outputs=tuple(made))
 
     @contextlib.contextmanager

@@ -227,3 +227,4 @@ class Outcome:
     outputs: tuple[str, ...] = ()  # the outputs that were made, with suffix
     known: Packed | None = None  # as `DownloadRecord.pack` returns it, if the item is done
     fresh: bool = True  # whether its resources are new, so that files of other outputs are outdated
+    staged: tuple[str, ...] = ()  # the staged files to remove once it is recorded

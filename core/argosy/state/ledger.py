@@ -1,6 +1,6 @@
 """The ledger of a target directory: which items are done, in progress or failed.
 
-It is one SQLite file. Several runs may share it: a run claims one item at a time and holds a file lock as long as it
+It is one SQLite file. Several runs may share it: a run claims a few items at a time and holds a file lock as long as it
 lives, so that others take over the items of a run that died. Only the run's own process writes; workers do not.
 """
 
@@ -12,9 +12,10 @@ import os
 import socket
 import sqlite3
 import stat
+import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,7 @@ class Row:
     outputs: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, columns: tuple[Any, ...]) -> Row:
+    def of(cls, columns: Sequence[Any]) -> Row:
         """Return the row for the `_COLUMNS` of a query."""
         id_, title, state, fingerprint, files, size, failure, outputs = columns
         cause = Failure(**json.loads(failure)) if failure else None
@@ -120,7 +121,7 @@ def _files_text(files: tuple[PublishedFile, ...]) -> str:
 
 
 class Ledger:
-    """The ledger of one target directory, opened by one run; only one thread may use it at a time.
+    """The ledger of one target directory, opened by one run; its threads take turns.
 
     `directory` is the local folder of a remote target. `read_only` changes nothing on the disk; without a ledger, it
     opens an empty one. All methods raise `StorageError` if the ledger cannot be used or is damaged.
@@ -134,6 +135,7 @@ class Ledger:
         self.run = uuid.uuid4().hex
         self.notices: list[str] = []  # for the user
         self._lock: FileLock | None = None
+        self._turn = threading.RLock()
         self._had_files: set[str] = set()  # claimed items with files of an earlier run
         is_new = not self.path.exists()
         url = f"{self.path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
@@ -291,23 +293,24 @@ class Ledger:
             )
             self.db.execute(_COUNT_CHANGE)
 
-    def claim(self, id_: str, state: str = "pending") -> tuple[Row, DownloadRecord | None, str] | None:
-        """Claim an item in a state; return its row, its download and its queued JSON, or None if another run has it.
+    def claim(self, ids: Sequence[str], state: str = "pending") -> dict[str, tuple[Row, DownloadRecord | None, str]]:
+        """Claim items in a state; return by id the row, download and queued JSON of those that no other run has.
 
         A done item is claimed to make more outputs. It stays done even if this run dies.
         """
+        marks = ", ".join("?" * len(ids))
+        query = f"UPDATE items SET state = 'active', owner = ? WHERE id IN ({marks}) AND state = ?"
+        claimed = {}
         with self.guard():
-            taken = self.db.execute(
-                f"UPDATE items SET state = 'active', owner = ? WHERE id = ? AND state = ? RETURNING item, {_COLUMNS}",
-                (self.run, id_, state),
-            ).fetchone()
-            if taken is None:
-                return None
-            row = Row.of(taken[1:])
-            if not row.files and state == "pending":
-                return row, None, taken[0]
-            self._had_files.add(id_)
-            return row, self.remembered(id_), taken[0] or ""
+            taken = self.db.execute(f"{query} RETURNING item, {_COLUMNS}", (self.run, *ids, state)).fetchall()
+            for queued, *columns in taken:
+                row = Row.of(columns)
+                record = None
+                if row.files or state != "pending":
+                    self._had_files.add(row.id)
+                    record = self.remembered(row.id)
+                claimed[row.id] = (row, record, queued or "")
+        return claimed
 
     def remembered(self, id_: str) -> DownloadRecord | None:
         """Return the record of an item's download."""
@@ -315,8 +318,15 @@ class Ledger:
             found = self.db.execute("SELECT data FROM remembered WHERE id = ?", (id_,)).fetchone()
             return DownloadRecord.unpack(found[0]) if found else None
 
-    def record(self, outcome: Outcome) -> None:
-        """Record the outcome of an item that this run claimed."""
+    def record(self, outcomes: Iterable[Outcome]) -> None:
+        """Record the outcomes of items that this run claimed, all or none."""
+        with self.guard(), self.transaction():
+            done = sum(self._record(outcome) for outcome in outcomes)
+            if done:
+                self.db.execute(_COUNT_CHANGE)
+
+    def _record(self, outcome: Outcome) -> bool:
+        """Record one outcome; return whether the item is done."""
         done = outcome.state is State.DONE
         failure = json.dumps(asdict(outcome.failure)) if outcome.failure else None
         query = (
@@ -324,19 +334,17 @@ class Ledger:
             "bytes = iif(?, ?, bytes), files = coalesce(?, files), outputs = coalesce(?, outputs), "
             "item = iif(?, NULL, item) WHERE id = ? AND owner = ?"
         )
-        with self.guard(), self.transaction():
-            if done and outcome.item in self._had_files:
-                outcome = self._merge(outcome)
-            self._had_files.discard(outcome.item)
-            made = (_files_text(outcome.files), json.dumps(outcome.outputs)) if done else (None, None)
-            size = (outcome.fresh, outcome.bytes)
-            values = (failure, time.time(), *size, *made, done, outcome.item, self.run)
-            changed = self.db.execute(query, values)
-            if done and changed.rowcount:  # else another run has it now
-                if outcome.known is not None:
-                    row = (outcome.item, outcome.known)
-                    self.db.execute("INSERT OR REPLACE INTO remembered VALUES (?, ?)", row)
-                self.db.execute(_COUNT_CHANGE)
+        if done and outcome.item in self._had_files:
+            outcome = self._merge(outcome)
+        self._had_files.discard(outcome.item)
+        made = (_files_text(outcome.files), json.dumps(outcome.outputs)) if done else (None, None)
+        size = (outcome.fresh, outcome.bytes)
+        values = (failure, time.time(), *size, *made, done, outcome.item, self.run)
+        if not self.db.execute(query, values).rowcount:  # another run has it now
+            return False
+        if done and outcome.known is not None:
+            self.db.execute("INSERT OR REPLACE INTO remembered VALUES (?, ?)", (outcome.item, outcome.known))
+        return done
 
     def _merge(self, outcome: Outcome) -> Outcome:
         """Add the older files and outputs of an item to its outcome, without files that were removed."""
@@ -349,6 +357,11 @@ class Ledger:
         outputs = (output for output in old.outputs if output not in outdated)
         files = (file for file in present if file.output not in outcome.outputs and file.name not in remade)
         return replace(outcome, files=(*files, *outcome.files), outputs=(*outputs, *outcome.outputs))
+
+    def done(self) -> Iterator[str]:
+        """Yield the ids of the items that are done and not claimed."""
+        with self.guard():
+            yield from (id_ for (id_,) in self.db.execute("SELECT id FROM items WHERE state = 'done'"))
 
     def changes(self) -> int:
         """Return a number that changes whenever the finished items do."""
@@ -439,9 +452,10 @@ class Ledger:
 
     @contextlib.contextmanager
     def guard(self) -> Iterator[None]:
-        """Turn errors of SQLite, and rows that make no sense, into a StorageError with a hint."""
+        """Take a turn; turn errors of SQLite, and rows that make no sense, into a StorageError with a hint."""
         try:
-            yield
+            with self._turn:
+                yield
         except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
             is_sqlite = isinstance(error, sqlite3.DatabaseError)
             if not is_sqlite or "malformed" in str(error) or "not a database" in str(error):

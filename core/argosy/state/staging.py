@@ -1,6 +1,8 @@
-"""Staging: the folder of an item's resources until they are complete, verified and published.
+"""Staging: where an item's resources are until they are complete, verified, published and recorded.
 
-It is in ``.argosy/staging`` of the target directory, on the same file system, so files are published without copying.
+It is ``.argosy/staging`` of the target directory, on the same file system, so files are published without copying. All
+files of an item begin with its key, a digest of its id. They stay until the ledger says that the item is done: a later
+run recognizes by them which files of an unrecorded item are its own.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import itertools
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,161 +25,157 @@ from argosy.state.ledger import PRIVATE, Row
 from argosy.toolkit.names import safe_part
 from argosy.toolkit.processes import process_lives
 
-#: The prefixes of spare and scratch folders (item folders have hexadecimal names); the suffix of links to published files;
-#: the notes of an item.
-_SPARE, _SCRATCH, _KEPT, _NOTES = "spare-", "output-", ".kept", "notes.jsonl"
-
-_MOST_SPARE = 64
+#: The prefix of scratch folders; the suffixes of links to published files, and of the notes of an item.
+_SCRATCH, _KEPT, _NOTES = "scratch-", ".kept", "notes.jsonl"
 
 
 class StagingArea:
-    """The staging folders of a target directory.
-
-    Making and removing a folder is the most expensive disk operation of a small file, and a rename is cheap. So the
-    next item reuses the empty folder of a finished one.
-    """
+    """The staging of a target directory; `prepare` it before use."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / PRIVATE / "staging"
+        self._scratches: list[Path] = []
         self._numbers = itertools.count()
-        self._spare: list[Path] = []  # used by all threads: append and pop are atomic
+        self._thread = threading.local()
+        self._left: frozenset[str] = frozenset()  # the keys of items that an earlier run left files of
 
-    def folder(self, id_: str) -> Path:
-        """Return the path of an item's folder."""
-        return self.path / hashlib.blake2b(id_.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    def prepare(self) -> None:
+        """Make the folder, and look for files that earlier runs have left."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        names = (path.name for path in self.path.iterdir())
+        self._left = frozenset(name[: _KEY * 2] for name in names if not name.startswith(_SCRATCH))
 
-    def make(self, folder: Path) -> None:
-        """Make an item's folder, or keep it as an earlier attempt left it."""
-        if not folder.exists():
-            try:
-                self._spare.pop().rename(folder)
-            except (IndexError, FileNotFoundError):  # there is no spare folder, or someone removed it
-                folder.mkdir(parents=True, exist_ok=True)
+    def files(self, id_: str) -> list[Path]:
+        """Return all files of an item, which takes a look at the whole folder."""
+        return list(self.path.glob(f"{key_of(id_)}-*"))
 
-    @contextlib.contextmanager
-    def finishing(self, id_: str) -> Iterator[None]:
-        """Remove everything staged for an item at the end of the block; keep its folder for another item.
+    def remove(self, id_: str, names: Iterable[str]) -> None:
+        """Remove the files of an item that is recorded: those with these names, and any that an earlier run left."""
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{self.path}/{name}")  # noqa: PTH108 - for each item: a Path costs time
+        if key_of(id_) in self._left:
+            for path in self.files(id_):
+                path.unlink(missing_ok=True)
 
-        The block records in the ledger that the item is done. Until then, the staged files prove that published files
-        are the item's own. So the folder is set aside first: after a kill, `tidy` brings it back if the item is not
-        recorded, and else the next run removes it.
-        """
-        folder = self.folder(id_)
-        aside = self._new_path(f"-{folder.name}")
+    def scratch(self, number: int = 0) -> Path:
+        """Return an empty folder for an output of the item that this thread works on; the next item gets the same."""
+        folder: Path | None = getattr(self._thread, "scratch", None)
+        if folder is None:
+            folder = self._thread.scratch = self.path / f"{_SCRATCH}{os.getpid()}-{next(self._numbers)}"
+            self._scratches.append(folder)
+        path = folder / str(number)
         try:
-            folder.rename(aside)
+            with os.scandir(path) as entries:
+                if next(entries, None) is None:
+                    return path
+            shutil.rmtree(path)
         except FileNotFoundError:
-            yield
-            return
-        try:
-            yield
-        except BaseException:
-            aside.rename(folder)
-            raise
-        if len(self._spare) < _MOST_SPARE:  # worker processes have spare folders of their own
-            with contextlib.suppress(OSError):
-                _remove_files(aside)
-                self._spare.append(aside)
-                return
-        shutil.rmtree(aside, ignore_errors=True)
-
-    def spare(self) -> Path:
-        """Return a new empty folder, which the caller removes."""
-        path = self._new_path()
+            pass
         path.mkdir(parents=True)
         return path
 
-    def _new_path(self, suffix: str = "") -> Path:
-        return self.path / f"{_SPARE}{os.getpid()}-{next(self._numbers)}{suffix}"
+    def close(self) -> None:
+        """Remove the scratch folders of this process."""
+        while self._scratches:
+            shutil.rmtree(self._scratches.pop(), ignore_errors=True)
+
+    # -- what dead runs left
 
     def tidy(self, row: Row) -> None:
-        """Remove the scratch folders, links and useless notes that a dead run left of an item; its downloads stay."""
-        folder = self.folder(row.id)
-        for aside in self.path.glob(f"{_SPARE}*-{folder.name}"):
-            if any(path.is_file() for path in aside.iterdir()):  # set aside, but not recorded in the ledger
-                with contextlib.suppress(OSError):
-                    aside.rename(folder)
-        for path in folder.glob(f"{_SCRATCH}*"):
-            shutil.rmtree(path, ignore_errors=True)
-        for path in folder.glob(f"*{_KEPT}"):
-            path.unlink(missing_ok=True)
-        # a done item may lack nothing once its outputs are back in place: then no run will remove its folder
+        """Remove the links and useless notes that a dead run left of an item; its downloads stay."""
+        for path in self.files(row.id):
+            if path.name.endswith(_KEPT):
+                path.unlink(missing_ok=True)
+        # a done item may lack nothing once its outputs are back in place: then no run will remove its notes
         recorded = {(file.name, file.size, file.sha256) for file in row.files}
-        published = {(file.name, file.size, file.sha256) for file in Notes(folder).published()}
-        if published <= recorded and all(path.name == _NOTES for path in folder.glob("*")):
-            shutil.rmtree(folder, ignore_errors=True)
+        notes = Notes(self.path / f"{key_of(row.id)}-{_NOTES}")
+        published = {(file.name, file.size, file.sha256) for file in notes.published()}
+        if published <= recorded and all(path == notes.path for path in self.files(row.id)):
+            notes.path.unlink(missing_ok=True)
 
-    def close(self) -> None:
-        """Remove the spare folders of this process."""
-        while self._spare:
-            shutil.rmtree(self._spare.pop(), ignore_errors=True)
+    def sweep(self, done: Iterable[str]) -> None:
+        """Remove what runs left that died after they had recorded an item, given the ids of all that are done."""
+        for folder in self.path.glob(f"{_SCRATCH}[0-9]*-*"):
+            if not process_lives(int(folder.name.split("-")[1])):
+                shutil.rmtree(folder, ignore_errors=True)
+        if self._left:
+            for id_ in done:
+                self.remove(id_, ())
 
-    def dead(self) -> list[Path]:
-        """Return the spare folders of processes that died, and those that they had set aside."""
-        folders = self.path.glob(f"{_SPARE}[0-9]*-*")
-        return [path for path in folders if not process_lives(int(path.name.split("-")[1]))]
+
+#: The bytes of a key.
+_KEY = 16
+
+
+def key_of(id_: str) -> str:
+    """Return the first part of the names of an item's files."""
+    return hashlib.blake2b(id_.encode("utf-8", "surrogatepass"), digest_size=_KEY).hexdigest()
 
 
 class Staging:
-    """The staging folder of one item."""
+    """The staged files of one item."""
 
     def __init__(self, area: StagingArea, item: Item) -> None:
         self._area = area
         self._id = item.id
-        self.folder = area.folder(item.id)
-        self.notes = Notes(self.folder)
+        self._prefix = f"{area.path}/{key_of(item.id)}"
+        self._names: list[str] = []
+        self.notes = Notes(Path(f"{self._prefix}-{_NOTES}"))
 
-    def prepare(self, *, anew: bool = False) -> None:
-        """Make the folder, or keep the one of an earlier attempt, unless everything is downloaded `anew`."""
-        if anew:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        self._area.make(self.folder)
+    def clear(self) -> None:
+        """Remove everything that earlier attempts left."""
+        for path in self._area.files(self._id):
+            path.unlink(missing_ok=True)
 
     def whole(self, number: int, resource: Resource) -> Path:
-        """Return the path of a complete resource."""
+        """Return the path of a complete resource; while it arrives, it has the suffix ``.part``."""
         # a source may expand its item to other resources the next time
         text = json.dumps([resource.identity, resource.size])
         mark = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
-        return self.folder / f"{number}-{mark}"
-
-    def partial(self, number: int, resource: Resource) -> Path:
-        """Return the path of a resource while it arrives."""
-        return self.whole(number, resource).with_suffix(".part")
+        return self._named(f"-{number}-{mark}")
 
     def kept(self, number: int) -> Path:
         """Return the path of a link to a resource that is already published."""
-        return self.folder / f"{number}{_KEPT}"
-
-    def let_go(self) -> None:
-        """Remove the links to published files; and the folder, if nothing else is staged."""
-        for path in self.folder.glob(f"*{_KEPT}"):
-            path.unlink(missing_ok=True)
-        if not any(path.is_file() for path in self.folder.iterdir()):
-            with self._area.finishing(self._id):
-                pass
+        return self._named(f"-{number}{_KEPT}")
 
     def scratch(self, number: int) -> Path:
         """Return an empty folder for an output."""
-        path = self.folder / f"{_SCRATCH}{number}"
-        path.mkdir(exist_ok=True)
-        if any(path.iterdir()):
-            shutil.rmtree(path)
-            path.mkdir()
-        return path
+        return self._area.scratch(number)
+
+    def is_staged(self, path: Path) -> bool:
+        """Return whether a file is in staging, and not an output's own."""
+        return path.parent == self._area.path
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names to remove once the item is recorded."""
+        return (*self._names, self.notes.path.name) if self.notes.is_written else tuple(self._names)
+
+    def let_go(self) -> None:
+        """Remove the links to published files."""
+        for name in self._names:
+            if name.endswith(_KEPT):
+                (self._area.path / name).unlink(missing_ok=True)
 
     def left(self, name: str, size: int | None) -> Iterator[PublishedFile]:
         """Yield what a killed run may have published under a name, where a file has this size; the ledger lacks it."""
         yield from (file for file in self.notes.published() if file.name == name)
-        for path in self.folder.iterdir():
-            if path.is_file() and path.stat().st_size == size:
+        for path in self._area.files(self._id):
+            if path.stat().st_size == size:
                 yield PublishedFile(name, size, digest_of(path), Verification.NONE)
+
+    def _named(self, suffix: str) -> Path:
+        path = Path(self._prefix + suffix)
+        self._names.append(path.name)
+        return path
 
 
 class Notes:
     """What servers said about an item's files and what outputs are publishing, for a later attempt; JSON lines."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / _NOTES
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.is_written = False
         self._pending: list[dict[str, Any]] = []
         self._found: dict[str, dict[str, Any]] | None = None  # the notes of an earlier attempt, by file
 
@@ -202,7 +201,8 @@ class Notes:
         """Write the pending notes."""
         if not self._pending:
             return
-        with self._path.open("a", encoding="utf-8") as file:
+        self.is_written = True
+        with self.path.open("a", encoding="utf-8") as file:
             for note in self._pending:
                 file.write(f"\n{json.dumps(note)}\n")  # a kill may have left half a line before it
             file.flush()
@@ -227,20 +227,10 @@ class Notes:
 
     def _read(self) -> Iterator[dict[str, Any]]:
         """Yield the notes; skip a line that a kill cut off."""
-        lines = self._path.read_text("utf-8", "replace").splitlines() if self._path.exists() else ()
+        lines = self.path.read_text("utf-8", "replace").splitlines() if self.path.exists() else ()
         for line in lines:
             with contextlib.suppress(ValueError):
                 yield json.loads(line)
-
-
-def _remove_files(folder: Path) -> None:
-    """Remove everything in a folder except empty folders."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if not entry.is_dir(follow_symlinks=False):
-                os.unlink(entry.path)  # noqa: PTH108 - for each item: a Path costs time
-            elif any(Path(entry).iterdir()):
-                shutil.rmtree(entry.path)
 
 
 def staged_bytes(directory: Path) -> int:

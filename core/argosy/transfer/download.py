@@ -99,8 +99,8 @@ class Downloader:
         self, resource: Resource, number: int, staging: Staging, report: Report, *, last: bool = False
     ) -> StagedFile:
         """Download one resource of an item into staging, complete and verified, or raise TransferError."""
-        partial, final = Partial(staging.partial(number, resource)), staging.whole(number, resource)
-        download = _Download(self, resource, partial, final, staging.notes, report, last)
+        partial = Partial(staging.whole(number, resource))
+        download = _Download(self, resource, partial, staging.notes, report, last)
         staged = download.finished_before() or download.with_retries()
         data = {"url": staged.resource.url, "path": staged.resource.path, "bytes": staged.size}
         report(EventKind.RESOURCE_FINISHED, data | {"verification": staged.verification.value})
@@ -114,21 +114,21 @@ class _Download:
     options: Downloader
     resource: Resource
     partial: Partial
-    final: Path
     notes: Notes
     report: Report
     is_last: bool  # of its item
 
     def finished_before(self) -> StagedFile | None:
         """Return the file if an earlier attempt at the item completed it."""
-        if not self.final.exists():
+        whole = self.partial.whole
+        if not whole.exists():
             return None
         try:
-            staged = self._verify(self._digests(self.final))
+            staged = self._verify(self._digests(whole))
         except VerificationError:  # it was damaged since
-            self.final.unlink()
+            whole.unlink()
             return None
-        name, response = self.notes.read(self.final)
+        name, response = self.notes.read(whole)
         resource = renamed(self.resource, name if self.resource.content_disposition else None)
         return replace(staged, resource=resource, response=response)
 
@@ -137,7 +137,7 @@ class _Download:
         attempts = largest = 0
         while True:
             try:
-                with disk_errors(self.partial.path), self.partial.lock():
+                with disk_errors(self.partial.whole), self.partial.lock():
                     return self._attempt()
             except TransferError as error:
                 attempts += 1
@@ -169,7 +169,7 @@ class _Download:
         """Request the file or the rest of it; if that fails, keep what the next attempt can resume."""
         try:
             if self.partial.size == self.partial.state.length:  # killed before the verification
-                return self._finish(self._digests(self.partial.path))
+                return self._finish(self._digests(Path(self.partial.path)))
             conditions = self.partial.conditions(provable=bool(self._expected_digests))
             while (staged := self._request(conditions)) is None:
                 conditions = {}  # the rest is not available: request all of it
@@ -200,7 +200,7 @@ class _Download:
                     discard(response)
             if end is None:
                 return None
-            digests = self._digests(self.partial.path)
+            digests = self._digests(Path(self.partial.path)) if self.partial.size else self._new_digests()
             if is_wanted:
                 self._receive(response, end, digests)
         return self._finish(digests)
@@ -320,8 +320,8 @@ class _Download:
         state = self.partial.state
         staged = self._verify(digests)
         self.partial.sync()
-        self.notes.write(self.final, state.name, state.response, later=self.is_last)
-        self.partial.finish(self.final)
+        self.notes.write(self.partial.whole, state.name, state.response, later=self.is_last)
+        self.partial.finish()
         return replace(staged, resource=renamed(self.resource, state.name), response=state.response)
 
     def _verify(self, digests: Digests) -> StagedFile:
@@ -336,16 +336,19 @@ class _Download:
         is_size_known = resource.size is not None or self.partial.state.length is not None
         otherwise = Verification.LENGTH if is_size_known else Verification.NONE
         verification = Verification.DIGEST if expected else otherwise
-        return StagedFile(resource, self.final, digests.size, digests.hex("sha256"), verification)
+        return StagedFile(resource, self.partial.whole, digests.size, digests.hex("sha256"), verification)
 
     @property
     def _expected_digests(self) -> Mapping[str, str]:
         """The digests of the whole file: the source's, or else the server's."""
         return self.resource.digests or self.partial.state.digests
 
+    def _new_digests(self) -> Digests:
+        return Digests({"sha256", *self._expected_digests})
+
     def _digests(self, path: Path) -> Digests:
         """Return the digests of the bytes in a file."""
-        digests = Digests({"sha256", *self._expected_digests})
+        digests = self._new_digests()
         with path.open("rb") as file:
             while data := file.read(CHUNK):
                 digests.update(data)

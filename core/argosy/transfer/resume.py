@@ -85,11 +85,12 @@ class ResumeState:
 class Partial:
     """A partial file in staging; each attempt locks it, and can use its first `size` bytes."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, whole: Path) -> None:
+        self.whole = whole  # its path once it is complete
+        self.path = f"{whole}.part"
         self.size = 0
         self.state = ResumeState()
-        self._state_file = path.with_name(f"{path.name}.state")
+        self._state_file = f"{self.path}.state"
         self._is_saved = False  # whether the state file is current, except for the number of synced bytes
         self._is_resumable = True
         self._fd = -1
@@ -97,25 +98,36 @@ class Partial:
     @contextlib.contextmanager
     def lock(self) -> Iterator[Partial]:
         """Open and lock it; raise TransferError if another process has it."""
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self.size, self.state, self._is_saved = 0, ResumeState(), False
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         try:
-            self._load()
+            self._fd, is_new = os.open(self.path, flags | os.O_EXCL, 0o666), True
+        except FileExistsError:
+            self._fd, is_new = os.open(self.path, flags, 0o666), False
+        try:
+            self._lock()
+            if not is_new:
+                self._load()
             yield self
         finally:
             os.close(self._fd)
 
-    def _load(self) -> None:
-        self.size, self.state, self._is_saved = 0, ResumeState(), False
+    def _lock(self) -> None:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            opened = os.fstat(self._fd)
-            is_ours = self.path.stat().st_ino == opened.st_ino
-        except (BlockingIOError, FileNotFoundError):
-            is_ours = False
-        if not is_ours:  # a process that survived its run writes it, or has just renamed it
-            raise TransferError("Another process is still writing this file.", kind="busy", retryable=True)
+        except BlockingIOError:
+            raise _busy() from None
+
+    def _load(self) -> None:
+        opened = os.fstat(self._fd)
         try:
-            state = ResumeState.from_bytes(self._state_file.read_bytes())
+            is_ours = os.stat(self.path).st_ino == opened.st_ino  # noqa: PTH116 - for each file: a Path costs time
+        except FileNotFoundError:
+            is_ours = False
+        if not is_ours:  # it was just renamed
+            raise _busy()
+        try:
+            state = ResumeState.from_bytes(Path(self._state_file).read_bytes())
         except FileNotFoundError:
             return
         size = opened.st_size if state.boot and state.boot == boot_id() else state.synced
@@ -169,7 +181,7 @@ class Partial:
         elif self._is_saved:
             return
         self.state = replace(self.state, synced=synced, boot=boot_id())
-        temporary = self._state_file.with_suffix(".new")
+        temporary = Path(f"{self.path}.new")
         temporary.write_bytes(self.state.to_bytes())
         if self.state.synced:
             sync_file(temporary)
@@ -187,16 +199,22 @@ class Partial:
 
     def discard(self) -> None:
         """Remove the file and its state."""
-        self.path.unlink(missing_ok=True)
         self._forget()
+        Path(self.path).unlink(missing_ok=True)
 
-    def finish(self, final: Path) -> None:
+    def finish(self) -> None:
         """Give it the name of a complete file, after it was verified and synced."""
-        self.path.replace(final)
-        self._state_file.unlink(missing_ok=True)
+        os.rename(self.path, self.whole)  # noqa: PTH104 - for each file: a Path costs time
+        if self._is_saved:
+            Path(self._state_file).unlink(missing_ok=True)
 
     def _forget(self) -> None:
         self.size, self.state, self._is_saved = 0, ResumeState(), False
         with contextlib.suppress(FileNotFoundError):
-            self._state_file.unlink()
-            sync_file(self._state_file.parent)
+            os.unlink(self._state_file)  # noqa: PTH108 - for each file: a Path costs time
+            sync_file(self.whole.parent)
+
+
+def _busy() -> TransferError:
+    """Return the error for a file that a process writes which survived its run."""
+    return TransferError("Another process is still writing this file.", kind="busy", retryable=True)

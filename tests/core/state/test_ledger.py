@@ -40,21 +40,20 @@ def queue(ledger: Ledger, *items: Item) -> None:
 def test_an_item_is_claimed_once(tmp_path: Path) -> None:
     one, two = opened(tmp_path), opened(tmp_path)
     queue(one, ITEM)
-    claimed = one.claim("a")
-    assert claimed is not None
+    (claimed,) = one.claim(["a", "b"]).values()
     assert Item.from_json(claimed[2]) == ITEM
-    assert two.claim("a") is None
+    assert two.claim(["a"]) == {}
     one.close()
-    assert two.claim("a") is not None, "a run that ends gives back what it did not finish"
+    assert "a" in two.claim(["a"]), "a run that ends gives back what it did not finish"
     two.close()
 
 
 def test_outcomes_are_kept(tmp_path: Path) -> None:
     ledger = opened(tmp_path)
     queue(ledger, ITEM)
-    ledger.claim("a")
+    ledger.claim(["a"])
     file = PublishedFile("a.bin", 3, "00", Verification.LENGTH)
-    ledger.record(Outcome("a", State.DONE, (file,), 3))
+    ledger.record([Outcome("a", State.DONE, (file,), 3)])
     ledger.close()
     ledger = Ledger(tmp_path, read_only=True)
     row = ledger.rows(["a"])["a"]
@@ -65,8 +64,8 @@ def test_outcomes_are_kept(tmp_path: Path) -> None:
 def test_a_failure_keeps_its_cause_and_the_item(tmp_path: Path) -> None:
     ledger = opened(tmp_path)
     queue(ledger, ITEM)
-    ledger.claim("a")
-    ledger.record(Outcome("a", State.FAILED, failure=Failure("status", "404", "http://h/a")))
+    ledger.claim(["a"])
+    ledger.record([Outcome("a", State.FAILED, failure=Failure("status", "404", "http://h/a"))])
     assert ledger.rows(["a"])["a"].failure == Failure("status", "404", "http://h/a")
     assert ledger.counts() == {"failed": 1}
     ledger.close()
@@ -75,8 +74,8 @@ def test_a_failure_keeps_its_cause_and_the_item(tmp_path: Path) -> None:
 def test_a_run_that_is_not_the_owner_records_nothing(tmp_path: Path) -> None:
     one, two = opened(tmp_path), opened(tmp_path)
     queue(one, ITEM)
-    one.claim("a")
-    two.record(Outcome("a", State.DONE))
+    one.claim(["a"])
+    two.record([Outcome("a", State.DONE)])
     assert one.rows(["a"])["a"].state == "active"
     one.close()
     two.close()
@@ -87,7 +86,7 @@ def test_items_of_a_killed_run_are_taken_over(tmp_path: Path) -> None:
     queue(ledger, ITEM)
     code = (
         "import os, sys; from pathlib import Path; from argosy.state.ledger import Ledger;"
-        "l = Ledger(Path(sys.argv[1])); l.claim('a'); os.kill(os.getpid(), 9)"
+        "l = Ledger(Path(sys.argv[1])); l.claim(['a']); os.kill(os.getpid(), 9)"
     )
     killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert killed.returncode == -9
@@ -102,7 +101,7 @@ def test_items_of_a_killed_run_are_taken_over(tmp_path: Path) -> None:
 def test_items_of_a_living_run_are_left_to_it(tmp_path: Path) -> None:
     one, two = opened(tmp_path), opened(tmp_path)
     queue(one, ITEM)
-    one.claim("a")
+    one.claim(["a"])
     two.take_over()
     assert (two.is_alive(one.run), two.rows(["a"])["a"].state) == (True, "active")
     one.close()
@@ -137,8 +136,8 @@ FILE = PublishedFile("a.bin", 3, "00", Verification.LENGTH, "files")
 
 def done(ledger: Ledger) -> None:
     queue(ledger, ITEM)
-    ledger.claim("a")
-    ledger.record(Outcome("a", State.DONE, (FILE,), 3, outputs=("files",), known=KNOWN.pack()))
+    ledger.claim(["a"])
+    ledger.record([Outcome("a", State.DONE, (FILE,), 3, outputs=("files",), known=KNOWN.pack())])
 
 
 def test_what_is_remembered_comes_back(tmp_path: Path) -> None:
@@ -155,13 +154,12 @@ def test_what_is_remembered_comes_back(tmp_path: Path) -> None:
 def test_a_done_item_of_which_more_is_made_stays_done(tmp_path: Path, state: State) -> None:
     ledger = opened(tmp_path)
     done(ledger)
-    claimed = ledger.claim("a", "done")
-    assert claimed is not None
+    claimed = ledger.claim(["a"], "done")["a"]
     assert (claimed[0].outputs, claimed[1]) == (("files",), KNOWN)
-    assert ledger.claim("a", "done") is None
+    assert ledger.claim(["a"], "done") == {}
     assert [one.item.id for one in ledger.finished()] == ["a"], "it is done all the while"
     failure = Failure("plugin", "no") if state is State.FAILED else None
-    ledger.record(Outcome("a", state, failure=failure, fresh=False))
+    ledger.record([Outcome("a", state, failure=failure, fresh=False)])
     row = ledger.rows(["a"])["a"]
     assert (row.state, row.files, row.failure, row.bytes) == ("done", (FILE,), failure, 3)
     ledger.close()
@@ -173,7 +171,7 @@ def test_a_done_item_of_a_run_that_was_killed_is_done(tmp_path: Path) -> None:
     done(ledger)
     code = (
         "import os, sys; from pathlib import Path; from argosy.state.ledger import Ledger;"
-        "l = Ledger(Path(sys.argv[1])); assert l.claim('a', 'done'); os.kill(os.getpid(), 9)"
+        "l = Ledger(Path(sys.argv[1])); assert l.claim(['a'], 'done'); os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
     ledger.take_over()
@@ -186,15 +184,14 @@ def test_more_outputs_are_added_and_fresh_ones_take_the_place_of_all(tmp_path: P
     done(ledger)
     archive = PublishedFile("a.zip", 9, "11", Verification.DIGEST, "zip")
     (tmp_path / "a.bin").write_bytes(b"abc")
-    ledger.claim("a", "done")
-    ledger.record(Outcome("a", State.DONE, (archive,), outputs=("zip",), fresh=False))
+    ledger.claim(["a"], "done")
+    ledger.record([Outcome("a", State.DONE, (archive,), outputs=("zip",), fresh=False)])
     row = ledger.rows(["a"])["a"]
     assert (row.outputs, row.files, row.bytes) == (("files", "zip"), (FILE, archive), 3)
     queue(ledger, ITEM)
-    claimed = ledger.claim("a")
-    assert claimed is not None
+    claimed = ledger.claim(["a"])["a"]
     assert claimed[1] == KNOWN, "it is the same item"
-    ledger.record(Outcome("a", State.DONE, (archive,), 5, outputs=("zip",), known=KNOWN.pack()))
+    ledger.record([Outcome("a", State.DONE, (archive,), 5, outputs=("zip",), known=KNOWN.pack())])
     row = ledger.rows(["a"])["a"]
     assert (row.outputs, row.bytes) == (("zip",), 5)
     assert row.files == (FILE, archive), "the other file is out of date, but may be replaced later"
@@ -205,8 +202,8 @@ def test_what_another_output_made_and_somebody_removed_is_forgotten(tmp_path: Pa
     ledger = opened(tmp_path)
     done(ledger)
     archive = PublishedFile("a.zip", 9, "11", Verification.DIGEST, "zip")
-    ledger.claim("a", "done")
-    ledger.record(Outcome("a", State.DONE, (archive,), outputs=("zip",), fresh=False))
+    ledger.claim(["a"], "done")
+    ledger.record([Outcome("a", State.DONE, (archive,), outputs=("zip",), fresh=False)])
     row = ledger.rows(["a"])["a"]
     assert (row.outputs, row.files) == (("zip",), (archive,))
     ledger.close()
@@ -216,8 +213,7 @@ def test_another_item_of_the_same_id_is_not_remembered(tmp_path: Path) -> None:
     ledger = opened(tmp_path)
     done(ledger)
     queue(ledger, Item("a", "Another", ITEM.resources))
-    claimed = ledger.claim("a")
-    assert claimed is not None
+    claimed = ledger.claim(["a"])["a"]
     assert claimed[1] is None
     ledger.close()
 
@@ -227,8 +223,8 @@ def test_what_is_done_has_a_number_that_changes_with_it(tmp_path: Path) -> None:
     numbers = [ledger.changes()]
     done(ledger)
     numbers.append(ledger.changes())
-    ledger.claim("a", "done")
-    ledger.record(Outcome("a", State.FAILED, failure=Failure("plugin", "no"), fresh=False))
+    ledger.claim(["a"], "done")
+    ledger.record([Outcome("a", State.FAILED, failure=Failure("plugin", "no"), fresh=False)])
     assert ledger.changes() == numbers[-1]
     ledger.mark_damaged("a", {"a.bin": "is missing"})
     numbers.append(ledger.changes())

@@ -1,10 +1,10 @@
-"""The folders of items under way, and how they serve one item after the other."""
+"""What is staged of items, and when it goes."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ PART = Resource("https://library.example/a", "a")
 @pytest.fixture
 def area(tmp_path: Path) -> StagingArea:
     area = StagingArea(tmp_path)
-    area.path.mkdir(parents=True)
+    area.prepare()
     return area
 
 
@@ -28,132 +28,107 @@ def _row(id_: str, *files: PublishedFile) -> Row:
     return Row(id_, "", "active", "", files, 0, None)
 
 
-def _prepared(area: StagingArea, id_: str, title: str = "") -> Staging:
-    staging = Staging(area, Item(id_, title))
-    staging.prepare()
-    return staging
+def _left(area: StagingArea) -> set[Path]:
+    return {path for path in area.path.rglob("*") if path.is_file()}
 
 
-def _finish(area: StagingArea, id_: str) -> None:
-    with area.finishing(id_):
-        pass
+def test_a_recorded_item_leaves_nothing(area: StagingArea) -> None:
+    item, other = Staging(area, Item("item", "")), Staging(area, Item("other", ""))
+    for staging in (item, other):
+        staging.whole(0, PART).write_text("whole")
+        staging.kept(1).write_text("kept")
+        staging.notes.publishing([PublishedFile("a.zip", 3, "ab" * 32, Verification.DIGEST, "zip")])
+    area.remove("item", item.names())
+    assert {path.name for path in _left(area)} == set(other.names())
 
 
-def _left(area: StagingArea) -> list[str]:
-    return sorted(str(path.relative_to(area.path)) for path in area.path.rglob("*") if path.is_file())
+def test_what_a_failed_attempt_left_is_removed_by_the_run_that_succeeds(area: StagingArea, tmp_path: Path) -> None:
+    Path(f"{Staging(area, Item('item', '')).whole(0, PART)}.part").write_text("of a resource that it had then")
+    again = StagingArea(tmp_path)
+    again.prepare()
+    staging = Staging(again, Item("item", ""))
+    staging.whole(0, Resource(PART.url, PART.path, size=5)).write_text("whole")
+    again.remove("item", staging.names())
+    assert _left(again) == set()
 
 
-def test_a_finished_item_leaves_nothing_and_its_folder_serves_the_next(area: StagingArea) -> None:
-    first = _prepared(area, "first")
-    folder = first.folder.stat().st_ino
-    first.whole(0, PART).write_text("whole")
-    first.partial(1, PART).write_text("part")
-    (first.scratch(0) / "deep").mkdir()
-    (first.scratch(1) / "made").write_text("made")
-    _finish(area, "first")
-    assert _left(area) == []
-    assert not first.folder.exists()
-    second = _prepared(area, "second")
-    assert second.folder.stat().st_ino == folder
-    assert list(second.scratch(0).iterdir()) == list(second.scratch(1).iterdir()) == []
-    _finish(area, "second")
+def test_a_scratch_folder_serves_one_item_after_the_other(area: StagingArea) -> None:
+    first = Staging(area, Item("first", "")).scratch(0)
+    (first / "deep").mkdir()
+    (first / "deep" / "half").write_text("half")
+    second = Staging(area, Item("second", ""))
+    assert (second.scratch(0), list(first.iterdir())) == (first, [])
+    assert second.scratch(1) != first
+    others = []
+    thread = threading.Thread(target=lambda: others.append(second.scratch(0)))
+    thread.start()
+    thread.join()
+    assert others != [first], "threads work on different items"
     area.close()
     assert list(area.path.iterdir()) == []
 
 
-def test_what_an_earlier_try_finished_is_kept_although_there_is_a_spare_folder(area: StagingArea) -> None:
-    _prepared(area, "tried").whole(0, PART).write_text("whole")
-    _prepared(area, "done")
-    _finish(area, "done")
-    again = _prepared(area, "tried")
-    assert again.whole(0, PART).read_text() == "whole"
-    _finish(area, "tried")
-    assert _left(area) == []
-
-
-def test_a_scratch_folder_is_empty_though_an_earlier_try_used_it(area: StagingArea) -> None:
-    staging = _prepared(area, "item")
-    (staging.scratch(0) / "half").write_text("half")
-    assert list(staging.scratch(0).iterdir()) == []
-
-
 def test_a_changed_item_keeps_the_resources_that_did_not_change(area: StagingArea) -> None:
-    _prepared(area, "item", "old").whole(0, PART).write_text("whole")
-    changed = _prepared(area, "item", "new")
+    Staging(area, Item("item", "old")).whole(0, PART).write_text("whole")
+    changed = Staging(area, Item("item", "new"))
     assert changed.whole(0, PART).read_text() == "whole"
     assert not changed.whole(0, Resource(PART.url, PART.path, size=5)).exists()
-    _finish(area, "item")
-    assert _left(area) == []
+    changed.clear()
+    assert _left(area) == set()
 
 
-def test_spare_folders_of_a_run_that_died_are_found_and_no_others(area: StagingArea) -> None:
+def test_what_dead_runs_left_is_swept_and_nothing_else(area: StagingArea, tmp_path: Path) -> None:
+    """A run may die after it has recorded an item and before it removes what is staged of it."""
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    left = area.path / f"spare-{dead.pid}-0"
-    (left / "output-0").mkdir(parents=True)
-    _prepared(area, "done")
-    _finish(area, "done")
-    assert area.dead() == [left]
-
-
-def test_what_is_set_aside_comes_back_if_the_ledger_does_not_get_to_know_it(area: StagingArea) -> None:
-    staging = _prepared(area, "item")
-    staging.whole(0, PART).write_text("whole")
-    with pytest.raises(OSError, match="full"), area.finishing("item"):
-        raise OSError("full")
-    assert staging.whole(0, PART).read_text() == "whole"
-    code = (
-        "import os, pathlib, sys; from argosy.state.staging import StagingArea\n"
-        "with StagingArea(pathlib.Path(sys.argv[1])).finishing('item'): os.kill(os.getpid(), 9)"
-    )
-    killed = subprocess.run([sys.executable, "-c", code, str(area.path.parents[1])], check=False)
-    assert (killed.returncode, staging.folder.exists(), len(area.dead())) == (-9, False, 1)
-    area.tidy(_row("item"))
-    assert (staging.whole(0, PART).read_text(), area.dead()) == ("whole", [])
-
-
-def test_a_spare_folder_that_is_gone_is_made_anew(area: StagingArea) -> None:
-    _prepared(area, "done")
-    _finish(area, "done")
-    for path in area.path.glob("spare-*"):
-        shutil.rmtree(path)
-    assert _prepared(area, "next").folder.is_dir()
+    left = area.path / f"scratch-{dead.pid}-0"
+    (left / "0").mkdir(parents=True)
+    (area.scratch() / "made").write_text("of a run that lives")
+    for id_ in ("done", "failed"):
+        Staging(area, Item(id_, "")).whole(0, PART).write_text(id_)
+    again = StagingArea(tmp_path)
+    again.prepare()
+    again.sweep(["done", "others"])
+    assert not left.exists()
+    assert _left(again) == {
+        area.path / area._scratches[0] / "0" / "made",
+        Staging(area, Item("failed", "")).whole(0, PART),
+    }
 
 
 def test_what_is_staged_is_told_from_another_resource(area: StagingArea, tmp_path: Path) -> None:
     """A source may expand an item to other resources the next time; a promised digest outlives another URL."""
-    staging = _prepared(area, "item")
+    staging = Staging(area, Item("item", ""))
     elsewhere = Resource("https://library.example/b", "a")
     proven = [Resource(f"https://library.example/{n}", "a", digests={"md5": "0" * 32}) for n in "ab"]
     names = [staging.whole(0, resource) for resource in (PART, elsewhere, *proven)]
     assert (len(set(names)), names[2]) == (3, names[3])
     names[0].write_text("whole")
-    staging.partial(1, PART).write_text("part")
+    Path(f"{staging.whole(1, PART)}.part").write_text("part")
     assert staged_bytes(tmp_path) == 9
 
 
 def test_of_an_item_that_a_dead_run_left_only_what_it_fetched_stays(area: StagingArea) -> None:
-    staging = _prepared(area, "left")
-    staging.whole(0, PART).write_text("whole")
-    staging.partial(1, PART).write_text("part")
+    staging = Staging(area, Item("left", ""))
+    fetched = {staging.whole(0, PART), Path(f"{staging.whole(1, PART)}.part")}
+    for path in fetched:
+        path.write_text("fetched")
     staging.kept(2).write_text("stands under its final name, too")
-    (staging.scratch(0) / "half.zip").write_text("half")
-    _prepared(area, "another").kept(0).write_text("of a run that lives")
+    other = Staging(area, Item("another", "")).kept(0)
+    other.write_text("of a run that lives")
     area.tidy(_row("left"))
     area.tidy(_row("never begun"))
-    fetched = {staging.whole(0, PART), staging.partial(1, PART)}
-    assert set(staging.folder.iterdir()) == fetched
-    assert len(_left(area)) == len(fetched) + 1, "what another run has stays as well"
+    assert _left(area) == {*fetched, other}
 
 
 def test_notes_stay_after_a_kill_only_if_the_ledger_lacks_something_in_them(area: StagingArea) -> None:
     """A run was killed after it had published outputs of an item that was done before; they were as before, or not."""
     file = PublishedFile("a.zip", 3, "ab" * 32, Verification.DIGEST, "zip")
+    staging = Staging(area, Item("item", ""))
     for recorded, stay in ((file, False), (PublishedFile("a.zip", 4, "cd" * 32, Verification.DIGEST, "zip"), True)):
-        staging = _prepared(area, "item")
         staging.notes.publishing([file])
         area.tidy(_row("item", recorded))
-        assert staging.folder.exists() == stay
+        assert staging.notes.path.exists() == stay
     staging.whole(0, PART).write_text("whole")
     area.tidy(_row("item", file))
     assert staging.whole(0, PART).exists(), "its downloads stay"
