@@ -18,6 +18,9 @@ from argosy.models.session import SessionRecord, Status
 from argosy.toolkit.failures import hint_of
 from argosy.toolkit.files import sync_file
 
+#: Versions that are kept until a session is released.
+MOST_REPLACED = 8
+
 #: Bytes by which a response may make a record longer.
 MARGIN = 32 * 1024
 
@@ -94,29 +97,60 @@ class Reserve:
         return False
 
 
-class StoreFile:
-    """One file of a cookie store, of mode 0600. Writers hold the store's write lock; anyone may read."""
+class _Version:
+    """One version of a file. It stays open, so that its inode number is not used again: times alone are too coarse."""
 
-    def __init__(self, path: Path, notice: Callable[[str], None]) -> None:
+    def __init__(self, fd: int, data: bytes, found: os.stat_result) -> None:
+        self._fd = fd
+        self.data = data
+        self.found = _identity(found)
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        close(self._fd)
+
+
+def _identity(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns
+
+
+class StoreFile:
+    """One file of a cookie store, of mode 0600. Writers hold the store's write lock; anyone may read.
+
+    Other programs may write a `shared` file in place, so it is read each time.
+    """
+
+    def __init__(self, path: Path, notice: Callable[[str], None], *, shared: bool = False) -> None:
         self.path = path
         self._notice = notice
+        self._shared = shared
         self._temporary = path.with_name(f".{path.name}.tmp")
+        self._newest: _Version | None = None
+        self._staged: _Version | None = None
+        self._replaced: list[_Version | None] = []
         self._synced: bytes | None = None
         self._reserve = Reserve(path)
 
     def read(self, limit: int) -> bytes | None:
         """Return its bytes, or one more than `limit`; None if there is no file."""
+        newest = None if self._shared else self._newest
         try:
+            if newest is not None and _identity(os.stat(self.path)) == newest.found:  # noqa: PTH116 - often
+                return newest.data
             # O_NONBLOCK: opening a pipe must not wait for its other end
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            with os.fdopen(fd, "rb", buffering=0) as file:
+            try:
                 found = os.fstat(fd)
                 make_private(self.path, found.st_mode, self._notice)
-                return file.read(min(found.st_size, limit + 1))
+                data = os.read(fd, min(found.st_size, limit + 1))
+            except BaseException:
+                os.close(fd)
+                raise
         except FileNotFoundError:
             return None
         except OSError as error:
             raise self.failed("be read", error) from None
+        self._newest = _Version(fd, data, found)
+        return data
 
     def keep(self, size: int) -> None:
         """Keep room for a next version after a response; see `Reserve`."""
@@ -135,14 +169,11 @@ class StoreFile:
 
         Before a request (`mark`), that needs room for the response, too; otherwise, it may use that room.
         """
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         if mark:
             self.keep(len(data))
         try:
-            self._temporary.unlink(missing_ok=True)  # left by a process that was killed
             try:
-                with os.fdopen(os.open(self._temporary, flags, 0o600), "wb") as file:
-                    file.write(data)
+                self._staged = self._write(data)
             except OSError as error:
                 self.discard()
                 if mark or error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -154,18 +185,48 @@ class StoreFile:
         except OSError as error:
             raise self.failed("be written", error) from None
 
+    def _write(self, data: bytes) -> _Version:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            fd = os.open(self._temporary, flags, 0o600)
+        except FileExistsError:  # left by a process that was killed
+            self._temporary.unlink(missing_ok=True)
+            fd = os.open(self._temporary, flags, 0o600)
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(fd, left) :]
+            return _Version(fd, data, os.fstat(fd))
+        except BaseException:
+            os.close(fd)
+            raise
+
     def publish(self) -> None:
         """Put the staged version in place."""
         try:
-            self._temporary.replace(self.path)
+            os.replace(self._temporary, self.path)  # noqa: PTH105 - for each request: a Path costs time
         except OSError as error:
             self.discard()
             raise self.failed("be written", error) from None
+        self._replaced.append(self._newest)
+        self._newest, self._staged = self._staged, None
+        if len(self._replaced) > MOST_REPLACED:
+            self.clean()
+
+    def clean(self) -> None:
+        """Delete replaced versions. That takes as long as a write, so nobody should have to wait for the session then."""
+        self._replaced.clear()
 
     def discard(self) -> None:
         """Remove the staged version."""
+        self._staged = None
         with contextlib.suppress(OSError):
             self._temporary.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close it until it is read or written again."""
+        self._newest = self._staged = None
+        self.clean()
 
     def sync(self, data: bytes | None) -> None:
         """Put the file and its folder on stable storage, unless that was done for the same content."""

@@ -100,14 +100,24 @@ class StoreLocks:
         self._file: HostLock | None = None
         self._sessions: dict[str, HostLock] = {}
 
-    def hold(self, session: str, *, wait: bool = True) -> Callable[[], None] | None:
-        """Take a session in turn; return what ends the hold, or None if it is taken and `wait` is false."""
+    def hold(
+        self, session: str, after: Callable[[], None] = lambda: None, *, wait: bool = True
+    ) -> Callable[[], None] | None:
+        """Take a session in turn; return what ends the hold and calls `after`, or None if it is taken and not waited for."""
         self._tested()
         with self._mutex:
             if session not in self._sessions:
                 self._sessions[session] = HostLock(Path(f"{self.path}.{quote(session, safe=' ')}.lock"))
             lock = self._sessions[session]
-        return lock.acquire(wait=wait)
+        release = lock.acquire(wait=wait)
+        if release is None:
+            return None
+
+        def end() -> None:
+            release()
+            after()
+
+        return end
 
     def write(self) -> Callable[[], None]:
         """Take the file for one change; return a function that frees it."""

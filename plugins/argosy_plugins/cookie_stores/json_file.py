@@ -65,7 +65,7 @@ class JsonFileStore(CookieStore):
 
     def acquire(self, session: str, *, wait: bool = True) -> Release | None:
         """Take the session for this thread of this process alone."""
-        return self._locks.hold(session, wait=wait)
+        return self._locks.hold(session, self._file.clean, wait=wait)
 
     def sessions(self) -> list[str]:
         """Return the names of its sessions."""
@@ -88,7 +88,8 @@ class JsonFileStore(CookieStore):
         self._file.sync(self._known[0])
 
     def close(self) -> None:
-        """Close the lock files; sessions that are still held stay with their holders."""
+        """Close the files; sessions that are still held stay with their holders."""
+        self._file.close()
         self._locks.close()
 
     def _load(self) -> dict[str, SessionRecord]:

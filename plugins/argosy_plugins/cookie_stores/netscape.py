@@ -99,7 +99,7 @@ class NetscapeStore(CookieStore):
 
     def acquire(self, session: str, *, wait: bool = True) -> Release | None:
         """Take the session for this thread of this process alone."""
-        return self._locks.hold(session, wait=wait)
+        return self._locks.hold(session, self._jar(session).clean, wait=wait)
 
     def sessions(self) -> list[str]:
         """Return the names of its sessions."""
@@ -138,7 +138,9 @@ class NetscapeStore(CookieStore):
             jar.sync()
 
     def close(self) -> None:
-        """Close the lock files; sessions that are still held stay with their holders."""
+        """Close the files; sessions that are still held stay with their holders."""
+        with self._mutex:
+            self._jars.clear()
         self._locks.close()
 
     def _jar(self, session: str) -> _SharedJar:
@@ -161,7 +163,7 @@ class _SharedJar:
         self._session = session
         self._notice = notice
         self._spell = DIALECTS[dialect]
-        self._jar_file = StoreFile(path, notice)
+        self._jar_file = StoreFile(path, notice, shared=True)
         self._state_file = StoreFile(path.with_name(path.name + SUFFIX), notice)
         self._jar: CookiesTxt | None = None
         self._state: tuple[bytes | None, JarState] = (None, JarState())
@@ -228,7 +230,7 @@ class _SharedJar:
         """
         there = self._settled
         data = self._text(state)
-        jar = _cookies_txt.parse(data, str(self.path))
+        jar = there if there and there.data == data else _cookies_txt.parse(data, str(self.path))
         state = replace(state, jar=jar.fingerprint, before=there.fingerprint if there else NOTHING)
         changes = there is None or (there.fingerprint, there.marked) != (jar.fingerprint, jar.marked)
         document = _jar_state.dump(state, self._session)
@@ -279,6 +281,11 @@ class _SharedJar:
             f"{error.message} It is behind the session in {self._state_file.path.name}: no other program should use it "
             "before argosy has run again."
         )
+
+    def clean(self) -> None:
+        """Delete replaced versions of both files."""
+        self._jar_file.clean()
+        self._state_file.clean()
 
     def sync(self) -> None:
         """Sync both files and their folder."""
