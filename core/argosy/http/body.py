@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import requests
+import urllib3
 import urllib3.exceptions
 
 from argosy.errors import TransferError
-from argosy.http.limits import BodyLimits, wire_of
+from argosy.http.limits import BodyLimits, Response, wire_of
 
 #: Bytes read or decompressed at a time.
 CHUNK = 64 * 1024
@@ -110,6 +111,32 @@ def discard(response: requests.Response, *, size: float = UNWANTED, seconds: flo
         response.close()
 
 
+def reader(response: requests.Response) -> Callable[[memoryview], int]:
+    """Return a function that reads what is there of a raw body into a buffer, and returns 0 at the end.
+
+    A plain body goes from the socket into the buffer, and not through urllib3's own.
+    """
+    raw: Any = response.raw
+    direct = raw._original_response if type(raw) is urllib3.HTTPResponse else None
+    if not isinstance(direct, Response):
+
+        def read(buffer: memoryview) -> int:
+            data = raw.read1(len(buffer), decode_content=False)
+            buffer[: len(data)] = data
+            return len(data)
+
+        return read
+
+    def read_direct(buffer: memoryview) -> int:
+        with raw._error_catcher():  # closes or releases the connection
+            count = direct.readinto1(buffer)
+            if not count and direct.length:
+                raise urllib3.exceptions.IncompleteRead(0, direct.length)
+            return count
+
+    return read_direct
+
+
 def left_over(response: requests.Response) -> bool:
     """Return whether more bytes came than the response announced, as far as can be seen."""
     return bool(getattr(getattr(response.raw, "_original_response", None), "left_over", False))
@@ -131,7 +158,7 @@ def peek(response: requests.Response, size: int) -> bytes:
     return bytes(start)
 
 
-def inflated(raw: Iterable[bytes], coding: str) -> Iterator[bytes]:
+def inflated(raw: Iterable[bytes | memoryview], coding: str) -> Iterator[bytes]:
     """Yield the decompressed bytes of a body; raise `TransferError` if it is damaged or out of bounds."""
     if coding not in _CODINGS:
         raise TransferError(f"Unknown content coding {coding!r}.", kind="coding")

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -312,6 +313,7 @@ class Adapter(HTTPAdapter):
 
     def __init__(self, reuse: Reuse, **options: Any) -> None:
         self._pool_classes = {"http": partial(_Pool, reuse=reuse), "https": partial(_TlsPool, reuse=reuse)}
+        self._pools: dict[Any, Any] = {}
         super().__init__(max_retries=0, **options)
         self.poolmanager.pool_classes_by_scheme = self._pool_classes
 
@@ -333,6 +335,17 @@ class Adapter(HTTPAdapter):
         if not is_plain(response):
             response.raw = Body(response.raw)
         return response
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        """Return the connection pool of a URL; to find it as requests does takes a tenth of the time of a small file."""
+        parts = urlsplit(request.url or "")
+        key = (parts.scheme, parts.netloc, verify, cert, tuple(proxies.items()) if proxies else ())
+        pool = self._pools.get(key)
+        if pool is None or pool.pool is None:  # urllib3 has closed it, to keep others open
+            pool = self._pools[key] = super().get_connection_with_tls_context(request, verify, proxies, cert)
+        return pool
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """Make the connection pools for a proxy, which must be an HTTP proxy: our connections would bypass another."""

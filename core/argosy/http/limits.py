@@ -8,6 +8,7 @@ whether `http.client`, urllib3 or requests reads.
 from __future__ import annotations
 
 import contextlib
+import http
 import http.client
 import io
 import math
@@ -22,9 +23,15 @@ from argosy.errors import TransferError
 #: Bytes of framing in a row, without a byte of a body in between.
 MAX_FRAMING = 256 * 1024
 
-#: The header lines that `http.client` accepts; it takes any other line for the end of the headers.
-_HEADER = re.compile(rb"([!-9;-~]+)[ \t]*:")
+#: Header fields of one response.
+MAX_FIELDS = 100
+
+#: A header line.
+_HEADER = re.compile(r"([!-9;-~]+)[ \t]*:")
 _LONGEST_LINE = 65536
+
+#: The versions as numbers; any other HTTP/1.x is 11.
+_VERSIONS = {"HTTP/0.9": 10, "HTTP/1.0": 10, "HTTP/1.1": 11}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,41 +100,20 @@ class _Wire(io.RawIOBase):
 
 
 class _Stream(io.BufferedReader):
-    """The stream of one response: it repairs header lines for `http.client`, and bounds all lines.
-
-    It drops lines that are not headers: `http.client` would stop there and miss a token, or the length of the body.
-    Headers that end without an empty line are an error: a missing line may have held the token.
-    """
+    """The stream of one response, which bounds all lines."""
 
     def __init__(self, wire: _Wire) -> None:
         super().__init__(wire)
         self.wire = wire
-        self.in_headers = False
         self._framing = 0
-        self._kept = False  # whether the last line was a header, which a folded line continues
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        """Return the next line; of the headers, only valid ones, and the empty line at their end."""
-        limit = _LONGEST_LINE + 1 if size is None or size < 0 else size
-        while True:
-            line = super().readline(limit)
-            self._framing += len(line)
-            if self._framing > MAX_FRAMING:
-                raise http.client.HTTPException(f"the server sent more than {MAX_FRAMING} bytes of framing")
-            if not self.in_headers or len(line) == limit:  # http.client rejects a line that is too long
-                return line
-            if not line.endswith(b"\n"):
-                raise http.client.IncompleteRead(line)
-            text = line.rstrip(b"\r\n").replace(b"\r", b" ")
-            if not text:
-                self.in_headers = self._kept = False
-                return line
-            header = _HEADER.match(text)
-            self._kept = header is not None or (self._kept and text[:1] in b" \t")
-            if header is not None:
-                return header[1] + b":" + text[header.end() :] + b"\r\n"
-            if self._kept:
-                return text + b"\r\n"
+        """Return the next line."""
+        line = super().readline(_LONGEST_LINE + 1 if size is None or size < 0 else size)
+        self._framing += len(line)
+        if self._framing > MAX_FRAMING:
+            raise http.client.HTTPException(f"the server sent more than {MAX_FRAMING} bytes of framing")
+        return line
 
     def read(self, size: int | None = -1, /) -> bytes:
         self._framing = 0  # bytes of a body
@@ -141,9 +127,13 @@ class _Stream(io.BufferedReader):
         self._framing = 0
         return super().readinto(buffer)
 
+    def readinto1(self, buffer: Any, /) -> int:
+        self._framing = 0
+        return super().readinto1(buffer)
+
 
 class Response(http.client.HTTPResponse):
-    """Skips interim responses, and does not take broken or truncated headers for complete ones."""
+    """Skips interim responses, and neither breaks off at a broken header nor takes truncated headers for complete ones."""
 
     #: Whether more bytes came than the response announced.
     left_over = False
@@ -152,14 +142,76 @@ class Response(http.client.HTTPResponse):
         super().__init__(sock, *args, **options)
         self.fp: Any = _Stream(_Wire(self.fp.detach(), deadline))
 
-    def _read_status(self) -> tuple[str, int, str]:
+    def begin(self) -> None:
+        """Read the headers as `http.client` does, but faster, and keep those behind a line that is none."""
+        if self.headers is not None:
+            return
         while True:
-            self.fp.in_headers = False
-            status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # not in the stubs
-            self.fp.in_headers = True
-            if not 102 <= status[1] < 200:
-                return status
-            http.client.parse_headers(self.fp)  # 103 Early Hints (RFC 8297): the final response follows
+            version, status, reason = self._read_status()
+            fields = self._read_fields()
+            if status >= 200 or status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+                break  # else an interim response, such as 103 Early Hints (RFC 8297): another one follows
+        if version not in _VERSIONS and not version.startswith("HTTP/1."):
+            raise http.client.UnknownProtocol(version)
+        self.version = _VERSIONS.get(version, 11)
+        self.code = self.status = status
+        self.reason = reason.strip()
+        self.headers = self.msg = http.client.HTTPMessage()
+        self.headers._headers = fields
+        self.chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
+        self.chunk_left = None
+        self.will_close = self._check_close()
+        self.length = None
+        length = self.headers.get("Content-Length", "")
+        if status in (204, 304) or self._method == "HEAD":
+            self.length = 0
+        elif length.isascii() and length.isdigit() and not self.chunked:
+            self.length = int(length)
+        if not self.chunked and self.length is None:
+            self.will_close = True
+
+    def _read_fields(self) -> list[tuple[str, str]]:
+        """Return the header fields, without lines that are none: `http.client` would stop there and miss a token.
+
+        Headers that end without an empty line are an error: a missing line may have held the token.
+        """
+        fields: list[tuple[str, str]] = []
+        can_continue = False
+        while True:
+            line = self.fp.readline(_LONGEST_LINE + 1)
+            if len(line) > _LONGEST_LINE:
+                raise http.client.LineTooLong("header line")
+            if not line.endswith(b"\n"):
+                raise http.client.IncompleteRead(line)
+            text = line.rstrip(b"\r\n").replace(b"\r", b" ").decode("latin-1")
+            if not text:
+                return fields
+            field = _HEADER.match(text)
+            if field is not None:
+                fields.append((field[1], text[field.end() :].strip(" \t")))
+                can_continue = True
+            elif can_continue and text[0] in " \t":  # a folded line (RFC 9112 section 5.2)
+                name, value = fields.pop()
+                fields.append((name, f"{value} {text.strip()}"))
+            else:
+                can_continue = False
+            if len(fields) > MAX_FIELDS:
+                raise http.client.HTTPException(f"the server sent more than {MAX_FIELDS} header fields")
+
+    def readinto1(self, buffer: Any, /) -> int:
+        """Read what is there of the body, in one read, and without a copy if it is plain; return 0 at its end."""
+        if self.chunked:
+            data = self.read1(len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
+        if self.fp is None:
+            return 0
+        count: int = self.fp.readinto1(buffer if self.length is None else buffer[: self.length])
+        if self.length is not None:
+            self.length -= count
+        if not count or self.length == 0:
+            self._close_conn()
+        return count
 
     def _close_conn(self) -> None:
         """At the end of the body, look for more bytes; if there are any, the connection is useless."""

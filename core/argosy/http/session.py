@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +16,6 @@ from urllib.parse import unquote, urldefrag, urlsplit
 import requests
 import urllib3.exceptions
 from requests.cookies import RequestsCookieJar
-from requests.sessions import merge_setting
 from requests.structures import CaseInsensitiveDict
 from urllib3.response import BaseHTTPResponse
 
@@ -39,6 +40,11 @@ PEEK, IN_MEMORY, OF_A_LOGIN = 64 << 10, 256 << 20, 64 << 20
 
 #: Seconds spent on the body of a probe whose lease ends with the last byte.
 LEASED_SECONDS = 60.0
+
+#: URLs that requests would not change, if no part of the path begins with a dot.
+_NORMAL = re.compile(
+    r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}))?/[!$&'()*+,./0-9:;=?@A-Z_a-z~-]*"
+)
 
 #: The options of a plain GET, which needs no merging of settings.
 _PLAIN = frozenset({"allow_redirects", "headers", "stream", "timeout"})
@@ -87,6 +93,18 @@ class _NoJar(RequestsCookieJar):
         """Do not even parse the cookies of a response."""
 
 
+@contextlib.contextmanager
+def _valid_urls() -> Iterator[None]:
+    """Let URLs that urllib3 cannot use be those that requests calls invalid."""
+    try:
+        yield
+    except (ValueError, OverflowError, urllib3.exceptions.LocationValueError) as error:
+        if isinstance(error, requests.RequestException):
+            raise
+        # an empty or overlong label of a host, a port beyond 65535, a Location that is not UTF-8
+        raise requests.exceptions.InvalidURL("not a valid URL") from None
+
+
 class PlainSession(requests.Session):
     """A requests session that ignores the environment's proxies and ``.netrc``, and sends no credentials to another origin."""
 
@@ -126,13 +144,8 @@ class PlainSession(requests.Session):
         if is_downgraded(request) and not self.allow_downgrade:
             response = request.argosy_redirected_by  # type: ignore[attr-defined]  # the note of `rebuild_auth`
             raise Downgraded("a redirect leads from https to http", request=request, response=response)
-        try:
+        with _valid_urls():
             return super().send(request, **kwargs)
-        except (ValueError, OverflowError, urllib3.exceptions.LocationValueError) as error:
-            if isinstance(error, requests.RequestException):
-                raise
-            # an empty or overlong label of a host, a port beyond 65535, a Location that is not UTF-8
-            raise requests.exceptions.InvalidURL("not a valid URL") from None
 
 
 class _LoginAdapter(Adapter):
@@ -274,15 +287,27 @@ class AuthorizedSession(PlainSession):
     def _get(self, url: str | bytes, headers: Mapping[str, str] | None = None, **options: Any) -> requests.Response:
         """Send a GET without merging all settings of the session, which takes three times as long."""
         request = requests.PreparedRequest()
-        request.prepare_method("GET")
-        request.prepare_url(url, None)
-        merged = merge_setting(headers, self.headers, CaseInsensitiveDict)  # type: ignore[no-untyped-call]  # not in the stubs
-        request.prepare_headers(merged)
+        request.method = "GET"
+        if isinstance(url, str) and _NORMAL.fullmatch(url) and "/." not in url:
+            request.url = url
+        else:
+            request.prepare_url(url, None)
+        request.headers = CaseInsensitiveDict(self.headers)  # type: ignore[arg-type]  # all are text
+        request.headers.update(headers or {})
         request._cookies = self.cookies  # type: ignore[attr-defined]  # a redirect needs a jar, even an empty one
-        request.prepare_hooks(self.hooks)
         if self._signer is not None:
+            request.prepare_hooks(self.hooks)
             self._signer.attach(request)
-        return self.send(request, proxies=self.proxies, **options)
+            return self.send(request, proxies=self.proxies, **options)
+        options |= {"verify": self.verify, "proxies": self.proxies}
+        follows = options.pop("allow_redirects", True)
+        with _valid_urls():
+            response = self.get_adapter(request.url or "").send(request, **options)
+            if response.is_redirect and follows:
+                hops: list[requests.Response] = [response, *self.resolve_redirects(response, request, **options)]
+                response = hops.pop()
+                response.history = hops
+        return response
 
     def _refuses(self, response: requests.Response) -> bool:
         """Judge a response, and count refusals."""

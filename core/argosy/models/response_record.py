@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 
+@lru_cache(maxsize=64)  # many responses have the same Date
 def seconds_of(text: str) -> float | None:
     """Return an HTTP date (RFC 9110 section 5.6.7) in seconds since the epoch; None if it is invalid."""
     try:

@@ -21,6 +21,9 @@ REMEMBERED = 2048
 #: Shorter values would blot out innocent text. Secrets are found by so many characters.
 SHORTEST = 4
 
+#: Texts without secrets to remember, such as the headers that each response of a service has.
+CLEAN = 4096
+
 #: How a secret may look in other programs' messages: in a URL, a form, JSON, source code.
 _FORMS: tuple[Callable[[str], str], ...] = (
     str,
@@ -45,6 +48,7 @@ class Redactor:
         self._mutex = threading.Lock()
         self._secrets: dict[str, None] = {}  # the newest last
         self._forms: _Forms = {}
+        self._clean: set[str] = set()  # texts in which none of these forms is
 
     def add(self, secret: str) -> None:
         """Remember a secret."""
@@ -57,12 +61,14 @@ class Redactor:
             if len(self._secrets) <= 2 * REMEMBERED:
                 if is_new:
                     _index(secret, self._forms)
+                    self._clean = set()
                 return
             self._secrets = dict.fromkeys(islice(self._secrets, REMEMBERED, None))
             forms: _Forms = {}
             for known in self._secrets:
                 _index(known, forms)
             self._forms = forms  # other threads may still read the old ones
+            self._clean = set()
 
     def redact(self, value: _Value) -> _Value:
         """Return a text without secrets, to be kept; in JSON values and problems, redact all texts."""
@@ -73,12 +79,21 @@ class Redactor:
         return _mapped(lambda text: escape_controls(self._redacted(text)), value)
 
     def _redacted(self, text: str) -> str:
+        clean = self._clean  # read before the forms, which are changed before it
+        if text in clean:
+            return text
         forms = self._forms
         # a loop in C, which finds nothing in nearly all text
-        starts = forms.keys() & zip(text, text[1:], text[2:], text[3:], strict=False)
+        starts = forms.keys() & zip(text, text[1:], text[2:], text[3:], strict=False) if forms else ()
+        redacted = text
         for form in sorted((form for start in starts for form in forms[start]), key=len, reverse=True):
-            text = text.replace(form, "***")
-        return redact_urls(text)
+            redacted = redacted.replace(form, "***")
+        redacted = redact_urls(redacted)
+        if redacted == text:
+            if len(clean) >= CLEAN:
+                clean.clear()
+            clean.add(text)
+        return redacted
 
     def json(self, value: Any, *, indent: int | None = None) -> str:
         """Return a value as JSON for a file, without secrets and terminal controls."""

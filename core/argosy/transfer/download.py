@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import random
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +18,7 @@ import urllib3.exceptions
 
 from argosy.errors import Refused, TransferError, VerificationError
 from argosy.events import EventKind
-from argosy.http.body import coding_of, discard, inflated, is_plain, left_over, peek
+from argosy.http.body import coding_of, discard, inflated, is_plain, left_over, peek, reader
 from argosy.models.items import Resource, StagedFile, Verification
 from argosy.ratelimit.limiter import RateLimiter, retry_after
 from argosy.state.staging import Notes, Staging
@@ -53,11 +54,18 @@ MAX_THROTTLED, MAX_UNREACHED = 20, 100
 #: The longest pause between two attempts, in seconds.
 MAX_BACKOFF = 60.0
 
-#: Bytes per read; large enough that the GIL is free most of the time.
-CHUNK = 128 * 1024
+#: Bytes of each thread's buffer; large enough that the GIL is free most of the time.
+BUFFER = 256 * 1024
 
 #: The body is written in pieces of this many bytes, or seconds: a slow body shows progress and can be stopped.
-PIECE_BYTES, PIECE_SECONDS = CHUNK // 2, 0.25
+PIECE_BYTES, PIECE_SECONDS = 64 * 1024, 0.25
+
+#: Seconds between two reports of progress.
+PROGRESS_SECONDS = 0.1
+
+_of_thread = threading.local()
+
+Bytes = bytes | memoryview
 
 #: Takes the events of a resource: the kind, and the data described at `EventKind`.
 Report = Callable[[EventKind, dict[str, Any]], None]
@@ -70,7 +78,7 @@ class Digests:
         self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in names}
         self.size = 0
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: Bytes) -> None:
         """Add bytes."""
         self.size += len(data)
         for digest in self._hashes.values():
@@ -290,22 +298,29 @@ class _Download:
         announced = digest_in(response.headers, "Content-Digest") if response.status_code == 206 else {}
         content = Digests(announced)
         next_check = partial.size + CHECK_EVERY
-        body = _pieces(response.raw.read1, options.stop.check)
+        body: Iterator[Bytes] = _pieces(reader(response), options.stop.check)
         if not is_plain(response):  # the server compressed it unasked
             body = inflated(body, coding_of(response.headers))
-        with network_errors(resource):
-            for data in body:
-                if partial.size + len(data) > end:
-                    if size is None:
-                        raise too_large(f"more than {end} bytes, and the length is unknown")
-                    raise VerificationError(f"The body is longer than the expected {end} bytes.", kind="size")
-                partial.write(data)
-                digests.update(data)
-                content.update(data)
-                if partial.size >= next_check:
-                    next_check = partial.size + CHECK_EVERY
-                    options.limits.check_room()
-                self.report(EventKind.RESOURCE_PROGRESS, {"bytes": len(data)})
+        told, told_at = partial.size, time.monotonic()
+        try:
+            with network_errors(resource):
+                for data in body:
+                    if partial.size + len(data) > end:
+                        if size is None:
+                            raise too_large(f"more than {end} bytes, and the length is unknown")
+                        raise VerificationError(f"The body is longer than the expected {end} bytes.", kind="size")
+                    partial.write(data)
+                    digests.update(data)
+                    content.update(data)
+                    if partial.size >= next_check:
+                        next_check = partial.size + CHECK_EVERY
+                        options.limits.check_room()
+                    if (now := time.monotonic()) - told_at >= PROGRESS_SECONDS:
+                        self.report(EventKind.RESOURCE_PROGRESS, {"bytes": partial.size - told})
+                        told, told_at = partial.size, now
+        finally:
+            if partial.size > told:
+                self.report(EventKind.RESOURCE_PROGRESS, {"bytes": partial.size - told})
         if content.mismatch(announced) is not None and not resource.digests:
             text = "The content does not match its Content-Digest."
             raise VerificationError(text, kind="digest", retryable=True)
@@ -350,7 +365,7 @@ class _Download:
         """Return the digests of the bytes in a file."""
         digests = self._new_digests()
         with path.open("rb") as file:
-            while data := file.read(CHUNK):
+            while data := file.read(BUFFER):
                 digests.update(data)
         return digests
 
@@ -364,27 +379,28 @@ def check_status(response: requests.Response) -> None:
         raise TransferError(text, kind="status", retryable=retryable, retry_after=wait, status=status)
 
 
-def _pieces(read1: Callable[..., bytes], check: Callable[[], None]) -> Iterator[bytes]:
-    """Yield the raw body in pieces worth writing; before an error, yield the bytes that came first.
+def _pieces(read: Callable[[memoryview], int], check: Callable[[], None]) -> Iterator[memoryview]:
+    """Yield the raw body in pieces worth writing, each in the same buffer; before an error, the bytes that came first.
 
     `check` is called after each read, as a compressed body may yield nothing for long.
     """
-    parts: list[bytes] = []
+    buffer: memoryview | None = getattr(_of_thread, "buffer", None)
+    if buffer is None:
+        buffer = _of_thread.buffer = memoryview(bytearray(BUFFER))
     size, since = 0, time.monotonic()
     while True:
         try:
-            data = read1(CHUNK, decode_content=False)
+            count = read(buffer[size:])
         except BaseException:
             if size:
-                yield b"".join(parts)
+                yield buffer[:size]
             raise
-        parts.append(data)
-        size += len(data)
-        is_due = not data or size >= PIECE_BYTES or time.monotonic() - since >= PIECE_SECONDS
+        size += count
+        is_due = not count or size >= PIECE_BYTES or time.monotonic() - since >= PIECE_SECONDS
         if size and is_due:
-            yield b"".join(parts)
-            parts, size, since = [], 0, time.monotonic()
-        if not data:
+            yield buffer[:size]
+            size, since = 0, time.monotonic()
+        if not count:
             return
         check()
 

@@ -95,7 +95,9 @@ def digest_in(headers: Mapping[str, str], *fields: str) -> dict[str, str]:
     14.15), but servers never agreed on its meaning in a partial response, so RFC 7231 removed it.
     """
     for field in fields:
-        value = headers.get(field, "")
+        value = headers.get(field)
+        if value is None:
+            continue
         members = [f"md5={value.strip()}"] if field == "Content-MD5" else value.split(",")
         matches = [_DIGEST.fullmatch(member.strip(" \t")) for member in members]
         found = {match[1].lower(): match[2] for match in matches if match is not None}
