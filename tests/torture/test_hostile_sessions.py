@@ -56,7 +56,7 @@ def test_a_service_that_refuses_each_new_session_gets_few_logins(set_sail: SetSa
 @pytest.mark.parametrize("lease_mode", ["revoke", "static", "soft"])
 def test_every_refused_request_counts_and_few_carry_a_refused_token(set_sail: SetSail, lease_mode: str) -> None:
     """The account may log in, but gets nothing any more: eight workers find out, with one extra request for each login."""
-    voyage = set_sail(items=24, lease_mode=lease_mode, max_workers=8, ttfb=0.005)
+    voyage = set_sail(items=120, lease_mode=lease_mode, max_workers=8, ttfb=0.005)
     before: list[int] = []
 
     def close_the_account() -> None:

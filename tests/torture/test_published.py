@@ -27,7 +27,8 @@ count = os.open(os.path.join(os.path.dirname(__file__), "calls"), os.O_WRONLY | 
 
 
 def before(event, arguments):
-    if event not in ("os.link", "os.rename", "os.remove", "os.rmdir", "item.finished"):
+    settles = event == "open" and str(arguments[0]).endswith("/d")  # or is about to give the next name
+    if not settles and event not in ("os.link", "os.rename", "os.remove", "os.rmdir", "item.finished"):
         return
     if event == "os.link" and ".argosy" not in str(arguments[1]):
         published.append(1)
@@ -53,7 +54,7 @@ class Stamp(argosy.Output):
 
 class Witness(argosy.Observer):
     name = "witness"
-    summary = "Sees the moment between the last name and the ledger"
+    summary = "Sees the moment when the ledger knows of the item"
 
     def on_event(self, event):
         before(event.kind, ())
@@ -144,7 +145,7 @@ def test_killed_before_the_ledger_knows_what_was_published(setting: Callable[...
 @pytest.mark.torture(85)
 def test_killed_and_the_manifest_has_changed_since(setting: Callable[..., Any]) -> None:
     root, command = setting("d", "files", "stamp")
-    assert warm.run(*command, env={**os.environ, "KILL_BEFORE": "3"}).returncode == -9
+    assert warm.run(*command, env={**os.environ, "KILL_BEFORE": "5"}).returncode == -9
     assert (root / "d" / "book.stamp").exists()
     manifest = root / "m.jsonl"
     manifest.write_text(manifest.read_text().replace('"id"', '"title": "Another", "id"'), "utf-8")
@@ -156,7 +157,8 @@ def test_killed_and_the_manifest_has_changed_since(setting: Callable[..., Any]) 
 @pytest.mark.torture(85)
 def test_a_file_of_somebody_else_is_left_alone_after_a_kill(setting: Callable[..., Any]) -> None:
     root, command = setting("d", "files", "stamp")
-    assert warm.run(*command, env={**os.environ, "KILL_BEFORE": "3"}).returncode == -9
+    # three names, and the folder opened for all but the first: the next time, it is synced
+    assert warm.run(*command, env={**os.environ, "KILL_BEFORE": "5"}).returncode == -9
     for name in ("book/a.pdf", "book.stamp"):
         (root / "d" / name).unlink()
         (root / "d" / name).write_bytes(b"mine")
