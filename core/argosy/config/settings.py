@@ -64,6 +64,7 @@ class Settings:
     low_speed_limit: float
     max_size: int | None = None
     disk_reserve: int | None = None
+    durability: Literal["file", "run"]
     ca_bundle: Path | None = None
     allow_downgrade: bool
     proxy: str | Mapping[str, Any] | None = None  # its URL, or a reference to it
@@ -71,6 +72,11 @@ class Settings:
     tags: tuple[str, ...]  # empty: all items
     strict: bool
     excluded_plugins: tuple[str, ...]  # by --no-plugin; worker processes exclude them too
+
+    @property
+    def syncs_files(self) -> bool:
+        """Whether each file is synced before it counts as done; remote storages always see to that."""
+        return self.durability == "file" or self.remote is not None
 
     @property
     def where(self) -> str:

@@ -28,6 +28,8 @@ from argosy.interfaces.strategy import Strategy, Work
 from argosy.models.items import Failure, Job, Outcome, State
 from argosy.state.ledger import PRIVATE, Ledger, need_ledger
 from argosy.toolkit.failures import blame, disk_error
+from argosy.toolkit.files import sync_disk
+from argosy.toolkit.processes import boot_id
 from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.stop import Stop
 from argosy.transfer.limits import Limits
@@ -152,9 +154,28 @@ class Run:
         context.staging.prepare()
         self._ledger.take_over(context.staging.tidy)
         context.staging.sweep(self._ledger.done())
+        self._check_unsynced()
         planned = plan.compare()
         self._emit(EventKind.RUN_PLANNED, None, asdict(planned))
         return planned
+
+    def _check_unsynced(self) -> None:
+        """Read the files that an earlier run did not sync, if the machine has rebooted since; sync the others."""
+        ledger, storage, directory = self._ledger, self._context.storage, self.settings.directory
+        unsynced = ledger.unsynced()
+        if boot_id() in unsynced.values():
+            sync_disk(directory)
+        lost = 0
+        for id_ in [id_ for id_, boot in unsynced.items() if not boot or boot != boot_id()]:
+            files = ledger.rows([id_])[id_].files
+            problems = {file.name: problem for file in files if (problem := storage.problem(file)) is not None}
+            if problems:
+                ledger.mark_damaged(id_, problems)
+                lost += 1
+        ledger.synced(unsynced)
+        if lost:
+            these = "item was" if lost == 1 else "items were"
+            self._context.notice(f"{lost} finished {these} not on the disk yet when the machine stopped.")
 
     # -- work
 
@@ -195,27 +216,37 @@ class Run:
             if outcome.state is State.DONE:
                 aggregator.item_done()
 
-        recorder = Recorder(self.settings.directory, self._ledger, context.storage, context.staging, recorded)
+        recorder = Recorder(
+            self.settings.directory,
+            self._ledger,
+            context.storage,
+            context.staging,
+            recorded,
+            syncs_files=self.settings.syncs_files,
+        )
         try:
-            while not self.stop.draining:
-                jobs = self._plan.jobs(self.stop)
-                with closing(outcomes_of(self._strategy, jobs, worker, self.settings.max_workers)) as outcomes:
-                    for outcome in outcomes:
-                        if outcome.fatal is not None:
-                            self._end_early(outcome.fatal)
-                        recorder.put(outcome)
-                recorder.flush()
-                self._ledger.take_over(context.staging.tidy)
-                pending, active = self._plan.unfinished()
-                if not pending and not active:
-                    return
-                if not pending:
-                    context.notice("Another run works on the other items; waiting for it.")  # shown once
-                    self.stop.sleep(CHECK_AGAIN)
+            with recorder:
+                self._do_all(worker, recorder)
         finally:
-            recorder.close()
             if self._server is not None:
                 self._server.close()
+
+    def _do_all(self, worker: Worker, recorder: Recorder) -> None:
+        while not self.stop.draining:
+            jobs = self._plan.jobs(self.stop)
+            with closing(outcomes_of(self._strategy, jobs, worker, self.settings.max_workers)) as outcomes:
+                for outcome in outcomes:
+                    if outcome.fatal is not None:
+                        self._end_early(outcome.fatal)
+                    recorder.put(outcome)
+            recorder.flush()
+            self._ledger.take_over(self._context.staging.tidy)
+            pending, active = self._plan.unfinished()
+            if not pending and not active:
+                return
+            if not pending:
+                self._context.notice("Another run works on the other items; waiting for it.")  # shown once
+                self.stop.sleep(CHECK_AGAIN)
 
     def _worker_spec(self) -> WorkerSpec:
         """Return what another process needs to create a worker; the first call starts the server that it talks to."""

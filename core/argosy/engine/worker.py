@@ -206,7 +206,8 @@ class Worker:
         outputs = self._context.outputs
         if not fresh:  # keep what other outputs made of identical resources
             job = replace(job, replaces=outputs.replaceable(job.kept, labels))
-        publisher = Publisher(self._context.storage, job, staged, staging.left)
+        syncs_files = self._context.settings.syncs_files
+        publisher = Publisher(self._context.storage, job, staged, staging.left, syncs_files=syncs_files)
         checked: list[Checked] = []
         made: list[str] = []
         for number, (label, output) in enumerate(outputs.of_items.items()):

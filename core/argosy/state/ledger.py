@@ -34,6 +34,7 @@ from argosy.models.items import (
 )
 from argosy.toolkit.failures import disk_error, hint_of
 from argosy.toolkit.locks import FileLock
+from argosy.toolkit.processes import boot_id
 
 #: The folder for argosy's own files in a target directory, and the ledger's file in it.
 PRIVATE, FILE = ".argosy", "ledger.sqlite"
@@ -64,6 +65,8 @@ CREATE TABLE IF NOT EXISTS aggregated (
     output TEXT NOT NULL, name TEXT NOT NULL, size INTEGER, sha256 TEXT, changes INTEGER NOT NULL,
     PRIMARY KEY (output, name)
 ) WITHOUT ROWID;
+-- finished items whose files may not be on the disk yet, and the boot of the machine in which they were written
+CREATE TABLE IF NOT EXISTS unsynced (id TEXT PRIMARY KEY, boot TEXT NOT NULL) WITHOUT ROWID;
 -- counts changes of finished items
 CREATE TABLE IF NOT EXISTS changes (n INTEGER NOT NULL);
 INSERT INTO changes SELECT 1 WHERE NOT EXISTS (SELECT * FROM changes);
@@ -318,12 +321,15 @@ class Ledger:
             found = self.db.execute("SELECT data FROM remembered WHERE id = ?", (id_,)).fetchone()
             return DownloadRecord.unpack(found[0]) if found else None
 
-    def record(self, outcomes: Iterable[Outcome]) -> None:
-        """Record the outcomes of items that this run claimed, all or none."""
+    def record(self, outcomes: Iterable[Outcome], *, synced: bool = True) -> None:
+        """Record the outcomes of items that this run claimed, all or none; note if their files are not `synced`."""
         with self.guard(), self.transaction():
-            done = sum(self._record(outcome) for outcome in outcomes)
+            done = [outcome.item for outcome in outcomes if self._record(outcome)]
             if done:
                 self.db.execute(_COUNT_CHANGE)
+            if not synced:
+                rows = [(id_, boot_id()) for id_ in done]
+                self.db.executemany("INSERT OR REPLACE INTO unsynced VALUES (?, ?)", rows)
 
     def _record(self, outcome: Outcome) -> bool:
         """Record one outcome; return whether the item is done."""
@@ -357,6 +363,21 @@ class Ledger:
         outputs = (output for output in old.outputs if output not in outdated)
         files = (file for file in present if file.output not in outcome.outputs and file.name not in remade)
         return replace(outcome, files=(*files, *outcome.files), outputs=(*outputs, *outcome.outputs))
+
+    def unsynced(self) -> dict[str, str]:
+        """Return the items whose files may not be on the disk, with the boot in which they were written."""
+        with self.guard():
+            return dict(self.db.execute("SELECT id, boot FROM unsynced").fetchall())
+
+    def synced(self, ids: Iterable[str]) -> None:
+        """Record that the files of items are on the disk."""
+        with self.guard(), self.transaction():
+            self.db.executemany("DELETE FROM unsynced WHERE id = ?", [(id_,) for id_ in ids])
+
+    def distrust(self, ids: Iterable[str]) -> None:
+        """Record that syncing the files of items has failed, so that the next run reads them."""
+        with self.guard(), self.transaction():
+            self.db.executemany("UPDATE unsynced SET boot = '' WHERE id = ?", [(id_,) for id_ in ids])
 
     def done(self) -> Iterator[str]:
         """Yield the ids of the items that are done and not claimed."""

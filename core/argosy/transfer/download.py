@@ -334,7 +334,8 @@ class _Download:
         """Verify and sync the file, then rename it."""
         state = self.partial.state
         staged = self._verify(digests)
-        self.partial.sync()
+        if self.options.limits.settings.syncs_files:
+            self.partial.sync()
         self.notes.write(self.partial.whole, state.name, state.response, later=self.is_last)
         self.partial.finish()
         return replace(staged, resource=renamed(self.resource, state.name), response=state.response)

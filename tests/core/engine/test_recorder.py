@@ -75,17 +75,16 @@ def setting(tmp_path: Path) -> Iterator[Setting]:
 
 
 def test_what_comes_during_one_group_is_the_next_one(setting: Setting) -> None:
-    outcomes, recorder = setting.items(9), setting.recorder()
+    outcomes = setting.items(9)
     setting.disk.ready.clear()
-    recorder.put(outcomes[0])
-    while not setting.disk.groups:
-        threading.Event().wait(0.001)
-    for outcome in outcomes[1:]:
-        recorder.put(outcome)
-    assert setting.ledger.counts() == {"active": 9}, "nothing is done before its folder is synced"
-    setting.disk.ready.set()
-    recorder.flush()
-    recorder.close()
+    with setting.recorder() as recorder:
+        recorder.put(outcomes[0])
+        while not setting.disk.groups:
+            threading.Event().wait(0.001)
+        for outcome in outcomes[1:]:
+            recorder.put(outcome)
+        assert setting.ledger.counts() == {"active": 9}, "nothing is done before its folder is synced"
+        setting.disk.ready.set()
     assert [len(group) for group in setting.disk.groups] == [1, 8]
     assert setting.ledger.counts() == {"done": 9}
     assert [outcome.item for outcome in setting.recorded] == [outcome.item for outcome in outcomes]
@@ -94,13 +93,11 @@ def test_what_comes_during_one_group_is_the_next_one(setting: Setting) -> None:
 
 @pytest.mark.torture(37)
 def test_a_folder_that_cannot_be_synced_undoes_its_group(setting: Setting) -> None:
-    outcomes, recorder = setting.items(3), setting.recorder()
+    outcomes, failed = setting.items(3), Outcome("other", State.FAILED)
     setting.disk.error = OSError(errno.EIO, os.strerror(errno.EIO))
-    failed = Outcome("other", State.FAILED)
-    for outcome in (*outcomes, failed):
-        recorder.put(outcome)
-    recorder.flush()
-    recorder.close()
+    with setting.recorder() as recorder:
+        for outcome in (*outcomes, failed):
+            recorder.put(outcome)
     undone = [outcome for outcome in setting.recorded if outcome.item != "other"]
     assert {outcome.state for outcome in undone} == {State.REQUEUED}
     assert all(isinstance(outcome.fatal, StorageError) for outcome in undone)
@@ -109,34 +106,34 @@ def test_a_folder_that_cannot_be_synced_undoes_its_group(setting: Setting) -> No
 
 
 def test_a_ledger_that_fails_ends_it(setting: Setting) -> None:
-    outcomes, recorder = setting.items(2), setting.recorder()
+    outcomes = setting.items(2)
     setting.ledger.db.execute("DROP TABLE changes")
-    recorder.put(outcomes[0])
-    with pytest.raises(StorageError, match="ledger"):
-        recorder.flush()
-    with pytest.raises(StorageError, match="ledger"):
+    with pytest.raises(StorageError, match="ledger"), setting.recorder() as recorder:  # noqa: PT012 - two calls raise
+        recorder.put(outcomes[0])
+        with pytest.raises(StorageError, match="ledger"):
+            recorder.flush()
         recorder.put(outcomes[1])
-    recorder.close()
+    with pytest.raises(StorageError, match="ledger"), setting.recorder() as recorder:
+        recorder.put(outcomes[0])
     assert setting.recorded == []
 
 
 def test_no_more_than_so_many_wait(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_WAITING", 4)
-    outcomes, recorder = setting.items(12), setting.recorder()
+    outcomes = setting.items(12)
+    handed_over: list[Outcome] = []
     setting.disk.ready.clear()
-    handed_over = []
 
     def hand_over() -> None:
         for outcome in outcomes:
             recorder.put(outcome)
             handed_over.append(outcome)
 
-    thread = threading.Thread(target=hand_over)
-    thread.start()
-    thread.join(0.3)
-    assert len(handed_over) <= 5, "those of one group, and those that wait"
-    setting.disk.ready.set()
-    thread.join()
-    recorder.flush()
-    recorder.close()
+    with setting.recorder() as recorder:
+        thread = threading.Thread(target=hand_over)
+        thread.start()
+        thread.join(0.3)
+        assert len(handed_over) <= 5, "those of one group, and those that wait"
+        setting.disk.ready.set()
+        thread.join()
     assert setting.ledger.counts() == {"done": 12}
