@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import pluggy
 
-from argosy.interfaces import Auth, CookieStore, Observer, Output, RateLimit, Source, Storage, Strategy
+from argosy.interfaces import Auth, CookieStore, Observer, Output, RateLimit, Source, Storage, Strategy, Transport
 
 hookspec = pluggy.HookspecMarker("argosy")
 hookimpl = pluggy.HookimplMarker("argosy")
@@ -57,3 +57,8 @@ def argosy_storage() -> type[Storage]:
 @hookspec
 def argosy_ratelimit() -> type[RateLimit]:
     """Return a class that shares the request rates of hosts among processes."""
+
+
+@hookspec
+def argosy_transport() -> type[Transport]:
+    """Return a class that sends requests."""

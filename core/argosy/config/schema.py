@@ -31,6 +31,7 @@ SLOTS: Mapping[str, Kind] = {
     "output": Kind.OUTPUT,
     "observers": Kind.OBSERVER,
     "ratelimit": Kind.RATELIMIT,
+    "transport": Kind.TRANSPORT,
 }
 #: The keys that the command line fills with valid values only; its source is a list of URLs.
 _TRIVIAL = frozenset({"source", "strategy", "output", "directory", "tags", "force_redownload", "strict"})

@@ -20,6 +20,7 @@ from argosy.interfaces.output import Output
 from argosy.interfaces.ratelimit import RateLimit
 from argosy.interfaces.source import Source
 from argosy.interfaces.storage import Patience
+from argosy.interfaces.transport import Transport
 from argosy.leasing.login import LoginLimiter
 from argosy.leasing.policy import SessionCallbacks
 from argosy.plugins.kinds import Kind
@@ -78,7 +79,8 @@ class RunContext:
         self.source = plugins.make(Source, settings.source, context) if settings.source else None
         self.outputs = Outputs(settings.output, plugins, context)
         self._by_name: dict[str, Output | None] = {made.name: made for made in self.outputs.all.values()}
-        made = (self.source, shared, self.auth, self.store, *self.outputs.all.values())
+        transport = plugins.make(Transport, settings.transport, context) if settings.transport else None
+        made = (self.source, shared, transport, self.auth, self.store, *self.outputs.all.values())
         #: The plugins of this run.
         self.plugins: list[Plugin] = [plugin for plugin in made if plugin is not None]
         proxy = None
@@ -104,6 +106,7 @@ class RunContext:
             network=Network(settings.ca_bundle, proxy, settings.allow_downgrade),
             share=share,
             login_limit=login_limit,
+            transport=transport,
         )
 
     def output(self, name: str) -> Output | None:

@@ -6,16 +6,18 @@ threads, processes and terminals may send at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 import requests
+from requests.utils import select_proxy
 from urllib3.response import BaseHTTPResponse
 
 from argosy.errors import TransferError
-from argosy.http.body import Body
+from argosy.http.body import Body, IncomingBody
 from argosy.http.connections import Adapter, NotSent, Reuse, Sending, current
 from argosy.interfaces.cookie_store import CookieStore
+from argosy.interfaces.transport import Transport
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import LeaseMode, Policy, Tokens
 from argosy.ratelimit.limiter import Permit, RateLimiter, retry_after
@@ -48,6 +50,8 @@ class LeasedAdapter(Adapter):
         Spaces the requests to a host.
     reuse
         Which connections may serve more than one request.
+    transport
+        What sends the requests, if not requests itself.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class LeasedAdapter(Adapter):
         deadline: float = 60.0,
         rate_limiter: RateLimiter | None = None,
         reuse: Reuse | None = None,
+        transport: Transport | None = None,
     ) -> None:
         if isinstance(store, SessionManager):
             self.manager = store
@@ -68,6 +73,7 @@ class LeasedAdapter(Adapter):
             self.manager = SessionManager(store, session, policy)
         self.deadline = deadline
         self.rate_limiter = rate_limiter or RateLimiter()
+        self._transport = transport
         super().__init__(reuse or Reuse(), pool_maxsize=POOL_SIZE)
 
     def __reduce__(self) -> NoReturn:
@@ -99,7 +105,11 @@ class LeasedAdapter(Adapter):
             token = current.set(sending)
             request.headers.pop("Cookie", None)  # the requests session's cookies are older
             try:
-                response = super().send(request, True, timeout or (10.0, self.deadline), *args, **options)
+                timeout = timeout or (10.0, self.deadline)
+                if self._transport is None:
+                    response = super().send(request, True, timeout, *args, **options)
+                else:
+                    response = self._send(self._transport, sending, timeout, *args, **options)
             except BaseException as error:
                 self._give_up(sending)
                 if isinstance(error, NotSent):
@@ -119,16 +129,34 @@ class LeasedAdapter(Adapter):
         sending = current.get()
         assert sending is not None and sending.lease is not None  # noqa: S101, PT018 - `send` is running
         lease = sending.lease
-        cookies = () if sending.bare else resp.headers.getlist("Set-Cookie")
-        lease.settle(cookies, sending.url, resp.headers.get("Date"))
-        if not lease.to_end:
-            lease.end()
+        if sending.headers is None:
+            sending.settle(resp.headers.getlist("Set-Cookie"), resp.headers.get("Date"))
         response = super().build_response(req, resp)
         response.argosy_stamp = lease.stamp  # type: ignore[attr-defined]  # a note for the caller
         response.argosy_sent_at = sending.sent_at  # type: ignore[attr-defined]  # a note for the caller
         if lease.to_end:
             response.raw = Body(response.raw, on_end=lambda complete: lease.end(complete=complete))
         return response
+
+    def _send(
+        self,
+        transport: Transport,
+        sending: Sending,
+        timeout: tuple[float, float],
+        verify: bool | str = True,
+        cert: None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """Send a request with a transport."""
+        proxy = select_proxy(sending.url, proxies)
+        try:
+            incoming = transport.send(sending, timeout=timeout, verify=verify, proxy=proxy)
+        except requests.RequestException as error:
+            error.request = sending.request
+            raise
+        assert sending.headers is not None  # noqa: S101 - the contract of transports
+        raw: Any = IncomingBody(incoming, sending.headers, self.body_limits)
+        return self.finish(self.build_response(sending.request, raw))
 
     @staticmethod
     def _give_up(sending: Sending) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import requests
 import urllib3
 import urllib3.exceptions
+from urllib3 import HTTPHeaderDict
 
 from argosy.errors import TransferError
-from argosy.http.limits import BodyLimits, Response, wire_of
+from argosy.http.limits import BodyLimits, BodyMeter, Response, wire_of
+from argosy.interfaces.transport import Incoming, ResponseHeaders
 
 #: Bytes read or decompressed at a time.
 CHUNK = 64 * 1024
@@ -95,12 +98,70 @@ class Body:
             on_end(complete)
 
 
+class IncomingBody:
+    """The raw body of a response that a transport received, as urllib3 would offer it."""
+
+    _original_response = None  # requests would look for cookies in it
+
+    def __init__(self, incoming: Incoming, headers: ResponseHeaders, limits: BodyLimits) -> None:
+        self.headers = HTTPHeaderDict(headers.fields)
+        self.status, self.reason = headers.status, headers.reason
+        self.version = round(float(headers.version.rpartition("/")[2]) * 10)
+        self.length_remaining: int | None = None  # 0 once the last byte was read
+        self._incoming = incoming
+        self.begin_body(limits)
+
+    def begin_body(self, limits: BodyLimits) -> None:
+        """Apply limits from now on."""
+        self._meter = BodyMeter(limits)
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Store the bytes that are available, as `argosy.interfaces.Incoming.readinto` does; raise as urllib3 does."""
+        begun = time.monotonic()
+        try:
+            count = 0 if self.length_remaining == 0 else self._incoming.readinto(buffer)
+        except TimeoutError as error:
+            raise urllib3.exceptions.ReadTimeoutError(None, "", "Read timed out.") from error  # type: ignore[arg-type]
+        except OSError as error:
+            raise urllib3.exceptions.ProtocolError("Connection broken", error) from error
+        if count:
+            self._meter.count(count, begun)
+        else:
+            self.length_remaining = 0
+        return count
+
+    def read1(self, amt: int = CHUNK, decode_content: bool | None = None) -> bytes:
+        """Return the bytes that are available."""
+        buffer = memoryview(bytearray(amt))
+        return bytes(buffer[: self.readinto(buffer)])
+
+    def read(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
+        """Return so many bytes, or all, unless the body ends before."""
+        parts, left = [], amt
+        while left != 0 and (data := self.read1(CHUNK if left is None else min(left, CHUNK))):
+            parts.append(data)
+            left = None if left is None else left - len(data)
+        return b"".join(parts)
+
+    def stream(self, amt: int = CHUNK, decode_content: bool | None = None) -> Iterator[bytes]:
+        """Yield the body."""
+        while data := self.read1(amt):
+            yield data
+
+    def close(self) -> None:
+        """Abandon the body."""
+        self._incoming.close()
+
+    release_conn = close
+
+
 def discard(response: requests.Response, *, size: float = UNWANTED, seconds: float | None = None) -> None:
     """End a response whose body is unwanted, after reading at most so much of it.
 
     So its connection can be reused, and a lease that lasts to the last byte of a short body does not end in doubt.
     """
-    if (wire := wire_of(response.raw)) is not None:
+    wire = response.raw if isinstance(response.raw, IncomingBody) else wire_of(response.raw)
+    if wire is not None:
         wire.begin_body(BodyLimits(total=UNWANTED_SECONDS if seconds is None else seconds))
     try:
         while size > 0 and (data := response.raw.read(CHUNK, decode_content=False)):
@@ -117,6 +178,8 @@ def reader(response: requests.Response) -> Callable[[memoryview], int]:
     A plain body goes from the socket into the buffer, and not through urllib3's own.
     """
     raw: Any = response.raw
+    if isinstance(raw, IncomingBody):
+        return raw.readinto
     direct = raw._original_response if type(raw) is urllib3.HTTPResponse else None
     if not isinstance(direct, Response):
 

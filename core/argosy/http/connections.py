@@ -12,7 +12,7 @@ import http.client
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.exceptions import InvalidProxyURL
-from urllib3 import ProxyManager
+from urllib3 import HTTPHeaderDict, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.response import BaseHTTPResponse
@@ -30,6 +30,7 @@ from urllib3.response import BaseHTTPResponse
 from argosy.errors import PluginError
 from argosy.http.body import Body, discard, is_plain
 from argosy.http.limits import BodyLimits, Response, wire_of
+from argosy.interfaces.transport import Hop, ResponseHeaders
 from argosy.leasing.lease import Lease
 from argosy.models.session import origin_of
 from argosy.ratelimit.limiter import Permit
@@ -98,8 +99,8 @@ class NotSent(Exception):
         self.error = error
 
 
-class Sending:
-    """One request being sent by an adapter."""
+class Sending(Hop):
+    """One request being sent by an adapter, through urllib3 or by a transport."""
 
     def __init__(self, request: requests.PreparedRequest, adapter: LeasedAdapter, permit: Permit) -> None:
         self.request = request
@@ -110,6 +111,7 @@ class Sending:
         self.deadline = math.inf  # for the headers of the response, on the monotonic clock
         self.is_ready = False  # whether bytes count as sent; those of a CONNECT do not
         self.bytes_out = 0
+        self.headers: ResponseHeaders | None = None  # of the response, from a transport
         self._manager = adapter.manager
         self._permit = permit
         self._seconds = adapter.deadline  # for sending and the headers, once it has its lease
@@ -169,6 +171,33 @@ class Sending:
             if not first.acquire(blocking=False):
                 timer.join()
                 raise signer.fault(f"did not return within {self._seconds:g} s")
+
+    def authorize(self) -> requests.PreparedRequest:
+        """Take the lease for a transport, and return the request with its credentials."""
+        self.take_lease()
+        credentials, request = self.credentials()
+        request = request.copy()
+        request.headers.update(credentials)
+        return request
+
+    def sending(self) -> None:
+        """Count the request as sent; a second time, somebody would send a token that may be replaced by now."""
+        if self.bytes_out:
+            raise ConnectionResetError("the connection was closed before the response")
+        self.bytes_out = 1
+
+    def received(self, headers: ResponseHeaders) -> None:
+        """Settle the lease for a transport."""
+        fields = HTTPHeaderDict(headers.fields)
+        self.settle(fields.getlist("Set-Cookie"), fields.get("Date"))
+        self.headers = headers
+
+    def settle(self, cookies: Sequence[str], date: str | None) -> None:
+        """Store the new token, and release the session unless the body has to come first: the headers are in."""
+        assert self.lease is not None  # noqa: S101 - the request was sent
+        self.lease.settle(() if self.bare else cookies, self.url, date)
+        if not self.lease.to_end:
+            self.lease.end()
 
     def time_left(self) -> float:
         """Return the seconds until the deadline; raise TimeoutError if it has passed."""
@@ -318,8 +347,12 @@ class Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = self._pool_classes
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        """Send a request, and drop the body of a redirect before requests reads all of it."""
-        response = super().send(request, *args, **options)
+        """Send a request."""
+        return self.finish(super().send(request, *args, **options))
+
+    @staticmethod
+    def finish(response: requests.Response) -> requests.Response:
+        """Drop the body of a redirect before requests reads all of it."""
         if response.is_redirect:
             discard(response)
             response._content = b""

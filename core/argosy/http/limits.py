@@ -44,46 +44,21 @@ class BodyLimits:
     size: float = math.inf  # bytes as received
 
 
-class _Wire(io.RawIOBase):
-    """The bytes of one response: the headers must arrive by a deadline; then the limits of a body apply."""
+class BodyMeter:
+    """Counts the bytes of one body, and the time spent waiting for them."""
 
-    def __init__(self, raw: Any, deadline: float) -> None:
-        super().__init__()
-        self.sock: socket.socket = raw._sock
-        self._raw = raw
-        self._timeout = self.sock.gettimeout()
-        self._end = min(deadline, time.monotonic() + (self._timeout or math.inf))
-        self._limits: BodyLimits | None = None  # none during the headers
+    def __init__(self, limits: BodyLimits) -> None:
+        self._limits = limits
+        self._end = time.monotonic() + limits.total
         self._size = 0
         self._waited, self._received = 0.0, 0  # since the speed was last checked
 
-    def begin_body(self, limits: BodyLimits) -> None:
-        """Apply the limits of a body from now on: the headers are in."""
-        self.sock.settimeout(self._timeout)
-        self._limits = limits
-        self._end = time.monotonic() + limits.total
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        """Receive bytes; raise TimeoutError for late headers, and TransferError for a body beyond its limits."""
-        begun = time.monotonic()
-        if self._limits is None and self._end < math.inf:
-            self.sock.settimeout(max(self._end - begun, 0.001))  # 0 would mean: do not wait
-        count: int | None = self._raw.readinto(buffer)
-        now = time.monotonic()
-        if self._limits is None:
-            if now > self._end:
-                raise TimeoutError("the headers did not arrive in time")
-        elif count:  # the end of a body is never late
-            self._size += count
-            self._received += count
-            self._waited += now - begun
-            self._check_body(self._limits, now)
-        return count
-
-    def _check_body(self, limits: BodyLimits, now: float) -> None:
+    def count(self, size: int, begun: float) -> None:
+        """Count received bytes, for which somebody has waited since `begun`; raise TransferError beyond a limit."""
+        now, limits = time.monotonic(), self._limits
+        self._size += size
+        self._received += size
+        self._waited += now - begun
         if now > self._end:
             raise TransferError("The body did not arrive in time.", kind="total", retryable=True)
         if self._size > limits.size:
@@ -93,6 +68,39 @@ class _Wire(io.RawIOBase):
                 speed = f"{self._received} bytes in {self._waited:.0f} seconds"
                 raise TransferError(f"The body was too slow: {speed}.", kind="slow", retryable=True)
             self._waited, self._received = 0.0, 0
+
+
+class _Wire(io.RawIOBase):
+    """The bytes of one response: the headers must arrive by a deadline; then the limits of a body apply."""
+
+    def __init__(self, raw: Any, deadline: float) -> None:
+        super().__init__()
+        self.sock: socket.socket = raw._sock
+        self._raw = raw
+        self._timeout = self.sock.gettimeout()
+        self._end = min(deadline, time.monotonic() + (self._timeout or math.inf))
+        self._meter: BodyMeter | None = None  # none during the headers
+
+    def begin_body(self, limits: BodyLimits) -> None:
+        """Apply the limits of a body from now on: the headers are in."""
+        self.sock.settimeout(self._timeout)
+        self._meter = BodyMeter(limits)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Receive bytes; raise TimeoutError for late headers, and TransferError for a body beyond its limits."""
+        begun = time.monotonic()
+        if self._meter is None and self._end < math.inf:
+            self.sock.settimeout(max(self._end - begun, 0.001))  # 0 would mean: do not wait
+        count: int | None = self._raw.readinto(buffer)
+        if self._meter is None:
+            if time.monotonic() > self._end:
+                raise TimeoutError("the headers did not arrive in time")
+        elif count:  # the end of a body is never late
+            self._meter.count(count, begun)
+        return count
 
     def close(self) -> None:
         self._raw.close()

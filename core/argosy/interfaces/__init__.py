@@ -12,9 +12,10 @@ from argosy.interfaces.ratelimit import RateLimit
 from argosy.interfaces.source import Source
 from argosy.interfaces.storage import Existing, Storage
 from argosy.interfaces.strategy import Strategy, Work
+from argosy.interfaces.transport import Hop, Incoming, ResponseHeaders, Transport
 
 __all__ = [
-    "Auth", "CollectingOutput", "CookieStore", "Existing", "LoginSession", "Observer", "Output",
-    "Plugin", "PluginContext", "RateLimit", "Release", "ResponseHead", "Scope", "Source", "Storage",
-    "Strategy", "Work",
+    "Auth", "CollectingOutput", "CookieStore", "Existing", "Hop", "Incoming", "LoginSession", "Observer", "Output",
+    "Plugin", "PluginContext", "RateLimit", "Release", "ResponseHead", "ResponseHeaders", "Scope", "Source", "Storage",
+    "Strategy", "Transport", "Work",
 ]  # fmt: skip

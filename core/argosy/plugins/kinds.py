@@ -23,6 +23,7 @@ class Kind(StrEnum):
     OBSERVER = "observer"
     STORAGE = "storage"
     RATELIMIT = "ratelimit"
+    TRANSPORT = "transport"
 
     @property
     def hook(self) -> str:

@@ -20,6 +20,7 @@ from argosy.http.limits import BodyLimits
 from argosy.http.session import AuthorizedSession, Network, PlainSession, open_session
 from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.cookie_store import CookieStore
+from argosy.interfaces.transport import Transport
 from argosy.leasing.login import LoginLimiter
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks, Tokens
@@ -92,6 +93,7 @@ class SessionProvider:
         network: Network = Network(),
         share: Share | None = None,
         login_limit: LoginLimiter | None = None,
+        transport: Transport | None = None,
     ) -> None:
         names = session_names(settings, auth)
         #: How many sessions were asked for.
@@ -137,7 +139,9 @@ class SessionProvider:
                 login_limit=self.login_limit,
                 may_renew=self._may_renew,
             )
-            adapter = LeasedAdapter(manager, deadline=timeout.headers, rate_limiter=rate_limiter, reuse=reuse)
+            adapter = LeasedAdapter(
+                manager, deadline=timeout.headers, rate_limiter=rate_limiter, reuse=reuse, transport=transport
+            )
             adapter.body_limits = BodyLimits(timeout.total, settings.low_speed_limit, timeout.read)
             http = AuthorizedSession(
                 adapter,
