@@ -31,6 +31,7 @@ from argosy.interfaces import (
     RateLimit,
     Source,
     Strategy,
+    Transport,
 )
 from argosy_devkit.contracts.promises import BrokenPromise, relying_on
 
@@ -49,6 +50,7 @@ KEYS: Mapping[type[Plugin], str] = {
     Output: "output",
     Observer: "observers",
     RateLimit: "ratelimit",
+    Transport: "transport",
 }
 
 _PLUGIN = "argosy.Plugin (docs/plugins/contracts.md)"

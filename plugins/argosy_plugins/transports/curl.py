@@ -242,7 +242,7 @@ class _Transfer(Incoming):
     # -- called by libcurl
 
     def _on_request(self, *addresses: object) -> int:
-        """The connection is up. A second call would send the request again, on another connection."""
+        """Let the request go, but not a second time: libcurl sends it again if a connection turns out to be closed."""
         try:
             self._hop.sending()
             self._is_sent = True

@@ -1,0 +1,427 @@
+"""The contract of transports as a test suite.
+
+Subclass it in your tests and run pytest::
+
+    from argosy_devkit.contracts.transport import TransportContract
+
+    class TestMyTransport(TransportContract):
+        plugin = MyTransport
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import requests
+
+from argosy.interfaces import Hop, Incoming, PluginContext, ResponseHeaders, Transport
+from argosy.toolkit.failures import kind_of
+from argosy_devkit.client import ServerFactory
+from argosy_devkit.contracts.plugin_suite import PluginRules, make_plugin
+from argosy_devkit.contracts.waiting import Thread
+
+#: Seconds to connect, and between two pieces of a body.
+TIMEOUT = (5.0, 5.0)
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+
+#: What a server does with one request: it gets the connection and the request's number.
+Script = Callable[[socket.socket, int], object]
+
+
+class ScriptedServer:
+    """A server that runs a script for each request, and keeps the requests and the numbers of their connections."""
+
+    def __init__(self, script: Script | bytes) -> None:
+        self._script = script if callable(script) else lambda connection, number: connection.sendall(script)
+        self.requests: list[bytes] = []
+        self.connections: list[int] = []
+        self._numbers = itertools.count(1)
+        self._mutex = threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Accept no more connections."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        for number in itertools.count(1):
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection, number), daemon=True).start()
+
+    def _serve(self, connection: socket.socket, number: int) -> None:
+        with contextlib.suppress(OSError), connection:
+            while head := _head(connection):
+                with self._mutex:
+                    self.requests.append(head)
+                    self.connections.append(number)
+                    count = next(self._numbers)
+                if self._script(connection, count) is not None:
+                    return
+
+
+def _head(connection: socket.socket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = connection.recv(65536)
+        if not more:
+            return b""
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+class RecordingHop(Hop):
+    """A hop that notes its steps, and says when the headers were reported."""
+
+    def __init__(self, url: str, method: str = "GET", seconds: float = 10.0, **headers: str) -> None:
+        request = requests.Request(method, url, headers={"User-Agent": "contract", **headers}).prepare()
+        self.request = request
+        self.deadline = math.inf
+        self.credentials = {"Cookie": "token=1"}
+        self.steps: list[str] = []
+        self.headers: ResponseHeaders | None = None
+        self.reported = threading.Event()
+        self.error: tuple[str, Exception] | None = None  # raised in a step
+        self._seconds = seconds
+
+    def authorize(self) -> requests.PreparedRequest:
+        """Return the request with its credentials."""
+        self._step("authorize")
+        self.deadline = time.monotonic() + self._seconds
+        request = self.request.copy()
+        request.headers.update(self.credentials)
+        return request
+
+    def sending(self) -> None:
+        """Raise the second time."""
+        if "sending" in self.steps:
+            raise ConnectionResetError("sent before")
+        self._step("sending")
+
+    def received(self, headers: ResponseHeaders) -> None:
+        """Keep the headers."""
+        self._step("received")
+        self.headers = headers
+        self.reported.set()
+
+    def _step(self, name: str) -> None:
+        self.steps.append(name)
+        if self.error is not None and self.error[0] == name:
+            raise self.error[1]
+
+
+def body_of(incoming: Incoming, size: int = 65536) -> bytes:
+    """Return the whole body, and end the response."""
+    parts, buffer = [], memoryview(bytearray(size))
+    while count := incoming.readinto(buffer):
+        parts.append(bytes(buffer[:count]))
+    incoming.close()
+    return b"".join(parts)
+
+
+class TransportContract(PluginRules):
+    """Each test is one promise of `argosy.interfaces.Transport`."""
+
+    plugin: ClassVar[type[Transport]]
+    documented = "argosy.interfaces.Transport (docs/plugins/contracts.md)"
+
+    @pytest.fixture
+    def transport(self, given: Mapping[str, Any], context: PluginContext) -> Any:
+        """Create the transport."""
+        transport = make_plugin(self.plugin, given, context)
+        yield transport
+        transport.close()
+
+    @pytest.fixture
+    def serve(self) -> Iterator[Callable[[Script | bytes], ScriptedServer]]:
+        """Start scripted servers."""
+        with contextlib.ExitStack() as servers:
+            yield lambda script: servers.enter_context(contextlib.closing(ScriptedServer(script)))
+
+    def send(self, transport: Transport, hop: Hop, **options: Any) -> Incoming:
+        """Send the request of a hop."""
+        return transport.send(hop, **{"timeout": TIMEOUT, "verify": True, "proxy": None, **options})
+
+    # -- the lease
+
+    def test_it_reports_each_step_once_and_in_order(self, transport: Transport, serve: Any) -> None:
+        """send() takes the session, sends its token, and reports the headers before the body has come."""
+        hop = RecordingHop("http://x/")
+
+        def script(connection: socket.socket, number: int) -> None:
+            connection.sendall(b"HTTP/1.1 200 Fine\r\nContent-Length: 5\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\n")
+            assert hop.reported.wait(10), "the headers were not reported before the body came"
+            connection.sendall(b"hello")
+
+        server = serve(script)
+        hop.request.url = f"http://127.0.0.1:{server.port}/path?query=1"
+        assert body_of(self.send(transport, hop)) == b"hello"
+        assert hop.steps == ["authorize", "sending", "received"]
+        assert hop.headers is not None
+        assert (hop.headers.status, hop.headers.reason, hop.headers.version) == (200, "Fine", "HTTP/1.1")
+        cookies = [value for name, value in hop.headers.fields if name.lower() == "set-cookie"]
+        assert cookies == ["a=1", "b=2"]
+        (head,) = server.requests
+        assert head.startswith(b"GET /path?query=1 HTTP/1.1\r\n")
+        assert head.count(b"token=1") == 1
+
+    def test_it_never_sends_a_request_twice(self, transport: Transport, serve: Any) -> None:
+        """A reused connection that closes without a response is an error: the token may be replaced by now."""
+
+        def script(connection: socket.socket, number: int) -> object:
+            if number == 2:
+                return "close"
+            connection.sendall(OK)
+            return None
+
+        server = serve(script)
+        url = f"http://127.0.0.1:{server.port}/"
+        assert body_of(self.send(transport, RecordingHop(url))) == b"hello"
+        lost = RecordingHop(url)
+        with pytest.raises(requests.RequestException):
+            self.send(transport, lost)
+        assert lost.steps == ["authorize", "sending"]
+        assert len(server.requests) == 2, "it was sent again"
+        assert body_of(self.send(transport, RecordingHop(url))) == b"hello", "the transport works no more"
+
+    def test_what_was_not_sent_is_known(self, transport: Transport) -> None:
+        """If there is no connection, the error tells the cause, and nothing counts as sent."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        causes = {f"http://127.0.0.1:{port}/": "refused", "http://no-such-host.invalid/": "dns"}
+        for url, kind in causes.items():
+            hop = RecordingHop(url)
+            with pytest.raises(requests.RequestException) as raised:
+                self.send(transport, hop)
+            assert "sending" not in hop.steps
+            assert kind_of(raised.value, sent=False) == kind, url
+
+    def test_an_error_of_a_step_passes(self, transport: Transport, serve: Any) -> None:
+        """If a step of the hop raises, so does send(), and without the session nothing is sent."""
+        server = serve(OK)
+        for step in ("authorize", "received"):
+            hop = RecordingHop(f"http://127.0.0.1:{server.port}/")
+            hop.error = (step, KeyError("of the hop"))
+            with pytest.raises(KeyError, match="of the hop"):
+                self.send(transport, hop)
+            assert hop.steps[-1] == step
+        assert len(server.requests) == 1
+
+    def test_the_deadline_ends_it(self, transport: Transport, serve: Any) -> None:
+        """At the deadline, there is an error, and the connection is closed."""
+        closed = threading.Event()
+
+        def script(connection: socket.socket, number: int) -> object:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX: 1\r\n")
+            with contextlib.suppress(OSError):
+                connection.recv(1)
+            closed.set()
+            return "close"
+
+        hop = RecordingHop(f"http://127.0.0.1:{serve(script).port}/", seconds=0.5)
+        with pytest.raises(requests.RequestException):
+            self.send(transport, hop)
+        assert "received" not in hop.steps
+        assert closed.wait(5), "the connection is still open"
+
+    # -- bodies
+
+    def test_bodies_of_every_kind_arrive(self, transport: Transport, serve: Any) -> None:
+        """Bodies with a length, in chunks, up to the end of the connection, and empty ones."""
+        large = bytes(range(256)) * 5000
+        bodies = {
+            b"Content-Length: 0\r\n\r\n": b"",
+            b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n": b"hello world",
+            b"Content-Length: 1280000\r\n\r\n" + large: large,
+            b"Connection: close\r\n\r\nto the end": b"to the end",
+        }
+        for answer, body in bodies.items():
+
+            def script(connection: socket.socket, number: int, answer: bytes = answer) -> object:
+                connection.sendall(b"HTTP/1.1 200 OK\r\n" + answer)
+                return "close" if b"Connection: close" in answer[:20] else None
+
+            hop = RecordingHop(f"http://127.0.0.1:{serve(script).port}/")
+            assert body_of(self.send(transport, hop)) == body
+
+    def test_a_body_that_ends_early_is_an_error(self, transport: Transport, serve: Any) -> None:
+        """readinto() raises OSError if the connection ends before the body, after it has given what came."""
+
+        def script(connection: socket.socket, number: int) -> object:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+            return "close"
+
+        incoming = self.send(transport, RecordingHop(f"http://127.0.0.1:{serve(script).port}/"))
+        buffer = memoryview(bytearray(100))
+        assert bytes(buffer[: incoming.readinto(buffer)]) == b"hello"
+        with pytest.raises(OSError):  # noqa: PT011 - any of its kind
+            incoming.readinto(buffer)
+        incoming.close()
+
+    def test_bytes_are_given_as_they_come(self, transport: Transport, serve: Any) -> None:
+        """readinto() does not wait until the buffer is full, and raises TimeoutError if nothing comes."""
+        more = threading.Event()
+
+        def script(connection: socket.socket, number: int) -> None:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+            more.wait(30)
+
+        hop = RecordingHop(f"http://127.0.0.1:{serve(script).port}/")
+        incoming = self.send(transport, hop, timeout=(5.0, 0.5))
+        buffer = memoryview(bytearray(100))
+        assert incoming.readinto(buffer) == 5
+        with pytest.raises(TimeoutError):
+            incoming.readinto(buffer)
+        incoming.close()
+        more.set()
+
+    def test_a_connection_is_used_again_unless_its_body_is_incomplete(self, transport: Transport, serve: Any) -> None:
+        """After a complete body, the connection serves the next request; after another, it is closed."""
+
+        def script(connection: socket.socket, number: int) -> None:
+            connection.sendall(OK if number != 4 else b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+
+        server = serve(script)
+        url = f"http://127.0.0.1:{server.port}/"
+        for _ in range(3):
+            assert body_of(self.send(transport, RecordingHop(url))) == b"hello"
+        self.send(transport, RecordingHop(url)).close()
+        assert body_of(self.send(transport, RecordingHop(url))) == b"hello"
+        assert server.connections == [1, 1, 1, 1, 2]
+
+    # -- what it leaves to argosy
+
+    def test_redirects_and_cookies_are_left_to_argosy(self, transport: Transport, serve: Any) -> None:
+        """It follows no redirect, and sends no cookie that a response has set."""
+        server = serve(b"HTTP/1.1 302 Found\r\nLocation: /next\r\nSet-Cookie: own=1\r\nContent-Length: 0\r\n\r\n")
+        for _ in range(2):
+            hop = RecordingHop(f"http://127.0.0.1:{server.port}/")
+            body_of(self.send(transport, hop))
+            assert hop.headers is not None
+            assert hop.headers.status == 302
+        assert len(server.requests) == 2
+        assert b"own=1" not in server.requests[1]
+
+    def test_the_environment_has_no_say(
+        self, transport: Transport, serve: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """Proxies and .netrc of the environment are ignored."""
+        server = serve(OK)
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, "http://127.0.0.1:9")
+        (tmp_path / "netrc").write_text("machine 127.0.0.1 login ada password sesame\n")
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+        monkeypatch.setenv("HOME", str(tmp_path))
+        assert body_of(self.send(transport, RecordingHop(f"http://127.0.0.1:{server.port}/"))) == b"hello"
+        assert b"authorization" not in server.requests[0].lower()
+
+    def test_a_proxy_is_used(self, transport: Transport, serve: Any) -> None:
+        """With a proxy, the request goes there, with its whole URL and the proxy's password."""
+        server = serve(OK)
+        hop = RecordingHop("http://library.example/path")
+        incoming = self.send(transport, hop, proxy=f"http://ada:sesame@127.0.0.1:{server.port}")
+        assert body_of(incoming) == b"hello"
+        (head,) = server.requests
+        assert head.startswith(b"GET http://library.example/path HTTP/1.1\r\n")
+        assert b"proxy-authorization: basic ywrhonnlc2ftzq==" in head.lower()
+
+    # -- odd requests and responses
+
+    def test_methods_and_bodies(self, transport: Transport, serve: Any) -> None:
+        """HEAD has no body, and the body of a POST arrives."""
+        server = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        url = f"http://127.0.0.1:{server.port}/"
+        assert body_of(self.send(transport, RecordingHop(url, "HEAD"))) == b""
+        post = RecordingHop(url, "POST")
+        post.request.prepare_body(b"a=1", None)
+        assert body_of(self.send(transport, post)) == b""
+        assert [head.split(b" ")[0] for head in server.requests] == [b"HEAD", b"POST"]
+        assert server.requests[1].endswith(b"\r\n\r\na=1")
+
+    def test_interim_responses_are_skipped(self, transport: Transport, serve: Any) -> None:
+        """After 103 Early Hints, the final response follows."""
+        server = serve(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK)
+        hop = RecordingHop(f"http://127.0.0.1:{server.port}/")
+        assert body_of(self.send(transport, hop)) == b"hello"
+        assert hop.headers is not None
+        assert hop.headers.status == 200
+        assert [name.lower() for name, _ in hop.headers.fields] == ["content-length"]
+
+    @pytest.mark.parametrize("value", ["a\r\nX-Injected: 1", "a\nX-Injected: 1"])
+    def test_a_header_cannot_become_two(self, transport: Transport, serve: Any, value: str) -> None:
+        """A field with a line break is an error, and nothing is sent."""
+        server = serve(OK)
+        hop = RecordingHop(f"http://127.0.0.1:{server.port}/")
+        hop.credentials = {"X-Token": value}
+        with pytest.raises((requests.RequestException, ValueError)):
+            self.send(transport, hop)
+        assert server.requests == []
+
+    @pytest.mark.parametrize(
+        "answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 2_000_000 + b"\r\n\r\n"]
+    )
+    def test_nonsense_is_an_error(self, transport: Transport, serve: Any, answer: bytes) -> None:
+        """A response that is none, or has headers of megabytes, is an error."""
+
+        def script(connection: socket.socket, number: int) -> object:
+            connection.sendall(answer)
+            return "close"
+
+        with pytest.raises(requests.RequestException):
+            self.send(transport, RecordingHop(f"http://127.0.0.1:{serve(script).port}/"))
+
+    # -- at work
+
+    def test_threads_do_not_disturb_each_other(self, transport: Transport, serve: Any) -> None:
+        """Any number of threads send at once, and each gets its own response."""
+
+        def script(connection: socket.socket, number: int) -> None:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n%04d" % number)
+
+        server = serve(script)
+
+        def work() -> list[bytes]:
+            url = f"http://127.0.0.1:{server.port}/"
+            return [body_of(self.send(transport, RecordingHop(url))) for _ in range(20)]
+
+        threads = [Thread(work) for _ in range(8)]
+        bodies = [body for thread in threads for body in thread.result()]
+        assert sorted(bodies) == [b"%04d" % number for number in range(1, 161)]
+
+    @pytest.mark.parametrize("lease_mode", ["strict", "static"])
+    def test_a_run_uses_it(
+        self, library_server: ServerFactory, tmp_path: Path, given: Mapping[str, Any], lease_mode: str
+    ) -> None:
+        """A real run of eight workers sends no replaced token, and logs in once."""
+        server = library_server(lease_mode=lease_mode)
+        server.manifest(tmp_path / "books.jsonl", items=24, resources_per_item=2)
+        (tmp_path / "password").write_text(server.password)
+        login = {"user": server.user, "password": {"file": "password"}}
+        report = self.run(
+            tmp_path,
+            given,
+            source={"use": "manifest", "path": "books.jsonl"},
+            auth={"use": "form-login", "url": server.login_url, "fields": login},
+            max_workers=8,
+        )
+        stats = server.stats()
+        assert report.counts.done == 24, f"items failed: {report.failures}"
+        assert (stats.replaced_tokens_sent, stats.logins) == (0, 1)

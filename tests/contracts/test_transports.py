@@ -1,0 +1,10 @@
+"""The built-in transports keep to their contract."""
+
+from __future__ import annotations
+
+from argosy_devkit.contracts.transport import TransportContract
+from argosy_plugins.transports.curl import CurlTransport
+
+
+class TestCurl(TransportContract):
+    plugin = CurlTransport
