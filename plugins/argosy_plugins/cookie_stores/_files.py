@@ -126,7 +126,7 @@ class StoreFile:
         self._temporary = path.with_name(f".{path.name}.tmp")
         self._newest: _Version | None = None
         self._staged: _Version | None = None
-        self._replaced: list[_Version | None] = []
+        self._replaced: list[_Version] = []
         self._synced: bytes | None = None
         self._reserve = Reserve(path)
 
@@ -208,7 +208,8 @@ class StoreFile:
         except OSError as error:
             self.discard()
             raise self.failed("be written", error) from None
-        self._replaced.append(self._newest)
+        if self._newest is not None:
+            self._replaced.append(self._newest)
         self._newest, self._staged = self._staged, None
         if len(self._replaced) > MOST_REPLACED:
             self.clean()
