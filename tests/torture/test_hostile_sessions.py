@@ -10,7 +10,7 @@ import pytest
 
 import argosy
 from argosy.errors import SessionLost
-from argosy.http.connections import Reuse
+from argosy.http.transport import Losses
 from argosy_devkit import Fault
 from hazards import fault
 from voyage import Voyage, after
@@ -94,11 +94,11 @@ def test_connections_that_close_after_each_answer_cost_two_logins_at_most(set_sa
 
 @pytest.mark.torture(78)
 def test_requests_that_a_restart_loses_together_are_one_loss() -> None:
-    reuse, server = Reuse(), ("library.example", 443)
+    losses, server = Losses(), ("library.example", 443)
     now = time.monotonic()
     for _ in range(8):
-        reuse.lost(server, now)
-    assert reuse.allows(server)
-    reuse.lost(server, time.monotonic())
-    assert not reuse.allows(server)
-    assert reuse.allows(("library.example", 80))
+        losses.note(server, now)
+    assert not losses.are_many(server)
+    losses.note(server, time.monotonic())
+    assert losses.are_many(server)
+    assert not losses.are_many(("library.example", 80))

@@ -13,11 +13,8 @@ from typing import Any
 import pytest
 import requests
 import trustme
-import urllib3
-from requests.adapters import HTTPAdapter
 
 import argosy
-from argosy.http.connections import Adapter, Reuse
 from argosy_devkit.contracts.waiting import wait_until, wait_until_still
 from hazards import Authority, files_with
 from proxy import Proxy
@@ -140,8 +137,13 @@ def test_a_proxy_that_is_none(tmp_path: Path, value: Any, kept: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_what_is_no_http_proxy_is_refused_and_not_gone_past(monkeypatch: pytest.MonkeyPatch) -> None:
-    # what requests makes of a SOCKS proxy, where PySocks is installed: no manager for HTTP proxies
-    monkeypatch.setattr(HTTPAdapter, "proxy_manager_for", lambda *_, **__: urllib3.PoolManager())
-    with pytest.raises(requests.exceptions.InvalidProxyURL, match="SOCKS"):
-        Adapter(Reuse()).proxy_manager_for("socks5://127.0.0.1:9")
+def test_what_is_no_http_proxy_is_refused_and_not_gone_past() -> None:
+    store = argosy.open_store("memory")
+    with requests.Session() as session, socket.create_server(("127.0.0.1", 0)) as listener:
+        session.mount("http://", argosy.LeasedAdapter(store))
+        session.proxies = {"http": "socks5://127.0.0.1:9"}
+        with pytest.raises(requests.exceptions.InvalidProxyURL, match="requests"):
+            session.get(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        listener.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            listener.accept()

@@ -45,7 +45,7 @@ class Settings:
     output: tuple[PluginOptions, ...]  # at least one
     observers: tuple[PluginOptions, ...]
     ratelimit: PluginOptions | None
-    transport: PluginOptions | None  # None: requests
+    transport: PluginOptions
     directory: Path  # for a remote target, the local folder of its ledger and staging
     remote: Remote | None
     max_workers: int

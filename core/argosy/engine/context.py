@@ -79,7 +79,7 @@ class RunContext:
         self.source = plugins.make(Source, settings.source, context) if settings.source else None
         self.outputs = Outputs(settings.output, plugins, context)
         self._by_name: dict[str, Output | None] = {made.name: made for made in self.outputs.all.values()}
-        transport = plugins.make(Transport, settings.transport, context) if settings.transport else None
+        transport = plugins.make(Transport, settings.transport, context)
         made = (self.source, shared, transport, self.auth, self.store, *self.outputs.all.values())
         #: The plugins of this run.
         self.plugins: list[Plugin] = [plugin for plugin in made if plugin is not None]

@@ -6,31 +6,110 @@ threads, processes and terminals may send at the same time.
 
 from __future__ import annotations
 
+import codecs
+import functools
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import requests
-from requests.utils import select_proxy
-from urllib3.response import BaseHTTPResponse
+from requests.adapters import BaseAdapter
+from requests.cookies import extract_cookies_to_jar
+from requests.exceptions import InvalidProxyURL
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers, prepend_scheme_if_needed, select_proxy
 
 from argosy.errors import TransferError
-from argosy.http.body import Body, IncomingBody
-from argosy.http.connections import Adapter, NotSent, Reuse, Sending, current
+from argosy.http.body import Body, BodyLimits, discard
+from argosy.http.hop import LeasedHop
+from argosy.http.transport import RequestsTransport
+from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore
-from argosy.interfaces.transport import Transport
+from argosy.interfaces.transport import Hop, Incoming, ResponseHeaders, Transport
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import LeaseMode, Policy, Tokens
 from argosy.ratelimit.limiter import Permit, RateLimiter, retry_after
 from argosy.toolkit.failures import is_unknown_name, reason_of
 
-#: Connections kept per host; with more workers, each request would need a new one.
-POOL_SIZE = 256
+#: Python codecs that are not the character set of a page: some raise, some take quadratic time.
+_NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "utf-7"})
+
+
+class Adapter(BaseAdapter):
+    """A requests adapter on a transport, which bounds every response; a transport of its own is closed with it."""
+
+    #: The limits of each body.
+    body_limits = BodyLimits()
+
+    #: Seconds to connect, and between two pieces of a body, unless the caller says otherwise.
+    timeout: tuple[float, float] = (10.0, 60.0)
+
+    def __init__(self, transport: Transport | None = None) -> None:
+        super().__init__()
+        self._transport = transport or RequestsTransport({}, PluginContext())
+        self._is_own = transport is None
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._is_own:
+            self._transport.close()
+
+    def pass_on(
+        self,
+        hop: Hop,
+        timeout: Any = None,
+        verify: bool | str = True,
+        cert: str | tuple[str, str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> Incoming:
+        """Send the request of a hop."""
+        request, transport = hop.request, self._transport
+        proxy = select_proxy(request.url or "", proxies) if proxies else None
+        if proxy is not None:
+            proxy = prepend_scheme_if_needed(proxy, "http")  # type: ignore[no-untyped-call]
+            if urlsplit(proxy).scheme not in transport.proxy_schemes:
+                raise InvalidProxyURL(f"the transport {transport.name!r} cannot use such a proxy", request=request)
+        try:
+            return transport.send(hop, timeout=self._seconds(timeout), verify=verify, proxy=proxy, cert=cert)
+        except requests.RequestException as error:
+            error.request = request
+            raise
+
+    def response(
+        self, request: requests.PreparedRequest, headers: ResponseHeaders, incoming: Incoming, **options: Any
+    ) -> requests.Response:
+        """Return the response to a request, as requests builds it."""
+        merged: CaseInsensitiveDict[str] = CaseInsensitiveDict()
+        for name, value in headers.fields:
+            merged[name] = f"{merged[name]}, {value}" if name in merged else value
+        response: Any = requests.Response()
+        response.status_code, response.reason, response.headers = headers.status, headers.reason, merged
+        response.encoding = _charset_of(merged.get("Content-Type"))
+        response.url, response.request, response.connection = request.url, request, self
+        is_empty = request.method == "HEAD" or headers.status in (204, 304) or merged.get("Content-Length") == "0"
+        response.raw = Body(incoming, headers, self.body_limits, is_empty=is_empty, **options)
+        if "Set-Cookie" in merged:
+            extract_cookies_to_jar(response.cookies, request, response.raw)  # type: ignore[no-untyped-call]
+        if response.is_redirect:  # requests would read all of its body
+            discard(response)
+            response._content = b""
+            response._content_consumed = True
+        made: requests.Response = response
+        return made
+
+    def _seconds(self, timeout: Any) -> tuple[float, float]:
+        """Return the seconds to connect and to read; requests allows one number for both, and None for no limit."""
+        if not timeout:
+            return self.timeout
+        connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+        return math.inf if connect is None else connect, math.inf if read is None else read
 
 
 class LeasedAdapter(Adapter):
     """Sends each request with the session's newest token, and stores the token that replaces it.
 
-    It never sends a request twice: urllib3's retries are off, as they would send a replaced token.
+    It never sends a request twice, as that would send a replaced token.
 
     Parameters
     ----------
@@ -48,10 +127,8 @@ class LeasedAdapter(Adapter):
         session is in doubt.
     rate_limiter
         Spaces the requests to a host.
-    reuse
-        Which connections may serve more than one request.
     transport
-        What sends the requests, if not requests itself.
+        What sends the requests; by default, a transport of its own, which is closed with the adapter.
     """
 
     def __init__(
@@ -63,7 +140,6 @@ class LeasedAdapter(Adapter):
         token_cookies: Iterable[str] = (),
         deadline: float = 60.0,
         rate_limiter: RateLimiter | None = None,
-        reuse: Reuse | None = None,
         transport: Transport | None = None,
     ) -> None:
         if isinstance(store, SessionManager):
@@ -72,9 +148,9 @@ class LeasedAdapter(Adapter):
             policy = Policy(lease_mode=LeaseMode(lease), tokens=Tokens.named(token_cookies))
             self.manager = SessionManager(store, session, policy)
         self.deadline = deadline
+        self.timeout = (10.0, deadline)
         self.rate_limiter = rate_limiter or RateLimiter()
-        self._transport = transport
-        super().__init__(reuse or Reuse(), pool_maxsize=POOL_SIZE)
+        super().__init__(transport)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a LeasedAdapter cannot be pickled: make one in each process, on the same store")
@@ -96,81 +172,33 @@ class LeasedAdapter(Adapter):
         StorageError
             If the store fails; nothing was sent.
         requests.RequestException
-            If the request fails; its ``argosy_sending.bytes_out`` says whether a byte went out.
+            If the request fails; its ``argosy_hop.is_sent`` says whether a byte may have gone out.
         """
         with self.rate_limiter.permit(request.url or "") as permit:
             while (wait := permit.reach()) > 0:
                 self.manager.pause(wait)
-            sending = Sending(request, self, permit)
-            token = current.set(sending)
             request.headers.pop("Cookie", None)  # the requests session's cookies are older
+            hop = LeasedHop(request, self, permit)
             try:
-                timeout = timeout or (10.0, self.deadline)
-                if self._transport is None:
-                    response = super().send(request, True, timeout, *args, **options)
-                else:
-                    response = self._send(self._transport, sending, timeout, *args, **options)
+                incoming = self.pass_on(hop, timeout, *args, **options)
             except BaseException as error:
-                self._give_up(sending)
-                if isinstance(error, NotSent):
-                    _report_failure(permit, error.error, sent=False)
-                    raise error.error from None
-                _report_failure(permit, error, sent=sending.bytes_out > 0)
+                hop.give_up()
+                _report_failure(permit, error, sent=hop.is_sent)
                 if isinstance(error, requests.RequestException):
-                    error.argosy_sending = sending  # type: ignore[attr-defined]  # a note for the caller
+                    error.argosy_hop = hop  # type: ignore[attr-defined]  # a note for the caller
                 raise
-            finally:
-                current.reset(token)
+            response = self._response(hop, incoming)
             permit.answered(response.status_code, retry_after(response.status_code, response.headers))
         return response
 
-    def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
-        """Settle the lease before anything else can go wrong: the headers are in."""
-        sending = current.get()
-        assert sending is not None and sending.lease is not None  # noqa: S101, PT018 - `send` is running
-        lease = sending.lease
-        if sending.headers is None:
-            sending.settle(resp.headers.getlist("Set-Cookie"), resp.headers.get("Date"))
-        response = super().build_response(req, resp)
+    def _response(self, hop: LeasedHop, incoming: Incoming) -> requests.Response:
+        lease, headers = hop.lease, hop.headers
+        assert lease is not None and headers is not None  # noqa: S101, PT018 - the contract of transports
+        on_end = (lambda is_complete: lease.end(complete=is_complete)) if lease.to_end else None
+        response = self.response(hop.request, headers, incoming, on_end=on_end)
         response.argosy_stamp = lease.stamp  # type: ignore[attr-defined]  # a note for the caller
-        response.argosy_sent_at = sending.sent_at  # type: ignore[attr-defined]  # a note for the caller
-        if lease.to_end:
-            response.raw = Body(response.raw, on_end=lambda complete: lease.end(complete=complete))
+        response.argosy_sent_at = hop.sent_at  # type: ignore[attr-defined]  # a note for the caller
         return response
-
-    def _send(
-        self,
-        transport: Transport,
-        sending: Sending,
-        timeout: tuple[float, float],
-        verify: bool | str = True,
-        cert: None = None,
-        proxies: Mapping[str, str] | None = None,
-    ) -> requests.Response:
-        """Send a request with a transport."""
-        proxy = select_proxy(sending.url, proxies)
-        try:
-            incoming = transport.send(sending, timeout=timeout, verify=verify, proxy=proxy)
-        except requests.RequestException as error:
-            error.request = sending.request
-            raise
-        assert sending.headers is not None  # noqa: S101 - the contract of transports
-        raw: Any = IncomingBody(incoming, sending.headers, self.body_limits)
-        return self.finish(self.build_response(sending.request, raw))
-
-    @staticmethod
-    def _give_up(sending: Sending) -> None:
-        """End the lease of a request that failed; a settled lease stays settled."""
-        lease = sending.lease
-        if lease is None:
-            return
-        try:
-            if sending.bytes_out:
-                lease.doubt()
-            else:
-                lease.unsent()
-        finally:
-            lease.end(complete=False)
 
 
 def _report_failure(permit: Permit, error: BaseException, *, sent: bool) -> None:
@@ -182,3 +210,15 @@ def _report_failure(permit: Permit, error: BaseException, *, sent: bool) -> None
         return  # TLS exists to refuse the wrong host
     elif isinstance(error, requests.ConnectionError | requests.Timeout):
         permit.failed(reason_of(error), sent=sent, named=not is_unknown_name(error))
+
+
+@functools.lru_cache(256)
+def _charset_of(content_type: str | None) -> str | None:
+    """Return the Python codec for the character set that a service names, or None."""
+    name = get_encoding_from_headers(CaseInsensitiveDict({"Content-Type": content_type or ""}))
+    try:
+        codec = codecs.lookup(name or "")
+    except (LookupError, ValueError):  # a null character is a ValueError
+        return None
+    text = getattr(codec, "_is_text_encoding", True)  # not rot13, not hex
+    return None if codec.name in _NO_CHARSETS or not text else codec.name

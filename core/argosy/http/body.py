@@ -1,19 +1,22 @@
-"""Response bodies: peeking at them, decompressing them within bounds, and discarding them."""
+"""Response bodies: reading them within limits, peeking at them, decompressing and discarding them."""
 
 from __future__ import annotations
 
+import functools
+import http.client
+import math
 import time
+import types
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import requests
-import urllib3
-import urllib3.exceptions
 from urllib3 import HTTPHeaderDict
+from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
 from argosy.errors import TransferError
-from argosy.http.limits import BodyLimits, BodyMeter, Response, wire_of
 from argosy.interfaces.transport import Incoming, ResponseHeaders
 
 #: Bytes read or decompressed at a time.
@@ -39,104 +42,133 @@ def is_plain(response: requests.Response) -> bool:
     return coding_of(response.headers) in ("", "identity")
 
 
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """How long a body may take, and how large it may be."""
+
+    total: float = math.inf  # seconds for the whole body
+    low_speed: float = 0.0  # bytes per second on average, over `low_speed_time` seconds of waiting
+    low_speed_time: float = 60.0
+    size: float = math.inf  # bytes as received
+
+
+class BodyMeter:
+    """Counts the bytes of one body, and the time spent waiting for them."""
+
+    def __init__(self, limits: BodyLimits) -> None:
+        self._limits = limits
+        self._end = time.monotonic() + limits.total
+        self._size = 0
+        self._waited, self._received = 0.0, 0  # since the speed was last checked
+
+    def count(self, size: int, begun: float) -> None:
+        """Count received bytes, for which somebody has waited since `begun`; raise TransferError beyond a limit."""
+        now, limits = time.monotonic(), self._limits
+        self._size += size
+        self._received += size
+        self._waited += now - begun
+        if now > self._end:
+            raise TransferError("The body did not arrive in time.", kind="total", retryable=True)
+        if self._size > limits.size:
+            raise TransferError(f"The body is larger than {limits.size:.0f} bytes.", kind="too-large")
+        if self._waited >= limits.low_speed_time:
+            if self._received < limits.low_speed * self._waited:
+                speed = f"{self._received} bytes in {self._waited:.0f} seconds"
+                raise TransferError(f"The body was too slow: {speed}.", kind="slow", retryable=True)
+            self._waited, self._received = 0.0, 0
+
+
 class Body:
-    """Wraps the raw body of a response: `start` comes first; `on_end` learns once whether the last byte arrived."""
+    """The raw body of a response, as requests knows it from urllib3, within limits.
 
-    def __init__(self, raw: Any, *, start: bytes = b"", on_end: Callable[[bool], None] | None = None) -> None:
-        self._raw = raw
-        self._start = start
+    `on_end` learns once whether the last byte arrived.
+    """
+
+    def __init__(
+        self,
+        incoming: Incoming,
+        headers: ResponseHeaders,
+        limits: BodyLimits,
+        *,
+        is_empty: bool = False,
+        on_end: Callable[[bool], None] | None = None,
+    ) -> None:
+        self.status, self.reason = headers.status, headers.reason
+        self.is_complete = is_empty
+        self._incoming = incoming
+        self._headers = headers
         self._on_end = on_end
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._raw, name)
+        self._start = b""  # was peeked at
+        self.limit(limits)
 
     def __del__(self) -> None:
-        self._end(complete=False)
+        self.close()
 
-    def read(self, amt: int | None = None, **options: Any) -> bytes:
-        """Read as `urllib3.HTTPResponse.read` does."""
-        return self._read(self._raw.read, amt, **options)
+    @functools.cached_property
+    def headers(self) -> HTTPHeaderDict:
+        """The header fields."""
+        return HTTPHeaderDict(self._headers.fields)
 
-    def read1(self, amt: int = CHUNK, **options: Any) -> bytes:
-        """Read the bytes that are available, as `urllib3.HTTPResponse.read1` does."""
-        return self._read(self._raw.read1, amt, **options)
+    @property
+    def version(self) -> int:
+        """The version of HTTP: 11 is 1.1."""
+        return round(float(self._headers.version.rpartition("/")[2]) * 10)
 
-    def stream(self, amt: int = CHUNK, decode_content: bool | None = None) -> Iterator[bytes]:
-        """Yield the body as `urllib3.HTTPResponse.stream` does; decode gzip and deflate within bounds."""
-        coding = coding_of(self._raw.headers)
-        if decode_content and coding in _CODINGS:
-            yield from inflated(self.stream(amt, False), coding)
-            return
-        try:
-            while data := self.read1(amt, decode_content=decode_content):
-                yield data
-        finally:
-            self._end(complete=False)  # the caller stopped early, unless the body has ended
+    @property
+    def has_excess(self) -> bool:
+        """Whether more bytes came than the response announced, as far as is known."""
+        return self._incoming.has_excess
 
-    def close(self) -> None:
-        """Abandon the body."""
-        complete = self._raw.length_remaining == 0  # there may be no byte at all, as after a HEAD
-        self._raw.close()
-        self._end(complete=complete)
+    @property
+    def _original_response(self) -> object:
+        """What requests looks for cookies in."""
+        message = http.client.HTTPMessage()
+        for name, value in self._headers.fields:
+            message[name] = value
+        return types.SimpleNamespace(msg=message)
 
-    def _read(self, read: Callable[..., bytes], amt: int | None, **options: Any) -> bytes:
-        start, self._start = self._start[:amt], b"" if amt is None else self._start[amt:]
-        if start and amt is not None:
-            return start
-        try:
-            data = read(amt, **options)
-        except BaseException:
-            self._end(complete=False)
-            raise
-        if amt is None or (amt and not data):
-            self._end(complete=True)
-        return start + data
-
-    def _end(self, *, complete: bool) -> None:
-        on_end, self._on_end = self._on_end, None
-        if on_end is not None:
-            on_end(complete)
-
-
-class IncomingBody:
-    """The raw body of a response that a transport received, as urllib3 would offer it."""
-
-    _original_response = None  # requests would look for cookies in it
-
-    def __init__(self, incoming: Incoming, headers: ResponseHeaders, limits: BodyLimits) -> None:
-        self.headers = HTTPHeaderDict(headers.fields)
-        self.status, self.reason = headers.status, headers.reason
-        self.version = round(float(headers.version.rpartition("/")[2]) * 10)
-        self.length_remaining: int | None = None  # 0 once the last byte was read
-        self._incoming = incoming
-        self.begin_body(limits)
-
-    def begin_body(self, limits: BodyLimits) -> None:
+    def limit(self, limits: BodyLimits) -> None:
         """Apply limits from now on."""
         self._meter = BodyMeter(limits)
 
     def readinto(self, buffer: memoryview) -> int:
-        """Store the bytes that are available, as `argosy.interfaces.Incoming.readinto` does; raise as urllib3 does."""
+        """Store the bytes that are there, as `argosy.interfaces.Incoming.readinto` does; raise as urllib3 does."""
+        if self._start:
+            count = min(len(self._start), len(buffer))
+            buffer[:count], self._start = self._start[:count], self._start[count:]
+            return count
         begun = time.monotonic()
         try:
-            count = 0 if self.length_remaining == 0 else self._incoming.readinto(buffer)
-        except TimeoutError as error:
-            raise urllib3.exceptions.ReadTimeoutError(None, "", "Read timed out.") from error  # type: ignore[arg-type]
-        except OSError as error:
-            raise urllib3.exceptions.ProtocolError("Connection broken", error) from error
-        if count:
-            self._meter.count(count, begun)
-        else:
-            self.length_remaining = 0
-        return count
+            count = 0 if self.is_complete else self._incoming.readinto(buffer)
+            if count:
+                self._meter.count(count, begun)
+            else:
+                self.is_complete = True
+                self._end()
+            return count
+        except BaseException as error:
+            self.close()
+            if isinstance(error, TimeoutError):
+                raise ReadTimeoutError(None, "", "Read timed out.") from error  # type: ignore[arg-type]
+            if isinstance(error, OSError):
+                raise ProtocolError("Connection broken", error) from error
+            raise
+
+    def peek(self, size: int) -> bytes:
+        """Return the first bytes, and leave the body as if they were unread."""
+        start = self._start
+        while len(start) < size and (data := self.read1(size - len(start))):
+            start += data
+        self._start = start
+        return start[:size]
 
     def read1(self, amt: int = CHUNK, decode_content: bool | None = None) -> bytes:
-        """Return the bytes that are available."""
+        """Return the raw bytes that are available."""
         buffer = memoryview(bytearray(amt))
         return bytes(buffer[: self.readinto(buffer)])
 
     def read(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
-        """Return so many bytes, or all, unless the body ends before."""
+        """Return so many raw bytes, or all, unless the body ends before."""
         parts, left = [], amt
         while left != 0 and (data := self.read1(CHUNK if left is None else min(left, CHUNK))):
             parts.append(data)
@@ -144,81 +176,58 @@ class IncomingBody:
         return b"".join(parts)
 
     def stream(self, amt: int = CHUNK, decode_content: bool | None = None) -> Iterator[bytes]:
-        """Yield the body."""
-        while data := self.read1(amt):
-            yield data
+        """Yield the body; decode gzip and deflate within bounds."""
+        coding = coding_of(self.headers)
+        if decode_content and coding in _CODINGS:
+            yield from inflated(self.stream(amt), coding)
+            return
+        try:
+            while data := self.read1(amt):
+                yield data
+        finally:
+            self._end()  # the caller stopped early, unless the body has ended
 
     def close(self) -> None:
         """Abandon the body."""
         self._incoming.close()
+        self._end()
 
     release_conn = close
 
+    def _end(self) -> None:
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(self.is_complete)
 
-def discard(response: requests.Response, *, size: float = UNWANTED, seconds: float | None = None) -> None:
+
+def discard(response: requests.Response, *, size: float = UNWANTED, seconds: float = UNWANTED_SECONDS) -> None:
     """End a response whose body is unwanted, after reading at most so much of it.
 
     So its connection can be reused, and a lease that lasts to the last byte of a short body does not end in doubt.
     """
-    wire = response.raw if isinstance(response.raw, IncomingBody) else wire_of(response.raw)
-    if wire is not None:
-        wire.begin_body(BodyLimits(total=UNWANTED_SECONDS if seconds is None else seconds))
+    body: Any = response.raw
     try:
-        while size > 0 and (data := response.raw.read(CHUNK, decode_content=False)):
+        body.limit(BodyLimits(total=seconds))
+        while size > 0 and (data := body.read1(CHUNK)):
             size -= len(data)
-    except (OSError, urllib3.exceptions.HTTPError, TransferError):
+    except (OSError, HTTPError, TransferError):
         pass  # closing it decides what follows
     finally:
         response.close()
-
-
-def reader(response: requests.Response) -> Callable[[memoryview], int]:
-    """Return a function that reads what is there of a raw body into a buffer, and returns 0 at the end.
-
-    A plain body goes from the socket into the buffer, and not through urllib3's own.
-    """
-    raw: Any = response.raw
-    if isinstance(raw, IncomingBody):
-        return raw.readinto
-    direct = raw._original_response if type(raw) is urllib3.HTTPResponse else None
-    if not isinstance(direct, Response):
-
-        def read(buffer: memoryview) -> int:
-            data = raw.read1(len(buffer), decode_content=False)
-            buffer[: len(data)] = data
-            return len(data)
-
-        return read
-
-    def read_direct(buffer: memoryview) -> int:
-        with raw._error_catcher():  # closes or releases the connection
-            count = direct.readinto1(buffer)
-            if not count and direct.length:
-                raise urllib3.exceptions.IncompleteRead(0, direct.length)
-            return count
-
-    return read_direct
-
-
-def left_over(response: requests.Response) -> bool:
-    """Return whether more bytes came than the response announced, as far as can be seen."""
-    return bool(getattr(getattr(response.raw, "_original_response", None), "left_over", False))
 
 
 def peek(response: requests.Response, size: int) -> bytes:
     """Return the first bytes of an unread body, decompressed if gzip, and leave the body as if it were unread."""
     if isinstance(response._content, bytes):  # the body of a redirect
         return response._content[:size]
-    start = bytearray()
-    while len(start) < size and (data := response.raw.read(size - len(start), decode_content=False)):
-        start += data
-    response.raw = Body(response.raw, start=bytes(start))
+    body: Any = response.raw
+    start: bytes = body.peek(size)
     if coding_of(response.headers) in ("gzip", "x-gzip"):
         try:
             return zlib.decompressobj(31).decompress(start, size)
         except zlib.error:
             return b""
-    return bytes(start)
+    return start
 
 
 def inflated(raw: Iterable[bytes | memoryview], coding: str) -> Iterator[bytes]:

@@ -17,16 +17,15 @@ import requests
 import urllib3.exceptions
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
-from urllib3.response import BaseHTTPResponse
 
 from argosy._version import __version__
 from argosy.cookies import jar
 from argosy.errors import ConfigError, Refused
-from argosy.http.adapter import LeasedAdapter
-from argosy.http.body import discard, peek
-from argosy.http.connections import Adapter, PluginSigner, Reuse, is_downgraded
-from argosy.http.limits import BodyLimits
+from argosy.http.adapter import Adapter, LeasedAdapter
+from argosy.http.body import BodyLimits, discard, peek
+from argosy.http.hop import PluginSigner, is_downgraded
 from argosy.interfaces.auth import ResponseHead
+from argosy.interfaces.transport import Hop, ResponseHeaders, Transport
 from argosy.leasing.lease import Stamp
 from argosy.leasing.login import NewSession
 from argosy.leasing.policy import LeaseMode
@@ -153,31 +152,64 @@ class _LoginAdapter(Adapter):
 
     target: NewSession
 
-    def __init__(self, timeout: tuple[float, float]) -> None:
-        self._timeout = timeout
+    def __init__(self, timeout: tuple[float, float], transport: Transport | None) -> None:
+        self.timeout = timeout
         self.body_limits = BodyLimits(total=timeout[1], size=OF_A_LOGIN)
-        super().__init__(Reuse(allowed=False))
+        super().__init__(transport)
 
-    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+    def send(
+        self, request: requests.PreparedRequest, stream: bool = False, *args: Any, **options: Any
+    ) -> requests.Response:
+        hop = _LoginHop(request, self.target, self.timeout[1])
+        incoming = self.pass_on(hop, *args, **options)
+        assert hop.headers is not None  # noqa: S101 - the contract of transports
+        return self.response(request, hop.headers, incoming)
+
+
+class _LoginHop(Hop):
+    """One request of a login, on a connection of its own.
+
+    A server may close a connection a moment after a response; then nobody would know whether it has accepted the form.
+    """
+
+    def __init__(self, request: requests.PreparedRequest, target: NewSession, seconds: float) -> None:
+        self.request = request
+        self.deadline = math.inf
+        self.headers: ResponseHeaders | None = None
+        self._target = target
+        self._seconds = seconds
+        request.headers["Connection"] = "close"
+
+    def authorize(self) -> requests.PreparedRequest:
+        """Return the request with the cookies so far."""
+        self.deadline = time.monotonic() + self._seconds
+        request = self.request
         request.headers.pop("Cookie", None)
-        cookies = jar.cookie_header(self.target.cookies, request.url or "", time.time())
+        cookies = jar.cookie_header(self._target.cookies, request.url or "", time.time())
         if cookies is not None and not is_downgraded(request):
             request.headers["Cookie"] = cookies
-        options["timeout"] = options.get("timeout") or self._timeout
-        return super().send(request, *args, **options)
+        return request
 
-    def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
-        """Take the cookies of each hop."""
-        target, now = self.target, time.time()
-        headers = () if is_downgraded(req) else resp.headers.getlist("Set-Cookie")
-        cookies = jar.settle(target.cookies, headers, req.url or "", now, resp.headers.get("Date"))
+    def sending(self) -> None:
+        """Expect the response."""
+
+    def received(self, headers: ResponseHeaders) -> None:
+        """Take the cookies."""
+        target, now, self.headers = self._target, time.time(), headers
+        fields = () if is_downgraded(self.request) else headers.all("Set-Cookie")
+        date = next(iter(headers.all("Date")), None)
+        cookies = jar.settle(target.cookies, fields, self.request.url or "", now, date)
         target.cookies = jar.within_bounds(cookies, target.login_cookies, now)
-        return super().build_response(req, resp)
 
 
-def open_session(timeout: tuple[float, float], number: int = 1, network: Network = Network()) -> NewSession:
+def open_session(
+    timeout: tuple[float, float],
+    number: int = 1,
+    network: Network = Network(),
+    transport: Transport | None = None,
+) -> NewSession:
     """Return an empty session for a login; the timeouts are to connect, and for the headers and body of each response."""
-    adapter = _LoginAdapter(timeout)
+    adapter = _LoginAdapter(timeout, transport)
     adapter.target = NewSession(PlainSession(network, adapter), number)
     return adapter.target
 

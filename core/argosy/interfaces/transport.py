@@ -20,6 +20,11 @@ class ResponseHeaders:
     version: str  # HTTP/1.1
     fields: tuple[tuple[str, str], ...]  # in their order, decoded as Latin-1
 
+    def all(self, name: str) -> list[str]:
+        """Return the values of all fields of a name."""
+        wanted = name.lower()
+        return [value for field, value in self.fields if field.lower() == wanted]
+
 
 class Hop(ABC):
     """One request on its way. The transport reports each step to it, in the order of the methods.
@@ -50,6 +55,9 @@ class Hop(ABC):
 class Incoming(ABC):
     """The body of a response, as it arrives; decoded from chunks, but not decompressed."""
 
+    #: Whether the server sent more bytes than it had announced, as far as the transport can tell.
+    has_excess = False
+
     @abstractmethod
     def readinto(self, buffer: memoryview) -> int:
         """Wait for bytes and store those that are there; return their number, 0 at the end of the body.
@@ -66,17 +74,26 @@ class Transport(Plugin):
     """Sends requests over connections of its own. Any number of threads may call it.
 
     It never sends a request twice, follows no redirect, stores no cookies, adds no credentials, and ignores proxies and
-    ``.netrc`` of the environment.
+    ``.netrc`` of the environment. A request with ``Connection: close`` gets a connection that serves no other one.
     """
 
     #: The schemes of the proxies that it can use.
     proxy_schemes: ClassVar[frozenset[str]] = frozenset({"http", "https"})
 
     @abstractmethod
-    def send(self, hop: Hop, *, timeout: tuple[float, float], verify: bool | str, proxy: str | None) -> Incoming:
+    def send(
+        self,
+        hop: Hop,
+        *,
+        timeout: tuple[float, float],
+        verify: bool | str,
+        proxy: str | None,
+        cert: str | tuple[str, str] | None = None,
+    ) -> Incoming:
         """Send the request of a hop, and return the response's body once its headers were reported.
 
         `timeout` is in seconds: to connect, and between two pieces of the body. `verify` may be the path of a PEM file
-        with the certificate authorities to trust. Raise a `requests.RequestException` if there is no response, from the
-        OSError that tells the cause (`socket.gaierror`, `ConnectionRefusedError`, `ssl.SSLError`, ...).
+        with the certificate authorities to trust, and `cert` that of a client's certificate, or of it and its key. Raise
+        a `requests.RequestException` if there is no response, from the OSError that tells the cause (`socket.gaierror`,
+        `ConnectionRefusedError`, `ssl.SSLError`, ...).
         """

@@ -18,7 +18,7 @@ import urllib3.exceptions
 
 from argosy.errors import Refused, TransferError, VerificationError
 from argosy.events import EventKind
-from argosy.http.body import coding_of, discard, inflated, is_plain, left_over, peek, reader
+from argosy.http.body import coding_of, discard, inflated, is_plain, peek
 from argosy.models.items import Resource, StagedFile, Verification
 from argosy.ratelimit.limiter import RateLimiter, retry_after
 from argosy.state.staging import Notes, Staging
@@ -298,7 +298,8 @@ class _Download:
         announced = digest_in(response.headers, "Content-Digest") if response.status_code == 206 else {}
         content = Digests(announced)
         next_check = partial.size + CHECK_EVERY
-        body: Iterator[Bytes] = _pieces(reader(response), options.stop.check)
+        raw: Any = response.raw  # an `argosy.http.body.Body`
+        body: Iterator[Bytes] = _pieces(raw.readinto, options.stop.check)
         if not is_plain(response):  # the server compressed it unasked
             body = inflated(body, coding_of(response.headers))
         told, told_at = partial.size, time.monotonic()
@@ -326,7 +327,7 @@ class _Download:
             raise VerificationError(text, kind="digest", retryable=True)
         if is_plain(response) and partial.size < (size or 0):
             raise TransferError("The body ended early.", kind="cut", retryable=True)
-        if left_over(response) and not self._expected_digests:
+        if raw.has_excess and not self._expected_digests:
             text = f"The body is longer than the announced {size} bytes."
             raise VerificationError(text, kind="length", retryable=True)
 
@@ -433,10 +434,10 @@ def network_errors(resource: Resource) -> Iterator[None]:
 
 
 def _no_response(error: requests.RequestException, resource: Resource) -> TransferError:
-    sending, host = getattr(error, "argosy_sending", None), _host(error, resource)
-    sent = sending is None or sending.bytes_out > 0
+    hop, host = getattr(error, "argosy_hop", None), _host(error, resource)
+    sent = hop is None or hop.is_sent
     kind, retryable = kind_of(error, sent=sent), True
-    if sending is not None and sending.expired:
+    if hop is not None and hop.expired:
         kind, text = "deadline", "No response before the deadline."
     elif sent:
         text = f"The response was lost: {reason_of(error)}."

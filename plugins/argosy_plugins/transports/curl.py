@@ -18,8 +18,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-import requests
 from requests import exceptions
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 import argosy
 from argosy.errors import ConfigError
@@ -74,14 +74,22 @@ class CurlTransport(Transport):
         self._version = versions[options.get("http_version", "1.1")]
         self._threads = threading.local()
 
-    def send(self, hop: Hop, *, timeout: tuple[float, float], verify: bool | str, proxy: str | None) -> Incoming:
+    def send(
+        self,
+        hop: Hop,
+        *,
+        timeout: tuple[float, float],
+        verify: bool | str,
+        proxy: str | None,
+        cert: str | tuple[str, str] | None = None,
+    ) -> Incoming:
         """Send the request of a hop."""
         loop: _Loop | None = getattr(self._threads, "loop", None)
         if loop is None:
             loop = self._threads.loop = _Loop(self._curl)
         transfer = _Transfer(self._curl, loop, hop, timeout)
         try:
-            transfer.start(self._version, verify, proxy)
+            transfer.start(self._version, verify, proxy, cert)
             while not transfer.has_headers:
                 transfer.drive(hop.deadline)
         except BaseException:
@@ -155,14 +163,14 @@ class _Transfer(Incoming):
         self._pending = memoryview(b"")
         self._is_paused = False
 
-    def start(self, version: int, verify: bool | str, proxy: str | None) -> None:
+    def start(self, version: int, verify: bool | str, proxy: str | None, cert: str | tuple[str, str] | None) -> None:
         """Take the session, and hand the request to libcurl."""
         curl = self._curl
         easy = self._easy = self._loop.spare.pop() if self._loop.spare else curl.Curl()
         request = self._hop.authorize()
         fields = [_line(name, value) for name, value in request.headers.items()]
         known = {name.lower() for name in request.headers}
-        fields += [f"{name}:" for name in ("Accept", "Expect", "Content-Type") if name.lower() not in known]
+        fields += [f"{name}:".encode() for name in ("Accept", "Expect", "Content-Type") if name.lower() not in known]
         options = {
             curl.URL: request.url,
             curl.HTTPHEADER: fields,
@@ -170,7 +178,7 @@ class _Transfer(Incoming):
             curl.PATH_AS_IS: 1,
             curl.NOSIGNAL: 1,
             curl.PROXY: proxy or "",
-            curl.CAINFO: verify if isinstance(verify, str) else requests.certs.where(),
+            curl.CAINFO: verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH,
             curl.CONNECTTIMEOUT_MS: math.ceil(self._timeout[0] * 1000),
             curl.MAXAGE_CONN: MAX_IDLE,
             curl.BUFFERSIZE: BUFFER,
@@ -179,12 +187,16 @@ class _Transfer(Incoming):
             curl.WRITEFUNCTION: self._on_bytes,
             _SUPPRESS_CONNECT_HEADERS: 1,
         }
+        if str(request.headers.get("Connection", "")).lower() == "close":
+            options |= {curl.FRESH_CONNECT: 1, curl.FORBID_REUSE: 1}
+        if cert is not None:
+            options[curl.SSLCERT], options[curl.SSLKEY] = (cert, cert) if isinstance(cert, str) else cert
         if request.method == "HEAD":
             options[curl.NOBODY] = 1
         elif request.method != "GET" or request.body is not None:
             body = request.body or b""
             if not isinstance(body, str | bytes):
-                raise exceptions.InvalidRequest("the body of a request must be text or bytes")  # type: ignore[attr-defined]
+                raise exceptions.InvalidRequest("the body of a request must be text or bytes")
             options |= {curl.POSTFIELDS: body, curl.CUSTOMREQUEST: request.method}
         for option, value in options.items():
             easy.setopt(option, value)

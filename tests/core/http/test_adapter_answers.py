@@ -14,7 +14,7 @@ from requests.auth import AuthBase
 
 from argosy.errors import Interrupted, PluginError, SessionInDoubt, StoreError
 from argosy.http.adapter import LeasedAdapter
-from argosy.http.connections import PluginSigner
+from argosy.http.hop import PluginSigner
 from argosy.http.session import AuthorizedSession
 from argosy.leasing.lease import Lease
 from argosy.leasing.manager import SessionManager
@@ -65,7 +65,7 @@ def test_an_answer_that_is_none_leaves_the_mark(raw_server: Any, reader: Any, by
     server, one = raw_server(_pieces(bytes_sent)), reader()
     with pytest.raises(requests.RequestException) as error:
         one.get(server.url)
-    assert error.value.argosy_sending.bytes_out > 0  # type: ignore[attr-defined]  # the adapter's note
+    assert error.value.argosy_hop.is_sent  # type: ignore[attr-defined]  # the adapter's note
     assert (one.record.status, one.is_free()) == (Status.IN_FLIGHT, True)
     with pytest.raises(SessionInDoubt):
         one.get(server.url)
@@ -78,7 +78,7 @@ def test_a_refused_connection_clears_the_mark(reader: Any) -> None:
     one = reader()
     with pytest.raises(requests.ConnectionError) as error:
         one.get(url)
-    assert error.value.argosy_sending.bytes_out == 0  # type: ignore[attr-defined]  # the adapter's note
+    assert not error.value.argosy_hop.is_sent  # type: ignore[attr-defined]  # the adapter's note
     assert (one.record.status, one.is_free(), one.tokens()) == (Status.IDLE, True, {"token": "first"})
 
 
@@ -87,7 +87,7 @@ def test_without_headers_the_deadline_cuts_and_the_mark_stays(raw_server: Any, r
     server = raw_server(lambda connection, number: connection.recv(1))
     with pytest.raises(requests.RequestException) as error:
         one.get(server.url, timeout=(10, 60))
-    assert error.value.argosy_sending.expired  # type: ignore[attr-defined]  # the adapter's note
+    assert error.value.argosy_hop.expired  # type: ignore[attr-defined]  # the adapter's note
     assert (one.record.status, one.is_free()) == (Status.IN_FLIGHT, True)
 
 
@@ -97,7 +97,7 @@ def test_headers_that_drip_do_not_outlive_the_deadline(raw_server: Any, reader: 
     server = raw_server(_pieces(*[bytes([byte]) for byte in _answer(NEW)] * 50, pause=0.02))
     with pytest.raises(requests.RequestException) as error:
         one.get(server.url, timeout=(10, 60))
-    assert error.value.argosy_sending.expired  # type: ignore[attr-defined]  # the adapter's note
+    assert error.value.argosy_hop.expired  # type: ignore[attr-defined]  # the adapter's note
     assert one.record.status is Status.IN_FLIGHT
 
 
@@ -151,9 +151,8 @@ def test_a_folded_line_does_not_hide_the_token(raw_server: Any, reader: Any) -> 
 def test_a_connection_that_died_while_idle_is_made_anew(raw_server: Any, reader: Any) -> None:
     server, one = raw_server(_pieces(_answer(NEW))), reader()
     one.get(server.url)
-    pools = one.adapter.poolmanager.pools
-    kept = pools[next(iter(pools.keys()))].pool.queue[-1]
-    wait_until(lambda: not kept.is_connected, "the server's close to arrive")
+    (kept,) = one.adapter._transport._all_idle
+    wait_until(kept.is_closed, "the server's close to arrive")
     one.get(server.url)
     assert server.cookies() == ["token=first", "token=second"]
     assert one.record.status is Status.IDLE
@@ -169,7 +168,7 @@ def test_an_old_connection_is_not_used(raw_server: Any, reader: Any, monkeypatch
     server, one = raw_server(script), reader()
     one.get(server.url)
     one.get(server.url)
-    monkeypatch.setattr("argosy.http.connections.MAX_IDLE", -1.0)
+    monkeypatch.setattr("argosy.http.transport.MAX_IDLE", -1.0)
     one.get(server.url)
     assert numbers == [0, 1, 0]
 

@@ -15,8 +15,8 @@ from requests.adapters import BaseAdapter
 from argosy.engine.sessions.login import PluginLogin
 from argosy.errors import ConfigError, LoginFailed, SessionError, StorageError, TransferError
 from argosy.http.adapter import LeasedAdapter
-from argosy.http.connections import PluginSigner, Reuse
-from argosy.http.limits import BodyLimits
+from argosy.http.body import BodyLimits
+from argosy.http.hop import PluginSigner
 from argosy.http.session import AuthorizedSession, Network, PlainSession, open_session
 from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.cookie_store import CookieStore
@@ -93,7 +93,7 @@ class SessionProvider:
         network: Network = Network(),
         share: Share | None = None,
         login_limit: LoginLimiter | None = None,
-        transport: Transport | None = None,
+        transport: Transport,
     ) -> None:
         names = session_names(settings, auth)
         #: How many sessions were asked for.
@@ -125,11 +125,11 @@ class SessionProvider:
             signer=kind,
             remedy=auth.remedy,
         )
-        timeout, doubts, reuse = settings.timeout, threading.Event(), Reuse()
+        timeout, doubts = settings.timeout, threading.Event()
 
         def opened(name: str, number: int) -> OpenSession:
             waits = (timeout.connect, timeout.headers)
-            login = PluginLogin(auth, lambda: open_session(waits, number, network))
+            login = PluginLogin(auth, lambda: open_session(waits, number, network, transport))
             manager = SessionManager(
                 store,
                 name,
@@ -139,9 +139,7 @@ class SessionProvider:
                 login_limit=self.login_limit,
                 may_renew=self._may_renew,
             )
-            adapter = LeasedAdapter(
-                manager, deadline=timeout.headers, rate_limiter=rate_limiter, reuse=reuse, transport=transport
-            )
+            adapter = LeasedAdapter(manager, deadline=timeout.headers, rate_limiter=rate_limiter, transport=transport)
             adapter.body_limits = BodyLimits(timeout.total, settings.low_speed_limit, timeout.read)
             http = AuthorizedSession(
                 adapter,

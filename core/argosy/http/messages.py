@@ -1,0 +1,254 @@
+"""HTTP/1.1 messages (RFC 9112): writing the head of a request, and reading a response, within bounds.
+
+Reading is `http.client`'s, with three differences: a line that is no header is skipped instead of ending the headers, which
+might hide a token; headers that are cut off are an error for the same reason; and no part of a response comes without bounds.
+"""
+
+from __future__ import annotations
+
+import http
+import http.client
+import io
+import math
+import re
+import socket
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from requests.exceptions import InvalidHeader
+
+from argosy.interfaces.transport import ResponseHeaders
+
+#: Bytes of framing in a row, without a byte of a body in between.
+MAX_FRAMING = 256 * 1024
+
+#: Header fields of one response.
+MAX_FIELDS = 100
+
+#: Bytes that are read at once; a small response is one read.
+BUFFER = 64 * 1024
+
+_LONGEST_LINE = 65536
+
+_REQUEST = re.compile(
+    r"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\r\n\0]*\r\n)*"
+)
+
+#: A head without oddities, which is nearly every one; and its fields.
+_RESPONSE = re.compile(rb"HTTP/1\.([01]) ([0-9]{3})(?: ([^\r\n]*))?\r\n((?:[!-9;-~]+:[^\r\n]*\r\n)*)\r\n")
+_FIELDS = re.compile(r"([!-9;-~]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
+
+_FIELD = re.compile(r"([!-9;-~]+)[ \t]*:")
+
+
+def request_head(method: str, target: str, fields: Iterable[tuple[str, str | bytes]]) -> bytes:
+    """Return the head of a request; raise `requests.exceptions.InvalidHeader` if it would not be a valid one."""
+    lines = [f"{method} {target} HTTP/1.1\r\n"]
+    for name, value in fields:
+        lines.append(f"{name}: {value.decode('latin-1') if isinstance(value, bytes) else value}\r\n")
+    text = "".join(lines)
+    if _REQUEST.fullmatch(text) is None or text.count("\n") != len(lines):  # a value could hold another field
+        raise InvalidHeader("the method, the URL or a header has a character that is not allowed")  # it may be secret
+    return f"{text}\r\n".encode("latin-1")
+
+
+class Wire(io.RawIOBase):
+    """A socket on which everything has to be done by a deadline."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
+        self.deadline = math.inf  # on the monotonic clock
+        self.is_drained = False  # whether the last read took all that had come
+        self.is_shut = False  # whether to read nothing more from the socket
+        self._sock = sock
+        self._timeout: float | None = None  # of the socket, once we have set it
+
+    def readable(self) -> bool:
+        """Return true."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Receive bytes; raise TimeoutError after the deadline."""
+        if self.is_shut:
+            return None
+        self._limit()
+        count = self._sock.recv_into(buffer)
+        if time.monotonic() > self.deadline:
+            raise TimeoutError("the deadline passed")
+        self.is_drained = count < len(buffer)
+        return count
+
+    def send(self, data: bytes) -> None:
+        """Send all bytes; raise TimeoutError after the deadline."""
+        view = memoryview(data)
+        while view:
+            self._limit()
+            view = view[self._sock.send(view) :]
+
+    def has_more(self) -> bool:
+        """Return whether there are bytes on the socket now."""
+        if self.is_drained:
+            return False
+        self._timeout = 0.0
+        self._sock.settimeout(0)
+        try:
+            return bool(self._sock.recv(1))
+        except OSError:
+            return False
+
+    def _limit(self) -> None:
+        """Let the next call end at the deadline; a system call is saved if that is nearly so already."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the deadline passed")
+        if self._timeout is None or not left * 0.98 <= self._timeout <= left * 1.02:
+            self._timeout = left
+            self._sock.settimeout(None if left == math.inf else left)
+
+
+class Stream(io.BufferedReader):
+    """The responses on one connection; bounds all lines of framing."""
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__(wire, BUFFER)
+        self.wire = wire
+        self._framing = 0
+
+    def makefile(self, mode: str) -> Stream:
+        """Return this stream: `http.client.HTTPResponse` asks its socket for one."""
+        self._framing = 0
+        return self
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Return the next line of framing."""
+        line = super().readline(_LONGEST_LINE + 1 if size is None or size < 0 else size)
+        self._framing += len(line)
+        if self._framing > MAX_FRAMING:
+            raise http.client.HTTPException(f"the server sent more than {MAX_FRAMING} bytes of framing")
+        return line
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return bytes of a body."""
+        self._framing = 0
+        return super().read(size)
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """Return the bytes of a body that are there."""
+        self._framing = 0
+        return super().read1(size)
+
+    def buffered(self) -> bytes:
+        """Return the bytes that were received and not read yet."""
+        self.wire.is_shut = True
+        try:
+            return self.peek()
+        finally:
+            self.wire.is_shut = False
+
+
+class Response(http.client.HTTPResponse):
+    """One response on a connection's stream."""
+
+    #: Whether more bytes came than it announced.
+    has_excess = False
+
+    #: Its headers, once `begin` has returned.
+    head: ResponseHeaders
+
+    def __init__(self, stream: Stream, method: str) -> None:
+        sock: Any = stream
+        super().__init__(sock, method=method)
+        self.fp: Any
+        self._stream = stream
+        self._has_no_body = method == "HEAD"
+
+    def begin(self) -> None:
+        """Read the headers of the final response."""
+        while True:
+            version, status, reason, fields = self._read_head()
+            if len(fields) > MAX_FIELDS:
+                raise http.client.HTTPException(f"the server sent more than {MAX_FIELDS} header fields")
+            if status >= 200 or status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+                break  # else an interim response, such as 103 Early Hints (RFC 8297): another one follows
+        head = self.head = ResponseHeaders(status, reason, version, tuple(fields))
+        self.code = self.status = status
+        lengths = set(head.all("Content-Length"))
+        if len(lengths) > 1:  # RFC 9112 section 6.3
+            raise http.client.HTTPException("the server sent different values of Content-Length")
+        self.chunked = any(value.lower() == "chunked" for value in head.all("Transfer-Encoding"))
+        self.chunk_left = None
+        length = lengths.pop() if lengths else ""
+        self.length = None
+        if status in (204, 304) or self._has_no_body:
+            self.length, self.chunked = 0, False
+        elif length.isascii() and length.isdigit() and not self.chunked:
+            self.length = int(length)
+        options = ",".join(head.all("Connection")).lower()
+        is_kept = "close" not in options and (version != "HTTP/1.0" or "keep-alive" in options)
+        # with both lengths, a proxy on the way may take the other one (RFC 9112 section 6.3)
+        self.will_close = not is_kept or (self.chunked and bool(length)) or (not self.chunked and self.length is None)
+        if self.length == 0:
+            self._close_conn()
+
+    def _read_head(self) -> tuple[str, int, str, list[tuple[str, str]]]:
+        """Return the version, status, reason and fields of the next response."""
+        start = self._stream.peek()
+        end = start.find(b"\r\n\r\n") + 4
+        whole = _RESPONSE.fullmatch(start, 0, end) if end > 3 else None
+        if whole is None:
+            version, status, reason = self._read_status()  # type: ignore[attr-defined]  # not in the stubs
+            if not version.startswith("HTTP/1."):
+                raise http.client.UnknownProtocol(version)
+            return version, status, reason.strip(), self._read_fields()
+        self._stream.read(end)
+        fields = _FIELDS.findall(whole[4].decode("latin-1"))
+        return f"HTTP/1.{whole[1].decode()}", int(whole[2]), (whole[3] or b"").decode("latin-1").strip(), fields
+
+    def _read_fields(self) -> list[tuple[str, str]]:
+        """Return the header fields line by line, without lines that are none."""
+        fields: list[tuple[str, str]] = []
+        can_continue = False
+        while True:
+            line = self.fp.readline(_LONGEST_LINE + 1)
+            if len(line) > _LONGEST_LINE:
+                raise http.client.LineTooLong("header line")
+            if not line.endswith(b"\n"):
+                raise http.client.IncompleteRead(line)
+            text = line.rstrip(b"\r\n").replace(b"\r", b" ").decode("latin-1")
+            if not text:
+                return fields
+            field = _FIELD.match(text)
+            if field is not None:
+                fields.append((field[1], text[field.end() :].strip(" \t")))
+                can_continue = True
+            elif can_continue and text[0] in " \t":  # a folded line (RFC 9112 section 5.2)
+                name, value = fields.pop()
+                fields.append((name, f"{value} {text.strip()}"))
+            else:
+                can_continue = False
+            if len(fields) > MAX_FIELDS:
+                return fields
+
+    def readinto1(self, buffer: Any, /) -> int:
+        """Read what is there of the body, in one read; return 0 at its end, and raise OSError if that comes early."""
+        if self.fp is None:
+            return 0
+        if self.chunked:
+            data = self.read1(len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
+        count: int = self.fp.readinto1(buffer if self.length is None else buffer[: self.length])
+        if self.length is not None:
+            if not count:
+                raise ConnectionResetError("the connection was closed before the end of the body")
+            self.length -= count
+        if not count or self.length == 0:
+            self._close_conn()
+        return count
+
+    def _close_conn(self) -> None:
+        """At the end of the body, look for more bytes; the stream stays open for the next response."""
+        self.fp = None
+        if not self.will_close:
+            self.has_excess = bool(self._stream.buffered()) or self._stream.wire.has_more()
