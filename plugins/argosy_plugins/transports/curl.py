@@ -15,8 +15,10 @@ import socket
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from requests import exceptions
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
@@ -33,6 +35,9 @@ BUFFER = 256 * 1024
 
 #: Seconds between two looks at the clock.
 LOOK = 1.0
+
+#: Header fields that libcurl or pycurl would add.
+_LIBCURLS_OWN = ("Accept", "Content-Type", "Expect", "User-Agent")
 
 #: The option SUPPRESS_CONNECT_HEADERS, which pycurl has no name for.
 _SUPPRESS_CONNECT_HEADERS = 265
@@ -73,6 +78,8 @@ class CurlTransport(Transport):
         }
         self._version = versions[options.get("http_version", "1.1")]
         self._threads = threading.local()
+        self._loops: weakref.WeakSet[_Loop] = weakref.WeakSet()  # of all threads
+        self._mutex = threading.Lock()
 
     def send(
         self,
@@ -85,8 +92,14 @@ class CurlTransport(Transport):
     ) -> Incoming:
         """Send the request of a hop."""
         loop: _Loop | None = getattr(self._threads, "loop", None)
+        if loop is not None and loop.is_spoiled:
+            if not loop.transfers:
+                loop.close()
+            loop = None
         if loop is None:
             loop = self._threads.loop = _Loop(self._curl)
+            with self._mutex:
+                self._loops.add(loop)
         transfer = _Transfer(self._curl, loop, hop, timeout)
         try:
             transfer.start(self._version, verify, proxy, cert)
@@ -96,6 +109,14 @@ class CurlTransport(Transport):
             transfer.close()
             raise
         return transfer
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._mutex:
+            self._threads = threading.local()
+            for loop in self._loops:
+                loop.close()
+            self._loops.clear()
 
 
 class _Loop:
@@ -111,6 +132,9 @@ class _Loop:
         self.spare: list[Any] = []  # easy handles
         self._poll = select.poll()
         self._due = math.inf
+        #: Whether a connection must not be used again, which only a new multi handle can prevent: a response had a length
+        #: and chunks, and somebody on its way may see another end of its body (RFC 9112 section 6.3).
+        self.is_spoiled = False
 
     def _on_socket(self, event: int, fd: int, multi: Any, data: Any) -> None:
         curl = self._curl
@@ -122,6 +146,15 @@ class _Loop:
 
     def _on_timer(self, milliseconds: int) -> None:
         self._due = math.inf if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+
+    def close(self) -> None:
+        """Close the connections."""
+        for easy in list(self.transfers):
+            self.transfers[easy].close()
+        for easy in self.spare:
+            easy.close()
+        self.spare.clear()
+        self.multi.close()
 
     def step(self, seconds: float) -> None:
         """Let libcurl work on what is ready; wait for it for so many seconds at most."""
@@ -170,16 +203,20 @@ class _Transfer(Incoming):
         request = self._hop.authorize()
         fields = [_line(name, value) for name, value in request.headers.items()]
         known = {name.lower() for name in request.headers}
-        fields += [f"{name}:".encode() for name in ("Accept", "Expect", "Content-Type") if name.lower() not in known]
+        fields += [f"{name}:".encode() for name in _LIBCURLS_OWN if name.lower() not in known]
+        authorities = verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH
         options = {
-            curl.URL: request.url,
+            curl.URL: _without_user(request.url or ""),
+            curl.PROTOCOLS: curl.PROTO_HTTP | curl.PROTO_HTTPS,
             curl.HTTPHEADER: fields,
             curl.HTTP_VERSION: version,
             curl.PATH_AS_IS: 1,
             curl.NOSIGNAL: 1,
             curl.PROXY: proxy or "",
-            curl.CAINFO: verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH,
-            curl.CONNECTTIMEOUT_MS: math.ceil(self._timeout[0] * 1000),
+            curl.NOPROXY: "",  # or libcurl would ask the environment
+            curl.CAINFO: authorities,
+            curl.PROXY_CAINFO: authorities,
+            curl.CONNECTTIMEOUT_MS: math.ceil(min(self._timeout[0], 1e6) * 1000),
             curl.MAXAGE_CONN: MAX_IDLE,
             curl.BUFFERSIZE: BUFFER,
             curl.PREREQFUNCTION: self._on_request,
@@ -200,6 +237,8 @@ class _Transfer(Incoming):
             options |= {curl.POSTFIELDS: body, curl.CUSTOMREQUEST: request.method}
         for option, value in options.items():
             easy.setopt(option, value)
+        easy.unsetopt(curl.CAPATH)  # a folder of the system, whose authorities would be trusted as well
+        easy.unsetopt(curl.PROXY_CAPATH)
         self._loop.transfers[easy] = self
         self._loop.multi.add_handle(easy)
 
@@ -218,6 +257,9 @@ class _Transfer(Incoming):
     def end(self, code: int, text: str) -> None:
         """Note how it has ended."""
         self._result = code, text
+        names = {name.lower() for name, _ in self._fields}
+        if {"content-length", "transfer-encoding"} <= names:
+            self._loop.is_spoiled = True
 
     def readinto(self, buffer: memoryview) -> int:
         """Store the bytes that are there."""
@@ -312,6 +354,12 @@ class _Transfer(Incoming):
         if code in (curl.E_SSL_CONNECT_ERROR, curl.E_SSL_CACERT_BADFILE):
             return exceptions.SSLError(ssl.SSLError(text))
         return exceptions.ConnectionError(ConnectionResetError(errno.ECONNRESET, text or "no response"))
+
+
+def _without_user(url: str) -> str:
+    """Return a URL without its user and password, which libcurl would send."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else url
 
 
 def _line(name: str, value: str | bytes) -> bytes:
