@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from argosy.config.messages import location
 from argosy.config.schema import SLOTS, check
@@ -14,6 +14,8 @@ from argosy.engine.storage import open_storage
 from argosy.errors import ArgosyError, PluginError, Problem
 from argosy.http.session import check_proxy
 from argosy.interfaces.base import PluginContext
+from argosy.interfaces.transport import Transport
+from argosy.plugins.kinds import Kind
 from argosy.plugins.manager import PluginManager
 from argosy.toolkit.secrets import Secret
 
@@ -47,8 +49,11 @@ def trial(
     for key, value in document.items():
         if key not in (*SLOTS, "directory", "ca_bundle", "proxy") or check({key: value}, plugins, str(path)):
             continue
+        part = {key: value}
+        if key == "proxy" and "transport" in document and not check({"transport": document["transport"]}, plugins, ""):
+            part["transport"] = document["transport"]  # which decides what proxies can be used
         try:
-            settings = build({key: value}, plugins, base, path.absolute())
+            settings = build(part, plugins, base, path.absolute())
         except ArgosyError as error:
             found += _problems(location({}, str(path), (key,)), error)
             continue
@@ -72,7 +77,8 @@ def _try(key: str, options: Any, settings: Settings, plugins: PluginManager, con
     if key == "proxy":
         proxy = Secret(options) if isinstance(options, str) else context.secret(options)
         if proxy.reveal() != _STAND_IN:
-            check_proxy(proxy, context.on_secret)
+            transport = plugins.find(Kind.TRANSPORT, settings.transport["use"]).cls
+            check_proxy(proxy, cast("type[Transport]", transport), context.on_secret)
         return
     if key in SLOTS:
         plugin = plugins.make(SLOTS[key].interface, options, context)

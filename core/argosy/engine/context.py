@@ -87,7 +87,7 @@ class RunContext:
         if (value := settings.proxy) is not None:
             # a URL without a password is not a secret
             given = Secret(value) if isinstance(value, str) else context.secret(value)
-            proxy = check_proxy(given, redactor.add)
+            proxy = check_proxy(given, transport, redactor.add)
         self.pool = open_sessions(
             settings,
             self.auth,

@@ -64,21 +64,29 @@ class Network:
     """How all sessions of a process reach the service."""
 
     ca_bundle: Path | None = None  # the certificate authorities to trust; None for the default ones
-    proxy: Secret | None = None  # the URL of an HTTP proxy, which may contain a password
+    proxy: Secret | None = None  # the URL of a proxy, which may contain a password
     allow_downgrade: bool = False  # follow redirects from https to http, without credentials
 
 
-def check_proxy(proxy: Secret, on_secret: Callable[[str], None]) -> Secret:
-    """Return the URL of a proxy; raise ConfigError if it is not valid. `on_secret` gets its password."""
+#: The schemes of proxies that some transport can use.
+_PROXY_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
+
+
+def check_proxy(proxy: Secret, transport: Transport | type[Transport], on_secret: Callable[[str], None]) -> Secret:
+    """Return the URL of a proxy; raise ConfigError if the transport cannot use it. `on_secret` gets its password."""
     try:
         parts = urlsplit(proxy.reveal())
         extra = parts.path.strip("/") or parts.query or parts.fragment
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not extra
+        usable = parts.scheme in _PROXY_SCHEMES and parts.hostname and parts.port != 0 and not extra
     except ValueError:
         usable = False
     if not usable:  # the message must not contain it
-        hint = "Use http://[USER:PASSWORD@]proxy.example:3128. SOCKS proxies are not supported."
-        raise ConfigError('"proxy" is not the URL of an HTTP proxy.', hint=hint)
+        hint = "Use http://proxy.example:3128, or socks5h://proxy.example:1080 with the transport curl."
+        raise ConfigError('"proxy" is not the URL of a proxy.', hint=hint)
+    if parts.scheme not in transport.proxy_schemes:
+        message = f'The transport {transport.name!r} cannot use the {parts.scheme} proxy of "proxy".'
+        hint = "Set transport to \"curl\", and install it: pip install 'argosy[curl]'."
+        raise ConfigError(message, hint=hint)
     if parts.password:
         for password in {parts.password, unquote(parts.password)}:
             on_secret(password)

@@ -144,7 +144,7 @@ class TransportNetwork(TransportSuite):
                 assert hop.steps == ["authorize", "sending", "received"]
                 assert hop.values("Set-Cookie") == hop.values("X-Proxy") == []
         (head,) = proxy.heads  # the second request uses the same tunnel
-        assert head.startswith(f"CONNECT {NAME}:443 HTTP/1.1\r\n".encode())
+        assert head.startswith(f"CONNECT {NAME}:443 HTTP/1.".encode())
         assert b"proxy-authorization: basic ywrhonnlc2ftzq==" in head.lower()
         assert b"token=1" not in head
         assert b"Bearer 2" not in head
@@ -180,11 +180,24 @@ class TransportNetwork(TransportSuite):
         with contextlib.closing(TunnelProxy(server.port, answer + b"Content-Length: 0\r\n\r\n")) as proxy:
             hop = RecordingHop(f"https://{NAME}/")
             url = f"http://ada:sesame@127.0.0.1:{proxy.port}"
-            with pytest.raises(requests.RequestException) as raised:
+            with pytest.raises(requests.exceptions.ProxyError) as raised:
                 self.send(transport, hop, verify=authority.bundle, proxy=url)
+            assert answer.split()[1].decode() in str(raised.value), "the error does not show the status"
             assert set(hop.steps) <= {"authorize"}
             assert "sesame" not in str(raised.value), "the error shows the proxy's password"
         assert server.requests == []
+
+    def test_a_proxy_that_does_not_run_is_named(self, transport: Transport) -> None:
+        """If there is no connection to the proxy, the error is a ProxyError, and nothing counts as sent."""
+        self.needs_proxy("http")
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        for url in (f"http://{NAME}/", f"https://{NAME}/"):
+            hop = RecordingHop(url)
+            with pytest.raises(requests.exceptions.ProxyError) as raised:
+                self.send(transport, hop, proxy=f"http://127.0.0.1:{port}")
+            assert set(hop.steps) <= {"authorize"}
+            assert kind_of(raised.value, sent=False) == "refused"
 
     def test_a_proxy_over_tls(self, transport: Transport, serve: Serve, authority: Authority) -> None:
         """The certificate of an https proxy is checked, too."""
@@ -233,7 +246,7 @@ class TransportNetwork(TransportSuite):
                 closed = listener.getsockname()[1]
             for port in (running, closed):
                 hop = RecordingHop(f"http://{NAME}/")
-                with pytest.raises(requests.RequestException) as raised:
+                with pytest.raises(requests.exceptions.ProxyError) as raised:
                     self.send(transport, hop, proxy=f"socks5h://ada:sesame@127.0.0.1:{port}")
                 assert set(hop.steps) <= {"authorize"}
                 assert "sesame" not in str(raised.value), "the error shows the proxy's password"

@@ -189,7 +189,7 @@ class _Transfer(Incoming):
         self._easy: Any = None
         self._error: BaseException | None = None  # raised in a callback
         self._result: tuple[int, str] | None = None  # code and text, once it has ended
-        self._is_sent = False
+        self._is_sent = self._has_proxy = False
         self._status: tuple[str, str, str] | None = None
         self._fields: list[tuple[str, str]] = []
         self.has_headers = False
@@ -200,6 +200,7 @@ class _Transfer(Incoming):
         """Take the session, and hand the request to libcurl."""
         curl = self._curl
         easy = self._easy = self._loop.spare.pop() if self._loop.spare else curl.Curl()
+        self._has_proxy = proxy is not None
         request = self._hop.authorize()
         fields = [_line(name, value) for name, value in request.headers.items()]
         known = {name.lower() for name in request.headers}
@@ -339,21 +340,22 @@ class _Transfer(Incoming):
     def _failure(self, code: int, text: str) -> exceptions.RequestException:
         """Return the error of a request without a response."""
         curl = self._curl
+        if code in (curl.E_PEER_FAILED_VERIFICATION, curl.E_SSL_CONNECT_ERROR, curl.E_SSL_CACERT_BADFILE):
+            cls = ssl.SSLCertVerificationError if code == curl.E_PEER_FAILED_VERIFICATION else ssl.SSLError
+            return exceptions.SSLError(cls(text))
+        cause: OSError = ConnectionResetError(errno.ECONNRESET, text or "no response")
         if code == curl.E_COULDNT_RESOLVE_HOST:
-            return exceptions.ConnectionError(socket.gaierror(socket.EAI_NONAME, "the name does not resolve"))
-        if code in (curl.E_COULDNT_RESOLVE_PROXY, getattr(curl, "E_PROXY", 97)):
-            return exceptions.ProxyError(OSError(errno.ECONNREFUSED, text))
+            cause = socket.gaierror(socket.EAI_NONAME, "the name does not resolve")
+        elif code == curl.E_OPERATION_TIMEDOUT:
+            cause = TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+        elif code == curl.E_COULDNT_CONNECT and (number := self._easy.getinfo(curl.OS_ERRNO)):
+            cause = OSError(number, os.strerror(number))
+        if self._has_proxy and not self._is_sent:
+            is_answer = code not in (curl.E_OPERATION_TIMEDOUT, curl.E_COULDNT_CONNECT)
+            return exceptions.ProxyError(OSError(text) if is_answer else cause)
         if code == curl.E_OPERATION_TIMEDOUT:
-            cls = exceptions.ReadTimeout if self._is_sent else exceptions.ConnectTimeout
-            return cls(TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
-        if code == curl.E_COULDNT_CONNECT:
-            number = self._easy.getinfo(curl.OS_ERRNO) or errno.ECONNREFUSED
-            return exceptions.ConnectionError(OSError(number, os.strerror(number)))
-        if code == getattr(curl, "E_PEER_FAILED_VERIFICATION", 60):
-            return exceptions.SSLError(ssl.SSLCertVerificationError(text))
-        if code in (curl.E_SSL_CONNECT_ERROR, curl.E_SSL_CACERT_BADFILE):
-            return exceptions.SSLError(ssl.SSLError(text))
-        return exceptions.ConnectionError(ConnectionResetError(errno.ECONNRESET, text or "no response"))
+            return exceptions.ReadTimeout(cause) if self._is_sent else exceptions.ConnectTimeout(cause)
+        return exceptions.ConnectionError(cause)
 
 
 def _without_user(url: str) -> str:

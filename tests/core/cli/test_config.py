@@ -79,7 +79,11 @@ def test_a_good_one_is_valid_and_nobody_is_asked(base: Path) -> None:
         ({"cookie_store": {**GOOD["cookie_store"], "encrypt": {"env": "ARGOSY_TEST_UNSET"}}}, "cookie_store: the env"),
         ({"ca_bundle": "gone.pem"}, "ca_bundle: the CA bundle "),
         ({"proxy": {"env": "ARGOSY_TEST_UNSET"}}, "proxy: the environment variable ARGOSY_TEST_UNSET"),
-        ({"proxy": {"file": "password.txt"}}, 'proxy: "proxy" is not the URL of an HTTP proxy; '),
+        ({"proxy": {"file": "password.txt"}}, 'proxy: "proxy" is not the URL of a proxy; '),
+        (
+            {"proxy": "socks5h://127.0.0.1:1080"},
+            """proxy: the transport 'requests' cannot use the socks5h proxy of "proxy"; set transport to "curl", """,
+        ),
         ({"directory": "https://h/x"}, "directory: the URL of the directory is one of the web"),
         (
             {"directory": {"url": "sftp://h/x", "options": {"password": {"env": "ARGOSY_TEST_UNSET"}}}},
@@ -92,6 +96,10 @@ def test_what_a_run_would_stumble_over_is_found(base: Path, changes: dict[str, A
     assert (code, len(problems)) == (2, 1), problems
     assert problems[0].startswith(found)
     assert "; " in problems[0], "and it says what to do"
+
+
+def test_the_transport_decides_what_proxies_can_be_used(base: Path) -> None:
+    assert check(base, proxy="socks5h://127.0.0.1:1080", transport="curl") == (0, [])
 
 
 @pytest.mark.torture(94)
