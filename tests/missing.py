@@ -16,6 +16,7 @@ PACKAGES = {
     "dbus-run-session": "dbus",
     "/usr/sbin/sshd": "openssh-server",
     "ssh-keygen": "openssh-client",
+    "/usr/sbin/nginx": "nginx-light",
     "swift-proxy-server": "swift-proxy",
     "swift-account-server": "swift-account",
     "swift-container-server": "swift-container",
