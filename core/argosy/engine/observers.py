@@ -27,6 +27,9 @@ _LEVELS = {
     EventKind.RESOURCE_WAITING: logging.NOTSET,
 }
 
+#: The events that the dispatcher itself needs.
+_ALWAYS = frozenset({EventKind.RUN_NOTICE, EventKind.RUN_STOPPING, EventKind.RESOURCE_RETRY})
+
 logger = logging.getLogger(__name__)
 
 
@@ -65,6 +68,8 @@ class ObserverDispatcher:
 
     def emit(self, kind: EventKind, item: str | None = None, data: Mapping[str, Any] | None = None) -> None:
         """Pass on an event."""
+        if not (self._listeners or kind in _ALWAYS or logger.isEnabledFor(logging.INFO)):
+            return  # nobody listens
         # an id may be a URL with a token
         event = Event(kind, time.time(), self._redactor.scrub(item), self._redactor.scrub(data or {}))
         with self._mutex:

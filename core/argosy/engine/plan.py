@@ -203,11 +203,11 @@ class Plan:
 
     def jobs(self, stop: Stop) -> Iterator[Job]:
         """Claim a few items at a time, and yield their jobs in the order of the source, until the run is stopped."""
-        for batch in self._batches("item", "fingerprint", least=REPROCESS, size=self._claims):
+        for batch in self._selected("item", "fingerprint", least=REPROCESS, size=self._claims):
             if stop.draining:
                 return
-            claimed = self._ledger.claim([id_ for _, _, id_, *_ in batch]) if self._fetch else {}
-            for _, n, id_, _, text, fingerprint in batch:
+            claimed = self._ledger.claim([id_ for _, id_, *_ in batch]) if self._fetch else {}
+            for n, id_, _, text, fingerprint in batch:
                 if stop.draining:
                     return
                 if id_ in claimed:
@@ -258,14 +258,19 @@ class Plan:
         for batch in self._batches():
             yield from ((row, kind != NOTHING) for row, _, _, kind in batch if row is not None)
 
-    def _batches(self, *columns: str, least: int = NOTHING, size: int = BATCH) -> Iterator[list[tuple[Any, ...]]]:
+    def _batches(self, *columns: str, least: int = NOTHING) -> Iterator[list[tuple[Any, ...]]]:
         """Yield in batches, in the order of the source: the row in the ledger or None, n, id, todo, and more columns."""
+        for batch in self._selected(*columns, least=least):
+            rows = self._ledger.rows([id_ for _, id_, *_ in batch])
+            yield [(rows.get(id_), n, id_, *rest) for n, id_, *rest in batch]
+
+    def _selected(self, *columns: str, least: int, size: int = BATCH) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield in batches, in the order of the source: n, id, todo, and more columns."""
         selected = ", ".join(("n", "id", "todo", *columns))
         query = f"SELECT {selected} FROM plan WHERE todo >= ? AND n > ? ORDER BY n LIMIT ?"  # noqa: S608 - names
         last = 0
         while batch := self._db.execute(query, (least, last, size)).fetchall():
-            rows = self._ledger.rows([id_ for _, id_, *_ in batch])
-            yield [(rows.get(id_), n, id_, *rest) for n, id_, *rest in batch]
+            yield batch
             last = batch[-1][0]
 
 

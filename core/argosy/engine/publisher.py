@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class Publisher:
         """Check the products of one output; raise PluginError if one is wrong, TransferError if its name is taken."""
         checked = []
         for product in products:
-            problem = _problem(product)
+            problem = _problem(product, self._staged)
             if problem is not None:
                 raise PluginError(f"The output {output!r} returned {problem}.", plugin=output)
             file = self._published(product, label)
@@ -100,7 +100,7 @@ class Publisher:
             return Existing.OLD
 
 
-def _problem(made: Any) -> str | None:
+def _problem(made: Any, staged: Container[Path]) -> str | None:
     """Return the problem of a product; a plugin may return anything."""
     name, file, modified = (getattr(made, field, None) for field in ("name", "file", "modified"))
     if not (isinstance(made, Product) and isinstance(name, str) and isinstance(file, Path)):
@@ -109,6 +109,6 @@ def _problem(made: Any) -> str | None:
         return f"the name {name!r}, which {unsafe}"
     if modified is not None and not (isinstance(modified, int | float) and math.isfinite(modified)):
         return f"{name!r} with a time that is not a number"
-    if file.is_symlink() or not file.is_file():
+    if file not in staged and (file.is_symlink() or not file.is_file()):
         return f"{file.name!r}, which is not a regular file"
     return None

@@ -52,8 +52,10 @@ class Recorder:
         self._unsynced: list[str] = []
         self._synced_at = time.monotonic()
         self._waiting: list[Outcome] = []
-        self._changed = threading.Condition()
-        self._is_recording = self._is_closing = False
+        lock = threading.RLock()
+        self._work = threading.Condition(lock)  # the recorder waits for it
+        self._done = threading.Condition(lock)  # the others do
+        self._is_idle = self._is_recording = self._is_closing = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="argosy-recorder")
 
@@ -63,25 +65,26 @@ class Recorder:
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         """Record and sync what waits, and end the thread."""
-        with self._changed:
+        with self._work:
             self._is_closing = True
-            self._changed.notify_all()
+            self._work.notify()
         self._thread.join()
         if error is None:
             self._raise()
 
     def put(self, outcome: Outcome) -> None:
         """Hand an outcome over; wait while too many are waiting."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._error or len(self._waiting) < MOST_WAITING)
+        with self._done:
+            self._done.wait_for(lambda: self._error or len(self._waiting) < MOST_WAITING)
             self._raise()
             self._waiting.append(outcome)
-            self._changed.notify_all()
+            if self._is_idle:  # else it looks soon anyway
+                self._work.notify()
 
     def flush(self) -> None:
         """Wait until everything is recorded."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._error or not (self._waiting or self._is_recording))
+        with self._done:
+            self._done.wait_for(lambda: self._error or not (self._waiting or self._is_recording))
             self._raise()
 
     def _raise(self) -> None:
@@ -93,26 +96,28 @@ class Recorder:
             while self._step():
                 pass
         except BaseException as error:  # the caller's thread raises it
-            with self._changed:
+            with self._done:
                 self._error = error
-                self._changed.notify_all()
+                self._done.notify_all()
 
     def _step(self) -> bool:
         """Record one group; return whether there may be another one."""
-        with self._changed:
+        with self._work:
             timeout = SYNC_PERIOD if self._unsynced else None
-            self._changed.wait_for(lambda: self._waiting or self._is_closing, timeout)
+            self._is_idle = True
+            self._work.wait_for(lambda: self._waiting or self._is_closing, timeout)
+            self._is_idle = False
             group, self._waiting = self._waiting, []
             self._is_recording = bool(group)
         if group:
             self._record(group)
         if self._unsynced and (not group or time.monotonic() - self._synced_at > SYNC_PERIOD):
             self._sync()
-        with self._changed:
+        with self._work:
             self._is_recording = False
-            self._changed.notify_all()
+            self._done.notify_all()
             if group:
-                self._changed.wait_for(lambda: self._is_closing, PERIOD)
+                self._work.wait_for(lambda: self._is_closing, PERIOD)
             return bool(group) or not self._is_closing
 
     def _record(self, group: Sequence[Outcome]) -> None:

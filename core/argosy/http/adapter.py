@@ -80,16 +80,18 @@ class Adapter(BaseAdapter):
         self, request: requests.PreparedRequest, headers: ResponseHeaders, incoming: Incoming, **options: Any
     ) -> requests.Response:
         """Return the response to a request, as requests builds it."""
-        merged: CaseInsensitiveDict[str] = CaseInsensitiveDict()
+        fields: dict[str, tuple[str, str]] = {}
         for name, value in headers.fields:
-            merged[name] = f"{merged[name]}, {value}" if name in merged else value
+            first, before = fields.get(name.lower(), (name, None))
+            fields[name.lower()] = first, value if before is None else f"{before}, {value}"
+        merged: CaseInsensitiveDict[str] = CaseInsensitiveDict(fields.values())
         response: Any = requests.Response()
         response.status_code, response.reason, response.headers = headers.status, headers.reason, merged
         response.encoding = _charset_of(merged.get("Content-Type"))
         response.url, response.request, response.connection = request.url, request, self
         is_empty = request.method == "HEAD" or headers.status in (204, 304) or merged.get("Content-Length") == "0"
         response.raw = Body(incoming, headers, self.body_limits, is_empty=is_empty, **options)
-        if "Set-Cookie" in merged:
+        if "set-cookie" in fields:
             extract_cookies_to_jar(response.cookies, request, response.raw)  # type: ignore[no-untyped-call]
         if response.is_redirect:  # requests would read all of its body
             discard(response)

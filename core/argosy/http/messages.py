@@ -12,6 +12,8 @@ import io
 import math
 import re
 import socket
+import ssl
+import struct
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -41,6 +43,9 @@ _FIELDS = re.compile(r"([!-9;-~]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
 
 _FIELD = re.compile(r"([!-9;-~]+)[ \t]*:")
 
+#: What a call raises that the kernel has ended, on a plain socket and with TLS.
+_LATE = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
 
 def request_head(method: str, target: str, fields: Iterable[tuple[str, str | bytes]]) -> bytes:
     """Return the head of a request; raise `requests.exceptions.InvalidHeader` if it would not be a valid one."""
@@ -58,11 +63,12 @@ class Wire(io.RawIOBase):
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__()
+        sock.settimeout(None)
         self.deadline = math.inf  # on the monotonic clock
         self.is_drained = False  # whether the last read took all that had come
         self.is_shut = False  # whether to read nothing more from the socket
         self._sock = sock
-        self._timeout: float | None = None  # of the socket, once we have set it
+        self._timeout: float | None = None  # the kernel's limit of one call, once it is set
 
     def readable(self) -> bool:
         """Return true."""
@@ -73,7 +79,10 @@ class Wire(io.RawIOBase):
         if self.is_shut:
             return None
         self._limit()
-        count = self._sock.recv_into(buffer)
+        try:
+            count = self._sock.recv_into(buffer)
+        except _LATE:
+            raise TimeoutError("the deadline passed") from None
         if time.monotonic() > self.deadline:
             raise TimeoutError("the deadline passed")
         self.is_drained = count < len(buffer)
@@ -84,27 +93,37 @@ class Wire(io.RawIOBase):
         view = memoryview(data)
         while view:
             self._limit()
-            view = view[self._sock.send(view) :]
+            try:
+                view = view[self._sock.send(view) :]
+            except _LATE:
+                raise TimeoutError("the deadline passed") from None
 
     def has_more(self) -> bool:
         """Return whether there are bytes on the socket now."""
         if self.is_drained:
             return False
-        self._timeout = 0.0
         self._sock.settimeout(0)
         try:
             return bool(self._sock.recv(1))
         except OSError:
             return False
+        finally:
+            self._sock.settimeout(None)
 
     def _limit(self) -> None:
-        """Let the next call end at the deadline; a system call is saved if that is nearly so already."""
+        """Let the next call end at the deadline, unless that is nearly so already.
+
+        The kernel ends it: with Python's own timeouts, each call would be two.
+        """
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the deadline passed")
         if self._timeout is None or not left * 0.98 <= self._timeout <= left * 1.02:
             self._timeout = left
-            self._sock.settimeout(None if left == math.inf else left)
+            seconds = 0.0 if left == math.inf else max(left, 1e-6)  # 0 is no limit
+            limit = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                self._sock.setsockopt(socket.SOL_SOCKET, option, limit)
 
 
 class Stream(io.BufferedReader):

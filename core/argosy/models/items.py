@@ -137,7 +137,7 @@ class DownloadRecord:
         """Return it compressed: the responses of one item share most of their text."""
         files = [[size, digest, check, head and head.to_json()] for size, digest, check, head in self.files]
         text = json.dumps({"item": self.item.to_json(), "files": files}, separators=(",", ":"))
-        return zlib.compress(text.encode(), 6)
+        return zlib.compress(text.encode(), 1)
 
     @classmethod
     def unpack(cls, data: bytes) -> DownloadRecord:

@@ -111,12 +111,13 @@ class Row:
         """Return the row for the `_COLUMNS` of a query."""
         id_, title, state, fingerprint, files, size, failure, outputs = columns
         cause = Failure(**json.loads(failure)) if failure else None
-        made = tuple(json.loads(outputs))
+        made = () if outputs == "[]" else tuple(json.loads(outputs))
         return cls(id_, title, state, fingerprint, _parse_files(files), size, cause, made)
 
 
 def _parse_files(text: str) -> tuple[PublishedFile, ...]:
-    return tuple(PublishedFile(n, s, d, Verification(v), o) for n, s, d, v, o in json.loads(text))
+    rows = () if text == "[]" else json.loads(text)
+    return tuple(PublishedFile(n, s, d, Verification(v), o) for n, s, d, v, o in rows)
 
 
 def _files_text(files: tuple[PublishedFile, ...]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from typing import TYPE_CHECKING
 
 from argosy.errors import StorageError, TransferError, VerificationError
@@ -23,6 +25,10 @@ RESERVED_SHARE, MAX_RESERVED = 0.01, 100 * 10**6
 CHECK_EVERY = 1 << 18
 
 
+#: With so many bytes to spare, the free space is not looked at again for so many seconds.
+AMPLE, AMPLE_SECONDS = 1 << 30, 0.1
+
+
 class Limits:
     """The limits of one run, as the configuration sets them."""
 
@@ -30,6 +36,8 @@ class Limits:
         self.settings = settings
         #: Whether an HTML page may come instead of another kind of file.
         self.pages = takes_pages(settings.auth)
+        self._checked = -math.inf  # when the free space was last looked at, on the monotonic clock
+        self._free = 0.0  # then, beside the reserve
 
     def max_bytes(self, promised: int | None, announced: int | None) -> int:
         """Return how many bytes a file may have; raise VerificationError if the server announces too many."""
@@ -44,12 +52,15 @@ class Limits:
 
     def check_room(self, needed: int = 0, *, for_plan: bool = False) -> None:
         """Raise StorageError if a file, or a plan less the staged bytes, does not fit beside the reserve."""
+        if needed + AMPLE <= self._free and time.monotonic() - self._checked < AMPLE_SECONDS:
+            return
         directory, reserve = self.settings.directory, self.settings.disk_reserve
         disk = os.statvfs(directory)
         total = disk.f_blocks * disk.f_frsize
         if reserve is None:
             reserve = min(int(total * RESERVED_SHARE), MAX_RESERVED)
         free = disk.f_bavail * disk.f_frsize - reserve
+        self._checked, self._free = time.monotonic(), free
         if needed <= free or (for_plan and needed - staged_bytes(directory) <= free):
             return
         if needed > total > 0 and not for_plan:

@@ -93,6 +93,7 @@ class Partial:
         self._state_file = f"{self.path}.state"
         self._is_saved = False  # whether the state file is current, except for the number of synced bytes
         self._is_resumable = True
+        self._is_new = False
         self._fd = -1
 
     @contextlib.contextmanager
@@ -101,12 +102,12 @@ class Partial:
         self.size, self.state, self._is_saved = 0, ResumeState(), False
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         try:
-            self._fd, is_new = os.open(self.path, flags | os.O_EXCL, 0o666), True
+            self._fd, self._is_new = os.open(self.path, flags | os.O_EXCL, 0o666), True
         except FileExistsError:
-            self._fd, is_new = os.open(self.path, flags, 0o666), False
+            self._fd, self._is_new = os.open(self.path, flags, 0o666), False
         try:
             self._lock()
-            if not is_new:
+            if not self._is_new:
                 self._load()
             yield self
         finally:
@@ -150,9 +151,12 @@ class Partial:
 
     def resume(self, length: int | None) -> None:
         """Get ready to append to the usable bytes, and remove any others; the whole length may be known now."""
-        self.state = replace(self.state, length=length)
-        os.ftruncate(self._fd, self.size)
-        os.lseek(self._fd, self.size, os.SEEK_SET)
+        if self.state.length != length:
+            self.state = replace(self.state, length=length)
+        if not self._is_new:
+            os.ftruncate(self._fd, self.size)
+            os.lseek(self._fd, self.size, os.SEEK_SET)
+        self._is_new = False
 
     def write(self, data: bytes | memoryview) -> None:
         """Append bytes."""

@@ -44,6 +44,7 @@ SCHEMAS: dict[Kind, dict[str, dict[str, Any]]] = {
     },
     Kind.STRATEGY: {"serial": {}, "threads": {}},
     Kind.RATELIMIT: {"host": {}},
+    Kind.TRANSPORT: {"requests": {}},
     Kind.OUTPUT: {
         "files": {},
         "zip": {

@@ -93,7 +93,7 @@ class SessionProvider:
         network: Network = Network(),
         share: Share | None = None,
         login_limit: LoginLimiter | None = None,
-        transport: Transport,
+        transport: Transport | None = None,
     ) -> None:
         names = session_names(settings, auth)
         #: How many sessions were asked for.
