@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from argosy.http.transport import RequestsTransport
 from argosy_devkit.contracts.transport import TransportContract
 from argosy_plugins.transports.curl import CurlTransport
+from argosy_plugins.transports.requests import RequestsTransport
 
 
 class TestCurl(TransportContract):

@@ -10,8 +10,8 @@ import pytest
 
 import argosy
 from argosy.errors import SessionLost
-from argosy.http.transport import Losses
 from argosy_devkit import Fault
+from argosy_plugins.transports.requests import Losses
 from hazards import fault
 from voyage import Voyage, after
 

@@ -1,5 +1,5 @@
 """HTTP with leased tokens: a requests adapter, and the sessions built on it.
 
-Start with `adapter.py` and `hop.py` (one request under a lease), then `transport.py` (what happens on the socket) and
-`session.py` (refusals, logins, redirects). May import `argosy.leasing`, `argosy.ratelimit` and what they may; not the engine.
+Start with `adapter.py` and `hop.py` (one request under a lease), then `session.py` (refusals, logins,
+redirects); transports are plugins. May import `argosy.leasing`, `argosy.ratelimit` and what they may; not the engine.
 """

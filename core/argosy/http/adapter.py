@@ -23,12 +23,12 @@ from requests.utils import get_encoding_from_headers, prepend_scheme_if_needed, 
 from argosy.errors import TransferError
 from argosy.http.body import Body, BodyLimits, discard
 from argosy.http.hop import LeasedHop
-from argosy.http.transport import RequestsTransport
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.interfaces.transport import Hop, Incoming, ResponseHeaders, Transport
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import LeaseMode, Policy, Tokens
+from argosy.plugins.manager import PluginManager
 from argosy.ratelimit.limiter import Permit, RateLimiter, retry_after
 from argosy.toolkit.failures import is_unknown_name, reason_of
 
@@ -47,7 +47,7 @@ class Adapter(BaseAdapter):
 
     def __init__(self, transport: Transport | None = None) -> None:
         super().__init__()
-        self._transport = transport or RequestsTransport({}, PluginContext())
+        self._transport = transport or PluginManager().make(Transport, {"use": "requests"}, PluginContext())
         self._is_own = transport is None
 
     def close(self) -> None:

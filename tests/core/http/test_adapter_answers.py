@@ -168,7 +168,7 @@ def test_an_old_connection_is_not_used(raw_server: Any, reader: Any, monkeypatch
     server, one = raw_server(script), reader()
     one.get(server.url)
     one.get(server.url)
-    monkeypatch.setattr("argosy.http.transport.MAX_IDLE", -1.0)
+    monkeypatch.setattr("argosy_plugins.transports.requests.MAX_IDLE", -1.0)
     one.get(server.url)
     assert numbers == [0, 1, 0]
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from requests.exceptions import InvalidHeader
 
-from argosy.interfaces.transport import ResponseHeaders
+from argosy.interfaces import ResponseHeaders
 
 #: Bytes of framing in a row, without a byte of a body in between.
 MAX_FRAMING = 256 * 1024

@@ -28,8 +28,8 @@ from urllib3.util.ssl_ import create_urllib3_context
 from urllib3.util.wait import wait_for_read
 
 import argosy
-from argosy.http.messages import Response, Stream, Wire, request_head
-from argosy.interfaces.transport import Hop, Incoming, Transport
+from argosy.interfaces import Hop, Incoming, Transport
+from argosy_plugins.transports._messages import Response, Stream, Wire, request_head
 
 #: Seconds after which an idle connection is closed instead of used. Servers close idle connections after 5 s (Node's
 #: default) or later, and a request sent into a closing connection is in doubt.
