@@ -156,7 +156,7 @@ class Body:
 
     def peek(self, size: int) -> bytes:
         """Return the first bytes, and leave the body as if they were unread."""
-        start = self._start
+        start, self._start = self._start, b""
         while len(start) < size and (data := self.read1(size - len(start))):
             start += data
         self._start = start

@@ -25,7 +25,8 @@ DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, err
 def _innermost(error: BaseException) -> Any:
     seen: Any = error
     while True:
-        inner = getattr(seen, "reason", None) or seen.__cause__ or (seen.__context__ if seen.args else None)
+        context = seen.__context__ if seen.args and not seen.__suppress_context__ else None
+        inner = getattr(seen, "reason", None) or seen.__cause__ or context
         if not isinstance(inner, BaseException):
             inner = next((argument for argument in seen.args if isinstance(argument, Exception)), None)
         if inner is None:

@@ -43,6 +43,8 @@ _FIELDS = re.compile(r"([!-9;-~]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
 
 _FIELD = re.compile(r"([!-9;-~]+)[ \t]*:")
 
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
+
 #: What a call raises that the kernel has ended, on a plain socket and with TLS.
 _LATE = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -147,15 +149,10 @@ class Stream(io.BufferedReader):
             raise http.client.HTTPException(f"the server sent more than {MAX_FRAMING} bytes of framing")
         return line
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Return bytes of a body."""
+    def readinto1(self, buffer: Any, /) -> int:
+        """Store the bytes of a body that are there."""
         self._framing = 0
-        return super().read(size)
-
-    def read1(self, size: int = -1, /) -> bytes:
-        """Return the bytes of a body that are there."""
-        self._framing = 0
-        return super().read1(size)
+        return super().readinto1(buffer)
 
     def buffered(self) -> bytes:
         """Return the bytes that were received and not read yet."""
@@ -254,9 +251,7 @@ class Response(http.client.HTTPResponse):
         if self.fp is None:
             return 0
         if self.chunked:
-            data = self.read1(len(buffer))
-            buffer[: len(data)] = data
-            return len(data)
+            return self._chunk_into(buffer)
         count: int = self.fp.readinto1(buffer if self.length is None else buffer[: self.length])
         if self.length is not None:
             if not count:
@@ -264,6 +259,27 @@ class Response(http.client.HTTPResponse):
             self.length -= count
         if not count or self.length == 0:
             self._close_conn()
+        return count
+
+    def _chunk_into(self, buffer: Any) -> int:
+        """Read from a chunk (RFC 9112 section 7.1); `http.client` skips two bytes after it, whatever they are."""
+        if not self.chunk_left:
+            if self.chunk_left == 0 and self.fp.readline() not in (b"\r\n", b"\n"):
+                raise http.client.HTTPException("a chunk is longer than its size")
+            size = _CHUNK.fullmatch(self.fp.readline())
+            if size is None:
+                raise http.client.HTTPException("a chunk without a size")
+            self.chunk_left = int(size[1], 16)
+            if self.chunk_left == 0:
+                while (line := self.fp.readline()) not in (b"\r\n", b"\n"):  # the trailer
+                    if not line:
+                        raise http.client.HTTPException("the last chunk is incomplete")
+                self._close_conn()
+                return 0
+        count: int = self.fp.readinto1(buffer[: self.chunk_left])
+        if not count:
+            raise ConnectionResetError("the connection was closed before the end of the body")
+        self.chunk_left -= count
         return count
 
     def _close_conn(self) -> None:

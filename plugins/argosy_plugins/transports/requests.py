@@ -68,6 +68,8 @@ class _Connection:
         self.key = key
         origin, _, _, self.proxy = key
         parts = urlsplit(origin)
+        if parts.scheme not in _PORTS or not parts.hostname:
+            raise ValueError("neither http nor https, or no host")
         self.is_reused = False
         self.used = 0.0  # when it was opened or last used, on the monotonic clock
         self.is_forwarding = self.proxy is not None and parts.scheme == "http"
@@ -228,8 +230,8 @@ class RequestsTransport(Transport):
             connection.close()
         try:
             connection = _Connection(key, lambda: self._context(*key[1:3]))
-        except ValueError:
-            raise exceptions.InvalidURL("not a valid URL") from None
+        except ValueError:  # its text may have parts of the URL
+            raise exceptions.InvalidURL("not a URL of http or https with a host") from None
         connection.open(seconds)
         return connection
 
