@@ -13,7 +13,9 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from argosy_devkit.client import ServerFactory
 from argosy_devkit.contracts.plugin_suite import PluginRules, make_plugin
 from argosy_devkit.contracts.transport_hostile import TransportHostile
 from argosy_devkit.contracts.transport_network import TransportNetwork
-from argosy_devkit.contracts.transport_suite import OK, RecordingHop, Serve, body_of
+from argosy_devkit.contracts.transport_suite import OK, Authority, RecordingHop, ScriptedServer, Serve, body_of
 from argosy_devkit.contracts.waiting import Thread, wait_until
 
 
@@ -57,6 +59,71 @@ class TransportContract(TransportNetwork, TransportHostile, PluginRules):
         (head,) = server.requests
         assert head.startswith(b"GET /path?query=1 HTTP/1.1\r\n")
         assert head.count(b"token=1") == 1
+
+    def test_the_connection_is_up_before_the_session_is_taken(
+        self, transport: Transport, serve: Serve, authority: Authority
+    ) -> None:
+        """If a hop adds only cookies, it is asked once the connection is up: nobody waits for a handshake."""
+        for server, scheme in ((serve(OK), "http"), (serve(OK, authority.server_context("127.0.0.1")), "https")):
+            hop = RecordingHop(f"{scheme}://127.0.0.1:{server.port}/")
+            hop.on_authorize = partial(wait_until, partial(server.accepted.__contains__, 1), "the connection")
+            assert body_of(self.send(transport, hop, verify=authority.bundle)) == b"hello"
+            assert hop.steps == ["authorize", "sending", "received"]
+            assert server.requests[0].count(b"token=1") == 1
+
+    def test_a_hop_may_add_anything(self, transport: Transport, serve: Serve) -> None:
+        """A hop may change header fields, the query and the body, and has the last word on cookies."""
+        server = serve(b"HTTP/1.1 200 OK\r\nSet-Cookie: token=of-the-server\r\nContent-Length: 0\r\n\r\n")
+        url = f"http://127.0.0.1:{server.port}/"
+        cookies = ("a=1", 'b="x y"; c=; d=e=f', "", "__Host-a=1", "nameless", "x=" + "x" * 7000, "last=1")
+        for cookie in cookies:
+            hop = RecordingHop(url, "POST")
+            hop.request.prepare_body(b"before", None)
+            hop.credentials = {"Cookie": cookie} if cookie else {}
+            assert body_of(self.send(transport, hop)) == b""
+            assert hop.steps == ["authorize", "sending", "received"]
+        for cookie, request in zip(cookies, server.requests, strict=True):
+            lines = [line[8:].decode() for line in request.split(b"\r\n") if line.lower().startswith(b"cookie: ")]
+            assert lines == ([cookie] if cookie else [])
+
+        signed = RecordingHop(url, "POST")
+        signed.request.prepare_body(b"before", None)
+        signed.request.headers["X-Old"] = "1"
+        signed.credentials = {"Authorization": "Bearer 2", "X-Old": "2"}
+        signed.query, signed.body = "?signature=3", b"after"
+        for _ in range(2):
+            signed.steps.clear()
+            assert body_of(self.send(transport, signed)) == b""
+            assert signed.steps == ["authorize", "sending", "received"]
+            request = server.requests[-1]
+            assert request.startswith(b"POST /?signature=3 HTTP/1.1\r\n")
+            assert request.endswith(b"\r\n\r\nafter")
+            assert request.lower().count(b"authorization: bearer 2\r\n") == 1
+            assert request.lower().count(b"x-old:") == request.lower().count(b"x-old: 2\r\n") == 1
+            assert b"ookie:" not in request
+
+    def test_a_hop_may_log_in(self, transport: Transport, serve: Serve) -> None:
+        """While a hop takes its session, the same thread may send other requests: those of a login."""
+        server = serve(OK)
+        hop, login = (RecordingHop(f"http://127.0.0.1:{server.port}/{name}") for name in ("file", "login"))
+        login.request.headers["Connection"] = "close"
+        hop.on_authorize = lambda: body_of(self.send(transport, login))
+        assert body_of(self.send(transport, hop)) == b"hello"
+        assert [head.split()[1] for head in server.requests] == [b"/login", b"/file"]
+
+    def test_a_connection_that_closes_while_the_hop_waits_is_not_used(
+        self, transport: Transport, serve: Serve, authority: Authority
+    ) -> None:
+        """After a long wait for the session, a connection that was closed meanwhile costs no request."""
+        for tls, scheme in ((None, "http"), (authority.server_context("127.0.0.1"), "https")):
+            server = serve(OK, tls)
+            url = f"{scheme}://127.0.0.1:{server.port}/"
+            assert body_of(self.send(transport, RecordingHop(url), verify=authority.bundle)) == b"hello"
+            hop = RecordingHop(url)
+            hop.on_authorize = partial(hang_up_and_wait, server)
+            assert body_of(self.send(transport, hop, verify=authority.bundle)) == b"hello"
+            assert hop.steps == ["authorize", "sending", "received"]
+            assert server.connections == [1, 2]
 
     def test_it_never_sends_a_request_twice(self, transport: Transport, serve: Serve) -> None:
         """A reused connection that closes without a response is an error: the token may be replaced by now."""
@@ -338,3 +405,9 @@ class TransportContract(TransportNetwork, TransportHostile, PluginRules):
         stats = server.stats()
         assert report.counts.done == 24, f"items failed: {report.failures}"
         assert (stats.replaced_tokens_sent, stats.logins) == (0, 1)
+
+
+def hang_up_and_wait(server: ScriptedServer) -> None:
+    """Close the connections, and let some time pass."""
+    server.hang_up()
+    time.sleep(0.05)

@@ -42,10 +42,14 @@ class _Server:
     def close(self) -> None:
         """Accept no more connections, and close those that are open."""
         self._listener.close()
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the connections that are open."""
         with self._mutex:
             for connection in self._open:
                 with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)  # without the end of TLS
 
     def _accept(self) -> None:
         for number in itertools.count(1):
@@ -70,7 +74,8 @@ class _Server:
 class ScriptedServer(_Server):
     """A server that runs a script for each request, and keeps the requests and the numbers of their connections.
 
-    The script returns None to keep the connection open. `ended` are the connections that the client has closed.
+    The script returns None to keep the connection open. `accepted` are the connections that are up, with TLS; `ended` those
+    that the client has closed.
     """
 
     def __init__(self, script: Script | bytes, tls: ssl.SSLContext | None = None) -> None:
@@ -78,6 +83,7 @@ class ScriptedServer(_Server):
         self._tls = tls
         self.requests: list[bytes] = []
         self.connections: list[int] = []
+        self.accepted: set[int] = set()
         self.ended: set[int] = set()
         self._numbers = itertools.count(1)
         super().__init__()
@@ -85,6 +91,9 @@ class ScriptedServer(_Server):
     def _serve(self, connection: socket.socket, number: int) -> None:
         if self._tls is not None:
             connection = self._tls.wrap_socket(connection, server_side=True)
+            with self._mutex:
+                self._open.add(connection)
+        self.accepted.add(number)
         with connection:
             while head := _head(connection):
                 with self._mutex:
@@ -191,14 +200,21 @@ class RecordingHop(Hop):
         self.headers: ResponseHeaders | None = None
         self.reported = threading.Event()
         self.error: tuple[str, Exception] | None = None  # raised in a step
+        self.on_authorize: Callable[[], object] = lambda: None
+        self.query = ""  # added to the URL
+        self.body: bytes | None = None  # instead of the request's
         self._seconds = seconds
 
     def authorize(self) -> requests.PreparedRequest:
         """Return the request with its credentials."""
         self._step("authorize")
+        self.on_authorize()
         self.deadline = time.monotonic() + self._seconds
         request = self.request.copy()
         request.headers.update(self.credentials)
+        request.url = f"{request.url}{self.query}"
+        if self.body is not None:
+            request.prepare_body(self.body, None)
         return request
 
     def sending(self) -> None:

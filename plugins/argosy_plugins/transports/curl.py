@@ -2,6 +2,10 @@
 
 Each thread has a multi handle of its own, so its connections. A response is read as it is asked for: `_Transfer.drive`
 lets libcurl work until something has happened, and the write callback pauses while bytes wait to be read.
+
+The session is taken in libcurl's pre-request callback, once the connection is up. By then no option can be changed, but
+libcurl reads its cookies later, so `_Jar` is how it gets the token. If a hop adds other header fields or signs the request,
+the session is taken before libcurl connects, and held meanwhile.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import requests
 from requests import exceptions
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
@@ -29,6 +34,15 @@ from argosy.interfaces import Hop, Incoming, PluginContext, ResponseHeaders, Tra
 
 #: Idle connections per thread, and the seconds after which an idle one is not used: many servers close it after 5.
 CONNECTIONS, MAX_IDLE = 8, 4
+
+#: Seconds in which a connection that libcurl has just looked at does not close.
+MOMENT = 0.002
+
+#: The longest field ``Cookie`` that libcurl sends whole, with some to spare.
+MAX_COOKIES = 6000
+
+#: The event of a socket whose other end is closed.
+_CLOSED = getattr(select, "POLLRDHUP", select.POLLHUP)
 
 #: Bytes that libcurl reads at once.
 BUFFER = 256 * 1024
@@ -80,6 +94,8 @@ class CurlTransport(Transport):
         self._threads = threading.local()
         self._loops: weakref.WeakSet[_Loop] = weakref.WeakSet()  # of all threads
         self._mutex = threading.Lock()
+        self._known_options: dict[Any, dict[int, Any]] = {}
+        self._takes_only_cookies = True  # as far as known, hops add cookies to their requests and nothing else
 
     def send(
         self,
@@ -91,24 +107,63 @@ class CurlTransport(Transport):
         cert: str | tuple[str, str] | None = None,
     ) -> Incoming:
         """Send the request of a hop."""
-        loop: _Loop | None = getattr(self._threads, "loop", None)
-        if loop is not None and loop.is_spoiled:
-            if not loop.transfers:
-                loop.close()
-            loop = None
-        if loop is None:
-            loop = self._threads.loop = _Loop(self._curl)
-            with self._mutex:
-                self._loops.add(loop)
-        transfer = _Transfer(self._curl, loop, hop, timeout)
+        transfer = _Transfer(self._curl, self._loop(), hop, timeout)
+        options = self._options(verify, proxy, cert)
         try:
-            transfer.start(self._version, verify, proxy, cert)
+            if self._takes_only_cookies:
+                transfer.start(options)
+            else:
+                transfer.start(options, hop.authorize())
             while not transfer.has_headers:
                 transfer.drive(hop.deadline)
         except BaseException:
             transfer.close()
             raise
+        finally:
+            self._takes_only_cookies &= transfer.takes_only_cookies
         return transfer
+
+    def _loop(self) -> _Loop:
+        """Return a loop of this thread that is free: a hop that takes its session may send the requests of a login."""
+        loops: list[_Loop] | None = getattr(self._threads, "loops", None)
+        if loops is None:
+            loops = self._threads.loops = []
+        for loop in [loop for loop in loops if loop.is_spoiled]:
+            loops.remove(loop)
+            if not loop.transfers:
+                loop.close()
+        for loop in loops:
+            if not loop.is_stepping:
+                return loop
+        loop = _Loop(self._curl)
+        loops.append(loop)
+        with self._mutex:
+            self._loops.add(loop)
+        return loop
+
+    def _options(self, verify: bool | str, proxy: str | None, cert: str | tuple[str, str] | None) -> dict[int, Any]:
+        """Return the options of libcurl that do not depend on the request, the same object for the same arguments."""
+        known = self._known_options.get((verify, proxy, cert))
+        if known is not None:
+            return known
+        curl, authorities = self._curl, verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH
+        options = {
+            curl.PROTOCOLS: curl.PROTO_HTTP | curl.PROTO_HTTPS,
+            curl.HTTP_VERSION: self._version,
+            curl.PATH_AS_IS: 1,
+            curl.NOSIGNAL: 1,
+            curl.PROXY: proxy or "",
+            curl.NOPROXY: "",  # or libcurl would ask the environment
+            curl.CAINFO: authorities,
+            curl.PROXY_CAINFO: authorities,
+            curl.MAXAGE_CONN: MAX_IDLE,
+            curl.BUFFERSIZE: BUFFER,
+            curl.COOKIEFILE: "",
+            _SUPPRESS_CONNECT_HEADERS: 1,
+        }
+        if cert is not None:
+            options[curl.SSLCERT], options[curl.SSLKEY] = (cert, cert) if isinstance(cert, str) else cert
+        return self._known_options.setdefault((verify, proxy, cert), options)
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -129,9 +184,12 @@ class _Loop:
         self.multi.setopt(curl.M_SOCKETFUNCTION, self._on_socket)
         self.multi.setopt(curl.M_TIMERFUNCTION, self._on_timer)
         self.transfers: dict[Any, _Transfer] = {}
-        self.spare: list[Any] = []  # easy handles
+        self.spare: list[tuple[Any, Mapping[int, Any]]] = []  # easy handles with their options
         self._poll = select.poll()
         self._due = math.inf
+        self.jar = _Jar(curl)
+        self.sockets: set[int] = set()  # some may be closed
+        self.is_stepping = False
         #: Whether a connection must not be used again, which only a new multi handle can prevent: a response had a length
         #: and chunks, and somebody on its way may see another end of its body (RFC 9112 section 6.3).
         self.is_spoiled = False
@@ -151,13 +209,58 @@ class _Loop:
         """Close the connections."""
         for easy in list(self.transfers):
             self.transfers[easy].close()
-        for easy in self.spare:
+        for easy, _ in self.spare:
             easy.close()
         self.spare.clear()
         self.multi.close()
+        self.jar.close()
+
+    def easy(self, options: Mapping[int, Any]) -> Any:
+        """Return an easy handle with options; to set them takes longer than all else that is done for a request."""
+        curl = self._curl
+        if self.spare:
+            easy, has = self.spare.pop()
+            if has is options:
+                return easy
+            easy.reset()
+        else:
+            easy = curl.Curl()
+            self.jar.share_with(easy)  # a reset does not undo that
+        for option, value in options.items():
+            easy.setopt(option, value)
+        easy.unsetopt(curl.CAPATH)  # a folder of the system, whose authorities would be trusted as well
+        easy.unsetopt(curl.PROXY_CAPATH)
+        easy.setopt(curl.SOCKOPTFUNCTION, self.on_new_socket)
+        return easy
+
+    def on_new_socket(self, fd: int, purpose: int) -> int:
+        """Note a socket that libcurl has made."""
+        self.sockets.add(fd)
+        ok: int = self._curl.SOCKOPT_OK
+        return ok
+
+    def events_of(self, port: int, wanted: int) -> int:
+        """Return the events of the socket with a port at this end."""
+        for fd in list(self.sockets):
+            try:
+                with socket.socket(fileno=os.dup(fd)) as connection:
+                    if connection.getsockname()[1] == port:
+                        poll = select.poll()
+                        poll.register(connection, wanted)
+                        return sum(event for _, event in poll.poll(0))
+            except (OSError, IndexError):  # closed, or the descriptor is of something else now
+                self.sockets.discard(fd)
+        return 0
 
     def step(self, seconds: float) -> None:
         """Let libcurl work on what is ready; wait for it for so many seconds at most."""
+        self.is_stepping = True
+        try:
+            self._step(seconds)
+        finally:
+            self.is_stepping = False
+
+    def _step(self, seconds: float) -> None:
         curl, wait = self._curl, max(min(seconds, self._due - time.monotonic()), 0.0)
         events = self._poll.poll(math.ceil(wait * 1000)) if wait or self._due > time.monotonic() else []
         for fd, event in events:
@@ -178,6 +281,43 @@ class _Loop:
                 return
 
 
+class _Jar:
+    """The cookies of the next request, which libcurl reads once it has connected."""
+
+    def __init__(self, curl: Any) -> None:
+        self._curl = curl
+        self._share = curl.CurlShare()
+        self._share.setopt(curl.SH_SHARE, curl.LOCK_DATA_COOKIE)
+        self._easy = curl.Curl()  # sends nothing
+        self.share_with(self._easy)
+
+    def share_with(self, easy: Any) -> None:
+        """Let a handle send the cookies."""
+        easy.setopt(self._curl.SHARE, self._share)
+
+    def put(self, url: str, header: str | None) -> bool:
+        """Keep the value of a field ``Cookie``, and nothing else; return whether libcurl will send exactly that."""
+        curl, easy = self._curl, self._easy
+        easy.setopt(curl.COOKIELIST, "ALL")
+        if header is None:
+            return True
+        parts, (name, equals, value) = urlsplit(url), header.partition("=")
+        # in the file format of Netscape, a value may contain semicolons, so all cookies go in as one
+        fields = (parts.hostname or "", "FALSE", "/", str(parts.scheme == "https").upper(), "0", name, value)
+        line = "\t".join(fields)
+        is_usual = line.isascii() and line.replace("\t", "").isprintable() and name and equals
+        if not is_usual or len(header) > MAX_COOKIES:
+            return False
+        easy.setopt(curl.COOKIELIST, line)
+        taken: bool = easy.getinfo(curl.INFO_COOKIELIST) == [line]
+        return taken
+
+    def close(self) -> None:
+        """Forget the cookies."""
+        self._easy.close()
+        self._share.close()
+
+
 class _Transfer(Incoming):
     """One request and its response."""
 
@@ -189,57 +329,47 @@ class _Transfer(Incoming):
         self._easy: Any = None
         self._error: BaseException | None = None  # raised in a callback
         self._result: tuple[int, str] | None = None  # code and text, once it has ended
-        self._is_sent = self._has_proxy = False
+        self._authorized: requests.PreparedRequest | None = None  # once the session is taken
+        self._must_restart = False
+        self._is_sent = False
+        self.takes_only_cookies = True
         self._status: tuple[str, str, str] | None = None
         self._fields: list[tuple[str, str]] = []
         self.has_headers = False
         self._pending = memoryview(b"")
         self._is_paused = False
 
-    def start(self, version: int, verify: bool | str, proxy: str | None, cert: str | tuple[str, str] | None) -> None:
-        """Take the session, and hand the request to libcurl."""
-        curl = self._curl
-        easy = self._easy = self._loop.spare.pop() if self._loop.spare else curl.Curl()
-        self._has_proxy = proxy is not None
-        request = self._hop.authorize()
-        fields = [_line(name, value) for name, value in request.headers.items()]
-        known = {name.lower() for name in request.headers}
-        fields += [f"{name}:".encode() for name in _LIBCURLS_OWN if name.lower() not in known]
-        authorities = verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH
-        options = {
-            curl.URL: _without_user(request.url or ""),
-            curl.PROTOCOLS: curl.PROTO_HTTP | curl.PROTO_HTTPS,
-            curl.HTTPHEADER: fields,
-            curl.HTTP_VERSION: version,
-            curl.PATH_AS_IS: 1,
-            curl.NOSIGNAL: 1,
-            curl.PROXY: proxy or "",
-            curl.NOPROXY: "",  # or libcurl would ask the environment
-            curl.CAINFO: authorities,
-            curl.PROXY_CAINFO: authorities,
+    def start(
+        self, options: Mapping[int, Any], request: requests.PreparedRequest | None = None, *, anew: bool = False
+    ) -> None:
+        """Hand the request of the hop to libcurl, or the one with credentials."""
+        curl, easy = self._curl, self._loop.easy(options)
+        self._easy, self._options, self._authorized = easy, options, request
+        self._has_proxy = bool(options[curl.PROXY])
+        initial = request or self._hop.request
+        self._url, self._parts = _without_user(initial.url or ""), _parts_of(initial)
+        own = {
+            curl.URL: self._url,
+            curl.HTTPHEADER: _lines_of(initial, with_cookies=request is not None),
             curl.CONNECTTIMEOUT_MS: math.ceil(min(self._timeout[0], 1e6) * 1000),
-            curl.MAXAGE_CONN: MAX_IDLE,
-            curl.BUFFERSIZE: BUFFER,
             curl.PREREQFUNCTION: self._on_request,
             curl.HEADERFUNCTION: self._on_line,
             curl.WRITEFUNCTION: self._on_bytes,
-            _SUPPRESS_CONNECT_HEADERS: 1,
         }
-        if str(request.headers.get("Connection", "")).lower() == "close":
-            options |= {curl.FRESH_CONNECT: 1, curl.FORBID_REUSE: 1}
-        if cert is not None:
-            options[curl.SSLCERT], options[curl.SSLKEY] = (cert, cert) if isinstance(cert, str) else cert
-        if request.method == "HEAD":
-            options[curl.NOBODY] = 1
-        elif request.method != "GET" or request.body is not None:
-            body = request.body or b""
+        is_single = str(initial.headers.get("Connection", "")).lower() == "close"
+        self._is_usual = initial.method == "GET" and initial.body is None and not is_single and not anew
+        if not self._is_usual:
+            own |= {curl.FRESH_CONNECT: int(is_single or anew), curl.FORBID_REUSE: int(is_single)}
+        if initial.method == "HEAD":
+            own[curl.NOBODY] = 1
+        elif initial.method != "GET" or initial.body is not None:
+            body: Any = initial.body or b""
             if not isinstance(body, str | bytes):
-                raise exceptions.InvalidRequest("the body of a request must be text or bytes")
-            options |= {curl.POSTFIELDS: body, curl.CUSTOMREQUEST: request.method}
-        for option, value in options.items():
+                raise requests.RequestException("the body of a request must be text or bytes")
+            own |= {curl.POSTFIELDS: body, curl.CUSTOMREQUEST: initial.method}
+        for option, value in own.items():
             easy.setopt(option, value)
-        easy.unsetopt(curl.CAPATH)  # a folder of the system, whose authorities would be trusted as well
-        easy.unsetopt(curl.PROXY_CAPATH)
+        self._loop.jar.put(self._url, None)
         self._loop.transfers[easy] = self
         self._loop.multi.add_handle(easy)
 
@@ -252,8 +382,14 @@ class _Transfer(Incoming):
             self._loop.step(min(left, LOOK))
         if self._error is not None:
             raise self._error
-        if self._result is not None and not self.has_headers:
+        if self._result is None or self.has_headers:
+            return
+        if not self._must_restart:
             raise self._failure(*self._result)
+        self._must_restart = False
+        self.close()
+        self._result = None
+        self.start(self._options, self._authorized, anew=True)
 
     def end(self, code: int, text: str) -> None:
         """Note how it has ended."""
@@ -290,24 +426,57 @@ class _Transfer(Incoming):
             return
         if self._loop.transfers.pop(easy, None) is not None:
             self._loop.multi.remove_handle(easy)
-        easy.reset()
-        self._loop.spare.append(easy)
+        if self._is_usual:
+            self._loop.spare.append((easy, self._options))
+        else:
+            easy.reset()
+            self._loop.spare.append((easy, {}))
         self._result = self._result or (self._curl.E_ABORTED_BY_CALLBACK, "closed")
 
     # -- called by libcurl
 
-    def _on_request(self, *addresses: object) -> int:
-        """Let the request go, but not a second time: libcurl sends it again if a connection turns out to be closed."""
+    def _on_request(self, address: str, own_address: str, port: int, own_port: int) -> int:
+        """Take the session, and let the request go.
+
+        But not a second time: libcurl sends it again if a connection turns out to be closed.
+        """
+        abort: int = self._curl.PREREQFUNC_ABORT
+        ok: int = self._curl.PREREQFUNC_OK
+        try:
+            if self._authorized is None:
+                begun = time.monotonic()
+                self._authorized = self._hop.authorize()
+                if not self._takes(self._authorized) or self._is_spent(begun, own_port):
+                    self._must_restart = True
+                    return abort
+            else:
+                self._loop.jar.put(self._url, None)
+        except BaseException as error:
+            self._error = error
+            return abort
         try:
             self._hop.sending()
-            self._is_sent = True
-        except BaseException as error:
-            if not isinstance(error, ConnectionError):
-                self._error = error
-            abort: int = self._curl.PREREQFUNC_ABORT
+        except ConnectionError:
             return abort
-        ok: int = self._curl.PREREQFUNC_OK
+        except BaseException as error:
+            self._error = error
+            return abort
+        self._is_sent = True
         return ok
+
+    def _takes(self, request: requests.PreparedRequest) -> bool:
+        """Return whether libcurl will send a request with credentials, although it has the one without."""
+        self.takes_only_cookies = _parts_of(request) == self._parts
+        return self.takes_only_cookies and self._loop.jar.put(self._url, request.headers.get("Cookie"))
+
+    def _is_spent(self, begun: float, port: int) -> bool:
+        """Return whether the connection should not be used anymore: the session may have been free only much later."""
+        waited = time.monotonic() - begun
+        if waited < MOMENT:
+            return False
+        if waited > MAX_IDLE:
+            return True
+        return bool(self._loop.events_of(port, _CLOSED) & (_CLOSED | select.POLLHUP | select.POLLERR))
 
     def _on_line(self, line: bytes) -> int | None:
         text = line.decode("latin-1").rstrip("\r\n")
@@ -358,18 +527,32 @@ class _Transfer(Incoming):
         return exceptions.ConnectionError(cause)
 
 
+def _parts_of(request: requests.PreparedRequest) -> tuple[Any, ...]:
+    """Return what a request consists of, without its cookies."""
+    fields = {name: value for name, value in request.headers.lower_items() if name != "cookie"}
+    return request.method, request.url, request.body, fields
+
+
+def _lines_of(request: requests.PreparedRequest, *, with_cookies: bool) -> list[bytes]:
+    """Return header lines for libcurl; raise `requests.exceptions.InvalidHeader` if one would be two."""
+    lines, known = [], set()
+    headers: Any = request.headers.items()  # requests allows bytes, unlike its types
+    for name, given in headers:
+        value = given if isinstance(given, str) else given.decode("latin-1")
+        known.add(name.lower())
+        if with_cookies or name.lower() != "cookie":
+            lines.append(f"{name}: {value}" if value.strip() else f"{name};")
+    lines += [f"{name}:" for name in _LIBCURLS_OWN if name.lower() not in known]
+    text = "\n".join(lines)
+    if text.count("\n") != len(lines) - 1 or "\r" in text or "\0" in text:
+        raise exceptions.InvalidHeader("a header with a line break")
+    return text.encode("latin-1").split(b"\n")
+
+
 def _without_user(url: str) -> str:
     """Return a URL without its user and password, which libcurl would send."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else url
-
-
-def _line(name: str, value: str | bytes) -> bytes:
-    """Return a header line for libcurl; raise `requests.exceptions.InvalidHeader` if it would be two."""
-    text = value.decode("latin-1") if isinstance(value, bytes) else value
-    if re.search(r"[\r\n\0]", f"{name}{text}"):
-        raise exceptions.InvalidHeader("a header with a line break")
-    return (f"{name}: {text}" if text.strip() else f"{name};").encode("latin-1")
 
 
 @argosy.hookimpl
