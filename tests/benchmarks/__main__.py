@@ -2,8 +2,8 @@
 
 Every other module in this folder that has a function ``tables(quick)`` is a benchmark. It yields one
 `benchmarks.table.Table` after the other, each as soon as it is measured; with ``quick`` it measures less, to
-show that it works. The first line of its docstring says what it measures. Nothing leaves this machine, and no test
-depends on a figure. Compare ratios of one run only: another machine, or one that is busy, has other seconds.
+show that it works. The first line of its docstring says what it measures; `NEEDS_NGINX = True` that it cannot do
+without nginx. Nothing leaves this machine, and no test depends on a figure. Compare ratios of one run only: another machine, or one that is busy, has other seconds.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def benchmarks() -> Iterator[tuple[str, ModuleType]]:
 def main() -> None:
     """Measure, print tables, and write JSON where asked."""
     sys.path[0] = str(HERE.parent)  # for `benchmarks` and `voyage`, here and in child processes
-    from benchmarks import document
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each start would compile all modules again
+    from benchmarks import document, nginx, tools
     from benchmarks.machine import machine
     from benchmarks.table import Table
 
@@ -52,10 +53,17 @@ def main() -> None:
         for name, module in known.items():
             print(f"{name:12} {(module.__doc__ or '').splitlines()[0]}")
         return
+    if options.document and options.quick:
+        parser.error("--quick measures too little for the document")
+    chosen = options.names or list(known)
+    if nginx.found() is None and (for_it := [name for name in chosen if hasattr(known[name], "NEEDS_NGINX")]):
+        parser.error(f"nginx is not installed ({nginx.INSTALL}); needed for {', '.join(for_it)}")
+    for line in tools.missing():
+        print(line)
     where = machine()
     print("; ".join(f"{key} {value}" for key, value in where.items()))
     measured: dict[str, list[Table]] = {}
-    for name in options.names or known:
+    for name in chosen:
         measured[name] = []
         for table in known[name].tables(options.quick):
             print(f"\n{table.render()}", flush=True)

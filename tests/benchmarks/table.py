@@ -9,6 +9,37 @@ from typing import Any
 Cell = str | int | float | None
 
 
+@dataclass(frozen=True)
+class Goal:
+    """A figure that a benchmark wants to reach.
+
+    Parameters
+    ----------
+    what
+        Which figure, with its unit.
+    measured
+        The figure.
+    limit
+        What it should be at most, or at least.
+    at_least
+        Whether more is better.
+    """
+
+    what: str
+    measured: float
+    limit: float
+    at_least: bool = False
+
+    @property
+    def met(self) -> bool:
+        return self.measured >= self.limit if self.at_least else self.measured <= self.limit
+
+    def cells(self) -> dict[str, Cell]:
+        """Return it as a row of a table."""
+        limit = f"at {'least' if self.at_least else 'most'} {self.limit:g}"
+        return {"goal": self.what, "limit": limit, "measured": self.measured, "met": "yes" if self.met else "**no**"}
+
+
 @dataclass
 class Table:
     """Some figures that belong together.
@@ -20,33 +51,45 @@ class Table:
     rows
         One dictionary each, with the same keys in the same order; a key says the unit.
     notes
-        What to know of them: what was aimed at, what was left out and why.
+        What to know of them: what was left out and why.
+    goals
+        The goals that these figures meet or miss.
     """
 
     title: str
     rows: list[dict[str, Cell]]
     notes: list[str] = field(default_factory=list)
+    goals: list[Goal] = field(default_factory=list)
 
     def render(self) -> str:
         """Return it as Markdown, so that it can stand in a document as it is."""
-        lines = [f"**{self.title}**", ""]
-        if self.rows:
-            cells = [list(self.rows[0]), *([_shown(value) for value in row.values()] for row in self.rows)]
-            widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-            padded = [
-                "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-                for row in cells
-            ]
-            rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-            lines += [padded[0], rule, *padded[1:], ""]
-        return "\n".join([*lines, *self.notes]).rstrip()
+        goals = [
+            f"Goal: {goal.what} {cells['limit']}; measured {shown(goal.measured)}{'' if goal.met else ', **missed**'}."
+            for goal, cells in ((goal, goal.cells()) for goal in self.goals)
+        ]
+        lines = [*self.notes, *(f"- {goal}" for goal in goals)]
+        if self.notes and goals:
+            lines.insert(len(self.notes), "")
+        return "\n".join([f"**{self.title}**", "", *grid(self.rows), *lines]).rstrip()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return {"title": self.title, "rows": self.rows, "notes": self.notes}
+        goals = [{**goal.cells(), "met": goal.met} for goal in self.goals]
+        return {"title": self.title, "rows": self.rows, "notes": self.notes, "goals": goals}
 
 
-def _shown(value: Cell) -> str:
+def grid(rows: list[dict[str, Cell]]) -> list[str]:
+    """Return rows as the lines of a Markdown table, with an empty line after it."""
+    if not rows:
+        return []
+    cells = [list(rows[0]), *([shown(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    padded = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return [padded[0], rule, *padded[1:], ""]
+
+
+def shown(value: Cell) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
