@@ -64,7 +64,7 @@ class Table:
     def render(self) -> str:
         """Return it as Markdown, so that it can stand in a document as it is."""
         goals = [
-            f"Goal: {goal.what} {cells['limit']}; measured {shown(goal.measured)}{'' if goal.met else ', **missed**'}."
+            f"Goal: {goal.what}: {cells['limit']}; measured {shown(goal.measured)}{'' if goal.met else ', **missed**'}."
             for goal, cells in ((goal, goal.cells()) for goal in self.goals)
         ]
         lines = [*self.notes, *(f"- {goal}" for goal in goals)]

@@ -174,6 +174,6 @@ def test_a_goal_is_met_at_its_limit() -> None:
     assert table.render().splitlines()[2:] == [
         "A note.",
         "",
-        "- Goal: seconds at most 1; measured 1.01, **missed**.",
-        "- Goal: more at least 1; measured 2.00.",
+        "- Goal: seconds: at most 1; measured 1.01, **missed**.",
+        "- Goal: more: at least 1; measured 2.00.",
     ]
