@@ -89,6 +89,7 @@ class TransportNetwork(TransportSuite):
         self, transport: Transport, serve: Serve, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """With a proxy, every request goes there, whatever no_proxy says."""
+        self.needs_proxy("http")
         for name in ("no_proxy", "NO_PROXY"):
             monkeypatch.setenv(name, "*")
         proxy, server = serve(OK), serve(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")

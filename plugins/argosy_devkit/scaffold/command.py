@@ -28,7 +28,7 @@ def plugin() -> None:
 def new(kind: str, name: str, directory: Path) -> None:
     """Create a package with a working plugin, its tests, and everything needed to publish it.
 
-    KIND is source, auth, cookie-store, strategy, output or observer. NAME is its name in configurations:
+    KIND is source, auth, cookie-store, strategy, output, observer or transport. NAME is its name in configurations:
     lower-case letters, digits and hyphens. Existing files are never overwritten.
     """
     folder = new_plugin(kind, name, directory)

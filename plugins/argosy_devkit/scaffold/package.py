@@ -20,7 +20,7 @@ from argosy.errors import ConfigError, StorageError
 
 #: The kinds that have a template. Storages and rate limits have none: few people write one, and the built-in
 #: ``sftp`` and ``host`` are better starting points than a toy would be.
-KINDS = ("source", "auth", "cookie-store", "strategy", "output", "observer")
+KINDS = ("source", "auth", "cookie-store", "strategy", "output", "observer", "transport")
 
 #: The longest name; a distribution of this name can still be uploaded and installed everywhere.
 LONGEST = 40
