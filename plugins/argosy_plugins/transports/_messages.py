@@ -144,10 +144,18 @@ class Stream(io.BufferedReader):
     def readline(self, size: int | None = -1, /) -> bytes:
         """Return the next line of framing."""
         line = super().readline(_LONGEST_LINE + 1 if size is None or size < 0 else size)
-        self._framing += len(line)
+        self._count(len(line))
+        return line
+
+    def skip(self, size: int) -> None:
+        """Read so many bytes of framing."""
+        super().read(size)
+        self._count(size)
+
+    def _count(self, size: int) -> None:
+        self._framing += size
         if self._framing > MAX_FRAMING:
             raise http.client.HTTPException(f"the server sent more than {MAX_FRAMING} bytes of framing")
-        return line
 
     def readinto1(self, buffer: Any, /) -> int:
         """Store the bytes of a body that are there."""
@@ -217,7 +225,7 @@ class Response(http.client.HTTPResponse):
             if not version.startswith("HTTP/1."):
                 raise http.client.UnknownProtocol(version)
             return version, status, reason.strip(), self._read_fields()
-        self._stream.read(end)
+        self._stream.skip(end)
         fields = _FIELDS.findall(whole[4].decode("latin-1"))
         return f"HTTP/1.{whole[1].decode()}", int(whole[2]), (whole[3] or b"").decode("latin-1").strip(), fields
 
@@ -255,7 +263,7 @@ class Response(http.client.HTTPResponse):
         count: int = self.fp.readinto1(buffer if self.length is None else buffer[: self.length])
         if self.length is not None:
             if not count:
-                raise ConnectionResetError("the connection was closed before the end of the body")
+                raise OSError("the connection was closed before the end of the body")
             self.length -= count
         if not count or self.length == 0:
             self._close_conn()
@@ -278,7 +286,7 @@ class Response(http.client.HTTPResponse):
                 return 0
         count: int = self.fp.readinto1(buffer[: self.chunk_left])
         if not count:
-            raise ConnectionResetError("the connection was closed before the end of the body")
+            raise OSError("the connection was closed before the end of the body")
         self.chunk_left -= count
         return count
 

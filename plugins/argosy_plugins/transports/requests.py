@@ -286,7 +286,7 @@ class _Body(Incoming):
             count = self._response.readinto1(buffer)
         except http.client.HTTPException as error:
             self.close()
-            raise ConnectionResetError("the body is incomplete or damaged") from error
+            raise OSError("the body is incomplete or damaged") from error
         except BaseException:
             self.close()
             raise
