@@ -249,6 +249,25 @@ class TransportContract(TransportNetwork, TransportHostile, PluginRules):
         assert body_of(self.send(transport, RecordingHop(url))) == b"hello"
         assert server.connections == [1, 1, 1, 1, 2]
 
+    def test_a_connection_that_the_server_has_closed_is_not_used_again(
+        self, transport: Transport, serve: Serve
+    ) -> None:
+        """Nothing is sent into a connection that closed a moment after its response: that request would be in doubt."""
+        closed = threading.Event()
+
+        def script(connection: socket.socket, number: int) -> None:
+            connection.sendall(OK)
+            connection.close()
+            closed.set()
+
+        server = serve(script)
+        for _ in range(3):
+            hop = RecordingHop(f"http://127.0.0.1:{server.port}/")
+            assert body_of(self.send(transport, hop)) == b"hello"
+            assert closed.wait(30)
+            closed.clear()
+        assert server.connections == [1, 2, 3]
+
     # -- what it leaves to argosy
 
     def test_redirects_and_cookies_are_left_to_argosy(self, transport: Transport, serve: Serve) -> None:

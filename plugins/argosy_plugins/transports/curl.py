@@ -31,11 +31,12 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 import argosy
 from argosy.errors import ConfigError
 from argosy.interfaces import Hop, Incoming, PluginContext, ResponseHeaders, Transport
+from argosy_plugins.transports.requests import Losses
 
 #: Idle connections per thread, and the seconds after which an idle one is not used: many servers close it after 5.
 CONNECTIONS, MAX_IDLE = 8, 4
 
-#: Seconds in which a connection that libcurl has just looked at does not close.
+#: Seconds in which a connection that libcurl has just made does not close.
 MOMENT = 0.002
 
 #: The longest field ``Cookie`` that libcurl sends whole, with some to spare.
@@ -95,6 +96,7 @@ class CurlTransport(Transport):
         self._loops: weakref.WeakSet[_Loop] = weakref.WeakSet()  # of all threads
         self._mutex = threading.Lock()
         self._known_options: dict[Any, dict[int, Any]] = {}
+        self._losses = Losses()
         self._takes_only_cookies = True  # as far as known, hops add cookies to their requests and nothing else
 
     def send(
@@ -107,7 +109,8 @@ class CurlTransport(Transport):
         cert: str | tuple[str, str] | None = None,
     ) -> Incoming:
         """Send the request of a hop."""
-        transfer = _Transfer(self._curl, self._loop(), hop, timeout)
+        server = _server(hop.request.url or "")
+        transfer = _Transfer(self._curl, self._loop(), hop, timeout, is_single=self._losses.are_many(server))
         options = self._options(verify, proxy, cert)
         try:
             if self._takes_only_cookies:
@@ -117,6 +120,8 @@ class CurlTransport(Transport):
             while not transfer.has_headers:
                 transfer.drive(hop.deadline)
         except BaseException:
+            if transfer.is_lost:
+                self._losses.note(server, transfer.sent)
             transfer.close()
             raise
         finally:
@@ -189,6 +194,7 @@ class _Loop:
         self._due = math.inf
         self.jar = _Jar(curl)
         self.sockets: set[int] = set()  # some may be closed
+        self.used_ports: set[int] = set()  # at this end of connections that have served a request
         self.is_stepping = False
         #: Whether a connection must not be used again, which only a new multi handle can prevent: a response had a length
         #: and chunks, and somebody on its way may see another end of its body (RFC 9112 section 6.3).
@@ -321,17 +327,20 @@ class _Jar:
 class _Transfer(Incoming):
     """One request and its response."""
 
-    def __init__(self, curl: Any, loop: _Loop, hop: Hop, timeout: tuple[float, float]) -> None:
+    def __init__(self, curl: Any, loop: _Loop, hop: Hop, timeout: tuple[float, float], *, is_single: bool) -> None:
         self._curl = curl
         self._loop = loop
         self._hop = hop
         self._timeout = timeout
+        self._is_single = is_single
         self._easy: Any = None
         self._error: BaseException | None = None  # raised in a callback
         self._result: tuple[int, str] | None = None  # code and text, once it has ended
         self._authorized: requests.PreparedRequest | None = None  # once the session is taken
         self._must_restart = False
-        self._is_sent = False
+        self._is_sent = self._is_reused = False
+        self.sent = 0.0  # when, on the monotonic clock
+        self.is_lost = False  # whether the response was lost on a reused connection
         self.takes_only_cookies = True
         self._status: tuple[str, str, str] | None = None
         self._fields: list[tuple[str, str]] = []
@@ -356,7 +365,7 @@ class _Transfer(Incoming):
             curl.HEADERFUNCTION: self._on_line,
             curl.WRITEFUNCTION: self._on_bytes,
         }
-        is_single = str(initial.headers.get("Connection", "")).lower() == "close"
+        is_single = self._is_single or str(initial.headers.get("Connection", "")).lower() == "close"
         self._is_usual = initial.method == "GET" and initial.body is None and not is_single and not anew
         if not self._is_usual:
             own |= {curl.FRESH_CONNECT: int(is_single or anew), curl.FORBID_REUSE: int(is_single)}
@@ -414,8 +423,10 @@ class _Transfer(Incoming):
         self._pending = self._pending[count:]
         if not count and self._result is not None:
             code, text = self._result
+            if self._is_reset(code, text):
+                raise ConnectionResetError(errno.ECONNRESET, text or "the connection was reset")
             if code:
-                raise ConnectionResetError(errno.ECONNRESET, text or "the body ended early")
+                raise OSError(text or "the body ended early, or is damaged")
             self.close()
         return count
 
@@ -449,6 +460,9 @@ class _Transfer(Incoming):
                 if not self._takes(self._authorized) or self._is_spent(begun, own_port):
                     self._must_restart = True
                     return abort
+            elif not self._is_sent and self._is_spent(time.monotonic(), own_port):
+                self._must_restart = True
+                return abort
             else:
                 self._loop.jar.put(self._url, None)
         except BaseException as error:
@@ -461,7 +475,9 @@ class _Transfer(Incoming):
         except BaseException as error:
             self._error = error
             return abort
-        self._is_sent = True
+        self._is_sent, self.sent = True, time.monotonic()
+        self._is_reused = own_port in self._loop.used_ports
+        self._loop.used_ports.add(own_port)
         return ok
 
     def _takes(self, request: requests.PreparedRequest) -> bool:
@@ -470,12 +486,16 @@ class _Transfer(Incoming):
         return self.takes_only_cookies and self._loop.jar.put(self._url, request.headers.get("Cookie"))
 
     def _is_spent(self, begun: float, port: int) -> bool:
-        """Return whether the connection should not be used anymore: the session may have been free only much later."""
+        """Return whether the connection should not be used anymore.
+
+        The session may have been free only much later, and libcurl does not look at one that was idle for less than a
+        second.
+        """
         waited = time.monotonic() - begun
-        if waited < MOMENT:
-            return False
         if waited > MAX_IDLE:
             return True
+        if waited < MOMENT and port not in self._loop.used_ports:
+            return False
         return bool(self._loop.events_of(port, _CLOSED) & (_CLOSED | select.POLLHUP | select.POLLERR))
 
     def _on_line(self, line: bytes) -> int | None:
@@ -506,14 +526,23 @@ class _Transfer(Incoming):
         self._pending = memoryview(data)
         return None
 
+    def _is_reset(self, code: int, text: str) -> bool:
+        """Return whether the server has closed the connection. libcurl would send again, and was not allowed to."""
+        curl = self._curl
+        codes = (curl.E_GOT_NOTHING, curl.E_RECV_ERROR, curl.E_SEND_ERROR, curl.E_ABORTED_BY_CALLBACK)
+        return code in codes and "oo large" not in text  # E_RECV_ERROR is also that of endless headers
+
     def _failure(self, code: int, text: str) -> exceptions.RequestException:
         """Return the error of a request without a response."""
         curl = self._curl
         if code in (curl.E_PEER_FAILED_VERIFICATION, curl.E_SSL_CONNECT_ERROR, curl.E_SSL_CACERT_BADFILE):
             cls = ssl.SSLCertVerificationError if code == curl.E_PEER_FAILED_VERIFICATION else ssl.SSLError
             return exceptions.SSLError(cls(text))
-        cause: OSError = ConnectionResetError(errno.ECONNRESET, text or "no response")
-        if code == curl.E_COULDNT_RESOLVE_HOST:
+        self.is_lost = self._is_reused and self._is_reset(code, text)
+        cause = OSError(text or "no response")  # such as headers that libcurl refuses
+        if self._is_reset(code, text):
+            cause = ConnectionResetError(errno.ECONNRESET, text or "no response")
+        elif code == curl.E_COULDNT_RESOLVE_HOST:
             cause = socket.gaierror(socket.EAI_NONAME, "the name does not resolve")
         elif code == curl.E_OPERATION_TIMEDOUT:
             cause = TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
@@ -547,6 +576,16 @@ def _lines_of(request: requests.PreparedRequest, *, with_cookies: bool) -> list[
     if text.count("\n") != len(lines) - 1 or "\r" in text or "\0" in text:
         raise exceptions.InvalidHeader("a header with a line break")
     return text.encode("latin-1").split(b"\n")
+
+
+def _server(url: str) -> tuple[str, int]:
+    """Return the host and port of a URL; raise `requests.exceptions.InvalidURL` if its host cannot be a name."""
+    try:
+        parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")
+        return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise exceptions.InvalidURL("not a valid URL") from None
 
 
 def _without_user(url: str) -> str:
