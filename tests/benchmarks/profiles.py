@@ -51,7 +51,8 @@ def samples(command: list[str]) -> Iterator[tuple[list[tuple[str, str]], int]]:
     """Yield the stacks of a program, outermost first, as functions and files; and how often each was seen."""
     with tempfile.NamedTemporaryFile("r") as raw:
         record = [tools.program("py-spy") or "py-spy", "record", "--format", "raw", "--full-filenames"]
-        options = ["--rate", str(RATE), "--output", raw.name]
+        # a thread that py-spy stopped and started again would count as running, though it waits
+        options = ["--nonblocking", "--rate", str(RATE), "--output", raw.name]
         done = subprocess.run([*record, *options, "--", *command], capture_output=True, text=True)
         if done.returncode != 0:
             raise SystemExit(f"py-spy failed: {done.stderr[-2000:]}")
