@@ -23,6 +23,7 @@ NEW = {
     "source": "csv-source",
     "auth": "csv-auth",
     "observer": "csv-observer",
+    "transport": "csv-transport",
 }
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # pip builds and installs
@@ -125,6 +126,7 @@ def test_new_plugins_are_chosen_by_a_configuration_and_make_their_files(
         },
         "cookie_store": {"use": NEW["cookie-store"], "path": "sessions.json"},
         "strategy": NEW["strategy"],
+        "transport": NEW["transport"],
         "output": ["files", {"use": NEW["output"], "folder": "tables"}],
         "observers": [{"use": NEW["observer"], "path": "done.txt"}],
         "directory": "library",

@@ -45,7 +45,7 @@ class TransportContract(TransportNetwork, TransportHostile, PluginRules):
 
         def script(connection: socket.socket, number: int) -> None:
             connection.sendall(b"HTTP/1.1 200 Fine\r\nContent-Length: 5\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\n")
-            assert hop.reported.wait(10), "the headers were not reported before the body came"
+            wait_until(hop.reported.is_set, "the headers, before the body")
             connection.sendall(b"hello")
 
         server = serve(script)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -316,6 +317,7 @@ class TransportNetwork(TransportSuite):
         with pytest.raises(requests.RequestException):
             self.send(transport, hop)
         ended.set()
+        assert time.monotonic() < hop.deadline + 2.0, "it ended long after the deadline"
         assert hop.steps == ["authorize", "sending"]
 
     def test_a_host_that_takes_no_request_meets_the_deadline(self, transport: Transport, silent: int) -> None:
