@@ -143,13 +143,16 @@ def run_urls(root: Path, *urls: str, **options: Any) -> Voyage:
 
 
 def after(number: int, act: Callable[[], Any]) -> Callable[[Any], None]:
-    """Return an observer that acts once, when so many items are done."""
-    done: list[str] = []
+    """Return an observer that acts once, when files of so many items have come.
+
+    They count as done a little later, in groups; small ones might all have come by then.
+    """
+    come: set[str] = set()
 
     def on_event(event: Any) -> None:
-        if event.kind == "item.finished" and event.data["state"] == "done":
-            done.append(event.item)
-            if len(done) == number:
+        if event.kind == "resource.finished" and event.item not in come:
+            come.add(event.item)
+            if len(come) == number:
                 act()
 
     return on_event

@@ -25,7 +25,7 @@ def test_short_sessions_do_not_end_a_run_that_makes_progress(set_sail: SetSail, 
     done: list[str] = []
 
     def on_event(event: Any) -> None:
-        if event.kind == "item.finished" and event.data["state"] == "done":
+        if event.kind == "resource.finished":
             done.append(event.item)
             if len(done) % 4 == 0:
                 voyage.server.expire_sessions()
