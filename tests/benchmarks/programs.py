@@ -47,7 +47,7 @@ def median(usages: Sequence[Usage]) -> Usage:
 def system_calls(command: Sequence[str | Path], only: str = "all") -> int:
     """Return how many system calls a program and its children make."""
     with tempfile.NamedTemporaryFile("r") as table:
-        options = ["-f", "-c", "-U", "calls,name", "-o", table.name, "-e", f"trace={only}"]
+        options = ["-f", "--seccomp-bpf", "-c", "-U", "calls,name", "-o", table.name, "-e", f"trace={only}"]
         subprocess.run(["strace", *options, *command], check=True, capture_output=True)
         total = re.search(r"^ *(\d+) +total$", table.read(), re.MULTILINE)
     return int(total[1]) if total else 0  # nothing is written if there was none
