@@ -248,13 +248,12 @@ class _Loop:
     def events_of(self, port: int, wanted: int) -> int:
         """Return the events of the socket with a port at this end."""
         for fd in list(self.sockets):
-            try:
-                with socket.socket(fileno=os.dup(fd)) as connection:
-                    if connection.getsockname()[1] == port:
-                        poll = select.poll()
-                        poll.register(connection, wanted)
-                        return sum(event for _, event in poll.poll(0))
-            except (OSError, IndexError):  # closed, or the descriptor is of something else now
+            own_port = _own_port(fd)
+            if own_port == port:
+                poll = select.poll()
+                poll.register(fd, wanted)
+                return sum(event for _, event in poll.poll(0))
+            if own_port is None:  # closed, or the descriptor is of something else now
                 self.sockets.discard(fd)
         return 0
 
@@ -576,6 +575,24 @@ def _lines_of(request: requests.PreparedRequest, *, with_cookies: bool) -> list[
     if text.count("\n") != len(lines) - 1 or "\r" in text or "\0" in text:
         raise exceptions.InvalidHeader("a header with a line break")
     return text.encode("latin-1").split(b"\n")
+
+
+def _own_port(fd: int) -> int | None:
+    """Return the port at this end of a socket; None if it is none.
+
+    It is not duplicated: the descriptor may be that of a file by now, whose lock a duplicate would keep.
+    """
+    try:
+        view = socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=fd)
+    except OSError:
+        return None
+    try:
+        name = view.getsockname()
+        return int(name[1]) if isinstance(name, tuple) else None
+    except OSError:
+        return None
+    finally:
+        view.detach()
 
 
 def _server(url: str) -> tuple[str, int]:
