@@ -37,6 +37,13 @@ PARTS: Mapping[str, tuple[Any, ...]] = {
     "An observer": (hookspecs.argosy_observer, contracts.Observer),
     "A storage": (hookspecs.argosy_storage, contracts.Storage, contracts.Existing, model.PublishedFile),
     "A rate limit": (hookspecs.argosy_ratelimit, contracts.RateLimit),
+    "A transport": (
+        hookspecs.argosy_transport,
+        contracts.Transport,
+        contracts.Hop,
+        contracts.ResponseHeaders,
+        contracts.Incoming,
+    ),
     "Names and URLs": (safe_part, problem_of, check_url, file_name),
 }
 _SECTION = re.compile(r"^(?P<name>[A-Z][A-Za-z]+)\n-{3,}$", re.M)

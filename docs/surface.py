@@ -35,6 +35,7 @@ MODULES: Mapping[str, tuple[str, ...] | None] = {
         "argosy_observer",
         "argosy_storage",
         "argosy_ratelimit",
+        "argosy_transport",
     ),
     **{f"argosy.toolkit.{module.name}": None for module in pkgutil.iter_modules(toolkit.__path__)},
     "argosy_devkit": None,
@@ -47,6 +48,7 @@ MODULES: Mapping[str, tuple[str, ...] | None] = {
     "argosy_devkit.contracts.source": ("SourceContract",),
     "argosy_devkit.contracts.storage": ("StorageContract",),
     "argosy_devkit.contracts.strategy": ("StrategyContract",),
+    "argosy_devkit.contracts.transport": ("TransportContract",),
 }
 
 

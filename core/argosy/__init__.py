@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from argosy.interfaces.source import Source
     from argosy.interfaces.storage import Existing, Storage
     from argosy.interfaces.strategy import Strategy
+    from argosy.interfaces.transport import Hop, Incoming, ResponseHeaders, Transport
     from argosy.models.items import (
         FinishedItem,
         Item,
@@ -46,12 +47,12 @@ if TYPE_CHECKING:
     from argosy.models.response_record import ResponseRecord
 
 __all__ = [
-    "ArgosyError", "Auth", "CollectingOutput", "CookieStore", "Existing", "FinishedItem", "Item",
-    "LeasedAdapter", "LoginSession", "Observer", "Outcome", "Output", "Plugin", "PluginContext",
-    "Product", "PublishedFile", "RateLimit", "Report", "Resource", "ResponseHead", "ResponseRecord",
-    "Scope", "SessionInfo", "Source", "StagedFile", "StagedItem", "Storage", "Strategy",
-    "__version__", "check_config", "copy_sessions", "download", "hookimpl", "login", "logout",
-    "open_session", "open_store", "preview", "remake", "sessions",
+    "ArgosyError", "Auth", "CollectingOutput", "CookieStore", "Existing", "FinishedItem", "Hop",
+    "Incoming", "Item", "LeasedAdapter", "LoginSession", "Observer", "Outcome", "Output", "Plugin",
+    "PluginContext", "Product", "PublishedFile", "RateLimit", "Report", "Resource", "ResponseHead",
+    "ResponseHeaders", "ResponseRecord", "Scope", "SessionInfo", "Source", "StagedFile", "StagedItem",
+    "Storage", "Strategy", "Transport", "__version__", "check_config", "copy_sessions", "download",
+    "hookimpl", "login", "logout", "open_session", "open_store", "preview", "remake", "sessions",
 ]  # fmt: skip
 
 # Public names are imported when they are used, as `argosy --version` need not wait for requests. Light modules first.

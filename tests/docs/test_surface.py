@@ -17,6 +17,7 @@ from argosy_devkit.contracts.ratelimit import RateLimitContract
 from argosy_devkit.contracts.source import SourceContract
 from argosy_devkit.contracts.storage import StorageContract
 from argosy_devkit.contracts.strategy import StrategyContract
+from argosy_devkit.contracts.transport import TransportContract
 from documents import ROOT
 
 PIN = ROOT / "docs" / "reference" / "plugin-surface.txt"
@@ -35,6 +36,7 @@ SUITES = [
     ObserverContract,
     StorageContract,
     RateLimitContract,
+    TransportContract,
 ]
 
 

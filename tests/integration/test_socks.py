@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
+import pytest
+
 import argosy
 from argosy_devkit.contracts.transport_suite import SocksProxy
 from voyage import Voyage
@@ -15,6 +17,7 @@ SetSail = Callable[..., Voyage]
 NAME = "library.invalid"
 
 
+@pytest.mark.torture(35)
 def test_a_run_through_a_socks_proxy(set_sail: SetSail) -> None:
     voyage = set_sail(items=30, lease_mode="strict", max_workers=8, transport="curl", proxy={"file": "proxy.txt"})
     port = voyage.server.port
@@ -31,6 +34,7 @@ def test_a_run_through_a_socks_proxy(set_sail: SetSail) -> None:
     assert set(proxy.logins) == {("ada", "open-sesame-1")}
 
 
+@pytest.mark.torture(35)
 def test_a_socks_proxy_that_does_not_run(set_sail: SetSail) -> None:
     voyage = set_sail(items=1, transport="curl", proxy={"file": "proxy.txt"}, max_retries=0, max_outage=0)
     (voyage.root / "proxy.txt").write_text("socks5h://ada:open-sesame-1@127.0.0.1:9", "utf-8")
@@ -41,6 +45,7 @@ def test_a_socks_proxy_that_does_not_run(set_sail: SetSail) -> None:
     assert voyage.server.stats().requests == 0
 
 
+@pytest.mark.torture(35)
 def test_no_request_goes_past_a_proxy_that_the_transport_cannot_use(set_sail: SetSail) -> None:
     voyage = set_sail(items=1, lease_mode="strict", proxy="socks5h://127.0.0.1:9")
     done = voyage.run()

@@ -33,9 +33,9 @@ from argosy_devkit.contracts.waiting import Thread, wait_until
 
 
 class TransportContract(TransportNetwork, TransportHostile, PluginRules):
-    """Each test is one promise of `argosy.interfaces.Transport`."""
+    """Each test is one promise of `argosy.Transport`."""
 
-    documented = "argosy.interfaces.Transport (docs/plugins/contracts.md)"
+    documented = "argosy.Transport (docs/plugins/contracts.md)"
 
     # -- the lease
 

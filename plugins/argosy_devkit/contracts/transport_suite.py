@@ -244,7 +244,7 @@ class TransportSuite(PluginSuite):
     """Each test creates the transport, and servers that do what the test needs."""
 
     plugin: ClassVar[type[Transport]]
-    documented = "argosy.interfaces.Transport (docs/plugins/contracts.md)"
+    documented = "argosy.Transport (docs/plugins/contracts.md)"
 
     @pytest.fixture
     def transport(self, given: Mapping[str, Any], context: PluginContext) -> Any:

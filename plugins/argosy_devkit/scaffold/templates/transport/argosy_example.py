@@ -23,7 +23,7 @@ from requests import exceptions
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 import argosy
-from argosy.interfaces import Hop, Incoming, ResponseHeaders, Transport
+from argosy import Hop, Incoming, ResponseHeaders
 
 #: Seconds after which an idle connection is not used: many servers close it after 5.
 MAX_IDLE = 4.0
@@ -35,7 +35,7 @@ _STATUS = re.compile(r"(HTTP/1\.[0-9]) +([0-9]{3})(?: +(.*))?")
 _FIELD = re.compile(r"([!-9;-~]+)[ \t]*:[ \t]*(.*?)[ \t]*")
 
 
-class ExampleTransport(Transport):
+class ExampleTransport(argosy.Transport):
     """Sends requests over connections of its own, which it keeps for other requests."""
 
     name = "example"
@@ -328,6 +328,6 @@ def _request_errors(of_time: type[requests.Timeout]) -> Iterator[None]:
 
 
 @argosy.hookimpl
-def argosy_transport() -> type[Transport]:
+def argosy_transport() -> type[argosy.Transport]:
     """Register the transport."""
     return ExampleTransport
