@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.client
+import io
 import math
 import time
 import types
@@ -78,7 +79,7 @@ class BodyMeter:
             self._waited, self._received = 0.0, 0
 
 
-class Body:
+class Body(io.RawIOBase):
     """The raw body of a response, as requests knows it from urllib3, within limits.
 
     `on_end` learns once whether the last byte arrived.
@@ -93,16 +94,17 @@ class Body:
         is_empty: bool = False,
         on_end: Callable[[bool], None] | None = None,
     ) -> None:
+        super().__init__()
         self.status, self.reason = headers.status, headers.reason
+        self.decode_content = False  # whether `read` decodes gzip and deflate
         self.is_complete = is_empty
         self._incoming = incoming
         self._headers = headers
         self._on_end = on_end
         self._start = b""  # was peeked at
+        self._decoded: Iterator[bytes] | None = None
+        self._rest = b""  # decoded and not read yet
         self.limit(limits)
-
-    def __del__(self) -> None:
-        self.close()
 
     @functools.cached_property
     def headers(self) -> HTTPHeaderDict:
@@ -131,7 +133,11 @@ class Body:
         """Apply limits from now on."""
         self._meter = BodyMeter(limits)
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readable(self) -> bool:
+        """Return true."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
         """Store the bytes that are there, as `argosy.interfaces.Incoming.readinto` does; raise as urllib3 does."""
         if self._start:
             count = min(len(self._start), len(buffer))
@@ -139,7 +145,7 @@ class Body:
             return count
         begun = time.monotonic()
         try:
-            count = 0 if self.is_complete else self._incoming.readinto(buffer)
+            count = 0 if self.is_complete else self._incoming.readinto(memoryview(buffer))
             if count:
                 self._meter.count(count, begun)
             else:
@@ -168,8 +174,14 @@ class Body:
         return bytes(buffer[: self.readinto(buffer)])
 
     def read(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
-        """Return so many raw bytes, or all, unless the body ends before."""
-        parts, left = [], amt
+        """Return so many bytes, or all, unless the body ends before."""
+        coding, parts, left = coding_of(self.headers), [], amt
+        if (self.decode_content if decode_content is None else decode_content) and coding in _CODINGS:
+            self._decoded = self._decoded or self.stream(CHUNK, True)
+            while (amt is None or len(self._rest) < amt) and (piece := next(self._decoded, b"")):
+                self._rest += piece
+            data, self._rest = self._rest[:amt], b"" if amt is None else self._rest[amt:]
+            return data
         while left != 0 and (data := self.read1(CHUNK if left is None else min(left, CHUNK))):
             parts.append(data)
             left = None if left is None else left - len(data)
@@ -191,6 +203,7 @@ class Body:
         """Abandon the body."""
         self._incoming.close()
         self._end()
+        super().close()
 
     release_conn = close
 

@@ -125,7 +125,7 @@ class Lease:
 
     def cookie_header(self, url: str) -> str | None:
         """Return the ``Cookie`` header for the request, or None."""
-        return jar.cookie_header(self._record.cookies, url, time.time())
+        return jar.cookie_header(self._record.cookies, url, time.time()) if self._record.cookies else None
 
     def credentials(self, url: str) -> Mapping[str, str]:
         """Return all header fields that identify the session: cookies and header tokens."""

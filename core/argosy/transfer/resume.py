@@ -21,7 +21,6 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import requests
 
@@ -57,7 +56,7 @@ class ResumeState:
         headers = response.headers
         date = strong_date(headers.get("Last-Modified"), headers.get("Date"))
         validator = strong_etag(headers["ETag"]) if "ETag" in headers else date
-        url = urlsplit(response.url)._replace(query="", fragment="").geturl()
+        url = response.url.partition("#")[0].partition("?")[0]
         place = hashlib.blake2b(url.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         digests = digest_in(headers, "Repr-Digest", "Digest")
         return cls(validator, place, digests=digests)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
+import shutil
 import socket
 import threading
 import time
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from requests.auth import AuthBase
 
+import argosy
 from argosy.errors import Interrupted, PluginError, SessionInDoubt, StoreError
 from argosy.http.adapter import LeasedAdapter
 from argosy.http.hop import PluginSigner
@@ -47,6 +52,49 @@ def test_a_token_is_sent_and_its_successor_stored(raw_server: Any, reader: Any) 
     assert (one.tokens(), one.record.status, one.is_free()) == ({"token": "second"}, Status.IDLE, True)
     one.get(server.url)
     assert server.cookies() == ["token=first", "token=second"]
+
+
+def test_a_plain_session_gets_what_requests_gives(raw_server: Any, tmp_path: Path) -> None:
+    """The raw body is a file that may be decoded, and cookies are in the session."""
+    packed = gzip.compress(b"fine " * 1000)
+    server = raw_server(_answer(NEW, "Content-Encoding: gzip", "Content-Type: text/x; charset=latin1", body=packed))
+    with requests.Session() as http:
+        http.mount("http://", LeasedAdapter(argosy.open_store("memory"), lease="shared"))
+        response = http.get(server.url, stream=True)
+        response.raw.decode_content = True
+        with (tmp_path / "copy").open("wb") as file:
+            shutil.copyfileobj(response.raw, file)
+        assert (tmp_path / "copy").read_bytes() == b"fine " * 1000
+        assert (response.encoding, response.raw.version, response.raw.status) == ("iso8859-1", 11, 200)
+        assert (http.cookies["token"], response.cookies["token"]) == ("second", "second")
+        response = http.get(server.url, stream=True)
+        assert response.raw.read(10) + response.raw.read() == packed
+        assert b"".join(http.get(server.url, stream=True).iter_content(77)) == b"fine " * 1000
+
+
+def test_bodies_of_every_kind_are_sent(tmp_path: Path) -> None:
+    whole = b"abc" * 50_000 + b"end"
+    (tmp_path / "file").write_bytes(whole)
+    chunked = b"7\r\nabcabca\r\n3\r\nend\r\n0\r\n\r\n"
+    with (tmp_path / "file").open("rb") as file, requests.Session() as http:
+        http.mount("http://", LeasedAdapter(argosy.open_store("memory"), lease="shared"))
+        for data, sent in ((file, whole), (iter([b"abcabca", b"", b"end"]), chunked), ({"a": "end"}, b"a=end")):
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                server = Thread(partial(_receive, listener, sent[-5:]))
+                url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+                assert http.post(url, data=data).text == "fine"
+                assert server.result().partition(b"\r\n\r\n")[2] == sent
+
+
+def _receive(listener: socket.socket, end: bytes) -> bytes:
+    """Answer a request that ends with some bytes, and return it."""
+    received = b""
+    connection, _ = listener.accept()
+    with connection:
+        while not received.endswith(end):
+            received += connection.recv(65536)
+        connection.sendall(_answer("Connection: close"))
+    return received
 
 
 @pytest.mark.parametrize(
