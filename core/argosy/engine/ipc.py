@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from argosy.engine import logs
 from argosy.engine.context import RunContext
 from argosy.engine.logs import LogSettings
+from argosy.engine.observers import ALWAYS
 from argosy.engine.sessions.provider import Share
 from argosy.errors import ArgosyError, Interrupted, StorageError
 from argosy.events import Emit, EventKind
@@ -158,7 +159,8 @@ class IpcClient:
     `redactor` knows the secrets of this process, which the run does not know.
     """
 
-    def __init__(self, address: str, stop: Stop, redactor: Redactor) -> None:
+    def __init__(self, address: str, stop: Stop, redactor: Redactor, *, is_heard: bool = True) -> None:
+        self._is_heard = is_heard
         self._stop = stop
         self._redactor = redactor
         self._sock = socket.socket(socket.AF_UNIX)
@@ -171,7 +173,9 @@ class IpcClient:
         threading.Thread(target=self._listen, name="argosy-client", daemon=True).start()
 
     def emit(self, kind: EventKind, item: str | None = None, data: Mapping[str, Any] | None = None) -> None:
-        """Send an event, without secrets."""
+        """Send an event, without secrets, unless nobody listens."""
+        if not self._is_heard and kind not in ALWAYS:
+            return
         with self._mutex:
             _send(self._sock, {"event": self._redactor.scrub([kind, item, data or {}])})
 
@@ -222,6 +226,7 @@ class WorkerSpec:
     plugins: PluginManager
     address: str
     share: Share
+    is_heard: bool  # whether anybody listens to the events
     run_pid: int = field(default_factory=os.getpid)
     logs: LogSettings = field(default_factory=lambda: logs.settings)
 
@@ -253,7 +258,7 @@ class RemoteWorker:
 
         spec, stop, redactor = self._spec, Stop(), Redactor()
         try:
-            client = self._client = IpcClient(spec.address, stop, redactor)
+            client = self._client = IpcClient(spec.address, stop, redactor, is_heard=spec.is_heard)
         except OSError:
             raise Interrupted("The run is over.") from None
         self._streams = redacted_streams(redactor)

@@ -27,8 +27,8 @@ _LEVELS = {
     EventKind.RESOURCE_WAITING: logging.NOTSET,
 }
 
-#: The events that the dispatcher itself needs.
-_ALWAYS = frozenset({EventKind.RUN_NOTICE, EventKind.RUN_STOPPING, EventKind.RESOURCE_RETRY})
+#: The events that are needed even if nobody listens.
+ALWAYS = frozenset({EventKind.RUN_NOTICE, EventKind.RUN_STOPPING, EventKind.RESOURCE_RETRY})
 
 logger = logging.getLogger(__name__)
 
@@ -66,10 +66,15 @@ class ObserverDispatcher:
         self._observers.append(observer)
         self._listeners[observer] = observer.on_event
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens to events, or they are logged."""
+        return bool(self._listeners) or logger.isEnabledFor(logging.INFO)
+
     def emit(self, kind: EventKind, item: str | None = None, data: Mapping[str, Any] | None = None) -> None:
         """Pass on an event."""
-        if not (self._listeners or kind in _ALWAYS or logger.isEnabledFor(logging.INFO)):
-            return  # nobody listens
+        if not self.is_heard and kind not in ALWAYS:
+            return
         # an id may be a URL with a token
         event = Event(kind, time.time(), self._redactor.scrub(item), self._redactor.scrub(data or {}))
         with self._mutex:

@@ -255,7 +255,8 @@ class Run:
         with self._mutex:
             if self._server is None:
                 self._server = IpcServer(self._emit, self.stop, self._answer)
-        return WorkerSpec(self.settings, self.plugins, self._server.address, self._context.pool.share)
+        is_heard = self._dispatcher.is_heard
+        return WorkerSpec(self.settings, self.plugins, self._server.address, self._context.pool.share, is_heard)
 
     def _answer(self, question: str, text: str) -> str | None:
         """Answer a worker process: give it a secret of the user, or say why it must not log in."""

@@ -142,14 +142,16 @@ class SessionManager:
 
         So a wrong password or a dead session is sent once, and not by every worker.
         """
+        if self._proved:
+            yield
+            return
+        if not self._first.acquire(blocking=False):
+            self._callbacks.waiting("lease")
+            self._first.acquire()
         with contextlib.ExitStack() as turn:
-            if not self._proved:
-                if not self._first.acquire(blocking=False):
-                    self._callbacks.waiting("lease")
-                    self._first.acquire()
-                turn.callback(self._first.release)
-                if self._proved:
-                    turn.close()
+            turn.callback(self._first.release)
+            if self._proved:
+                turn.close()
             yield
 
     def _overlaps(self, url: str, record: SessionRecord | None = None) -> bool:
