@@ -194,7 +194,8 @@ class _Loop:
         self._due = math.inf
         self.jar = _Jar(curl)
         self.sockets: set[int] = set()  # some may be closed
-        self.used_ports: set[int] = set()  # at this end of connections that have served a request
+        #: The ports, at this end, of connections that have served a request, and whether they speak HTTP/1.
+        self.used_ports: dict[int, bool] = {}
         self.is_stepping = False
         #: Whether a connection must not be used again, which only a new multi handle can prevent: a response had a length
         #: and chunks, and somebody on its way may see another end of its body (RFC 9112 section 6.3).
@@ -476,7 +477,8 @@ class _Transfer(Incoming):
             return abort
         self._is_sent, self.sent = True, time.monotonic()
         self._is_reused = own_port in self._loop.used_ports
-        self._loop.used_ports.add(own_port)
+        self._loop.used_ports.setdefault(own_port, False)
+        self._port = own_port
         return ok
 
     def _takes(self, request: requests.PreparedRequest) -> bool:
@@ -495,7 +497,9 @@ class _Transfer(Incoming):
             return True
         if waited < MOMENT and port not in self._loop.used_ports:
             return False
-        return bool(self._loop.events_of(port, _CLOSED) & (_CLOSED | select.POLLHUP | select.POLLERR))
+        # with HTTP/1, bytes that nobody asked for would be taken for the response; HTTP/2 has frames of its own
+        wrong = _CLOSED | select.POLLHUP | select.POLLERR | (select.POLLIN if self._loop.used_ports.get(port) else 0)
+        return bool(self._loop.events_of(port, wrong) & wrong)
 
     def _on_line(self, line: bytes) -> int | None:
         text = line.decode("latin-1").rstrip("\r\n")
@@ -515,6 +519,7 @@ class _Transfer(Incoming):
                     self._error = error
                     return -1
                 self.has_headers = True
+                self._loop.used_ports[self._port] = version.startswith("HTTP/1.")
         return None
 
     def _on_bytes(self, data: bytes) -> int | None:
