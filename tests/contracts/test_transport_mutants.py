@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trustme  # noqa: F401 - pytester forgets imports, and cryptography cannot be imported twice
 
 from mutants import transports
 from mutants.hunt import reports_of, survivors
