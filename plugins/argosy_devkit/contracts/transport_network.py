@@ -18,6 +18,7 @@ from argosy_devkit.contracts.transport_suite import (
     OK,
     Authority,
     RecordingHop,
+    ScriptedServer,
     Serve,
     SocksProxy,
     TransportSuite,
@@ -63,6 +64,18 @@ class TransportNetwork(TransportSuite):
         self._is_refused(transport, f"https://127.0.0.1:{server.port}/", verify=authority.bundle)
         assert server.requests == []
 
+    def test_a_client_can_have_a_certificate(
+        self, transport: Transport, serve: Serve, authority: Authority, tmp_path: Path
+    ) -> None:
+        """With `cert`, the server gets a client's certificate, on connections of its own."""
+        context = authority.server_context("127.0.0.1")
+        client = authority.demand_client(context, tmp_path)
+        url = f"https://127.0.0.1:{serve(OK, context).port}/"
+        incoming = self.send(transport, RecordingHop(url), verify=authority.bundle, cert=client)
+        assert body_of(incoming) == b"hello"
+        with pytest.raises(requests.RequestException):
+            self.send(transport, RecordingHop(url), verify=authority.bundle)
+
     def _is_refused(self, transport: Transport, url: str, *, verify: bool | str, proxy: str | None = None) -> None:
         hop = RecordingHop(url)
         with pytest.raises(requests.exceptions.SSLError) as raised:
@@ -71,6 +84,17 @@ class TransportNetwork(TransportSuite):
         assert kind_of(raised.value, sent=False) == "tls"
 
     # -- the environment and the URL
+
+    def test_a_host_may_be_an_ipv6_address(self, transport: Transport) -> None:
+        """The host of a URL may be an IPv6 address in brackets."""
+        try:
+            server = ScriptedServer(OK, host="::1")
+        except OSError:
+            pytest.skip("this system has no IPv6")
+        with contextlib.closing(server):
+            assert body_of(self.send(transport, RecordingHop(f"http://[::1]:{server.port}/"))) == b"hello"
+        assert f"host: [::1]:{server.port}".encode() in server.requests[0].lower()
+        assert b"token=1" in server.requests[0]
 
     def test_the_environment_has_no_say(
         self, transport: Transport, serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -32,8 +32,9 @@ Script = Callable[[socket.socket, int], object]
 class _Server:
     """Listens on a free port, and handles each connection in a thread."""
 
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family, backlog=64)
         self.port: int = self._listener.getsockname()[1]
         self._open: set[socket.socket] = set()
         self._mutex = threading.Lock()
@@ -78,7 +79,7 @@ class ScriptedServer(_Server):
     that the client has closed.
     """
 
-    def __init__(self, script: Script | bytes, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, script: Script | bytes, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self._script = script if callable(script) else lambda connection, number: connection.sendall(script)
         self._tls = tls
         self.requests: list[bytes] = []
@@ -86,7 +87,7 @@ class ScriptedServer(_Server):
         self.accepted: set[int] = set()
         self.ended: set[int] = set()
         self._numbers = itertools.count(1)
-        super().__init__()
+        super().__init__(host)
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         if self._tls is not None:
@@ -186,6 +187,14 @@ class Authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._authority.issue_cert(*names).configure_cert(context)
         return context
+
+    def demand_client(self, context: ssl.SSLContext, folder: Path) -> str:
+        """Have a server demand a client's certificate; return the file with such a certificate and its key."""
+        context.verify_mode = ssl.CERT_REQUIRED
+        self._authority.configure_trust(context)
+        path = str(folder / "client.pem")
+        self._authority.issue_cert("client.example").private_key_and_cert_chain_pem.write_to_path(path)
+        return path
 
 
 class RecordingHop(Hop):
