@@ -16,6 +16,9 @@ from typing import Any
 import warm
 from argosy_devkit import Expected, LibraryServer
 
+#: What a configuration has that says nothing else; `transport` in the torture tests sets it.
+DEFAULTS: dict[str, Any] = {}
+
 
 @dataclass
 class Voyage:
@@ -33,7 +36,7 @@ class Voyage:
     @property
     def file(self) -> Path:
         path = self.root / "argosy.json"
-        path.write_text(json.dumps(self.config), "utf-8")
+        path.write_text(json.dumps({**DEFAULTS, **self.config}), "utf-8")
         return path
 
     def expect_size(self, size: int) -> None:

@@ -12,6 +12,49 @@ from pathlib import Path
 
 import pytest
 
+import voyage
+
+#: The modules whose tests are about the network: they run with each transport.
+OF_THE_NETWORK = {
+    f"test_{name}"
+    for name in (
+        "credentials",
+        "downgrade",
+        "heavy_weather",
+        "hostile",
+        "hostile_sessions",
+        "network",
+        "outages",
+        "pages",
+        "politeness",
+        "proxies",
+        "resume",
+        "server",
+        "stopped",
+        "token",
+        "verified",
+        "what_leaves",
+    )
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let tests of the network run with each transport, unless they say why not."""
+    is_of_the_network = metafunc.module.__name__.rpartition(".")[2] in OF_THE_NETWORK
+    if is_of_the_network and metafunc.definition.get_closest_marker("requests_only") is None:
+        transports = ["requests", pytest.param("curl", marks=pytest.mark.slow)]
+        metafunc.parametrize("transport", transports, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let configurations that name no transport use this one."""
+    name: str = getattr(request, "param", "requests")
+    if name != "requests":
+        monkeypatch.setitem(voyage.DEFAULTS, "transport", name)
+    return name
+
+
 #: Answers one connection; it is closed afterwards.
 Answer = Callable[[socket.socket], None]
 

@@ -188,7 +188,8 @@ def test_a_body_that_drips_ends_in_time(
         limits = {"timeout": {"read": 0.5}, "low_speed_limit": 1000}
     report = argosy.download(run_urls(tmp_path, f"{server.url}/a", max_retries=0, **limits).file)
     (cause,) = failures(report).values() or [""]
-    assert cause in {"an error": {"status"}, "a redirect": {"redirects"}}.get(kind, {"total", "slow"})
+    causes = {"an error": {"status"}, "a redirect": {"redirects"}, "trailers": {"stalled", "total", "slow"}}
+    assert cause in causes.get(kind, {"total", "slow"})
 
 
 @pytest.mark.torture(97)
@@ -339,11 +340,15 @@ def test_a_login_that_is_redirected_to_no_place(raw_server: Any, tmp_path: Path,
 @pytest.mark.parametrize(
     "charset", ["idna", "punycode", "undefined", "rot13", "hex", "unicode_escape", "x\x00", "none"]
 )
-def test_a_page_in_a_character_set_that_is_none(raw_server: Any, tmp_path: Path, charset: str) -> None:
+def test_a_page_in_a_character_set_that_is_none(raw_server: Any, tmp_path: Path, charset: str, transport: str) -> None:
     form = b"<form method=post action=/in><input name=user></form>"
     page = head("200 OK", f"Content-Type: text/html; charset={charset}", f"Content-Length: {len(form)}") + form
     server = raw_server(by_path(login=page))
     voyage = run_urls(tmp_path, f"{server.url}/a", auth=form_login(server.url), max_retries=0)
+    if transport == "curl" and "\0" in charset:  # libcurl refuses such a response
+        with pytest.raises(ArgosyError, match="NUL"):
+            argosy.download(voyage.file)
+        return
     assert failures(argosy.download(voyage.file)) == {}
     assert any(b"POST /in" in asked for asked in server.requests)
 

@@ -90,6 +90,7 @@ def test_dead_connections_are_never_blindly_used_again(set_sail: SetSail) -> Non
 
 
 @pytest.mark.torture(33)
+@pytest.mark.requests_only("LeasedAdapter sends with the default transport")
 def test_a_connection_that_dies_under_a_request_is_in_doubt(raw_server: Any, tmp_path: Path) -> None:
     def answer(server: Any, connection: socket.socket) -> None:
         if server.request(connection):

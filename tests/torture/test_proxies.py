@@ -72,6 +72,7 @@ def test_a_tunnel_to_a_service_with_tls(tmp_path: Path, user: str | None) -> Non
 
 
 @pytest.mark.torture(33, 35)
+@pytest.mark.requests_only("LeasedAdapter sends with the default transport")
 def test_a_tunnel_that_has_died_is_dug_again(tmp_path: Path) -> None:
     """The connection dies while its request waits for the lease: the next one must not go past the proxy."""
     authority = trustme.CA()
@@ -128,6 +129,7 @@ def test_a_proxy_that_is_not_there(tmp_path: Path) -> None:
     ["socks5://127.0.0.1:1", "http://ada:hidden@127.0.0.1:1", "127.0.0.1:1", {"env": "LIBRARY_PROXY"}, 7],
 )
 @pytest.mark.parametrize("kept", ["", "socks5://ada:hidden@127.0.0.1:1", "http://ada:hidden@127.0.0.1:x", "hidden"])
+@pytest.mark.requests_only("the transport curl can use these proxies")
 def test_a_proxy_that_is_none(tmp_path: Path, value: Any, kept: str) -> None:
     voyage = run_urls(tmp_path, "http://127.0.0.1:9/x", proxy=value)
     done = voyage.run(env={**os.environ, "LIBRARY_PROXY": kept})
@@ -137,6 +139,7 @@ def test_a_proxy_that_is_none(tmp_path: Path, value: Any, kept: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.requests_only("LeasedAdapter sends with the default transport")
 def test_what_is_no_http_proxy_is_refused_and_not_gone_past() -> None:
     store = argosy.open_store("memory")
     with requests.Session() as session, socket.create_server(("127.0.0.1", 0)) as listener:

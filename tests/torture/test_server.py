@@ -92,12 +92,16 @@ def sends(body: bytes, *, length: int, extra: bytes) -> Callable[[Any, socket.so
 
 
 @pytest.mark.torture(4)
-def test_a_body_longer_than_its_length(raw_server: Any, tmp_path: Any) -> None:
+def test_a_body_longer_than_its_length(raw_server: Any, tmp_path: Any, transport: str) -> None:
     stray = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nBAD"
     server = raw_server(sends(b"good", length=4, extra=stray))
     urls = [f"{server.url}/{number}" for number in range(3)]
     config = {"source": {"use": "urls", "urls": urls}, "directory": str(tmp_path), "max_workers": 1}
-    report = argosy.download({**config, "retry_delay": 0, "max_retries": 1})
+    report = argosy.download({**config, "transport": transport, "retry_delay": 0, "max_retries": 1})
+    if transport == "curl":  # libcurl drops what is too much without a word
+        assert (failures(report), server.connections) == ({}, 3), "a connection with left-over bytes was used again"
+        assert [path.read_bytes() for path in tmp_path.iterdir() if path.is_file()] == [b"good"] * 3
+        return
     assert set(failures(report).values()) == {"length"}
     assert server.connections == len(server.requests) == 6, "a connection with left-over bytes was used again"
     assert [path.name for path in tmp_path.iterdir()] == [".argosy"]
@@ -288,13 +292,15 @@ def test_103_is_not_the_answer(set_sail: SetSail) -> None:
 
 
 @pytest.mark.torture(13)
-def test_broken_headers_do_not_hide_the_token(set_sail: SetSail) -> None:
+def test_broken_headers_do_not_hide_the_token(set_sail: SetSail, transport: str) -> None:
     faults = [fault("broken_headers", path="/login"), fault("broken_headers")]
+    if transport == "curl":  # libcurl refuses such a response: it is lost, and the session in doubt
+        faults = [fault("broken_headers", times=1)]
     voyage = set_sail(items=6, lease_mode="revoke", max_workers=3, faults=faults)
     done = voyage.run()
     assert (done.returncode, voyage.wrong()) == (0, []), done.stderr
     stats = voyage.server.stats()
-    assert (stats.replaced_tokens_sent, stats.refused, stats.logins) == (0, 0, 1)
+    assert (stats.replaced_tokens_sent, stats.refused, stats.logins) == (0, 0, 2 if transport == "curl" else 1)
     assert "Failed to parse" not in done.stderr
 
 
@@ -312,11 +318,12 @@ def test_huge_headers_leave_the_session_in_doubt(set_sail: SetSail, options: dic
 
 @pytest.mark.torture(14)
 @pytest.mark.parametrize("length", ["-5", "many", "1e3", "0x10", "5 5"])
-def test_a_length_that_is_none(set_sail: SetSail, length: str) -> None:
+def test_a_length_that_is_none(set_sail: SetSail, length: str, transport: str) -> None:
     faults = [fault("bad_length", length=length, path="item-00001")]
     voyage = set_sail(items=2, lease_mode="revoke", digests=False, faults=faults, max_retries=1)
     report = argosy.download(voyage.file)
-    assert failures(report) == {"item-00001": "length"}
+    # libcurl refuses such a response
+    assert failures(report) == {"item-00001": "lost" if transport == "curl" else "length"}
     assert not (voyage.library / "item-00001").exists()
     assert (report.counts.done, voyage.server.stats().replaced_tokens_sent) == (1, 0)
 

@@ -24,6 +24,7 @@ SetSail = Callable[..., Voyage]
 
 
 @pytest.mark.torture(19)
+@pytest.mark.requests_only("LeasedAdapter sends with the default transport")
 def test_rotation_with_any_status_is_stored(set_sail: SetSail) -> None:
     voyage = set_sail(items=1, lease_mode="revoke")
     assert argosy.download(voyage.file).logins == 1
@@ -238,6 +239,7 @@ def relay_to() -> Iterator[Callable[[int], Relay]]:
 
 
 @pytest.mark.torture(27)
+@pytest.mark.requests_only("LeasedAdapter sends with the default transport")
 def test_a_refusal_after_a_sibling_rotated_costs_no_login(set_sail: SetSail, relay_to: Callable[[int], Relay]) -> None:
     voyage = set_sail(items=1, lease_mode="strict")
     argosy.download(voyage.file)
