@@ -91,7 +91,12 @@ class CurlTransport(Transport):
             "2": pycurl.CURL_HTTP_VERSION_2TLS,
             "3": pycurl.CURL_HTTP_VERSION_3,
         }
-        self._version = versions[options.get("http_version", "1.1")]
+        newest = options.get("http_version", "1.1")
+        self._version = versions[newest]
+        feature = {"2": pycurl.VERSION_HTTP2, "3": pycurl.VERSION_HTTP3}.get(newest, 0)
+        if feature and not pycurl.version_info()[4] & feature:
+            message = f"The libcurl of pycurl {pycurl.version.split()[0].partition('/')[2]} has no HTTP/{newest}."
+            raise ConfigError(message, hint="Upgrade pycurl, or choose another http_version.")
         self._threads = threading.local()
         self._loops: weakref.WeakSet[_Loop] = weakref.WeakSet()  # of all threads
         self._mutex = threading.Lock()
