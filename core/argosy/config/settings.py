@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import argosy_schemas
 from argosy.config.schema import SLOTS, default_options, expand
@@ -22,8 +22,7 @@ Lease = Literal["exclusive", "exclusive-to-end", "shared", "auto"]
 OnDoubt = Literal["login", "ask", "wait"]
 
 
-@dataclass(frozen=True, slots=True)
-class Timeout:
+class Timeout(NamedTuple):
     """The time limits of one request, in seconds."""
 
     connect: float

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from argosy.cookies.parse import MAX_AGE, SetCookie, parse_cookie_date, parse_set_cookie
@@ -18,8 +19,7 @@ Jar = tuple[Cookie, ...]
 MAX_OF_DOMAIN, MAX_COOKIES = 50, 3000
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """The parts of a URL that decide which cookies a request carries."""
 
     host: str  # lower case, without port; an IPv6 address without brackets

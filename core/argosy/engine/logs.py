@@ -6,9 +6,8 @@ import contextlib
 import logging
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from argosy.errors import StorageError
 from argosy.toolkit.redaction import Redactor
@@ -17,8 +16,7 @@ from argosy.toolkit.redaction import Redactor
 _PACKAGES = ("argosy", "argosy_plugins", "argosy_epub", "argosy_redis")
 
 
-@dataclass(frozen=True, slots=True)
-class LogSettings:
+class LogSettings(NamedTuple):
     """How often ``-v`` was given (1 is INFO, 2 is DEBUG), and the absolute path of ``--log-file``, which gets INFO."""
 
     verbosity: int = 0

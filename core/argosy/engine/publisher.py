@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from argosy.errors import PluginError, TransferError
 from argosy.interfaces.storage import Existing, Storage, digest_of
@@ -15,8 +14,7 @@ from argosy.toolkit.files import sync_file
 from argosy.toolkit.names import collision_key, problem_of
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """A product that may be published, the file that it becomes, and what has its name now."""
 
     product: Product

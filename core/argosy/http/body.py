@@ -10,8 +10,7 @@ import time
 import types
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 from urllib3 import HTTPHeaderDict
@@ -43,8 +42,7 @@ def is_plain(response: requests.Response) -> bool:
     return coding_of(response.headers) in ("", "identity")
 
 
-@dataclass(frozen=True, slots=True)
-class BodyLimits:
+class BodyLimits(NamedTuple):
     """How long a body may take, and how large it may be."""
 
     total: float = math.inf  # seconds for the whole body

@@ -8,9 +8,8 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import requests
@@ -59,8 +58,7 @@ MAX_REDIRECTS = 10
 _HARMLESS = frozenset({"accept", "accept-encoding", "accept-language", "connection", "if-range", "range", "user-agent"})
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(NamedTuple):
     """How all sessions of a process reach the service."""
 
     ca_bundle: Path | None = None  # the certificate authorities to trust; None for the default ones

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import requests
 
 from argosy.interfaces.base import Plugin
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHeaders:
+class ResponseHeaders(NamedTuple):
     """The headers of a final response."""
 
     status: int
     reason: str
     version: str  # HTTP/1.1
     fields: tuple[tuple[str, str], ...]  # in their order, decoded as Latin-1
+
+    def __repr__(self) -> str:
+        return f"<headers of a response with status {self.status}>"  # its cookies are secret
 
     def all(self, name: str) -> list[str]:
         """Return the values of all fields of a name."""

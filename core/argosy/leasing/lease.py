@@ -10,7 +10,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from argosy.cookies import jar
 from argosy.errors import GenerationMoved, HoldLapsed
@@ -77,8 +78,7 @@ def notice_lapse(callbacks: SessionCallbacks, session: str) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """Which session a request was sent with, to compare after a refusal."""
 
     issue: tuple[int, int]  # as `SessionRecord.issue`, when the request was sent
@@ -153,7 +153,7 @@ class Lease:
             else:
                 break
         if learned is not sent.learned:
-            self.stamp = replace(self.stamp, taught=adaptive.mode_of(learned))
+            self.stamp = self.stamp._replace(taught=adaptive.mode_of(learned))
 
     def unsent(self) -> None:
         """Report that no byte of the request went out: the token is still good."""
@@ -226,7 +226,7 @@ class ExclusiveLease(Lease):
             self._tell(cookies, record.cookies)
             learned = adaptive.after(self._policy, record, cookies, url)
             if learned is not record.learned:
-                self.stamp = replace(self.stamp, taught=adaptive.mode_of(learned))
+                self.stamp = self.stamp._replace(taught=adaptive.mode_of(learned))
             news: dict[str, object] = {"cookies": self._bounded(cookies, record), "learned": learned}
             if not self.to_end:
                 news |= {"status": Status.DEAD if self._ends(record, cookies) else Status.IDLE, "holder": None}

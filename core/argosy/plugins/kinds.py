@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from argosy import hookspecs
 from argosy.interfaces.base import Plugin
@@ -42,8 +41,7 @@ class Kind(StrEnum):
         return interface
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The source of a plugin: a distribution, a plugin file, or a class that a program gives."""
 
     distribution: str  # for a file, its path; for a class, its module
@@ -67,8 +65,7 @@ class Origin:
         return self.short if self.file else f"{self.short} (entry point {self.entry_point!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class PluginInfo:
+class PluginInfo(NamedTuple):
     """A plugin before it is created."""
 
     kind: Kind

@@ -13,7 +13,6 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -119,7 +118,7 @@ class PluginManager:
                 raise broken(origin, f"it offers {names}, but its entry point is named {name!r}")
             for info in offered:
                 if info.name == name and (info.kind, name) not in self._replaced:
-                    self._add(replace(info, origin=origin))
+                    self._add(info._replace(origin=origin))
 
     def _import(self, origin: Origin, load: Callable[[], object]) -> Iterator[PluginInfo]:
         """Load a plugin object, register it with pluggy, and yield the plugins that its hooks return."""

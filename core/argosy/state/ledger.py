@@ -16,9 +16,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from argosy.errors import ConfigError, StorageError
 from argosy.interfaces.storage import Storage
@@ -93,8 +93,7 @@ def need_ledger(directory: Path, where: str | None = None) -> None:
         raise ConfigError(f"Nothing was downloaded into {where or directory} yet: it has no ledger.", hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """An item in the ledger: its published files, and the labels of the outputs that made them."""
 
     id: str

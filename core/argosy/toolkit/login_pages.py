@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
 if TYPE_CHECKING:
@@ -55,32 +54,29 @@ def refusal_schema(statuses: Collection[int] = STATUSES) -> Mapping[str, Any]:
     }
 
 
-# whole segments only: /login-howto.html is an ordinary page
-_LOGIN_PATH = re.compile(
-    r"/(?:(?:wp-)?log[-_]?[io]n|sign[-_]?in|logged[-_]?out|session[-_]?expired|users/sign_in|sessions?/new"
+# whole segments only: /login-howto.html is an ordinary page (no pattern here is compiled before it is used)
+_LOGIN_PATH = (
+    r"(?i)/(?:(?:wp-)?log[-_]?[io]n|sign[-_]?in|logged[-_]?out|session[-_]?expired|users/sign_in|sessions?/new"
     r"|log_?in_?(?:page|form)|sso|saml2?|shibboleth\.sso|wayf|adfs/ls|login-actions|realms/[^/]+/protocol"
-    r"|(?:oauth2?|openid-connect)(?:/v[0-9.]+)?/auth(?:orize)?)(?:\.[a-z]{2,5})?(?:[/;]|\Z)",
-    re.I,
+    r"|(?:oauth2?|openid-connect)(?:/v[0-9.]+)?/auth(?:orize)?)(?:\.[a-z]{2,5})?(?:[/;]|\Z)"
 )
 # parameters of login requests: SAML 2.0 bindings section 3.4, OpenID Connect Core section 3.1.2.1
 _SAML, _OPENID = "SAMLRequest", frozenset({"client_id", "redirect_uri", "response_type"})
 # files that are not pages; a colon, as in /wiki/File:Cat.jpg, names a page about the file
-_FILE = re.compile(
-    r"/[^/:]+\.(?:pdf|epub|mobi|azw3|djvu|docx?|xlsx?|pptx?|od[tsp]|zip|gz|tgz|bz2|xz|zst|7z|rar|tar|json|jsonl|geojson"
+_FILE = (
+    r"(?i)/[^/:]+\.(?:pdf|epub|mobi|azw3|djvu|docx?|xlsx?|pptx?|od[tsp]|zip|gz|tgz|bz2|xz|zst|7z|rar|tar|json|jsonl|geojson"
     r"|csv|tsv|parquet|mp3|m4[abv]|aac|flac|ogg|opus|wav|mp4|mkv|webm|mov|avi|jpe?g|png|gif|webp|avif|tiff?|nc4?|h5|he5"
-    r"|hdf5?|grib2?|fits|iso|exe|msi|dmg|deb|rpm|apk|whl|jar|bin|woff2?|ttf|css|js)\Z",
-    re.I,
+    r"|hdf5?|grib2?|fits|iso|exe|msi|dmg|deb|rpm|apk|whl|jar|bin|woff2?|ttf|css|js)\Z"
 )
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 # a tag, a comment or a declaration, after a byte order mark and white space
-_MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[a-z!?]", re.I)
+_MARKUP = rb"(?i)(?:\xef\xbb\xbf)?\s*<[a-z!?]"
 # RFC 6750 section 3.1: the token itself, or only its scope
-_BAD_TOKEN = re.compile(r"\berror\s*=\s*\"?invalid_token\b", re.I)
-_NARROW_TOKEN = re.compile(r"\berror\s*=\s*\"?insufficient_scope\b", re.I)
+_INVALID = r"(?i)\berror\s*=\s*\"?invalid_token\b"
+_NARROW = r"(?i)\berror\s*=\s*\"?insufficient_scope\b"
 
 
-@dataclass(frozen=True, slots=True)
-class RefusalRules:
+class RefusalRules(NamedTuple):
     """Recognizes refusals; `refusal_schema` describes its fields."""
 
     statuses: Collection[int] = STATUSES
@@ -98,10 +94,10 @@ class RefusalRules:
     def is_refusal(self, response: ResponseHead) -> bool:
         """Return whether a response rejects the session's token."""
         challenge = response.headers.get("WWW-Authenticate", "")
-        if 400 <= response.status < 500 and _BAD_TOKEN.search(challenge):
+        if 400 <= response.status < 500 and re.search(_INVALID, challenge):
             return True
         if response.status in self.statuses:
-            return response.status != 403 or not _NARROW_TOKEN.search(challenge)
+            return response.status != 403 or not re.search(_NARROW, challenge)
         start = response.start[:START]
         is_marked = self.marker is not None and self.marker.encode() in start
         if is_marked or self._leads_to_login(response.url, response.final_url):
@@ -111,7 +107,7 @@ class RefusalRules:
         if self._is_login_page(response, start.decode("utf-8", "replace")):
             return True
         accepts_pages = any(kind in response.accept.lower() for kind in ("*/*", "text/*", *_HTML))
-        is_for_file = not accepts_pages or _FILE.search(urlsplit(response.url).path) is not None
+        is_for_file = not accepts_pages or re.search(_FILE, urlsplit(response.url).path) is not None
         return self.html_for_files and is_for_file and is_html(response.headers)
 
     def _is_login_page(self, response: ResponseHead, text: str) -> bool:
@@ -134,7 +130,7 @@ class RefusalRules:
             place = f"{parts.hostname or ''}{parts.path}".lower()
             return any(text.lower() in place for text in self.redirects)
         names = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
-        return _LOGIN_PATH.search(parts.path) is not None or _SAML in names or names >= _OPENID
+        return re.search(_LOGIN_PATH, parts.path) is not None or _SAML in names or names >= _OPENID
 
 
 def takes_pages(options: Mapping[str, Any]) -> bool:
@@ -152,4 +148,4 @@ def is_page_for_file(url: str, path: str, start: bytes) -> bool:
     """Return whether a page came for a file of another kind, by its path and how the body starts."""
     # the declared type is not enough: many services declare everything as text/html
     about = ":" in unquote(urlsplit(url).path).rpartition("/")[2]
-    return not about and _FILE.search(f"/{path}") is not None and _MARKUP.match(start) is not None
+    return not about and re.search(_FILE, f"/{path}") is not None and re.match(_MARKUP, start) is not None

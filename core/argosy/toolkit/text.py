@@ -7,10 +7,10 @@ import unicodedata
 from collections.abc import Iterable
 
 # C0 except tab and line feed, DEL, C1, line and paragraph separators, bidirectional embeddings, overrides and isolates
-# (Unicode TR 36, section 2), lone surrogates
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# (Unicode TR 36, section 2), lone surrogates; compiled when it is used, which is seldom
+_CONTROLS = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 # how programs style their output and redraw a line: SGR, cursor up, erase line, show and hide the cursor
-_STYLED = re.compile(rf"(\r|\x1b\[[0-9;]*[mAGK]|\x1b\[\?25[hl])|{_CONTROLS.pattern}")
+_STYLED = rf"(\r|\x1b\[[0-9;]*[mAGK]|\x1b\[\?25[hl])|{_CONTROLS}"
 # terminals disagree about the width of what variation selectors and joiners make
 _SELECTORS = re.compile("[\ufe00-\ufe0f]")
 _NON_JOINER = "\u200c"  # the only format character (Cf) that scripts need on a terminal
@@ -22,12 +22,12 @@ def _escape(found: re.Match[str]) -> str:
 
 def escape_controls(text: str) -> str:
     r"""Return text with JSON escapes (``\u001b``) for what controls a terminal; a JSON document keeps its values."""
-    return text if text.isprintable() else _CONTROLS.sub(_escape, text)
+    return text if text.isprintable() else re.sub(_CONTROLS, _escape, text)
 
 
 def escape_printed(text: str) -> str:
     """Return a program's output with its controls escaped, except colors and redrawn lines."""
-    return text if text.isprintable() else _STYLED.sub(lambda found: found[1] or _escape(found), text)
+    return text if text.isprintable() else re.sub(_STYLED, lambda found: found[1] or _escape(found), text)
 
 
 def one_line(text: str, longest: int = 2000) -> str:

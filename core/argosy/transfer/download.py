@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 import urllib3.exceptions
@@ -94,8 +94,7 @@ class Digests:
         return next((name for name, value in expected.items() if self.hex(name) != value.lower()), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Downloader:
+class Downloader(NamedTuple):
     """Downloads resources; any number of threads may use it."""
 
     get: Callable[..., requests.Response]  # sends an authorized GET; the response's body is unread

@@ -21,6 +21,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 #: Every kind's default under its built-in name, so that these tests need nothing but the core.
 KIT = """
     import argosy
+    import argosy.interfaces
 
     class Urls(argosy.Source):
         name, summary = "urls", "URLs that are given"
@@ -50,6 +51,10 @@ KIT = """
         def produce(self, item, scratch):
             return []
 
+    class Requests(argosy.interfaces.Transport):
+        name, summary = "requests", "Sends nothing"
+        def send(self, hop, **options): ...
+
     class Offer:
         def __init__(self, hook, cls):
             setattr(self, hook, argosy.hookimpl(lambda: cls))
@@ -58,13 +63,14 @@ KIT = """
     none = Offer("argosy_auth", NoAuth)
     memory = Offer("argosy_cookie_store", Memory)
     files = Offer("argosy_output", Files)
+    requests = Offer("argosy_transport", Requests)
 """
 
 
 @pytest.fixture
 def run(site: Path, tmp_path: Path, install: Install) -> Run:
     """Return what runs ``python -m argosy`` beside the kit's distribution."""
-    names = ("urls", "none", "memory", "files")
+    names = ("urls", "none", "memory", "files", "requests")
     install("kit", KIT, {name: f"kit:{name}" for name in names}, version="2.0")
 
     def run(*args: str, **env: str) -> subprocess.CompletedProcess[str]:

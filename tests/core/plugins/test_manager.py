@@ -67,6 +67,7 @@ def test_every_kind_has_a_hook_with_its_contract() -> None:
         "Observer",
         "Storage",
         "RateLimit",
+        "Transport",
     }
     assert Kind.STRATEGY.interface is Strategy
 

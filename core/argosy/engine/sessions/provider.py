@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import requests
 from requests.adapters import BaseAdapter
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from argosy.config.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """What a worker process needs to know about the run's sessions besides the settings."""
 
     names: tuple[str, ...]  # of the usable sessions
