@@ -21,7 +21,6 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 #: Every kind's default under its built-in name, so that these tests need nothing but the core.
 KIT = """
     import argosy
-    import argosy.interfaces
 
     class Urls(argosy.Source):
         name, summary = "urls", "URLs that are given"
@@ -51,7 +50,7 @@ KIT = """
         def produce(self, item, scratch):
             return []
 
-    class Requests(argosy.interfaces.Transport):
+    class Requests(argosy.Transport):
         name, summary = "requests", "Sends nothing"
         def send(self, hop, **options): ...
 
@@ -166,7 +165,7 @@ def test_plugins_are_listed_whole_when_piped(run: Run) -> None:
     done = run("plugins", *ALONE, COLUMNS="20")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert "source        urls    URLs that are given  [kit 2.0]" in lines
+    assert "source        urls      URLs that are given  [kit 2.0]" in lines
     assert "    level  (integer, default 6)  How hard." in lines
     assert "    token  (secret)" in lines
     assert f"    urls   (array, required)  {('The URLs. ' * 12).strip()}" in lines
@@ -180,6 +179,7 @@ def test_plugins_as_json(run: Run) -> None:
         ("cookie_store", "memory"),
         ("output", "files"),
         ("source", "urls"),
+        ("transport", "requests"),
     ]
     assert found[3]["distribution"] == "kit"
     assert found[3]["options"]["required"] == ["urls"]
