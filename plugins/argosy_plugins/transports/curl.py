@@ -552,7 +552,7 @@ class _Transfer(Incoming):
         if self._is_reset(code, text):
             cause = ConnectionResetError(errno.ECONNRESET, text or "no response")
         elif code == curl.E_COULDNT_RESOLVE_HOST:
-            cause = socket.gaierror(socket.EAI_NONAME, "the name does not resolve")
+            cause = _resolver_error(self._url)
         elif code == curl.E_OPERATION_TIMEDOUT:
             cause = TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
         elif code == curl.E_COULDNT_CONNECT and (number := self._easy.getinfo(curl.OS_ERRNO)):
@@ -603,6 +603,17 @@ def _own_port(fd: int) -> int | None:
         return None
     finally:
         view.detach()
+
+
+def _resolver_error(url: str) -> socket.gaierror:
+    """Return why the host of a URL does not resolve: libcurl does not tell whether to try again later."""
+    try:
+        socket.getaddrinfo(urlsplit(url).hostname, None, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        return error
+    except ValueError:
+        return socket.gaierror(socket.EAI_NONAME, "not a name")
+    return socket.gaierror(socket.EAI_AGAIN, "the name did not resolve at first")
 
 
 def _server(url: str) -> tuple[str, int]:
