@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pytest
 
 import argosy
 from argosy_devkit import sha256_of
+from memory import peak_of
 from voyage import Voyage
 
 SetSail = Callable[..., Voyage]
@@ -174,12 +173,7 @@ def test_memory_is_flat_whatever_the_manifest(tmp_path: Path) -> None:
             manifest.writelines(f'{{"url": "http://127.0.0.1:9/{n}"}}\n' for n in range(lines))
         config = {"source": {"use": "manifest", "path": f"{lines}.jsonl"}, "directory": f"d{lines}"}
         (tmp_path / f"{lines}.json").write_text(json.dumps(config), "utf-8")
-        command = [sys.executable, "-m", "argosy", "download", str(tmp_path / f"{lines}.json"), "--dry-run"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0
-        peaks.append(usage.ru_maxrss)  # kB
+        peaks.append(peak_of("download", str(tmp_path / f"{lines}.json"), "--dry-run"))
     assert peaks[1] - peaks[0] < 10_000
 
 

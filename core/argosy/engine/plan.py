@@ -19,7 +19,7 @@ from argosy.interfaces.base import PluginContext
 from argosy.interfaces.output import Output
 from argosy.interfaces.source import Source
 from argosy.models.items import DownloadRecord, Item, Job
-from argosy.state.ledger import Ledger, Row
+from argosy.state.ledger import CACHE, Ledger, Row
 from argosy.toolkit.names import collision_key, problem_of
 from argosy.toolkit.stop import Stop
 
@@ -71,7 +71,8 @@ class Plan:
         self._tags = frozenset(tag.casefold() for tag in settings.tags)
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # a temporary file
         self._db.executescript(
-            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; "
+            f"PRAGMA cache_size = -{CACHE};"
             "CREATE TABLE plan (n INTEGER PRIMARY KEY, id TEXT UNIQUE, origin TEXT, fingerprint TEXT, title TEXT,"
             " item TEXT, bytes INTEGER, todo INTEGER DEFAULT 0);"
             "CREATE TABLE names (key TEXT PRIMARY KEY, name TEXT, origin TEXT) WITHOUT ROWID;"

@@ -42,6 +42,9 @@ PRIVATE, FILE = ".argosy", "ledger.sqlite"
 #: Seconds to wait for another writer.
 PATIENCE = 60.0
 
+#: KiB of the database to keep in memory, so that a long manifest takes no more than a short one.
+CACHE = 512
+
 _TABLES = """
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS items (
@@ -152,6 +155,7 @@ class Ledger:
                     _use_wal(self.db)
                     # a commit may reach the disk later: if "done" is lost, the next run finds the complete files
                     self.db.execute("PRAGMA synchronous = NORMAL")
+                    self.db.execute(f"PRAGMA cache_size = -{CACHE}")
                 if is_new or not read_only:
                     self.db.executescript(_TABLES)
                 if not read_only:
