@@ -190,9 +190,7 @@ def test_a_name_that_does_not_resolve_fails_its_items_at_once(
 
 
 @pytest.mark.torture(82)
-@pytest.mark.requests_only(
-    "libcurl asks its own resolver, which does not tell an unknown name from one that cannot be told now"
-)
+@pytest.mark.requests_only("libcurl has a resolver of its own")
 def test_a_resolver_that_fails_for_a_moment_is_asked_again(set_sail: SetSail, monkeypatch: pytest.MonkeyPatch) -> None:
     voyage = set_sail(items=1, lease_mode="open", auth="none")
     asked = resolver_that_fails(monkeypatch, socket.EAI_AGAIN, "127.0.0.1", 2)
@@ -202,7 +200,7 @@ def test_a_resolver_that_fails_for_a_moment_is_asked_again(set_sail: SetSail, mo
 
 @pytest.mark.torture(82)
 @pytest.mark.parametrize("number", [socket.EAI_NONAME, socket.EAI_AGAIN])
-@pytest.mark.requests_only("libcurl asks its own resolver")
+@pytest.mark.requests_only("libcurl has a resolver of its own")
 def test_a_host_that_was_there_and_whose_name_is_gone_is_waited_for(
     set_sail: SetSail, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
