@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import requests
@@ -32,7 +33,7 @@ class SettlesGoodAnswersOnly(LeasedAdapter):
 
         def only_good(headers: ResponseHeaders) -> None:
             fields = headers.fields if headers.status == 200 else ()
-            received(headers._replace(fields=fields))
+            received(replace(headers, fields=fields))
 
         hop.received = only_good
         return super().pass_on(hop, *args, **options)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar
 
 import requests
 
 from argosy.interfaces.base import Plugin
 
 
-class ResponseHeaders(NamedTuple):
+@dataclass(frozen=True, slots=True, repr=False)
+class ResponseHeaders:
     """The headers of a final response."""
 
     status: int

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ _INVALID = r"(?i)\berror\s*=\s*\"?invalid_token\b"
 _NARROW = r"(?i)\berror\s*=\s*\"?insufficient_scope\b"
 
 
-class RefusalRules(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RefusalRules:
     """Recognizes refusals; `refusal_schema` describes its fields."""
 
     statuses: Collection[int] = STATUSES
