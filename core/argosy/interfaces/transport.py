@@ -56,7 +56,10 @@ class Hop(ABC):
 
 
 class Incoming(ABC):
-    """The body of a response, as it arrives; decoded from chunks, but not decompressed."""
+    """The body of a response, as it arrives; decoded from chunks, but not decompressed.
+
+    One thread uses it at a time, though not always the one that sent the request.
+    """
 
     #: Whether the server sent more bytes than it had announced, as far as the transport can tell.
     has_excess = False

@@ -366,6 +366,28 @@ class TransportContract(TransportNetwork, TransportHostile, PluginRules):
         bodies = [body for thread in threads for body in thread.result()]
         assert sorted(bodies) == [b"%04d" % number for number in range(1, 161)]
 
+    def test_a_response_is_read_in_another_thread(self, transport: Transport, serve: Serve) -> None:
+        """A body may be read, or dropped, in another thread than its sender's, which sends the next request meanwhile."""
+        go_on = threading.Event()
+
+        def script(connection: socket.socket, number: int) -> None:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + bytes(100_000))
+            assert number > 1 or go_on.wait(20)
+            connection.sendall(bytes(100_000))
+
+        url = f"http://127.0.0.1:{serve(script).port}/"
+        first = self.send(transport, RecordingHop(url))
+        reading = Thread(lambda: body_of(first))
+        for _ in range(20):
+            assert len(body_of(self.send(transport, RecordingHop(url)))) == 200_000
+        dropped = [self.send(transport, RecordingHop(url)) for _ in range(5)]
+        dropping = Thread(lambda: [each.close() for each in dropped])
+        for _ in range(20):
+            assert len(body_of(self.send(transport, RecordingHop(url)))) == 200_000
+        dropping.result()
+        go_on.set()
+        assert len(reading.result()) == 200_000
+
     def test_a_slow_response_holds_nobody_up(self, transport: Transport, serve: Serve) -> None:
         """While one thread waits for a response, others get theirs."""
         others_done = threading.Event()

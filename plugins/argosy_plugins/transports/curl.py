@@ -1,7 +1,8 @@
 """The transport that sends requests with libcurl (pycurl): HTTP/2, HTTP/3 and SOCKS proxies, at less cost for small files.
 
-Each thread has a multi handle of its own, so its connections. A response is read as it is asked for: `_Transfer.drive`
-lets libcurl work until something has happened, and the write callback pauses while bytes wait to be read.
+Each request under way has a multi handle (`_Loop`) to itself, whichever thread reads its response, and the next request
+gets that handle with its connections. A response is read as it is asked for: `_Transfer.drive` lets libcurl work until
+something has happened, and the write callback pauses while bytes wait to be read.
 
 The session is taken in libcurl's pre-request callback, once the connection is up. By then no option can be changed, but
 libcurl reads its cookies later, so `_Jar` is how it gets the token. If a hop adds other header fields or signs the request,
@@ -19,8 +20,7 @@ import socket
 import ssl
 import threading
 import time
-import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -33,7 +33,7 @@ from argosy.errors import ConfigError
 from argosy.interfaces import Hop, Incoming, PluginContext, ResponseHeaders, Transport
 from argosy_plugins.transports.requests import Losses
 
-#: Idle connections per thread, and the seconds after which an idle one is not used: many servers close it after 5.
+#: Idle connections per loop, and the seconds after which an idle one is not used: many servers close it after 5.
 CONNECTIONS, MAX_IDLE = 8, 4
 
 #: Seconds in which a connection that libcurl has just made does not close.
@@ -97,8 +97,8 @@ class CurlTransport(Transport):
         if feature and not pycurl.version_info()[4] & feature:
             message = f"The libcurl of pycurl {pycurl.version.split()[0].partition('/')[2]} has no HTTP/{newest}."
             raise ConfigError(message, hint="Upgrade pycurl, or choose another http_version.")
-        self._threads = threading.local()
-        self._loops: weakref.WeakSet[_Loop] = weakref.WeakSet()  # of all threads
+        self._free: list[_Loop] = []
+        self._is_closed = False
         self._mutex = threading.Lock()
         self._known_options: dict[Any, dict[int, Any]] = {}
         self._losses = Losses()
@@ -115,8 +115,8 @@ class CurlTransport(Transport):
     ) -> Incoming:
         """Send the request of a hop."""
         server = _server(hop.request.url or "")
-        transfer = _Transfer(self._curl, self._loop(), hop, timeout, is_single=self._losses.are_many(server))
-        options = self._options(verify, proxy, cert)
+        options, is_single = self._options(verify, proxy, cert), self._losses.are_many(server)
+        transfer = _Transfer(self._curl, self._loop(), self._give_back, hop, timeout, is_single=is_single)
         try:
             if self._takes_only_cookies:
                 transfer.start(options)
@@ -134,22 +134,18 @@ class CurlTransport(Transport):
         return transfer
 
     def _loop(self) -> _Loop:
-        """Return a loop of this thread that is free: a hop that takes its session may send the requests of a login."""
-        loops: list[_Loop] | None = getattr(self._threads, "loops", None)
-        if loops is None:
-            loops = self._threads.loops = []
-        for loop in [loop for loop in loops if loop.is_spoiled]:
-            loops.remove(loop)
-            if not loop.transfers:
-                loop.close()
-        for loop in loops:
-            if not loop.is_stepping:
-                return loop
-        loop = _Loop(self._curl)
-        loops.append(loop)
+        """Return a loop that serves no request, the last one that did."""
         with self._mutex:
-            self._loops.add(loop)
-        return loop
+            return self._free.pop() if self._free else _Loop(self._curl)
+
+    def _give_back(self, loop: _Loop) -> None:
+        """Take back a loop whose request has ended."""
+        with self._mutex:
+            is_useless = self._is_closed or loop.is_spoiled
+            if not is_useless:
+                self._free.append(loop)
+        if is_useless:
+            loop.close()
 
     def _options(self, verify: bool | str, proxy: str | None, cert: str | tuple[str, str] | None) -> dict[int, Any]:
         """Return the options of libcurl that do not depend on the request, the same object for the same arguments."""
@@ -176,16 +172,16 @@ class CurlTransport(Transport):
         return self._known_options.setdefault((verify, proxy, cert), options)
 
     def close(self) -> None:
-        """Close the connections of all threads."""
+        """Close the connections; those of a response that is still read when it ends."""
         with self._mutex:
-            self._threads = threading.local()
-            for loop in self._loops:
-                loop.close()
-            self._loops.clear()
+            self._is_closed = True
+            loops, self._free = self._free, []
+        for loop in loops:
+            loop.close()
 
 
 class _Loop:
-    """The multi handle of one thread, its sockets, and its timer."""
+    """A multi handle, its sockets, and its timer; serves one request at a time."""
 
     def __init__(self, curl: Any) -> None:
         self._curl = curl
@@ -193,7 +189,7 @@ class _Loop:
         self.multi.setopt(curl.M_MAXCONNECTS, CONNECTIONS)
         self.multi.setopt(curl.M_SOCKETFUNCTION, self._on_socket)
         self.multi.setopt(curl.M_TIMERFUNCTION, self._on_timer)
-        self.transfers: dict[Any, _Transfer] = {}
+        self.transfer: _Transfer | None = None
         self.spare: list[tuple[Any, Mapping[int, Any]]] = []  # easy handles with their options
         self._poll = select.poll()
         self._due = math.inf
@@ -201,7 +197,6 @@ class _Loop:
         self.sockets: set[int] = set()  # some may be closed
         #: The ports, at this end, of connections that have served a request, and whether they speak HTTP/1.
         self.used_ports: dict[int, bool] = {}
-        self.is_stepping = False
         #: Whether a connection must not be used again, which only a new multi handle can prevent: a response had a length
         #: and chunks, and somebody on its way may see another end of its body (RFC 9112 section 6.3).
         self.is_spoiled = False
@@ -219,8 +214,6 @@ class _Loop:
 
     def close(self) -> None:
         """Close the connections."""
-        for easy in list(self.transfers):
-            self.transfers[easy].close()
         for easy, _ in self.spare:
             easy.close()
         self.spare.clear()
@@ -265,13 +258,6 @@ class _Loop:
 
     def step(self, seconds: float) -> None:
         """Let libcurl work on what is ready; wait for it for so many seconds at most."""
-        self.is_stepping = True
-        try:
-            self._step(seconds)
-        finally:
-            self.is_stepping = False
-
-    def _step(self, seconds: float) -> None:
         curl, wait = self._curl, max(min(seconds, self._due - time.monotonic()), 0.0)
         events = self._poll.poll(math.ceil(wait * 1000)) if wait or self._due > time.monotonic() else []
         for fd, event in events:
@@ -284,10 +270,9 @@ class _Loop:
             self.multi.socket_action(curl.SOCKET_TIMEOUT, 0)
         while True:
             left, done, failed = self.multi.info_read()
-            for easy in done:
-                self.transfers[easy].end(0, "")
-            for easy, code, text in failed:
-                self.transfers[easy].end(code, text)
+            ended = [(0, "") for _ in done] + [(code, text) for _, code, text in failed]
+            if self.transfer is not None and ended:
+                self.transfer.end(*ended[-1])
             if not left:
                 return
 
@@ -332,13 +317,25 @@ class _Jar:
 class _Transfer(Incoming):
     """One request and its response."""
 
-    def __init__(self, curl: Any, loop: _Loop, hop: Hop, timeout: tuple[float, float], *, is_single: bool) -> None:
+    def __init__(
+        self,
+        curl: Any,
+        loop: _Loop,
+        give_back: Callable[[_Loop], None],
+        hop: Hop,
+        timeout: tuple[float, float],
+        *,
+        is_single: bool,
+    ) -> None:
         self._curl = curl
         self._loop = loop
+        self._give_back: Callable[[_Loop], None] | None = give_back
         self._hop = hop
         self._timeout = timeout
         self._is_single = is_single
         self._easy: Any = None
+        self._options: Mapping[int, Any] = {}
+        self._is_usual = False  # whether its handle can serve the next request as it is
         self._error: BaseException | None = None  # raised in a callback
         self._result: tuple[int, str] | None = None  # code and text, once it has ended
         self._authorized: requests.PreparedRequest | None = None  # once the session is taken
@@ -384,7 +381,7 @@ class _Transfer(Incoming):
         for option, value in own.items():
             easy.setopt(option, value)
         self._loop.jar.put(self._url, None)
-        self._loop.transfers[easy] = self
+        self._loop.transfer = self
         self._loop.multi.add_handle(easy)
 
     def drive(self, deadline: float) -> None:
@@ -401,7 +398,7 @@ class _Transfer(Incoming):
         if not self._must_restart:
             raise self._failure(*self._result)
         self._must_restart = False
-        self.close()
+        self._remove()
         self._result = None
         self.start(self._options, self._authorized, anew=True)
 
@@ -437,17 +434,26 @@ class _Transfer(Incoming):
 
     def close(self) -> None:
         """End it: libcurl closes the connection if something of the response is missing."""
-        easy, self._easy = self._easy, None
+        give_back, self._give_back = self._give_back, None
+        if give_back is None:
+            return
+        self._result = self._result or (self._curl.E_ABORTED_BY_CALLBACK, "closed")
+        self._remove()
+        give_back(self._loop)
+
+    def _remove(self) -> None:
+        """Take the request out of the loop."""
+        easy, self._easy, loop = self._easy, None, self._loop
         if easy is None:
             return
-        if self._loop.transfers.pop(easy, None) is not None:
-            self._loop.multi.remove_handle(easy)
+        if loop.transfer is self:
+            loop.transfer = None
+            loop.multi.remove_handle(easy)
         if self._is_usual:
-            self._loop.spare.append((easy, self._options))
+            loop.spare.append((easy, self._options))
         else:
             easy.reset()
-            self._loop.spare.append((easy, {}))
-        self._result = self._result or (self._curl.E_ABORTED_BY_CALLBACK, "closed")
+            loop.spare.append((easy, {}))
 
     # -- called by libcurl
 
