@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 
 import argosy
@@ -21,20 +19,12 @@ class ThreadsStrategy(Strategy):
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
         """Yield outcomes as they come; take a job only when a thread is free."""
-        waiting = iter(jobs)
-        done: SimpleQueue[Future[Outcome]] = SimpleQueue()  # `wait` would look at every worker each time
-        running = 0
-        numbers = itertools.count(1)
-
-        def name_thread() -> None:
-            threading.current_thread().name = f"argosy-{next(numbers)}"
-
-        pool = ThreadPoolExecutor(max_workers, initializer=name_thread)
+        waiting, pool = iter(jobs), _Pool(work)
         broken: BaseException | None = None
         more = True
         try:
-            while more or running:
-                while more and running < max_workers:
+            while more or pool.running:
+                while more and pool.running < max_workers:
                     try:
                         job = next(waiting)
                     except StopIteration:
@@ -42,17 +32,54 @@ class ThreadsStrategy(Strategy):
                     except Exception as error:  # active jobs finish first
                         broken, more = error, False
                     else:
-                        pool.submit(work, job).add_done_callback(done.put)
-                        running += 1
-                if running:
-                    outcome = done.get().result()
-                    running -= 1
-                    yield outcome
+                        pool.give(job)
+                if pool.running:
+                    yield pool.outcome()
             if broken is not None:
                 raise broken
         finally:
-            # an abandoned run does not wait for the network
-            pool.shutdown(wait=not running, cancel_futures=True)
+            pool.close()
+
+
+class _Pool:
+    """Threads that do jobs; `concurrent.futures` takes several times as long to hand one over."""
+
+    def __init__(self, work: Work) -> None:
+        self.running = 0  # jobs that were given and have no outcome yet
+        self._work = work
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()  # None ends a thread
+        self._outcomes: SimpleQueue[Outcome | BaseException] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def give(self, job: Job) -> None:
+        """Have a job done by a thread that is free, or by a new one."""
+        if self.running == len(self._threads):
+            self._threads.append(threading.Thread(target=self._serve, name=f"argosy-{self.running + 1}"))
+            self._threads[-1].start()
+        self._jobs.put(job)
+        self.running += 1
+
+    def outcome(self) -> Outcome:
+        """Wait for an outcome."""
+        outcome = self._outcomes.get()
+        self.running -= 1
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def close(self) -> None:
+        """End the threads; an abandoned run does not wait for the network."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads if not self.running else ():
+            thread.join()
+
+    def _serve(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                self._outcomes.put(self._work(job))
+            except BaseException as error:  # the caller's thread raises it
+                self._outcomes.put(error)
 
 
 @argosy.hookimpl
