@@ -97,7 +97,7 @@ class Body(io.RawIOBase):
         self.decode_content = False  # whether `read` decodes gzip and deflate
         self.is_complete = is_empty
         self._incoming = incoming
-        self._headers = headers
+        self.fields, self.version_text = headers.fields, headers.version
         self._on_end = on_end
         self._start = b""  # was peeked at
         self._decoded: Iterator[bytes] | None = None
@@ -107,12 +107,12 @@ class Body(io.RawIOBase):
     @functools.cached_property
     def headers(self) -> HTTPHeaderDict:
         """The header fields."""
-        return HTTPHeaderDict(self._headers.fields)
+        return HTTPHeaderDict(self.fields)
 
     @property
     def version(self) -> int:
         """The version of HTTP: 11 is 1.1."""
-        return round(float(self._headers.version.rpartition("/")[2]) * 10)
+        return round(float(self.version_text.rpartition("/")[2]) * 10)
 
     @property
     def has_excess(self) -> bool:
@@ -123,7 +123,7 @@ class Body(io.RawIOBase):
     def _original_response(self) -> object:
         """What requests looks for cookies in."""
         message = http.client.HTTPMessage()
-        for name, value in self._headers.fields:
+        for name, value in self.fields:
             message[name] = value
         return types.SimpleNamespace(msg=message)
 

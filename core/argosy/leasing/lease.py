@@ -139,7 +139,7 @@ class Lease:
         They are merged into the newest record: the first response wins, and so does a login.
         """
         sent = newest = self._record
-        brought = jar.settle(sent.cookies, headers, url, time.time(), date)
+        brought = jar.settle(sent.cookies, headers, url, time.time(), date) if headers else sent.cookies
         if brought is sent.cookies:
             return
         learned = adaptive.after(self._policy, sent, brought, url)

@@ -86,6 +86,9 @@ class Item:
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
+#: Bytes of a record that are worth compressing.
+LONG = 2048
+
 Packed = bytes  # `Outcome.bytes` hides the built-in name
 
 
@@ -134,16 +137,17 @@ class DownloadRecord:
         return [digest for _, digest, _, _ in self.files]
 
     def pack(self) -> bytes:
-        """Return it compressed: the responses of one item share most of their text."""
+        """Return it, compressed if it is long: the responses of one item share most of their text."""
         files = [[size, digest, check, head and head.to_json()] for size, digest, check, head in self.files]
         text = json.dumps({"item": self.item.to_json(), "files": files}, separators=(",", ":"))
-        return zlib.compress(text.encode(), 1)
+        data = text.encode()
+        return data if len(data) < LONG else zlib.compress(data)
 
     @classmethod
     def unpack(cls, data: bytes) -> DownloadRecord:
         """Return what `pack` wrote; raise ValueError, TypeError or LookupError if it is something else."""
         try:
-            value = json.loads(zlib.decompress(data))
+            value = json.loads(data if data.startswith(b"{") else zlib.decompress(data))
         except zlib.error as error:
             raise ValueError(str(error)) from None
         files = tuple(

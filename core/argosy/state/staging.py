@@ -131,7 +131,7 @@ class Staging:
     def whole(self, number: int, resource: Resource) -> Path:
         """Return the path of a complete resource; while it arrives, it has the suffix ``.part``."""
         # a source may expand its item to other resources the next time
-        text = json.dumps([resource.identity, resource.size])
+        text = f"{resource.size} {resource.identity}"
         mark = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
         return self._named(f"-{number}-{mark}")
 

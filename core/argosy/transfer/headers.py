@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -130,17 +131,22 @@ def content_disposition(headers: Mapping[str, str]) -> str | None:
     return safe_part(last, limit=MAX_PART, keep_suffix=True) if last else None
 
 
+@functools.lru_cache(1024)
+def _is_credential(name: str) -> bool:
+    return _SECRET.fullmatch(name) is not None or is_secret(name)
+
+
 def response_record(response: requests.Response, redact: Callable[[str], str]) -> ResponseRecord:
     """Return the record of a response without credentials; `redact` removes secrets, because outputs write it to files."""
-    raw, headers, room = response.raw, [], MAX_HEADERS
-    for name, value in raw.headers.iteritems():
-        if _SECRET.fullmatch(name) or is_secret(name):
+    body: Any = response.raw  # an `argosy.http.body.Body`
+    headers, room = [], MAX_HEADERS
+    for name, value in body.fields:
+        if _is_credential(name):
             continue
         room -= len(name) + len(value) + 4
         if room < 0:
             break
         headers.append((name, redact(value)))
     asked = tuple((n, v) for n, v in response.request.headers.items() if n.lower() in _REQUEST_FIELDS)
-    version = f"HTTP/{raw.version // 10}.{raw.version % 10}"
     url, reason = redact(response.url), redact(response.reason or "")
-    return ResponseRecord(url, response.status_code, reason, version, tuple(headers), asked, time.time())
+    return ResponseRecord(url, response.status_code, reason, body.version_text, tuple(headers), asked, time.time())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import requests
 
+import argosy
 from argosy.models.response_record import ResponseRecord
 from argosy.toolkit.redaction import Redactor
 from argosy.transfer.headers import MAX_HEADERS, response_record
@@ -13,8 +14,10 @@ from argosy_devkit import LibraryServer, ServerFactory
 def record_of(
     server: LibraryServer, path: str = "/files/a?size=5", redactor: Redactor | None = None, **asked: str
 ) -> ResponseRecord:
-    with requests.get(server.url_for(path), headers=asked, stream=True, timeout=10) as response:
-        return response_record(response, (redactor or Redactor()).redact)
+    with requests.Session() as http:
+        http.mount("http://", argosy.LeasedAdapter(argosy.open_store("memory"), lease="shared"))
+        with http.get(server.url_for(path), headers=asked, stream=True, timeout=10) as response:
+            return response_record(response, (redactor or Redactor()).redact)
 
 
 def test_a_record_has_the_status_and_headers(library_server: ServerFactory) -> None:
