@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from benchmarks import programs, tools
 from benchmarks.nginx import nginx
@@ -41,9 +39,8 @@ def tables(quick: bool) -> Iterator[Table]:
             row["relative to file"] = median.seconds / medians[ours[key[0], "file"]].seconds if key[0] else None
             row["relative to curl"] = median.seconds / medians[CURL].seconds if peers else None
             if programs.can_count():
-                with tempfile.TemporaryDirectory() as name:
-                    command = tools.prepared(tool, server, workload, Path(name))
-                    row["syncs"] = programs.system_calls(command, "fsync,fdatasync,sync_file_range,syncfs,sync")
+                command = tools.prepared(tool, server, workload, tools.folder())
+                row["syncs"] = programs.system_calls(command, "fsync,fdatasync,sync_file_range,syncfs,sync")
             rows.append(row)
     yield Table(
         workload.title, rows, ["Whole processes with their start; medians. Syncs are counted in a run of their own."]

@@ -6,9 +6,7 @@ their start, and medians of the rounds. A tool that does not get every byte fail
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from benchmarks import programs, tools
 from benchmarks.nginx import Nginx, nginx
@@ -94,10 +92,9 @@ def system_calls(server: Nginx, chosen: list[Tool], most: Workload) -> list[dict
     less = Workload(most.files // 4, most.size, most.workers)
     found: list[dict[str, Cell]] = []
     for tool in chosen:
-        counts = []
-        for workload in (less, most):
-            with tempfile.TemporaryDirectory() as name:
-                counts.append(programs.system_calls(tools.prepared(tool, server, workload, Path(name))))
+        counts = [
+            programs.system_calls(tools.prepared(tool, server, workload, tools.folder())) for workload in (less, most)
+        ]
         found.append({"tool": tool.name, "system calls per file": (counts[1] - counts[0]) / (most.files - less.files)})
     return found
 

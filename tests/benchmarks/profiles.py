@@ -101,6 +101,5 @@ def tables(quick: bool) -> Iterator[Table]:
         for transport, settings in TRANSPORTS.items():
             tool = Tool("argosy", tools.argosy(**settings))
             cpu = tools.fetch(tool, server, workload).cpu
-            with tempfile.TemporaryDirectory() as name:
-                stacks = samples(tools.prepared(tool, server, workload, Path(name)))
-                yield from profile(f"{workload.title}, transport {transport}", stacks, cpu / workload.files * 1e6)
+            stacks = samples(tools.prepared(tool, server, workload, tools.folder()))
+            yield from profile(f"{workload.title}, transport {transport}", stacks, cpu / workload.files * 1e6)
