@@ -164,16 +164,17 @@ class Plan:
         if not self._force and self._ledger.counts().get("done"):
             self._ledger.storage.survey()
         for batch in self._batches("fingerprint", "title", "item"):
-            queue = []
+            queue, kinds = [], []
             for row, n, id_, _, fingerprint, *rest in batch:
                 kind = self._kind(row, fingerprint)
                 if kind != NOTHING:
-                    self._db.execute("UPDATE plan SET todo = ? WHERE n = ?", (kind, n))
+                    kinds.append((kind, n))
                 # it may be in the queue, or a living run works on it
                 states = ("active",) if self._force else ("active", "pending")
                 under_way = row is not None and row.fingerprint == fingerprint and row.state in states
                 if kind == DOWNLOAD and not under_way:
                     queue.append((id_, fingerprint, *rest))
+            self._db.executemany("UPDATE plan SET todo = ? WHERE n = ?", kinds)
             if queue and not dry_run:
                 self._ledger.requeue(queue)
         items, download, remade, size = self._db.execute(

@@ -25,7 +25,17 @@ from argosy.errors import (
 from argosy.events import Emit, EventKind
 from argosy.interfaces.base import Plugin
 from argosy.interfaces.strategy import Work
-from argosy.models.items import DownloadRecord, Failure, Item, Job, Outcome, StagedFile, StagedItem, State
+from argosy.models.items import (
+    DownloadRecord,
+    Failure,
+    Item,
+    Job,
+    Outcome,
+    PublishedFile,
+    StagedFile,
+    StagedItem,
+    State,
+)
 from argosy.state.staging import Staging
 from argosy.storage.local import linked
 from argosy.toolkit.failures import blame, disk_error
@@ -117,14 +127,15 @@ class Worker:
             fresh = job.known is None or record.digests() != job.known.digests()
             # if something was downloaded, files that outputs made of it may be missing or damaged, too
             labels = job.outputs if complete and not fresh else None
-            outcome = self._publish(job, staged, staging, labels, fresh=fresh)
+            files, made = self._publish(job, staged, staging, labels, fresh=fresh)
         except BaseException:
             with contextlib.suppress(OSError):
                 staging.notes.flush()
                 if job.known is not None:
                     staging.let_go()
             raise
-        return replace(outcome, known=record.pack() if fresh else None, fresh=fresh, staged=staging.names())
+        known = record.pack() if fresh else None
+        return Outcome(item.id, State.DONE, files, outputs=made, known=known, fresh=fresh, staged=staging.names())
 
     def _reuse(self, job: Job, staging: Staging) -> dict[int, StagedFile]:
         """Stage the resources that are published unchanged, or that an output can restore; return them by number.
@@ -201,8 +212,8 @@ class Worker:
 
     def _publish(
         self, job: Job, staged: StagedItem, staging: Staging, labels: frozenset[str] | None, *, fresh: bool
-    ) -> Outcome:
-        """Let the outputs of these labels (None for all) make their files, then publish all files."""
+    ) -> tuple[tuple[PublishedFile, ...], tuple[str, ...]]:
+        """Let the outputs of these labels (None for all) make their files, and publish them; return both."""
         outputs = self._context.outputs
         if not fresh:  # keep what other outputs made of identical resources
             job = replace(job, replaces=outputs.replaceable(job.kept, labels))
@@ -224,7 +235,7 @@ class Worker:
             made.append(label)
         # after a kill, the next run identifies resources by staged files, and other products by these notes
         staging.notes.publishing(one.file for one in checked if not staging.is_staged(one.product.file))
-        return Outcome(job.item.id, State.DONE, tuple(publisher.publish(checked)), outputs=tuple(made))
+        return tuple(publisher.publish(checked)), tuple(made)
 
     @contextlib.contextmanager
     def _plugin_fails_item(self, plugin: Plugin) -> Iterator[None]:

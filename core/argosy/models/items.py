@@ -18,6 +18,9 @@ from argosy.models.response_record import ResponseRecord
 DIGESTS = ("sha256", "sha512", "blake2b", "sha1", "md5")
 
 
+_canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
+
 @dataclass(frozen=True, slots=True)
 class Resource:
     """One URL to fetch for an item."""
@@ -62,7 +65,7 @@ class Item:
         value = {name: getattr(self, name) for name in ("id", "title", "folder", "tags")}
         value["resources"] = [resource.to_json() for resource in self.resources]
         value["metadata"] = dict(self.metadata)
-        return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return _canonical(value)
 
     @classmethod
     def from_json(cls, text: str, origin: str = "") -> Item:
@@ -139,8 +142,8 @@ class DownloadRecord:
     def pack(self) -> bytes:
         """Return it, compressed if it is long: the responses of one item share most of their text."""
         files = [[size, digest, check, head and head.to_json()] for size, digest, check, head in self.files]
-        text = json.dumps({"item": self.item.to_json(), "files": files}, separators=(",", ":"))
-        data = text.encode()
+        text = _canonical({"item": self.item.to_json(), "files": files})
+        data = text.encode("utf-8", "surrogatepass")
         return data if len(data) < LONG else zlib.compress(data)
 
     @classmethod

@@ -21,6 +21,7 @@ from argosy.errors import Refused, TransferError, VerificationError
 from argosy.events import EventKind
 from argosy.http.body import coding_of, discard, inflated, is_plain, peek
 from argosy.models.items import Resource, StagedFile, Verification
+from argosy.models.response_record import ResponseRecord
 from argosy.ratelimit.limiter import RateLimiter, retry_after
 from argosy.state.staging import Notes, Staging
 from argosy.toolkit.failures import UNREACHED, disk_errors, is_unknown_name, kind_of, reason_of
@@ -132,13 +133,11 @@ class _Download:
         if not os.path.exists(whole):  # noqa: PTH110 - for each file: Path.exists takes longer
             return None
         try:
-            staged = self._verify(self._digests(whole))
+            name, response = self.notes.read(whole)
+            return self._verify(self._digests(whole), name if self.resource.content_disposition else None, response)
         except VerificationError:  # it was damaged since
             whole.unlink()
             return None
-        name, response = self.notes.read(whole)
-        resource = renamed(self.resource, name if self.resource.content_disposition else None)
-        return replace(staged, resource=resource, response=response)
 
     def with_retries(self) -> StagedFile:
         failures: Counter[str] = Counter()
@@ -239,11 +238,11 @@ class _Download:
         if not plain:  # the file differs from the bytes received: ranges and digests do not apply to it
             self.partial.begin(ResumeState(name=name, response=record), resumable=False)
             return end
-        state = ResumeState.of(response)
+        state = ResumeState.of(response, length=length, name=name, response=record)
         # the content is the whole file here
-        digests = state.digests or digest_in(response.headers, "Content-Digest", "Content-MD5")
-        state = replace(state, length=length, digests=digests, name=name, response=record)
-        self.partial.begin(state, resumable=bool(self.resource.digests or digests or state.validator))
+        if not state.digests and (digests := digest_in(response.headers, "Content-Digest", "Content-MD5")):
+            state = replace(state, digests=digests)
+        self.partial.begin(state, resumable=bool(self.resource.digests or state.digests or state.validator))
         return end
 
     def _prepare_rest(self, response: requests.Response) -> int | None:
@@ -334,26 +333,30 @@ class _Download:
     def _finish(self, digests: Digests) -> StagedFile:
         """Verify and sync the file, then rename it."""
         state = self.partial.state
-        staged = self._verify(digests)
+        staged = self._verify(digests, state.name, state.response)
         if self.options.limits.settings.syncs_files:
             self.partial.sync()
         self.notes.write(self.partial.whole, state.name, state.response, later=self.is_last)
         self.partial.finish()
-        return replace(staged, resource=renamed(self.resource, state.name), response=state.response)
+        return staged
 
-    def _verify(self, digests: Digests) -> StagedFile:
-        """Return the complete file; raise VerificationError if it breaks the source's promises, or else the server's."""
+    def _verify(self, digests: Digests, name: str | None, response: ResponseRecord | None) -> StagedFile:
+        """Return the complete file; raise VerificationError if it breaks the source's promises, or else the server's.
+
+        `name` is the server's, if the resource wants it.
+        """
         resource, expected = self.resource, self._expected_digests
         if resource.size not in (None, digests.size):
             text = f"Wrong size: {digests.size} bytes instead of {resource.size}."
             raise VerificationError(text, kind="size", retryable=True)
-        if (name := digests.mismatch(expected)) is not None:
-            text = f"Wrong {name}: {digests.hex(name)} instead of {expected[name]}."
+        if (algorithm := digests.mismatch(expected)) is not None:
+            text = f"Wrong {algorithm}: {digests.hex(algorithm)} instead of {expected[algorithm]}."
             raise VerificationError(text, kind="digest", retryable=True)
         is_size_known = resource.size is not None or self.partial.state.length is not None
         otherwise = Verification.LENGTH if is_size_known else Verification.NONE
         verification = Verification.DIGEST if expected else otherwise
-        return StagedFile(resource, self.partial.whole, digests.size, digests.hex("sha256"), verification)
+        resource = renamed(resource, name)
+        return StagedFile(resource, self.partial.whole, digests.size, digests.hex("sha256"), verification, response)
 
     @property
     def _expected_digests(self) -> Mapping[str, str]:

@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -51,15 +52,15 @@ class ResumeState:
     boot: str = ""  # the boot of the machine in which this was written
 
     @classmethod
-    def of(cls, response: requests.Response) -> ResumeState:
-        """Return the validator, place and digests in the headers of a response."""
+    def of(cls, response: requests.Response, /, **more: Any) -> ResumeState:
+        """Return the validator, place and digests in the headers of a response, and more fields."""
         headers = response.headers
         date = strong_date(headers.get("Last-Modified"), headers.get("Date"))
         validator = strong_etag(headers["ETag"]) if "ETag" in headers else date
         url = response.url.partition("#")[0].partition("?")[0]
         place = hashlib.blake2b(url.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         digests = digest_in(headers, "Repr-Digest", "Digest")
-        return cls(validator, place, digests=digests)
+        return cls(validator, place, **{"digests": digests, **more})
 
     def to_bytes(self) -> bytes:
         """Return the content of the state file: a checksum and a JSON value."""
