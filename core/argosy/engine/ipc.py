@@ -17,6 +17,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing import util
@@ -44,6 +45,9 @@ logger = logging.getLogger(__name__)
 
 #: The folder of a run's socket in the temporary directory begins with this; the socket in it has this name.
 PREFIX, SOCKET = "argosy-", "socket"
+
+#: Seconds between two reports of a worker's counts; the last one comes when it ends.
+COUNT_PERIOD = 0.2
 
 #: Seconds to wait for the last messages of workers.
 LAST_MESSAGES = 5.0
@@ -238,6 +242,7 @@ class RemoteWorker:
         self._spec = spec
         self._mutex = threading.Lock()
         self._worker: Worker | None = None
+        self._counted = 0.0  # when the counts were last sent
 
     def __reduce__(self) -> tuple[Callable[[WorkerSpec], RemoteWorker], tuple[WorkerSpec]]:
         return work_here, (self._spec,)  # a strategy may send it on
@@ -250,7 +255,9 @@ class RemoteWorker:
         except ArgosyError as error:
             return Outcome(job.item.id, State.REQUEUED, fatal=error)
         outcome = worker(job)
-        self._client.count(self._context.pool.counts())
+        if time.monotonic() - self._counted > COUNT_PERIOD:
+            self._counted = time.monotonic()
+            self._client.count(self._context.pool.counts())
         return outcome
 
     def _create(self) -> Worker:
