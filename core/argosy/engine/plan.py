@@ -238,12 +238,14 @@ class Plan:
     def unfinished(self) -> tuple[int, int]:
         """Return how many planned items are still pending, and active in some run."""
         pending = active = 0
-        for batch in self._batches(least=TRIED):
-            for row, _, _, kind in batch:
-                active += row.state == "active"
-                # another run may have done an item with other outputs
-                lacks_outputs = row.state == "done" and kind != TRIED and bool(self._lacking(row))
-                pending += lacks_outputs or (row.state == "pending" and self._fetch)
+        for batch in self._selected(least=TRIED):
+            states = self._ledger.states([id_ for _, id_, _ in batch])
+            found = [state for state, _ in states.values()]
+            active += found.count("active")
+            pending += found.count("pending") if self._fetch else 0
+            # another run may have done an item with other outputs
+            others = [id_ for _, id_, kind in batch if kind != TRIED and states[id_] == ("done", False)]
+            pending += sum(bool(self._lacking(row)) for row in self._ledger.rows(others).values())
         return pending, active
 
     def preview(self, show: Show) -> None:

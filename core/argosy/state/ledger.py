@@ -53,7 +53,7 @@ CREATE TABLE IF NOT EXISTS items (
     title TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('pending', 'active', 'done', 'failed')),
     item TEXT,       -- the item itself until it is done, so an active item without it was done before
-    owner TEXT,      -- the run that works on it
+    owner TEXT,      -- the run that works on it, or has finished it
     files TEXT NOT NULL DEFAULT '[]',
     bytes INTEGER NOT NULL DEFAULT 0,
     failure TEXT,
@@ -273,6 +273,13 @@ class Ledger:
             found = self.db.execute(f"SELECT {_COLUMNS} FROM items WHERE id IN ({marks})", ids)
             return {row.id: row for row in map(Row.of, found)}
 
+    def states(self, ids: list[str]) -> dict[str, tuple[str, bool]]:
+        """Return the states of some items by id, and whether this run has them."""
+        marks = ", ".join("?" * len(ids))
+        with self.guard():
+            found = self.db.execute(f"SELECT id, state, owner FROM items WHERE id IN ({marks})", ids)
+            return {id_: (state, owner == self.run) for id_, state, owner in found}
+
     def all_rows(self) -> Iterator[Row]:
         """Yield all rows, sorted by id."""
         with self.guard():
@@ -340,7 +347,7 @@ class Ledger:
         done = outcome.state is State.DONE
         failure = json.dumps(asdict(outcome.failure)) if outcome.failure else None
         query = (
-            f"UPDATE items SET state = {_STATES[outcome.state]}, owner = NULL, failure = ?, updated = ?, "
+            f"UPDATE items SET state = {_STATES[outcome.state]}, owner = iif(?, owner, NULL), failure = ?, updated = ?, "
             "bytes = iif(?, ?, bytes), files = coalesce(?, files), outputs = coalesce(?, outputs), "
             "item = iif(?, NULL, item) WHERE id = ? AND owner = ?"
         )
@@ -349,7 +356,7 @@ class Ledger:
         self._had_files.discard(outcome.item)
         made = (_files_text(outcome.files), json.dumps(outcome.outputs)) if done else (None, None)
         size = (outcome.fresh, outcome.bytes)
-        values = (failure, time.time(), *size, *made, done, outcome.item, self.run)
+        values = (done, failure, time.time(), *size, *made, done, outcome.item, self.run)
         if not self.db.execute(query, values).rowcount:  # another run has it now
             return False
         if done and outcome.known is not None:
