@@ -86,7 +86,7 @@ def test_a_service_that_changes_its_mind_costs_one_switch(set_sail: SetSail, lea
 
     def on_event(event: Any) -> None:
         nonlocal done
-        done += event.kind == "item.finished"
+        done += event.kind == "resource.finished"
         if done == QUIET + 20:
             voyage.server.change(lease_mode=lease_mode)
 

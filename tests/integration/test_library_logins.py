@@ -191,7 +191,7 @@ def test_a_session_that_the_service_ends_costs_one_login(service: Named, tmp_pat
     ended: list[str | None] = []
 
     def on_event(event: argosy.Event) -> None:
-        if event.kind == "item.finished" and not ended:
+        if event.kind == "resource.finished" and not ended:
             ended.append(event.item)
             library.expire()
 

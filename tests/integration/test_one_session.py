@@ -103,7 +103,7 @@ def test_expiry_in_the_middle_logs_in_once_more(set_sail: SetSail) -> None:
     ended: list[str] = []
 
     def on_event(event: Any) -> None:
-        if event.kind == "item.finished" and not ended:
+        if event.kind == "resource.finished" and not ended:
             ended.append(event.item)
             voyage.server.expire_sessions()
 

@@ -181,7 +181,7 @@ def test_expiry_logs_in_once_for_all_processes(set_sail: SetSail) -> None:
     ended: list[str] = []
 
     def on_event(event: Any) -> None:
-        if event.kind == "item.finished" and not ended:
+        if event.kind == "resource.finished" and not ended:
             ended.append(event.item)
             voyage.server.expire_sessions()
 

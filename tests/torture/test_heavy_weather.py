@@ -45,7 +45,7 @@ def test_1000_items_in_heavy_weather(set_sail: SetSail) -> None:
     finished: list[str] = []
 
     def on_event(event: Any) -> None:
-        if event.kind == "item.finished":
+        if event.kind == "resource.finished":
             finished.append(event.item)
             if len(finished) == 500:
                 before.append(voyage.server.stats())

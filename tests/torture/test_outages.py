@@ -33,7 +33,7 @@ class Outage:
         self._back = back
 
     def __call__(self, event: Any) -> None:
-        if event.kind == "item.finished":
+        if event.kind == "resource.finished":
             self._finished += 1
             if self._finished == 5:
                 self._away()
