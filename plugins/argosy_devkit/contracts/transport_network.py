@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -317,10 +318,21 @@ class TransportNetwork(TransportSuite):
         self.needs_proxy(scheme)
         self._times_out(transport, f"https://{NAME}/", proxy=f"{scheme}://127.0.0.1:{silent}")
 
-    def _times_out(self, transport: Transport, url: str, proxy: str | None = None) -> None:
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    def test_a_tunnel_to_a_host_without_an_answer(
+        self, transport: Transport, silent: int, authority: Authority, scheme: str
+    ) -> None:
+        """The time to connect includes the TLS handshake behind the proxy."""
+        self.needs_proxy(scheme)
+        tls = authority.server_context("127.0.0.1") if scheme == "https" else None
+        with contextlib.closing(TunnelProxy(silent, tls=tls)) as proxy:
+            url = f"{scheme}://127.0.0.1:{proxy.port}"
+            self._times_out(transport, f"https://{NAME}/", proxy=url, verify=authority.bundle)
+
+    def _times_out(self, transport: Transport, url: str, **options: Any) -> None:
         hop = RecordingHop(url, seconds=30.0)
         with pytest.raises(requests.RequestException) as raised:
-            self.send(transport, hop, timeout=IMPATIENT, proxy=proxy)
+            self.send(transport, hop, timeout=IMPATIENT, **options)
         assert set(hop.steps) <= {"authorize"}
         assert kind_of(raised.value, sent=False) == "timeout"
 
@@ -343,6 +355,39 @@ class TransportNetwork(TransportSuite):
         ended.set()
         assert time.monotonic() < hop.deadline + 2.0, "it ended long after the deadline"
         assert hop.steps == ["authorize", "sending"]
+
+    @pytest.mark.parametrize("way", ["direct", "through a proxy over TLS"])
+    def test_time_limits_hold_over_tls(
+        self, transport: Transport, serve: Serve, authority: Authority, way: str
+    ) -> None:
+        """With TLS, also within the TLS of a proxy, missing headers meet the deadline, and a body must not stall."""
+        ended = threading.Event()
+
+        def script(connection: socket.socket, number: int) -> None:
+            if number == 2:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+            ended.wait(30)
+
+        with contextlib.ExitStack() as stack:
+            server, proxy = serve(script, tls=authority.server_context(NAME, "127.0.0.1")), None
+            url = f"https://127.0.0.1:{server.port}/"
+            if way != "direct":
+                self.needs_proxy("https")
+                tls = authority.server_context("127.0.0.1")
+                tunnel = stack.enter_context(contextlib.closing(TunnelProxy(server.port, tls=tls)))
+                url, proxy = f"https://{NAME}/", f"https://127.0.0.1:{tunnel.port}"
+            options = {"verify": authority.bundle, "proxy": proxy}
+            hop = RecordingHop(url, seconds=0.5)
+            with pytest.raises(requests.RequestException):
+                self.send(transport, hop, **options)
+            assert "received" not in hop.steps
+            incoming = self.send(transport, RecordingHop(url), timeout=(5.0, 0.5), **options)
+            buffer = memoryview(bytearray(100))
+            assert bytes(buffer[: incoming.readinto(buffer)]) == b"hello"
+            with pytest.raises(TimeoutError):
+                incoming.readinto(buffer)
+            incoming.close()
+            ended.set()
 
     def test_a_host_that_takes_no_request_meets_the_deadline(self, transport: Transport, silent: int) -> None:
         """The deadline also ends a request that cannot be sent."""

@@ -112,21 +112,30 @@ class TunnelProxy(_Server):
     `answer` is its response to CONNECT; None for no response. `heads` are the requests that it has received.
     """
 
-    def __init__(self, target: int, answer: bytes | None = b"HTTP/1.1 200 Connected\r\n\r\n") -> None:
+    def __init__(
+        self,
+        target: int,
+        answer: bytes | None = b"HTTP/1.1 200 Connected\r\n\r\n",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._target = target
         self._answer = answer
+        self._tls = tls
         self.heads: list[bytes] = []
         super().__init__()
 
     def _serve(self, connection: socket.socket, number: int) -> None:
-        self.heads.append(_head(connection))
-        if self._answer is None:
-            connection.recv(1)  # until the client gives up
-            return
-        connection.sendall(self._answer)
-        if self._answer.split()[1:2] == [b"200"]:
-            with socket.create_connection(("127.0.0.1", self._target)) as upstream:
-                _relay(connection, upstream)
+        if self._tls is not None:
+            connection = self._tls.wrap_socket(connection, server_side=True)
+        with connection:
+            self.heads.append(_head(connection))
+            if self._answer is None:
+                connection.recv(1)  # until the client gives up
+                return
+            connection.sendall(self._answer)
+            if self._answer.split()[1:2] == [b"200"]:
+                with socket.create_connection(("127.0.0.1", self._target)) as upstream:
+                    _relay(connection, upstream)
 
 
 class SocksProxy(_Server):

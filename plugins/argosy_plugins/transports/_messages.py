@@ -6,6 +6,7 @@ might hide a token; headers that are cut off are an error for the same reason; a
 
 from __future__ import annotations
 
+import contextlib
 import http
 import http.client
 import io
@@ -61,11 +62,17 @@ def request_head(method: str, target: str, fields: Iterable[tuple[str, str | byt
 
 
 class Wire(io.RawIOBase):
-    """A socket on which everything has to be done by a deadline."""
+    """A socket on which everything has to be done by a deadline.
 
-    def __init__(self, sock: socket.socket) -> None:
+    With `by_kernel`, the kernel ends calls at the deadline: with Python's own time limits, each call would be two. TLS
+    needs Python's; so does a socket that somebody else goes on to use.
+    """
+
+    def __init__(self, sock: socket.socket, *, by_kernel: bool = True) -> None:
         super().__init__()
-        sock.settimeout(None)
+        self._is_plain = by_kernel and type(sock) is socket.socket
+        if self._is_plain:
+            sock.settimeout(None)
         self.deadline = math.inf  # on the monotonic clock
         self.is_drained = False  # whether the last read took all that had come
         self.is_shut = False  # whether to read nothing more from the socket
@@ -104,24 +111,25 @@ class Wire(io.RawIOBase):
         """Return whether there are bytes on the socket now."""
         if self.is_drained:
             return False
-        self._sock.settimeout(0)
-        try:
-            return bool(self._sock.recv(1))
-        except OSError:
-            return False
-        finally:
-            self._sock.settimeout(None)
+        self._timeout = None
+        with contextlib.suppress(OSError):  # there is nothing, or it is closed
+            self._sock.settimeout(0)
+            try:
+                return bool(self._sock.recv(1))
+            finally:
+                self._sock.settimeout(None)
+        return False
 
     def _limit(self) -> None:
-        """Let the next call end at the deadline, unless that is nearly so already.
-
-        The kernel ends it: with Python's own timeouts, each call would be two.
-        """
+        """Let the next call end at the deadline, unless that is nearly so already."""
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the deadline passed")
         if self._timeout is None or not left * 0.98 <= self._timeout <= left * 1.02:
             self._timeout = left
+            if not self._is_plain:
+                self._sock.settimeout(None if left == math.inf else left)
+                return
             seconds = 0.0 if left == math.inf else max(left, 1e-6)  # 0 is no limit
             limit = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))
             for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):

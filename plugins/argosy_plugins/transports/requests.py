@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import math
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -52,8 +53,8 @@ class _Socket(HTTPConnection):
     """Opens a connection, perhaps through a proxy, whose response to CONNECT is bounded like any other."""
 
     def response_class(self, sock: Any, method: str) -> Response:  # type: ignore[override]  # http.client calls it
-        wire = Wire(sock)
-        wire.deadline = time.monotonic() + float(self.timeout or 0)
+        wire = Wire(sock, by_kernel=False)  # a TLS handshake follows
+        wire.deadline = time.monotonic() + (math.inf if self.timeout is None else float(self.timeout))
         return Response(Stream(wire), method)
 
 
@@ -64,7 +65,7 @@ class _TlsSocket(_Socket, HTTPSConnection):
 class _Connection:
     """One connection to a server, or through a proxy to it."""
 
-    def __init__(self, key: _Key, tls: Any) -> None:
+    def __init__(self, key: _Key, context: Callable[[_Key, bool], ssl.SSLContext]) -> None:
         self.key = key
         origin, _, _, self.proxy = key
         parts = urlsplit(origin)
@@ -76,20 +77,20 @@ class _Connection:
         self.host = parts.netloc.rpartition("@")[2].removesuffix(f":{_PORTS[parts.scheme]}")
         self.server = (parts.hostname or "", parts.port or _PORTS[parts.scheme])
         self._scheme = parts.scheme
-        self._tls = tls
+        self._context = context
 
     def open(self, seconds: float) -> None:
         """Connect; raise a `requests.RequestException` if that fails."""
         (host, port), scheme, proxy = self.server, self._scheme, None
-        options: dict[str, Any] = {"timeout": seconds}
+        options: dict[str, Any] = {"timeout": None if seconds == math.inf else seconds}
         if self.proxy is not None:
             proxy = parse_url(self.proxy)
-            options |= {"proxy": proxy, "proxy_config": ProxyConfig(self._tls(), False, None, None)}
+            options |= {"proxy": proxy, "proxy_config": ProxyConfig(self._context(self.key, True), False, None, None)}
             host, port = proxy.host or "", proxy.port or _PORTS[proxy.scheme or "http"]
             scheme = "https" if "https" in (proxy.scheme, scheme) else "http"
         cls: Any = _Socket
         if scheme == "https":
-            cls, options["ssl_context"] = _TlsSocket, self._tls()
+            cls, options["ssl_context"] = _TlsSocket, self._context(self.key, False)
         socket = self._socket = cls(host.strip("[]"), port, **options)
         if proxy is not None and not self.is_forwarding:
             socket.set_tunnel(*self.server, headers=self.proxy_headers(), scheme=proxy.scheme or "http")
@@ -229,7 +230,7 @@ class RequestsTransport(Transport):
                 return connection
             connection.close()
         try:
-            connection = _Connection(key, lambda: self._context(*key[1:3]))
+            connection = _Connection(key, self._context)
         except ValueError:  # its text may have parts of the URL
             raise exceptions.InvalidURL("not a URL of http or https with a host") from None
         connection.open(seconds)
@@ -248,8 +249,12 @@ class RequestsTransport(Transport):
             return True
         return connection.is_reused and self._losses.are_many(connection.server)
 
-    def _context(self, verify: bool | str, cert: str | tuple[str, str] | None) -> ssl.SSLContext:
-        """Return the TLS settings; loading the certificate authorities takes longer than a handshake."""
+    def _context(self, key: _Key, of_proxy: bool) -> ssl.SSLContext:
+        """Return the TLS settings for a server or its proxy, which does not see the client's certificate.
+
+        They are kept, because loading the certificate authorities takes longer than a handshake.
+        """
+        verify, cert = key[1], None if of_proxy else key[2]
         with self._mutex:
             context = self._contexts.get((verify, cert))
             if context is None:
