@@ -19,6 +19,7 @@ from requests.cookies import extract_cookies_to_jar
 from requests.exceptions import InvalidProxyURL
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers, prepend_scheme_if_needed, select_proxy
+from urllib3 import Timeout
 
 from argosy.errors import TransferError
 from argosy.http.body import Body, BodyLimits, discard
@@ -89,8 +90,12 @@ class Adapter(BaseAdapter):
         response.status_code, response.reason, response.headers = headers.status, headers.reason, merged
         response.encoding = _charset_of(merged.get("Content-Type"))
         response.url, response.request, response.connection = request.url, request, self
-        is_empty = request.method == "HEAD" or headers.status in (204, 304) or merged.get("Content-Length") == "0"
-        response.raw = Body(incoming, headers, self.body_limits, is_empty=is_empty, **options)
+        length = None
+        if request.method == "HEAD" or headers.status in (204, 304):
+            length = 0
+        elif "transfer-encoding" not in fields and (announced := merged.get("Content-Length", "")).isdecimal():
+            length = int(announced[:19])
+        response.raw = Body(incoming, headers, self.body_limits, length=length, **options)
         if "set-cookie" in fields:
             extract_cookies_to_jar(response.cookies, request, response.raw)  # type: ignore[no-untyped-call]
         if response.is_redirect:  # requests would read all of its body
@@ -104,6 +109,8 @@ class Adapter(BaseAdapter):
         """Return the seconds to connect and to read; requests allows one number for both, and None for no limit."""
         if not timeout:
             return self.timeout
+        if isinstance(timeout, Timeout):
+            timeout = (timeout.connect_timeout, timeout.read_timeout)
         connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
         return math.inf if connect is None else connect, math.inf if read is None else read
 

@@ -89,13 +89,13 @@ class Body(io.RawIOBase):
         headers: ResponseHeaders,
         limits: BodyLimits,
         *,
-        is_empty: bool = False,
+        length: int | None = None,
         on_end: Callable[[bool], None] | None = None,
     ) -> None:
         super().__init__()
         self.status, self.reason = headers.status, headers.reason
         self.decode_content = False  # whether `read` decodes gzip and deflate
-        self.is_complete = is_empty
+        self._left, self._is_over = length, False  # bytes, if known; whether the transport has said that it is over
         self._incoming = incoming
         self.fields, self.version_text = headers.fields, headers.version
         self._on_end = on_end
@@ -143,11 +143,12 @@ class Body(io.RawIOBase):
             return count
         begun = time.monotonic()
         try:
-            count = 0 if self.is_complete else self._incoming.readinto(memoryview(buffer))
+            count = 0 if self._is_over else self._incoming.readinto(memoryview(buffer))
             if count:
                 self._meter.count(count, begun)
-            else:
-                self.is_complete = True
+            self._is_over = not count
+            self._left = 0 if not count else None if self._left is None else self._left - count
+            if self._left == 0:
                 self._end()
             return count
         except BaseException as error:
@@ -208,7 +209,7 @@ class Body(io.RawIOBase):
     def _end(self) -> None:
         on_end, self._on_end = self._on_end, None
         if on_end is not None:
-            on_end(self.is_complete)
+            on_end(self._left == 0)
 
 
 def discard(response: requests.Response, *, size: float = UNWANTED, seconds: float = UNWANTED_SECONDS) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import requests
+import urllib3
 from requests.auth import AuthBase
 
 import argosy
@@ -274,6 +275,17 @@ def test_to_end_a_body_that_breaks_or_is_forgotten_leaves_the_mark(raw_server: A
     with pytest.raises(requests.RequestException):
         one.get(server.url)
     assert (one.record.status, one.is_free()) == (Status.IN_FLIGHT, True)
+
+
+def test_to_end_all_bytes_are_the_whole_body(raw_server: Any, reader: Any) -> None:
+    """It need not be read until there is no more: the length says when it is whole."""
+    server, one = raw_server(_answer(NEW, body=b"x" * 100)), reader(lease="exclusive-to-end")
+    response = one.get(server.url, stream=True, timeout=urllib3.Timeout(connect=10, read=20))
+    assert response.raw.read(99) == b"x" * 99
+    assert (one.record.status, one.is_free()) == (Status.IN_FLIGHT, False)
+    assert response.raw.read(1) == b"x"
+    assert (one.record.status, one.is_free()) == (Status.IDLE, True)
+    response.close()
 
 
 def test_to_end_a_body_that_is_dropped_frees_the_session(raw_server: Any, reader: Any) -> None:
