@@ -9,7 +9,7 @@ import socket
 import ssl
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,26 +77,33 @@ def describe_exception(error: BaseException, plugin: object) -> str:
     return f"{type(error).__name__}: {error}{f' ({place})' if place else ''}"
 
 
-def blame(error: BaseException, plugins: Iterable[object]) -> PluginError | None:
+def blame(error: BaseException, plugins: Collection[object]) -> PluginError | None:
     """Return an error that names the plugin whose code raised an exception, or None; not redacted."""
-    for plugin in plugins:
-        if _place(error, plugin) is not None:
-            name = str(getattr(plugin, "name", type(plugin).__name__))
-            message = f"The plugin {name!r} failed: {describe_exception(error, plugin)}."
-            return PluginError(message, hint="Report it to the plugin's author.", plugin=name)
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    # the innermost: a transport, say, calls back to argosy, which calls the cookie store
+    for file in reversed(files):
+        for plugin in plugins:
+            if file == _files_of(plugin)[0]:
+                name = str(getattr(plugin, "name", type(plugin).__name__))
+                message = f"The plugin {name!r} failed: {describe_exception(error, plugin)}."
+                return PluginError(message, hint="Report it to the plugin's author.", plugin=name)
     return None
 
 
 def _place(error: BaseException, plugin: object) -> str | None:
-    if isinstance(plugin, str):
-        file, shown = plugin, Path(plugin).name
-    else:
-        cls = plugin if isinstance(plugin, type) else type(plugin)
-        file = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
-        # no distribution can be named for a plugin file, so show its whole path
-        shown = file if "/" in cls.__module__ else Path(file).name
+    file, shown = _files_of(plugin)
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f"{shown}, line {lines[-1]}" if lines else None
+
+
+def _files_of(plugin: object) -> tuple[str, str]:
+    """Return the file of a plugin's code, and how to show it."""
+    if isinstance(plugin, str):
+        return plugin, Path(plugin).name
+    cls = plugin if isinstance(plugin, type) else type(plugin)
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
+    # no distribution can be named for a plugin file, so show its whole path
+    return file, file if "/" in cls.__module__ else Path(file).name
 
 
 def hint_of(error: OSError, otherwise: str) -> str:

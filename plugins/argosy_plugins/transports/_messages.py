@@ -38,9 +38,8 @@ _REQUEST = re.compile(
     r"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\r\n\0]*\r\n)*"
 )
 
-#: A head without oddities, which is nearly every one; and its fields.
+#: A head without oddities, which is nearly every one.
 _RESPONSE = re.compile(rb"HTTP/1\.([01]) ([0-9]{3})(?: ([^\r\n]*))?\r\n((?:[!-9;-~]+:[^\r\n]*\r\n)*)\r\n")
-_FIELDS = re.compile(r"([!-9;-~]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
 
 _FIELD = re.compile(r"([!-9;-~]+)[ \t]*:")
 
@@ -234,7 +233,8 @@ class Response(http.client.HTTPResponse):
                 raise http.client.UnknownProtocol(version)
             return version, status, reason.strip(), self._read_fields()
         self._stream.skip(end)
-        fields = _FIELDS.findall(whole[4].decode("latin-1"))
+        lines = (line.partition(":") for line in whole[4].decode("latin-1").split("\r\n")[:-1])
+        fields = [(name, value.strip(" \t")) for name, _, value in lines]
         return f"HTTP/1.{whole[1].decode()}", int(whole[2]), (whole[3] or b"").decode("latin-1").strip(), fields
 
     def _read_fields(self) -> list[tuple[str, str]]:
