@@ -53,6 +53,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             if "argosy.engine.logs" in sys.modules:
                 sys.modules["argosy.engine.logs"].stop()
+            _silence_failing_streams()
+
+
+def _silence_failing_streams() -> None:
+    """Drop what cannot be written: the interpreter flushes again when it exits, and a failure there replaces the exit code."""
+    for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _run(argv: Sequence[str] | None, redactor: Redactor) -> int:
@@ -70,8 +80,6 @@ def _run(argv: Sequence[str] | None, redactor: Redactor) -> int:
         print("argosy: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except (ClosedPipe, BrokenPipeError):
-        # the interpreter flushes stdout again when it exits, and must not fail there
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE
     except OSError as error:  # for example, an unreadable file of the installation
         _debug()

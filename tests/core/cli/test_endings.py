@@ -89,9 +89,12 @@ def test_every_command_of_the_table_is_there() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_standard_error_that_fails_is_no_traceback() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_streams_that_fail_are_no_traceback(unbuffered: str) -> None:
+    """The exit code is not that of an interpreter that cannot flush what is left."""
+    argosy, environment = [sys.executable, "-m", "argosy"], {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "argosy", "download", "no-such-file.toml"], stderr=full, check=False
-        )
-    assert done.returncode == 5
+        failed = subprocess.run([*argosy, "download", "no-such-file.toml"], env=environment, stderr=full, check=False)
+        assert failed.returncode == 5
+        done = subprocess.run([*argosy, "--help"], env=environment, stdout=full, stderr=subprocess.PIPE, check=False)
+        assert (done.returncode, done.stderr.count(b"\n")) == (5, 2), done.stderr
