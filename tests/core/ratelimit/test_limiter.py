@@ -94,13 +94,13 @@ def test_starts_are_spaced_over_threads_and_processes(tmp_path: Path, delays: li
 
 
 def test_waiters_of_one_process_start_in_their_order(rate_limiter: Callable[..., RateLimiter]) -> None:
-    limiter = rate_limiter(0.05)
+    limiter = rate_limiter(100.0)  # seconds: far more than it takes to ask
     begin(limiter)
     permits = [limiter.permit(URL) for _ in range(4)]
     waits = [permit.admit() for permit in permits]
     assert waits == sorted(waits)
     for one, two in itertools.pairwise(waits):
-        assert two - one > 0.04, "they must not wake together"
+        assert two - one > 60, "they must not wake together"
 
 
 def test_a_permit_that_is_given_up_delays_no_other(rate_limiter: Callable[..., RateLimiter]) -> None:
@@ -128,8 +128,8 @@ def test_patience_that_one_program_learns_holds_for_all(rate_limiter: Callable[.
     with one.permit(URL) as permit:
         assert permit.admit() == 0
         permit.answered(429, 100.0)
-    assert 99 < other.permit(URL).admit() <= 100
-    assert other.permit("http://library.example/b").admit() > 99, "http and https are one host"
+    assert 60 < other.permit(URL).admit() <= 100
+    assert other.permit("http://library.example/b").admit() > 60, "http and https are one host"
     assert other.permit("https://library.example:8443/b").admit() == 0, "another port is another"
 
 
@@ -138,8 +138,8 @@ def test_after_patience_not_all_start_at_once(rate_limiter: Callable[..., RateLi
     with one.permit(URL) as permit:
         permit.admit()
         permit.answered(429, 100.0)
-    waits = [one.permit(URL).admit() for _ in range(8)]
-    assert waits[-1] - waits[0] > 0.5
+    waits = [one.permit(URL).admit() for _ in range(100)]
+    assert waits[-1] - waits[0] > 1, "ten seconds, less the time it takes to ask"
 
 
 def test_a_folder_that_cannot_be_used_costs_one_notice(tmp_path: Path) -> None:
