@@ -41,7 +41,14 @@ class Resource:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON value; its keys are the constructor's parameters."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"digests": dict(self.digests)}
+        return {
+            "url": self.url,
+            "path": self.path,
+            "size": self.size,
+            "digests": dict(self.digests),
+            "content_disposition": self.content_disposition,
+            "ignore_query": self.ignore_query,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +69,16 @@ class Item:
 
     def to_json(self) -> str:
         """Return the item as canonical JSON, without its origin."""
-        value = {name: getattr(self, name) for name in ("id", "title", "folder", "tags")}
-        value["resources"] = [resource.to_json() for resource in self.resources]
-        value["metadata"] = dict(self.metadata)
-        return _canonical(value)
+        return _canonical(
+            {
+                "id": self.id,
+                "title": self.title,
+                "folder": self.folder,
+                "tags": self.tags,
+                "resources": [resource.to_json() for resource in self.resources],
+                "metadata": dict(self.metadata),
+            }
+        )
 
     @classmethod
     def from_json(cls, text: str, origin: str = "") -> Item:

@@ -71,7 +71,10 @@ class LocalStorage(Storage):
         try:
             for name in {name.rpartition("/")[0]: name for name in names}.values():
                 with self._folder_of(name) as (folder, _):
-                    os.fsync(folder)
+                    if folder is None:
+                        sync_file(self._directory)
+                    else:
+                        os.fsync(folder)
         except OSError:
             # a later fsync may report success for names that were never written: the next run must write them again
             for name in names:
@@ -103,7 +106,7 @@ class LocalStorage(Storage):
         except OSError as error:
             return f"cannot be read: {error.strerror}"
 
-    def _existing(self, folder: int, last: str, file: PublishedFile, *, replace: bool) -> Existing:
+    def _existing(self, folder: int | None, last: str, file: PublishedFile, *, replace: bool) -> Existing:
         try:
             found = os.stat(last, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
@@ -118,9 +121,15 @@ class LocalStorage(Storage):
         raise foreign(str(self._directory / file.name), is_file=is_file)
 
     @contextlib.contextmanager
-    def _folder_of(self, name: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
-        """Open the folder of a name part by part, so that no part can be swapped for a link; yield it and the last part."""
+    def _folder_of(self, name: str, *, make: bool = False) -> Iterator[tuple[int | None, str]]:
+        """Open the folder of a name part by part, so that no part can be swapped for a link; yield it and the last part.
+
+        The target directory itself is not opened: yield None and the whole path.
+        """
         *parts, last = name.split("/")
+        if not parts:
+            yield None, f"{self._directory}/{last}"
+            return
         folder = os.open(self._directory, _FOLDER)
         try:
             for part in parts:

@@ -9,7 +9,7 @@ import socket
 import ssl
 import sys
 import traceback
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +77,13 @@ def describe_exception(error: BaseException, plugin: object) -> str:
     return f"{type(error).__name__}: {error}{f' ({place})' if place else ''}"
 
 
-def blame(error: BaseException, plugins: Collection[object]) -> PluginError | None:
+def blame(error: BaseException, plugins: Iterable[object]) -> PluginError | None:
     """Return an error that names the plugin whose code raised an exception, or None; not redacted."""
     files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    candidates = tuple(plugins)
     # the innermost: a transport, say, calls back to argosy, which calls the cookie store
     for file in reversed(files):
-        for plugin in plugins:
+        for plugin in candidates:
             if file == _files_of(plugin)[0]:
                 name = str(getattr(plugin, "name", type(plugin).__name__))
                 message = f"The plugin {name!r} failed: {describe_exception(error, plugin)}."

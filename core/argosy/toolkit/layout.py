@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 from string import Formatter
 from typing import Any
 
@@ -107,7 +106,9 @@ class Layout:
 
 
 def _values(item: Item, path: str, number: int) -> dict[str, str]:
-    file = PurePosixPath(path)
+    name = path.rpartition("/")[2]
+    at = name.rfind(".")
+    at = at if 0 < at < len(name) - 1 else len(name)  # as pathlib has it
     return {
         **{f"{_METADATA}{key}": _text(value) for key, value in item.metadata.items()},
         "id": item.id,
@@ -116,9 +117,9 @@ def _values(item: Item, path: str, number: int) -> dict[str, str]:
         "tags": ", ".join(item.tags),
         "folder": item.folder,
         "path": path,
-        "name": file.name,
-        "stem": file.stem,
-        "suffix": file.suffix,
+        "name": name,
+        "stem": name[:at],
+        "suffix": name[at:],
         "number": str(number),
     }
 

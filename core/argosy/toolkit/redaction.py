@@ -72,6 +72,8 @@ class Redactor:
 
     def redact(self, value: _Value) -> _Value:
         """Return a text without secrets, to be kept; in JSON values and problems, redact all texts."""
+        if isinstance(value, str):  # most often, and for each header of each response
+            return self._redacted(value)  # type: ignore[return-value]  # a text
         return _mapped(self._redacted, value)
 
     def scrub(self, value: _Value) -> _Value:
