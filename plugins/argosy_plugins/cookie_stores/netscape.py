@@ -178,7 +178,7 @@ class _SharedJar:
         if jar is None:
             return JarState() if state is None or state.before != NOTHING else None
         if state is None:
-            return None if jar.cookies else JarState()
+            return None if jar.cookies or not jar.is_whole else JarState()
         return state if state.jar == jar.fingerprint else None
 
     def settle(self) -> JarState:
@@ -187,6 +187,8 @@ class _SharedJar:
             state = self._read_state()
             try:
                 jar = self._read_jar()
+                if state is None and jar and not jar.is_whole and self._is_recent():  # curl empties it first
+                    jar = self._wait_until_still(state)
             except StoreDamaged:
                 jar = self._wait_until_still(state)
             self._settled = jar
@@ -322,6 +324,13 @@ class _SharedJar:
         if jar is None or jar.data != data:
             jar = self._jar = _cookies_txt.parse(data, str(self.path))
         return jar
+
+    def _is_recent(self) -> bool:
+        """Return whether the ``cookies.txt`` has changed a moment ago."""
+        try:
+            return time.time() - self.path.stat().st_mtime < PATIENCE
+        except FileNotFoundError:
+            return True
 
     def _wait_until_still(self, state: JarState | None) -> CookiesTxt | None:
         """Return the ``cookies.txt`` when it does not change any more; None if there is none."""
