@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from argosy_devkit.contracts.storage import StorageContract
+from argosy_plugins.storages.folder import FolderStorage
 from argosy_plugins.storages.fsspec import FsspecStorage
 
 
@@ -17,3 +18,7 @@ class TestFsspec(StorageContract):
         folder = tmp_path / "remote"
         folder.mkdir()
         return {"url": f"file://{folder}"}
+
+
+class TestFolder(StorageContract):
+    plugin = FolderStorage

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 import argosy
+from argosy.config.location import remote_of
 from argosy.engine.report import Report
 from argosy.engine.storage import open_storage
 from argosy.interfaces.base import PluginContext
 from argosy.plugins.manager import PluginManager
-from argosy.storage.location import remote_of
 from argosy_plugins.storages import sftp as storages
 from missing import need
 from ssh_server import SshServer, ssh_server

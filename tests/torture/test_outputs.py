@@ -129,14 +129,14 @@ from argosy.plugins.manager import PluginManager
 from argosy.state.ledger import Ledger
 from argosy.engine.outputs import Aggregator, Outputs
 from argosy.state.staging import StagingArea
-from argosy.storage.local import LocalStorage
+from argosy_plugins.storages.folder import FolderStorage
 
 directory, who = Path(sys.argv[1]), sys.argv[2]
 plugins = PluginManager()
 settings = load({"directory": str(directory), "output": "index"}, plugins)
 staging = StagingArea(directory)
 ledger = Ledger(directory)
-ledger.storage = LocalStorage(directory)
+ledger.storage = FolderStorage({}, PluginContext(directory=directory))
 outputs = Outputs(settings.output, plugins, PluginContext())
 aggregator = Aggregator(outputs, ledger, staging)
 print("ready", flush=True)

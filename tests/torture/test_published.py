@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 import warm
+from argosy.interfaces import PluginContext
 from argosy.state.ledger import Ledger
-from argosy.storage.local import LocalStorage
+from argosy_plugins.storages.folder import FolderStorage
 
 #: Kills its own process right before the n-th call of a kind, as counted from the first file that is published.
 #: Its output makes a file that is different each time, as an archive with the time in it.
@@ -109,7 +110,7 @@ def published(root: Path) -> dict[str, bytes]:
 def finished(root: Path) -> dict[str, bytes]:
     """Return the finished files; each must be the one that the ledger knows."""
     ledger = Ledger(root / "d", read_only=True)
-    ledger.storage = LocalStorage(root / "d")
+    ledger.storage = FolderStorage({}, PluginContext(directory=root / "d"))
     try:
         (row,) = ledger.all_rows()
         assert [ledger.storage.problem(file) for file in row.files] == [None] * len(row.files)

@@ -60,7 +60,7 @@ def output(
 def _settings(what: str, options: dict[str, Any], plugins: PluginManager) -> Settings:
     from argosy.cli.download import overrides
     from argosy.config.load import load, load_file
-    from argosy.storage.location import is_url, recalled
+    from argosy.config.location import is_url, recalled
 
     if not is_url(what) and not Path(what).is_dir():
         return load(what, plugins, overrides(load_file(Path(what)), options))

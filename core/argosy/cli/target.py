@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from argosy.config.location import Remote
     from argosy.config.settings import Settings
     from argosy.plugins.manager import PluginManager
-    from argosy.storage.location import Remote
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Target:
 def target(given: str, plugins: PluginManager) -> Target:
     """Return the target directory for the argument of a command."""
     from argosy.config.load import load
-    from argosy.storage.location import is_url, recalled
+    from argosy.config.location import is_url, recalled
 
     if is_url(given):
         remote = recalled(given)

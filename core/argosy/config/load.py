@@ -10,11 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from argosy.config.location import is_url
 from argosy.config.schema import check, is_trivial
 from argosy.config.settings import Settings, absolute, build
 from argosy.errors import ConfigError
 from argosy.plugins.manager import PluginManager
-from argosy.storage.location import is_url
 from argosy.toolkit.files import read_file
 
 _MAX_BYTES = 10 * 1024 * 1024

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import argosy_schemas
+from argosy.config.location import Remote, is_url, remote_of
 from argosy.config.schema import SLOTS, default_options, expand
 from argosy.errors import ConfigError
 from argosy.interfaces.auth import Auth
 from argosy.plugins.kinds import Kind
 from argosy.plugins.manager import PluginManager
-from argosy.storage.location import Remote, is_url, remote_of
 
 #: ``{"use": NAME, ...options}``, valid, with the plugin's defaults filled in; secrets are still references.
 PluginOptions = Mapping[str, Any]

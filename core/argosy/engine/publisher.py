@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from argosy.errors import PluginError, TransferError
-from argosy.interfaces.storage import Existing, Storage, digest_of
+from argosy.interfaces.storage import Existing, Storage
 from argosy.models.items import Job, Product, PublishedFile, StagedItem, Verification
-from argosy.toolkit.files import sync_file
+from argosy.toolkit.files import digest_of, sync_file
 from argosy.toolkit.names import collision_key, problem_of
 
 

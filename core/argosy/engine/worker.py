@@ -37,8 +37,8 @@ from argosy.models.items import (
     State,
 )
 from argosy.state.staging import Staging
-from argosy.storage.local import linked
 from argosy.toolkit.failures import blame, disk_error
+from argosy.toolkit.files import linked
 from argosy.transfer.download import Downloader, Report
 from argosy.transfer.limits import Limits
 from argosy.transfer.names import Names

@@ -13,6 +13,7 @@ from typing import Any
 from argosy.errors import TransferError
 from argosy.interfaces.base import Plugin, PluginContext
 from argosy.models.items import Product, PublishedFile
+from argosy.toolkit.files import digest_of
 from argosy.toolkit.stop import Stop
 
 #: Protocols of object storage: a file appears under its name when its upload ends, or not at all.
@@ -41,7 +42,8 @@ class Storage(Plugin):
     """The final names of a target directory: relative to it, with ``/`` between the parts.
 
     Any number of threads may call it. A file appears under its final name only when it is complete. The plugin's name is
-    the scheme of the directory's URL; the values of its ``options`` may refer to secrets.
+    the scheme of the directory's URL (``folder``, without a URL, is for local ones); the values of its ``options`` may
+    refer to secrets.
     """
 
     options_schema = {
@@ -112,12 +114,6 @@ class Storage(Plugin):
         path = folder / f"{mark}-{name.rpartition('/')[2]}"  # its suffix may show its type
         self.fetch(name, path)
         return path
-
-
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def foreign(where: str, *, is_file: bool) -> TransferError:

@@ -18,10 +18,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from argosy.interfaces.storage import digest_of
 from argosy.models.items import Item, PublishedFile, Resource, Verification
 from argosy.models.response_record import ResponseRecord
 from argosy.state.ledger import PRIVATE, Row
+from argosy.toolkit.files import digest_of
 from argosy.toolkit.names import safe_part
 from argosy.toolkit.processes import process_lives
 

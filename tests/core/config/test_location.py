@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from argosy.config.load import load
+from argosy.config.location import Remote, is_url, recalled, remote_of
 from argosy.errors import ConfigError
 from argosy.plugins.manager import PluginManager
-from argosy.storage.location import Remote, is_url, recalled, remote_of
 
 SECRET = {"env": "STORAGE_SECRET"}
 

@@ -13,15 +13,17 @@ import pytest
 
 from argosy.engine.publisher import Publisher
 from argosy.errors import PluginError, TransferError
-from argosy.interfaces.storage import digest_of
+from argosy.interfaces import PluginContext
 from argosy.models.items import Item, Job, Product, PublishedFile, StagedItem, Verification
-from argosy.storage.local import LocalStorage
+from argosy.toolkit.files import digest_of
+from argosy_plugins.storages.folder import FolderStorage
 
 ITEM = Item("a", "A")
 
 
 def publisher(directory: Path, **options: bool | frozenset[str]) -> Publisher:
-    return Publisher(LocalStorage(directory), Job(ITEM, **options), StagedItem(ITEM, ()))  # type: ignore[arg-type]  # of a dict
+    storage = FolderStorage({}, PluginContext(directory=directory))
+    return Publisher(storage, Job(ITEM, **options), StagedItem(ITEM, ()))  # type: ignore[arg-type]  # of a dict
 
 
 def publish(publisher: Publisher, products: list[Product], output: str) -> list[PublishedFile]:

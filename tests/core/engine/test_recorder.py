@@ -13,17 +13,18 @@ import pytest
 from argosy.engine import recorder as module
 from argosy.engine.recorder import Recorder
 from argosy.errors import StorageError
+from argosy.interfaces import PluginContext
 from argosy.models.items import Item, Outcome, PublishedFile, Resource, State, Verification
 from argosy.state.ledger import Ledger
 from argosy.state.staging import Staging, StagingArea
-from argosy.storage.local import LocalStorage
+from argosy_plugins.storages.folder import FolderStorage
 
 
-class Disk(LocalStorage):
+class Disk(FolderStorage):
     """A disk that can be slow, or fail."""
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+        super().__init__({}, PluginContext(directory=directory))
         self.groups: list[Sequence[str]] = []
         self.ready = threading.Event()
         self.ready.set()

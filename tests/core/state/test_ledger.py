@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from argosy.errors import StorageError
+from argosy.interfaces import PluginContext
 from argosy.models.items import (
     DownloadRecord,
     Failure,
@@ -21,7 +22,7 @@ from argosy.models.items import (
 )
 from argosy.models.response_record import ResponseRecord
 from argosy.state.ledger import Ledger
-from argosy.storage.local import LocalStorage
+from argosy_plugins.storages.folder import FolderStorage
 
 ITEM = Item("a", "A", (Resource("http://h/a", "a.bin"),))
 
@@ -29,7 +30,7 @@ ITEM = Item("a", "A", (Resource("http://h/a", "a.bin"),))
 def opened(directory: Path) -> Ledger:
     (directory / ".argosy").mkdir(exist_ok=True)
     ledger = Ledger(directory)
-    ledger.storage = LocalStorage(directory)
+    ledger.storage = FolderStorage({}, PluginContext(directory=directory))
     return ledger
 
 

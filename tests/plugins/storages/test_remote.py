@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 import argosy
+from argosy.config.location import Remote, recalled
 from argosy.engine.storage import open_storage
 from argosy.errors import ConfigError, StorageError, TransferError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.storage import Existing, Patience, Storage
 from argosy.models.items import Product, PublishedFile, Verification
 from argosy.plugins.manager import PluginManager
-from argosy.storage.location import Remote, recalled
 from argosy_plugins.storages._errors import broken
 from argosy_plugins.storages._remote import RemoteStorage, _options_of_url, made
 from voyage import Voyage

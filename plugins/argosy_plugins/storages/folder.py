@@ -1,4 +1,4 @@
-"""Storage in a folder of the local disk."""
+"""The storage plugin for a folder of the local disk."""
 
 from __future__ import annotations
 
@@ -8,27 +8,31 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import argosy
 from argosy.errors import TransferError
-from argosy.interfaces.base import PluginContext
-from argosy.interfaces.storage import Existing, Storage, digest_of, foreign
-from argosy.models.items import Product, PublishedFile
-from argosy.toolkit.files import sync_file
+from argosy.interfaces import Existing, PluginContext, Storage
+from argosy.interfaces.storage import foreign
+from argosy.models import Product, PublishedFile
+from argosy.toolkit.files import digest_of, link_or_copy, linked, sync_file
 
 _FOLDER = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
 _FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
-class LocalStorage(Storage):
-    """A folder. Staging is on the same file system, so hard links publish files."""
+class FolderStorage(Storage):
+    """The target directory itself. Staging is on the same file system, so hard links publish files."""
 
-    name = "local"
+    name = "folder"
+    summary = "A folder of the local disk"
+    options_schema = {"type": "object"}
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__({}, PluginContext(directory, directory))
-        self._directory = directory
+    def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
+        super().__init__(options, context)
+        self._directory = context.directory
 
     def size(self, name: str) -> int | None:
         """Return the size of a file, also behind a link."""
@@ -63,7 +67,7 @@ class LocalStorage(Storage):
                     return
             if self._existing(folder, last, file, replace=replace) is not Existing.IT:
                 temporary = staged.with_name(f"{staged.name}.placing")
-                _link_or_copy(staged, temporary)
+                link_or_copy(staged, temporary)
                 os.replace(temporary, last, dst_dir_fd=folder)
 
     def settle(self, names: Sequence[str]) -> None:
@@ -150,22 +154,7 @@ class LocalStorage(Storage):
             os.close(folder)
 
 
-def linked(path: Path, link: Path, size: int, digest: str) -> bool:
-    """Link a file to another name; return False, and leave none, if its size or digest is wrong."""
-    with contextlib.suppress(FileNotFoundError):
-        found = path.lstat()
-        if stat.S_ISREG(found.st_mode) and found.st_size == size:
-            _link_or_copy(path, link)
-            if digest_of(link) == digest:
-                return True
-            link.unlink()
-    return False
-
-
-def _link_or_copy(path: Path, link: Path) -> None:
-    link.unlink(missing_ok=True)  # from an earlier attempt
-    try:
-        os.link(path, link)
-    except OSError:  # a file system without hard links
-        shutil.copy2(path, link)
-        sync_file(link)
+@argosy.hookimpl
+def argosy_storage() -> type[Storage]:
+    """Return the plugin's class."""
+    return FolderStorage
