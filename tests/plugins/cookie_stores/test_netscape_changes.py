@@ -13,7 +13,6 @@ from argosy.errors import GenerationMoved
 from argosy.models.cookie import Cookie
 from argosy.models.session import Status
 from argosy.toolkit.processes import this_holder
-from argosy_plugins.cookie_stores import netscape
 from argosy_plugins.cookie_stores.netscape import NetscapeStore
 from cookies_txt import (
     OTHER_SITE,
@@ -64,14 +63,14 @@ def test_a_file_that_is_being_written_for_the_first_time_is_waited_for(
     path.write_text(rest, "utf-8")  # curl empties the file before it writes another one beside it
     soon = time.time() + 60
     os.utime(path, (soon, soon))  # recent, however busy the machine is
-    monkeypatch.setattr(netscape.time, "sleep", lambda seconds: write(path, line("t1")))
+    monkeypatch.setattr(time, "sleep", lambda seconds: write(path, line("t1")))
     assert read(store).cookies[0].value == "t1"
 
 
 def test_an_old_empty_file_is_no_session(store: NetscapeStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.touch()
     os.utime(path, (1e9, 1e9))
-    monkeypatch.setattr(netscape.time, "sleep", lambda seconds: pytest.fail("it waited"))
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waited"))
     assert store.read("default") is None
 
 
