@@ -88,7 +88,7 @@ class FolderStorage(Storage):
 
     def fetch(self, name: str, path: Path) -> None:
         """Copy a file."""
-        shutil.copy2(self._directory / name, path)
+        shutil.copy2(self.at_hand(name, path.parent), path)
 
     def take(self, file: PublishedFile, path: Path) -> bool:
         """Link an intact file."""
@@ -96,6 +96,8 @@ class FolderStorage(Storage):
 
     def at_hand(self, name: str, folder: Path) -> Path:
         """Return the file itself."""
+        if self.size(name) is None:
+            raise TransferError(f"{self._directory / name} is missing.", kind="missing")
         return self._directory / name
 
     def problem(self, file: PublishedFile) -> str | None:
