@@ -10,7 +10,7 @@ import click
 import pytest
 
 from argosy.cli.program import cli
-from argosy.engine import logs
+from argosy.cli import logs
 from documents import Block, blocks
 
 END = {"|", "&&", "<", ">", ";"}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy.cli.options import ask, log_options, plugin_options, redactor, run_options
+from argosy.cli.options import ask, log_in_workers, log_options, plugin_options, redactor, run_options
 from argosy.interfaces.observer import Observer
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def download(
         ask=ask(),
         report_file=report and report.absolute(),
         redactor=redactor(),
+        in_workers=log_in_workers(),
     )
     return execute_shown(Run(settings, plugins, given), quiet)
 

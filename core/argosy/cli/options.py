@@ -63,11 +63,21 @@ def _log(context: click.Context, parameter: click.Parameter, value: int | Path |
     """Start logging as soon as the options are parsed."""
     if not value:
         return
-    from argosy.engine import logs
+    from argosy.cli import logs
 
     given: dict[str, Any] = context.meta.setdefault("argosy.logs", {})
     given[str(parameter.name)] = value.absolute() if isinstance(value, Path) else value
     logs.start(logs.LogSettings(**given), redactor())
+
+
+def log_in_workers() -> Callable[[Redactor], None] | None:
+    """Return what starts the same log in a worker process; None without a log."""
+    given = click.get_current_context().meta.get("argosy.logs")
+    if not given:
+        return None
+    from argosy.cli import logs
+
+    return functools.partial(logs.start, logs.LogSettings(**given))
 
 
 def log_options(command: F) -> F:

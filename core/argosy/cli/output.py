@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy.cli.options import log_options, plugin_options, redactor, run_options
+from argosy.cli.options import log_in_workers, log_options, plugin_options, redactor, run_options
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
@@ -52,6 +52,7 @@ def output(
         observers=observers_of(plugins, settings, events, quiet),
         report_file=report and report.absolute(),
         redactor=redactor(),
+        in_workers=log_in_workers(),
         reprocess=True,
     )
     return execute_shown(Run(settings, plugins, given), quiet)

@@ -51,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError:  # standard error fails, too
             return StorageError.exit_code
         finally:
-            if "argosy.engine.logs" in sys.modules:
-                sys.modules["argosy.engine.logs"].stop()
+            if "argosy.cli.logs" in sys.modules:
+                sys.modules["argosy.cli.logs"].stop()
             _silence_failing_streams()
 
 

@@ -24,9 +24,7 @@ from multiprocessing import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from argosy.engine import logs
 from argosy.engine.context import RunContext
-from argosy.engine.logs import LogSettings
 from argosy.engine.observers import ALWAYS
 from argosy.engine.sessions.provider import Share
 from argosy.errors import ArgosyError, Interrupted, StorageError
@@ -231,8 +229,8 @@ class WorkerSpec:
     address: str
     share: Share
     is_heard: bool  # whether anybody listens to the events
+    at_start: Callable[[Redactor], None] | None  # called as the process starts, such as to log there, too
     run_pid: int = field(default_factory=os.getpid)
-    logs: LogSettings = field(default_factory=lambda: logs.settings)
 
 
 class RemoteWorker:
@@ -269,8 +267,8 @@ class RemoteWorker:
         except OSError:
             raise Interrupted("The run is over.") from None
         self._streams = redacted_streams(redactor)
-        if spec.logs != LogSettings():
-            logs.start(spec.logs, redactor)
+        if spec.at_start is not None:
+            spec.at_start(redactor)
         logger.debug("a worker starts in this process")
         self._streams.__enter__()  # until this worker closes: plugins may print
 

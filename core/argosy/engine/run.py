@@ -54,6 +54,7 @@ class RunOptions:
     report_file: Path | None = None  # gets the report with all items
     redactor: Redactor = field(default_factory=Redactor)
     reprocess: bool = False  # only make outputs of finished items, without requests, logins or secrets
+    in_workers: Callable[[Redactor], None] | None = None  # called in each worker process as it starts
 
 
 class Run:
@@ -255,8 +256,8 @@ class Run:
         with self._mutex:
             if self._server is None:
                 self._server = IpcServer(self._emit, self.stop, self._answer)
-        is_heard = self._dispatcher.is_heard
-        return WorkerSpec(self.settings, self.plugins, self._server.address, self._context.pool.share, is_heard)
+        share, is_heard = self._context.pool.share, self._dispatcher.is_heard
+        return WorkerSpec(self.settings, self.plugins, self._server.address, share, is_heard, self.options.in_workers)
 
     def _answer(self, question: str, text: str) -> str | None:
         """Answer a worker process: give it a secret of the user, or say why it must not log in."""

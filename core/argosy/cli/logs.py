@@ -1,4 +1,4 @@
-"""The log of the command line: where records go, and how secrets stay out of them."""
+"""The log: where records go, and how secrets stay out of them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,6 @@ class LogSettings(NamedTuple):
 
 _FORMAT = "%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s"
 
-#: The settings of this process; worker processes get a copy.
-settings = LogSettings()
 _handlers: list[logging.Handler] = []
 
 
@@ -53,11 +51,9 @@ class _Handler(logging.Handler):
                 self._file.close()
 
 
-def start(chosen: LogSettings, redactor: Redactor) -> None:
+def start(settings: LogSettings, redactor: Redactor) -> None:
     """Start to log, with these settings only."""
-    global settings
     stop()
-    settings = chosen
     if settings.file is not None:
         try:
             # all processes of a run append to it, each record with one write
@@ -75,8 +71,6 @@ def start(chosen: LogSettings, redactor: Redactor) -> None:
 
 def stop() -> None:
     """Stop logging."""
-    global settings
-    settings = LogSettings()
     while _handlers:
         handler = _handlers.pop()
         logging.getLogger().removeHandler(handler)
