@@ -71,7 +71,6 @@ class Settings:
     force_redownload: bool
     tags: tuple[str, ...]  # empty: all items
     strict: bool
-    excluded_plugins: tuple[str, ...]  # by --no-plugin; worker processes exclude them too
 
     @property
     def syncs_files(self) -> bool:
@@ -112,7 +111,7 @@ def build(document: Mapping[str, Any], plugins: PluginManager, base: Path, path:
         keys |= {"on_doubt": "wait", "doubt_wait": doubt["wait"]}
     if "ca_bundle" in keys:
         keys["ca_bundle"] = _certificates(absolute(keys["ca_bundle"], base))
-    return Settings(path=path, base=base, remote=remote, excluded_plugins=plugins.excluded, **keys)
+    return Settings(path=path, base=base, remote=remote, **keys)
 
 
 def absolute(value: str, base: Path) -> Path:
