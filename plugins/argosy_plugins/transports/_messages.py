@@ -75,7 +75,7 @@ class Wire(io.RawIOBase):
         self.deadline = math.inf  # on the monotonic clock
         self.is_drained = False  # whether the last read took all that had come
         self.is_shut = False  # whether to read nothing more from the socket
-        self._sock = sock
+        self.socket = sock
         self._timeout: float | None = None  # the kernel's limit of one call, once it is set
 
     def readable(self) -> bool:
@@ -88,7 +88,7 @@ class Wire(io.RawIOBase):
             return None
         self._limit()
         try:
-            count = self._sock.recv_into(buffer)
+            count = self.socket.recv_into(buffer)
         except _LATE:
             raise TimeoutError("the deadline passed") from None
         if time.monotonic() > self.deadline:
@@ -102,7 +102,7 @@ class Wire(io.RawIOBase):
         while view:
             self._limit()
             try:
-                view = view[self._sock.send(view) :]
+                view = view[self.socket.send(view) :]
             except _LATE:
                 raise TimeoutError("the deadline passed") from None
 
@@ -112,11 +112,11 @@ class Wire(io.RawIOBase):
             return False
         self._timeout = None
         with contextlib.suppress(OSError):  # there is nothing, or it is closed
-            self._sock.settimeout(0)
+            self.socket.settimeout(0)
             try:
-                return bool(self._sock.recv(1))
+                return bool(self.socket.recv(1))
             finally:
-                self._sock.settimeout(None)
+                self.socket.settimeout(None)
         return False
 
     def _limit(self) -> None:
@@ -127,12 +127,12 @@ class Wire(io.RawIOBase):
         if self._timeout is None or not left * 0.98 <= self._timeout <= left * 1.02:
             self._timeout = left
             if not self._is_plain:
-                self._sock.settimeout(None if left == math.inf else left)
+                self.socket.settimeout(None if left == math.inf else left)
                 return
             seconds = 0.0 if left == math.inf else max(left, 1e-6)  # 0 is no limit
             limit = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))
             for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-                self._sock.setsockopt(socket.SOL_SOCKET, option, limit)
+                self.socket.setsockopt(socket.SOL_SOCKET, option, limit)
 
 
 class Stream(io.BufferedReader):

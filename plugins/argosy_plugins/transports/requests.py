@@ -65,6 +65,8 @@ class _TlsSocket(_Socket, HTTPSConnection):
 class _Connection:
     """One connection to a server, or through a proxy to it."""
 
+    _socket: HTTPConnection | None = None
+
     def __init__(self, key: _Key, context: Callable[[_Key, bool], ssl.SSLContext]) -> None:
         self.key = key
         origin, _, _, self.proxy = key
@@ -79,6 +81,9 @@ class _Connection:
         self._scheme = parts.scheme
         self._context = context
 
+    def __del__(self) -> None:
+        self.close()  # many programs close neither responses nor sessions
+
     def open(self, seconds: float) -> None:
         """Connect; raise a `requests.RequestException` if that fails."""
         (host, port), scheme, proxy = self.server, self._scheme, None
@@ -91,7 +96,8 @@ class _Connection:
         cls: Any = _Socket
         if scheme == "https":
             cls, options["ssl_context"] = _TlsSocket, self._context(self.key, False)
-        socket = self._socket = cls(host.strip("[]"), port, **options)
+        socket: HTTPConnection = cls(host.strip("[]"), port, **options)
+        self._socket = socket
         if proxy is not None and not self.is_forwarding:
             socket.set_tunnel(*self.server, headers=self.proxy_headers(), scheme=proxy.scheme or "http")
         try:
@@ -110,11 +116,12 @@ class _Connection:
 
     def is_closed(self) -> bool:
         """Return whether the server has closed the connection, or sent something that nobody asked for."""
-        return wait_for_read(self._socket.sock, timeout=0.0)
+        return wait_for_read(self.wire.socket, timeout=0.0)
 
     def close(self) -> None:
         """Close it."""
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
 
 
 class Losses:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import warnings
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,29 @@ def test_sixteen_threads_on_one_requests_session(
     _assert_clean(server)
     assert server.stats().refused == 0
     assert server.stats().accepted == 96
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_program_that_closes_nothing_leaves_no_open_socket(
+    library_server: ServerFactory, member: Any, store: Any, is_read: bool
+) -> None:
+    """As with requests alone: many programs never close their session, and some not even a response."""
+    server = library_server()
+    SessionManager(store, "default", login=member(server)._login).ensure()
+    gc.collect()
+
+    def use() -> None:
+        http = requests.Session()
+        http.mount(server.url, LeasedAdapter(store))
+        response = http.get(server.url_for("/files/a?size=2000000"), stream=True)
+        assert not is_read or len(response.content) == 2_000_000
+        http.itself = http, response  # type: ignore[attr-defined]  # they end together, when garbage is collected
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        use()
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
 
 
 @pytest.mark.parametrize("lease_mode", ["strict", "revoke"])
