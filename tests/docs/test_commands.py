@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from argosy.cli.program import cli
 from argosy.cli import logs
+from argosy.cli.program import cli
 from documents import Block, blocks
 
 END = {"|", "&&", "<", ">", ";"}
