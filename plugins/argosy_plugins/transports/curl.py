@@ -1,4 +1,4 @@
-"""The transport that sends requests with libcurl (pycurl): HTTP/2, HTTP/3 and SOCKS proxies, at less cost for small files.
+"""The transport that sends requests with libcurl (pycurl): HTTP/2, HTTP/3 and SOCKS proxies.
 
 Each request under way has a multi handle (`_Loop`) to itself, whichever thread reads its response, and the next request
 gets that handle with its connections. A response is read as it is asked for: `_Transfer.drive` lets libcurl work until
@@ -65,7 +65,7 @@ class CurlTransport(Transport):
     """Sends requests with libcurl."""
 
     name = "curl"
-    summary = "libcurl: HTTP/2, HTTP/3, SOCKS proxies, and less time for each small file"
+    summary = "libcurl: HTTP/2, HTTP/3 and SOCKS proxies"
     proxy_schemes = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
     options_schema = {
         "type": "object",
