@@ -77,6 +77,7 @@ CASES = {
         ("Refuses", "makes_something", "refuses the first item"),
         ("TrustsIds", "safe_names", "asks for the name"),
         ("ReturnsPaths", "safe_names", "must yield Products"),
+        ("SaysItMakesNothing", "whole_files", "its makes_files is false"),
         ("ForgetsToWrite", "whole_files", "its file does not exist"),
         ("HandsOnAFolder", "whole_files", "not a regular file"),
         ("WritesInPlace", "nothing_else", "files outside its scratch folder"),

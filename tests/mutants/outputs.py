@@ -56,6 +56,12 @@ class ReturnsPaths(Good):
         return [product.file for product in super().produce(item, scratch)]
 
 
+class SaysItMakesNothing(Good):
+    """Makes files, although it says that it makes none."""
+
+    makes_files = False
+
+
 class ForgetsToWrite(Good):
     """Hands on a file that it did not write."""
 

@@ -225,7 +225,7 @@ class Worker:
             if labels is not None and label not in labels:
                 continue
             self._context.stop.check()  # a draining run still finishes downloaded items
-            scratch = staging.scratch(number)
+            scratch = staging.scratch(number) if output.makes_files else self._context.staging.path
             with self._plugin_fails_item(output):
                 products = list(output.produce(staged, scratch))
             try:

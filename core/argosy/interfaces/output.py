@@ -17,6 +17,9 @@ class Output(Plugin):
     the files and renames them when all outputs have made those of an item.
     """
 
+    #: Whether `produce` writes files. If not, argosy does not look after `scratch`, which takes a while for a small file.
+    makes_files = True
+
     @abstractmethod
     def produce(self, item: StagedItem, scratch: Path) -> Iterable[Product]:
         """Return the files of one item with their final names.

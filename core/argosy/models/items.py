@@ -69,16 +69,10 @@ class Item:
 
     def to_json(self) -> str:
         """Return the item as canonical JSON, without its origin."""
-        return _canonical(
-            {
-                "id": self.id,
-                "title": self.title,
-                "folder": self.folder,
-                "tags": self.tags,
-                "resources": [resource.to_json() for resource in self.resources],
-                "metadata": dict(self.metadata),
-            }
-        )
+        value = {name: getattr(self, name) for name in ("id", "title", "folder", "tags")}
+        value["resources"] = [resource.to_json() for resource in self.resources]
+        value["metadata"] = dict(self.metadata)
+        return _canonical(value)
 
     @classmethod
     def from_json(cls, text: str, origin: str = "") -> Item:

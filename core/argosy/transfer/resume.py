@@ -4,7 +4,8 @@ A state file (``0-1c2d.part.state``) beside the bytes (``0-1c2d.part``) says whi
 rules hold at every moment, so a kill or a power loss does no harm:
 
 - Bytes without a state file are worthless. They are removed before new ones are written.
-- The state file is removed, durably, before the first byte of another representation is written.
+- The state file is removed, durably, before the first byte of another representation is written. One without bytes (of
+  a process that died between two steps) does no harm: ``If-Range`` and the digests decide about what it asks for.
 - The state file is replaced atomically, and never claims more synced bytes than were synced before it was written.
 - After a kill, all written bytes count, because the machine did not reboot. After a reboot, only synced bytes count.
 - If ``fsync`` fails, the bytes are removed, because the kernel may report them as written from then on.
@@ -145,7 +146,8 @@ class Partial:
 
     def begin(self, state: ResumeState, *, resumable: bool) -> None:
         """Remove the bytes, and start with another representation."""
-        self._forget()
+        if not self._is_new:
+            self._forget()
         self.state, self._is_resumable = state, resumable
         self.resume(state.length)
 

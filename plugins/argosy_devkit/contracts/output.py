@@ -77,6 +77,9 @@ class OutputContract(PluginRules, OutputSuite):
                 assert product.file in theirs or product.file.is_relative_to(scratch), (
                     f"{product.file} is neither a staged file nor below the scratch folder"
                 )
+                assert bench.output.makes_files or product.file in theirs, (
+                    f"its makes_files is false, but it made {product.file.name}"
+                )
                 assert product.file.exists(), f"{product.name}: its file does not exist"
                 assert stat.S_ISREG(product.file.lstat().st_mode), f"{product.name}: it is not a regular file"
 

@@ -57,7 +57,7 @@ class FilesOutput(Output):
         super().__init__(options, context)
         self._layout = Layout(options.get("layout", "{folder}/{path}"))
         sidecar = options.get("sidecar", False)
-        self._has_sidecar = bool(sidecar)
+        self._has_sidecar = self.makes_files = bool(sidecar)
         self._sidecar = Layout(sidecar, "sidecar", of_files=False) if isinstance(sidecar, str) else None
         self._served = options.get("times", "server") == "server"
 

@@ -2,7 +2,7 @@
 
 Each request under way has a multi handle (`_Loop`) to itself, whichever thread reads its response, and the next request
 gets that handle with its connections. A response is read as it is asked for: `_Transfer.drive` lets libcurl work until
-something has happened, and the write callback pauses while bytes wait to be read.
+something has happened, and the write callback pauses while too many bytes wait to be read.
 
 The session is taken in libcurl's pre-request callback, once the connection is up. By then no option can be changed, but
 libcurl reads its cookies later, so `_Jar` is how it gets the token. If a hop adds other header fields or signs the request,
@@ -20,6 +20,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -45,7 +46,7 @@ MAX_COOKIES = 6000
 #: The event of a socket whose other end is closed.
 _CLOSED = getattr(select, "POLLRDHUP", select.POLLHUP)
 
-#: Bytes that libcurl reads at once.
+#: Bytes that libcurl reads at once, and of a body that may wait to be read. It passes them on in pieces of 16 KiB.
 BUFFER = 256 * 1024
 
 #: Seconds between two looks at the clock.
@@ -347,7 +348,8 @@ class _Transfer(Incoming):
         self._status: tuple[str, str, str] | None = None
         self._fields: list[tuple[str, str]] = []
         self.has_headers = False
-        self._pending = memoryview(b"")
+        self._pending: deque[memoryview] = deque()
+        self._waiting = 0  # bytes in `_pending`
         self._is_paused = False
 
     def start(
@@ -420,9 +422,15 @@ class _Transfer(Incoming):
             if time.monotonic() >= patience:
                 raise TimeoutError("no bytes in time")
             self.drive(math.inf)
-        count = min(len(self._pending), len(buffer))
-        buffer[:count] = self._pending[:count]
-        self._pending = self._pending[count:]
+        count = 0
+        while self._pending and count < len(buffer):
+            piece = self._pending.popleft()
+            taken = min(len(piece), len(buffer) - count)
+            buffer[count : count + taken] = piece[:taken]
+            count += taken
+            if taken < len(piece):
+                self._pending.appendleft(piece[taken:])
+        self._waiting -= count
         if not count and self._result is not None:
             code, text = self._result
             if self._is_reset(code, text):
@@ -534,11 +542,12 @@ class _Transfer(Incoming):
         return None
 
     def _on_bytes(self, data: bytes) -> int | None:
-        if self._pending:
+        if self._waiting >= BUFFER:
             self._is_paused = True
             pause: int = self._curl.WRITEFUNC_PAUSE
             return pause
-        self._pending = memoryview(data)
+        self._pending.append(memoryview(data))
+        self._waiting += len(data)
         return None
 
     def _is_reset(self, code: int, text: str) -> bool:
