@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from argosy.api import (
         SessionInfo,
         check_config,
-        copy_sessions,
         download,
         login,
         logout,
@@ -51,7 +50,7 @@ __all__ = [
     "Incoming", "Item", "LeasedAdapter", "LoginSession", "Observer", "Outcome", "Output", "Plugin",
     "PluginContext", "Product", "PublishedFile", "RateLimit", "Report", "Resource", "ResponseHead",
     "ResponseHeaders", "ResponseRecord", "Scope", "SessionInfo", "Source", "StagedFile", "StagedItem",
-    "Storage", "Strategy", "Transport", "__version__", "check_config", "copy_sessions", "download",
+    "Storage", "Strategy", "Transport", "__version__", "check_config", "download",
     "hookimpl", "login", "logout", "open_session", "open_store", "preview", "remake", "sessions",
 ]  # fmt: skip
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -196,41 +196,6 @@ def open_store(use: str, **options: Any) -> CookieStore:
     return plugins.make(CookieStore, settings.cookie_store, PluginContext())
 
 
-def copy_sessions(
-    source: Config,
-    target: Config,
-    sessions: Collection[str] = (),
-    *,
-    keep: bool = False,
-    force: bool = False,
-    plugins: Plugins = (),
-) -> tuple[str, ...]:
-    """Move sessions from one cookie store to another, like ``argosy session copy``, and return their names, sorted.
-
-    A move that is interrupted, or stopped by a failing store, continues when you repeat the call.
-
-    Parameters
-    ----------
-    source, target
-        The stores: the path of a configuration (for its cookie store), ``"sqlite:cookies.sqlite"``, or
-        ``{"use": "sqlite", "path": "cookies.sqlite"}``.
-    sessions
-        The names of the sessions; empty for all.
-    keep
-        Also keep them in the source; safe only if the service never replaces a token.
-    force
-        Replace sessions of the same names in the target.
-
-    Raises
-    ------
-    BusyError, ConfigError, SessionInDoubt
-        If a session is in use, does not exist, exists in the target, or is in doubt; nothing was moved.
-    StoreError
-        If a store fails; sessions that were not moved are still in the source.
-    """
-    return move(source, target, sessions, _manager(plugins), PluginContext(), keep=keep, force=force)
-
-
 def _manager(plugins: Plugins) -> PluginManager:
     given = tuple(plugins)
     return PluginManager(
@@ -328,43 +293,6 @@ def _session_info(record: SessionRecord, settings: Settings) -> SessionInfo:
         cookies=tuple(sorted({cookie.name for cookie in record.cookies})),
         headers=tuple(sorted(token.name for token in record.headers)),
     )
-
-
-def move(
-    source: Config,
-    target: Config,
-    names: Collection[str],
-    plugins: PluginManager,
-    context: PluginContext,
-    *,
-    keep: bool,
-    force: bool,
-) -> tuple[str, ...]:
-    """Move sessions between two stores, which are made with `context`; return the names of the moved sessions."""
-    from argosy.leasing.copy import move_sessions  # few programs need it
-
-    with ExitStack() as stack:
-        stores = []
-        for given in (source, target):
-            settings = load(_store_config(given, plugins), plugins)
-            made_in = replace(context, base=settings.base, directory=settings.base)
-            stores.append(plugins.make(CookieStore, settings.cookie_store, made_in))
-            stack.callback(stores[-1].close)
-        return move_sessions(stores[0], stores[1], names, keep=keep, force=force)
-
-
-def _store_config(given: Config, plugins: PluginManager) -> Path | Mapping[str, Any]:
-    """Return the configuration for a store: a mapping, NAME, NAME:PATH, or the path of a configuration."""
-    if isinstance(given, Mapping):
-        return {"cookie_store": given}
-    name, colon, path = str(given).partition(":")
-    installed = plugins.names(Kind.COOKIE_STORE)
-    if name in installed:
-        return {"cookie_store": {"use": name, **({"path": path} if colon else {})}}
-    if not Path(given).is_file():
-        hint = f'A store is NAME, NAME:PATH or {{"use": NAME, ...}}; installed: {", ".join(installed)}.'
-        raise ConfigError(f"{str(given)!r} is neither a configuration file nor a cookie store.", hint=hint)
-    return Path(given)
 
 
 def _report_of(run: Run) -> Report:

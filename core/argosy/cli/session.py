@@ -38,7 +38,7 @@ def copy(source: str, target: str, names: tuple[str, ...], keep: bool, force: bo
     The old store loses a session once it is on stable storage in the new one, as two copies of a changing token would
     invalidate each other. After an interruption, run the command again.
     """
-    from argosy.api import move
+    from argosy.cli.move import move
 
     context = plugin_context(Path.cwd(), Path.cwd())
     for name in move(_store(source), _store(target), names, plugins, context, keep=keep, force=force):
@@ -48,7 +48,7 @@ def copy(source: str, target: str, names: tuple[str, ...], keep: bool, force: bo
 
 
 def _store(text: str) -> str | Mapping[str, Any]:
-    """Return what `argosy.copy_sessions` takes: a mapping for a JSON object, any other text as it is."""
+    """Return what `move` takes: a mapping for a JSON object, any other text as it is."""
     if not text.lstrip().startswith("{"):
         return text
     try:

@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 
 import argosy
+from argosy.cli.move import move, move_sessions
 from argosy.errors import ArgosyError, BusyError, ConfigError, SessionInDoubt, StoreError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore
-from argosy.leasing.copy import move_sessions
 from argosy.leasing.lease import in_doubt
 from argosy.leasing.manager import doubt_error
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord, Status
+from argosy.plugins.manager import PluginManager
 from argosy.toolkit.processes import this_holder
 from argosy_plugins.cookie_stores.json_file import JsonFileStore
 from argosy_plugins.cookie_stores.memory import MemoryStore
@@ -210,8 +211,8 @@ def test_a_target_that_fails_leaves_one_good_session(
 _KILLED = """
 import os, signal, sys
 from argosy.interfaces.cookie_store import CookieStore
-from argosy.leasing.copy import move_sessions
-from test_copy import RECORD, open_pair
+from argosy.cli.move import move_sessions
+from test_move import RECORD, open_pair
 
 def kill_before(number):
     left = [number]
@@ -318,7 +319,11 @@ def test_a_move_that_lost_power_is_written_again(stores: tuple[CookieStore, Cook
 # -- stores as a person names them
 
 
-def test_from_python_by_every_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def moved(source: Any, target: Any) -> tuple[str, ...]:
+    return move(source, target, (), PluginManager(), PluginContext(), keep=False, force=False)
+
+
+def test_by_every_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "deep").mkdir()
     config = tmp_path / "deep" / "argosy.json"
@@ -338,7 +343,7 @@ def test_from_python_by_every_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         str(config),
     ]
     for source, target in pairwise(ways):
-        assert argosy.copy_sessions(source, target) == ("default",)
+        assert moved(source, target) == ("default",)
     assert sorted(path.name for path in tmp_path.rglob("*.sqlite")) == ["b.sqlite", "c.sqlite", "e.sqlite"]
     assert argosy.open_store("sqlite", path="deep/c.sqlite").sessions() == ["default"]
 
@@ -360,8 +365,8 @@ def test_from_python_by_every_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_what_names_no_store_is_refused(given: Any, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     calls: list[Callable[[], object]] = [
-        lambda: argosy.copy_sessions(given, "json-file"),
-        lambda: argosy.copy_sessions("json-file", given),
+        lambda: moved(given, "json-file"),
+        lambda: moved("json-file", given),
     ]
     for call in calls:
         with pytest.raises(ArgosyError) as error:

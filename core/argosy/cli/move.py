@@ -1,4 +1,4 @@
-"""Moving sessions between stores, so that two stores never hold the same sendable token.
+"""What ``argosy session copy`` does: move sessions between stores so that two stores never hold the same sendable token.
 
 The source is marked as in flight, as before a request; the target is written and synced; then the source is removed. A move
 that is killed in between leaves its mark, and the next move continues from there.
@@ -8,17 +8,60 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from argosy.config.load import load
 from argosy.errors import ArgosyError, BusyError, ConfigError
+from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore, Scope
 from argosy.leasing.lease import MOVE, changed, in_doubt, is_moving, put
 from argosy.leasing.manager import doubt_error
 from argosy.models.session import SessionRecord, Status
+from argosy.plugins.kinds import Kind
+from argosy.plugins.manager import PluginManager
 from argosy.toolkit.processes import this_holder
+
+#: The path of a configuration (for its cookie store), ``"sqlite:cookies.sqlite"``, or ``{"use": "sqlite", ...}``.
+StoreName = str | Path | Mapping[str, Any]
+
+
+def move(
+    source: StoreName,
+    target: StoreName,
+    names: Collection[str],
+    plugins: PluginManager,
+    context: PluginContext,
+    *,
+    keep: bool,
+    force: bool,
+) -> tuple[str, ...]:
+    """Move sessions between two stores, which are made with `context`; return the names of the moved sessions."""
+    with ExitStack() as stack:
+        stores = []
+        for given in (source, target):
+            settings = load(_store_config(given, plugins), plugins)
+            made_in = replace(context, base=settings.base, directory=settings.base)
+            stores.append(plugins.make(CookieStore, settings.cookie_store, made_in))
+            stack.callback(stores[-1].close)
+        return move_sessions(stores[0], stores[1], names, keep=keep, force=force)
+
+
+def _store_config(given: StoreName, plugins: PluginManager) -> Path | Mapping[str, Any]:
+    """Return the configuration for a store: a mapping, NAME, NAME:PATH, or the path of a configuration."""
+    if isinstance(given, Mapping):
+        return {"cookie_store": given}
+    name, colon, path = str(given).partition(":")
+    installed = plugins.names(Kind.COOKIE_STORE)
+    if name in installed:
+        return {"cookie_store": {"use": name, **({"path": path} if colon else {})}}
+    if not Path(given).is_file():
+        hint = f'A store is NAME, NAME:PATH or {{"use": NAME, ...}}; installed: {", ".join(installed)}.'
+        raise ConfigError(f"{str(given)!r} is neither a configuration file nor a cookie store.", hint=hint)
+    return Path(given)
 
 
 def move_sessions(
