@@ -130,6 +130,21 @@ def test_a_state_file_without_its_bytes_is_worthless(path: Path) -> None:
     assert usable(path) == 0
 
 
+@needs_boot_id
+def test_a_left_state_file_asks_under_its_condition(path: Path) -> None:
+    """A process died between two steps; the server sends all of another representation, whatever its bytes are beside."""
+    write(path, RESUME_MIN // 2)
+    path.unlink()
+    with Partial(path.with_suffix("")).lock() as partial:
+        assert partial.conditions(provable=True) == {}
+        partial.begin(replace(STATE, validator='"2"'), resumable=True)
+        partial.write(b"other")  # and it is killed
+    with Partial(path.with_suffix("")).lock() as partial:
+        assert partial.conditions(provable=False) == {"Range": "bytes=5-", "If-Range": STATE.validator}
+    reboot(path)
+    assert usable(path) == 0, "none of them was synced"
+
+
 def test_the_state_file_is_removed_before_other_bytes_are_written(path: Path) -> None:
     write(path, 2 * RESUME_MIN)
     with Partial(path.with_suffix("")).lock() as partial:
