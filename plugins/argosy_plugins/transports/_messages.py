@@ -298,6 +298,11 @@ class Response(http.client.HTTPResponse):
         self.chunk_left -= count
         return count
 
+    def close(self) -> None:
+        """End it as it is; nobody looks for more bytes on a connection that may be closed."""
+        self.fp = None
+        super().close()
+
     def _close_conn(self) -> None:
         """At the end of the body, look for more bytes; the stream stays open for the next response."""
         self.fp = None
