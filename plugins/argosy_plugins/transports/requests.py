@@ -12,6 +12,7 @@ import math
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -65,8 +66,6 @@ class _TlsSocket(_Socket, HTTPSConnection):
 class _Connection:
     """One connection to a server, or through a proxy to it."""
 
-    _socket: HTTPConnection | None = None
-
     def __init__(self, key: _Key, context: Callable[[_Key, bool], ssl.SSLContext]) -> None:
         self.key = key
         origin, _, _, self.proxy = key
@@ -80,9 +79,7 @@ class _Connection:
         self.server = (parts.hostname or "", parts.port or _PORTS[parts.scheme])
         self._scheme = parts.scheme
         self._context = context
-
-    def __del__(self) -> None:
-        self.close()  # many programs close neither responses nor sessions
+        self._close: Callable[[], object] = lambda: None  # nothing is open
 
     def open(self, seconds: float) -> None:
         """Connect; raise a `requests.RequestException` if that fails."""
@@ -97,7 +94,7 @@ class _Connection:
         if scheme == "https":
             cls, options["ssl_context"] = _TlsSocket, self._context(self.key, False)
         socket: HTTPConnection = cls(host.strip("[]"), port, **options)
-        self._socket = socket
+        self._close = weakref.finalize(self, socket.close)  # many programs close neither responses nor sessions
         if proxy is not None and not self.is_forwarding:
             socket.set_tunnel(*self.server, headers=self.proxy_headers(), scheme=proxy.scheme or "http")
         try:
@@ -120,8 +117,7 @@ class _Connection:
 
     def close(self) -> None:
         """Close it."""
-        if self._socket is not None:
-            self._socket.close()
+        self._close()
 
 
 class Losses:
