@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from argosy.config.load import load
+from argosy.config.location import open_storage
 from argosy.engine.outputs import Outputs
 from argosy.engine.plan import Plan
-from argosy.engine.storage import open_storage
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.source import Source
 from argosy.plugins.manager import PluginManager

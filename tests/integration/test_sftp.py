@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 import argosy
-from argosy.config.location import remote_of
+from argosy.config.location import open_storage, remote_of
 from argosy.engine.report import Report
-from argosy.engine.storage import open_storage
 from argosy.interfaces.base import PluginContext
 from argosy.plugins.manager import PluginManager
 from argosy_plugins.storages import sftp as storages

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+from argosy.config.location import open_storage
 from argosy.config.messages import location
 from argosy.config.schema import SLOTS, check
 from argosy.config.settings import Settings, build
-from argosy.engine.storage import open_storage
 from argosy.errors import ArgosyError, PluginError, Problem
 from argosy.http.session import check_proxy
 from argosy.interfaces.base import PluginContext

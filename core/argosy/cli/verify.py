@@ -38,7 +38,7 @@ def verify(what: str, requeue: bool, plugins: PluginManager) -> int:
     The exit code is 1 if files are damaged or missing. Files of other outputs are repaired from the downloaded files if
     those are intact: run "argosy output" with the configuration that has these outputs.
     """
-    from argosy.engine.storage import open_storage
+    from argosy.config.location import open_storage
     from argosy.state.ledger import Ledger, need_ledger
 
     scrub = redactor().scrub  # an id may be a URL with a token

@@ -1,4 +1,4 @@
-"""Remote target directories: their URLs, and the local folders with their ledgers."""
+"""Target directories: the URLs of remote ones, the local folders with their ledgers, and their storage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from argosy.errors import ConfigError, StorageError
-from argosy.interfaces.storage import OBJECT_STORES
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.storage import OBJECT_STORES, Storage
+from argosy.plugins.kinds import Kind
+from argosy.plugins.manager import PluginManager
 from argosy.toolkit.files import atomic_write
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")
@@ -19,6 +22,8 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")
 _WITH_USERS = frozenset({"sftp", "ssh", "ftp", "smb"})
 #: Options that identify the service: two services may have buckets of the same name.
 _PLACES = ("endpoint_url", "endpoint", "host", "port", "account_name")
+#: Schemes that a plugin of another name is for.
+_ALIASES = {"s3a": "s3", "ssh": "sftp"}
 #: The file in the local folder that holds the URL and the options.
 _NOTE = "target.json"
 
@@ -62,6 +67,17 @@ def remote_of(value: str | Mapping[str, Any], base: Path) -> Remote | None:
     if isinstance(value, Mapping):
         return _remote(str(value["url"]), _absolute(value.get("options", {}), base))
     return _remote(value, {}) if is_url(value) else None
+
+
+def open_storage(remote: Remote | None, plugins: PluginManager, context: PluginContext) -> Storage:
+    """Return the storage of a local or remote target directory, without connecting to it."""
+    if remote is None:
+        return plugins.make(Storage, {"use": "folder"}, context)
+    scheme = remote.url.partition("://")[0]
+    name = _ALIASES.get(scheme, scheme)
+    if plugins.get(Kind.STORAGE, name) is None:
+        name = "fsspec"
+    return plugins.make(Storage, {"use": name, "url": remote.url, "options": remote.options}, context)
 
 
 def recalled(url: str) -> Remote:

@@ -6,10 +6,10 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
+from argosy.config.location import open_storage
 from argosy.config.schema import default_options
 from argosy.engine.outputs import Outputs, plugin_errors
 from argosy.engine.sessions.provider import Share, open_sessions
-from argosy.engine.storage import open_storage
 from argosy.errors import ArgosyError
 from argosy.events import Emit, EventKind
 from argosy.http.session import Network, check_proxy

@@ -12,8 +12,8 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from argosy.config.location import open_storage
 from argosy.engine.outputs import Outputs, plugin_errors
-from argosy.engine.storage import open_storage
 from argosy.errors import ConfigError, PluginError, Problem, SourceError, StorageError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.output import Output

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 import argosy
-from argosy.config.location import Remote, recalled
-from argosy.engine.storage import open_storage
+from argosy.config.location import Remote, open_storage, recalled
 from argosy.errors import ConfigError, StorageError, TransferError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.storage import Existing, Patience, Storage
