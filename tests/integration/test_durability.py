@@ -64,5 +64,8 @@ def test_after_a_power_failure_what_was_lost_is_fetched_again(killed: Voyage) ->
     gone.unlink()
     again = killed.run()
     assert (again.returncode, killed.wrong(), unsynced(killed)) == (0, [], set())
-    assert "3 finished items were not on the disk yet when the machine stopped." in again.stdout + again.stderr
+    assert (
+        "3 finished items were not on the disk yet when the machine stopped; `argosy download` fetches them again."
+        in again.stdout + again.stderr
+    )
     assert sum(killed.server.stats().bodies_completed.values()) == 4

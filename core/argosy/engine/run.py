@@ -175,8 +175,9 @@ class Run:
                 lost += 1
         ledger.synced(unsynced)
         if lost:
-            these = "item was" if lost == 1 else "items were"
-            self._context.notice(f"{lost} finished {these} not on the disk yet when the machine stopped.")
+            these, them = ("item was", "it") if lost == 1 else ("items were", "them")
+            text = f"{lost} finished {these} not on the disk yet when the machine stopped"
+            self._context.notice(f"{text}; `argosy download` fetches {them} again.")
 
     # -- work
 
