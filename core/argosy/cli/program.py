@@ -18,10 +18,6 @@ from argosy.errors import ArgosyError, StorageError
 from argosy.toolkit.redaction import Redactor, redacted_streams
 from argosy.toolkit.text import escape_controls
 
-# Imports and downloads make many objects and hardly any cycles, so the collector's usual threshold (700) costs more time
-# than it frees memory: a twentieth of a start.
-gc.set_threshold(20_000)
-
 #: A bug in argosy (EX_SOFTWARE of sysexits.h).
 EXIT_BUG = 70
 #: What a shell reports for a program that SIGPIPE ended.
@@ -40,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     It is that of the `ArgosyError`, 2 for a usage error, 130 for an interrupt, 141 for a closed pipe, or 70 for a bug.
     """
+    # imports and downloads make many objects and hardly any cycles, so the collector's usual threshold (700) costs more
+    # time than it frees memory: a twentieth of a start
+    gc.set_threshold(20_000)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # a title with characters that the terminal's encoding lacks is not an error
