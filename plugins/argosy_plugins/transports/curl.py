@@ -22,6 +22,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -116,8 +117,8 @@ class CurlTransport(Transport):
     ) -> Incoming:
         """Send the request of a hop."""
         server = _server(hop.request.url or "")
-        options, is_single = self._options(verify, proxy, cert), self._losses.are_many(server)
-        transfer = _Transfer(self._curl, self._loop(), self._give_back, hop, timeout, is_single=is_single)
+        options, is_distrusted = self._options(verify, proxy, cert), partial(self._losses.are_many, server)
+        transfer = _Transfer(self._curl, self._loop(), self._give_back, hop, timeout, is_distrusted)
         try:
             if self._takes_only_cookies:
                 transfer.start(options)
@@ -325,15 +326,14 @@ class _Transfer(Incoming):
         give_back: Callable[[_Loop], None],
         hop: Hop,
         timeout: tuple[float, float],
-        *,
-        is_single: bool,
+        is_distrusted: Callable[[], bool],
     ) -> None:
         self._curl = curl
         self._loop = loop
         self._give_back: Callable[[_Loop], None] | None = give_back
         self._hop = hop
         self._timeout = timeout
-        self._is_single = is_single
+        self._is_distrusted = is_distrusted  # whether each connection should serve one request
         self._easy: Any = None
         self._options: Mapping[int, Any] = {}
         self._is_usual = False  # whether its handle can serve the next request as it is
@@ -369,7 +369,7 @@ class _Transfer(Incoming):
             curl.HEADERFUNCTION: self._on_line,
             curl.WRITEFUNCTION: self._on_bytes,
         }
-        is_single = self._is_single or str(initial.headers.get("Connection", "")).lower() == "close"
+        is_single = self._is_distrusted() or str(initial.headers.get("Connection", "")).lower() == "close"
         self._is_usual = initial.method == "GET" and initial.body is None and not is_single and not anew
         if not self._is_usual:
             own |= {curl.FRESH_CONNECT: int(is_single or anew), curl.FORBID_REUSE: int(is_single)}
@@ -508,13 +508,14 @@ class _Transfer(Incoming):
     def _is_spent(self, begun: float, port: int) -> bool:
         """Return whether the connection should not be used anymore.
 
-        The session may have been free only much later, and libcurl does not look at one that was idle for less than a
-        second.
+        The session may have been free only much later: other responses may have been lost meanwhile, and libcurl does not
+        look at a connection that was idle for less than a second.
         """
         waited = time.monotonic() - begun
-        if waited > MAX_IDLE:
+        is_used = port in self._loop.used_ports
+        if waited > MAX_IDLE or (is_used and self._is_distrusted()):
             return True
-        if waited < MOMENT and port not in self._loop.used_ports:
+        if waited < MOMENT and not is_used:
             return False
         # with HTTP/1, bytes that nobody asked for would be taken for the response; HTTP/2 has frames of its own
         wrong = _CLOSED | select.POLLHUP | select.POLLERR | (select.POLLIN if self._loop.used_ports.get(port) else 0)
