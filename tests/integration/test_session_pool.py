@@ -87,7 +87,7 @@ def test_a_session_without_an_answer_does_not_hold_the_others_up(set_sail: SetSa
         max_workers=6,
         sessions=3,
         ttfb=0.005,
-        faults=[Fault("hang", session=1, seconds=15, times=1, path="/files/")],
+        faults=[Fault("hang", session=1, seconds=30, times=1, path="/files/")],
     )
     kinds: list[str] = []
     argosy.download(voyage.file, lambda event: kinds.append(event.kind))
