@@ -121,7 +121,7 @@ class Staging:
         self._id = item.id
         self._prefix = f"{area.path}/{key_of(item.id)}"
         self._names: list[str] = []
-        self.notes = Notes(Path(f"{self._prefix}-{_NOTES}"))
+        self.notes = Notes(f"{self._prefix}-{_NOTES}")
 
     def clear(self) -> None:
         """Remove everything that earlier attempts left."""
@@ -173,11 +173,16 @@ class Staging:
 class Notes:
     """What servers said about an item's files and what outputs are publishing, for a later attempt; JSON lines."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
         self.is_written = False
         self._pending: list[dict[str, Any]] = []
         self._found: dict[str, dict[str, Any]] | None = None  # the notes of an earlier attempt, by file
+
+    @property
+    def path(self) -> Path:
+        """The file; most items have none, and Python keeps the parts of each `Path` in a table that grows in steps."""
+        return Path(self._path)
 
     def write(self, path: Path, name: str | None, response: ResponseRecord | None, *, later: bool = False) -> None:
         """Note a staged file's response and its name by the server; sync a name, else `later` waits for `flush`.
