@@ -21,7 +21,10 @@ class LostResponses(TransportContract):
         self, transport: Transport, serve: Serve
     ) -> None:
         def script(connection: socket.socket, number: int) -> object:
-            return "close" if server.requests[-1].startswith(b"GET /lost") else connection.sendall(OK)
+            if server.requests[-1].startswith(b"GET /lost"):
+                return "close"
+            connection.sendall(OK)
+            return None
 
         def lose_two() -> None:
             for _ in range(2):
