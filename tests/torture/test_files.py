@@ -185,6 +185,17 @@ def strace(*arguments: str) -> list[str]:
     return command
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes this advice")
+def test_a_large_file_arrives_where_the_system_takes_no_advice(set_sail: SetSail, tmp_path: Path) -> None:
+    """The kernel is asked to write what has come, before the sync that waits for it; it may refuse."""
+    voyage, trace = set_sail(items=1, lease_mode="revoke", size=9_000_000), tmp_path / "trace"
+    command = strace("-e", "trace=fadvise64", "-e", "inject=fadvise64:error=EINVAL", "-o", str(trace))
+    program = [*command, sys.executable, "-m", "argosy", "download", str(voyage.file)]
+    ended(subprocess.run(program, capture_output=True, text=True, timeout=100, check=False), 0)
+    assert voyage.wrong() == []
+    assert "POSIX_FADV_DONTNEED) = -1 EINVAL" in trace.read_text()
+
+
 @pytest.mark.torture(37)
 @pytest.mark.parametrize("which", ["0-*.part", "item-*"])
 def test_a_sync_that_failed_is_not_taken_for_one_that_worked(set_sail: SetSail, which: str) -> None:

@@ -181,7 +181,7 @@ class Notes:
 
     @property
     def path(self) -> Path:
-        """The file; most items have none, and Python keeps the parts of each `Path` in a table that grows in steps."""
+        """The file; most items have none, and to make a `Path` for each costs memory: Python interns its parts."""
         return Path(self._path)
 
     def write(self, path: Path, name: str | None, response: ResponseRecord | None, *, later: bool = False) -> None:
