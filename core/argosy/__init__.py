@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from argosy.errors import ArgosyError
     from argosy.hookspecs import hookimpl
     from argosy.http.adapter import LeasedAdapter
-    from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
+    from argosy.interfaces.auth import Auth, LoginSession, ResponseHead, SessionSigner
     from argosy.interfaces.base import Plugin, PluginContext
     from argosy.interfaces.cookie_store import CookieStore, Scope
     from argosy.interfaces.observer import Observer
@@ -44,19 +44,21 @@ if TYPE_CHECKING:
         StagedItem,
     )  # fmt: skip
     from argosy.models.response_record import ResponseRecord
+    from argosy.models.session import Carrier
 
 __all__ = [
-    "ArgosyError", "Auth", "CollectingOutput", "CookieStore", "Existing", "FinishedItem", "Hop",
+    "ArgosyError", "Auth", "Carrier", "CollectingOutput", "CookieStore", "Existing", "FinishedItem", "Hop",
     "Incoming", "Item", "LeasedAdapter", "LoginSession", "Observer", "Outcome", "Output", "Plugin",
     "PluginContext", "Product", "PublishedFile", "RateLimit", "Report", "Resource", "ResponseHead",
-    "ResponseHeaders", "ResponseRecord", "Scope", "SessionInfo", "Source", "StagedFile", "StagedItem",
+    "ResponseHeaders", "ResponseRecord", "Scope", "SessionInfo", "SessionSigner", "Source", "StagedFile", "StagedItem",
     "Storage", "Strategy", "Transport", "__version__", "check_config", "download",
     "hookimpl", "login", "logout", "open_session", "open_store", "preview", "remake", "sessions",
 ]  # fmt: skip
 
 # Public names are imported when they are used, as `argosy --version` need not wait for requests. Light modules first.
 _HOMES = (
-    "argosy.errors", "argosy.models.items", "argosy.models.response_record", "argosy.interfaces", "argosy.hookspecs",
+    "argosy.errors", "argosy.models.items", "argosy.models.response_record", "argosy.models.session",
+    "argosy.interfaces", "argosy.hookspecs",
     "argosy.http.adapter", "argosy.engine.report", "argosy.api",
 )  # fmt: skip
 

@@ -3,7 +3,7 @@
 Read `base.py` first. May import the toolkit, models, events and errors.
 """
 
-from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
+from argosy.interfaces.auth import Auth, LoginSession, ResponseHead, SessionSigner
 from argosy.interfaces.base import Plugin, PluginContext
 from argosy.interfaces.cookie_store import CookieStore, Release, Scope
 from argosy.interfaces.observer import Observer
@@ -16,6 +16,6 @@ from argosy.interfaces.transport import Hop, Incoming, ResponseHeaders, Transpor
 
 __all__ = [
     "Auth", "CollectingOutput", "CookieStore", "Existing", "Hop", "Incoming", "LoginSession", "Observer", "Output",
-    "Plugin", "PluginContext", "RateLimit", "Release", "ResponseHead", "ResponseHeaders", "Scope", "Source", "Storage",
+    "Plugin", "PluginContext", "RateLimit", "Release", "ResponseHead", "ResponseHeaders", "Scope", "SessionSigner", "Source", "Storage",
     "Strategy", "Transport", "Work",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ import requests.auth
 
 from argosy.interfaces.base import Plugin
 from argosy.models.cookie import Cookie
+from argosy.models.session import Carrier
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,18 @@ class LoginSession(Protocol):
         """Set how long the session's tokens live; argosy renews it some time before (0: immediately)."""
 
 
+class SessionSigner(requests.auth.AuthBase):
+    """A signer that needs what the session keeps, such as a nonce; see `Auth.signer`."""
+
+    @abstractmethod
+    def sign(self, request: requests.PreparedRequest, kept: Mapping[str, str]) -> requests.PreparedRequest:
+        """Return the signed request; `kept` are the newest credentials kept with the session, read under its lease."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign without a session."""
+        return self.sign(request, {})
+
+
 class Auth(Plugin):
     """Logs a session in, and recognizes refusals."""
 
@@ -72,6 +85,11 @@ class Auth(Plugin):
     def session_count(self) -> int | None:
         """The number of sessions it has; None if `login` can create any number."""
         return None
+
+    @property
+    def carriers(self) -> tuple[Carrier, ...]:
+        """The tokens besides cookies that a response may replace; asked once per process."""
+        return ()
 
     @abstractmethod
     def login(self, session: LoginSession) -> None:

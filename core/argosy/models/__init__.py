@@ -15,10 +15,10 @@ from argosy.models.items import (
     Verification,
 )
 from argosy.models.response_record import ResponseRecord
-from argosy.models.session import HeaderToken, Holder, SessionRecord, Signer, Status, origin_of
+from argosy.models.session import Carrier, HeaderToken, Holder, SessionRecord, Signer, Status, origin_of
 
 __all__ = [
-    "Cookie", "FinishedItem", "HeaderToken", "Holder", "Item", "Product", "PublishedFile",
+    "Carrier", "Cookie", "FinishedItem", "HeaderToken", "Holder", "Item", "Product", "PublishedFile",
     "Resource", "ResponseRecord", "SessionRecord", "Signer", "StagedFile", "StagedItem", "Status",
     "Verification", "origin_of",
 ]  # fmt: skip

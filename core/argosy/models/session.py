@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -26,6 +26,25 @@ class HeaderToken:
     def concerns(self, url: str) -> bool:
         """Return whether a request to this URL carries it."""
         return origin_of(url) in self.origins
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """A token that responses may replace, besides cookies: a header token of the session, or a credential kept with it.
+
+    An auth plugin declares it; a missing or blank new value keeps the old one.
+    """
+
+    name: str  # of the header token or kept credential
+    field: str = ""  # the header field of responses that brings a new value; "" if only bodies do
+    origins: tuple[str, ...] = ()  # whose responses may replace it, and who gets it if a response brings the first one
+    parameter: str = ""  # the parameter of the field with the value, such as ``nextnonce`` (RFC 9110 section 11.3)
+    #: The carrier that it changes together with: it changes only if a response replaces that one as well.
+    follows: str = ""
+    #: Whether it is a kept credential, such as a nonce: a doubt about it costs no login.
+    is_kept: bool = False
+    #: Finds the new value in the JSON value of a response's body, or returns None.
+    find: Callable[[Any], object] | None = None
 
 
 @lru_cache(maxsize=256)  # asked several times for each request
