@@ -88,7 +88,7 @@ class KeepsTheMarkOfWhatWasNotSent(SessionManager):
 
 
 class _ForgetfulLease(ExclusiveLease):
-    def settle(self, headers: Any, url: str, date: str | None) -> None:
+    def settle(self, headers: Any, url: str, date: str | None, fields: Any = ()) -> None:
         super().settle([], url, date)
 
 
@@ -99,9 +99,9 @@ class DoesNotCommit(_WithLease):
 
 
 class _TwoCommits(ExclusiveLease):
-    def settle(self, headers: Any, url: str, date: str | None) -> None:
+    def settle(self, headers: Any, url: str, date: str | None, fields: Any = ()) -> None:
         self._commit(lambda _: {"status": Status.IDLE, "holder": None})
-        super().settle(headers, url, date)
+        super().settle(headers, url, date, fields)
 
 
 class ClearsTheMarkFirst(_WithLease):
@@ -113,9 +113,9 @@ class ClearsTheMarkFirst(_WithLease):
 class _SettlesAtTheEnd(ExclusiveLease):
     late: Callable[[], None] | None = None
 
-    def settle(self, headers: Any, url: str, date: str | None) -> None:
+    def settle(self, headers: Any, url: str, date: str | None, fields: Any = ()) -> None:
         settle = super().settle
-        self.late = lambda: settle(headers, url, date)
+        self.late = lambda: settle(headers, url, date, fields)
 
     def end(self, *, complete: bool = True) -> None:
         if self.late is not None:

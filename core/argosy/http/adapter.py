@@ -22,13 +22,14 @@ from requests.utils import get_encoding_from_headers, prepend_scheme_if_needed, 
 from urllib3 import Timeout
 
 from argosy.errors import TransferError
-from argosy.http.body import Body, BodyLimits, discard
+from argosy.http.body import Body, BodyLimits, coding_of, discard, inflated
 from argosy.http.hop import LeasedHop
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.interfaces.transport import Hop, Incoming, ResponseHeaders, Transport
 from argosy.leasing.manager import SessionManager
-from argosy.leasing.policy import LeaseMode, Policy, Tokens
+from argosy.leasing.policy import Carriers, LeaseMode, Policy, Tokens
+from argosy.models.session import Carrier
 from argosy.plugins.manager import PluginManager
 from argosy.ratelimit.limiter import Permit, RateLimiter, retry_after
 from argosy.toolkit.failures import is_unknown_name, reason_of
@@ -123,7 +124,7 @@ class LeasedAdapter(Adapter):
     Parameters
     ----------
     store
-        A cookie store, or a `SessionManager` on one. With a manager, the next three parameters are ignored.
+        A cookie store, or a `SessionManager` on one. With a manager, the next four parameters are ignored.
     session
         The session's name in the store.
     lease
@@ -131,6 +132,8 @@ class LeasedAdapter(Adapter):
         from a wrong guess: with ``auto``, its requests always take turns.
     token_cookies
         The names of the cookies that are tokens; if there are none, all cookies are.
+    carriers
+        The tokens besides cookies that responses may replace.
     deadline
         Seconds to send a request and receive the headers of its response. After that, the request fails and the
         session is in doubt.
@@ -147,6 +150,7 @@ class LeasedAdapter(Adapter):
         *,
         lease: str = "auto",
         token_cookies: Iterable[str] = (),
+        carriers: Iterable[Carrier] = (),
         deadline: float = 60.0,
         rate_limiter: RateLimiter | None = None,
         transport: Transport | None = None,
@@ -154,7 +158,9 @@ class LeasedAdapter(Adapter):
         if isinstance(store, SessionManager):
             self.manager = store
         else:
-            policy = Policy(lease_mode=LeaseMode(lease), tokens=Tokens.named(token_cookies))
+            policy = Policy(
+                lease_mode=LeaseMode(lease), tokens=Tokens.named(token_cookies), carriers=Carriers(tuple(carriers))
+            )
             self.manager = SessionManager(store, session, policy)
         self.deadline = deadline
         self.timeout = (10.0, deadline)
@@ -203,11 +209,27 @@ class LeasedAdapter(Adapter):
     def _response(self, hop: LeasedHop, incoming: Incoming) -> requests.Response:
         lease, headers = hop.lease, hop.headers
         assert lease is not None and headers is not None  # noqa: S101, PT018 - the contract of transports
-        on_end = (lambda is_complete: lease.end(complete=is_complete)) if lease.to_end else None
-        response = self.response(hop.request, headers, incoming, on_end=on_end)
+        copy = bytearray() if lease.to_end and self.manager.policy.carriers.in_bodies and _is_json(headers) else None
+
+        def on_end(is_complete: bool) -> None:
+            try:
+                if copy is not None and is_complete:
+                    coding = coding_of(CaseInsensitiveDict(headers.fields))
+                    body = bytes(copy) if coding in ("", "identity") else b"".join(inflated([bytes(copy)], coding))
+                    lease.settle_body(body, hop.request.url or "")
+            finally:
+                lease.end(complete=is_complete)
+
+        response = self.response(hop.request, headers, incoming, on_end=on_end if lease.to_end else None, copy=copy)
         response.argosy_stamp = lease.stamp  # type: ignore[attr-defined]  # a note for the caller
         response.argosy_sent_at = hop.sent_at  # type: ignore[attr-defined]  # a note for the caller
         return response
+
+
+def _is_json(headers: ResponseHeaders) -> bool:
+    """Return whether a response declares JSON (RFC 6839 section 3.1)."""
+    kind = next(iter(headers.all("Content-Type")), "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")
 
 
 def _report_failure(permit: Permit, error: BaseException, *, sent: bool) -> None:

@@ -28,6 +28,9 @@ UNWANTED, UNWANTED_SECONDS = 64 * 1024, 10.0
 MAX_EXPANSION, EXPANDED = 100, 16 << 20
 MAX_OVERHEAD, OVERHEAD = 1.1, 1 << 20
 
+#: Bytes that are copied of a body that may bring a token.
+MAX_COPY = 1 << 20
+
 #: The content codings that are decoded.
 _CODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 
@@ -80,7 +83,7 @@ class BodyMeter:
 class Body(io.RawIOBase):
     """The raw body of a response, as requests knows it from urllib3, within limits.
 
-    `on_end` learns once whether the last byte arrived.
+    `on_end` learns once whether the last byte arrived. `copy` gets what is received, up to `MAX_COPY` bytes.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Body(io.RawIOBase):
         *,
         length: int | None = None,
         on_end: Callable[[bool], None] | None = None,
+        copy: bytearray | None = None,
     ) -> None:
         super().__init__()
         self.status, self.reason = headers.status, headers.reason
@@ -99,6 +103,7 @@ class Body(io.RawIOBase):
         self._incoming = incoming
         self.fields, self.version_text = headers.fields, headers.version
         self._on_end = on_end
+        self._copy = copy
         self._start = b""  # was peeked at
         self._decoded: Iterator[bytes] | None = None
         self._rest = b""  # decoded and not read yet
@@ -146,6 +151,8 @@ class Body(io.RawIOBase):
             count = 0 if self._is_over else self._incoming.readinto(memoryview(buffer))
             if count:
                 self._meter.count(count, begun)
+            if self._copy is not None and len(self._copy) <= MAX_COPY:
+                self._copy += buffer[:count]
             self._is_over = not count
             self._left = 0 if not count else None if self._left is None else self._left - count
             if self._left == 0:

@@ -12,6 +12,7 @@ import requests
 from requests.auth import AuthBase
 
 from argosy.errors import PluginError
+from argosy.interfaces.auth import SessionSigner
 from argosy.interfaces.transport import Hop, ResponseHeaders
 from argosy.leasing.lease import Lease
 from argosy.models.session import origin_of
@@ -40,12 +41,15 @@ class PluginSigner:
         request.argosy_signer, request.argosy_hooks = self, hooks  # type: ignore[attr-defined]  # notes; not copied
         request.hooks = {event: list(each) for event, each in hooks.items()}
 
-    def sign(self, request: requests.PreparedRequest, credentials: Mapping[str, str]) -> requests.PreparedRequest:
-        """Return a signed copy of the request, with its credentials."""
+    def sign(
+        self, request: requests.PreparedRequest, credentials: Mapping[str, str], kept: Mapping[str, str]
+    ) -> requests.PreparedRequest:
+        """Return a signed copy of the request, with its credentials; `kept` are those kept with the session."""
         copy = request.copy()  # the request itself gets only the signer's hooks
         copy.headers.update(credentials)
+        signer = self._signer
         try:
-            signed: object = self._signer(copy)
+            signed: object = signer.sign(copy, kept) if isinstance(signer, SessionSigner) else signer(copy)
         except (Exception, SystemExit) as error:
             raise self.fault(f"failed: {describe_exception(error, self._signer)}") from None
         if not isinstance(signed, requests.PreparedRequest):
@@ -114,7 +118,7 @@ class LeasedHop(Hop):
         if lease.is_exclusive:
             timer.start()
         try:
-            return signer.sign(self.request, credentials)
+            return signer.sign(self.request, credentials, lease.kept)
         finally:
             timer.cancel()
             if not first.acquire(blocking=False):
@@ -130,8 +134,8 @@ class LeasedHop(Hop):
     def received(self, headers: ResponseHeaders) -> None:
         """Store the new token, and release the session unless the body has to come first."""
         assert self.lease is not None  # noqa: S101 - the contract of transports
-        cookies = () if self._is_bare else headers.all("Set-Cookie")
-        self.lease.settle(cookies, self._url, next(iter(headers.all("Date")), None))
+        cookies, fields = ((), ()) if self._is_bare else (headers.all("Set-Cookie"), headers.fields)
+        self.lease.settle(cookies, self._url, next(iter(headers.all("Date")), None), fields)
         self.headers = headers
         if not self.lease.to_end:
             self.lease.end()

@@ -42,6 +42,10 @@ class LoginSession(Protocol):
     def credentials(self) -> Mapping[str, str]:
         """The credentials kept with the session; at a login, with the session that it replaces."""
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header tokens of the session; `http` does not send them."""
+
     def add_cookies(self, cookies: Iterable[Cookie]) -> None:
         """Add cookies to the jar that did not come with a response."""
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from argosy.cookies import jar
-from argosy.leasing.policy import LeaseMode, Policy
+from argosy.leasing.policy import Brought, LeaseMode, Policy
 from argosy.models.session import SessionRecord, Signer
 
 #: Responses in a row without a new token that make a session shared. No number is safe, as a service may replace the
@@ -33,18 +33,24 @@ Learned = Mapping[str, Any]
 Learn = Callable[[Learned], dict[str, Any]]
 
 
-def after(policy: Policy, record: SessionRecord, cookies: jar.Jar, url: str) -> dict[str, Any]:
-    """Return what is known after the response to a request sent with `record`; the same object if nothing changed."""
-    learned = record.learned
+def after(
+    policy: Policy, record: SessionRecord, cookies: jar.Jar, url: str, brought: Brought | None = None
+) -> dict[str, Any]:
+    """Return what is known after the response to a request sent with `record`; the same object if nothing changed.
+
+    `brought` is what it brought besides the cookies.
+    """
+    learned, headers = record.learned, brought.headers if brought else record.headers
     is_counting = "lease" not in learned and _may_share(policy, record)
-    if learned.get("proved") or (cookies is record.cookies and not is_counting):
+    if learned.get("proved") or (cookies is record.cookies and headers is record.headers and not is_counting):
         return learned
     sent = tuple(jar.matching(record.cookies, url, time.time()))
-    if not policy.tokens.of(sent):
+    carried = policy.carriers.of(record.headers, url)
+    if not policy.tokens.of(sent) and not carried:
         return learned
-    if policy.tokens.replaced(sent, record.cookies, cookies):
+    if policy.tokens.replaced(sent, record.cookies, cookies) or not set(carried) <= set(headers):
         return replaces(learned)
-    if not is_counting:
+    if not is_counting or (brought and brought.is_blank):
         return learned
     quiet = quiet_of(learned) + 1
     return {"quiet": quiet, "lease": LeaseMode.SHARED.value} if quiet >= QUIET else {"quiet": quiet}
@@ -78,7 +84,7 @@ def _may_share(policy: Policy, record: SessionRecord) -> bool:
     return (
         policy.lease_mode is LeaseMode.AUTO
         and policy.signer is not Signer.STATEFUL
-        and (policy.renewable or not policy.needs_cookies(record))
+        and (policy.renewable or not (policy.needs_cookies(record) or policy.carriers.rotate))
     )
 
 
@@ -96,7 +102,7 @@ def in_force(policy: Policy, record: SessionRecord) -> tuple[LeaseMode, str]:
         return LeaseMode.EXCLUSIVE, "argosy cannot log in again"
     if learned is LeaseMode.SHARED:
         return LeaseMode.SHARED, f"learned: {quiet} responses in a row replaced no token"
-    if not (policy.tokens.names or record.cookies or policy.needs_cookies(record)):
+    if not (policy.tokens.names or policy.carriers.rotate or record.cookies or policy.needs_cookies(record)):
         return LeaseMode.SHARED, "its credentials are header fields, which no response replaces"
     if quiet:
         return LeaseMode.EXCLUSIVE, f"learning: {quiet} of {QUIET} responses in a row replaced no token"

@@ -6,22 +6,28 @@ went out) or `Lease.doubt` (it went out and no answer came); then `Lease.end`.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from argosy.cookies import jar
 from argosy.errors import GenerationMoved, HoldLapsed
 from argosy.interfaces.cookie_store import CookieStore, Release, Scope
 from argosy.leasing import adaptive
-from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks, slight
-from argosy.models.session import SessionRecord, Status, header_fields
+from argosy.leasing.policy import Brought, LeaseMode, Policy, SessionCallbacks, slight
+from argosy.models.session import HeaderToken, SessionRecord, Status, header_fields
 from argosy.toolkit.processes import boot_id, this_holder
 
 logger = logging.getLogger(__name__)
+
+#: The header fields of a response.
+Fields = Sequence[tuple[str, str]]
 
 #: Prefix of the thread name in the mark of a refresh or logout, which may send more than cookies.
 RENEWAL = "argosy renewal: "
@@ -61,8 +67,8 @@ def put(store: CookieStore, record: SessionRecord, before: SessionRecord) -> Non
     store.write(record, before.generation)
     if before.synced and not record.synced:
         store.sync()
-    if record.cookies != before.cookies:
-        logger.debug("session %r: cookies replaced (generation %d)", record.session, record.generation)
+    if (record.cookies, record.headers) != (before.cookies, before.headers):
+        logger.debug("session %r: tokens replaced (generation %d)", record.session, record.generation)
     mode = adaptive.mode_of(record.learned)
     if mode not in (None, adaptive.mode_of(before.learned)):
         logger.info("session %r: the lease is now %s", record.session, mode)
@@ -78,12 +84,24 @@ def notice_lapse(callbacks: SessionCallbacks, session: str) -> None:
     )
 
 
+def tell_tokens(callbacks: SessionCallbacks, of: SessionRecord | Brought, known: SessionRecord | None = None) -> None:
+    """Tell of each header token and kept credential that is not known, so that logs and reports can leave it out."""
+    if known is not None and of.headers is known.headers and of.credentials is known.credentials:
+        return
+    for token in of.headers:
+        callbacks.secret(token.value)
+        callbacks.secret(token.value.rpartition(" ")[2])  # without its scheme
+    for value in of.credentials.values() if known is not None else ():
+        callbacks.secret(value)
+
+
 class Stamp(NamedTuple):
     """Which session a request was sent with, to compare after a refusal."""
 
     issue: tuple[int, int]  # as `SessionRecord.issue`, when the request was sent
     cookies: jar.Jar
     exclusive: bool  # whether no other sender could replace the token meanwhile
+    headers: tuple[HeaderToken, ...] = ()  # those that a response may replace
     taught: LeaseMode | None = None  # the lease mode that the response newly suggests
 
     @property
@@ -117,11 +135,9 @@ class Lease:
         self.to_end = self.is_exclusive and policy.lease_mode is LeaseMode.EXCLUSIVE_TO_END
         #: Called when the lease ends, perhaps again.
         self.on_end: Callable[[], None] = lambda: None
-        self.stamp = Stamp(record.issue, record.cookies, self.is_exclusive)
+        self.stamp = Stamp(record.issue, record.cookies, self.is_exclusive, policy.carriers.of(record.headers))
         self._tell(record.cookies)
-        for token in record.headers:
-            callbacks.secret(token.value)
-            callbacks.secret(token.value.rpartition(" ")[2])  # without its scheme
+        tell_tokens(callbacks, record)
 
     def cookie_header(self, url: str) -> str | None:
         """Return the ``Cookie`` header for the request, or None."""
@@ -133,17 +149,30 @@ class Lease:
         fields = header_fields(self._record.headers, url) if self._record.headers else {}
         return fields if cookies is None else {**fields, "Cookie": cookies}
 
-    def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
-        """Store the cookies of a response to `url` with any status (`headers`: its raw ``Set-Cookie`` headers).
+    @property
+    def kept(self) -> Mapping[str, str]:
+        """The credentials kept with the session, for a signer."""
+        return MappingProxyType(self._record.credentials)
 
-        They are merged into the newest record: the first response wins, and so does a login.
+    def settle(self, headers: Sequence[str], url: str, date: str | None, fields: Fields = ()) -> None:
+        """Store the tokens of a response to `url` with any status.
+
+        `headers` are its raw ``Set-Cookie`` headers, and `fields` all its header fields, for tokens besides cookies. They
+        are merged into the newest record: the first response wins, and so does a login.
         """
+        sent = self._record
+        cookies = jar.settle(sent.cookies, headers, url, time.time(), date) if headers else sent.cookies
+        self._merge(cookies, self._policy.carriers.settle(sent, fields, url), url)
+
+    def settle_body(self, body: bytes, url: str) -> None:
+        """Store the tokens in the body of a response; only a lease that lasts to the end looks there."""
+
+    def _merge(self, cookies: jar.Jar, brought: Brought, url: str) -> None:
         sent = newest = self._record
-        brought = jar.settle(sent.cookies, headers, url, time.time(), date) if headers else sent.cookies
-        if brought is sent.cookies:
+        if (cookies, brought.headers, brought.credentials) == (sent.cookies, sent.headers, sent.credentials):
             return
-        learned = adaptive.after(self._policy, sent, brought, url)
-        while changes := self._changes(newest, brought, learned):
+        learned = adaptive.after(self._policy, sent, cookies, url, brought)
+        while changes := self._changes(newest, cookies, brought, learned):
             try:
                 put(self._store, changed(newest, **changes), newest)
             except GenerationMoved:
@@ -165,12 +194,14 @@ class Lease:
         """Release the session; may be called more than once (`complete`: the whole body arrived)."""
         self.on_end()
 
-    def _changes(self, newest: SessionRecord, brought: jar.Jar, learned: dict[str, object]) -> dict[str, object]:
+    def _changes(
+        self, newest: SessionRecord, new: jar.Jar, brought: Brought, learned: dict[str, object]
+    ) -> dict[str, object]:
         sent = self._record
-        merged = self._policy.tokens.merge(newest.cookies, sent.cookies, brought)
+        merged = self._policy.tokens.merge(newest.cookies, sent.cookies, new)
         cookies = self._bounded(merged, newest)
         self._tell(cookies, newest.cookies)
-        changes: dict[str, object] = {}
+        changes = self._brought(newest, self._policy.carriers.merge(newest, sent, brought))
         if not slight(newest.cookies, cookies, time.time()):
             changes["cookies"] = cookies
         if learned is not sent.learned and adaptive.mode_of(newest.learned) is not LeaseMode.EXCLUSIVE:
@@ -178,6 +209,12 @@ class Lease:
         if newest.status is Status.IDLE and self._ends(newest, cookies):
             changes["status"] = Status.DEAD
         return changes
+
+    def _brought(self, record: SessionRecord, brought: Brought) -> dict[str, object]:
+        """Return the changes of a record besides the cookies."""
+        tell_tokens(self._callbacks, brought, record)
+        names = ("headers", "credentials")
+        return {name: getattr(brought, name) for name in names if getattr(brought, name) != getattr(record, name)}
 
     def _tell(self, cookies: jar.Jar, known: jar.Jar = ()) -> None:
         for cookie in cookies:
@@ -218,21 +255,31 @@ class ExclusiveLease(Lease):
         self._marked = True
         self._ended = False
 
-    def settle(self, headers: Sequence[str], url: str, date: str | None) -> None:
-        """Store the new cookies and clear the mark in one commit (with `to_end`: keep the mark)."""
+    def settle(self, headers: Sequence[str], url: str, date: str | None, fields: Fields = ()) -> None:
+        """Store the new tokens and clear the mark in one commit (with `to_end`: keep the mark)."""
 
         def changes(record: SessionRecord) -> dict[str, object]:
             cookies = jar.settle(record.cookies, headers, url, time.time(), date)
             self._tell(cookies, record.cookies)
-            learned = adaptive.after(self._policy, record, cookies, url)
+            brought = self._policy.carriers.settle(record, fields, url)
+            learned = adaptive.after(self._policy, record, cookies, url, brought)
             if learned is not record.learned:
                 self.stamp = self.stamp._replace(taught=adaptive.mode_of(learned))
             news: dict[str, object] = {"cookies": self._bounded(cookies, record), "learned": learned}
+            news |= self._brought(record, brought)
             if not self.to_end:
                 news |= {"status": Status.DEAD if self._ends(record, cookies) else Status.IDLE, "holder": None}
             return news
 
         self._commit(changes)
+
+    def settle_body(self, body: bytes, url: str) -> None:
+        """Store the tokens in the JSON body of a response; the mark stays until the lease ends."""
+        brought: Brought | None = None
+        with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):  # not there
+            brought = self._policy.carriers.settle_body(self._record, json.loads(body), url)
+        if brought is not None and self._marked:
+            self._commit(lambda record: self._brought(record, brought))
 
     def unsent(self) -> None:
         """Clear the mark; the token was not spent."""

@@ -107,6 +107,11 @@ class NewSession:
         """What the plugin keeps with the session; at a login, with the session before."""
         return MappingProxyType({**self.before, **self._credentials})
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header tokens."""
+        return {token.name: token.value for token in self._headers.values()}
+
     def begin_with(self, record: SessionRecord) -> None:
         """Start with the cookies and tokens of a session."""
         self._cookies, self._credentials = record.cookies, dict(record.credentials)

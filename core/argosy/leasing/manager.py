@@ -165,6 +165,8 @@ class SessionManager:
         tokens = self.policy.tokens.of(record.cookies)
         if self.policy.signer is Signer.STATEFUL or not tokens or jar.concerns(tokens, url):
             return False
+        if self.policy.carriers.of(record.headers, url):
+            return False
         # a header token may be under renewal
         return not header_fields(record.headers, url) or not self._in_doubt(record)
 
@@ -233,7 +235,11 @@ class SessionManager:
         """
         self._prove(stamp.issue, proved=False)
         if self._is_auto and not again and not stamp.exclusive:
-            self._overlap.wait(lambda lease: self.policy.tokens.same(lease.stamp.cookies, stamp.cookies))
+            self._overlap.wait(
+                lambda lease: (
+                    self.policy.tokens.same(lease.stamp.cookies, stamp.cookies) and lease.stamp.headers == stamp.headers
+                )
+            )
 
         def renew(record: SessionRecord) -> None:
             if record.issue != stamp.issue or (not again and self._moved(stamp, record)):
@@ -267,10 +273,12 @@ class SessionManager:
     def _moved(self, stamp: Stamp, record: SessionRecord) -> bool:
         """Return whether there is a newer token than the refused one, and learn from that."""
         tokens = self.policy.tokens
+        is_replaced = self.policy.carriers.of(record.headers) != stamp.headers
         # if no token was sent, a cookie that came with a refusal is not a newer one
-        if stamp.exclusive or not tokens.of(stamp.cookies) or tokens.same(record.cookies, stamp.cookies):
+        has_moved = bool(tokens.of(stamp.cookies)) and not tokens.same(record.cookies, stamp.cookies)
+        if stamp.exclusive or not (has_moved or is_replaced):
             return False
-        if tokens.replaced(stamp.cookies, stamp.cookies, record.cookies):
+        if is_replaced or tokens.replaced(stamp.cookies, stamp.cookies, record.cookies):
             self._teach(proved=False)
         return True
 
@@ -412,8 +420,8 @@ class SessionManager:
         if self.policy.on_doubt is not None:
             return self.policy.on_doubt
         is_request = record.holder is None or not record.holder.thread.startswith((RENEWAL, MOVE))
-        if is_request and not self.policy.needs_cookies(record):
-            return "drop"  # only cookies can be in doubt, and the session can do without them
+        if is_request and not self.policy.needs_cookies(record) and not self.policy.carriers.of(record.headers):
+            return "drop"  # only cookies and kept credentials can be in doubt, and the session can do without them
         return "login" if self.policy.renewable else "ask"
 
     def _doubt_left(self, record: SessionRecord) -> float:
@@ -427,7 +435,8 @@ class SessionManager:
     def _resolve_doubt(self, record: SessionRecord) -> None:
         policy = self._on_doubt(record)
         if policy == "drop":
-            self._write(record, cookies=(), status=Status.IDLE, holder=None)
+            credentials = self.policy.carriers.without_kept(record.credentials)
+            self._write(record, cookies=(), credentials=credentials, status=Status.IDLE, holder=None)
         elif policy == "login":
             self._log_in(record, "a request was sent and its answer never came")
         elif policy == "wait":

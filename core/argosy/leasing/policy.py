@@ -1,4 +1,4 @@
-"""What a session manager may do, which cookies are tokens, and whom the manager tells.
+"""What a session manager may do, which cookies and header fields are tokens, and whom the manager tells.
 
 A response *replaces* a token if it changes the value of one that was sent: the service then refuses the old one. A new
 cookie or a new expiry replaces nothing. A deleted cookie leaves nothing newer to send: the session is over, or the cookie
@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple, TypeGuard
 
 from argosy.cookies.jar import Jar
 from argosy.models.cookie import Cookie
-from argosy.models.session import SessionRecord, Signer
+from argosy.models.session import Carrier, HeaderToken, SessionRecord, Signer, origin_of
 
 #: Names of cookies that protect forms: csrftoken (Django), XSRF-TOKEN (Laravel, Angular), _csrf (Express).
 _FORGERY = re.compile("csrf|xsrf", re.I)
@@ -88,6 +89,111 @@ class Tokens:
         return not self.of(after) and bool(self.of(before))
 
 
+class Brought(NamedTuple):
+    """What a response brought besides cookies; the objects of the record if it brought nothing."""
+
+    headers: tuple[HeaderToken, ...]
+    credentials: dict[str, str]
+    is_blank: bool = False  # whether it named a token without a value: the service replaces it, but not now
+
+
+@dataclass(frozen=True, slots=True)
+class Carriers:
+    """The tokens besides cookies that responses may replace."""
+
+    all: tuple[Carrier, ...] = ()
+
+    @property
+    def in_bodies(self) -> bool:
+        """Whether bodies of responses bring tokens."""
+        return any(carrier.find is not None for carrier in self.all)
+
+    @property
+    def rotate(self) -> bool:
+        """Whether responses replace header tokens, so that the one sent is spent."""
+        return any(not carrier.is_kept for carrier in self.all)
+
+    def of(self, tokens: Iterable[HeaderToken], url: str | None = None) -> tuple[HeaderToken, ...]:
+        """Return the header tokens that a response may replace (`url`: only those that a request to it carries)."""
+        if not self.all:
+            return ()
+        names = {carrier.name.lower() for carrier in self.all if not carrier.is_kept}
+        return tuple(t for t in tokens if t.name.lower() in names and (url is None or t.concerns(url)))
+
+    def settle(self, record: SessionRecord, fields: Iterable[tuple[str, str]], url: str) -> Brought:
+        """Return what the header fields of a response to `url` bring."""
+        values: dict[str, str] = {}
+        blank = False
+        for name, value in fields if self.all else ():
+            for carrier in self.all:
+                if carrier.field and carrier.field.lower() == name.lower():
+                    found = _parameter(value, carrier.parameter) if carrier.parameter else value.strip()
+                    blank = blank or not (found or carrier.is_kept or carrier.parameter)
+                    if found:
+                        values[carrier.name] = found
+        return self._bring(record, values, url)._replace(is_blank=blank)
+
+    def settle_body(self, record: SessionRecord, answer: object, url: str) -> Brought:
+        """Return what the JSON value of a response's body brings."""
+        found = {carrier.name: carrier.find(answer) for carrier in self.all if carrier.find is not None}
+        return self._bring(record, {name: value for name, value in found.items() if _is_text(value)}, url)
+
+    def merge(self, newest: SessionRecord, before: SessionRecord, brought: Brought) -> Brought:
+        """Return what a response brought on top of the newest record, unless another response came first."""
+        if newest is before:
+            return brought
+        headers, credentials = newest.headers, newest.credentials
+        if brought.headers is not before.headers and self.of(headers) == self.of(before.headers):
+            new = {token.name.lower(): token for token in self.of(brought.headers)}
+            headers = tuple({**{token.name.lower(): token for token in headers}, **new}.values())
+        changes = {
+            name: value
+            for name, value in brought.credentials.items()
+            if value != before.credentials.get(name) and credentials.get(name) == before.credentials.get(name)
+        }
+        return brought._replace(headers=headers, credentials={**credentials, **changes} if changes else credentials)
+
+    def without_kept(self, credentials: dict[str, str]) -> dict[str, str]:
+        """Return the credentials without those that a lost response may have replaced."""
+        kept = {carrier.name for carrier in self.all if carrier.is_kept}
+        return {name: value for name, value in credentials.items() if name not in kept}
+
+    def _bring(self, record: SessionRecord, values: dict[str, str], url: str) -> Brought:
+        headers, credentials = {token.name.lower(): token for token in record.headers}, dict(record.credentials)
+        for carrier in self.all:
+            value, key = values.get(carrier.name), carrier.name.lower()
+            if not value or (carrier.follows and carrier.follows not in values):
+                continue
+            if not any(origin_of(origin) == origin_of(url) for origin in carrier.origins):
+                continue
+            if carrier.is_kept:
+                credentials[carrier.name] = value
+                continue
+            old = headers.get(key)
+            scheme = old.value.rpartition(" ")[0] if old is not None else ""
+            new = f"{scheme} {value}" if scheme and " " not in value else value
+            origins = old.origins if old is not None else tuple(map(origin_of, carrier.origins))
+            headers[key] = HeaderToken(carrier.name if old is None else old.name, new, origins)
+        tokens = tuple(headers.values())
+        return Brought(
+            record.headers if tokens == record.headers else tokens,
+            record.credentials if credentials == record.credentials else credentials,
+        )
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    """Return whether a value from a body can be sent in a header field (RFC 9110 section 5.5)."""
+    return isinstance(value, str) and bool(value.strip()) and value.isascii() and value.isprintable()
+
+
+def _parameter(value: str, name: str) -> str:
+    """Return a parameter of a header field such as ``Authentication-Info``, or an empty string."""
+    for found in re.finditer(r'([!#$%&\'*+.^_`|~\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,;"]*))', value):
+        if found[1].lower() == name.lower():
+            return re.sub(r"\\(.)", r"\1", found[2]) if found[2] is not None else found[3]
+    return ""
+
+
 def slight(before: Jar, after: Jar, now: float) -> bool:
     """Return whether only expiry times changed, and only a little (`now`: seconds since the epoch)."""
     return before is after or (
@@ -130,6 +236,7 @@ class Policy:
     max_logins: int = 20  # without an accepted request, unless the manager is given a shared `LoginLimiter`
     renewable: bool = True  # whether a login makes a new session; false for an imported jar
     tokens: Tokens = Tokens()  # which cookies are tokens
+    carriers: Carriers = Carriers()  # what else responses may replace
     signer: Signer = Signer.NONE
     remedy: str = "Log in again: argosy login CONFIG"  # what a person can do if the session cannot be renewed
 

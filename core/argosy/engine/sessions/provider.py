@@ -23,7 +23,7 @@ from argosy.interfaces.cookie_store import CookieStore
 from argosy.interfaces.transport import Transport
 from argosy.leasing.login import LoginLimiter
 from argosy.leasing.manager import SessionManager
-from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks, Tokens
+from argosy.leasing.policy import Carriers, LeaseMode, Policy, SessionCallbacks, Tokens
 from argosy.models.session import SessionRecord, Signer, Status
 from argosy.ratelimit.limiter import RateLimiter
 from argosy.toolkit.failures import blame
@@ -108,7 +108,12 @@ class SessionProvider:
         self._since = share.since if share else time.time()
         # each session needs a first login; `max_logins` limits more logins without progress
         self.login_limit = login_limit or LoginLimiter(settings.max_logins + self.asked - 1)
-        signer, kind = _signer_of(auth), Signer.NONE
+        (signer, carriers), kind = _signing_of(auth), Signer.NONE
+        if carriers.in_bodies and self.lease is not LeaseMode.EXCLUSIVE_TO_END:
+            raise ConfigError(
+                f"The auth {auth.name!r} takes new tokens from the bodies of responses, which need a longer lease.",
+                hint='Set "lease" to "exclusive-to-end".',
+            )
         if signer is not None:
             kind = Signer.STATELESS if auth.stateless_signer else Signer.STATEFUL
         # a signer whose state a response may replace serves one request at a time over all sessions
@@ -121,6 +126,7 @@ class SessionProvider:
             settings.max_logins,
             renewable=auth.can_login,
             tokens=Tokens.named(settings.token_cookies),
+            carriers=carriers,
             signer=kind,
             remedy=auth.remedy,
         )
@@ -316,13 +322,13 @@ def open_sessions(settings: Settings, auth: Auth, store: CookieStore, **options:
     return SessionPool(settings, auth, store, **options)
 
 
-def _signer_of(auth: Auth) -> PluginSigner | None:
-    """Return the signer of an auth plugin's requests."""
+def _signing_of(auth: Auth) -> tuple[PluginSigner | None, Carriers]:
+    """Return the signer of an auth plugin's requests, and what responses may replace besides cookies."""
     try:
-        signer = auth.signer()
+        signer, carriers = auth.signer(), Carriers(tuple(auth.carriers))
     except (Exception, SystemExit) as error:
         raise blame(error, [auth]) or error from None
-    return None if signer is None else PluginSigner(signer, auth.name)
+    return None if signer is None else PluginSigner(signer, auth.name), carriers
 
 
 def session_names(settings: Settings, auth: Auth) -> tuple[str, ...]:
