@@ -53,7 +53,7 @@ def in_doubt(record: SessionRecord, scope: Scope) -> bool:
     if record.status is Status.IN_FLIGHT:
         return True
     lost_power = bool(record.boot) and not record.synced and record.boot != boot_id()
-    return lost_power and scope is Scope.HOST and bool(record.cookies)
+    return lost_power and scope is Scope.HOST and bool(record.cookies or record.headers)
 
 
 def changed(record: SessionRecord, **changes: object) -> SessionRecord:

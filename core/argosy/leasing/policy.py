@@ -129,7 +129,7 @@ class Carriers:
                 if carrier.field and carrier.field.lower() == name.lower():
                     found = _parameter(value, carrier.parameter) if carrier.parameter else value.strip()
                     blank = blank or not (found or carrier.is_kept or carrier.parameter)
-                    if found:
+                    if _is_text(found):
                         values[carrier.name] = found
         return self._bring(record, values, url)._replace(is_blank=blank)
 
@@ -182,7 +182,7 @@ class Carriers:
 
 
 def _is_text(value: object) -> TypeGuard[str]:
-    """Return whether a value from a body can be sent in a header field (RFC 9110 section 5.5)."""
+    """Return whether a value that a response brought can be sent in a header field (RFC 9110 section 5.5)."""
     return isinstance(value, str) and bool(value.strip()) and value.isascii() and value.isprintable()
 
 

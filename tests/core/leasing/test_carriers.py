@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from argosy.interfaces.cookie_store import Scope
 from argosy.leasing.adaptive import QUIET
 from argosy.leasing.login import Authority, Credentials
 from argosy.leasing.manager import SessionManager
@@ -129,6 +131,20 @@ def test_the_first_value_goes_to_the_origins_of_its_carrier() -> None:
 def test_a_parameter_of_a_field_replaces_a_kept_credential(value: str, nonce: str) -> None:
     brought = Carriers((NONCE,)).settle(_record(nonce="n1"), [("Authentication-Info", value)], URL)
     assert brought.credentials == {"nonce": nonce}
+
+
+@pytest.mark.parametrize("value", ["a\r\n X-Other: 1", "a\x00", "\xe4", "a\tb"])
+def test_a_value_that_cannot_be_sent_again_is_no_token(value: str) -> None:
+    assert _values(DEVISE, _record(("access-token", "a1")), ("access-token", value)) == {"access-token": "a1"}
+
+
+def test_a_power_loss_puts_header_tokens_in_doubt(scenario: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(scenario.store), "scope", Scope.HOST)
+    manager = _manager(scenario, Service())
+    _send(manager, ("access-token", "a2"))
+    record = scenario.record
+    scenario.store.write(replace(record, generation=record.generation + 1, boot="an earlier one"), record.generation)
+    assert _send(manager)[0]["access-token"] == "login-2"
 
 
 @pytest.mark.parametrize("value", [7, None, "", " ", "a\nb", "ä", ["a2"], True])
