@@ -100,6 +100,28 @@ class TakesTroubleForARefusal(Good):
         return response.status != 200
 
 
+class WantsALargeFile(Good):
+    """Takes a short file for a refusal."""
+
+    def is_refusal(self, response: ResponseHead) -> bool:
+        return super().is_refusal(response) or (response.body is not None and len(response.body()) < 10_000)
+
+
+class WantsJson(Good):
+    """Takes any other type of content for a refusal."""
+
+    def is_refusal(self, response: ResponseHead) -> bool:
+        kind = response.headers.get("Content-Type", "")
+        return super().is_refusal(response) or (response.status == 200 and kind != "application/json")
+
+
+class ReadsEveryBody(Good):
+    """Expects a body in a part, too."""
+
+    def is_refusal(self, response: ResponseHead) -> bool:
+        return super().is_refusal(response) or b"expired" in response.body()  # type: ignore[misc]  # the fault
+
+
 class RaisesAnything(Good):
     """Raises something of its own where the password is wrong."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import re
 import threading
@@ -33,7 +34,7 @@ from argosy.toolkit.login_pages import is_html
 from argosy.toolkit.responses import Downgraded, read_content
 from argosy.toolkit.secrets import Secret
 
-#: Bytes of an HTML body that are searched for a refusal, of a body that is kept in memory, and of one of a login.
+#: Bytes of a body that are searched for a refusal, of a body that is kept in memory, and of one of a login.
 PEEK, IN_MEMORY, OF_A_LOGIN = 64 << 10, 256 << 20, 64 << 20
 
 #: Seconds spent on the body of a probe whose lease ends with the last byte.
@@ -350,7 +351,7 @@ class AuthorizedSession(PlainSession):
     def _refuses(self, response: requests.Response) -> bool:
         """Judge a response, and count refusals."""
         # no login page comes in parts
-        is_whole = response.request.method != "HEAD" and response.status_code != 206
+        is_whole = response.request.method != "HEAD" and response.status_code not in (206, 304)
         is_page = is_whole and is_html(response.headers)
         request = _hops(response)[0].request
         head = ResponseHead(
@@ -360,6 +361,7 @@ class AuthorizedSession(PlainSession):
             response.headers,
             peek(response, PEEK) if is_page else b"",
             str(request.headers.get("Accept", "*/*")),
+            functools.partial(peek, response, PEEK) if is_whole else None,
         )
         refused = self._is_refusal(head)
         if refused:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -25,6 +25,8 @@ class ResponseHead:
     headers: Mapping[str, str]  # names are case-insensitive
     start: bytes = b""  # the first 64 KiB of an HTML body
     accept: str = "*/*"  # the ``Accept`` field of the request
+    #: Returns the first 64 KiB of any body, once they are in; None if it is not the whole file (HEAD, 206, 304).
+    body: Callable[[], bytes] | None = None
 
 
 class LoginSession(Protocol):

@@ -5,9 +5,11 @@ Auth plugins have the option ``refusal`` (`refusal_schema`) and make `RefusalRul
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
@@ -41,7 +43,36 @@ def refusal_schema(statuses: Collection[int] = STATUSES) -> Mapping[str, Any]:
                 "description": "Parts of the URL (host and path) of the login page that requests are redirected to."
                 " Default: paths such as /login, /signin, /sso, and requests of SAML and OpenID Connect.",
             },
-            "marker": {**text, "description": "A text that only the login page has."},
+            "marker": {**text, "description": "A text in the first 64 KiB of every refusal, and of no file."},
+            "json": {
+                "type": "object",
+                "description": "A value that the JSON body of a refusal has; the body has at most 64 KiB.",
+                "additionalProperties": False,
+                "required": ["path"],
+                "properties": {
+                    "path": {
+                        **text,
+                        "description": "Its keys with dots (error.code), or a JSON Pointer (/error/code).",
+                    },
+                    "value": {
+                        "type": ["string", "number", "boolean", "array"],
+                        "description": "The value, or a list of values. By default, any value but null.",
+                    },
+                },
+            },
+            "content_types": {
+                "type": "array",
+                "items": text,
+                "minItems": 1,
+                "description": "The media types of all files and pages that you request, such as application/pdf or"
+                " image/*. Any other with status 200 is a refusal.",
+            },
+            "min_size": {
+                "type": "integer",
+                "minimum": 1,
+                "description": "The least size of a body with status 200, in bytes: a smaller one is a refusal. Without a"
+                " Content-Length, only the first 64 KiB count.",
+            },
             "password_form": {
                 **on,
                 "description": "HTML pages with a password form. Turn it off if every page has one.",
@@ -87,6 +118,9 @@ class RefusalRules:
     marker: str | None = None
     password_form: bool = True
     html_for_files: bool = True
+    json: Mapping[str, Any] | None = None
+    content_types: Collection[str] | None = None
+    min_size: int = 0
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], **defaults: Any) -> RefusalRules:
@@ -100,17 +134,35 @@ class RefusalRules:
             return True
         if response.status in self.statuses:
             return response.status != 403 or not re.search(_NARROW, challenge)
-        start = response.start[:START]
-        is_marked = self.marker is not None and self.marker.encode() in start
-        if is_marked or self._leads_to_login(response.url, response.final_url):
+        if self._leads_to_login(response.url, response.final_url) or self._is_marked(response):
             return True
         if not 200 <= response.status < 300:  # an error page may have a login form in its header
             return False
-        if self._is_login_page(response, start.decode("utf-8", "replace")):
+        if self._is_login_page(response, response.start[:START].decode("utf-8", "replace")):
+            return True
+        if response.status == 200 and response.body is not None and self._is_other(response, response.body):
             return True
         accepts_pages = any(kind in response.accept.lower() for kind in ("*/*", "text/*", *_HTML))
         is_for_file = not accepts_pages or re.search(_FILE, urlsplit(response.url).path) is not None
         return self.html_for_files and is_for_file and is_html(response.headers)
+
+    def _is_marked(self, response: ResponseHead) -> bool:
+        """Return whether the body says that it is a refusal."""
+        if self.marker is None and self.json is None:
+            return False
+        start = (response.start if response.body is None else response.body())[:START]
+        is_marked = self.marker is not None and self.marker.encode() in start
+        return is_marked or (self.json is not None and _has(start, **self.json))
+
+    def _is_other(self, response: ResponseHead, body: Callable[[], bytes]) -> bool:
+        """Return whether a body is not a file by its declared type or its size."""
+        kind, headers = media_type(response.headers), response.headers
+        if self.content_types and not any(fnmatchcase(kind, known.lower()) for known in self.content_types):
+            return True
+        length = headers.get("Content-Length", "")
+        if length.isdecimal() and not (headers.get("Content-Encoding") or headers.get("Transfer-Encoding")):
+            return int(length[:19]) < self.min_size
+        return self.min_size > 0 and len(body()) < min(self.min_size, START)
 
     def _is_login_page(self, response: ResponseHead, text: str) -> bool:
         from argosy.toolkit.forms import parse_page  # downloads without a login look at no page
@@ -141,9 +193,31 @@ def takes_pages(options: Mapping[str, Any]) -> bool:
     return isinstance(refusal, Mapping) and refusal.get("html_for_files") is False
 
 
+def media_type(headers: Mapping[str, str]) -> str:
+    """Return the declared media type of a response, such as ``text/html``, or an empty string."""
+    return headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
 def is_html(headers: Mapping[str, str]) -> bool:
     """Return whether a response declares an HTML page."""
-    return headers.get("Content-Type", "").partition(";")[0].strip().lower() in _HTML
+    return media_type(headers) in _HTML
+
+
+def _has(body: bytes, path: str, value: object = None) -> bool:
+    """Return whether a JSON body has a value (None: any but null) at a path (``error.code``, or RFC 6901)."""
+    keys = path.split(".")
+    if path.startswith("/"):
+        keys = [key.replace("~1", "/").replace("~0", "~") for key in path[1:].split("/")]
+    try:
+        found: Any = json.loads(body)
+        for key in keys:
+            found = found[int(key) if isinstance(found, list) else key]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return False
+    if value is None:
+        return found is not None
+    # true is not 1
+    return any(found == one and type(found) is type(one) for one in (value if isinstance(value, list) else [value]))
 
 
 def is_page_for_file(url: str, path: str, start: bytes) -> bool:

@@ -156,8 +156,16 @@ class Client:
             sent.http.close()
         page = "html" in response.headers.get("Content-Type", "")
         accept = str(response.request.headers.get("Accept", "*/*"))
-        start = response.content[:START] if page else b""
-        return ResponseHead(url, response.url, response.status_code, response.headers, start, accept)
+        start = response.content[:START]
+        return ResponseHead(
+            url,
+            response.url,
+            response.status_code,
+            response.headers,
+            start if page else b"",
+            accept,
+            None if response.status_code in (206, 304) else lambda: start,
+        )
 
 
 def _call(step: Callable[[Any], T], session: PlainSession) -> T:
@@ -279,6 +287,8 @@ class AuthContract(PluginRules):
         assert not client.auth.is_refusal(head), f"it takes the file at {url} for a refusal"
         plain = ResponseHead(url, url, 200, {"Content-Type": "application/octet-stream"})
         assert not client.auth.is_refusal(plain), "it takes a plain file for a refusal"
+        part = ResponseHead(url, url, 206, head.headers)
+        assert not client.auth.is_refusal(part), "it takes a part of the file for a refusal"
 
     @documented_at(_REFUSAL)
     @pytest.mark.parametrize("status", [200, 206, 304, 404, 410, 416, 429, 500, 502, 503])

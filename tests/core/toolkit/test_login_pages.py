@@ -6,6 +6,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from requests.structures import CaseInsensitiveDict
 
 from argosy import ResponseHead
 from argosy.toolkit.forms import parse_page
@@ -21,11 +22,14 @@ def judged(
     asked: str = "https://h/1",
     headers: dict[str, str] | None = None,
     accept: str = "*/*",
+    body: bytes | None = None,
     **rules: Any,
 ) -> bool:
     jsonschema.validate(rules, refusal_schema())
     made = RefusalRules.from_options({"refusal": rules} if rules else {})
-    return made.is_refusal(ResponseHead(asked, final, status, headers or {}, start, accept))
+    fields = CaseInsensitiveDict(headers or {})
+    read = None if body is None else lambda: body[:65536]
+    return made.is_refusal(ResponseHead(asked, final, status, fields, start, accept, read))
 
 
 @pytest.mark.parametrize("status", [401, 403, 419, 440])
@@ -159,3 +163,85 @@ def test_any_page_can_be_parsed(text: str) -> None:
 def test_unknown_keys_are_no_rules() -> None:
     with pytest.raises(jsonschema.ValidationError):
         judged(status=200, status_codes=[401])
+
+
+# -- refusals that are not HTML
+
+
+def test_a_marker_counts_in_any_body() -> None:
+    assert judged(body=b"\x00PREVIEW\x00", marker="PREVIEW")
+    assert judged(body=b"PREVIEW", marker="PREVIEW", status=404)
+    assert not judged(body=b"\x00book\x00", marker="PREVIEW")
+    assert not judged(body=b" " * 65536 + b"PREVIEW", marker="PREVIEW")
+
+
+@pytest.mark.parametrize("path", ["error.code", "/error/code", "list.1.code", "/list/1/code", "/a~1b~0c", "a/b~c"])
+def test_a_json_value_is_a_refusal(path: str) -> None:
+    body = b'{"error": {"code": "expired"}, "list": [0, {"code": "expired"}], "a/b~c": "expired"}'
+    assert judged(body=body, json={"path": path, "value": "expired"})
+    assert judged(body=body, json={"path": path, "value": ["revoked", "expired"]})
+    assert judged(body=body, json={"path": path}, status=400)
+    assert not judged(body=body, json={"path": path, "value": "revoked"})
+    assert not judged(body=body, json={"path": path, "value": []})
+
+
+def test_a_json_value_keeps_its_type() -> None:
+    assert judged(body=b'{"ok": false}', json={"path": "ok", "value": False})
+    assert not judged(body=b'{"ok": 0}', json={"path": "ok", "value": False})
+    assert judged(body=b'{"status": 401}', json={"path": "status", "value": 401})
+    assert not judged(body=b'{"status": "401"}', json={"path": "status", "value": 401})
+    assert judged(body=b'{"error": false}', json={"path": "error"})
+    assert not judged(body=b'{"error": null}', json={"path": "error"})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"%PDF-1.7", b"[]", b"[1, 2]", b"1", b'"code"', b"null", b'{"error": "code"}', b'{"error": []}',
+     b'{"error": {"code": ' + b"[" * 60000, b'{"error": {"code": "' + b"x" * 65536 + b'"}}', b"\xff" * 9,
+     b'{"error": {"code": ' + b"9" * 5000 + b"}}"],
+)  # fmt: skip
+def test_any_other_body_has_no_json_value(body: bytes) -> None:
+    assert not judged(body=body, json={"path": "error.code"})
+    assert not judged(body=body, json={"path": "/error/code"})
+
+
+def test_another_content_type_is_a_refusal() -> None:
+    types = ["application/pdf", "Image/*"]
+    for declared in ("application/pdf", "Application/PDF; x=1", "image/png"):
+        assert not judged(headers={"content-type": declared}, body=b"", content_types=types)
+    for declared in ("text/html", "application/pdfx", "application/json", ""):
+        assert judged(headers={"content-type": declared}, body=b"", content_types=types)
+    assert judged(body=b"", content_types=types)
+
+
+def test_a_small_body_is_a_refusal() -> None:
+    assert judged(headers={"content-length": "99"}, body=b"x" * 99, min_size=100)
+    assert not judged(headers={"content-length": "100"}, body=b"x" * 99, min_size=100)
+    assert judged(body=b"x" * 99, min_size=100)
+    assert not judged(body=b"x" * 100, min_size=100)
+    assert judged(headers={"content-length": "100", "content-encoding": "gzip"}, body=b"x" * 99, min_size=100)
+    assert judged(headers={"content-length": "100", "transfer-encoding": "chunked"}, body=b"x" * 99, min_size=100)
+    assert judged(headers={"content-length": "100, 100"}, body=b"x" * 99, min_size=100)
+    assert not judged(headers={"content-length": "9" * 9000}, body=b"x" * 99, min_size=100)
+    # without a length, no more is known than what was read
+    assert not judged(body=b"x" * 65536, min_size=1_000_000)
+    assert judged(headers={"content-length": "65536"}, body=b"x" * 65536, min_size=1_000_000)
+
+
+@pytest.mark.parametrize("status", [201, 204, 206, 304, 404, 500])
+def test_other_statuses_need_no_type_and_no_size(status: int) -> None:
+    assert not judged(status=status, body=b"", content_types=["application/pdf"], min_size=100)
+
+
+def test_a_body_that_is_not_whole_needs_no_type_and_no_size() -> None:
+    """As of HEAD, or a part."""
+    assert not judged(content_types=["application/pdf"], min_size=100, marker="x", json={"path": "x"})
+
+
+def test_without_rules_for_it_a_body_is_not_read() -> None:
+    def read() -> bytes:
+        raise AssertionError("it was read")
+
+    head = ResponseHead("https://h/1", "https://h/1", 200, {"Content-Type": "application/pdf"}, body=read)
+    assert not RefusalRules().is_refusal(head)
+    assert not RefusalRules(content_types=["application/pdf"]).is_refusal(head)
