@@ -11,7 +11,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
@@ -84,17 +84,6 @@ def notice_lapse(callbacks: SessionCallbacks, session: str) -> None:
     )
 
 
-def tell_tokens(callbacks: SessionCallbacks, of: SessionRecord | Brought, known: SessionRecord | None = None) -> None:
-    """Tell of each header token and kept credential that is not known, so that logs and reports can leave it out."""
-    if known is not None and of.headers is known.headers and of.credentials is known.credentials:
-        return
-    for token in of.headers:
-        callbacks.secret(token.value)
-        callbacks.secret(token.value.rpartition(" ")[2])  # without its scheme
-    for value in of.credentials.values() if known is not None else ():
-        callbacks.secret(value)
-
-
 class Stamp(NamedTuple):
     """Which session a request was sent with, to compare after a refusal."""
 
@@ -137,7 +126,7 @@ class Lease:
         self.on_end: Callable[[], None] = lambda: None
         self.stamp = Stamp(record.issue, record.cookies, self.is_exclusive, policy.carriers.of(record.headers))
         self._tell(record.cookies)
-        tell_tokens(callbacks, record)
+        self._tell_headers(record.headers)
 
     def cookie_header(self, url: str) -> str | None:
         """Return the ``Cookie`` header for the request, or None."""
@@ -212,14 +201,22 @@ class Lease:
 
     def _brought(self, record: SessionRecord, brought: Brought) -> dict[str, object]:
         """Return the changes of a record besides the cookies."""
-        tell_tokens(self._callbacks, brought, record)
-        names = ("headers", "credentials")
-        return {name: getattr(brought, name) for name in names if getattr(brought, name) != getattr(record, name)}
+        if brought.headers is record.headers and brought.credentials is record.credentials:
+            return {}
+        self._tell_headers(brought.headers)
+        for value in brought.credentials.values():
+            self._callbacks.secret(value)
+        return {"headers": brought.headers, "credentials": brought.credentials}
 
     def _tell(self, cookies: jar.Jar, known: jar.Jar = ()) -> None:
         for cookie in cookies:
             if cookie not in known:
                 self._callbacks.secret(cookie.value)
+
+    def _tell_headers(self, tokens: Iterable[HeaderToken]) -> None:
+        for token in tokens:
+            self._callbacks.secret(token.value)
+            self._callbacks.secret(token.value.rpartition(" ")[2])  # without its scheme
 
     def _bounded(self, cookies: jar.Jar, record: SessionRecord) -> jar.Jar:
         """Drop excess cookies, after `adaptive` has seen them all."""

@@ -122,9 +122,11 @@ class Carriers:
 
     def settle(self, record: SessionRecord, fields: Iterable[tuple[str, str]], url: str) -> Brought:
         """Return what the header fields of a response to `url` bring."""
+        if not self.all:
+            return Brought(record.headers, record.credentials)
         values: dict[str, str] = {}
         blank = False
-        for name, value in fields if self.all else ():
+        for name, value in fields:
             for carrier in self.all:
                 if carrier.field and carrier.field.lower() == name.lower():
                     found = _parameter(value, carrier.parameter) if carrier.parameter else value.strip()
