@@ -36,7 +36,7 @@ def plan(folder: Path, name: str, items: int) -> dict[str, Cell]:
     begun = time.perf_counter()
     outputs = Outputs(settings.output, plugins, PluginContext())
     made = Plan(settings, source, ledger, outputs)
-    made.read(Stop())
+    made.read(Stop(), None, lambda *_: None)
     planned = made.compare()
     cost = (time.perf_counter() - begun) / items
     ledger.db.execute("UPDATE items SET state = 'done', item = NULL, outputs = '[\"files\"]'")

@@ -119,6 +119,7 @@ CASES = {
     "sources": [
         ("ReturnsAList", "one_by_one", "returned a list"),
         ("YieldsTexts", "id_of_its_own", "yielded a str"),
+        ("AsksUnannounced", "whether_it_asks", "does not set asks"),
         ("HasOneId", "id_of_its_own", "two items have the id"),
         ("KeepsObjects", "can_be_kept", "cannot be written as JSON"),
         ("KeepsTuples", "can_be_kept", "comes back changed|metadata changed|must be text"),

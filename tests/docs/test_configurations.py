@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import requests
 
 from argosy.config.load import load
 from argosy.config.schema import check
@@ -41,7 +42,7 @@ def test_a_manifest_is_valid(block: Block, plugins: PluginManager, tmp_path: Pat
     path = tmp_path / f"books.{ {'json': 'jsonl', 'csv': 'csv'}[block.language] }"
     path.write_text(block.text, "utf-8")
     source = plugins.make(Source, {"use": "manifest", "path": str(path)}, PluginContext(tmp_path))
-    assert list(source.items())
+    assert list(source.items(requests.Session()))
 
 
 def test_a_new_configuration_is_valid(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from argosy.interfaces.output import Output
 from argosy.interfaces.source import Source
 from argosy.plugins.kinds import Kind
 from argosy.plugins.manager import PluginManager
+from argosy_devkit import LibraryServer
 from argosy_devkit.contracts.output import OutputContract
 from argosy_devkit.contracts.source import SourceContract
 from documents import ROOT
@@ -94,6 +95,22 @@ class TestJsonCatalogue(SourceContract):
 
     def broken_options(self, tmp_path: Path) -> Mapping[str, Any]:
         return {"url": "http://127.0.0.1:9/api/books"}
+
+
+class TestMyBooks(SourceContract):
+    plugin: ClassVar[type[Source]] = recipe(Kind.SOURCE, "my_books")
+
+    @pytest.fixture
+    def given(self, library_server: Callable[..., LibraryServer], tmp_path: Path) -> Mapping[str, Any]:
+        self.server = library_server(lease_mode="strict")
+        self.password = tmp_path / "password.txt"
+        self.password.write_text(self.server.password, "utf-8")
+        return {"url": self.server.url_for("/shelf?books=12")}
+
+    def login(self) -> Mapping[str, Any]:
+        fields = {"user": self.server.user, "password": {"file": str(self.password)}}
+        auth = {"use": "form-login", "url": self.server.login_url, "fields": fields}
+        return {"auth": auth, "cookie_store": "memory"}
 
 
 def test_files_are_called_by_metadata(set_sail: SetSail) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -58,7 +59,7 @@ def items_of(tmp: Path, name: str, data: bytes, form: str) -> list[Item] | None:
     path.write_bytes(data)
     source = Manifest({"path": str(path), "format": form}, PluginContext())
     try:
-        return list(source.items())
+        return list(source.items(requests.Session()))
     except SourceError as error:
         assert error.problems
         for problem in error.problems:
@@ -124,7 +125,7 @@ def test_lists_of_urls(folder: Path, text: str | bytes) -> None:
     path = folder / "urls"
     path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     try:
-        check(list(Urls({"file": str(path)}, PluginContext()).items()))
+        check(list(Urls({"file": str(path)}, PluginContext()).items(requests.Session())))
     except SourceError as error:
         assert error.problems
 
@@ -190,7 +191,7 @@ def test_a_manifest_that_is_one_endless_line_fills_no_memory(folder: Path, form:
     begun = time.process_time()
     tracemalloc.start()
     with pytest.raises(SourceError):
-        list(source.items())
+        list(source.items(requests.Session()))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 6 * 10 * 2**20, f"{peak} bytes, for lines of at most 10 MiB"

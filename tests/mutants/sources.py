@@ -26,7 +26,7 @@ class Good(Source):
         "properties": {"path": {"type": "string", "default": "list.txt"}},
     }
 
-    def items(self) -> Iterator[Item]:
+    def items(self, http: requests.Session) -> Iterator[Item]:
         with self.context.path(self.options["path"]).open(encoding="utf-8") as lines:
             for number, line in enumerate(lines):
                 url, star, _ = line.strip().partition("*")
@@ -48,8 +48,8 @@ class Good(Source):
 class ReturnsAList(Good):
     """Builds a list."""
 
-    def items(self) -> Any:
-        return list(super().items())
+    def items(self, http: requests.Session) -> Any:
+        return list(super().items(http))
 
 
 class YieldsTexts(Good):
@@ -113,9 +113,9 @@ class NumbersItsLooks(Good):
 
     looks: ClassVar[Any] = itertools.count()
 
-    def items(self) -> Iterator[Item]:
+    def items(self, http: requests.Session) -> Iterator[Item]:
         look = next(self.looks)
-        for item in super().items():
+        for item in super().items(http):
             yield replace(item, id=f"{item.id}#{look}")
 
 
@@ -124,25 +124,25 @@ class LeavesItsFileOpen(Good):
 
     kept: ClassVar[list[Any]] = []
 
-    def items(self) -> Iterator[Item]:
+    def items(self, http: requests.Session) -> Iterator[Item]:
         self.kept.append(self.context.path(self.options["path"]).open(encoding="utf-8"))
-        yield from super().items()
+        yield from super().items(http)
 
 
 class WritesNotes(Good):
     """Writes into the target directory."""
 
-    def items(self) -> Iterator[Item]:
+    def items(self, http: requests.Session) -> Iterator[Item]:
         (self.context.directory / "notes.txt").write_text("read", "utf-8")
-        yield from super().items()
+        yield from super().items(http)
 
 
 class RemembersItems(Good):
     """Can expand only what it has yielded itself."""
 
-    def items(self) -> Iterator[Item]:
+    def items(self, http: requests.Session) -> Iterator[Item]:
         self.seen: dict[str, Item] = {}
-        for item in super().items():
+        for item in super().items(http):
             self.seen[item.id] = item
             yield item
 
@@ -160,9 +160,9 @@ class MixesUpItems(Good):
 class RaisesAnything(Good):
     """Raises whatever comes up where its list is not right."""
 
-    def items(self) -> Iterator[Item]:
+    def items(self, http: requests.Session) -> Iterator[Item]:
         try:
-            yield from super().items()
+            yield from super().items(http)
         except SourceError as error:
             raise ValueError(error.message) from error
 
@@ -170,9 +170,9 @@ class RaisesAnything(Good):
 class SaysNothingOfWhatToDo(Good):
     """Raises the right error, with nothing in it."""
 
-    def items(self) -> Iterator[Item]:
+    def items(self, http: requests.Session) -> Iterator[Item]:
         try:
-            yield from super().items()
+            yield from super().items(http)
         except SourceError:
             raise SourceError("Not valid.") from None
 
@@ -180,14 +180,22 @@ class SaysNothingOfWhatToDo(Good):
 class ReadsOtherwiseInARun(Good):
     """Leaves items out where they are read in their own folder."""
 
-    def items(self) -> Iterator[Item]:
+    def items(self, http: requests.Session) -> Iterator[Item]:
         from pathlib import Path
 
-        for item in super().items():
+        for item in super().items(http):
             if Path.cwd() != self.context.base:
                 yield item
                 continue
             return
+
+
+class AsksUnannounced(Good):
+    """Sends a request without declaring it."""
+
+    def items(self, http: requests.Session) -> Iterator[Item]:
+        http.get(URL)
+        yield from super().items(http)
 
 
 class IsNotLetIn(Good):

@@ -94,7 +94,7 @@ class Late(argosy.Source):
     name = "late"
     summary = "Looks its items up"
 
-    def items(self):
+    def items(self, http):
         yield argosy.Item("a", "A")
 
     def expand(self, item, session):

@@ -30,9 +30,9 @@ SECRET = (pathlib.Path(__file__).parent / "password.txt").read_text().strip()
 calls = itertools.count(1)
 
 class LateManifest(Manifest):
-    def items(self):
+    def items(self, http):
         self.seen = getattr(self, "seen", {{}})
-        for item in super().items():
+        for item in super().items(http):
             self.seen[item.id] = item
             yield replace(item, resources=())
 

@@ -38,7 +38,7 @@ SOURCE = """
         name = "moody"
         summary = "A source that fails"
 
-        def items(self):
+        def items(self, http):
             yield argosy.Item("one", "One", (argosy.Resource("http://127.0.0.1:9/", "one"),))
             {deed}
 

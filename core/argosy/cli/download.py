@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy.cli.options import ask, log_in_workers, log_options, plugin_options, redactor, run_options
+from argosy.cli.options import ask, log_in_workers, log_options, notify, plugin_options, redactor, run_options
 from argosy.interfaces.observer import Observer
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 @click.option("--output", multiple=True, metavar="NAME", help="What to make of the items. Repeatable.")
 @run_options
 @click.option("--content-disposition", is_flag=True, help="Use the file names that servers suggest.")
-@click.option("--dry-run", is_flag=True, help="Show what would be downloaded, and stop.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show what would be downloaded, and stop; only some sources need a login."
+)
 @click.option("--force", is_flag=True, help="Download finished items again and overwrite existing files.")
 @click.option("--strict", is_flag=True, help="Fail instead of falling back to a serial run or to fewer sessions.")
 @log_options
@@ -124,6 +126,7 @@ def observers_of(plugins: PluginManager, settings: Settings, events: str | None,
 
 def show_preview(settings: Settings, plugins: PluginManager, *, reprocess: bool = False) -> int:
     """Print what a run would do, and return the exit code."""
+    from argosy.api import notices_to
     from argosy.engine.plan import preview
     from argosy.toolkit.text import one_line, size_text
 
@@ -143,7 +146,8 @@ def show_preview(settings: Settings, plugins: PluginManager, *, reprocess: bool 
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             click.echo(f"    {output}: {one_line(scrub(f'{first}{more}'))}")
 
-    planned = preview(settings, plugins, show, reprocess=reprocess)
+    emit = notices_to(notify, redactor())
+    planned = preview(settings, plugins, show, emit, redactor(), reprocess=reprocess, ask=ask())
     parts = [] if reprocess else [f"{planned.to_do - planned.remade} of {planned.items} items to download"]
     if planned.remade or reprocess:
         parts.append(f"outputs to make of {planned.remade} downloaded items")

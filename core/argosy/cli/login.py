@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def login(config: str, forget: bool, plugins: PluginManager) -> None:
     """Log in (or import cookies again) and store the session in the cookie store of CONFIG.
 
-    If CONFIG asks for several sessions, this logs in all of them.
+    If CONFIG asks for several sessions, this logs in all of them. If its source asks the service for the items, this
+    reads them and shows how many there are.
     """
     from argosy.api import log_in, open_context
     from argosy.config.load import load
@@ -41,6 +42,13 @@ def login(config: str, forget: bool, plugins: PluginManager) -> None:
                     click.echo(f"The session {name!r} is not logged in: {problem}", err=True)
         if problems and (settings.strict or len(problems) == context.pool.asked):
             raise problems[0]
+        if context.source is not None and context.source.asks:
+            from argosy.engine.plan import items_of
+
+            items = items_of(context.source, context.pool.http, context.stop, lambda *_: None)
+            count = sum(1 for _ in items)
+            context.pool.sync()
+            click.echo(f"Found {count} item{'s'[: count != 1]}.")
 
 
 def _ask_now() -> Callable[[str], str] | None:

@@ -7,20 +7,28 @@ change if the manifest turns out to be invalid.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import requests
+from requests.adapters import BaseAdapter
+
 from argosy.config.location import open_storage
+from argosy.engine.context import RunContext
 from argosy.engine.outputs import Outputs, plugin_errors
-from argosy.errors import ConfigError, PluginError, Problem, SourceError, StorageError
+from argosy.errors import ConfigError, PluginError, Problem, SourceError, StorageError, TransferError
+from argosy.events import Emit, EventKind
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.output import Output
 from argosy.interfaces.source import Source
 from argosy.models.items import DownloadRecord, Item, Job
+from argosy.plugins.kinds import Kind
 from argosy.state.ledger import CACHE, Ledger, Row
 from argosy.toolkit.names import collision_key, problem_of
+from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.stop import Stop
 
 if TYPE_CHECKING:
@@ -35,6 +43,9 @@ BATCH = 500
 
 #: Items to claim together; another run gets none of them.
 MOST_CLAIMS = 32
+
+#: Seconds between two reports of how many items a source has found.
+LISTING_SECONDS = 0.5
 
 #: What to do with an item: nothing; nothing more, as it was tried; make outputs of published files; download it.
 NOTHING, TRIED, REPROCESS, DOWNLOAD = range(4)
@@ -82,13 +93,14 @@ class Plan:
         """Delete the plan."""
         self._db.close()
 
-    def read(self, stop: Stop) -> None:
+    def read(self, stop: Stop, http: requests.Session | None, emit: Emit) -> None:
         """Read the items that have one of the tags; raise SourceError if two of them conflict."""
         problems: list[Problem] = []
         seen = taken = 0
         try:
             self._db.execute("BEGIN")
-            for item in self._items(stop):
+            finished = (finished.item for finished in self._ledger.finished())
+            for item in finished if self._source is None else items_of(self._source, http, stop, emit):
                 seen += 1
                 if self._tags and self._tags.isdisjoint(tag.casefold() for tag in item.tags):
                     continue
@@ -105,18 +117,6 @@ class Plan:
         if seen and not taken:
             hint = "Check the tags in the manifest; upper and lower case are the same."
             raise ConfigError(f"None of the {seen} items has one of the given tags.", hint=hint)
-
-    def _items(self, stop: Stop) -> Iterator[Item]:
-        if self._source is None:
-            yield from (finished.item for finished in self._ledger.finished())
-            return
-        with plugin_errors("source", self._source):
-            for item in self._source.items():
-                stop.check(between=True)
-                if not isinstance(item, Item):
-                    found = f"{item!r:.100} instead of an Item"
-                    raise PluginError(f"The source {self._source.name!r} yielded {found}.")
-                yield item
 
     def _add(self, item: Item) -> Iterator[Problem]:
         """Add an item and the names that it will have; yield its conflicts."""
@@ -278,6 +278,35 @@ class Plan:
             last = batch[-1][0]
 
 
+class _NoSession(requests.Session):
+    """The session of a source that does not declare that it asks."""
+
+    def get_adapter(self, url: str | bytes) -> BaseAdapter:
+        """Refuse to send."""
+        raise RuntimeError("it sends a request, but its class does not set asks = True")
+
+
+def items_of(source: Source, http: requests.Session | None, stop: Stop, emit: Emit) -> Iterator[Item]:
+    """Yield the items of a source; if it asks a service, tell now and then how many there are so far."""
+    number, told = 0, time.monotonic()
+    try:
+        with plugin_errors("source", source):
+            for item in source.items(http if source.asks and http is not None else _NoSession()):
+                stop.check(between=True)
+                if not isinstance(item, Item):
+                    raise PluginError(f"The source {source.name!r} yielded {item!r:.100} instead of an Item.")
+                yield item
+                number += 1
+                if source.asks and time.monotonic() - told >= LISTING_SECONDS:
+                    told = time.monotonic()
+                    emit(EventKind.RUN_LISTING, None, {"items": number})
+    except TransferError as error:
+        text = error.message if repr(source.name) in error.message else f"The source {source.name!r} failed: {error}"
+        raise SourceError(text, hint=error.hint) from None
+    if source.asks:
+        emit(EventKind.RUN_LISTING, None, {"items": number})
+
+
 def _unsafe(name: str, where: str) -> Problem | None:
     wrong = problem_of(name)
     if wrong is None:
@@ -292,13 +321,33 @@ def need_source(settings: Settings) -> None:
         raise ConfigError("There is nothing to download: the configuration has no source.", hint=hint)
 
 
-def preview(settings: Settings, plugins: PluginManager, show: Show, *, reprocess: bool = False) -> Planned:
-    """Show each item that a run would do; send no request, and change nothing on the disk."""
-    context = PluginContext(settings.base, settings.directory)
+def preview(
+    settings: Settings,
+    plugins: PluginManager,
+    show: Show,
+    emit: Emit = lambda *_: None,
+    redactor: Redactor | None = None,
+    *,
+    reprocess: bool = False,
+    **asking: Any,
+) -> Planned:
+    """Show each item that a run would do; if its source asks a service, log in, otherwise send nothing.
+
+    Only the session may change on the disk. The other parameters are those of `RunContext`.
+    """
+    context, stop, http = PluginContext(settings.base, settings.directory), Stop(), None
     with ExitStack() as stack:
         source = None
         if not reprocess:
             need_source(settings)
+            cls = plugins.find(Kind.SOURCE, (settings.source or {})["use"]).cls
+            if issubclass(cls, Source) and cls.asks:
+                given = replace(settings, source=None, output=())
+                run = RunContext(given, plugins, emit, stop, redactor or Redactor(), **asking)
+                stack.callback(run.close)
+                context, http = run.plugin_context, run.pool.http
+                run.pool.log_in()
+                stack.callback(run.pool.sync)
             source = plugins.make(Source, settings.source or {}, context)
             stack.callback(source.close)
         outputs = Outputs(settings.output, plugins, context)
@@ -307,7 +356,7 @@ def preview(settings: Settings, plugins: PluginManager, show: Show, *, reprocess
         ledger = stack.enter_context(closing(Ledger(settings.directory, read_only=True)))
         ledger.storage = open_storage(settings.remote, plugins, context)
         plan = stack.enter_context(closing(Plan(settings, source, ledger, outputs)))
-        plan.read(Stop())
+        plan.read(stop, http, emit)
         planned = plan.compare(dry_run=True)
         plan.preview(show)
         return planned

@@ -26,8 +26,8 @@ class JsonCatalogue(argosy.Source):
         "required": ["url"],
     }
 
-    def items(self) -> Iterator[argosy.Item]:
-        """Yield the books of each page before fetching the next one; there is no login yet."""
+    def items(self, http: requests.Session) -> Iterator[argosy.Item]:
+        """Yield the books of each page before fetching the next one; the list is public, so this needs no login."""
         url = self.options["url"]
         while url:
             page = self._page(url)

@@ -15,13 +15,15 @@ Subclass it in your tests, and run pytest::
             (tmp_path / "books.txt").write_text("no URL\n")
             return {"path": "books.txt"}
 
-A source that asks a service overrides the fixture ``given`` and starts one there (`argosy_devkit.LibraryServer`).
+A source that asks a service overrides the fixture ``given`` and starts one there (`argosy_devkit.LibraryServer`), and
+`login` if the service wants one.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -59,9 +61,14 @@ class SourceContract(PluginRules):
         """Return options that refer to unreadable input, or None if there is none."""
         return None
 
-    def session(self) -> requests.Session:
-        """Return the session for `expand`; a run passes the session of the auth plugin."""
-        return requests.Session()
+    def login(self) -> Mapping[str, Any]:
+        """Return what a configuration needs to log in, such as ``auth`` and ``cookie_store``; it may use `given`'s service."""
+        return {}
+
+    def session(self) -> AbstractContextManager[requests.Session]:
+        """Return the session for `items` and `expand`, as a run does."""
+        login = self.login()
+        return argosy.open_session(login) if login else requests.Session()
 
     @pytest.fixture
     def source(self, given: Mapping[str, Any], context: PluginContext) -> Any:
@@ -73,14 +80,25 @@ class SourceContract(PluginRules):
     @pytest.fixture
     def items(self, source: Source) -> list[Item]:
         """Return its items."""
-        with relying_on("items() yields the items that options() names.", _ITEMS, "items()"):
-            return list(source.items())
+        with self._for_items() as http, relying_on("items() yields the items that options() names.", _ITEMS, "items()"):
+            return list(source.items(http))
 
     def test_it_yields_items_one_by_one(self, source: Source) -> None:
         """items() returns an iterator, so a source with a million items builds no list."""
-        found: object = source.items()
-        assert isinstance(found, Iterator), f"items() returned a {type(found).__name__}; it must yield the items"
-        assert list(found), "it has no items: options() must refer to some"
+        with self._for_items() as http:
+            found: object = source.items(http)
+            assert isinstance(found, Iterator), f"items() returned a {type(found).__name__}; it must yield the items"
+            assert list(found), "it has no items: options() must refer to some"
+
+    def test_it_says_whether_it_asks(self, source: Source) -> None:
+        """items() sends requests only if the class sets `asks`, or a preview would log in for nothing."""
+        if self.plugin.asks:
+            pytest.skip("its class sets asks = True")
+        with _no_session() as http:
+            try:
+                list(source.items(http))
+            except requests.exceptions.InvalidSchema:
+                pytest.fail("it sends a request with its session, but its class does not set asks = True")
 
     def test_each_is_an_item_with_an_id_of_its_own(self, items: list[Item]) -> None:
         """Each is an argosy.Item with a unique id: the ledger identifies it by its id in every run."""
@@ -139,7 +157,8 @@ class SourceContract(PluginRules):
         """Without changes, it yields the same items again; otherwise each run would download all of them."""
         again = self.plugin(given, context)
         try:
-            fresh = {item.id: item.fingerprint() for item in again.items()}
+            with self._for_items() as http:
+                fresh = {item.id: item.fingerprint() for item in again.items(http)}
         finally:
             again.close()
         assert fresh == {item.id: item.fingerprint() for item in items}, "a second source found other items"
@@ -186,7 +205,7 @@ class SourceContract(PluginRules):
     ) -> None:
         """A run, and ``argosy download --dry-run``, gets all of its items."""
         monkeypatch.chdir(tmp_path)
-        planned = argosy.preview(self.configuration(tmp_path, given), plugins=[self.plugin])
+        planned = argosy.preview(self.configuration(tmp_path, given, **self.login()), plugins=[self.plugin])
         assert len(planned) == len(items), "a run finds a different number of items"
         assert sorted(item.id for item in planned) == sorted(item.id for item in items), "a run finds different items"
 
@@ -202,8 +221,8 @@ class SourceContract(PluginRules):
     def _read(self, options: Mapping[str, Any], context: PluginContext) -> None:
         source = self.plugin(options, context)
         try:
-            with self.session() as session:
-                for item in source.items():
+            with self._for_items() as http, self.session() as session:
+                for item in source.items(http):
                     if not item.resources:
                         source.expand(item, session)
         finally:
@@ -211,7 +230,18 @@ class SourceContract(PluginRules):
 
     def _take_one(self, given: Mapping[str, Any], context: PluginContext) -> None:
         source = self.plugin(given, context)
-        iterator: Any = source.items()
-        next(iterator)
-        Thread(iterator.close).result()
+        with self._for_items() as http:
+            iterator: Any = source.items(http)
+            next(iterator)
+            Thread(iterator.close).result()
         source.close()
+
+    def _for_items(self) -> AbstractContextManager[requests.Session]:
+        return self.session() if self.plugin.asks else _no_session()
+
+
+def _no_session() -> requests.Session:
+    """Return a session that sends nothing."""
+    session = requests.Session()
+    session.adapters.clear()
+    return session

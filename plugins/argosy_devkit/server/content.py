@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import mimetypes
 import os
 from dataclasses import dataclass, field
@@ -10,6 +11,9 @@ from typing import Protocol
 
 from argosy_devkit.bodies import etag_of, slice_of
 from argosy_devkit.server.http import Request, http_date
+
+#: Books on one page of the shelf.
+_BOOKS_PER_PAGE = 5
 
 #: When all generated files were last changed, before any fault changed them (seconds since the epoch).
 _MADE = 1_700_000_000
@@ -94,12 +98,17 @@ class RealFile:
 
 
 def find(request: Request, root: Path | None, version: int = 0) -> Content | None:
-    """Return the requested content (``/files/NAME?size=N``, ``/library/PATH`` or ``/``), or None if there is none."""
+    """Return the requested content, or None if there is none.
+
+    ``/``, ``/files/NAME?size=N``, ``/library/PATH``, or ``/shelf?books=N``, a JSON list in pages.
+    """
     if request.path == "/":
         return Page(b"<!doctype html><title>Library</title><h1>Library</h1><p>You are logged in.</p>\n")
     if request.path.startswith("/files/"):
         size = request.query.get("size", "0")
         return MadeUp(request.path.removeprefix("/files/"), int(size), version) if size.isdecimal() else None
+    if request.path == "/shelf":
+        return _shelf(*(int(request.query.get(name, "1")) for name in ("books", "page")))
     if request.path.startswith("/library/") and root is not None and "\0" not in request.path:
         base = root.resolve()
         path = (base / request.path.removeprefix("/library/")).resolve()
@@ -107,3 +116,11 @@ def find(request: Request, root: Path | None, version: int = 0) -> Content | Non
         if path.is_relative_to(base) and path.is_file():
             return RealFile(path, version)
     return None
+
+
+def _shelf(books: int, page: int) -> Page:
+    """Return a page of a list of books: ``{"books": [{"id", "title", "url"}, ...], "next": URL or null}``."""
+    numbers = range(1, books + 1)[(page - 1) * _BOOKS_PER_PAGE : page * _BOOKS_PER_PAGE]
+    listed = [{"id": f"book-{n}", "title": f"Book {n}", "url": f"/files/book-{n}.bin?size={1000 + n}"} for n in numbers]
+    following = f"/shelf?books={books}&page={page + 1}" if page * _BOOKS_PER_PAGE < books else None
+    return Page(json.dumps({"books": listed, "next": following}).encode(), "application/json")

@@ -87,9 +87,11 @@ class RunProgress:
     """Follows a run; times are seconds on the monotonic clock."""
 
     def __init__(self) -> None:
+        self.is_shown = False  # whether there is something to show: a list that is read, or an item
         self.started: float | None = None  # when the first item started
         self.active: dict[str, ItemProgress] = {}
         self.done = self.failed = 0
+        self.listed: int | None = None  # items that the source has yielded so far, while it is read
         self.to_do: int | None = None
         self.promised = 0  # bytes that the source announced; 0 if none
         self._finished_bytes = self._received = 0
@@ -99,11 +101,13 @@ class RunProgress:
         """Take an event."""
         kind, data, id_ = event.kind, event.data, event.item
         if kind is EventKind.RUN_PLANNED:
-            self.to_do, self.promised = data.get("to_do"), data.get("bytes") or 0
+            self.to_do, self.promised, self.listed = data.get("to_do"), data.get("bytes") or 0, None
+        elif kind is EventKind.RUN_LISTING:
+            self.is_shown, self.listed = True, data.get("items")
         elif id_ is None:
             return
         elif kind is EventKind.ITEM_STARTED:
-            self.started = now if self.started is None else self.started
+            self.is_shown, self.started = True, now if self.started is None else self.started
             title = one_line(str(data.get("title") or id_), LONGEST_TITLE)
             self.active[id_] = ItemProgress(title, data.get("resources") or 0)
         elif kind is EventKind.ITEM_FINISHED:

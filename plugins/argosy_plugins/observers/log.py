@@ -23,6 +23,7 @@ class LogObserver(Observer):
 
     name = "log"
     summary = "Plain lines on standard error"
+    _listed: int | None = None  # items that the source has yielded so far, while it is read
     _to_do: int | None = None
     _done = _failed = _received = 0
     _last: tuple[float, int] | None = None
@@ -38,8 +39,10 @@ class LogObserver(Observer):
     def _count(self, event: Event) -> None:
         if event.kind is EventKind.RESOURCE_PROGRESS:
             self._received += event.data.get("bytes", 0)
+        elif event.kind is EventKind.RUN_LISTING:
+            self._listed = event.data.get("items")
         elif event.kind is EventKind.RUN_PLANNED:
-            self._to_do = event.data.get("to_do")
+            self._to_do, self._listed = event.data.get("to_do"), None
         elif event.kind is EventKind.ITEM_FINISHED:
             self._done += event.data.get("state") == State.DONE
             self._failed += event.data.get("state") == State.FAILED
@@ -50,6 +53,9 @@ class LogObserver(Observer):
             self._last = at, self._received
         elif at - then >= PROGRESS_EVERY:
             self._last = at, self._received
+            if self._listed is not None:
+                self._write(at, f"reading the list: {self._listed} items")
+                return
             total = "" if self._to_do is None else f" of {self._to_do}"
             failed = f", {self._failed} failed" if self._failed else ""
             rate = size_text((self._received - before) / (at - then))

@@ -30,7 +30,7 @@ class ProgressObserver(Observer):
     """Shows a bar for the run and a line for each active item; messages scroll above it.
 
     Only a separate thread writes to the terminal, so a slow terminal, or one stopped with Ctrl-S, delays nothing. The
-    display begins with the first item: a prompt for a password, before it, has the terminal to itself. If standard
+    display begins with the first item, or while a source asks a service for a long list: a prompt for a password, before it, has the terminal to itself. If standard
     error is not a terminal, only the messages are written.
     """
 
@@ -87,7 +87,7 @@ class ProgressObserver(Observer):
             messages, left_out = list(self._messages), self._left_out
             self._messages.clear()
             self._left_out = 0
-            is_shown = self._run.started is not None and not self._end.is_set()
+            is_shown = self._run.is_shown and not self._end.is_set()
             drawn = display.draw(self._run, time.monotonic()) if is_shown else None
         if left_out:
             messages.insert(0, ("dim", f"... {left_out} messages are left out here"))

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, BinaryIO, ClassVar
 
+import requests
+
 from argosy import hookimpl
 from argosy.errors import ConfigError
 from argosy.interfaces.source import Source
@@ -45,7 +47,7 @@ class Manifest(Source):
         self._reader(path)
         can_be_opened(path, self.context, "manifest")
 
-    def items(self) -> Iterator[Item]:
+    def items(self, http: requests.Session) -> Iterator[Item]:
         """Yield the items of the valid entries.
 
         Raises ConfigError if the format is unknown, and SourceError if the file cannot be read; at the end, with all invalid

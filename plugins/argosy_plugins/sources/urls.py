@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 from urllib.parse import urldefrag, urlsplit
 
+import requests
+
 from argosy import hookimpl
 from argosy.errors import StorageError
 from argosy.interfaces.source import Source
@@ -63,7 +65,7 @@ class Urls(Source):
         if path := self.options.get("file"):
             can_be_opened(path, self.context, "list of URLs")
 
-    def items(self) -> Iterator[Item]:
+    def items(self, http: requests.Session) -> Iterator[Item]:
         """Yield the items, those of `urls` first; at the end, raise SourceError if URLs were invalid."""
         seen = _Seen()
         try:

@@ -33,7 +33,7 @@ KIT = """
             },
             "required": ["urls"],
         }
-        def items(self):
+        def items(self, http):
             return iter(())
 
     class NoAuth(argosy.Auth):

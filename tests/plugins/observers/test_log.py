@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -26,6 +27,19 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     found = err.splitlines()
     assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in found)
     return [line[9:] for line in found]
+
+
+def test_the_reading_of_a_long_list(
+    log: LogObserver, event: Callable[..., Event], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seconds, items in enumerate(range(0, 2500, 100)):
+        log.on_event(replace(event("run.listing", items=items), at=START + seconds))
+    log.on_event(replace(event("run.planned", items=2500, to_do=2500, done=0), at=START + 25))
+    assert lines(capsys) == [
+        "reading the list: 1000 items",
+        "reading the list: 2000 items",
+        "plan: 2500 of 2500 items to do; 0 done already",
+    ]
 
 
 def test_a_run(log: LogObserver, event: Callable[..., Event], capsys: pytest.CaptureFixture[str]) -> None:

@@ -109,6 +109,18 @@ def test_messages_stay_and_the_display_goes(attach: Callable[[], Terminal], even
     assert seen.rindex("Second") < seen.rindex("\x1b[2K") < seen.rindex("stopping: Enough.")
 
 
+def test_a_long_list_is_counted_while_it_is_read(attach: Callable[[], Terminal], event: MakeEvent) -> None:
+    terminal = attach()
+    terminal.start()
+    observer = ProgressObserver({}, PluginContext())
+    observer.on_event(event("run.listing", items=300))
+    terminal.wait_for("Reading the list: 300 items")
+    observer.on_event(event("run.planned", items=300, to_do=300, done=0, bytes=0))
+    terminal.wait_for("0/300")
+    observer.close()
+    assert terminal.end().rindex("Reading the list") < terminal.seen.decode().rindex("0/300")
+
+
 def test_nothing_is_drawn_over_a_prompt_before_the_first_item(attach: Callable[[], Terminal], event: MakeEvent) -> None:
     terminal = attach()
     terminal.start()

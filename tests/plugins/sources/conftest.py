@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from argosy import Item, PluginContext, Source
 from argosy.errors import SourceError
@@ -28,6 +29,6 @@ def read(tmp_path: Path) -> Read:
     def run(source: type[Source], name: str, content: str | bytes, **options: Any) -> tuple[list[Item], str]:
         raw = content.encode() if isinstance(content, str) else content
         (tmp_path / name).write_bytes(raw)
-        return _drain(source(options, PluginContext(base=tmp_path, directory=tmp_path)).items())
+        return _drain(source(options, PluginContext(base=tmp_path, directory=tmp_path)).items(requests.Session()))
 
     return run

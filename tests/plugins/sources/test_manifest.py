@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -166,12 +167,12 @@ def test_the_form_is_told_by_the_suffix_or_said(read: Any, tmp_path: Path) -> No
     assert len(read(Manifest, "m.ndjson", text, path="m.ndjson")[0]) == 1
     assert len(read(Manifest, "m.txt", text, path="m.txt", format="jsonl")[0]) == 1
     with pytest.raises(ConfigError, match="form of the manifest"):
-        list(Manifest({"path": "m.txt"}, PluginContext(base=tmp_path)).items())
+        list(Manifest({"path": "m.txt"}, PluginContext(base=tmp_path)).items(requests.Session()))
 
 
 def test_standard_input_is_json_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"url": "https://h/1"}\n{}')))
-    items = Manifest({"path": "-"}, PluginContext()).items()
+    items = Manifest({"path": "-"}, PluginContext()).items(requests.Session())
     assert next(items).origin == "standard input:1"
     with pytest.raises(SourceError, match=r"standard input:2: neither"):
         next(items)
@@ -180,7 +181,7 @@ def test_standard_input_is_json_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_folder_is_no_manifest(tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").mkdir()
     with pytest.raises(SourceError, match=r"m\.jsonl cannot be read: Is a directory"):
-        list(Manifest({"path": "m.jsonl"}, PluginContext(base=tmp_path)).items())
+        list(Manifest({"path": "m.jsonl"}, PluginContext(base=tmp_path)).items(requests.Session()))
 
 
 class TestArray:
@@ -283,5 +284,5 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory,
     folder = tmp_path_factory.getbasetemp()
     (folder / "any").write_bytes(raw)
     with contextlib.suppress(SourceError):
-        for item in Manifest({"path": "any", "format": form}, PluginContext(base=folder)).items():
+        for item in Manifest({"path": "any", "format": form}, PluginContext(base=folder)).items(requests.Session()):
             assert item.resources

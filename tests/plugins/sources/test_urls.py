@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from argosy import PluginContext
 from argosy.errors import SourceError
@@ -32,7 +33,7 @@ def test_urls_of_the_configuration_come_first(read: Any) -> None:
 
 def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbfhttps://h/1")))
-    assert [item.id for item in Urls({"file": "-"}, PluginContext()).items()] == ["https://h/1"]
+    assert [item.id for item in Urls({"file": "-"}, PluginContext()).items(requests.Session())] == ["https://h/1"]
 
 
 def test_bad_urls_are_named_together_and_not_shown(read: Any) -> None:
@@ -48,7 +49,7 @@ def test_bad_urls_are_named_together_and_not_shown(read: Any) -> None:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"none\.txt cannot be read: No such file"):
-        list(Urls({"file": "none.txt"}, PluginContext(base=tmp_path)).items())
+        list(Urls({"file": "none.txt"}, PluginContext(base=tmp_path)).items(requests.Session()))
 
 
 @pytest.mark.parametrize(

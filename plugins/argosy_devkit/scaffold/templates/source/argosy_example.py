@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import requests
+
 import argosy
 from argosy.errors import Problem, SourceError
 from argosy.toolkit.names import safe_part
@@ -26,8 +28,8 @@ class ExampleSource(argosy.Source):
         "required": ["path"],
     }
 
-    def items(self) -> Iterator[argosy.Item]:
-        """Yield the items while reading, without building a list.
+    def items(self, http: requests.Session) -> Iterator[argosy.Item]:
+        """Yield the items while reading, without building a list; a source that sends requests sets ``asks = True``.
 
         Raises
         ------
