@@ -11,12 +11,16 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer, ResourceProtector
+from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import grants
 from authlib.oauth2.rfc6750 import BearerTokenValidator
 from authlib.oauth2.rfc7009 import RevocationEndpoint
+from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oauth2.rfc8628 import DeviceAuthorizationEndpoint, DeviceCodeGrant, DeviceCredentialDict
+from authlib.oauth2.rfc9207 import IssuerParameter
 from flask import Flask, Response, jsonify, request
 
 from servers.in_thread import InThread
@@ -32,6 +36,7 @@ class Client:
     client_id: str
     client_secret: str = SECRET
     methods: tuple[str, ...] = ("client_secret_basic", "client_secret_post")
+    redirect_uri: str = "http://127.0.0.1/callback"
 
     def get_client_id(self) -> str:
         return self.client_id
@@ -45,8 +50,37 @@ class Client:
     def check_grant_type(self, grant: str) -> bool:
         return True
 
+    def check_response_type(self, kind: str) -> bool:
+        return kind == "code"
+
+    def get_default_redirect_uri(self) -> None:
+        return None
+
+    def check_redirect_uri(self, given: str) -> bool:
+        """Compare all but the port (RFC 8252 section 7.3)."""
+        parts = urlsplit(given)
+        return parts._replace(netloc=str(parts.hostname)).geturl() == self.redirect_uri
+
     def get_allowed_scope(self, scope: str) -> str:
-        return scope
+        return scope or "read"
+
+
+@dataclass
+class Code:
+    """An authorization code, and what its request said."""
+
+    code: str
+    client_id: str
+    redirect_uri: str
+    scope: str
+    code_challenge: str | None
+    code_challenge_method: str | None
+
+    def get_redirect_uri(self) -> str:
+        return self.redirect_uri
+
+    def get_scope(self) -> str:
+        return self.scope
 
 
 @dataclass
@@ -86,7 +120,8 @@ class State:
     """What the server knows, and what it has seen.
 
     `end_after` ends all access tokens when so many items were given; `drop_refreshes` loses the answers of so many
-    refreshes; `lifetime` and `delay` are seconds.
+    refreshes; `lifetime` and `delay` are seconds. `published` is put into the document of the server, and `issuer` into
+    its answers in the browser instead of its own.
     """
 
     lifetime: int = 3600
@@ -95,6 +130,10 @@ class State:
     delay: float = 0.0
     tokens: list[Token] = field(default_factory=list)
     devices: dict[str, Any] = field(default_factory=dict)
+    codes: dict[str, Code] = field(default_factory=dict)
+    requests: list[dict[str, str]] = field(default_factory=list)  # of authorization
+    published: dict[str, Any] = field(default_factory=dict)
+    issuer: str | None = None
     entered: dict[str, bool] = field(default_factory=dict)
     seen: Counter[str] = field(default_factory=Counter)
     drop_refreshes: int = 0
@@ -112,6 +151,9 @@ class OAuthServer(InThread):
 
     `state.seen` counts: ``token:GRANT`` answers with tokens, ``reused`` refresh tokens that came twice, ``refused``
     requests of the API, ``items`` that it gave.
+
+    The page ``/authorize`` has a form, which sends itself in a browser: it allows access. Other programs send its field
+    ``answer`` (``allow`` or ``deny``).
     """
 
     def __init__(self, **options: Any) -> None:
@@ -190,6 +232,35 @@ class _Refresh(grants.RefreshTokenGrant):
         pass  # it was, when it was taken
 
 
+class _AuthorizationCode(grants.AuthorizationCodeGrant):
+    TOKEN_ENDPOINT_AUTH_METHODS = ["client_secret_basic", "client_secret_post", "none"]
+
+    def save_authorization_code(self, code: str, asked: Any) -> None:
+        given = asked.payload.data
+        challenge, method = given.get("code_challenge"), given.get("code_challenge_method")
+        self.server.state.codes[code] = Code(
+            code, asked.client.client_id, asked.payload.redirect_uri, asked.scope, challenge, method
+        )
+
+    def query_authorization_code(self, code: str, client: Client) -> Code | None:
+        found: Code | None = self.server.state.codes.get(code)
+        return found if found is not None and found.client_id == client.client_id else None
+
+    def delete_authorization_code(self, code: Code) -> None:
+        del self.server.state.codes[code.code]
+
+    def authenticate_user(self, code: Code) -> str:
+        return "ada"
+
+
+class _Issuer(IssuerParameter):
+    def __init__(self, state: State, url: Callable[[], str]) -> None:
+        self.state, self.url = state, url
+
+    def get_issuer(self) -> str:
+        return self.url() if self.state.issuer is None else self.state.issuer
+
+
 class _ClientCredentials(grants.ClientCredentialsGrant):
     TOKEN_ENDPOINT_AUTH_METHODS = ["client_secret_basic", "client_secret_post"]
 
@@ -254,7 +325,7 @@ def _authority(app: Flask, state: State, url: Callable[[], str]) -> Authorizatio
         client: Client, grant_type: str, user: object = None, scope: str | None = None, **_: object
     ) -> dict[str, object]:
         old = getattr(request, "argosy_old", None)
-        with_refresh = grant_type == DEVICE or (grant_type == "refresh_token" and state.rotates)
+        with_refresh = grant_type in (DEVICE, "authorization_code") or (grant_type == "refresh_token" and state.rotates)
         made = _new(state, client.client_id, refresh=with_refresh, family=old and old.family, scope=scope or "read")
         answer: dict[str, object] = {
             "access_token": made.access,
@@ -267,9 +338,18 @@ def _authority(app: Flask, state: State, url: Callable[[], str]) -> Authorizatio
     server.register_token_generator("default", generate)
     for grant in (_ClientCredentials, _Refresh, _Device):
         server.register_grant(grant)
+    server.register_grant(_AuthorizationCode, [CodeChallenge(required=True)])
+    server.register_extension(_Issuer(state, url))
     for endpoint in (_DeviceEndpoint, _Revocation):
         server.register_endpoint(endpoint)
     return server
+
+
+_CONSENT = """<!doctype html>
+<title>Allow access?</title>
+<form method="post"><button name="answer" value="allow">Allow</button></form>
+<script>document.querySelector("button").click()</script>
+"""
 
 
 def _app(state: State, url: Callable[[], str]) -> Flask:
@@ -289,6 +369,18 @@ def _app(state: State, url: Callable[[], str]) -> Flask:
             request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)  # the answer gets lost
         return answer
 
+    @app.route("/authorize", methods=["GET", "POST"])
+    def authorize() -> Any:
+        state.requests.append(request.args.to_dict())
+        answer = request.form.get("answer")
+        if answer is None:
+            return _CONSENT
+        try:
+            grant = server.get_consent_grant(end_user="ada")
+        except OAuth2Error as error:
+            return server.handle_error_response(None, error)
+        return server.create_authorization_response(grant_user="ada" if answer == "allow" else None, grant=grant)
+
     app.add_url_rule(
         "/device_authorization",
         "device_authorization",
@@ -299,12 +391,16 @@ def _app(state: State, url: Callable[[], str]) -> Flask:
 
     @app.get("/.well-known/oauth-authorization-server")
     def published() -> Response:
-        return jsonify(
-            issuer=url(),
-            token_endpoint=f"{url()}/token",
-            device_authorization_endpoint=f"{url()}/device_authorization",
-            revocation_endpoint=f"{url()}/revoke",
-        )
+        document = {
+            "issuer": url(),
+            "authorization_endpoint": f"{url()}/authorize",
+            "token_endpoint": f"{url()}/token",
+            "device_authorization_endpoint": f"{url()}/device_authorization",
+            "revocation_endpoint": f"{url()}/revoke",
+            "code_challenge_methods_supported": ["S256"],
+            "authorization_response_iss_parameter_supported": True,
+        }
+        return jsonify(document | state.published)
 
     @app.get("/files/<int:number>")
     @protect("read")  # type: ignore[untyped-decorator]  # Authlib's own

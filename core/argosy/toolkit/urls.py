@@ -92,8 +92,8 @@ def is_secret(name: str) -> bool:
     if len(name) > 1000:
         return True  # nothing a person would want to read
     words = [word.lower() for word in _WORDS.findall(unquote(name))]
-    if words == ["user", "code"]:
-        return False  # a device's (RFC 8628 section 3.3.1), which is shown on purpose
+    if words in (["user", "code"], ["code", "challenge"], ["code", "challenge", "method"]):
+        return False  # a device's (RFC 8628 section 3.3.1), and the hash for PKCE (RFC 7636), are shown on purpose
     return any(word in _SECRET_WORDS or word.endswith(_SECRET_ENDINGS) for word in words)
 
 

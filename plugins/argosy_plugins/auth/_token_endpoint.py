@@ -22,16 +22,25 @@ from argosy_plugins.auth._origins import is_secure_url
 MAX_ANSWER = 1024 * 1024
 #: These statuses mean that nothing was done: the request may be repeated (RFC 6585 section 4, RFC 9110 section 15.6.4).
 NOT_DONE = frozenset({429, 503})
-_TOKEN = re.compile(r"[\x21-\x7e]+\Z")
+#: A token or a code: text without spaces (RFC 6749 appendix A).
+TOKEN = re.compile(r"[\x21-\x7e]+\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The URLs of an authorization server; None if unknown or missing."""
+    """The URLs of an authorization server; None if unknown or missing.
+
+    `issuer` is its identifier as its own document says it; `names_issuer` says that its answers in a browser contain that
+    (RFC 9207). `challenges` are the methods of PKCE that it accepts (RFC 7636 section 4.3).
+    """
 
     token: str
     device: str | None = None
     revocation: str | None = None
+    authorization: str | None = None
+    issuer: str | None = None
+    names_issuer: bool = False
+    challenges: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,32 +82,48 @@ def endpoint(url: object, what: str) -> str:
 def discover(http: requests.Session, issuer: str) -> Endpoints:
     """Return the endpoints that an issuer publishes (RFC 8414 section 3, OpenID Connect Discovery section 4).
 
-    Raises LoginFailed if it publishes none, or the document belongs to another issuer.
+    Raises LoginFailed if it publishes none, or the documents belong to another issuer.
     """
     parts = urlsplit(endpoint(issuer, "issuer").rstrip("/"))
     base, path = f"{parts.scheme}://{parts.netloc}", parts.path
-    for url in (
+    other = False
+    for url in dict.fromkeys((
         f"{base}/.well-known/oauth-authorization-server{path}",
         f"{base}{path}/.well-known/openid-configuration",
-    ):
+        f"{base}/.well-known/openid-configuration{path}",  # RFC 8414 section 5
+        f"{base}{path}/.well-known/oauth-authorization-server",  # some servers, against the RFC
+    )):  # fmt: skip
         with http.get(url, stream=True, headers={"Accept": "application/json"}) as response:
             found = _json(response) if response.status_code == 200 else None
         if found is None:
             continue
-        if str(found.get("issuer", "")).rstrip("/") != issuer.rstrip("/"):  # RFC 8414 section 3.3
-            raise LoginFailed(
-                "The document that the issuer of the auth oauth2 publishes speaks for another issuer.",
-                hint="Write the issuer as its own document says it.",
-            )
-        device, revocation = found.get("device_authorization_endpoint"), found.get("revocation_endpoint")
-        return Endpoints(
-            endpoint(found.get("token_endpoint"), "token endpoint"),
-            None if device is None else endpoint(device, "device endpoint"),
-            None if revocation is None else endpoint(revocation, "revocation endpoint"),
+        if str(found.get("issuer", "")).rstrip("/") == issuer.rstrip("/"):  # RFC 8414 section 3.3
+            return _published(found)
+        other = True
+    if other:
+        raise LoginFailed(
+            "The document that the issuer of the auth oauth2 publishes speaks for another issuer.",
+            hint="Write the issuer as its own document says it.",
         )
     raise LoginFailed(
         f"The issuer of the auth oauth2 publishes no endpoints (status {response.status_code}).",
         hint='Check its URL, or name the endpoint itself: "token_url".',
+    )
+
+
+def _published(found: Mapping[str, Any]) -> Endpoints:
+    def optional(name: str, what: str) -> str | None:
+        return None if found.get(name) is None else endpoint(found[name], what)
+
+    challenges = found.get("code_challenge_methods_supported")
+    return Endpoints(
+        endpoint(found.get("token_endpoint"), "token endpoint"),
+        optional("device_authorization_endpoint", "device endpoint"),
+        optional("revocation_endpoint", "revocation endpoint"),
+        optional("authorization_endpoint", "authorization endpoint"),
+        found["issuer"],
+        found.get("authorization_response_iss_parameter_supported") is True,
+        tuple(map(str, challenges)) if isinstance(challenges, list) else None,
     )
 
 
@@ -144,7 +169,7 @@ def text_of(answer: Mapping[str, Any], name: str, response: requests.Response) -
         If it is missing or something else.
     """
     value = answer.get(name)
-    if not isinstance(value, str) or not _TOKEN.match(value):
+    if not isinstance(value, str) or not TOKEN.match(value):
         raise _odd(response, f"its {name} is {'missing' if value is None else 'not a token'}")
     return value
 
@@ -155,15 +180,20 @@ def refusal_of(response: requests.Response) -> ArgosyError:
     code = found.get("error")
     if not isinstance(code, str) or not 400 <= response.status_code < 500 or response.status_code == 429:
         return _odd(response)
-    code = code[:60] if code.isascii() and code.isprintable() else "an unknown error"
     if code == "invalid_grant":
         return RefreshRefused(
             "The authorization server no longer accepts the refresh token or the grant (invalid_grant).",
             hint="Log in again: argosy login CONFIG",
             code=code,
         )
+    return refusal_by(code, f"status {response.status_code}")
+
+
+def refusal_by(code: str, where: str) -> LoginFailed:
+    """Describe a refusal by the server's error code, without other text of the server."""
+    code = code[:60] if code.isascii() and code.isprintable() else "an unknown error"
     return LoginFailed(
-        f"The authorization server refused: {code} (status {response.status_code}).",
+        f"The authorization server refused: {code} ({where}).",
         hint=_HINTS.get(code, "Check the options of the auth oauth2 with the service's documentation."),
         code=code,
     )
@@ -173,6 +203,7 @@ _HINTS = {
     "invalid_client": "Check client_id, client_secret and client_auth.",
     "unauthorized_client": "The client may not use this grant: ask the service to allow it.",
     "invalid_scope": "Check the scope.",
+    "invalid_target": "Check the audience or the resource in the option parameters.",
 }
 
 

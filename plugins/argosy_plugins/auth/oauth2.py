@@ -1,8 +1,9 @@
-"""The auth ``oauth2``: access tokens, renewed before they expire (RFC 6749, RFC 8628)."""
+"""The auth ``oauth2``: access tokens, renewed before they expire (RFC 6749, RFC 7636, RFC 8628)."""
 
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
@@ -10,13 +11,14 @@ from urllib.parse import parse_qsl
 import requests
 
 from argosy import hookimpl
-from argosy.errors import ConfigError, LoginFailed, TransferError
+from argosy.errors import ConfigError, LoginFailed, RefreshRefused, TransferError
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
 from argosy.toolkit.failures import kind_of, reason_of
 from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy.toolkit.secrets import Secret
-from argosy_plugins.auth import _device
+from argosy_plugins.auth import _authorization_code, _device
+from argosy_plugins.auth._authorization_code import AuthorizationRequest
 from argosy_plugins.auth._expiry import lifetime
 from argosy_plugins.auth._origins import ORIGINS_SCHEMA, origins_of
 from argosy_plugins.auth._token_endpoint import (
@@ -31,6 +33,11 @@ from argosy_plugins.auth._token_endpoint import (
 
 _SECRET = {"$ref": "argosy:common#/$defs/secret"}
 _URL = {"type": "string", "minLength": 1}
+#: Fields that argosy sends itself, and names of oauthlib's arguments.
+_RESERVED = frozenset({
+    "body", "client_id", "client_secret", "code", "code_challenge", "code_challenge_method", "code_verifier",
+    "device_code", "grant_type", "include_client_id", "redirect_uri", "refresh_token", "response_type", "scope", "state",
+})  # fmt: skip
 
 
 class OAuth2Auth(Auth):
@@ -41,15 +48,15 @@ class OAuth2Auth(Auth):
     """
 
     name = "oauth2"
-    summary = "OAuth 2.0: refresh token, client credentials or device code (needs argosy[oauth2])"
-    remedy = "Get a new refresh token from the service, or another grant, then run: argosy login CONFIG"
+    summary = "OAuth 2.0: browser, device code, refresh token or client credentials (needs argosy[oauth2])"
+    remedy = "Log in again: argosy login CONFIG (with the grant refresh_token, get a new refresh token first)"
     options_schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "properties": {
             "grant": {
-                "enum": ["refresh_token", "client_credentials", "device_code"],
-                "description": "How to get tokens: with a refresh token that you have, as the client"
-                " itself, or with a code that you enter in a browser.",
+                "enum": ["authorization_code", "device_code", "refresh_token", "client_credentials"],
+                "description": "How to get tokens: in a browser on this machine, with a code that you enter in"
+                " any browser, with a refresh token that you have, or as the client itself.",
             },
             "origins": ORIGINS_SCHEMA,
             "issuer": {
@@ -57,6 +64,10 @@ class OAuth2Auth(Auth):
                 "description": "The authorization server, which publishes its endpoints (discovery).",
             },
             "token_url": {**_URL, "description": "The token endpoint, instead of issuer."},
+            "authorization_url": {
+                **_URL,
+                "description": "The page where a person allows access, if there is a token_url.",
+            },
             "device_url": {
                 **_URL,
                 "description": "The device authorization endpoint, if there is a token_url.",
@@ -64,6 +75,18 @@ class OAuth2Auth(Auth):
             "revocation_url": {
                 **_URL,
                 "description": "The revocation endpoint for argosy logout, if there is a token_url.",
+            },
+            "redirect_uri": {
+                **_URL,
+                "default": _authorization_code.REDIRECT_URI,
+                "description": "For authorization_code: the redirect URI that is registered at the service. On this"
+                " machine (http://127.0.0.1/..., http://localhost/...), argosy listens there during the login, on a"
+                " free port if it names none; you paste the answer from any other.",
+            },
+            "browser": {
+                "type": "boolean",
+                "description": "For authorization_code: whether to open a browser, or only to print the URL. By default,"
+                " argosy opens one if there is a desktop.",
             },
             "client_id": {"type": "string", "minLength": 1, "description": "The client's identifier."},
             "client_secret": {**_SECRET, "description": "A reference to the client's secret, if it has one."},
@@ -81,7 +104,9 @@ class OAuth2Auth(Auth):
             "parameters": {
                 "type": "object",
                 "additionalProperties": {"type": "string"},
-                "description": "More fields that the service needs, such as audience or resource.",
+                "propertyNames": {"not": {"enum": sorted(_RESERVED)}},
+                "description": "More fields that the service needs, such as audience or resource; argosy sends them to"
+                " all its endpoints.",
             },
             "refusal": refusal_schema((401,)),
         },
@@ -107,24 +132,33 @@ class OAuth2Auth(Auth):
         secret = context.secret(options["client_secret"]) if "client_secret" in options else None
         self._client = Client(options["client_id"], secret, in_body=options["client_auth"] == "body")
         self._first: Secret | None = context.secret(options["refresh_token"]) if "refresh_token" in options else None
-        for key in ("issuer", "token_url", "device_url", "revocation_url"):
+        for key in ("issuer", "token_url", "authorization_url", "device_url", "revocation_url"):
             if key in options:
                 endpoint(options[key], f"option {key}")
-        if self._grant == "device_code" and "token_url" in options and "device_url" not in options:
+        needed = {"device_code": "device_url", "authorization_code": "authorization_url"}.get(self._grant)
+        if needed is not None and "token_url" in options and needed not in options:
             raise ConfigError(
-                "The auth oauth2 has a token_url and no device_url, which the grant device_code needs.",
-                hint='Add "device_url", or name the "issuer" instead of both.',
+                f"The auth oauth2 has a token_url and no {needed}, which the grant {self._grant} needs.",
+                hint=f'Add "{needed}", or name the "issuer" instead of both.',
             )
+        _authorization_code.check_redirect_uri(options["redirect_uri"])
         self._published: Endpoints | None = None
         if "token_url" in options:
-            self._published = Endpoints(options["token_url"], options.get("device_url"), options.get("revocation_url"))
+            self._published = Endpoints(
+                options["token_url"],
+                options.get("device_url"),
+                options.get("revocation_url"),
+                options.get("authorization_url"),
+            )
         # never refresh another client's session in the same store
         self._mark = _digest(f"{options.get('issuer') or options['token_url']}\n{self._client.id}")
         self._rules = RefusalRules.from_options(options, statuses=(401,))
 
     @property
     def can_login(self) -> bool:
-        """Whether a new session is possible: not with a refresh token, and with a device code only if a person is there."""
+        """Whether a new session is possible: not with a refresh token, and with a browser only if a person is there."""
+        if self._grant == "authorization_code":
+            return self.context.attended  # no window opens in the middle of a download
         if self._grant == "device_code":
             return self._somebody_reads
         return self._grant == "client_credentials"
@@ -132,7 +166,8 @@ class OAuth2Auth(Auth):
     def login(self, session: LoginSession) -> None:
         """Get tokens by the grant; a first refresh token is only stored, and exchanged afterwards.
 
-        Raises LoginFailed if the server refuses, nobody can enter a code, or the first refresh token was replaced before.
+        Raises LoginFailed if the server or the person refuses, if no person can log in here, or if the first refresh
+        token was replaced before.
         """
         before = session.credentials
         endpoints = self._endpoints(session)
@@ -148,6 +183,8 @@ class OAuth2Auth(Auth):
                 **self._client.form,
             )
             self._keep(session, self._ask(session, endpoints.token, body, client))
+        elif self._grant == "authorization_code":
+            self._use_browser(session, endpoints)
         else:
             self._enter_code(session, endpoints)
 
@@ -228,6 +265,70 @@ class OAuth2Auth(Auth):
         session.keep("refresh_token", token)
         session.keep("seed", seed)
         session.expires_in(0)
+
+    def _use_browser(self, session: LoginSession, endpoints: Endpoints) -> None:
+        if not self.context.attended:
+            raise LoginFailed("This login needs a person and a browser.", hint="Log in first: argosy login CONFIG")
+        if endpoints.authorization is None:
+            raise LoginFailed(
+                "The authorization server offers no login in a browser: its document has no authorization_endpoint.",
+                hint="Choose another grant for the auth oauth2.",
+            )
+        if endpoints.challenges is not None and "S256" not in endpoints.challenges:
+            raise LoginFailed(
+                "The authorization server does not accept PKCE with S256, so another program could use the code.",
+                hint="Choose another grant for the auth oauth2, such as device_code.",
+            )
+        from oauthlib.common import add_params_to_uri
+
+        client = self._library.WebApplicationClient(self._client.id)
+        verifier = client.create_code_verifier(64)
+        self.context.on_secret(verifier)
+        challenge = client.create_code_challenge(verifier, "S256")
+
+        def begin(redirect_uri: str) -> AuthorizationRequest:
+            state = secrets.token_urlsafe(32)
+            fields = {
+                **self._extra,
+                "response_type": "code",
+                "client_id": self._client.id,
+                "redirect_uri": redirect_uri,
+                "state": state,
+                "code_challenge": challenge,
+                "code_challenge_method": "S256",
+            }
+            if self._scope is not None:
+                fields["scope"] = self._scope
+            # not prepare_request_uri, which refuses http: even on this machine
+            url = add_params_to_uri(endpoints.authorization, list(fields.items()))
+            return AuthorizationRequest(url, redirect_uri, state, endpoints.issuer, endpoints.names_issuer)
+
+        browser = self.options.get("browser")
+        request, code = _authorization_code.get_code(
+            begin,
+            self.options["redirect_uri"],
+            _authorization_code.finds_browser() if browser is None else browser,
+            self.context,
+        )
+        self.context.on_secret(code)
+        form = self._client.form
+        body = client.prepare_request_body(
+            code=code,
+            redirect_uri=request.redirect_uri,
+            code_verifier=verifier,
+            include_client_id="client_id" in form,
+            client_secret=form.get("client_secret"),
+            **self._extra,
+        )
+        try:
+            token = self._ask(session, endpoints.token, body, client)
+        except RefreshRefused as error:
+            raise LoginFailed(
+                "The authorization server did not accept the code (invalid_grant): it was used before, has expired, or"
+                " belongs to another login.",
+                hint="Try again: argosy login CONFIG",
+            ) from None
+        self._keep(session, token)
 
     def _enter_code(self, session: LoginSession, endpoints: Endpoints) -> None:
         if endpoints.device is None:

@@ -74,6 +74,10 @@ def test_a_url_that_cannot_be_downloaded_is_refused(url: str, problem: str) -> N
         ),
         ("https://h/?%74oken=5;code=6", "https://h/?%74oken=***;code=***"),
         ("https://h/device?user_code=WDJB-MJHT&code=6", "https://h/device?user_code=WDJB-MJHT&code=***"),
+        (
+            "https://h/a?code_challenge=x&code_challenge_method=S256&code=6",
+            "https://h/a?code_challenge=x&code_challenge_method=S256&code=***",
+        ),
         ("https://h/@user/x=1?id=7", "https://h/@user/x=1?id=7"),
     ],
 )
