@@ -13,6 +13,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
+import argosy_schemas
+
 if TYPE_CHECKING:
     from argosy.interfaces import ResponseHead
 
@@ -25,65 +27,9 @@ STATUSES = (401, 403, 419, 440)
 
 def refusal_schema(statuses: Collection[int] = STATUSES) -> Mapping[str, Any]:
     """Return the JSON Schema of the option ``refusal``, with the default status codes."""
-    text, on = {"type": "string", "minLength": 1}, {"type": "boolean", "default": True}
-    return {
-        "type": "object",
-        "description": "What shows that the service no longer accepts the session.",
-        "additionalProperties": False,
-        "properties": {
-            "statuses": {
-                "type": "array",
-                "items": {"type": "integer", "minimum": 300, "maximum": 599},
-                "default": sorted(statuses),
-                "description": "Status codes. Remove 403 if single files may be forbidden.",
-            },
-            "redirects": {
-                "type": "array",
-                "items": text,
-                "description": "Parts of the URL (host and path) of the login page that requests are redirected to."
-                " Default: paths such as /login, /signin, /sso, and requests of SAML and OpenID Connect.",
-            },
-            "marker": {**text, "description": "A text in the first 64 KiB of every refusal, and of no file."},
-            "json": {
-                "type": "object",
-                "description": "A value that the JSON body of a refusal has; the body has at most 64 KiB.",
-                "additionalProperties": False,
-                "required": ["path"],
-                "properties": {
-                    "path": {
-                        **text,
-                        "description": "Its keys with dots (error.code), or a JSON Pointer (/error/code).",
-                    },
-                    "value": {
-                        "type": ["string", "number", "boolean", "array"],
-                        "description": "The value, or a list of values. By default, any value but null.",
-                    },
-                },
-            },
-            "content_types": {
-                "type": "array",
-                "items": text,
-                "minItems": 1,
-                "description": "The media types of all files and pages that you request, such as application/pdf or"
-                " image/*. Any other with status 200 is a refusal.",
-            },
-            "min_size": {
-                "type": "integer",
-                "minimum": 1,
-                "description": "The least size of a body with status 200, in bytes: a smaller one is a refusal. Without a"
-                " Content-Length, only the first 64 KiB count.",
-            },
-            "password_form": {
-                **on,
-                "description": "HTML pages with a password form. Turn it off if every page has one.",
-            },
-            "html_for_files": {
-                **on,
-                "description": "HTML pages at URLs of other files (.pdf, .zip, .json, ...). Turn it off if the service"
-                " shows files in pages at such URLs.",
-            },
-        },
-    }
+    schema: dict[str, Any] = argosy_schemas.load("common.v1")["$defs"]["refusal"]
+    schema["properties"]["statuses"]["default"] = sorted(statuses)
+    return schema
 
 
 # whole segments only: /login-howto.html is an ordinary page (no pattern here is compiled before it is used)
