@@ -352,9 +352,39 @@ _CONSENT = """<!doctype html>
 """
 
 
+def _front(app: Flask, server: AuthorizationServer, state: State, url: Callable[[], str]) -> None:
+    """Add what a person sees, and the document."""
+
+    @app.route("/authorize", methods=["GET", "POST"])
+    def authorize() -> Any:
+        state.requests.append(request.args.to_dict())
+        answer = request.form.get("answer")
+        if answer is None:
+            return _CONSENT
+        try:
+            grant = server.get_consent_grant(end_user="ada")
+        except OAuth2Error as error:
+            return server.handle_error_response(None, error)
+        return server.create_authorization_response(grant_user="ada" if answer == "allow" else None, grant=grant)
+
+    @app.get("/.well-known/oauth-authorization-server")
+    def published() -> Response:
+        document = {
+            "issuer": url(),
+            "authorization_endpoint": f"{url()}/authorize",
+            "token_endpoint": f"{url()}/token",
+            "device_authorization_endpoint": f"{url()}/device_authorization",
+            "revocation_endpoint": f"{url()}/revoke",
+            "code_challenge_methods_supported": ["S256"],
+            "authorization_response_iss_parameter_supported": True,
+        }
+        return jsonify(document | state.published)
+
+
 def _app(state: State, url: Callable[[], str]) -> Flask:
     app = Flask(__name__)
     server = _authority(app, state, url)
+    _front(app, server, state, url)
     protect = ResourceProtector()
     protect.register_token_validator(_Validator(state))
 
@@ -369,18 +399,6 @@ def _app(state: State, url: Callable[[], str]) -> Flask:
             request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)  # the answer gets lost
         return answer
 
-    @app.route("/authorize", methods=["GET", "POST"])
-    def authorize() -> Any:
-        state.requests.append(request.args.to_dict())
-        answer = request.form.get("answer")
-        if answer is None:
-            return _CONSENT
-        try:
-            grant = server.get_consent_grant(end_user="ada")
-        except OAuth2Error as error:
-            return server.handle_error_response(None, error)
-        return server.create_authorization_response(grant_user="ada" if answer == "allow" else None, grant=grant)
-
     app.add_url_rule(
         "/device_authorization",
         "device_authorization",
@@ -388,19 +406,6 @@ def _app(state: State, url: Callable[[], str]) -> Flask:
         methods=["POST"],
     )
     app.add_url_rule("/revoke", "revoke", lambda: server.create_endpoint_response("revocation"), methods=["POST"])
-
-    @app.get("/.well-known/oauth-authorization-server")
-    def published() -> Response:
-        document = {
-            "issuer": url(),
-            "authorization_endpoint": f"{url()}/authorize",
-            "token_endpoint": f"{url()}/token",
-            "device_authorization_endpoint": f"{url()}/device_authorization",
-            "revocation_endpoint": f"{url()}/revoke",
-            "code_challenge_methods_supported": ["S256"],
-            "authorization_response_iss_parameter_supported": True,
-        }
-        return jsonify(document | state.published)
 
     @app.get("/files/<int:number>")
     @protect("read")  # type: ignore[untyped-decorator]  # Authlib's own

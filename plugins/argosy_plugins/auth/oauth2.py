@@ -322,7 +322,7 @@ class OAuth2Auth(Auth):
         )
         try:
             token = self._ask(session, endpoints.token, body, client)
-        except RefreshRefused as error:
+        except RefreshRefused:
             raise LoginFailed(
                 "The authorization server did not accept the code (invalid_grant): it was used before, has expired, or"
                 " belongs to another login.",
