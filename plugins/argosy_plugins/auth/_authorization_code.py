@@ -180,3 +180,192 @@ _COPY = (
     "The browser then goes to a page that may not load, which is fine.\n"
     "Copy its whole address, or the code if it shows one."
 )
+
+
+def _invite(before: str, request: AuthorizationRequest, after: str, context: PluginContext) -> None:
+    context.notice(f"{before}\n\n{request.url}\n\n{after}")
+    context.on_secret(request.state)  # shown once, as a part of the URL
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:g} minutes"
+
+
+def _open(url: str) -> None:
+    """Open a browser; some return only when their window is closed."""
+
+    def run() -> None:
+        with contextlib.suppress(webbrowser.Error, OSError):  # the person opens the URL instead
+            webbrowser.open(url)
+
+    threading.Thread(target=run, name="argosy-browser", daemon=True).start()
+
+
+# -- an answer that a person copies
+
+_ADDRESS = re.compile(r"://|(?:^|[?&])(?:code|state|error)=")
+
+
+def _pasted(request: AuthorizationRequest, ask: Callable[[str], str], context: PluginContext) -> str:
+    for _ in range(ATTEMPTS):
+        given = ask("Address or code").strip()
+        try:
+            # PKCE binds a bare code to this login: the server exchanges no other one
+            code = request.code_of(_query_of(given)) if _ADDRESS.search(given) else checked_code(given)
+        except NotThisLogin as problem:
+            context.notice(f"This is not the answer to this login: {problem}.")
+        else:
+            context.on_secret(code)
+            return code
+    raise LoginFailed("No answer of the authorization server was pasted.", hint=_AGAIN)
+
+
+def _query_of(given: str) -> str:
+    try:
+        return urlsplit(given).query or given.partition("?")[2] or given
+    except ValueError:
+        raise NotThisLogin("its address is invalid") from None
+
+
+# -- an answer that the browser brings
+
+
+def _with_port(uri: str) -> str:
+    """Return a redirect URI with a free port if it is on this machine and has none."""
+    if not can_listen(uri):
+        return uri
+    if urlsplit(uri).port is not None:
+        return uri
+    with Listener(uri) as listener:
+        return listener.redirect_uri
+
+
+class Listener:
+    """Waits on a loopback address for the one request that answers a login (RFC 8252 section 7.3).
+
+    Raises LoginFailed if the port of the redirect URI is in use.
+    """
+
+    def __init__(self, redirect_uri: str) -> None:
+        parts = urlsplit(redirect_uri)
+        host = parts.hostname or ""
+        address = host if is_ip(host) else "127.0.0.1"
+        try:
+            self._server = _Server(address, parts.port or 0, parts.path or "/")
+        except OSError as error:
+            raise LoginFailed(
+                f"The port {parts.port or '0'} of {address}, where the browser brings the answer, cannot be used:"
+                f" {error.strerror or error}.",
+                hint="Is another argosy login running? End it, or register a redirect_uri with another port,"
+                " or set browser to false and paste the answer.",
+            ) from None
+        port = self._server.server_address[1]
+        netloc = parts.netloc if parts.port is not None else f"{parts.netloc.rstrip(':')}:{port}"
+        #: The redirect URI, with the port.
+        self.redirect_uri = parts._replace(netloc=netloc).geturl()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread is not None:
+            self._server.shutdown()
+            self._thread.join()
+        self._server.server_close()
+
+    def start(self, request: AuthorizationRequest) -> None:
+        """Accept requests; only one with the state of this request is an answer."""
+        self._server.expected = request
+        serve = self._server.serve_forever
+        self._thread = threading.Thread(target=serve, args=(0.05,), name="argosy-redirect", daemon=True)
+        self._thread.start()
+
+    def wait(self, seconds: float) -> str:
+        """Return the code of the answer; raise LoginFailed if it is a refusal, or nothing comes in time."""
+        try:
+            outcome = self._server.outcomes.get(timeout=seconds)
+        except queue.Empty:
+            stray = self._server.stray
+            raise LoginFailed(
+                f"No answer came from the browser within {_minutes(seconds)}."
+                + (f" Another answer was refused: {stray}." if stray else ""),
+                hint="Try again: argosy login CONFIG. If the browser is on another machine, set browser to false.",
+            ) from None
+        if isinstance(outcome, LoginFailed):
+            raise outcome
+        return outcome
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    block_on_close = False
+    # a port of a login a minute ago; elsewhere, this would let other programs take the port over
+    allow_reuse_address = os.name == "posix"
+    allow_reuse_port = False
+
+    def __init__(self, address: str, port: int, path: str) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.path = path
+        self.expected: AuthorizationRequest | None = None
+        self.outcomes: queue.SimpleQueue[str | LoginFailed] = queue.SimpleQueue()
+        self.answered = threading.Lock()  # taken by the answer
+        self.stray = ""  # what was wrong with an answer to another login
+        super().__init__((address, port), _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Ignore connections that break."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = _REQUEST_TIMEOUT
+    server_version, sys_version = "argosy", ""
+
+    def do_GET(self) -> None:
+        """Take an answer."""
+        path, _, query = self.path.partition("?")
+        request = self.server.expected
+        if path != self.server.path or request is None:
+            self._reply(404, "There is nothing here", "This address only takes the answer to a login.")
+            return
+        outcome: str | LoginFailed
+        try:
+            outcome = request.code_of(query)
+        except NotThisLogin as problem:
+            self.server.stray = str(problem)
+            self._reply(400, "This is not the answer to this login", "Use the page that argosy opened last.")
+            return
+        except LoginFailed as error:
+            outcome = error
+        if not self.server.answered.acquire(blocking=False):
+            self._reply(400, "This login was answered before", "You can close this window.")
+            return
+        try:
+            if isinstance(outcome, LoginFailed):
+                self._reply(200, "Not logged in", "The terminal says why. You can close this window.")
+            else:
+                self._reply(200, "Thank you", "argosy continues in the terminal. You can close this window.")
+        finally:
+            self.server.outcomes.put(outcome)  # after the page, as the program may end now
+
+    def _reply(self, status: int, title: str, text: str) -> None:
+        page = _PAGE.format(title=title, text=text).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(page)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing: the request contains the code."""
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{title}</title><link rel="icon" href="data:,"></head>
+<body style="font-family: sans-serif; margin: 3em"><h1>{title}</h1><p>{text}</p></body>
+</html>
+"""
