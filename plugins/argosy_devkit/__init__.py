@@ -4,7 +4,7 @@ from argosy_devkit.bodies import body_of, sha256_of
 from argosy_devkit.client import LibraryServer, ServerFactory
 from argosy_devkit.fault import FAULT_KINDS, Fault
 from argosy_devkit.manifest import Expected
-from argosy_devkit.settings import LeaseMode, ServerSettings
+from argosy_devkit.settings import LeaseMode, ServerSettings, TokenCarrier
 from argosy_devkit.stats import ServerStats
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "ServerFactory",
     "ServerSettings",
     "ServerStats",
+    "TokenCarrier",
     "body_of",
     "sha256_of",
 ]

@@ -26,6 +26,15 @@ class LeaseMode(StrEnum):
     REDIRECT = "redirect"  # like strict, but a refusal is a redirect to the login page
 
 
+class TokenCarrier(StrEnum):
+    """What brings the token, both ways."""
+
+    COOKIE = "cookie"  # a cookie
+    HEADER = "header"  # the fields access-token, client and uid (devise_token_auth); blank in a response that keeps it
+    NONCE = "nonce"  # the nonce of HTTP Digest: a challenge brings the first, Authentication-Info the next ones
+    BODY = "body"  # Authorization: Bearer; the answers below /json/ bring the next one ("token")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """The settings of a `LibraryServer`.
@@ -34,10 +43,14 @@ class ServerSettings:
     ----------
     lease_mode
         How it treats tokens, one of `LeaseMode`.
+    carrier
+        What brings the token, one of `TokenCarrier`. Each of them works with each `lease_mode`.
+    csrf
+        Whether requests also need the token that the response before brought in ``X-CSRF-Token``, in the same field.
     grace
         Seconds for which an old token works under ``grace``.
     slide_every
-        The number of responses per token under ``slide``.
+        The number of responses per token under ``slide``; in header fields, the others bring a blank.
     commit
         When a new token replaces the old one: when the request is accepted (``headers``), or with the last byte of the
         body (``body``).
@@ -72,6 +85,8 @@ class ServerSettings:
     """
 
     lease_mode: str = LeaseMode.STRICT
+    carrier: str = TokenCarrier.COOKIE
+    csrf: bool = False
     grace: float = 5.0
     slide_every: int = 5
     commit: Literal["headers", "body"] = "headers"
@@ -93,6 +108,7 @@ class ServerSettings:
 
     def __post_init__(self) -> None:
         _one_of("lease_mode", self.lease_mode, tuple(LeaseMode))
+        _one_of("carrier", self.carrier, tuple(TokenCarrier))
         _one_of("commit", self.commit, ("headers", "body"))
         _one_of("on_too_many", self.on_too_many, ("oldest", "refuse"))
         object.__setattr__(self, "faults", tuple(self.faults))  # people write lists

@@ -27,7 +27,7 @@ class Answer:
 
     `headers` exclude ``Set-Cookie``; they override ``Content-Type``, ``Content-Length`` and ``Content-Range`` of the plan, and
     one without a value is removed. `first_headers` come before ``Set-Cookie``; one without a name is sent unchanged.
-    `length` is the text of ``Content-Length``: None for the true one, empty for none.
+    `token_fields` are the header fields with new tokens. `length` is the text of ``Content-Length``: None for the true one, empty for none.
     """
 
     status: int
@@ -37,6 +37,7 @@ class Answer:
     headers: list[tuple[str, str]] = field(default_factory=list)
     first_headers: list[tuple[str, str]] = field(default_factory=list)
     set_cookies: list[str] = field(default_factory=list)
+    token_fields: list[tuple[str, str]] = field(default_factory=list)
     length: str | None = None
     body: bool = True
     before: bytes = b""
@@ -57,7 +58,7 @@ class Answer:
         return self.stop - self.start
 
     def replace_content(self, status: int, content: Content, headers: list[tuple[str, str]]) -> None:
-        """Replace the content; cookies and earlier changes remain."""
+        """Replace the content; tokens, cookies and earlier changes remain."""
         self.content.close()
         self.status, self.content, self.headers = status, content, headers
         self.start, self.stop, self.library = 0, content.size, False

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from argosy_devkit.fault import Fault
-from argosy_devkit.server import effects
+from argosy_devkit.server import effects, tokens
 from argosy_devkit.server.answer import Answer, Ending, of_content, plain
 from argosy_devkit.server.content import Page, find
 from argosy_devkit.server.counters import Counters
@@ -22,7 +22,7 @@ from argosy_devkit.server.http import BadRequest, Connection, Request
 from argosy_devkit.server.login import login_page, post_login
 from argosy_devkit.server.sender import send
 from argosy_devkit.server.sessions import Pass, Sessions
-from argosy_devkit.settings import LeaseMode, ServerSettings
+from argosy_devkit.settings import LeaseMode, ServerSettings, TokenCarrier
 
 _CONTROL = "/-/control/"
 _STATUS = re.compile(r"/status/([2-5]\d\d)")
@@ -107,7 +107,7 @@ class Library:
             return self._login(request), _nothing
         verdict = self._check(request)
         if verdict is not None and not verdict.accepted:
-            return self._refusal(request), _nothing
+            return self._refusal(request, stale=verdict.replaced), _nothing
         session = None if verdict is None else verdict.session
         fault = self._faults.strike(request, session=None if session is None else session.login)
         if fault is not None and fault.kind == "login_page" and session is not None:
@@ -119,11 +119,14 @@ class Library:
         commit = _nothing
         if verdict is not None and session is not None:
             self._counters.accepted_by_login[str(session.login)] += 1
-            answer.set_cookies, commit = self._sessions.rotate(session, old=verdict.replaced)
+            if tokens.can_replace(answer, request, self._settings):
+                brought, commit = self._sessions.rotate(session, old=verdict.replaced)
+                tokens.write(answer, brought, self._settings)
             if fault is not None and fault.kind == "delete_cookie":
                 session.ended = True
                 attributes = self._settings.cookie_attributes
                 answer.set_cookies = [f"{name}={attributes}; Max-Age=0" for name in self._settings.cookie_names]
+                answer.token_fields = []
         if self._settings.noise_cookie:
             answer.set_cookies.append(f"visits={self._counters.requests}; Path=/")
         if self._settings.commit == "headers":
@@ -137,7 +140,7 @@ class Library:
         """Judge and count the tokens of a request; None if no login is needed."""
         if not self._settings.needs_login:
             return None
-        verdict = self._sessions.check(request.cookies())
+        verdict = self._sessions.check(tokens.read(request, self._settings))
         self._counters.replaced_tokens_sent += verdict.replaced
         if not verdict.accepted:
             if verdict.carried:
@@ -146,13 +149,17 @@ class Library:
                 self._counters.anonymous += 1
         return verdict
 
-    def _refusal(self, request: Request) -> Answer:
+    def _refusal(self, request: Request, *, stale: bool) -> Answer:
         match self._settings.lease_mode:
             case LeaseMode.SOFT:
                 return login_page(self._sessions)
             case LeaseMode.REDIRECT:
                 return plain(302, "Log in.", [("Location", f"/login?next={quote(request.target, safe='')}")])
-        return plain(401, "Log in.", [("WWW-Authenticate", 'Form realm="library"')])
+        if self._settings.carrier == TokenCarrier.NONCE:
+            asked = tokens.challenge(self._sessions.nonce(), stale=stale)
+        else:
+            asked = 'Form realm="library"'
+        return plain(401, "Log in.", [("WWW-Authenticate", asked)])
 
     def _login(self, request: Request) -> Answer:
         fault = self._faults.strike(request, only_named=True)

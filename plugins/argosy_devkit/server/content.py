@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import mimetypes
 import os
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from argosy_devkit.bodies import etag_of, slice_of
+from argosy_devkit.bodies import body_of, etag_of, slice_of
 from argosy_devkit.server.http import Request, http_date
 
 #: Books on one page of the shelf.
@@ -17,6 +18,9 @@ _BOOKS_PER_PAGE = 5
 
 #: When all generated files were last changed, before any fault changed them (seconds since the epoch).
 _MADE = 1_700_000_000
+
+#: The content type of JSON.
+JSON = "application/json"
 
 
 class Content(Protocol):
@@ -97,10 +101,16 @@ class RealFile:
         os.close(self._descriptor)
 
 
+def json_page(name: str, size: int, version: int = 0) -> Page:
+    """Return a JSON answer with the bytes of a generated file."""
+    data = base64.b64encode(body_of(name, size, version)).decode()
+    return Page(json.dumps({"name": name, "data": data}).encode(), JSON)
+
+
 def find(request: Request, root: Path | None, version: int = 0) -> Content | None:
     """Return the requested content, or None if there is none.
 
-    ``/``, ``/files/NAME?size=N``, ``/library/PATH``, or ``/shelf?books=N``, a JSON list in pages.
+    ``/``, ``/files/NAME?size=N``, ``/json/NAME?size=N``, ``/library/PATH``, or ``/shelf?books=N``, a JSON list in pages.
     """
     if request.path == "/":
         return Page(b"<!doctype html><title>Library</title><h1>Library</h1><p>You are logged in.</p>\n")
@@ -109,6 +119,9 @@ def find(request: Request, root: Path | None, version: int = 0) -> Content | Non
         return MadeUp(request.path.removeprefix("/files/"), int(size), version) if size.isdecimal() else None
     if request.path == "/shelf":
         return _shelf(*(int(request.query.get(name, "1")) for name in ("books", "page")))
+    if request.path.startswith("/json/"):
+        name, size = request.path.removeprefix("/json/"), request.query.get("size", "0")
+        return json_page(name, int(size), version) if size.isdecimal() else None
     if request.path.startswith("/library/") and root is not None and "\0" not in request.path:
         base = root.resolve()
         path = (base / request.path.removeprefix("/library/")).resolve()

@@ -1,12 +1,15 @@
-"""The login form: a page with a hidden field bound to a cookie, and the response to a submitted form."""
+"""The login: a form whose hidden field is bound to a cookie, or a user and a password in JSON."""
 
 from __future__ import annotations
 
 import html
+import json
 import secrets
 from urllib.parse import parse_qsl
 
+from argosy_devkit.server import tokens
 from argosy_devkit.server.answer import Answer, page
+from argosy_devkit.server.content import JSON, Page
 from argosy_devkit.server.counters import Counters
 from argosy_devkit.server.http import Request
 from argosy_devkit.server.sessions import Sessions
@@ -41,7 +44,12 @@ def login_page(sessions: Sessions, *, status: int = 200, error: str = "") -> Ans
 
 
 def post_login(request: Request, sessions: Sessions, counters: Counters) -> Answer:
-    """Return the response to a submitted form: a redirect with the token, or the page again."""
+    """Return the response to a submitted form: a redirect with the token, or the page again.
+
+    JSON gets JSON back, with status 200 and the token, or 401.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == JSON:
+        return _post_json(request, sessions, counters)
     fields = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
     error = _what_is_wrong(fields, request.cookies().get(_COOKIE, ""), sessions)
     if error:
@@ -54,8 +62,32 @@ def post_login(request: Request, sessions: Sessions, counters: Counters) -> Answ
     counters.logins += 1
     answer = page(303, "")
     answer.headers.append(("Location", "/"))
-    answer.set_cookies += sessions.set_cookies(session)
+    tokens.write(answer, sessions.tokens(session), sessions.settings)
     return answer
+
+
+def _post_json(request: Request, sessions: Sessions, counters: Counters) -> Answer:
+    try:
+        given = json.loads(request.body)
+    except ValueError:
+        given = None
+    fields = {str(name): str(value) for name, value in given.items()} if isinstance(given, dict) else {}
+    if not _is_right(fields, sessions):
+        counters.failed_logins += 1
+        return _json(401, {"errors": ["User or password is wrong."]})
+    session = sessions.login()
+    if session is None:
+        counters.failed_logins += 1
+        return _json(403, {"errors": ["This account has too many sessions already."]})
+    counters.logins += 1
+    answer = _json(200, {"user": sessions.settings.user})
+    tokens.write(answer, sessions.tokens(session), sessions.settings)
+    return answer
+
+
+def _json(status: int, value: object) -> Answer:
+    content = Page(json.dumps(value).encode(), JSON)
+    return Answer(status, content, 0, content.size, [("Cache-Control", "no-store")])
 
 
 def _what_is_wrong(fields: dict[str, str], nonce: str, sessions: Sessions) -> str:
@@ -63,11 +95,13 @@ def _what_is_wrong(fields: dict[str, str], nonce: str, sessions: Sessions) -> st
         return "The form is too old; please try again."
     if fields.get("realm") != "library":
         return "The form is not complete."
+    return "" if _is_right(fields, sessions) else "User or password is wrong."
+
+
+def _is_right(fields: dict[str, str], sessions: Sessions) -> bool:
     settings = sessions.settings
     user_right = _same(fields.get("user", ""), settings.user)
-    if not _same(fields.get("password", ""), settings.password) or not user_right:
-        return "User or password is wrong."
-    return ""
+    return _same(fields.get("password", ""), settings.password) and user_right
 
 
 def _same(given: str, right: str) -> bool:

@@ -18,6 +18,7 @@ _SMALL = 65_536
 def _head(answer: Answer, now: float) -> bytes:
     headers = [("Date", http_date(now)), *answer.first_headers]
     headers += [("Set-Cookie", value) for value in answer.set_cookies]
+    headers += answer.token_fields
     headers += [(name, value) for name, value in answer.headers if value]
     length = str(answer.size) if answer.length is None else answer.length
     own = {"Content-Type": answer.content.type, "Content-Length": length}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from argosy_devkit.server.counters import Counters
-from argosy_devkit.settings import LeaseMode, ServerSettings
+from argosy_devkit.settings import LeaseMode, ServerSettings, TokenCarrier
 
 #: The token modes in which every accepted request replaces the token.
 _EVERY_RESPONSE = frozenset({LeaseMode.STRICT, LeaseMode.REVOKE, LeaseMode.GRACE, LeaseMode.SOFT, LeaseMode.REDIRECT})
@@ -74,11 +74,12 @@ class Sessions:
         for session in self._sessions.values():
             session.ended = session.ended or login in (None, session.login)
 
-    def check(self, cookies: Mapping[str, str]) -> Pass:
-        """Judge a request with these cookies; an old token may end its session."""
-        tokens = [cookies.get(name, "") for name in self.settings.cookie_names]
+    def check(self, tokens: Sequence[str]) -> Pass:
+        """Judge a request with these tokens, an empty text for a missing one; an old token may end its session."""
         if not any(tokens):
             return Pass(carried=False)
+        if self.settings.carrier == TokenCarrier.NONCE:
+            self._open(tokens[0])
         read = [self._read(place, token) for place, token in enumerate(tokens)]
         known = [entry for entry in read if entry is not None]
         if len(known) < len(tokens) or len({session.id for session, _ in known}) > 1:
@@ -102,21 +103,33 @@ class Sessions:
         replaced_at = session.replaced_at.get(number)
         return replaced_at is not None and self._clock() - replaced_at <= self.settings.grace
 
+    def nonce(self) -> str:
+        """Return a nonce for a challenge: the first token of a session that begins with it."""
+        return self._token(0, secrets.token_hex(6), 1)
+
+    def _open(self, nonce: str) -> None:
+        """Begin the session of a request that answers a challenge."""
+        name, number, _ = (*nonce.split("."), "", "")[:3]
+        is_first = name not in self._sessions and number == "1"
+        if is_first and secrets.compare_digest(nonce.encode(), self._token(0, name, 1).encode()):
+            self._sessions[name] = Session(name, len(self._sessions) + 1)
+            self._counters.logins += 1
+
     def rotate(self, session: Session, *, old: bool) -> tuple[list[str], Callable[[], None]]:
         """Issue a token for an accepted request; `old` if it came with an old, still accepted token.
 
-        Returns the values for ``Set-Cookie``, and a function to call when the token becomes valid.
+        Returns the tokens by their places, none if the old ones stay, and a function to call when they become valid.
         """
         session.responses += 1
         lease_mode = self.settings.lease_mode
         slides = lease_mode == LeaseMode.SLIDE and session.responses % self.settings.slide_every == 0
         if old:
-            return self.set_cookies(session, session.number), lambda: None
+            return self.tokens(session), lambda: None
         if lease_mode not in _EVERY_RESPONSE and not slides:
             return [], lambda: None
         session.issued += 1
         number = session.issued
-        return self.set_cookies(session, number), lambda: self._commit(session, number)
+        return self.tokens(session, number), lambda: self._commit(session, number)
 
     def _commit(self, session: Session, number: int) -> None:
         if number <= session.number:
@@ -128,13 +141,12 @@ class Sessions:
         session.number = number
         self._counters.rotations += 1
 
-    def set_cookies(self, session: Session, number: int | None = None) -> list[str]:
-        """Return the values for ``Set-Cookie`` with a session's token, by default the valid one."""
+    def tokens(self, session: Session, number: int | None = None) -> list[str]:
+        """Return a session's tokens by their places; by default the valid ones."""
         number = session.number if number is None else number
-        return [
-            f"{name}={self._token(place, session.id, number)}{self.settings.cookie_attributes}"
-            for place, name in enumerate(self.settings.cookie_names)
-        ]
+        settings = self.settings
+        places = len(settings.cookie_names) if settings.carrier == TokenCarrier.COOKIE else 1
+        return [self._token(place, session.id, number) for place in range(places + settings.csrf)]
 
     def _token(self, place: int, session: str, number: int) -> str:
         text = f"{session}.{number}"
