@@ -64,8 +64,13 @@ class PlainSession:
         self.http.mount("http://", _WithTimeout())
         self.http.mount("https://", _WithTimeout())
         self.credentials: dict[str, str] = {}
-        self.headers: dict[str, HeaderToken] = {}
+        self.tokens: dict[str, HeaderToken] = {}
         self.lifetime: float | None = None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header tokens."""
+        return {token.name: token.value for token in self.tokens.values()}
 
     def add_cookies(self, cookies: Iterable[Cookie]) -> None:
         """Add cookies that did not come with a response."""
@@ -83,7 +88,7 @@ class PlainSession:
 
     def add_header(self, name: str, value: str, origins: Iterable[str]) -> None:
         """Send a token in a header field."""
-        self.headers[name.lower()] = HeaderToken(name, value, tuple(map(origin_of, origins)))
+        self.tokens[name.lower()] = HeaderToken(name, value, tuple(map(origin_of, origins)))
 
     def keep(self, name: str, value: str) -> None:
         """Keep a value with the session."""
@@ -97,7 +102,7 @@ class PlainSession:
         """Return a session with the same cookies, header tokens and credentials."""
         copy = PlainSession()
         copy.http.cookies.update(self.http.cookies)
-        copy.headers.update(self.headers)
+        copy.tokens.update(self.tokens)
         copy.credentials.update(self.credentials)
         return copy
 
@@ -148,7 +153,7 @@ class Client:
     def get(self, url: str, session: PlainSession | None = None, *, signed: bool = True) -> ResponseHead:
         """Request a URL with or without a session; return what the plugin sees of the response."""
         sent = PlainSession() if session is None else session.copy()
-        headers = {token.name: token.value for token in sent.headers.values() if token.concerns(url)}
+        headers = {token.name: token.value for token in sent.tokens.values() if token.concerns(url)}
         signer = self.auth.signer() if signed and session is not None else None
         try:
             response = sent.http.get(url, headers=headers, auth=signer)
@@ -338,7 +343,7 @@ class AuthContract(PluginRules):
     def test_header_tokens_keep_to_its_service(self, client: Client, service: Any) -> None:
         """A token in a header field is sent only to the service's own origins."""
         self.needs_login()
-        for token in client.logged_in().headers.values():
+        for token in client.logged_in().tokens.values():
             assert not token.concerns("https://elsewhere.example/books/1"), "a token goes to any host"
 
     @documented_at(_LOGIN)

@@ -18,6 +18,13 @@ from argosy.interfaces.base import PluginContext
 from argosy.toolkit.secrets import Secret
 
 _SECRET = {"$ref": "argosy:common#/$defs/secret"}
+#: The names of fields with secrets; regular expressions in JSON Schema (ECMA-262) have no flag to ignore case.
+SENSITIVE = (
+    "[Pp][Aa][Ss][Ss]|[Pp][Ww][Dd]|[Ss][Ee][Cc][Rr][Ee][Tt]|[Tt][Oo][Kk][Ee][Nn]"
+    "|(^|[^A-Za-z])([Pp][Ii][Nn]|[Oo][Tt][Pp])($|[^A-Za-z])"
+)
+#: What a login keeps with the session, so that no other program sends the same code.
+SPENT = "one-time code"
 
 #: The JSON Schema of a field with a one-time code.
 CODE_SCHEMA: Mapping[str, Any] = {

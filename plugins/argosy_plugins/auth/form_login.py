@@ -13,19 +13,12 @@ from argosy.interfaces.base import PluginContext
 from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy.toolkit.secrets import Secret
 from argosy.toolkit.urls import check_url
-from argosy_plugins.auth._codes import CODE_SCHEMA, AskedCode, Field, Given, TimeCode
+from argosy_plugins.auth._codes import CODE_SCHEMA, SENSITIVE, SPENT, AskedCode, Field, Given, TimeCode
 from argosy_plugins.auth.form_exchange import FormExchange, Success
 from argosy_plugins.auth.form_logout import log_out
 
 _KEPT_ELSEWHERE = {"anyOf": [{"$ref": "argosy:common#/$defs/secret"}, CODE_SCHEMA]}
 _FORM = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "minLength": 1}]}
-# kept with the session, so that no other program sends the same code
-_SPENT = "one-time code"
-# regular expressions in JSON Schema (ECMA-262) have no flag to ignore case
-_SENSITIVE = (
-    "[Pp][Aa][Ss][Ss]|[Pp][Ww][Dd]|[Ss][Ee][Cc][Rr][Ee][Tt]|[Tt][Oo][Kk][Ee][Nn]"
-    "|(^|[^A-Za-z])([Pp][Ii][Nn]|[Oo][Tt][Pp])($|[^A-Za-z])"
-)
 
 
 class FormLogin(Auth):
@@ -45,7 +38,7 @@ class FormLogin(Auth):
             "fields": {
                 "type": "object",
                 "minProperties": 1,
-                "patternProperties": {_SENSITIVE: _KEPT_ELSEWHERE},
+                "patternProperties": {SENSITIVE: _KEPT_ELSEWHERE},
                 "additionalProperties": {"anyOf": [{"type": "string"}, *_KEPT_ELSEWHERE["anyOf"]]},
                 "description": "The values of the form's fields by name, on any page that has them."
                 ' Keep secrets elsewhere: {"env": NAME} and so on. A code for one login'
@@ -105,7 +98,7 @@ class FormLogin(Auth):
 
     def _field(self, name: str, value: str | Mapping[str, Any]) -> Field:
         if isinstance(value, str):
-            if re.search(_SENSITIVE, name):
+            if re.search(SENSITIVE, name):
                 raise ConfigError(
                     f"The field {name!r} of the auth form-login looks like a secret, but its value is in the configuration.",
                     hint='Keep it elsewhere: {"env": NAME}, {"file": PATH}, {"keyring": SERVICE, "user": NAME}.',
@@ -132,13 +125,13 @@ class FormLogin(Auth):
             http=session.http,
             url=self.options["url"],
             values=self._fields,
-            spent=session.credentials.get(_SPENT, ""),
+            spent=session.credentials.get(SPENT, ""),
             form=self.options.get("form"),
             success=Success(**self.options.get("success", {})),
             allow_other_origin=self.options.get("allow_other_origin", False),
         ).run()
         if sent:
-            session.keep(_SPENT, sent)
+            session.keep(SPENT, sent)
 
     def logout(self, session: LoginSession) -> bool:
         """Request the page of the option ``logout``, and submit its form if configured; raise LoginFailed if that fails."""

@@ -22,6 +22,15 @@ class Session:
     added: list[Cookie] = field(default_factory=list)
     number: int = 1
     credentials: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    lifetime: float | None = None
+
+    def add_header(self, name: str, value: str, origins: Iterable[str]) -> None:
+        self.headers[name], self.origins[name] = value, tuple(origins)
+
+    def expires_in(self, seconds: float) -> None:
+        self.lifetime = seconds
 
     def keep(self, name: str, value: str) -> None:
         self.credentials[name] = value
@@ -49,6 +58,8 @@ class Reply:
     status: int = 200
     location: str = ""
     cookies: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    kind: str = "text/html; charset=utf-8"
 
 
 @dataclass
@@ -71,6 +82,12 @@ def _serve(site: Site) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
 
+        def do_PUT(self) -> None:
+            self.do_POST()
+
+        def do_DELETE(self) -> None:
+            self.do_POST()
+
         def _answer(self, body: str) -> None:
             parts = urlsplit(self.path)
             fields = parse_qsl(body or parts.query, keep_blank_values=True)
@@ -83,8 +100,10 @@ def _serve(site: Site) -> type[BaseHTTPRequestHandler]:
                 self.send_header("Location", reply.location)
             for cookie in reply.cookies:
                 self.send_header("Set-Cookie", cookie)
+            for name, value in reply.headers:
+                self.send_header(name, value)
             raw = reply.body.encode()
-            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Type", reply.kind)
             self.send_header("Content-Length", str(len(raw)))
             self.end_headers()
             self.wfile.write(raw)
