@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
+import re
+import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 import argosy
 import warm
 from argosy.errors import LoginFailed, SessionInDoubt
+from missing import need
 from servers.oauth_server import DEVICE, SECRET, OAuthServer
 from servers.trip import SPREADS, Trip
 
@@ -234,6 +240,213 @@ def test_a_device_code_is_entered_once(trip: Trip, server: OAuthServer, client: 
     assert (report.counts.done, report.logins, server.seen[f"token:{DEVICE}"]) == (50, 0, 1)
 
 
+# -- the authorization code, in a browser
+
+
+def by_browser(server: OAuthServer, **options: Any) -> dict[str, Any]:
+    made = auth(server, grant="authorization_code", **options)
+    del made["refresh_token"]
+    if made["client_id"] == "public":
+        del made["client_secret"]
+    return made
+
+
+@pytest.fixture
+def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program that opens a URL, as `webbrowser` finds it: it answers the form as a person does, and follows redirects.
+
+    It writes its arguments and the last page into files of this folder; a file ``answer`` has the answer.
+    """
+    need("curl")
+    folder = tmp_path / "browser"
+    folder.mkdir()
+    (folder / "answer").write_text("allow")
+    script = folder / "open"
+    script.write_text(
+        f"""#!/bin/sh
+cd {folder}
+printf '%s' "$1" > url
+curl -s -L -o page.part --data "answer=$(cat answer)" "$1"
+mv page.part page.html
+"""
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("BROWSER", str(script))
+    return folder
+
+
+def last_page(browser: Path) -> str:
+    """Return the page that a browser shows in the end, which may be after the login."""
+    while not (browser / "page.html").exists():
+        time.sleep(0.02)
+    return (browser / "page.html").read_text()
+
+
+@pytest.mark.parametrize("client", ["argosy", "public"])
+def test_a_login_in_a_browser(trip: Trip, server: OAuthServer, browser: Path, client: str) -> None:
+    trip.auth = by_browser(server, client_id=client, scope="read")
+    trip.items = 5
+    log = trip.root / "log"
+    done = warm.run("login", str(trip.file), "-vv", "--log-file", str(log))
+    assert done.returncode == 0, done.stderr
+    assert "argosy continues in the terminal" in last_page(browser)
+    (asked,) = server.state.requests
+    assert asked["code_challenge_method"] == "S256"
+    assert asked["redirect_uri"].startswith("http://127.0.0.1:")
+    url = (browser / "url").read_text()
+    assert url in done.stderr
+    logged = log.read_text() + (trip.root / "argosy.json").read_text()
+    assert (asked["state"] in logged, "code=" in logged) == (False, False)
+    report = trip.run(**SPREADS["8 threads"])
+    assert (report.counts.done, report.logins, report.refreshes, trip.wrong()) == (5, 0, 0, [])
+    assert server.seen["token:authorization_code"] == 1
+
+
+def test_a_session_of_a_browser_is_renewed_without_one(trip: Trip, server: OAuthServer, browser: Path) -> None:
+    trip.auth = by_browser(server)
+    assert login(trip).returncode == 0
+    (browser / "open").unlink()
+    server.state.end_after = 20
+    report = trip.run(**SPREADS["8 threads"])
+    assert (report.counts.done, trip.wrong()) == (50, [])
+    assert (report.logins, refreshes(server), server.seen["reused"]) == (0, 1, 0)
+
+
+def test_a_download_opens_no_browser(trip: Trip, server: OAuthServer, browser: Path) -> None:
+    trip.auth = by_browser(server)
+    done = warm.run("download", str(trip.file), "--quiet")
+    assert (done.returncode, "Log in first: argosy login CONFIG" in done.stderr) == (3, True), done.stderr
+    assert login(trip).returncode == 0
+    for token in server.state.tokens:
+        server.state.end(token.family)
+    done = warm.run("download", str(trip.file), "--quiet")
+    assert (done.returncode, "argosy login CONFIG" in done.stderr) == (3, True), done.stderr
+    assert len(server.state.requests) == 1, "the first login"
+
+
+def test_a_login_that_is_refused_in_the_browser(trip: Trip, server: OAuthServer, browser: Path) -> None:
+    trip.auth = by_browser(server)
+    (browser / "answer").write_text("deny")
+    done = login(trip)
+    assert (done.returncode, "The login was refused in the browser." in done.stderr) == (3, True), done.stderr
+    assert "Not logged in" in last_page(browser)
+
+
+def test_a_scope_or_resource_reaches_the_page(trip: Trip, server: OAuthServer, browser: Path) -> None:
+    extra = {"audience": "https://api.example/a b", "prompt": "consent"}
+    trip.auth = by_browser(server, scope="read write", parameters=extra)
+    assert login(trip).returncode == 0
+    asked = server.state.requests[0]
+    assert (asked["scope"], asked["audience"], asked["prompt"]) == ("read write", extra["audience"], "consent")
+
+
+@pytest.mark.parametrize(
+    ("published", "issuer", "message"),
+    [
+        ({}, "https://evil.example", "came from another authorization server"),
+        ({}, "", "came from another authorization server"),
+        ({"code_challenge_methods_supported": ["plain"]}, None, "does not accept PKCE with S256"),
+        ({"authorization_endpoint": None}, None, "offers no login in a browser"),
+        ({"authorization_endpoint": "http://login.example/"}, None, "is not encrypted"),
+        ({"issuer": "https://evil.example"}, None, "speaks for another issuer"),
+    ],
+)
+def test_a_server_that_is_not_to_be_trusted(
+    trip: Trip, server: OAuthServer, browser: Path, published: dict[str, Any], issuer: str | None, message: str
+) -> None:
+    trip.auth = by_browser(server)
+    server.state.published, server.state.issuer = published, issuer
+    done = login(trip)
+    assert (done.returncode in (2, 3), message in " ".join(done.stderr.split())) == (True, True), done.stderr
+    assert server.seen["token:authorization_code"] == 0
+
+
+@pytest.mark.parametrize("published", [{"code_challenge_methods_supported": None}, {"issuer": None}])
+def test_a_server_that_says_less_of_itself(
+    trip: Trip, server: OAuthServer, browser: Path, published: dict[str, Any]
+) -> None:
+    trip.auth = by_browser(server)
+    if "issuer" in published:  # no document at all
+        del trip.auth["issuer"]
+        trip.auth |= {"token_url": f"{server.url}/token", "authorization_url": f"{server.url}/authorize?tenant=7"}
+    server.state.published = published
+    assert login(trip).returncode == 0
+    assert server.state.requests[0].get("tenant") == ("7" if "issuer" in published else None)
+
+
+def test_a_code_that_the_server_does_not_know(trip: Trip, server: OAuthServer) -> None:
+    trip.auth = by_browser(server, browser=False)
+    code, screen = at_a_terminal(
+        [sys.executable, "-m", "argosy", "login", str(trip.file)], lambda screen: b"a-code-of-another-login"
+    )
+    words = " ".join(screen.split())
+    assert (code, "did not accept the code (invalid_grant)" in words) == (3, True), screen
+
+
+@pytest.mark.parametrize("client", ["argosy", "public"])
+def test_an_answer_is_copied_from_a_browser_elsewhere(trip: Trip, server: OAuthServer, client: str) -> None:
+    trip.auth = by_browser(server, client_id=client, browser=False)
+    visited = []
+
+    def copy(screen: str) -> bytes:
+        (url,) = re.findall(r"http://\S+/authorize\S+", screen)
+        answer = requests.post(url, data={"answer": "allow"}, allow_redirects=False, timeout=30)
+        visited.append(answer.headers["Location"])
+        return visited[0].encode()
+
+    code, screen = at_a_terminal([sys.executable, "-m", "argosy", "login", str(trip.file)], copy)
+    assert code == 0, screen
+    assert visited[0].startswith("http://127.0.0.1:")
+    trip.items = 3
+    assert trip.run().counts.done == 3
+
+
+def test_a_port_in_use_is_told(trip: Trip, server: OAuthServer, browser: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        trip.auth = by_browser(server, redirect_uri=f"http://127.0.0.1:{port}/callback")
+        done = login(trip)
+    words = " ".join(done.stderr.split())
+    assert (done.returncode, f"The port {port} of 127.0.0.1" in words) == (3, True), done.stderr
+    assert server.state.requests == []
+    assert login(trip).returncode == 0, "which is free now"
+    assert server.state.requests[0]["redirect_uri"] == f"http://127.0.0.1:{port}/callback"
+
+
+@pytest.mark.parametrize("browser_is_here", [True, False])
+def test_a_login_is_cancelled(
+    trip: Trip, server: OAuthServer, browser_is_here: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trip.auth = by_browser(server, browser=browser_is_here)
+    monkeypatch.setenv("BROWSER", "true")  # which opens nothing
+    code, screen = at_a_terminal([sys.executable, "-m", "argosy", "login", str(trip.file)], lambda screen: b"\x03")
+    assert code == 130, screen
+    assert "Traceback" not in screen
+    assert "no session" in warm.run("status", str(trip.file)).stdout
+
+
+@pytest.mark.slow
+def test_a_real_browser_brings_the_answer(
+    trip: Trip, server: OAuthServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chromium sends the form of the page, and follows the redirect from there to the listener."""
+    need("chromium")
+    script = tmp_path / "open"
+    options = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --password-store=basic"
+    script.write_text(
+        f"""#!/bin/sh
+exec chromium {options} --user-data-dir={tmp_path}/chromium --virtual-time-budget=10000 --dump-dom "$1" > {tmp_path}/page 2> {tmp_path}/messages
+"""
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("BROWSER", str(script))
+    trip.auth = by_browser(server, client_id="public")
+    done = login(trip)
+    assert done.returncode == 0, done.stderr + (tmp_path / "messages").read_text()
+    report = trip.run(**SPREADS["4 processes"])
+    assert (report.counts.done, report.logins, server.seen["token:authorization_code"]) == (50, 0, 1)
+
+
 def test_logging_out_ends_the_session_at_the_server(trip: Trip, server: OAuthServer) -> None:
     trip.items = 2
     trip.run()
@@ -244,11 +457,22 @@ def test_logging_out_ends_the_session_at_the_server(trip: Trip, server: OAuthSer
     assert "session" not in again.stdout.replace("no session", "")
 
 
-def at_a_terminal(command: list[str]) -> tuple[int, str]:
-    """Run a program at a terminal of its own; return its exit code and what it wrote there."""
-    child, terminal = pty.fork()
-    if child == 0:  # pragma: no cover - another program from here on
-        os.execv(command[0], command)
+def at_a_terminal(command: list[str], typed: Callable[[str], bytes] | None = None) -> tuple[int, str]:
+    """Run a program at a terminal of its own; return its exit code and what it wrote there.
+
+    What `typed` returns is typed as soon as the program waits for the browser or for an answer, as a line unless it is
+    Ctrl-C.
+    """
+    terminal, inner = pty.openpty()
+    child = subprocess.Popen(
+        command,
+        stdin=inner,
+        stdout=inner,
+        stderr=inner,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(inner)
     written = b""
     while True:
         try:
@@ -258,8 +482,12 @@ def at_a_terminal(command: list[str]) -> tuple[int, str]:
         if not piece:
             break
         written += piece
+        if typed is not None and re.search(rb"Address or code: |Ctrl-C cancels", written):
+            keys = typed(written.decode())
+            os.write(terminal, keys if keys == b"\x03" else keys + b"\n")
+            typed = None
     os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), written.decode()
+    return child.wait(100), written.decode()
 
 
 def login(trip: Trip) -> subprocess.CompletedProcess[str]:

@@ -72,6 +72,8 @@ class AuthorizationRequest:
         state = answer.get("state", "")
         if not hmac.compare_digest(state.encode(errors="replace"), self.state.encode()):
             raise NotThisLogin("its state is wrong" if state else "it has no state")
+        if "error" not in answer and "code" not in answer:
+            raise NotThisLogin("it has no code")  # such as the URL that the login began with
         self._check_issuer(answer)
         if "error" in answer:
             raise _refused(answer["error"])
@@ -300,6 +302,7 @@ class Listener:
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 64  # a full queue costs the browser a second
     # a port of a login a minute ago; elsewhere, this would let other programs take the port over
     allow_reuse_address = os.name == "posix"
     allow_reuse_port = False
