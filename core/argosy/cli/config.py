@@ -38,17 +38,26 @@ def check_file(file: Path, plugins: PluginManager) -> None:
     """Check the configuration FILE and list every problem.
 
     This also checks the options of its plugins, and that the manifest, the environment variables and the files it
-    names exist. It downloads nothing, does not log in, and does not ask for secrets.
+    names exist. If it names a profile, this shows what the profile sets, and the source. It downloads nothing, does not
+    log in, and does not ask for secrets.
     """
     from argosy.cli.check import trial
     from argosy.config.load import load_file
     from argosy.config.schema import check
+    from argosy.plugins import services
 
     document = load_file(file)
     problems = [*check(document, plugins, str(file)), *trial(document, plugins, file, redactor().add)]
     if problems:
         raise ConfigError(f"The configuration {file} is not valid.", tuple(problems))
     click.echo(f"{file}: valid")
+    if "profile" in document:
+        profile = services.known()[0][document["profile"]]
+        click.echo(f"The profile {document['profile']!r} ({profile.title}): {profile.fact}")
+        for key, value in profile.settings.items():
+            own = " (but this file has its own)" if key in document else ""
+            click.echo(f"  It sets {key} = {to_toml(value)}{own}.")
+        click.echo(f"  {profile.why}\n  Source: {profile.source}")
     if "source" not in document:
         click.echo("It has no source: give URLs on the command line.")
 

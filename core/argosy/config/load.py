@@ -14,6 +14,7 @@ from argosy.config.location import is_url
 from argosy.config.schema import check, is_trivial
 from argosy.config.settings import Settings, absolute, build
 from argosy.errors import ConfigError
+from argosy.plugins import services
 from argosy.plugins.manager import PluginManager
 from argosy.toolkit.files import read_file
 
@@ -38,7 +39,7 @@ def load(
     else:
         path = Path(config).absolute()
         document = load_file(path)
-    merged = {**document, **overrides}
+    merged = {**profile_settings(document), **document, **overrides}
     directory, configured = overrides.get("directory"), document.get("directory")
     if is_url(directory):
         protocol = directory.partition("://")[0].lower()
@@ -53,6 +54,13 @@ def load(
     if problems:
         raise ConfigError(f"The {'configuration ' if path else ''}{name} is not valid.", tuple(problems))
     return build(merged, plugins, path.parent if path else Path.cwd(), path)
+
+
+def profile_settings(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the profile of a configuration sets; nothing if it is unknown, which the schema reports."""
+    name = document.get("profile")
+    profile = services.known()[0].get(name) if isinstance(name, str) else None
+    return profile.settings if profile is not None else {}
 
 
 def load_file(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import argosy_schemas
 from argosy.errors import Problem
+from argosy.plugins import services
 from argosy.plugins.kinds import Kind, PluginInfo
 from argosy.plugins.manager import PluginManager, broken
 
@@ -93,6 +94,7 @@ def compose(plugins: PluginManager, used: Iterable[PluginInfo] | None = None) ->
     for kind in Kind:
         definitions[kind.value] = _slot(kind, [info for info in described if info.kind is kind])
     schema: dict[str, Any] = _localize({**config, "$defs": definitions}, "", [])
+    schema["properties"]["profile"]["enum"] = sorted(services.known()[0])
     for info in described:
         references: list[str] = []
         schema["$defs"][_home(info)] = _localize(_options(info), _home(info), references)

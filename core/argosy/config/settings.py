@@ -54,6 +54,7 @@ class Settings:
     token_cookies: tuple[str, ...]  # empty: all cookies are tokens
     on_doubt: OnDoubt | None = None
     doubt_wait: float = 0.0  # seconds, for on_doubt "wait"
+    doubt_within: float | None = None  # seconds, for on_doubt "wait" of refreshes only
     max_logins: int
     token_save_interval: int
     download_delay: float
@@ -89,6 +90,7 @@ def build(document: Mapping[str, Any], plugins: PluginManager, base: Path, path:
     defaults = {key: schema["default"] for key, schema in properties.items() if "default" in schema}
     keys = {**defaults, **expand(document)}
     keys.pop("$schema", None)  # for editors
+    keys.pop("profile", None)  # has been applied (`argosy.config.load`)
     auth = plugins.find(Kind.AUTH, keys["auth"]["use"]).cls
     if "cookie_store" not in document and issubclass(auth, Auth) and auth.anonymous:
         keys["cookie_store"] = {"use": "memory"}
@@ -108,7 +110,9 @@ def build(document: Mapping[str, Any], plugins: PluginManager, base: Path, path:
     keys["token_cookies"] = tuple(keys["token_cookies"])
     keys["timeout"] = Timeout(**{**defaults["timeout"], **keys["timeout"]})
     if isinstance(doubt := keys.get("on_doubt"), dict):
-        keys |= {"on_doubt": "wait", "doubt_wait": doubt["wait"]}
+        keys |= {"on_doubt": "wait", "doubt_wait": doubt["wait"], "doubt_within": doubt.get("within")}
+        if doubt.get("within", math.inf) <= doubt["wait"]:
+            raise ConfigError('"on_doubt" must have a "within" that is longer than its "wait".')
     if "ca_bundle" in keys:
         keys["ca_bundle"] = _certificates(absolute(keys["ca_bundle"], base))
     return Settings(path=path, base=base, remote=remote, **keys)

@@ -102,7 +102,8 @@ def in_force(policy: Policy, record: SessionRecord) -> tuple[LeaseMode, str]:
         return LeaseMode.EXCLUSIVE, "argosy cannot log in again"
     if learned is LeaseMode.SHARED:
         return LeaseMode.SHARED, f"learned: {quiet} responses in a row replaced no token"
-    if not (policy.tokens.names or policy.carriers.rotate or record.cookies or policy.needs_cookies(record)):
+    cookies = policy.tokens.names or policy.tokens.of(record.cookies) or policy.needs_cookies(record)
+    if not (cookies or policy.carriers.rotate):
         return LeaseMode.SHARED, "its credentials are header fields, which no response replaces"
     if quiet:
         return LeaseMode.EXCLUSIVE, f"learning: {quiet} of {QUIET} responses in a row replaced no token"

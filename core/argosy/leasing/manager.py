@@ -399,7 +399,7 @@ class SessionManager:
         """Return whether it takes a request to make the session usable."""
         if self._needs_login(record) or self._is_due(record):
             return True
-        return self._in_doubt(record) and self._on_doubt(record) == "login"
+        return self._in_doubt(record) and self._on_doubt(record) in ("login", "wait")
 
     def _before_it_expires(self, record: SessionRecord) -> None:
         reason = "the session expires" if record.due else "the session has expired"
@@ -417,9 +417,12 @@ class SessionManager:
         return in_doubt(record, self.store.scope)
 
     def _on_doubt(self, record: SessionRecord) -> str:
-        if self.policy.on_doubt is not None:
+        within, holder = self.policy.doubt_within, record.holder
+        if within is None and self.policy.on_doubt is not None:
             return self.policy.on_doubt
-        is_request = record.holder is None or not record.holder.thread.startswith((RENEWAL, MOVE))
+        if within is not None and _is_refresh(record) and holder and 0 <= time.time() - holder.since <= within:
+            return "wait"
+        is_request = holder is None or not holder.thread.startswith((RENEWAL, MOVE))
         if is_request and not self.policy.needs_cookies(record) and not self.policy.carriers.of(record.headers):
             return "drop"  # only cookies and kept credentials can be in doubt, and the session can do without them
         return "login" if self.policy.renewable else "ask"
@@ -439,6 +442,8 @@ class SessionManager:
             self._write(record, cookies=(), credentials=credentials, status=Status.IDLE, holder=None)
         elif policy == "login":
             self._log_in(record, "a request was sent and its answer never came")
+        elif policy == "wait" and _is_refresh(record) and self._can_refresh(record):
+            self._refresh(record, "a refresh got no answer")  # now: the old token is good for some seconds only
         elif policy == "wait":
             self._write(record, status=Status.IDLE, holder=None)
         else:
@@ -543,8 +548,9 @@ class SessionManager:
 
         The mark is on stable storage: a power loss must not bring back a record without it.
         """
-        holder = this_holder()
-        holder = replace(holder, thread=RENEWAL + holder.thread)
+        holder, again = this_holder(), record.holder if _is_refresh(record) else None
+        # a grace period counts from the first try
+        holder = replace(holder, thread=RENEWAL + holder.thread, since=again.since if again else holder.since)
         marked = changed(record, status=Status.IN_FLIGHT, holder=holder)
         put(self.store, marked, record)
         self.store.sync()
@@ -555,7 +561,7 @@ class SessionManager:
         try:
             yield marked, clear
         except TransferError as error:
-            if getattr(error, "unsent", False):
+            if getattr(error, "unsent", False) and again is None:
                 clear(marked.cookies)
             raise
 
@@ -651,6 +657,11 @@ class SessionManager:
     def _write_synced(self, record: SessionRecord) -> None:
         self.store.sync()  # before the record says so
         self._write(record, synced=True)
+
+
+def _is_refresh(record: SessionRecord) -> bool:
+    """Return whether a refresh is under way, or its answer never came."""
+    return record.holder is not None and record.holder.thread.startswith(RENEWAL)
 
 
 def doubt_error(record: SessionRecord) -> SessionInDoubt:

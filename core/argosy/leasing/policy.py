@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeGuard
 from argosy.cookies.jar import Jar
 from argosy.models.cookie import Cookie
 from argosy.models.session import Carrier, HeaderToken, SessionRecord, Signer, origin_of
+from argosy.plugins import services
 
 #: Names of cookies that protect forms: csrftoken (Django), XSRF-TOKEN (Laravel, Angular), _csrf (Express).
 _FORGERY = re.compile("csrf|xsrf", re.I)
@@ -33,15 +34,23 @@ class Tokens:
     """The cookies that are tokens: those with these names (``token_cookies``), or all if there are none."""
 
     names: frozenset[str] = frozenset()
+    is_informed: bool = False  # whether well-known cookies that are not tokens (`argosy.plugins.services`) do not count
 
     @classmethod
     def named(cls, names: Iterable[str]) -> Tokens:
-        """Return the tokens with these names, or with this one."""
-        return cls(frozenset([names] if isinstance(names, str) else names))
+        """Return the tokens with these names, or with this one; without names, all but the well-known others."""
+        services.known()  # an error about them must not come between a response and its commit
+        return cls(frozenset([names] if isinstance(names, str) else names), is_informed=True)
 
     def of(self, cookies: Jar) -> Jar:
-        """Return the cookies that are tokens."""
-        return tuple(cookie for cookie in cookies if cookie.name in self.names) if self.names else cookies
+        """Return the cookies that are tokens; the same object if all are."""
+        if not self.names and (not self.is_informed or not any(services.is_known(cookie.name) for cookie in cookies)):
+            return cookies
+        return tuple(cookie for cookie in cookies if self.has(cookie.name))
+
+    def has(self, name: str) -> bool:
+        """Return whether a cookie of this name is a token."""
+        return name in self.names if self.names else not (self.is_informed and services.is_known(name))
 
     def same(self, one: Jar, other: Jar) -> bool:
         """Return whether two jars have the same tokens, regardless of expiry."""
@@ -235,6 +244,7 @@ class Policy:
     lease_mode: LeaseMode = LeaseMode.EXCLUSIVE
     on_doubt: str | None = None  # "login", "ask" or "wait"; None means "login" if renewable, else "ask"
     doubt_wait: float = 0.0  # for "wait": seconds between a lost response and one more try of the token
+    doubt_within: float | None = None  # for "wait": only a lost refresh, and only for so many seconds since it was sent
     max_logins: int = 20  # without an accepted request, unless the manager is given a shared `LoginLimiter`
     renewable: bool = True  # whether a login makes a new session; false for an imported jar
     tokens: Tokens = Tokens()  # which cookies are tokens
@@ -250,7 +260,8 @@ class Policy:
         """
         if self.signer is Signer.STATELESS:
             return False
-        return bool(record.login_cookies) or not (record.headers or self.signer is Signer.STATEFUL)
+        names = record.login_cookies if self.tokens.names else filter(self.tokens.has, record.login_cookies)
+        return any(names) or not (record.headers or self.signer is Signer.STATEFUL)
 
     def is_over(self, record: SessionRecord, now: float) -> bool:
         """Return whether all tokens have expired (`now`: seconds since the epoch)."""
