@@ -67,7 +67,7 @@ class ServerSettings:
     second_cookie
         Whether requests also need a second token cookie (its name ends in ``_check``) that matches the first.
     noise_cookie
-        Whether every response also sets a changing cookie ``visits`` that has no meaning.
+        Whether every response also sets a changing cookie ``visits`` that has no meaning; or another name for it.
     date_offset
         The error of the server's clock in seconds, as its ``Date`` shows.
     ttfb
@@ -97,7 +97,7 @@ class ServerSettings:
     cookie_name: str = "token"
     cookie_attributes: str = "; Path=/; HttpOnly"
     second_cookie: bool = False
-    noise_cookie: bool = False
+    noise_cookie: bool | str = False
     date_offset: float = 0.0
     ttfb: float = 0.0
     rate: float = 0.0

@@ -128,14 +128,22 @@ def test_a_shared_session_that_expires_is_logged_in_once_and_stays_shared(set_sa
 # -- which cookies are tokens
 
 
-@pytest.mark.parametrize(("names", "lease"), [([], "exclusive"), (["token"], "shared")])
-def test_statistics_hold_a_session_up_only_where_nobody_named_the_token(
-    set_sail: SetSail, names: list[str], lease: str
+@pytest.mark.parametrize(
+    ("noise", "names", "lease"),
+    [
+        ("visits", [], "exclusive"),
+        ("visits", ["token"], "shared"),
+        ("AWSALB", [], "shared"),
+        ("AWSALB", ["token", "AWSALB"], "exclusive"),
+    ],
+)
+def test_statistics_hold_a_session_up_only_where_nobody_knows_them_or_named_the_token(
+    set_sail: SetSail, noise: str, names: list[str], lease: str
 ) -> None:
     voyage = set_sail(
         items=QUIET + 10,
         lease_mode="static",
-        noise_cookie=True,
+        noise_cookie=noise,
         max_workers=WORKERS,
         size=1000,
         token_cookies=names,

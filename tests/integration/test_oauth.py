@@ -131,6 +131,24 @@ def test_a_refresh_whose_answer_is_lost_is_in_doubt(trip: Trip, server: OAuthSer
     assert (refreshes(server), server.seen["reused"]) == (1, 0), "it must not be sent again"
 
 
+def test_a_lost_refresh_is_sent_again_within_the_grace_period(trip: Trip, server: OAuthServer) -> None:
+    server.state.drop_refreshes, server.state.grace = 1, 3600
+    report = trip.run(strategy="threads", max_workers=8, on_doubt={"wait": 0.1, "within": 3000})
+    assert (report.counts.done, trip.wrong()) == (50, [])
+    assert (server.seen["in grace"], server.seen["reused"], report.refreshes) == (1, 0, 1)
+
+
+def test_a_lost_refresh_is_not_sent_again_after_the_grace_period(trip: Trip, server: OAuthServer) -> None:
+    """However much later the next run starts."""
+    server.state.drop_refreshes = 1
+    late = {"wait": 0, "within": 1e-6}
+    with pytest.raises((SessionInDoubt, argosy.errors.TransferError)):
+        trip.run(on_doubt=late)
+    with pytest.raises(SessionInDoubt, match="in doubt"):
+        trip.run(on_doubt=late)
+    assert (refreshes(server), server.seen["reused"]) == (1, 0)
+
+
 def test_a_refresh_token_that_is_no_good_ends_the_run(trip: Trip, server: OAuthServer) -> None:
     (trip.root / "token").write_text("not-a-token-of-this-server", "utf-8")
     with pytest.raises(LoginFailed, match="invalid_grant"):

@@ -94,6 +94,7 @@ class Token:
     scope: str
     expires_at: float
     spent: bool = False
+    spent_at: float = 0.0
     revoked: bool = False
 
     def get_client_id(self) -> str:
@@ -137,6 +138,7 @@ class State:
     entered: dict[str, bool] = field(default_factory=dict)
     seen: Counter[str] = field(default_factory=Counter)
     drop_refreshes: int = 0
+    grace: float = 0.0  # seconds in which a replaced refresh token is accepted
     end_after: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -217,10 +219,13 @@ class _Refresh(grants.RefreshTokenGrant):
             if found is None or found.revoked:
                 state.seen["unknown"] += 1
                 return None
-            if found.spent:
+            if found.spent and time.monotonic() < found.spent_at + state.grace:
+                state.seen["in grace"] += 1
+            elif found.spent:
                 state.seen["reused"] += 1
                 state.end(found.family)
                 return None
+            found.spent_at = found.spent_at if found.spent else time.monotonic()
             found.spent = state.rotates
         request.argosy_old = found  # type: ignore[attr-defined]  # for what makes the new ones
         return found

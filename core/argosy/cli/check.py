@@ -47,7 +47,9 @@ def trial(
     found: list[Problem] = []
     base = path.absolute().parent
     for key, value in document.items():
-        if key not in (*SLOTS, "directory", "ca_bundle", "proxy", "on_doubt") or check({key: value}, plugins, str(path)):
+        if key not in (*SLOTS, "directory", "ca_bundle", "proxy", "on_doubt") or check(
+            {key: value}, plugins, str(path)
+        ):
             continue
         part = {key: value}
         if key == "proxy" and "transport" in document and not check({"transport": document["transport"]}, plugins, ""):

@@ -127,8 +127,9 @@ class Library:
                 attributes = self._settings.cookie_attributes
                 answer.set_cookies = [f"{name}={attributes}; Max-Age=0" for name in self._settings.cookie_names]
                 answer.token_fields = []
-        if self._settings.noise_cookie:
-            answer.set_cookies.append(f"visits={self._counters.requests}; Path=/")
+        if noise := self._settings.noise_cookie:
+            name = noise if isinstance(noise, str) else "visits"
+            answer.set_cookies.append(f"{name}={self._counters.requests}; Path=/")
         if self._settings.commit == "headers":
             commit()
             commit = _nothing

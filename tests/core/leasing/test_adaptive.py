@@ -9,10 +9,10 @@ import pytest
 
 from argosy.errors import LoginFailed
 from argosy.interfaces.cookie_store import Scope
-from argosy.leasing.adaptive import QUIET
-from argosy.leasing.policy import LeaseMode, Tokens
+from argosy.leasing.adaptive import QUIET, in_force
+from argosy.leasing.policy import LeaseMode, Policy, Tokens
 from argosy.models.cookie import Cookie
-from argosy.models.session import Status
+from argosy.models.session import HeaderToken, SessionRecord, Status
 from argosy_devkit.contracts.waiting import Thread, wait_until
 
 URL = "https://library.example/books/1"
@@ -284,6 +284,46 @@ def test_without_names_every_cookie_that_is_sent_and_replaced_counts(scenario: A
     assert _lease(scenario) is None
     _send(manager, "visits=2; Path=/")
     assert _lease(scenario) == "exclusive"
+
+
+def test_well_known_cookies_of_balancers_hold_nobody_up(scenario: Any) -> None:
+    manager = scenario.manager(lease_mode=AUTO, tokens=Tokens.named(()))
+    for number in range(QUIET):
+        lease = _send(manager, f"AWSALB={number}; Path=/", f"__cf_bm={number}; Path=/")
+        assert lease.stamp.exclusive
+    assert not _send(manager, "AWSALB=new; Path=/").stamp.exclusive
+    assert {cookie.name: cookie.value for cookie in scenario.record.cookies}["AWSALB"] == "new"
+    _send(manager, "token=2; Path=/")
+    assert _lease(scenario) == "exclusive"
+
+
+def test_a_name_in_the_configuration_decides_over_what_is_known(scenario: Any) -> None:
+    manager = scenario.manager(lease_mode=AUTO, tokens=Tokens.named(["AWSALB"]))
+    _send(manager, "AWSALB=1; Path=/")
+    _send(manager, "AWSALB=2; Path=/")
+    assert _lease(scenario) == "exclusive"
+
+
+def test_a_session_with_well_known_cookies_only_has_no_token() -> None:
+    """As one with a token in a header field, whose login came through a balancer."""
+    policy = Policy(AUTO, tokens=Tokens.named(()))
+    header = HeaderToken("Authorization", "Bearer abc", ("https://library.example",))
+    balancer = Cookie("AWSALB", "1", "library.example")
+    record = SessionRecord("default", 1, logins=1, headers=(header,), cookies=(balancer,), login_cookies=("AWSALB",))
+    assert in_force(policy, record)[0] is LeaseMode.SHARED
+    assert not policy.needs_cookies(record)
+    assert not policy.is_over(replace(record, cookies=(replace(balancer, expires=1.0),)), now=2.0)
+    other = replace(record, cookies=(balancer, Cookie("sid", "1", "library.example")))
+    assert in_force(policy, other)[0] is LeaseMode.EXCLUSIVE
+    assert policy.needs_cookies(replace(other, login_cookies=("AWSALB", "sid")))
+
+
+def test_the_tokens_of_a_jar_without_well_known_cookies_are_the_jar() -> None:
+    tokens, jar = Tokens.named(()), (Cookie("token", "1", "h"), Cookie("visits", "1", "h"))
+    assert tokens.of(jar) is jar
+    assert tokens.of((*jar, Cookie("_ga", "1", "h"))) == jar
+    assert tokens.of((Cookie("_ga", "1", "h"),)) == ()
+    assert Tokens().of((Cookie("_ga", "1", "h"),)) != ()
 
 
 def test_a_refusal_is_compared_by_the_tokens_alone(scenario: Any) -> None:
