@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from argosy.interfaces.base import PluginContext
-from argosy_devkit import ServerFactory
+from argosy_devkit import ServerFactory, body_of
 from argosy_devkit.contracts.auth import AuthContract, Client
 from argosy_plugins.auth.basic import BasicAuth
 from argosy_plugins.auth.bearer import BearerAuth
@@ -18,6 +20,7 @@ from argosy_plugins.auth.digest import DigestAuth
 from argosy_plugins.auth.form_login import FormLogin
 from argosy_plugins.auth.none import NoAuth
 from argosy_plugins.auth.oauth2 import OAuth2Auth
+from mutants.carrier_auths import BodyAuth, CsrfAuth, HeaderAuth, NonceAuth
 from servers.http_auth import PASSWORD, TOKEN, USER, HttpAuthServer
 from servers.oauth_server import SECRET, OAuthServer
 
@@ -90,6 +93,15 @@ class OfHttp(AuthContract):
     def wrong_options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any] | None:
         return {**self.options_for(service, tmp_path), "password": secret(tmp_path, "not-the-password")}
 
+    def item(self, service: Any, number: int) -> str:
+        return f"{service.url}/{self.plugin.name}/{number}"
+
+    def is_right(self, service: Any, number: int, content: bytes) -> bool:
+        return bool(content == service.body(number))
+
+    def counted(self, service: Any) -> tuple[int, int]:
+        return 0, service.seen["replaced"]  # these schemes have no logins
+
     def secrets(self, service: Any) -> list[str]:
         return [PASSWORD]
 
@@ -139,5 +151,72 @@ class TestOAuth2(AuthContract):
     def wrong_options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
         return {**self.options_for(service, tmp_path), "refresh_token": secret(tmp_path, "not-the-token")}
 
+    def item(self, service: Any, number: int) -> str:
+        return f"{service.url}/files/{number}"
+
+    def is_right(self, service: Any, number: int, content: bytes) -> bool:
+        return bool(content == service.body(number))
+
+    def counted(self, service: Any) -> tuple[int, int]:
+        return sum(n for name, n in service.seen.items() if name.startswith("token:")), service.seen["reused"]
+
     def secrets(self, service: Any) -> list[str]:
         return [SECRET]
+
+
+class OfCarriers(AuthContract):
+    """At a library server that replaces its tokens, and ends the session if an old one comes."""
+
+    rules: ClassVar[Mapping[str, Any]]
+
+    @pytest.fixture
+    def service(self, library_server: ServerFactory) -> Any:
+        return library_server(**{"lease_mode": "revoke", **self.rules})
+
+    def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        return {"url": service.login_url, "user": service.user, "password": secret(tmp_path, service.password)}
+
+    def wrong_options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        return {**self.options_for(service, tmp_path), "password": secret(tmp_path, "not-the-password")}
+
+
+class TestHeaderTokens(OfCarriers):
+    plugin = HeaderAuth
+    rules = {"carrier": "header"}
+
+
+@pytest.mark.slow
+class TestHeaderTokensInBatches(OfCarriers):
+    plugin = HeaderAuth
+    rules = {"carrier": "header", "lease_mode": "slide", "slide_every": 3}
+
+
+@pytest.mark.slow
+class TestTokenAgainstForgery(OfCarriers):
+    plugin = CsrfAuth
+    rules = {"csrf": True}
+
+
+@pytest.mark.slow
+class TestNonces(OfCarriers):
+    plugin = NonceAuth
+    rules = {"carrier": "nonce"}
+
+
+@pytest.mark.slow
+class TestTokensInBodies(OfCarriers):
+    plugin = BodyAuth
+    rules = {"carrier": "body"}
+
+    def item(self, service: Any, number: int) -> str:
+        return str(service.url_for(f"/json/{number}?size=3000")) if number % 2 else super().item(service, number)
+
+    def is_right(self, service: Any, number: int, content: bytes) -> bool:
+        if number % 2 == 0:
+            return super().is_right(service, number, content)
+        return base64.b64decode(json.loads(content)["data"]) == body_of(str(number), 3000)
+
+
+@pytest.mark.slow
+class TestTokensInWholeBodies(TestTokensInBodies):
+    rules = {"carrier": "body", "commit": "body"}

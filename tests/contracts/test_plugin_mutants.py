@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from argosy_devkit.contracts.promises import HEADING
-from mutants import auths, collecting_outputs, observers, outputs, sources
+from mutants import auths, carrier_auths, collecting_outputs, observers, outputs, sources
 from mutants.hunt import reports_of, survivors
 
 pytest_plugins = ("pytester",)
 pytestmark = pytest.mark.slow
 
 #: Imported here, so that other processes find the same classes in every run of pytester, which forgets its imports.
-MUTANTS = (auths, collecting_outputs, observers, outputs, sources)
+MUTANTS = (auths, carrier_auths, collecting_outputs, observers, outputs, sources)
 
 _SUITES = {
     "outputs": """
@@ -65,6 +65,17 @@ class Suite(AuthContract):
         return {**self.options_for(service, tmp_path), "password": {"file": "wrong.txt"}}
 """,
 }
+
+#: The suite of auths, at a service that ends the session if it gets a token that it replaced in a header field.
+_SUITES["header_auths"] = (
+    _SUITES["auths"].replace("import auths as", "import carrier_auths as")
+    + """
+    @__import__("pytest").fixture
+    def service(self, library_server):
+        return library_server(lease_mode="revoke", carrier="header")
+"""
+)
+_SUITES["nonce_auths"] = _SUITES["header_auths"].replace('carrier="header"', 'carrier="nonce"')
 
 _CASE = """
 class Test{name}(Suite):
@@ -172,6 +183,24 @@ CASES = {
     ],
 }
 
+#: The same for auths whose service does not replace cookies, but header fields or nonces.
+CARRIERS = {
+    "header_auths": [
+        ("DeclaresNothing", "needs_one_login", "requests carried a token that the service had replaced"),
+        ("DeclaresNothing", "next_run", "requests carried a token that the service had replaced"),
+        ("NamesNoOrigins", "carriers_are_complete", "'access-token' has no origins"),
+        ("TrustsAnotherOrigin", "carriers_are_complete", "another origin may replace"),
+        ("ReadsNoField", "carriers_are_complete", "neither a field nor find"),
+        ("FollowsNobody", "carriers_are_complete", "follows 'access-token', which is not another"),
+        ("RemembersItself", "next_run", "requests carried a token that the service had replaced"),
+        ("RemembersForAll", "needs_one_login", "requests carried a token that the service had replaced"),
+    ],
+    "nonce_auths": [
+        ("SignsEverything", "signer_keeps", "gives the credentials to another host"),
+        ("KeepsItsFirstNonce", "needs_one_login", "requests carried a token that the service had replaced"),
+    ],
+}
+
 
 def source_of(kind: str, names: list[str]) -> str:
     return _SUITES[kind].replace("class Suite(", "class Suite(") + "".join(
@@ -180,9 +209,9 @@ def source_of(kind: str, names: list[str]) -> str:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", CASES)
+@pytest.mark.parametrize("kind", [*CASES, *CARRIERS])
 def test_a_plugin_that_breaks_a_promise_is_found(pytester: pytest.Pytester, kind: str) -> None:
-    cases = CASES[kind]
+    cases = {**CASES, **CARRIERS}[kind]
     assert survivors(pytester, source_of(kind, [name for name, _, _ in cases]), cases) == []
 
 
@@ -212,7 +241,9 @@ def test_each_rule_has_a_mutant(kind: str) -> None:
         "auths": (auth.AuthContract, plugin_suite.PluginRules),
     }[kind]
     rules = {name for name in dir(suite) if name.startswith("test_")} - set(dir(tested_elsewhere))
-    missed = {rule for rule in rules if not any(tests in rule for _, tests, _ in CASES[kind])}
+    others = CARRIERS.values() if kind == "auths" else ()
+    cases = [case for cases in (CASES[kind], *others) for case in cases]
+    missed = {rule for rule in rules if not any(tests in rule for _, tests, _ in cases)}
     assert missed == set()
 
 
