@@ -18,6 +18,7 @@ from argosy.toolkit.files import open_file
 from argosy.toolkit.hosts import is_ip, is_public_suffix
 from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy.toolkit.urls import check_url
+from argosy_plugins.auth._bound import BoundSessions
 from argosy_plugins.auth._browsers import BROWSERS, browser_cookies
 from argosy_plugins.auth.jar_formats import Jar, NotAJar, Site, parse_jar
 
@@ -98,6 +99,7 @@ class CookieImport(Auth):
             )
         self._sites = _sites(options)
         self._rules = RefusalRules.from_options(options)
+        self._bound = BoundSessions(context.notice)
 
     @property
     def can_login(self) -> bool:
@@ -132,6 +134,7 @@ class CookieImport(Auth):
 
     def is_refusal(self, response: ResponseHead) -> bool:
         """Return whether the service rejects the imported session."""
+        self._bound.look(response.final_url, response.headers)
         return self._rules.is_refusal(response)
 
     def _from_browser(self) -> list[Cookie]:
@@ -139,6 +142,7 @@ class CookieImport(Auth):
         path, cookies = browser_cookies(
             browser, None if profile is None else self.context.path(profile), self._is_wanted
         )
+        self._bound.tell_browser(browser, path, self._is_wanted)
         if not cookies:
             raise LoginFailed(
                 f"The browser {browser} has no cookies of {self._names()} in {path}.",

@@ -13,6 +13,7 @@ from argosy.interfaces.base import PluginContext
 from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy.toolkit.secrets import Secret
 from argosy.toolkit.urls import check_url
+from argosy_plugins.auth._bound import BoundSessions
 from argosy_plugins.auth._codes import CODE_SCHEMA, SENSITIVE, SPENT, AskedCode, Field, Given, TimeCode
 from argosy_plugins.auth.form_exchange import FormExchange, Success
 from argosy_plugins.auth.form_logout import log_out
@@ -89,6 +90,7 @@ class FormLogin(Auth):
         # resolved here, because everybody waits during login
         self._fields = {name: self._field(name, value) for name, value in options["fields"].items()}
         self._rules = RefusalRules.from_options(options)
+        self._bound = BoundSessions(context.notice)
         pages = {"url": options["url"], **({"logout": self._logout["url"]} if self._logout else {})}
         if wrong := [f"the option {key} {problem}" for key, url in pages.items() if (problem := check_url(url))]:
             raise ConfigError(
@@ -121,6 +123,7 @@ class FormLogin(Auth):
         Raises LoginFailed if there is no such form, it leads to a forbidden place, or the service rejects it. The message
         describes the response without the values of fields.
         """
+        self._bound.listen(session.http)
         sent = FormExchange(
             http=session.http,
             url=self.options["url"],
@@ -142,6 +145,7 @@ class FormLogin(Auth):
 
     def is_refusal(self, response: ResponseHead) -> bool:
         """Return whether the service rejects the session."""
+        self._bound.look(response.final_url, response.headers)
         return self._rules.is_refusal(response)
 
 

@@ -19,6 +19,7 @@ from argosy.interfaces.base import PluginContext
 from argosy.models.session import Carrier, origin_of
 from argosy.toolkit.failures import kind_of, reason_of
 from argosy.toolkit.login_pages import RefusalRules, refusal_schema
+from argosy_plugins.auth._bound import BoundSessions
 from argosy_plugins.auth._codes import SPENT, AskedCode
 from argosy_plugins.auth._expiry import jwt_expiry, lifetime, moment
 from argosy_plugins.auth._json_exchange import Answer, Exchange
@@ -250,6 +251,7 @@ class JsonLogin(Auth):
         self._read_tokens(options)
         self._read_rest(options)
         self._rules = RefusalRules.from_options(options)
+        self._bound = BoundSessions(context.notice)
 
     # -- reading the options
 
@@ -378,6 +380,7 @@ class JsonLogin(Auth):
         Raises LoginFailed if the service rejects it, or a response lacks what it should have; the message shows no secret.
         Raises TransferError if the service may answer later.
         """
+        self._bound.listen(session.http)
         exchange = self._exchange(session, "login")
         exchange.scope.spent = session.credentials.get(SPENT, "")
         self._fetch_csrf(exchange)
@@ -454,6 +457,7 @@ class JsonLogin(Auth):
 
     def is_refusal(self, response: ResponseHead) -> bool:
         """Return whether the service rejects the session."""
+        self._bound.look(response.final_url, response.headers)
         return self._rules.is_refusal(response)
 
     # -- implementation
