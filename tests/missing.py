@@ -17,6 +17,7 @@ PACKAGES = {
     "/usr/sbin/sshd": "openssh-server",
     "ssh-keygen": "openssh-client",
     "/usr/sbin/nginx": "nginx-light",
+    "/usr/sbin/apache2": "apache2-bin",
     "swift-proxy-server": "swift-proxy",
     "swift-account-server": "swift-account",
     "swift-container-server": "swift-container",

@@ -79,7 +79,8 @@ class Auth(Plugin):
     anonymous: ClassVar[bool] = False  # no login and no token, so requests need no exclusive lease
     remedy: ClassVar[str] = "Log in again: argosy login CONFIG"  # advice for a session that cannot be renewed
     #: Whether `signer` depends only on the request and fixed secrets (Basic, an HMAC), so that requests may overlap.
-    #: Otherwise, requests take turns, because a response may change how the next one is signed.
+    #: Otherwise, requests take turns, because a response may change how the next one is signed. If kept `carriers` hold all
+    #: that changes, they take turns only while responses do change it.
     stateless_signer: ClassVar[bool] = False
 
     @property

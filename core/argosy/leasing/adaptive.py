@@ -12,6 +12,9 @@ always reads the newest token together with the mode that applies to it. The rec
 
 The proof matters: a service that refuses a request may set an anonymous cookie, so an expired session looks like one
 whose token is replaced. Without proof the session is exclusive too, but the next login starts over.
+
+A signer may keep its state with the session (`Signer.KEPT`), such as a nonce. If a response replaces that, the learning
+starts over: services with a nonce for each request replace it every time, and others when it gets old.
 """
 
 from __future__ import annotations
@@ -42,11 +45,14 @@ def after(
     """
     learned, headers = record.learned, brought.headers if brought else record.headers
     is_counting = "lease" not in learned and _may_share(policy, record)
+    is_kept = policy.signer is Signer.KEPT
+    if is_kept and brought and brought.credentials is not record.credentials:
+        return learned if mode_of(learned) is LeaseMode.EXCLUSIVE or not learned else {}
     if learned.get("proved") or (cookies is record.cookies and headers is record.headers and not is_counting):
         return learned
     sent = tuple(jar.matching(record.cookies, url, time.time()))
     carried = policy.carriers.of(record.headers, url)
-    if not policy.tokens.of(sent) and not carried:
+    if not (policy.tokens.of(sent) or carried or is_kept):
         return learned
     if policy.tokens.replaced(sent, record.cookies, cookies) or not set(carried) <= set(headers):
         return replaces(learned)
@@ -103,7 +109,7 @@ def in_force(policy: Policy, record: SessionRecord) -> tuple[LeaseMode, str]:
     if learned is LeaseMode.SHARED:
         return LeaseMode.SHARED, f"learned: {quiet} responses in a row replaced no token"
     cookies = policy.tokens.names or policy.tokens.of(record.cookies) or policy.needs_cookies(record)
-    if not (cookies or policy.carriers.rotate):
+    if not (cookies or policy.carriers.rotate or policy.signer is Signer.KEPT):
         return LeaseMode.SHARED, "its credentials are header fields, which no response replaces"
     if quiet:
         return LeaseMode.EXCLUSIVE, f"learning: {quiet} of {QUIET} responses in a row replaced no token"

@@ -163,7 +163,7 @@ class SessionManager:
             configured = self.policy.lease_mode is LeaseMode.SHARED
             return not (record.status is Status.IN_FLIGHT if configured else self._in_doubt(record))
         tokens = self.policy.tokens.of(record.cookies)
-        if self.policy.signer is Signer.STATEFUL or not tokens or jar.concerns(tokens, url):
+        if self.policy.signer in (Signer.STATEFUL, Signer.KEPT) or not tokens or jar.concerns(tokens, url):
             return False
         if self.policy.carriers.of(record.headers, url):
             return False

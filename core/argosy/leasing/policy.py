@@ -258,7 +258,7 @@ class Policy:
         It does not if every request carries other credentials: a stateless signer, or a header or signer from a
         login that set no cookies. Cookies that the service sets later can then be dropped at any time.
         """
-        if self.signer is Signer.STATELESS:
+        if self.signer in (Signer.STATELESS, Signer.KEPT):
             return False
         names = record.login_cookies if self.tokens.names else filter(self.tokens.has, record.login_cookies)
         return any(names) or not (record.headers or self.signer is Signer.STATEFUL)

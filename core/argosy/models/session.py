@@ -68,6 +68,7 @@ class Signer(StrEnum):
 
     NONE = "none"
     STATELESS = "stateless"  # no response changes the signatures, so signed requests may overlap
+    KEPT = "kept"  # as stateful, but the session's record tells whether a response changed them
     STATEFUL = "stateful"  # a response may change them, so signed requests take turns
 
 

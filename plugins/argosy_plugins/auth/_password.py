@@ -50,9 +50,9 @@ PASSWORD_SCHEMA: Mapping[str, Any] = {
 
 
 class PasswordAuth(Auth):
-    """Sends a user name and a password, or a digest of them, with each request; stores nothing."""
+    """Sends a user name and a password, or a digest of them, with each request; stores neither."""
 
-    stateless_signer = True  # a Digest nonce belongs to one thread
+    stateless_signer = True
     options_schema = PASSWORD_SCHEMA
     remedy = "Check the user name and the password with a browser."
 

@@ -14,7 +14,7 @@ from argosy.leasing.login import Authority, Credentials
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import Carriers, LeaseMode, Policy, SessionCallbacks
 from argosy.models.cookie import Cookie
-from argosy.models.session import Carrier, HeaderToken, SessionRecord, Status
+from argosy.models.session import Carrier, HeaderToken, SessionRecord, Signer, Status
 
 ORIGIN = "https://library.example"
 URL = f"{ORIGIN}/books/1"
@@ -285,6 +285,42 @@ def test_a_request_that_carries_no_token_may_overlap_and_one_with_a_header_token
         assert lease.is_exclusive is exclusive
         lease.settle((), url, None)
         lease.end()
+
+
+def _with_kept_nonce(scenario: Any, **policy: Any) -> SessionManager:
+    made = Policy(LeaseMode.AUTO, carriers=Carriers((NONCE,)), signer=Signer.KEPT, renewable=False, **policy)
+    return SessionManager(scenario.store, "default", made, login=lambda: ())
+
+
+def test_a_kept_nonce_that_no_response_replaces_lets_requests_overlap(scenario: Any) -> None:
+    manager = _with_kept_nonce(scenario)
+    for _ in range(QUIET):
+        assert _send(manager)[1].exclusive
+    assert manager.in_force()[0] is LeaseMode.SHARED
+
+
+def test_a_replaced_nonce_starts_the_learning_over(scenario: Any) -> None:
+    manager = _with_kept_nonce(scenario)
+    for number in range(2 * QUIET):
+        _send(manager, ("Authentication-Info", f'nextnonce="{number}"'))
+    assert manager.in_force() == (LeaseMode.EXCLUSIVE, "nothing learned yet")
+    for _ in range(QUIET):
+        _send(manager)
+    assert manager.in_force()[0] is LeaseMode.SHARED
+    _send(manager, ("Authentication-Info", 'nextnonce="again"'))
+    assert manager.in_force()[0] is LeaseMode.EXCLUSIVE
+
+
+def test_a_request_that_a_kept_nonce_signs_takes_its_turn_though_it_carries_no_cookie(scenario: Any) -> None:
+    manager = _with_kept_nonce(scenario)
+    _send(manager)
+    lease = manager.lease(URL)
+    lease.settle(["sid=1; Path=/account"], URL, None)
+    lease.end()
+    lease = manager.lease(URL)
+    assert lease.is_exclusive
+    lease.unsent()
+    lease.end()
 
 
 # -- tokens in bodies

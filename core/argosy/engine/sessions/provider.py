@@ -115,7 +115,8 @@ class SessionProvider:
                 hint='Set "lease" to "exclusive-to-end".',
             )
         if signer is not None:
-            kind = Signer.STATELESS if auth.stateless_signer else Signer.STATEFUL
+            stateful = Signer.KEPT if any(carrier.is_kept for carrier in carriers.all) else Signer.STATEFUL
+            kind = Signer.STATELESS if auth.stateless_signer else stateful
         # a signer whose state a response may replace serves one request at a time over all sessions
         is_serial = kind is Signer.STATEFUL and self.lease is not LeaseMode.SHARED
         self._signing = threading.RLock() if is_serial else contextlib.nullcontext()
