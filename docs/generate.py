@@ -19,9 +19,11 @@ import click
 import argosy_schemas
 import contract_page
 import surface
+from argosy.cli.config import to_toml
 from argosy.cli.plugins import option_facts
 from argosy.cli.program import cli
 from argosy.config.schema import SLOTS
+from argosy.plugins import services
 from argosy.plugins.manager import PluginManager
 
 DOCS = Path(__file__).parent
@@ -167,6 +169,31 @@ def with_files(page: Path) -> str:
     return _MARKED.sub(block, page.read_text("utf-8"))
 
 
+def profiles() -> str:
+    """Return the how-to about profiles with its tables."""
+    page = (DOCS / "how-to" / "use-a-profile.md").read_text("utf-8")
+    rows = ["| profile | what is documented | sets | why | source |", "|---|---|---|---|---|"]
+    for name, profile in services.known()[0].items():
+        settings = {"on_doubt": None, **profile.settings}
+        sets = [f"`{key} = {to_toml(value)}`" if value else f"`{key}`: default" for key, value in settings.items()]
+        sets = [entry for entry in sets if entry != '`lease = "auto"`']
+        source = f"[{profile.title}]({profile.source})"
+        rows.append(f"| `{name}` | {profile.fact} | {', '.join(sets)} | {profile.why} | {source} |")
+    page = _table(page, "profiles", rows)
+    rows = ["| of | names | source |", "|---|---|---|"]
+    known = json.loads((DOCS.parent / "plugins" / "argosy_plugins" / "services" / "services.json").read_text("utf-8"))
+    for cookies in known["cookies"]:
+        names = ", ".join(f"`{name}`" for name in cookies["names"])
+        rows.append(f"| {cookies['of']} | {names} | <{cookies['source']}> |")
+    return _table(page, "cookies", rows)
+
+
+def _table(page: str, name: str, rows: Sequence[str]) -> str:
+    """Return a page with the part between its marks ``<!-- NAME -->`` and ``<!-- end -->`` replaced by a table."""
+    before, mark, rest = page.partition(f"<!-- {name} -->\n")
+    return "\n".join([before + mark.rstrip(), "", *rows, "", "<!-- end -->" + rest.partition("<!-- end -->")[2]])
+
+
 _ROW = re.compile(r"^\| (?P<row>\d+) \|(?P<text>.*)\|[^|\n]*\|$", re.M)
 
 
@@ -218,6 +245,7 @@ def main(arguments: list[str]) -> int:
         return 2
     wanted = {DOCS / "reference" / name: page() for name, page in PAGES.items()}
     wanted |= {page: with_files(page) for page in sorted((DOCS / "plugins").glob("*.md"))}
+    wanted[DOCS / "how-to" / "use-a-profile.md"] = profiles()
     wanted[DOCS / "plugins" / "contracts.md"] = contract_page.page(_NOTE)
     wanted[DOCS / "reference" / "plugin-surface.txt"] = surface.text(COMMAND)
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text("utf-8") != text]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -18,8 +19,11 @@ from argosy.interfaces.source import Source
 from argosy.plugins.manager import PluginManager
 from documents import Block, blocks
 
-#: All but manifests, and the pyproject.toml of a package.
-CONFIGURATIONS = [b for b in blocks("toml", "json") if b.mark != "manifest" and "[build-system]" not in b.text]
+#: All but manifests, and the files of a package.
+CONFIGURATIONS = [
+    b for b in blocks("toml", "json") if b.mark not in ("manifest", "services") and "[build-system]" not in b.text
+]
+SERVICES = {block.language: block.text for block in blocks("toml", "json") if block.mark == "services"}
 MANIFESTS = [block for block in blocks("json", "csv") if block.mark == "manifest" or block.language == "csv"]
 
 
@@ -43,6 +47,30 @@ def test_a_manifest_is_valid(block: Block, plugins: PluginManager, tmp_path: Pat
     path.write_text(block.text, "utf-8")
     source = plugins.make(Source, {"use": "manifest", "path": str(path)}, PluginContext(tmp_path))
     assert list(source.items(requests.Session()))
+
+
+def test_a_package_adds_what_is_known_of_a_service(tmp_path: Path) -> None:
+    """In a process of its own, as everything known is read once."""
+    ((group, points),) = tomllib.loads(SERVICES["toml"])["project"]["entry-points"].items()
+    ((name, package),) = points.items()
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text("", "utf-8")
+    (tmp_path / package / "services.json").write_text(SERVICES["json"], "utf-8")
+    info = tmp_path / f"{package}-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n", "utf-8")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {package}\n", "utf-8")
+    (tmp_path / "argosy.json").write_text(json.dumps({"profile": "shelf"}), "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "argosy", "config", "check", "argosy.json"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "It sets on_doubt = { wait = 5, within = 12 }." in done.stdout
+    assert "Source: https://shelf.example/docs/tokens" in done.stdout
 
 
 def test_a_new_configuration_is_valid(tmp_path: Path) -> None:

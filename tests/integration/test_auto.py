@@ -128,6 +128,7 @@ def test_a_shared_session_that_expires_is_logged_in_once_and_stays_shared(set_sa
 # -- which cookies are tokens
 
 
+@pytest.mark.torture(132)
 @pytest.mark.parametrize(
     ("noise", "names", "lease"),
     [

@@ -131,6 +131,7 @@ def test_a_refresh_whose_answer_is_lost_is_in_doubt(trip: Trip, server: OAuthSer
     assert (refreshes(server), server.seen["reused"]) == (1, 0), "it must not be sent again"
 
 
+@pytest.mark.torture(131)
 def test_a_lost_refresh_is_sent_again_within_the_grace_period(trip: Trip, server: OAuthServer) -> None:
     server.state.drop_refreshes, server.state.grace = 1, 3600
     report = trip.run(strategy="threads", max_workers=8, on_doubt={"wait": 0.1, "within": 3000})
@@ -138,6 +139,7 @@ def test_a_lost_refresh_is_sent_again_within_the_grace_period(trip: Trip, server
     assert (server.seen["in grace"], server.seen["reused"], report.refreshes) == (1, 0, 1)
 
 
+@pytest.mark.torture(131)
 def test_a_lost_refresh_is_not_sent_again_after_the_grace_period(trip: Trip, server: OAuthServer) -> None:
     """However much later the next run starts."""
     server.state.drop_refreshes = 1

@@ -102,6 +102,7 @@ def _lose_refresh(manager: SessionManager, server: Server, store: MemoryStore) -
     return holder.since
 
 
+@pytest.mark.torture(131)
 def test_within_the_grace_period_the_refresh_is_sent_once_more(make: Any, server: Server, store: MemoryStore) -> None:
     manager = make(wait=30.0)
     _lose_refresh(manager, server, store)
@@ -125,6 +126,7 @@ def test_after_the_grace_period_it_is_never_sent_again(
     assert server.sent == ["refresh-1"]
 
 
+@pytest.mark.torture(131)
 def test_the_grace_period_counts_from_the_first_try(make: Any, server: Server, store: MemoryStore) -> None:
     manager = make()
     since = _lose_refresh(manager, server, store)
