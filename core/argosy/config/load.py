@@ -39,7 +39,9 @@ def load(
     else:
         path = Path(config).absolute()
         document = load_file(path)
-    merged = {**profile_settings(document), **document, **overrides}
+    merged = {**document, **overrides}
+    if isinstance(profile := merged.get("profile"), str) and profile in services.known()[0]:
+        merged = {**services.known()[0][profile].settings, **merged}
     directory, configured = overrides.get("directory"), document.get("directory")
     if is_url(directory):
         protocol = directory.partition("://")[0].lower()
@@ -54,13 +56,6 @@ def load(
     if problems:
         raise ConfigError(f"The {'configuration ' if path else ''}{name} is not valid.", tuple(problems))
     return build(merged, plugins, path.parent if path else Path.cwd(), path)
-
-
-def profile_settings(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what the profile of a configuration sets; nothing if it is unknown, which the schema reports."""
-    name = document.get("profile")
-    profile = services.known()[0].get(name) if isinstance(name, str) else None
-    return profile.settings if profile is not None else {}
 
 
 def load_file(path: Path) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 from argosy.errors import PluginError
 
-GROUP = "argosy.services"
 #: What a profile may set.
 SETTINGS = frozenset({"lease", "on_doubt", "token_cookies"})
 
@@ -36,7 +35,7 @@ def known() -> tuple[Mapping[str, Profile], re.Pattern[str]]:
     """Return the profiles by name, and a pattern for the names of cookies that are not tokens."""
     profiles: dict[str, Profile] = {}
     patterns: list[str] = []
-    for entry_point in sorted(entry_points(group=GROUP), key=lambda entry_point: entry_point.value):
+    for entry_point in sorted(entry_points(group="argosy.services"), key=lambda entry_point: entry_point.value):
         try:
             data = json.loads(pkgutil.get_data(entry_point.module, "services.json") or b"")
             found = {name: Profile(**profile) for name, profile in data.get("profiles", {}).items()}
@@ -44,9 +43,8 @@ def known() -> tuple[Mapping[str, Profile], re.Pattern[str]]:
                 raise ValueError(f"they repeat a profile, or set what no profile may: {', '.join(sorted(wrong))}")
             patterns += [fnmatch.translate(name) for cookies in data.get("cookies", ()) for name in cookies["names"]]
         except (Exception, SystemExit) as error:
-            name = entry_point.dist.name if entry_point.dist else entry_point.value
-            text = f"The services of {name} (entry point {entry_point.name!r}) cannot be read"
-            raise PluginError(f"{text}: {error}", hint="Repair or uninstall it.") from error
+            text = f"The services of {entry_point.module} cannot be read: {type(error).__name__}: {error}."
+            raise PluginError(text, hint="Repair or uninstall the package.") from error
         profiles |= found
     return profiles, re.compile("|".join(patterns) or "(?!)")
 
