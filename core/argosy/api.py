@@ -20,7 +20,7 @@ from argosy.engine.context import RunContext
 from argosy.engine.report import Report
 from argosy.engine.run import Run, RunOptions
 from argosy.errors import ConfigError, Problem, SessionError, TransferError
-from argosy.events import Emit, Event, EventKind
+from argosy.events import Event, EventKind
 from argosy.interfaces.base import Plugin, PluginContext
 from argosy.interfaces.cookie_store import CookieStore, Scope
 from argosy.leasing.adaptive import in_force
@@ -109,15 +109,10 @@ def check_config(config: Config, *, plugins: Plugins = ()) -> list[Problem]:
     return check(document, _manager(plugins), "configuration" if document is config else str(config))
 
 
-def preview(config: Config, *, on_notice: Notify = lambda message: None, plugins: Plugins = ()) -> list[Item]:
-    """Return the items that `download` would fetch, like ``argosy download --dry-run``; its parameters are those of `login`.
-
-    If the source asks a service, this logs in if necessary; otherwise it sends no request.
-    """
+def preview(config: Config, *, plugins: Plugins = ()) -> list[Item]:
+    """Return the items that `download` would fetch, without a request or a login, unless the source needs them."""
     items: list[Item] = []
-    redactor = Redactor()
-    settings, manager = _load(config, plugins)
-    plan.preview(settings, manager, lambda item, *_: items.append(item), notices_to(on_notice, redactor), redactor)
+    plan.preview(*_load(config, plugins), lambda item, *_: items.append(item))
     return items
 
 
@@ -227,21 +222,16 @@ def open_context(
 ) -> Iterator[RunContext]:
     """Open what a login needs; `notify` gets its notices."""
     redactor = redactor or Redactor()
-    context = RunContext(settings, plugins, notices_to(notify, redactor), Stop(), redactor, **asking)
-    try:
-        yield context
-    finally:
-        context.close()
-
-
-def notices_to(notify: Notify, redactor: Redactor) -> Emit:
-    """Return what passes the notices of a run to a function, and no other events."""
 
     def emit(kind: EventKind, item: str | None, data: Mapping[str, Any]) -> None:
         if kind is EventKind.RUN_NOTICE:
             notify(redactor.scrub(str(data["message"])))
 
-    return emit
+    context = RunContext(settings, plugins, emit, Stop(), redactor, **asking)
+    try:
+        yield context
+    finally:
+        context.close()
 
 
 def log_in(context: RunContext, *, forget: bool) -> Iterator[tuple[str, SessionError | None]]:

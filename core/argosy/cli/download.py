@@ -126,8 +126,8 @@ def observers_of(plugins: PluginManager, settings: Settings, events: str | None,
 
 def show_preview(settings: Settings, plugins: PluginManager, *, reprocess: bool = False) -> int:
     """Print what a run would do, and return the exit code."""
-    from argosy.api import notices_to
     from argosy.engine.plan import preview
+    from argosy.events import EventKind
     from argosy.toolkit.text import one_line, size_text
 
     scrub = redactor().scrub
@@ -146,7 +146,10 @@ def show_preview(settings: Settings, plugins: PluginManager, *, reprocess: bool 
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             click.echo(f"    {output}: {one_line(scrub(f'{first}{more}'))}")
 
-    emit = notices_to(notify, redactor())
+    def emit(kind: EventKind, item: str | None, data: Mapping[str, Any]) -> None:
+        if kind is EventKind.RUN_NOTICE:
+            notify(str(data["message"]))
+
     planned = preview(settings, plugins, show, emit, redactor(), reprocess=reprocess, ask=ask())
     parts = [] if reprocess else [f"{planned.to_do - planned.remade} of {planned.items} items to download"]
     if planned.remade or reprocess:

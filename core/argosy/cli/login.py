@@ -45,9 +45,8 @@ def login(config: str, forget: bool, plugins: PluginManager) -> None:
         if context.source is not None and context.source.asks:
             from argosy.engine.plan import items_of
 
-            items = items_of(context.source, context.pool.http, context.stop, lambda *_: None)
+            items = items_of(context.source, context.pool, context.stop, lambda *_: None)
             count = sum(1 for _ in items)
-            context.pool.sync()
             click.echo(f"Found {count} item{'s'[: count != 1]}.")
 
 

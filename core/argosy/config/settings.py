@@ -13,6 +13,7 @@ from argosy.config.location import Remote, is_url, remote_of
 from argosy.config.schema import SLOTS, default_options, expand
 from argosy.errors import ConfigError
 from argosy.interfaces.auth import Auth
+from argosy.models.session import origin_of
 from argosy.plugins.kinds import Kind
 from argosy.plugins.manager import PluginManager
 
@@ -69,6 +70,10 @@ class Settings:
     ca_bundle: Path | None = None
     allow_downgrade: bool
     proxy: str | Mapping[str, Any] | None = None  # its URL, or a reference to it
+    user_agent: str = ""  # empty: that of argosy
+    referer: str = ""  # a URL, or "self"
+    headers: Mapping[str, str | Mapping[str, str]]  # values, or references to them
+    header_origins: tuple[str, ...]  # empty: all
     force_redownload: bool
     tags: tuple[str, ...]  # empty: all items
     strict: bool
@@ -109,6 +114,7 @@ def build(document: Mapping[str, Any], plugins: PluginManager, base: Path, path:
     keys["tags"] = tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
     keys["token_cookies"] = tuple(keys["token_cookies"])
     keys["timeout"] = Timeout(**{**defaults["timeout"], **keys["timeout"]})
+    keys["header_origins"] = tuple(map(origin_of, keys["header_origins"]))
     if isinstance(doubt := keys.get("on_doubt"), dict):
         keys |= {"on_doubt": "wait", "doubt_wait": doubt["wait"], "doubt_within": doubt.get("within")}
         if doubt.get("within", math.inf) <= doubt["wait"]:

@@ -33,6 +33,7 @@ from argosy.toolkit.stop import Stop
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
+    from argosy.engine.sessions.provider import SessionProvider
     from argosy.plugins.manager import PluginManager
 
 #: Problems to report before giving up on a source.
@@ -93,14 +94,14 @@ class Plan:
         """Delete the plan."""
         self._db.close()
 
-    def read(self, stop: Stop, http: requests.Session | None, emit: Emit) -> None:
+    def read(self, stop: Stop, pool: SessionProvider | None, emit: Emit) -> None:
         """Read the items that have one of the tags; raise SourceError if two of them conflict."""
         problems: list[Problem] = []
         seen = taken = 0
         try:
             self._db.execute("BEGIN")
             finished = (finished.item for finished in self._ledger.finished())
-            for item in finished if self._source is None else items_of(self._source, http, stop, emit):
+            for item in finished if self._source is None else items_of(self._source, pool, stop, emit):
                 seen += 1
                 if self._tags and self._tags.isdisjoint(tag.casefold() for tag in item.tags):
                     continue
@@ -279,32 +280,31 @@ class Plan:
 
 
 class _NoSession(requests.Session):
-    """The session of a source that does not declare that it asks."""
-
     def get_adapter(self, url: str | bytes) -> BaseAdapter:
-        """Refuse to send."""
         raise RuntimeError("it sends a request, but its class does not set asks = True")
 
 
-def items_of(source: Source, http: requests.Session | None, stop: Stop, emit: Emit) -> Iterator[Item]:
-    """Yield the items of a source; if it asks a service, tell now and then how many there are so far."""
-    number, told = 0, time.monotonic()
+def items_of(source: Source, pool: SessionProvider | None, stop: Stop, emit: Emit) -> Iterator[Item]:
+    """Yield the items of a source; if it asks, log in first, and tell now and then how many items there are so far."""
+    asked, due = pool if source.asks else None, 0.0
+    if asked is not None:
+        asked.log_in()
     try:
         with plugin_errors("source", source):
-            for item in source.items(http if source.asks and http is not None else _NoSession()):
+            for number, item in enumerate(source.items(_NoSession() if asked is None else asked.http), 1):
                 stop.check(between=True)
                 if not isinstance(item, Item):
                     raise PluginError(f"The source {source.name!r} yielded {item!r:.100} instead of an Item.")
-                yield item
-                number += 1
-                if source.asks and time.monotonic() - told >= LISTING_SECONDS:
-                    told = time.monotonic()
+                if asked is not None and time.monotonic() >= due:
+                    due = time.monotonic() + LISTING_SECONDS
                     emit(EventKind.RUN_LISTING, None, {"items": number})
+                yield item
     except TransferError as error:
         text = error.message if repr(source.name) in error.message else f"The source {source.name!r} failed: {error}"
         raise SourceError(text, hint=error.hint) from None
-    if source.asks:
-        emit(EventKind.RUN_LISTING, None, {"items": number})
+    finally:
+        if asked is not None:
+            asked.sync()
 
 
 def _unsafe(name: str, where: str) -> Problem | None:
@@ -331,11 +331,8 @@ def preview(
     reprocess: bool = False,
     **asking: Any,
 ) -> Planned:
-    """Show each item that a run would do; if its source asks a service, log in, otherwise send nothing.
-
-    Only the session may change on the disk. The other parameters are those of `RunContext`.
-    """
-    context, stop, http = PluginContext(settings.base, settings.directory), Stop(), None
+    """Show each item that a run would do; change no more than the session of a source that asks, and otherwise send nothing."""
+    context, stop, pool = PluginContext(settings.base, settings.directory), Stop(), None
     with ExitStack() as stack:
         source = None
         if not reprocess:
@@ -345,9 +342,7 @@ def preview(
                 given = replace(settings, source=None, output=())
                 run = RunContext(given, plugins, emit, stop, redactor or Redactor(), **asking)
                 stack.callback(run.close)
-                context, http = run.plugin_context, run.pool.http
-                run.pool.log_in()
-                stack.callback(run.pool.sync)
+                context, pool = run.plugin_context, run.pool
             source = plugins.make(Source, settings.source or {}, context)
             stack.callback(source.close)
         outputs = Outputs(settings.output, plugins, context)
@@ -356,7 +351,7 @@ def preview(
         ledger = stack.enter_context(closing(Ledger(settings.directory, read_only=True)))
         ledger.storage = open_storage(settings.remote, plugins, context)
         plan = stack.enter_context(closing(Plan(settings, source, ledger, outputs)))
-        plan.read(stop, http, emit)
+        plan.read(stop, pool, emit)
         planned = plan.compare(dry_run=True)
         plan.preview(show)
         return planned

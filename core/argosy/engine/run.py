@@ -151,14 +151,7 @@ class Run:
         context = self._context
         plan = Plan(self.settings, context.source, self._ledger, context.outputs)
         self._plan = stack.enter_context(closing(plan))
-        asks = context.source is not None and context.source.asks
-        if asks:
-            context.pool.log_in()
-        try:
-            plan.read(self.stop, context.pool.http, self._emit)
-        finally:
-            if asks:
-                context.pool.sync()
+        plan.read(self.stop, context.pool, self._emit)
         context.staging.prepare()
         self._ledger.take_over(context.staging.tidy)
         context.staging.sweep(self._ledger.done())

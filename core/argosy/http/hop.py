@@ -93,6 +93,8 @@ class LeasedHop(Hop):
         self.sent_at = time.time()
         self.deadline = time.monotonic() + self._seconds
         request = self.request
+        if lease.user_agent:
+            request.headers["User-Agent"] = lease.user_agent
         if not self._is_bare:
             credentials = lease.credentials(self._url)
             signer: PluginSigner | None = getattr(request, "argosy_signer", None)

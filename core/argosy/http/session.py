@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote, urldefrag, urlsplit
 
@@ -29,6 +30,7 @@ from argosy.interfaces.transport import Hop, ResponseHeaders, Transport
 from argosy.leasing.lease import Stamp
 from argosy.leasing.login import NewSession
 from argosy.leasing.policy import LeaseMode
+from argosy.models.header_fields import referer_of
 from argosy.models.session import origin_of
 from argosy.toolkit.login_pages import is_html
 from argosy.toolkit.responses import Downgraded, read_content
@@ -65,6 +67,10 @@ class Network(NamedTuple):
     ca_bundle: Path | None = None  # the certificate authorities to trust; None for the default ones
     proxy: Secret | None = None  # the URL of a proxy, which may contain a password
     allow_downgrade: bool = False  # follow redirects from https to http, without credentials
+    user_agent: str = ""  # empty for that of argosy
+    referer: str = ""  # a URL, or "self" for the host of each request
+    headers: Mapping[str, Secret] = MappingProxyType({})  # more fields of each request; redirects elsewhere drop them
+    header_origins: tuple[str, ...] = ()  # the only ones to send them to, also after redirects; empty for all
 
 
 #: The schemes of proxies that some transport can use.
@@ -120,14 +126,34 @@ class PlainSession(requests.Session):
             self.mount("https://", adapter)
             self.mount("http://", adapter)
         self.trust_env = False
+        self._network = network
         self.verify = True if network.ca_bundle is None else str(network.ca_bundle)
         self.allow_downgrade = network.allow_downgrade
         if network.proxy is not None:
             self.proxies = dict.fromkeys(("http", "https"), network.proxy.reveal())
         self.max_redirects = MAX_REDIRECTS
         self.cookies = _NoJar()
-        self.headers["User-Agent"] = f"argosy/{__version__}"
+        self.headers["User-Agent"] = network.user_agent or f"argosy/{__version__}"
         self.headers["Accept-Encoding"] = "identity"  # a truncated compressed body may end without an error
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """Prepare a request with the configured header fields."""
+        prepared = super().prepare_request(request)
+        self._add_fields(prepared)
+        return prepared
+
+    def _add_fields(self, request: requests.PreparedRequest, *, is_redirected: bool = False) -> None:
+        """Add the configured header fields that the caller did not set."""
+        network, url = self._network, request.url or ""
+        if not network.headers and not network.referer:
+            return
+        with _valid_urls():
+            fields = referer_of(network.referer, url)
+            if origin_of(url) in network.header_origins or not (network.header_origins or is_redirected):
+                fields |= {name: value.reveal() for name, value in network.headers.items()}
+        for name, value in fields.items():
+            if request.headers.get(name) in (None, self.headers.get(name)):
+                request.headers[name] = value
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Drop what may be a credential, and send no body, if a redirect leads to another origin.
@@ -144,6 +170,7 @@ class PlainSession(requests.Session):
             raise requests.RequestException("a redirect would have sent the form to another origin")
         for name in [name for name in prepared_request.headers if name.lower() not in _HARMLESS]:
             del prepared_request.headers[name]
+        self._add_fields(prepared_request, is_redirected=True)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send a request as `requests.Session.send` does, but no redirect from https to http unless that is allowed."""
@@ -250,7 +277,7 @@ class AuthorizedSession(PlainSession):
         self._doubts = doubts or threading.Event()
         self._on_accepted = on_accepted
         self._signer = signer
-        self._proof: str | None = None  # a URL that was accepted
+        self._proof: tuple[str, Mapping[str, str]] | None = None  # a URL that was accepted, and its header fields
         self._accepted_issue: tuple[int, int] | None = None
         self._ended_issue: tuple[int, int] | None = None  # proved by requesting `_proof`
         self._proving = threading.Lock()
@@ -266,7 +293,7 @@ class AuthorizedSession(PlainSession):
             # another thread may log in between two hops: it is the first hop's token that was refused
             stamp = _stamp(_hops(response)[0])
             if not self._refuses(response):
-                self._accept(response)
+                self._accept(response, kwargs.get("headers"))
                 if not stream:
                     response._content = read_content(response, IN_MEMORY, whole=True)
                     response._content_consumed = True  # type: ignore[attr-defined]  # not in the stubs
@@ -333,6 +360,7 @@ class AuthorizedSession(PlainSession):
             request.prepare_url(url, None)
         request.headers = CaseInsensitiveDict(self.headers)  # type: ignore[arg-type]  # all are text
         request.headers.update(headers or {})
+        self._add_fields(request)
         request._cookies = self.cookies  # type: ignore[attr-defined]  # a redirect needs a jar, even an empty one
         if self._signer is not None:
             request.prepare_hooks(self.hooks)
@@ -368,7 +396,7 @@ class AuthorizedSession(PlainSession):
             self.manager.count_refusal()
         return refused
 
-    def _accept(self, response: requests.Response) -> None:
+    def _accept(self, response: requests.Response, fields: Mapping[str, str] | None) -> None:
         """Record that the service accepted the session."""
         if (downgraded := getattr(response, "argosy_downgraded", None)) is not None:
             raise downgraded
@@ -376,7 +404,8 @@ class AuthorizedSession(PlainSession):
             self.manager.accepted(_stamp(hop))
         last = _stamp(response)
         self._on_accepted(response.argosy_sent_at, last.logins)  # type: ignore[attr-defined]  # the adapter's note
-        self._proof = response.url if response.ok else self._proof
+        if response.ok:  # after a redirect, the fields may belong to another origin
+            self._proof = response.url, {} if response.history or fields is None else fields
         self._accepted_issue = last.issue
 
     def _verdict(self, stamp: Stamp, but: str) -> _Verdict:
@@ -386,7 +415,7 @@ class AuthorizedSession(PlainSession):
         """
         with self._proving:  # one thread for all: the token of an ended session is not sent again
             verdict: _Verdict = "unknown"
-            if self._proof not in (None, but) and not self._is_overtaken(stamp):
+            if self._proof is not None and self._proof[0] != but and not self._is_overtaken(stamp):
                 is_good = self._ended_issue != stamp.issue and self._is_good()
                 verdict = "good" if is_good else "ended"
             return "overtaken" if self._is_overtaken(stamp) else verdict
@@ -398,7 +427,9 @@ class AuthorizedSession(PlainSession):
 
     def _is_good(self) -> bool:
         # not HEAD: a login page with status 200 can only be recognized by its body
-        response = self._send_once("GET", self._proof or "", stream=True, timeout=self._timeout)
+        url, fields = self._proof or ("", {})
+        fields = {name: value for name, value in fields.items() if name not in ("Range", "If-Range")}
+        response = self._send_once("GET", url, headers=fields, stream=True, timeout=self._timeout)
         try:
             if refused := self._refuses(response):
                 self._ended_issue = _stamp(_hops(response)[0]).issue

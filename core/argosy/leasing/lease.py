@@ -122,6 +122,8 @@ class Lease:
         self._callbacks = callbacks
         #: Whether the last byte of the body ends the lease, instead of the headers.
         self.to_end = self.is_exclusive and policy.lease_mode is LeaseMode.EXCLUSIVE_TO_END
+        #: What all requests of the session send; "" for any.
+        self.user_agent = record.user_agent
         #: Called when the lease ends, perhaps again.
         self.on_end: Callable[[], None] = lambda: None
         self.stamp = Stamp(record.issue, record.cookies, self.is_exclusive, policy.carriers.of(record.headers))

@@ -44,6 +44,7 @@ class Credentials:
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     expires: float = 0.0
     due: float = 0.0
+    user_agent: str = ""
 
 
 #: Called with the session's cookies if the service refuses: even that response may bring a new token.
@@ -116,6 +117,8 @@ class NewSession:
         """Start with the cookies and tokens of a session."""
         self._cookies, self._credentials = record.cookies, dict(record.credentials)
         self.login_cookies = record.login_cookies
+        if record.user_agent:
+            self.http.headers["User-Agent"] = record.user_agent
         self._headers = {token.name.lower(): token for token in record.headers}
 
     def add_cookies(self, cookies: Iterable[Cookie]) -> None:
@@ -147,7 +150,8 @@ class NewSession:
         now = time.time()
         cookies = tuple(cookie for cookie in self.cookies if not cookie.expired(now))
         headers = tuple(self._headers.values())
-        return Credentials(cookies, headers, dict(self._credentials), self._expires, self._due)
+        agent = str(self.http.headers.get("User-Agent", ""))
+        return Credentials(cookies, headers, dict(self._credentials), self._expires, self._due, agent)
 
 
 class LoginLimiter:

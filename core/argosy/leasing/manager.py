@@ -578,6 +578,7 @@ class SessionManager:
             credentials=dict(granted.credentials),
             expires=granted.expires,
             due=granted.due,
+            user_agent=granted.user_agent,
             status=Status.IDLE,
             holder=None,
             **counts,

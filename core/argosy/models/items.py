@@ -6,12 +6,13 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from argosy.errors import ArgosyError
+from argosy.models.header_fields import problem_of
 from argosy.models.response_record import ResponseRecord
 
 #: The digests a manifest may promise, by their names in :mod:`hashlib`.
@@ -31,6 +32,13 @@ class Resource:
     digests: Mapping[str, str] = field(default_factory=dict)  # lower-case hex, by name in `DIGESTS`
     content_disposition: bool = False  # whether the server names the last part of its path (RFC 6266)
     ignore_query: bool = False  # whether the query is not part of its identity, such as a changing signature
+    headers: Mapping[str, str] = field(default_factory=dict)  # more header fields of its requests, at the URL's origin
+    referer: str = ""  # the URL of the page that links to it; "self" for its own host
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if its requests could not be sent."""
+        if (self.headers or self.referer) and (problem := problem_of(self.headers, self.referer)) is not None:
+            raise ValueError(problem)
 
     @property
     def identity(self) -> str:
@@ -48,6 +56,8 @@ class Resource:
             "digests": dict(self.digests),
             "content_disposition": self.content_disposition,
             "ignore_query": self.ignore_query,
+            **({"headers": dict(self.headers)} if self.headers else {}),
+            **({"referer": self.referer} if self.referer else {}),
         }
 
 
@@ -85,8 +95,11 @@ class Item:
     def fingerprint(self, text: str | None = None) -> str:
         """Return a digest of the item's definition (of `text`, the result of `to_json`), to detect a changed manifest line.
 
-        A new URL does not count if a digest is promised, nor a new query with `Resource.ignore_query`.
+        A new URL does not count if a digest is promised, nor a new query with `Resource.ignore_query`, nor header fields.
         """
+        if any(resource.headers or resource.referer for resource in self.resources):
+            plain = tuple(replace(resource, headers={}, referer="") for resource in self.resources)
+            return replace(self, resources=plain).fingerprint()
         text = self.to_json() if text is None else text
         for resource in self.resources:
             if resource.digests or resource.ignore_query:

@@ -116,6 +116,7 @@ class SessionRecord:
     saved: float = 0.0
     boot: str = ""  # the boot of the machine in which it was saved
     synced: bool = False  # whether it was on stable storage then; else a power loss may have lost a newer one
+    user_agent: str = ""  # of its login; all its requests send it, as some services bind a session to it
     login_cookies: tuple[str, ...] = ()  # cookies from the last login, kept if there are too many cookies
 
     @property

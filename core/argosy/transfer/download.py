@@ -20,6 +20,7 @@ import urllib3.exceptions
 from argosy.errors import Refused, TransferError, VerificationError
 from argosy.events import EventKind
 from argosy.http.body import coding_of, discard, inflated, is_plain, peek
+from argosy.models.header_fields import referer_of
 from argosy.models.items import Resource, StagedFile, Verification
 from argosy.models.response_record import ResponseRecord
 from argosy.ratelimit.limiter import RateLimiter, retry_after
@@ -190,9 +191,11 @@ class _Download:
 
     def _request(self, conditions: Mapping[str, str]) -> StagedFile | None:
         """Send one request and receive the file; return None if a conditional request did not get the rest."""
+        resource = self.resource
+        fields = {**resource.headers, **referer_of(resource.referer, resource.url), **conditions}
         try:
-            with network_errors(self.resource):
-                response = self.options.get(self.resource.url, headers=conditions)
+            with network_errors(resource):
+                response = self.options.get(resource.url, headers=fields)
         except Refused:
             if conditions:
                 return None

@@ -45,8 +45,8 @@ MAX_HEADERS = 8192
 #: Response fields that carry or describe credentials.
 _SECRET = re.compile(r"(proxy-|www-)?(authenticat(e|ion-info)|authorization)|set-cookie2?", re.IGNORECASE)
 
-#: Request fields that do not identify the sender; only these are recorded.
-_REQUEST_FIELDS = frozenset({"accept", "accept-encoding", "accept-language", "connection", "user-agent"})
+#: Request fields that are no credentials; only these are recorded.
+_REQUEST_FIELDS = frozenset({"accept", "accept-encoding", "accept-language", "connection", "referer", "user-agent"})
 
 
 def content_length(response: requests.Response) -> int | None:
@@ -147,6 +147,6 @@ def response_record(response: requests.Response, redact: Callable[[str], str]) -
         if room < 0:
             break
         headers.append((name, redact(value)))
-    asked = tuple((n, v) for n, v in response.request.headers.items() if n.lower() in _REQUEST_FIELDS)
+    asked = tuple((n, redact(v)) for n, v in response.request.headers.items() if n.lower() in _REQUEST_FIELDS)
     url, reason = redact(response.url), redact(response.reason or "")
     return ResponseRecord(url, response.status_code, reason, body.version_text, tuple(headers), asked, time.time())

@@ -62,7 +62,7 @@ class Display:
 def draw(run: RunProgress, now: float, most: int, width: int) -> RenderableType:
     """Return the bar and at most `most` lines of items below it, for a terminal of this width."""
     if run.listed is not None:
-        return Text(f"Reading the list: {run.listed} items", no_wrap=True, overflow="ellipsis")
+        return Text(f"Reading the list: {run.listed} item{'s'[: run.listed != 1]}", no_wrap=True, overflow="ellipsis")
     shown = most if len(run.active) <= most else most - 1
     lines = [_draw_bar(run, now, width)]
     lines += [_draw_item(item, now, width) for item in islice(run.active.values(), shown)]

@@ -4,7 +4,7 @@ Handwritten, because reading a million lines again must be cheap: a JSON Schema 
 as long. The rules are those of ``manifest.v1``:
 
 - ``url`` alone, or ``resources``, plus the item's ``id``, ``title``, ``tags``, ``metadata``;
-- ``path``, ``size`` and the digests are next to the ``url`` they describe;
+- ``path``, ``size``, the digests, ``headers`` and ``referer`` are next to the ``url`` they describe;
 - null means absent.
 """
 
@@ -22,7 +22,7 @@ from argosy.toolkit.urls import check_url, file_name
 #: Gets what was found and what was expected.
 Report = Callable[[str, str], None]
 
-RESOURCE_KEYS = ("url", "path", "size", *DIGESTS)
+RESOURCE_KEYS = ("url", "path", "size", *DIGESTS, "headers", "referer")
 ITEM_KEYS = ("id", "title", "tags", "metadata")
 ENTRY_KEYS = frozenset((*ITEM_KEYS, *RESOURCE_KEYS, "resources"))
 _RESOURCE_KEYS = frozenset(RESOURCE_KEYS)
@@ -187,8 +187,19 @@ class _Checker:
         for key in DIGESTS:
             if (digest := value.get(key)) is not None:
                 digests[key] = self._digest(key, digest, place)
+        headers, referer = value.get("headers"), self.string(value, "referer", place) or ""
+        if headers is not None and not isinstance(headers, dict):
+            self.fault(
+                f'{place}"headers" is {_kind(headers)}', 'an object such as {"X-Requested-With": "XMLHttpRequest"}'
+            )
+            return None
         served = self.served and value.get("path") is None
-        return Resource(url, path, size, digests, served, self.ignore_query) if path else None
+        try:
+            resource = Resource(url, path, size, digests, served, self.ignore_query, headers or {}, referer)
+        except ValueError as error:
+            self.fault(f"{place}{error}", "header fields that a request may add")
+            return None
+        return resource if path else None
 
     def _path(self, value: Mapping[str, Any], url: str, folder: str, place: str) -> str:
         if value.get("path") is None:

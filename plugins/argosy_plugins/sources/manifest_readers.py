@@ -18,7 +18,7 @@ Entry = tuple[int | str, Any]
 _CHUNK = 64 * 1024
 _SPACE = re.compile(r"[ \t\n\r]*")
 _ITEM_COLUMNS = ("id", "title", "tags")
-_RESOURCE_COLUMNS = ("url", "path", "size", *DIGESTS)
+_RESOURCE_COLUMNS = ("url", "path", "size", *DIGESTS, "referer")
 
 
 def json_lines(stream: BinaryIO, problems: Problems) -> Iterator[Entry]:

@@ -98,7 +98,7 @@ def test_byte_order_mark_line_ends_and_blank_lines_do_not_matter(read: Any) -> N
         ('{"url": "https://h/", "metadata": {"x": 1e999}}', "out of range"),
         ('{"url": "https://h/", "title": "\\ud800"}', "surrogate"),
         ('{"url": "https://h/", "titel": "x"}', "unknown key 'titel'; did you mean \"title\"?"),
-        ('{"url": "https://h/", "zzz": 1}', "unknown key 'zzz'; one of blake2b, id,"),
+        ('{"url": "https://h/", "zzz": 1}', "unknown key 'zzz'; one of blake2b, headers, id,"),
         ("{}", 'neither "url" nor "resources"'),
         ('{"url": 5}', '"url" is a number'),
         ('{"url": "https://u:hunter2@h/"}', "password"),

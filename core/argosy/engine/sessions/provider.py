@@ -260,6 +260,10 @@ class SessionProvider:
             if self.asked <= sum(record is not None and record.is_usable for record in records):
                 session.manager.login("fewer sessions are asked for")
         session.manager.ensure()
+        wanted, agent = self._settings.user_agent, self._record(session).user_agent
+        if wanted and agent not in ("", wanted):
+            text = f"The session {session.name!r} keeps the User-Agent of its login: {agent!r}"
+            self._callbacks.notice(f'{text}. To use the new "user_agent": argosy login CONFIG')
 
     def _refusal(self, error: SessionError) -> LoginFailed | None:
         """Return the error if the service would refuse the next login, too; imported jars are independent."""
