@@ -15,6 +15,7 @@ from typing import Any
 
 import argosy
 import argosy_epub
+import argosy_gateway
 import argosy_plugins
 import argosy_redis
 
@@ -25,7 +26,7 @@ _CANDIDATES = string.ascii_letters + string.digits + string.punctuation + " \t\n
 
 def modules() -> Iterator[ModuleType]:
     """Yield every module of the core and of the plugins."""
-    for package in (argosy, argosy_plugins, argosy_epub, argosy_redis):
+    for package in (argosy, argosy_plugins, argosy_epub, argosy_gateway, argosy_redis):
         yield package
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not any(part in found.name for part in (".templates", ".demo")) and not found.name.endswith("__main__"):

@@ -41,6 +41,8 @@ _LIBRARIES = (
     "rich.progress",
     "rich.table",
     "publicsuffixlist",
+    "argosy_gateway.server",
+    "argosy_gateway.serving",
 )
 
 _ORDER = 1 << 17

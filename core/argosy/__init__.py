@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         open_session,
         open_store,
         preview,
+        read_config,
         remake,
         sessions,
     )  # fmt: skip
@@ -52,7 +53,8 @@ __all__ = [
     "PluginContext", "Product", "PublishedFile", "RateLimit", "Report", "Resource", "ResponseHead",
     "ResponseHeaders", "ResponseRecord", "Scope", "SessionInfo", "SessionSigner", "Source", "StagedFile", "StagedItem",
     "Storage", "Strategy", "Transport", "__version__", "check_config", "download",
-    "hookimpl", "login", "logout", "open_session", "open_store", "preview", "remake", "sessions",
+    "hookimpl", "login", "logout", "open_session", "open_store", "preview", "read_config", "remake",
+    "sessions",
 ]  # fmt: skip
 
 # Public names are imported when they are used, as `argosy --version` need not wait for requests. Light modules first.

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,17 +167,28 @@ def sessions(config: Config, *, plugins: Plugins = ()) -> list[SessionInfo]:
     return stored_sessions(settings, manager, PluginContext(settings.base, settings.directory))
 
 
+def read_config(config: Config, *, plugins: Plugins = ()) -> dict[str, Any]:
+    """Return the keys of a valid configuration with their defaults; secrets are still references."""
+    settings, _ = _load(config, plugins)
+    return {field.name: getattr(settings, field.name) for field in fields(settings)}
+
+
 @contextmanager
 def open_session(
-    config: Config, *, on_notice: Notify = lambda message: None, plugins: Plugins = ()
+    config: Config,
+    *,
+    on_notice: Notify = lambda message: None,
+    plugins: Plugins = (),
+    redactor: Redactor | None = None,
+    ask: Callable[[str], str] | None = None,
 ) -> Iterator[requests.Session]:
     """Log in if necessary and yield a `requests.Session` for your own program; its parameters are those of `login`.
 
     Its requests take leases, are repeated after a refusal, and renew the session before it expires. Threads can share
     it, and programs and downloads can share its configuration, which needs no source. If no login is possible, this
-    function or a request raises an `ArgosyError`.
+    function or a request raises an `ArgosyError`. `redactor` learns all secrets, and `ask` gets a secret from the user.
     """
-    with open_context(*_load(config, plugins), on_notice) as context:
+    with open_context(*_load(config, plugins), on_notice, redactor, ask=ask) as context:
         context.pool.log_in()
         try:
             yield context.pool.http

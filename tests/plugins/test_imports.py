@@ -15,6 +15,7 @@ PUBLIC = ("interfaces", "models", "errors", "events", "toolkit")
 PACKAGES = (
     "plugins/argosy_plugins",
     "plugins/argosy_epub",
+    "plugins/argosy_gateway",
     "plugins/argosy_redis",
     "plugins/argosy_devkit/scaffold/templates",
     "docs/plugins",
