@@ -28,12 +28,19 @@ class Rules:
     code
         Where a one-time code is asked for: nowhere, on the page of the password (``same``), or on one behind it
         (``next``).
+    batch
+        How many requests after one that replaced a header token belong to the same batch: they get no new one, and may
+        still carry the old one.
+    cookie
+        Whether a value against forged requests comes in a cookie, instead of a header field.
     """
 
     rotate: bool = True
     steps: bool = False
     code: str = ""
     period: int = 30
+    batch: int = 0
+    cookie: bool = False
 
 
 def book(number: int) -> bytes:

@@ -34,6 +34,7 @@ class PluginSigner:
     def __init__(self, signer: AuthBase, plugin: str) -> None:
         self._signer = signer
         self._plugin = plugin
+        self.proves = getattr(signer, "proves", True)  # see `SessionSigner`
 
     def attach(self, request: requests.PreparedRequest, redirected: requests.PreparedRequest | None = None) -> None:
         """Have a request signed when it gets its lease; if redirected, without the hooks of the first signature."""

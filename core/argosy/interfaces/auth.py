@@ -64,6 +64,9 @@ class LoginSession(Protocol):
 class SessionSigner(requests.auth.AuthBase):
     """A signer that needs what the session keeps, such as a nonce; see `Auth.signer`."""
 
+    #: Whether a signed request needs no cookies; false if the signer only copies what the session has.
+    proves: ClassVar[bool] = True
+
     @abstractmethod
     def sign(self, request: requests.PreparedRequest, kept: Mapping[str, str]) -> requests.PreparedRequest:
         """Return the signed request; `kept` are the newest credentials kept with the session, read under its lease."""

@@ -12,6 +12,7 @@ from argosy.errors import ConfigError, LoginFailed
 from argosy.interfaces.base import PluginContext
 from argosy.toolkit.urls import check_url
 from argosy_plugins.auth._codes import SENSITIVE, AskedCode, Field, TimeCode
+from argosy_plugins.auth._csrf import FIELD_NAME
 
 if TYPE_CHECKING:
     from argosy_plugins.auth._json_exchange import Answer
@@ -22,7 +23,6 @@ NAME = "[A-Za-z_][A-Za-z0-9_-]*"
 MAX_TOKEN = 16 * 1024
 _TEMPLATE = re.compile(rf"\{{({NAME})\}}")
 #: The JSON Schema pattern of a header field's name.
-FIELD_NAME = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"  # RFC 9110 section 5.1
 # visible ASCII, with spaces inside (RFC 9110 section 5.5)
 _FIELD_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?\Z")
 _TEXT = {"type": "string", "minLength": 1}

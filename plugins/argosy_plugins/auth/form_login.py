@@ -6,15 +6,19 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from requests.auth import AuthBase
+
 from argosy import hookimpl
 from argosy.errors import ConfigError
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
+from argosy.models.session import Carrier
 from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy.toolkit.secrets import Secret
 from argosy.toolkit.urls import check_url
 from argosy_plugins.auth._bound import BoundSessions
 from argosy_plugins.auth._codes import CODE_SCHEMA, SENSITIVE, SPENT, AskedCode, Field, Given, TimeCode
+from argosy_plugins.auth._csrf import CSRF_SCHEMA, CsrfEcho
 from argosy_plugins.auth.form_exchange import FormExchange, Success
 from argosy_plugins.auth.form_logout import log_out
 
@@ -78,6 +82,7 @@ class FormLogin(Auth):
                 "description": "For argosy logout: a page that logs out when it is requested, or a"
                 " page and the form on it to submit.",
             },
+            "csrf": CSRF_SCHEMA,
             "refusal": refusal_schema(),
         },
         "required": ["url", "fields"],
@@ -98,6 +103,10 @@ class FormLogin(Auth):
                 hint="Write a whole URL: https://HOST/PATH.",
             )
 
+        self._csrf: CsrfEcho | None = None
+        if "csrf" in options:
+            self._csrf = CsrfEcho.from_options(options["csrf"], [options["url"]], self.name)
+
     def _field(self, name: str, value: str | Mapping[str, Any]) -> Field:
         if isinstance(value, str):
             if re.search(SENSITIVE, name):
@@ -117,6 +126,15 @@ class FormLogin(Auth):
         """Whether a login works without asking a person for a code."""
         return not any(isinstance(field, AskedCode) for field in self._fields.values())
 
+    @property
+    def carriers(self) -> tuple[Carrier, ...]:
+        """The header field of the option ``csrf``."""
+        return self._csrf.carriers if self._csrf else ()
+
+    def signer(self) -> AuthBase | None:
+        """Return what copies the cookie of the option ``csrf``."""
+        return self._csrf.signer() if self._csrf else None
+
     def login(self, session: LoginSession) -> None:
         """Fetch the login page, fill in its form and submit it.
 
@@ -124,6 +142,8 @@ class FormLogin(Auth):
         describes the response without the values of fields.
         """
         self._bound.listen(session.http)
+        if self._csrf:
+            self._csrf.listen(session)
         sent = FormExchange(
             http=session.http,
             url=self.options["url"],

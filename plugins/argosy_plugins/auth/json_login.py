@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import requests
+from requests.auth import AuthBase
 
 from argosy import hookimpl
 from argosy.errors import ConfigError, LoginFailed, TransferError
@@ -21,11 +22,11 @@ from argosy.toolkit.failures import kind_of, reason_of
 from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy_plugins.auth._bound import BoundSessions
 from argosy_plugins.auth._codes import SPENT, AskedCode
+from argosy_plugins.auth._csrf import FIELD_NAME, CsrfEcho
 from argosy_plugins.auth._expiry import jwt_expiry, lifetime, moment
 from argosy_plugins.auth._json_exchange import Answer, Exchange
 from argosy_plugins.auth._json_values import (
     CONDITION_SCHEMA,
-    FIELD_NAME,
     NAME,
     PLACE_SCHEMA,
     REQUEST_PROPERTIES,
@@ -137,8 +138,13 @@ class JsonLogin(Auth):
                         " refresh and the logout.",
                     },
                     "headers": REQUEST_PROPERTIES["headers"],
+                    "each": {
+                        "type": "boolean",
+                        "default": False,
+                        "description": "Also send the newest value with each later request; not if it is in JSON.",
+                    },
                 },
-                "required": ["url"],
+                "anyOf": [{"required": ["url"]}, {"required": ["each"], "properties": {"each": {"const": True}}}],
                 "oneOf": [{"required": ["json"]}, {"required": ["header"]}, {"required": ["cookie"]}],
                 "additionalProperties": False,
                 "description": "A value against forged requests, which the service wants back in a header field.",
@@ -326,7 +332,16 @@ class JsonLogin(Auth):
         self._keep = {name: self._place_or_name(raw, f"keep.{name}") for name, raw in options.get("keep", {}).items()}
         self._message = Place.read(options["message"], "message") if "message" in options else None
         self._csrf: tuple[Request, Place, str] | None = None
-        if (csrf := options.get("csrf")) is not None:
+        self._echo: CsrfEcho | None = None
+        csrf = options.get("csrf", {})
+        if csrf.get("each"):
+            if "json" in csrf:
+                raise ConfigError(
+                    'The option csrf of the auth json-login has "each", and its value is in JSON.',
+                    hint="Later responses bring it in a header field or in a cookie: name that.",
+                )
+            self._echo = CsrfEcho.from_options(csrf, self._origins, self.name)
+        if "url" in csrf:
             asked = {"url": csrf["url"], "method": "GET", "headers": csrf.get("headers", {})}
             place = Place.read({key: csrf[key] for key in ("json", "header", "cookie") if key in csrf}, "csrf")
             request = Request.read(asked, "csrf", self._values())
@@ -363,7 +378,13 @@ class JsonLogin(Auth):
             found += self._carriers(self._of_headers, lambda token: {"field": _place(token).header})
         if rotate == "body":
             found += self._carriers(self._of_json, lambda token: {"find": partial(_in_body, token)})
+        if self._echo:
+            found += self._echo.carriers
         return tuple(found)
+
+    def signer(self) -> AuthBase | None:
+        """Return what copies the cookie of the option ``csrf``, if each request is to send it."""
+        return self._echo.signer() if self._echo else None
 
     def _carriers(self, tokens: list[_Token], source: Callable[[_Token], Mapping[str, Any]]) -> list[Carrier]:
         found: list[Carrier] = []
@@ -423,6 +444,8 @@ class JsonLogin(Auth):
         assert self._refresh is not None  # noqa: S101 - `can_refresh` was asked
         exchange = self._exchange(session, "refresh")
         exchange.scope.names |= self._known_names(session)
+        if self._echo and origin_of(self._refresh.url(exchange.scope)) in self._origins:
+            exchange.extra |= {name: value for name, value in session.headers.items() if name == self._echo.send}
         try:
             self._fetch_csrf(exchange)
         except (requests.RequestException, TransferError) as error:
@@ -466,7 +489,11 @@ class JsonLogin(Auth):
         scope = Scope()
         tokens = session.headers.values()
         scope.secrets.update(session.credentials.values(), tokens, [value.rpartition(" ")[2] for value in tokens])
-        return Exchange(session.http, scope, what, self._message)
+        exchange = Exchange(session.http, scope, what, self._message)
+        if self._echo:
+            send = self._echo.send
+            self._echo.listen(session, lambda value: exchange.extra.__setitem__(send, value))
+        return exchange
 
     def _fetch_csrf(self, exchange: Exchange) -> None:
         if self._csrf is None:

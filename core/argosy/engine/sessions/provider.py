@@ -114,7 +114,7 @@ class SessionProvider:
                 f"The auth {auth.name!r} takes new tokens from the bodies of responses, which need a longer lease.",
                 hint='Set "lease" to "exclusive-to-end".',
             )
-        if signer is not None:
+        if signer is not None and signer.proves:
             stateful = Signer.KEPT if any(carrier.is_kept for carrier in carriers.all) else Signer.STATEFUL
             kind = Signer.STATELESS if auth.stateless_signer else stateful
         # a signer whose state a response may replace serves one request at a time over all sessions
