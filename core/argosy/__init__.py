@@ -8,6 +8,7 @@ from argosy._version import __version__
 
 if TYPE_CHECKING:
     from argosy.api import (
+        AccessToken,
         SessionInfo,
         check_config,
         download,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         read_config,
         remake,
         sessions,
+        token,
     )  # fmt: skip
     from argosy.engine.report import Report
     from argosy.errors import ArgosyError
@@ -48,13 +50,13 @@ if TYPE_CHECKING:
     from argosy.models.session import Carrier
 
 __all__ = [
-    "ArgosyError", "Auth", "Carrier", "CollectingOutput", "CookieStore", "Existing", "FinishedItem", "Hop",
+    "AccessToken", "ArgosyError", "Auth", "Carrier", "CollectingOutput", "CookieStore", "Existing", "FinishedItem", "Hop",
     "Incoming", "Item", "LeasedAdapter", "LoginSession", "Observer", "Outcome", "Output", "Plugin",
     "PluginContext", "Product", "PublishedFile", "RateLimit", "Report", "Resource", "ResponseHead",
     "ResponseHeaders", "ResponseRecord", "Scope", "SessionInfo", "SessionSigner", "Source", "StagedFile", "StagedItem",
     "Storage", "Strategy", "Transport", "__version__", "check_config", "download",
     "hookimpl", "login", "logout", "open_session", "open_store", "preview", "read_config", "remake",
-    "sessions",
+    "sessions", "token",
 ]  # fmt: skip
 
 # Public names are imported when they are used, as `argosy --version` need not wait for requests. Light modules first.

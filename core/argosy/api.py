@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from argosy.config.load import load, load_file
 from argosy.config.schema import check
 from argosy.engine import plan
 from argosy.engine.context import RunContext
+from argosy.engine.outputs import plugin_errors
 from argosy.engine.report import Report
 from argosy.engine.run import Run, RunOptions
 from argosy.errors import ConfigError, Problem, SessionError, TransferError
@@ -63,6 +64,18 @@ class SessionInfo:
     lease_reason: str
     cookies: tuple[str, ...]  # names
     headers: tuple[str, ...]  # names
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A token in a header field for another program, which may send it to `origins` only; times as in `SessionInfo`."""
+
+    session: str
+    header: str  # the name of the field
+    value: str = field(repr=False)  # of the field
+    token: str = field(repr=False)  # the value without its scheme
+    expires: float
+    origins: tuple[str, ...]
 
 
 def download(config: Config, on_event: OnEvent | None = None, *, plugins: Plugins = ()) -> Report:
@@ -196,6 +209,24 @@ def open_session(
             context.pool.sync()
 
 
+def token(
+    config: Config,
+    valid_for: float = 0.0,
+    *,
+    name: str | None = None,
+    refused: str = "",
+    on_notice: Notify = lambda message: None,
+    plugins: Plugins = (),
+) -> AccessToken:
+    """Return a token for another program, like ``argosy token CONFIG``, renewed before if necessary.
+
+    It is good for `valid_for` seconds, if its expiry is known. `name` is its header field, if the session has several tokens.
+    If it was `refused`, it is replaced unless a newer one is there. The other parameters are those of `login`.
+    """
+    with open_context(*_load(config, plugins), on_notice) as context:
+        return fresh_token(context, valid_for, name, refused)
+
+
 def open_store(use: str, **options: Any) -> CookieStore:
     """Return a cookie store, for programs that mount a `LeasedAdapter`: ``open_store("json-file", path="cookies.json")``.
 
@@ -247,10 +278,7 @@ def open_context(
 
 def log_in(context: RunContext, *, forget: bool) -> Iterator[tuple[str, SessionError | None]]:
     """Log in all sessions; yield the name of each, and the error if it failed."""
-    _need_auth(context)
-    if context.store.scope is Scope.PROCESS:
-        hint = 'Set "cookie_store" to "json-file".'
-        raise ConfigError(f"The cookie store {context.store.name!r} would lose the session at the end.", hint=hint)
+    _need_auth(context, lasting=True)
     yield from context.pool.log_in_again(forget=forget)
 
 
@@ -268,10 +296,46 @@ def log_out(context: RunContext, *, local: bool) -> Iterator[tuple[str, bool]]:
             yield manager.session, ended
 
 
-def _need_auth(context: RunContext) -> None:
+def _need_auth(context: RunContext, *, lasting: bool = False) -> None:
     if context.auth.anonymous:
         hint = 'Set "auth", for example to {"use": "form-login", ...}.'
         raise ConfigError(f"The configuration has no login: its auth is {context.auth.name!r}.", hint=hint)
+    if lasting and context.store.scope is Scope.PROCESS:
+        hint = 'Set "cookie_store" to "json-file".'
+        raise ConfigError(f"The cookie store {context.store.name!r} would lose the session at the end.", hint=hint)
+
+
+def fresh_token(context: RunContext, valid_for: float = 0.0, name: str | None = None, refused: str = "") -> AccessToken:
+    """Return a good token of the first session; see `token`."""
+    manager = context.pool.managers[0]
+    with plugin_errors("auth plugin", context.auth):
+        fixed = context.auth.fixed_token()
+    _need_auth(context, lasting=fixed is None)
+
+    def is_stale(record: SessionRecord) -> bool:
+        is_refused = any(refused in (one.value, one.value.rpartition(" ")[2]) for one in record.headers)
+        return is_refused or 0 < record.expires < time.time() + valid_for
+
+    if fixed is not None:
+        record = SessionRecord(manager.session, headers=fixed[:1], expires=fixed[1])
+    else:
+        record = manager.fresh(is_stale)
+        if manager.logins or manager.refreshes:
+            manager.sync()
+    found = [one for one in record.headers if name is None or one.name.lower() == name.lower()]
+    names, hint = ", ".join(one.name for one in record.headers) or "none", "For other programs: argosy gateway CONFIG"
+    if len(found) != 1:
+        message = f"The session {record.session!r} has no single token in a header field; fields with tokens: {names}."
+        raise ConfigError(message, hint=hint if names == "none" else "Choose one of them with --name.")
+    (one,) = found
+    scheme, _, bare = one.value.rpartition(" ")
+    if manager.policy.carriers.of(found) or scheme.lower() == "dpop":
+        why = "it is bound to a key that argosy keeps" if scheme.lower() == "dpop" else "responses replace it"
+        raise ConfigError(f"Another program cannot use the token in {one.name}: {why}.", hint=hint)
+    if is_stale(record):
+        left = f"is good for {record.expires - time.time():.0f} s only" if record.expires else "was refused"
+        raise SessionError(f"The newest token of the session {record.session!r} {left}.", hint=context.auth.remedy)
+    return AccessToken(record.session, one.name, one.value, bare, record.expires, one.origins)
 
 
 def stored_sessions(settings: Settings, plugins: PluginManager, context: PluginContext) -> list[SessionInfo]:

@@ -121,8 +121,8 @@ class State:
     """What the server knows, and what it has seen.
 
     `end_after` ends all access tokens when so many items were given; `drop_refreshes` loses the answers of so many
-    refreshes; `lifetime` and `delay` are seconds. `published` is put into the document of the server, and `issuer` into
-    its answers in the browser instead of its own.
+    refreshes; answers with tokens wait for `gate`; `lifetime` and `delay` are seconds. `published` is put into the document
+    of the server, and `issuer` into its answers in the browser instead of its own.
     """
 
     lifetime: int = 3600
@@ -139,6 +139,7 @@ class State:
     seen: Counter[str] = field(default_factory=Counter)
     drop_refreshes: int = 0
     grace: float = 0.0  # seconds in which a replaced refresh token is accepted
+    gate: threading.Event | None = None
     end_after: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -171,6 +172,11 @@ class OAuthServer(InThread):
     def enter(self, user_code: str, *, allow: bool = True) -> None:
         """Enter the code of a device, as the person does in a browser."""
         self.state.entered[user_code] = allow
+
+    def is_good(self, access: str) -> bool:
+        """Return whether an access token is good now."""
+        found = next((token for token in self.state.tokens if token.access == access), None)
+        return found is not None and not (found.is_expired() or found.is_revoked())
 
     def body(self, number: int) -> bytes:
         """Return the file of this number."""
@@ -399,6 +405,8 @@ def _app(state: State, url: Callable[[], str]) -> Flask:
         grant = request.form.get("grant_type", "")
         if answer.status_code == 200:
             state.seen[f"token:{grant}"] += 1
+            if state.gate is not None:
+                state.gate.wait(60)
         if grant == "refresh_token" and state.drop_refreshes:
             state.drop_refreshes -= 1
             request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)  # the answer gets lost

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "download": ("argosy.cli.download:download", "Download the items of a configuration, or URLs."),
     "login": ("argosy.cli.login:login", "Log in and store the session."),
     "logout": ("argosy.cli.logout:logout", "End the session and delete it."),
+    "token": ("argosy.cli.token:token", "Print a token for another program."),
     "output": ("argosy.cli.output:output", "Make other outputs of downloaded items."),
     "status": ("argosy.cli.status:status", "Show finished, active and failed items, and the sessions."),
     "session": ("argosy.cli.session:session", "Move sessions to another store, and make encryption keys."),

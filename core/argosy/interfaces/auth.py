@@ -12,7 +12,7 @@ import requests.auth
 
 from argosy.interfaces.base import Plugin
 from argosy.models.cookie import Cookie
-from argosy.models.session import Carrier
+from argosy.models.session import Carrier, HeaderToken
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,10 @@ class Auth(Plugin):
         All threads use the result, for each request and each redirect within its origin; cookies and other header fields
         are already set. It must sign only requests to the service's own origins, and must not send or wait.
         """
+        return None
+
+    def fixed_token(self) -> tuple[HeaderToken, float] | None:
+        """Return the token that `signer` sends, if it never changes, and when it expires (0: unknown), for ``argosy token``."""
         return None
 
     @abstractmethod

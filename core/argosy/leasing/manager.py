@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -308,6 +309,27 @@ class SessionManager:
                 self._make_usable(record)
 
         self._holding(prepare)
+
+    def fresh(self, is_stale: Callable[[SessionRecord], bool]) -> SessionRecord:
+        """Return a usable record, renewed once for all who ask at the same time if it is stale or about to expire."""
+        newest = before = self._read()
+        in_doubt = self._in_doubt(before) and self._on_doubt(before) != "drop"
+        if before.is_usable and not (in_doubt or self._is_due(before) or is_stale(before)):
+            return before
+        delay = math.inf
+
+        def renew(record: SessionRecord) -> None:
+            nonlocal newest, delay
+            delay = self._ready(lambda: 0.0)
+            newest = self._read()
+            if delay <= 0 and newest.issue == before.issue and is_stale(newest):
+                self._before_it_expires(newest)
+                newest = self._read()
+
+        while delay > 0:
+            self._holding(renew)
+            self.pause(delay)  # without the hold, if a doubt is to be waited for
+        return newest
 
     def login(self, reason: str = "asked for", *, forget: bool = False) -> None:
         """Log in again in any state; all others wait (`forget`: also forget what was learned)."""

@@ -14,6 +14,7 @@ from argosy import hookimpl
 from argosy.errors import ConfigError, LoginFailed
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
+from argosy.models.session import HeaderToken
 from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy_plugins.auth import _expiry
 from argosy_plugins.auth._command import Command, CommandFailed
@@ -81,9 +82,9 @@ class BearerAuth(Auth):
         # 403 only means that this token may not access this resource (RFC 6750 section 3.1)
         self._rules = RefusalRules.from_options(options, statuses=(401,))
         self._command = Command(options["command"], COMMAND_TIMEOUT) if "command" in options else None
-        self._signer: AuthBase | None = None
+        self._fixed: tuple[HeaderToken, float] | None = None
         if "token" in options:
-            self._signer = self._sign(context.secret(options["token"]).reveal())
+            self._fixed = self._given(context.secret(options["token"]).reveal())
 
     @property
     def can_login(self) -> bool:
@@ -92,11 +93,18 @@ class BearerAuth(Auth):
 
     def signer(self) -> AuthBase | None:
         """Return the signer for a token from a secret; a command's token is part of the session."""
-        return self._signer
+        if self._fixed is None:
+            return None
+        token, _ = self._fixed
+        return HeaderSigner(token.name, token.value, token.origins)
+
+    def fixed_token(self) -> tuple[HeaderToken, float] | None:
+        """Return the token from a secret, and when it expires if it says so (a JWT)."""
+        return self._fixed
 
     def login(self, session: LoginSession) -> None:
         """Run the command, if any, and add its token to the session; raise LoginFailed if it prints none."""
-        if self._signer is not None:
+        if self._fixed is not None:
             return
         printed = self._run()
         token, seconds = _read(printed)
@@ -127,7 +135,7 @@ class BearerAuth(Auth):
     def _value(self, token: str) -> str:
         return f"{self._scheme} {token}" if self._scheme else token
 
-    def _sign(self, token: str) -> AuthBase:
+    def _given(self, token: str) -> tuple[HeaderToken, float]:
         token = token.strip()
         if not _TOKEN.match(token):
             raise ConfigError(
@@ -138,7 +146,7 @@ class BearerAuth(Auth):
         if expires is not None and expires <= time.time():
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(expires))
             raise ConfigError(f"The token of the auth bearer has expired on {when}.", hint=self.remedy)
-        return HeaderSigner(self._header, self._value(token), self._origins)
+        return HeaderToken(self._header, self._value(token), self._origins), expires or 0.0
 
     def close(self) -> None:
         """End the command if it is running."""
