@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from argosy.errors import SessionInDoubt, TransferError
 from argosy.interfaces.base import PluginContext
-from argosy.leasing.lease import MOVE
+from argosy.leasing.lease import MOVE, RENEWAL
 from argosy.leasing.login import Answered, Authority, Credentials
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks
@@ -62,10 +63,16 @@ def store(tmp_path: Any) -> MemoryStore:
 
 @pytest.fixture
 def make(server: Server, store: MemoryStore) -> Any:
+    return maker(server, store)
+
+
+def maker(server: Server, store: MemoryStore, manager: type[SessionManager] = SessionManager) -> Any:
+    """Return what makes managers of a class."""
+
     def make(*, wait: float = 0.0, within: float = 3600.0, renewable: bool = False) -> SessionManager:
         policy = Policy(LeaseMode.AUTO, "wait", wait, within, renewable=renewable)
         watch = SessionCallbacks(sleep=lambda seconds: _pass(store, seconds))
-        return SessionManager(store, "default", policy, login=server, callbacks=watch)
+        return manager(store, "default", policy, login=server, callbacks=watch)
 
     return make
 
@@ -196,3 +203,75 @@ def test_politeness_comes_before_the_second_try(make: Any, server: Server, store
 
     manager.lease(URL, admit)
     assert server.sent == ["refresh-1", "refresh-1"]
+
+
+# -- each rule is needed
+
+
+class _IsNeverLate(SessionManager):
+    """Tries the old token however late it is."""
+
+    def _on_doubt(self, record: SessionRecord) -> str:
+        return "wait" if record.holder and record.holder.thread.startswith(RENEWAL) else super()._on_doubt(record)
+
+
+class _TriesAnything(SessionManager):
+    """Takes every mark for that of a refresh."""
+
+    def _on_doubt(self, record: SessionRecord) -> str:
+        return "wait"
+
+
+class _Hesitates(SessionManager):
+    """Waits for politeness after the decision that the old token is good."""
+
+    def _asks_the_service(self, record: SessionRecord) -> bool:
+        return not self._in_doubt(record) and super()._asks_the_service(record)
+
+
+class _StartsAnew(SessionManager):
+    """Counts the grace period from the second try."""
+
+    def _refresh(self, record: SessionRecord, reason: str) -> None:
+        holder = record.holder and replace(record.holder, thread="main")
+        super()._refresh(replace(record, holder=holder), reason)
+
+
+class _TakesItBack(SessionManager):
+    """Clears the mark of the first try because the second was not sent."""
+
+    def _refresh(self, record: SessionRecord, reason: str) -> None:
+        try:
+            super()._refresh(record, reason)
+        except TransferError as error:
+            if getattr(error, "unsent", False):
+                self._write(self._read(), status=Status.IDLE, holder=None)
+            raise
+
+
+class _GoesOnWithTheOldOne(SessionManager):
+    """Takes the session for good after the wait, as after a lost request, and refreshes it later."""
+
+    def _resolve_doubt(self, record: SessionRecord) -> None:
+        if self._on_doubt(record) == "wait":
+            self._write(record, status=Status.IDLE, holder=None, due=0.0)
+        else:
+            super()._resolve_doubt(record)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "test"),
+    [
+        (_IsNeverLate, partial(test_after_the_grace_period_it_is_never_sent_again, seconds=3601.0)),
+        (_IsNeverLate, test_the_grace_period_counts_from_the_first_try),
+        (_TriesAnything, test_a_lost_request_is_not_a_lost_refresh),
+        (_TriesAnything, test_a_move_that_was_interrupted_is_not_a_lost_refresh),
+        (_Hesitates, test_politeness_comes_before_the_second_try),
+        (_StartsAnew, test_the_grace_period_counts_from_the_first_try),
+        (_TakesItBack, test_a_second_try_that_was_not_sent_leaves_the_doubt),
+        (_GoesOnWithTheOldOne, test_within_the_grace_period_the_refresh_is_sent_once_more),
+    ],
+)
+def test_each_rule_is_needed(mutant: type[SessionManager], test: Any, server: Server, store: MemoryStore) -> None:
+    with pytest.raises((AssertionError, SessionInDoubt, pytest.fail.Exception)):
+        test(maker(server, store, mutant), server=server, store=store)
