@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from argosy.cli.options import ask, log_in_workers, log_options, notify, plugin_options, redactor, run_options
+from argosy.cli.words import sort_words
 from argosy.interfaces.observer import Observer
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("what", nargs=-1, metavar="[CONFIG] [URL]...")
+@click.argument("what", nargs=-1, metavar="[CONFIG|LIST] [URL]...")
+@click.option("-i", "--input", "lists", multiple=True, metavar="FILE", help="The same as the argument LIST.")
+@click.option("-o", "--name", metavar="NAME", help="The name of the file, for one URL.")
+@click.option("--paths", type=click.Choice(["name", "full"]), help="Name the files of URLs by host and full path.")
 @click.option("--directory", metavar="DIR|URL", help="The target directory.")
 @click.option("--output", multiple=True, metavar="NAME", help="What to make of the items. Repeatable.")
 @run_options
@@ -45,7 +49,10 @@ def download(
     plugins: PluginManager,
     **options: Any,
 ) -> int:
-    """Download the items of a configuration, of URLs, or of URLs from standard input (-).
+    """Download the items of a configuration, of a list, or of URLs.
+
+    CONFIG ends in .toml or .json. LIST is a manifest (.jsonl), or any other file with one URL per line; - is standard
+    input.
 
     Exit codes: 0 success; 1 some items failed; 2 usage or configuration; 3 session lost; 4 manifest; 5 local disk or
     store; 7 plugin; 129, 130 or 143 interrupted.
@@ -68,18 +75,21 @@ def download(
 def _settings(what: Sequence[str], options: Mapping[str, Any], plugins: PluginManager) -> Settings:
     from argosy.config.load import load, load_file
 
-    urls = [word for word in what if "://" in word or word == "-"]
-    files = [word for word in what if word not in urls]
-    if len(files) > 1:
-        raise click.UsageError(
-            f"Give one configuration, not both {files[0]!r} and {files[1]!r}. URLs start with https://."
-        )
-    document = load_file(Path(files[0])) if files else {}
+    given = sort_words(what, options["lists"])
+    document = load_file(Path(given.config)) if given.config else {}
     changed = overrides(document, options)
     if options["directory"] is not None:
         changed["directory"] = options["directory"]
-    if urls:
-        changed["source"] = {"use": "urls", **({"file": "-"} if urls == ["-"] else {"urls": urls})}
+    if (source := given.source()) is not None:
+        changed["source"] = source
+    if options["name"] is not None or options["paths"] is not None:
+        source = changed.get("source")
+        if source is None or source["use"] != "urls":
+            raise click.UsageError("--name and --paths are for URLs.")
+        if options["name"] is not None and (len(given.urls) != 1 or given.list):
+            raise click.UsageError("--name is for one URL. For several, list them in a manifest with a path for each.")
+        names = {key: options[key] for key in ("name", "paths") if options[key] is not None}
+        changed["source"] = {**source, **names}
     if options["content_disposition"]:
         source = changed.get("source") or document.get("source")
         source = {"use": source} if isinstance(source, str) else source
@@ -87,7 +97,7 @@ def _settings(what: Sequence[str], options: Mapping[str, Any], plugins: PluginMa
             changed["source"] = {**source, "content_disposition": True}
     if options["strict"]:
         changed["strict"] = True
-    return load(files[0] if files else None, plugins, changed)
+    return load(given.config, plugins, changed)
 
 
 def overrides(document: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,7 +130,8 @@ def observers_of(plugins: PluginManager, settings: Settings, events: str | None,
     if events is not None:
         chosen.append({"use": "json-lines", "path": events})
     if not quiet:
-        chosen.append({"use": "progress" if sys.stderr.isatty() else "log"})
+        is_dumb = os.environ.get("TERM") in ("dumb", "unknown")
+        chosen.append({"use": "progress" if sys.stderr.isatty() and not is_dumb else "log"})
     return [plugins.make(Observer, options, context) for options in chosen]
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from argosy.errors import ConfigError
+
 if TYPE_CHECKING:
     from argosy.config.location import Remote
     from argosy.config.settings import Settings
@@ -36,5 +38,8 @@ def target(given: str, plugins: PluginManager) -> Target:
         return Target(remote.folder, remote)
     if Path(given).is_dir():
         return Target(Path(given))
+    if not Path(given).exists() and not given.lower().endswith((".toml", ".json")):
+        hint = "Give the target directory of a run, or its configuration."
+        raise ConfigError(f"There is no directory {given}.", hint=hint)
     settings = load(given, plugins)
     return Target(settings.directory, settings.remote, settings)

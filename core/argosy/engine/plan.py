@@ -157,7 +157,7 @@ class Plan:
         return Problem(
             where,
             f"it wants the name {name!r}, but {origin} has {other!r}",
-            'names that differ in more than case; give a "path", or set "paths": "full" for plain URLs',
+            'names that differ in more than case: a "path" in the manifest, or --paths full for plain URLs',
         )
 
     def compare(self, *, dry_run: bool = False) -> Planned:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -16,6 +17,9 @@ from argosy_plugins.observers._progress import ItemProgress, RunProgress
 
 #: Lines of the screen that are left to messages and to the bar.
 FREE_LINES = 4
+
+#: Columns from which the bar shows the size of the run.
+WIDE = 75
 
 #: Columns that stay free: a terminal may think a character wider than rich does, and shows Ctrl-C as ^C behind the last
 #: line. A line that the terminal breaks stays behind when the display is drawn again.
@@ -78,8 +82,9 @@ def _draw_bar(run: RunProgress, now: float, width: int) -> RenderableType:
         count.append(f" {run.failed} failed", style="red")
     speed = run.speed(now)
     seconds = run.seconds_left(now, speed)
-    left = "" if seconds is None else time_text(round(seconds)).replace(".0 s", " s")
-    figures = Text(f"{size_text(run.bytes):>8} {size_text(speed) + '/s':>10} {left:>11}")
+    left = "" if seconds is None else f"{time_text(round(seconds)).replace('.0 s', ' s')} left"
+    of = f" of {size_text(run.total)}" if run.total and width >= WIDE else ""
+    figures = Text(f"{size_text(run.bytes):>8}{of} {size_text(speed) + '/s':>10} {left:>15}")
     table = Table.grid(padding=(0, 1))
     table.width = width
     table.add_column(no_wrap=True, overflow="ellipsis")
@@ -101,7 +106,16 @@ def _draw_item(item: ItemProgress, now: float, width: int) -> RenderableType:
         amount = f"{min(item.finished + 1, item.resources)}/{item.resources}  " if item.resources > 1 else ""
         amount += size_text(item.bytes) + (f" of {size_text(item.size)}" if item.size else "")
         right = Text(f"{amount} {size_text(speed) + '/s' if speed else '':>10}", style="green")
-    line = Text(f"  {item.title}", no_wrap=True, overflow="crop")
-    line.truncate(max(width - right.cell_len - 2, 1), overflow="ellipsis", pad=True)
+    line = Text(middle(f"  {item.title}", max(width - right.cell_len - 2, 1)), no_wrap=True, overflow="crop")
     line.append("  ")
     return line.append_text(right)
+
+
+def middle(text: str, width: int) -> str:
+    """Return text in exactly so many columns; if it is too long, without its middle, as titles often differ at the end."""
+    if cell_len(text) <= width:
+        return set_cell_size(text, width)
+    tail = text[len(text) - (width - 1) // 2 :]
+    while cell_len(tail) > (width - 1) // 2:
+        tail = tail[1:]
+    return set_cell_size(text, max(width - 1 - cell_len(tail), 0)) + ("…" if width > 0 else "") + tail

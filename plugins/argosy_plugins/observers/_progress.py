@@ -17,6 +17,10 @@ LONGEST_TITLE = 300
 #: Seconds over which a speed is measured, and between two points of the measurement.
 WINDOW, STEP = 5.0, 0.25
 
+#: Seconds without a byte that still count as work, as a polite run waits between requests. A longer break is an outage,
+#: which says nothing about the time left.
+BREAK = 30.0
+
 _WAITS = {
     "lease": "waiting for the session",
     "delay": "waiting (download delay)",
@@ -58,6 +62,20 @@ class ItemProgress:
     until: float | None = None  # when the wait ends
     speed: Speed = field(default_factory=Speed)
 
+    @property
+    def fraction(self) -> float:
+        """How much is done, from 0 to 1."""
+        part = min(self.bytes / self.size, 1.0) if self.size else 0.0
+        return min((self.finished + part) / max(self.resources, 1), 1.0)
+
+    @property
+    def total(self) -> int | None:
+        """The bytes of all resources; None if a size is not known."""
+        if self.finished >= max(self.resources, 1):
+            return self.finished_bytes
+        is_last = self.finished + 1 >= self.resources
+        return self.finished_bytes + self.size if is_last and self.size is not None else None
+
     def take(self, kind: EventKind, data: Mapping[str, Any], now: float) -> None:
         """Take an event of the item."""
         match kind:
@@ -95,6 +113,7 @@ class RunProgress:
         self.to_do: int | None = None
         self.promised = 0  # bytes that the source announced; 0 if none
         self._finished_bytes = self._received = 0
+        self._worked, self._last = 0.0, 0.0  # seconds of work, and when the last byte or item came
         self._speed = Speed()
 
     def take(self, event: Event, now: float) -> None:
@@ -107,10 +126,13 @@ class RunProgress:
         elif id_ is None:
             return
         elif kind is EventKind.ITEM_STARTED:
-            self.is_shown, self.started = True, now if self.started is None else self.started
+            self.is_shown = True
+            if self.started is None:
+                self.started = self._last = now
             title = one_line(str(data.get("title") or id_), LONGEST_TITLE)
             self.active[id_] = ItemProgress(title, data.get("resources") or 0)
         elif kind is EventKind.ITEM_FINISHED:
+            self._work(now)
             item = self.active.pop(id_, None)
             self.done += data.get("state") == State.DONE
             self.failed += data.get("state") == State.FAILED
@@ -119,6 +141,7 @@ class RunProgress:
         else:
             if kind is EventKind.RESOURCE_PROGRESS:
                 self._received += data.get("bytes", 0)
+                self._work(now)
             if id_ in self.active:
                 self.active[id_].take(kind, data, now)
 
@@ -128,24 +151,38 @@ class RunProgress:
         return self._finished_bytes + sum(item.finished_bytes + item.bytes for item in self.active.values())
 
     @property
-    def fraction(self) -> float:
-        """How much of the run is done, from 0 to 1: by bytes if they are announced, else by items.
+    def total(self) -> int | None:
+        """The bytes of the run, by the source, or by the service once all items have started; None if not known.
 
-        More bytes than announced mean that the source announced the size of some items only.
+        More bytes than the source announced mean that it knows the size of some items only.
         """
         if self.promised and self.promised >= self.bytes:
-            return self.bytes / self.promised
-        return min((self.done + self.failed) / self.to_do, 1.0) if self.to_do else 0.0
+            return self.promised
+        totals = [item.total for item in self.active.values()]
+        if self.to_do is None or self.done + self.failed + len(totals) < self.to_do or None in totals:
+            return None
+        return self._finished_bytes + sum(total or 0 for total in totals)
+
+    @property
+    def fraction(self) -> float:
+        """How much of the run is done, from 0 to 1: by bytes if their number is known, else by items."""
+        if total := self.total:
+            return min(self.bytes / total, 1.0)
+        done = self.done + self.failed + sum(item.fraction for item in self.active.values())
+        return min(done / self.to_do, 1.0) if self.to_do else 0.0
 
     def speed(self, now: float) -> float:
         """Return the bytes per second."""
         return self._speed.measure(now, self._received)
 
     def seconds_left(self, now: float, speed: float) -> float | None:
-        """Return an estimate, or None."""
-        if self.promised > self.bytes:
-            return (self.promised - self.bytes) / speed if speed > 0 else None
-        ended = self.done + self.failed
-        if not ended or self.started is None or self.to_do is None:
-            return None
-        return max(self.to_do - ended, 0) * (now - self.started) / ended
+        """Return an estimate, or None. It does not grow while nothing arrives."""
+        if total := self.total:
+            speed = speed or (self._received / self._worked if self._worked else 0.0)
+            return max(total - self.bytes, 0) / speed if speed > 0 else None
+        done = self.fraction
+        return (1 - done) * self._worked / done if done and self._worked else None
+
+    def _work(self, now: float) -> None:
+        self._worked += min(max(now - self._last, 0.0), BREAK)
+        self._last = now

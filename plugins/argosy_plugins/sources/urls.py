@@ -50,6 +50,11 @@ class Urls(Source):
                 "default": "name",
                 "description": "The names of the files: the last part of the URL's path, or host and full path.",
             },
+            "name": {
+                "type": "string",
+                "minLength": 1,
+                "description": "The path of the file in the target directory, for one URL.",
+            },
             **URL_OPTIONS,
         },
         "anyOf": [{"required": ["urls"]}, {"required": ["file"]}],
@@ -96,6 +101,7 @@ class Urls(Source):
             ignored: bool = self.options.get("ignore_query", False)
             place = url.partition("?")[0] if ignored else url
             path = full_path(place) if self.options.get("paths") == "full" else file_name(url)
+            path = self.options.get("name", path)
             served: bool = self.options.get("content_disposition", False)
             resource = Resource(url, path, content_disposition=served, ignore_query=ignored)
             origin = f"{problems.name}:{where}" if isinstance(where, int) else f"{problems.name}: {where}"

@@ -35,7 +35,7 @@ def test_an_item_from_its_start_to_its_end(event: MakeEvent) -> None:
     bar, line = drawn(run, 2)
     assert line.split() == ["One", "1/2", "500", "B", "of", "1.5", "kB", "250", "B/s"]
     assert bar.startswith("0/2 ")
-    assert bar.split()[-5:] == ["B", "250", "B/s", "14", "s"]
+    assert bar.split()[-9:] == ["B", "of", "4.0", "kB", "250", "B/s", "14", "s", "left"]
     assert (run.bytes, run.fraction) == (500, 0.125)
     run.take(event("resource.progress", "b1", bytes=1000), 2)
     run.take(event("resource.finished", "b1", bytes=1500), 2)
@@ -108,6 +108,52 @@ def test_time_left_goes_by_items_if_no_bytes_are_announced(event: MakeEvent) -> 
     assert run.seconds_left(101, 0.0) is None
     run.take(event("item.finished", "b1", state="done", bytes=1000), 110)
     assert run.seconds_left(110, 0.0) == 30
+
+
+def test_a_single_url_has_a_total_and_a_time_left_once_the_service_tells_its_size(event: MakeEvent) -> None:
+    run = RunProgress()
+    run.take(event("run.planned", items=1, to_do=1, done=0, bytes=0), 0)
+    run.take(event("item.started", "b1", title="One", resources=1), 0)
+    assert (run.total, run.fraction) == (None, 0.0)
+    run.take(event("resource.started", "b1", size=4000), 0)
+    run.take(event("resource.progress", "b1", bytes=1000), 2)
+    assert (run.total, run.fraction, run.seconds_left(2, 500.0)) == (4000, 0.25, 6)
+    assert drawn(run, 2, width=80)[0].split()[-9:] == ["kB", "of", "4.0", "kB", "0", "B/s", "6", "s", "left"]
+
+
+def test_the_total_is_not_known_before_all_items_have_started(event: MakeEvent) -> None:
+    run = RunProgress()
+    run.take(event("run.planned", items=2, to_do=2, done=0, bytes=0), 0)
+    run.take(event("item.started", "b1", title="One", resources=2), 0)
+    run.take(event("resource.started", "b1", size=1000), 0)
+    run.take(event("resource.progress", "b1", bytes=500), 2)
+    assert (run.total, run.fraction, run.seconds_left(2, 0.0)) == (None, 0.125, 14)
+    run.take(event("resource.finished", "b1", bytes=1000), 2)
+    run.take(event("resource.started", "b1", size=200), 2)
+    run.take(event("item.started", "b2", title="Two", resources=1), 2)
+    assert run.total is None
+    run.take(event("resource.started", "b2", size=300), 2)
+    assert run.total == 1500
+
+
+def test_the_time_left_does_not_grow_while_nothing_arrives(event: MakeEvent) -> None:
+    run = RunProgress()
+    run.take(event("run.planned", items=4, to_do=4, done=0, bytes=0), 0)
+    run.take(event("item.started", "b1", title="T", resources=1), 0)
+    run.take(event("item.finished", "b1", state="done", bytes=1000), 10)
+    left = [run.seconds_left(now, 0.0) for now in (10, 70, 600)]
+    assert left == [30, 30, 30]
+    run.take(event("item.finished", "b2", state="done", bytes=1000), 3600)
+    assert run.seconds_left(3600, 0.0) == 40
+
+
+@pytest.mark.parametrize("width", [1, 2, 7, 8, 20, 200])
+@pytest.mark.parametrize("text", ["chapter 1 of the long book, part 17", "短い題名の本、第十七部", ""])
+def test_a_long_title_loses_its_middle(text: str, width: int) -> None:
+    cut = _display.middle(text, width)
+    assert cell_len(cut) == width
+    if 7 < width < cell_len(text):
+        assert (cut[0], cut[-1]) == (text[0], text[-1])
 
 
 def test_a_title_is_shown_as_text_and_an_empty_one_by_the_id(event: MakeEvent) -> None:
