@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify": ("argosy.cli.verify:verify", "Compare every finished file with what was downloaded."),
     "config": ("argosy.cli.config:config", "Check, explain or start a configuration."),
     "plugins": ("argosy.cli.plugins:plugins", "List the installed plugins and their options."),
+    "completion": ("argosy.cli.completion:completion", "Print a script that completes commands in a shell."),
 }
 
 

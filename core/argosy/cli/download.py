@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 @click.option("-o", "--name", metavar="NAME", help="The name of the file, for one URL.")
 @click.option("--paths", type=click.Choice(["name", "full"]), help="Name the files of URLs by host and full path.")
 @click.option("--directory", metavar="DIR|URL", help="The target directory.")
-@click.option("--output", multiple=True, metavar="NAME", help="What to make of the items. Repeatable.")
+@click.option(
+    "--output",
+    multiple=True,
+    metavar="NAME",
+    help="What to make of the items: files, zip, cbz, epub, index or warc. Repeatable.",
+)
 @run_options
 @click.option("--content-disposition", is_flag=True, help="Use the file names that servers suggest.")
 @click.option(

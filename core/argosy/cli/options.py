@@ -48,15 +48,35 @@ def plugin_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def run_options(command: F) -> F:
     """Add the options of commands that start a run: `download` and `output`."""
     for option in (
-        click.option("--quiet", is_flag=True, help="Print errors only."),
+        click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
         click.option("--events", metavar="FILE|-", help="Write all events as JSON lines; - for standard output."),
-        click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a report as JSON."),
-        click.option("--tags", "--skills", metavar='"A, B"', help="Only items with one of these tags."),
-        click.option("--max-workers", type=int, metavar="N", help="The most items to work on at once."),
-        click.option("--strategy", metavar="NAME", help="How the work runs: serial, threads, ..."),
+        click.option(
+            "--report",
+            metavar="FILE|-",
+            type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
+            callback=_report,
+            help="Write a report as JSON; - for standard output.",
+        ),
+        click.option("--skills", hidden=True, expose_value=False, callback=_skills),
+        click.option("--tags", metavar='"A, B"', callback=_tags, help="Only items with one of these tags."),
+        click.option("-j", "--max-workers", type=int, metavar="N", help="The most items to work on at once."),
+        click.option("--strategy", metavar="NAME", help="How the work runs: serial, threads or multiprocess."),
     ):
         command = option(command)
     return command
+
+
+def _skills(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """Keep the value of ``--skills``, another name of ``--tags``."""
+    context.meta["argosy.skills"] = value
+
+
+def _tags(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    return context.meta.get("argosy.skills") if value is None else value
+
+
+def _report(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    return Path("/dev/stdout") if value == Path("-") else value
 
 
 def _log(context: click.Context, parameter: click.Parameter, value: int | Path | None) -> None:

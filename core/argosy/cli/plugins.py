@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from argosy.cli.options import plugin_options
+from argosy.toolkit.text import did_you_mean
 
 if TYPE_CHECKING:
     from argosy.plugins.kinds import PluginInfo
@@ -20,11 +21,19 @@ if TYPE_CHECKING:
 
 
 @click.command("plugins")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 @plugin_options
-def plugins(as_json: bool, plugins: PluginManager) -> None:
-    """List the installed plugins and their options."""
+def plugins(names: tuple[str, ...], as_json: bool, plugins: PluginManager) -> None:
+    """List the installed plugins and their options; NAME shows only those of that name or kind."""
     infos = plugins.plugins()
+    for name in names:
+        known = {word for info in infos for word in (info.name, info.kind.value)}
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise click.UsageError(f"There is no plugin {name!r}{f'; {hint}' if hint else '.'}")
+    if names:
+        infos = tuple(info for info in infos if {info.name, info.kind.value} & set(names))
     if as_json:
         click.echo(json.dumps([to_json(info) for info in infos], indent=2))
         return

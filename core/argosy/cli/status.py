@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
+from argosy.cli.failures import Failed, cause, lines
 from argosy.cli.options import log_options, plugin_context, plugin_options, redactor
 from argosy.cli.target import Target, target
-from argosy.toolkit.text import one_line, size_text, time_text
+from argosy.models.items import Failure
+from argosy.toolkit.text import plural, size_text, time_text
 
 if TYPE_CHECKING:
     from argosy.api import SessionInfo
     from argosy.plugins.manager import PluginManager
-    from argosy.state.ledger import Ledger
+    from argosy.state.ledger import Ledger, Row
 
 #: The most failed items to list without --all.
 _LISTED = 20
@@ -27,14 +32,26 @@ _NAMED = 4
 @click.command()
 @click.argument("what", metavar="CONFIG|DIR|URL")
 @click.option("--all", "everything", is_flag=True, help="List all failed items.")
+@click.option("--failed", "only_failed", is_flag=True, help="Show only the failed items, all of them.")
+@click.option("--json", "as_json", is_flag=True, help="With --failed: print a JSON object for each.")
+@click.option("--failed-urls", is_flag=True, help="Print only the URLs of failed items, one per line.")
 @log_options
 @plugin_options
-def status(what: str, everything: bool, plugins: PluginManager) -> None:
+def status(
+    what: str, everything: bool, only_failed: bool, as_json: bool, failed_urls: bool, plugins: PluginManager
+) -> None:
     """Show finished, active and failed items, and the sessions."""
     from argosy.api import stored_sessions
     from argosy.state.ledger import FILE, PRIVATE, Ledger, need_ledger
 
     found = target(what, plugins)
+    if only_failed or failed_urls:
+        need_ledger(found.directory, found.where)
+        with closing(Ledger(found.directory, read_only=True)) as ledger:
+            _show_failed(ledger, as_json=as_json, only_urls=failed_urls)
+        return
+    if as_json:
+        raise click.UsageError("--json needs --failed.")
     if found.settings is not None:
         context = plugin_context(found.settings.base, found.directory)
         for session in stored_sessions(found.settings, plugins, context):
@@ -64,7 +81,7 @@ def _show_directory(found: Target) -> None:
 def _show_items(ledger: Ledger, most: int | None) -> None:
     scrub = redactor().scrub  # an id may be a URL with a token
     checked: Counter[str] = Counter()
-    failures: list[str] = []
+    failures: list[Failed] = []
     made: Counter[str] = Counter()
     size = failed = 0
     for row in ledger.all_rows():
@@ -75,10 +92,9 @@ def _show_items(ledger: Ledger, most: int | None) -> None:
         if row.state == "failed" or (row.state == "done" and row.failure is not None):
             failed += 1
             if most is None or len(failures) < most:
-                cause = f" ({row.failure.kind}): {row.failure.message}" if row.failure else ": cause unknown"
-                failures.append(one_line(scrub(f"failed {row.id}{cause}")))
+                failures.append(_failed(row))
     counts = ledger.counts()
-    click.echo(f"done       {counts.get('done', 0)} items, {size_text(size)}")
+    click.echo(f"done       {plural(counts.get('done', 0), 'item')}, {size_text(size)}")
     if checked:
         click.echo(f"files      {', '.join(f'{number} {name}' for name, number in sorted(checked.items()))}")
     if made:
@@ -88,17 +104,37 @@ def _show_items(ledger: Ledger, most: int | None) -> None:
     for name, number in (("pending", counts.get("pending", 0)), ("failed", failed)):
         if number:
             click.echo(f"{name:<10} {number}")
-    for line in failures:
-        click.echo(line)
+    for line in lines(failures, most):
+        click.echo(scrub(line))
     if failed > len(failures):
         click.echo(f"... and {failed - len(failures)} more (--all)")
+
+
+def _failed(row: Row) -> Failed:
+    return row.id, row.title, row.failure or Failure("internal", "The cause is unknown.")
+
+
+def _show_failed(ledger: Ledger, *, as_json: bool, only_urls: bool) -> None:
+    """Print the failed items: grouped, as JSON, or only their URLs."""
+    scrub = redactor().scrub
+    rows = (row for row in ledger.all_rows() if row.failure is not None or row.state == "failed")
+    failures = [_failed(row) for row in rows]
+    if only_urls:
+        urls = dict.fromkeys(failure.url or id_ for id_, _, failure in failures)
+        shown: Iterable[str] = (url for url in urls if "://" in url)
+    elif as_json:
+        shown = (json.dumps({"id": i, "title": t, "cause": cause(f), **asdict(f)}) for i, t, f in failures)
+    else:
+        shown = lines(failures, None)
+    for line in shown:
+        click.echo(scrub(line))
 
 
 def _run_lines(ledger: Ledger, scrub: Callable[[str], str]) -> Iterator[str]:
     """Describe running runs, and dead ones that left items, the oldest first."""
     runs = [(ledger.process_of(run), ids, run) for run, ids in ledger.runs().items()]
     for process, ids, run in sorted(runs, key=lambda entry: entry[0].get("since", 0.0)):
-        items = f"{len(ids)} item{'s'[: len(ids) != 1]}"
+        items = plural(len(ids), "item")
         named = f"process {process['pid']} on {process['host']}" if process else "a run"
         if ledger.is_alive(run):
             age = f", for {time_text(max(time.time() - process['since'], 0.0))}" if process else ""
@@ -117,9 +153,9 @@ def _session_lines(session: SessionInfo) -> Iterator[str]:
     if session.expires:
         left = session.expires - now
         facts.append(f"expires in {time_text(left)}" if left > 0 else f"expired {time_text(-left)} ago")
-    facts.append(f"{session.logins} logins")
+    facts.append(plural(session.logins, "login"))
     if session.refreshes:
-        facts.append(f"{session.refreshes} refreshes")
+        facts.append(plural(session.refreshes, "refresh", "refreshes"))
     yield f"session    {session.name}: {', '.join(facts)}"
     headers = f"; header fields: {', '.join(session.headers)}" if session.headers else ""
     yield f"           cookies: {', '.join(session.cookies) or 'none'}{headers}"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from argosy.toolkit.text import one_line, size_text, time_text
+from argosy.cli.failures import counted, lines
+from argosy.toolkit.text import plural, size_text, time_text
 
 if TYPE_CHECKING:
     from argosy.engine.report import Report
-
-#: The most failures to list; the report file and ``argosy status`` have all of them.
-_LISTED = 10
 
 
 def print_summary(report: Report) -> None:
@@ -19,19 +18,24 @@ def print_summary(report: Report) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
     counts = report.counts
+    if counts.items == counts.skipped and report.error is None:
+        items = f"{counts.items} items are" if counts.items != 1 else "1 item is"
+        console.print(f"Nothing to do: {items} up to date in {escape(report.where)}.")
+        return
     rate = f", {size_text(report.bytes / report.seconds)}/s" if report.seconds and report.bytes else ""
-    retries = f" ({report.retries} retries)" if report.retries else ""
+    retries = f" ({plural(report.retries, 'retry', 'retries')})" if report.retries else ""
     rows = [
         # without a request, the items are those that earlier runs downloaded
         (
             "downloaded" if report.requests or not counts.done else "made",
-            f"{counts.done} of {counts.items} items",
+            f"{counts.done} of {plural(counts.items, 'item')}",
         ),
         ("done before", str(counts.skipped or "")),
-        ("failed", f"[red]{counts.failed}[/red]" if counts.failed else ""),
+        ("failed", f"[red]{counts.failed}[/red]: {escape(counted(report.failures))}" if counts.failed else ""),
         ("left", str(counts.left or "")),
         ("data", f"{size_text(report.bytes)} in {time_text(report.seconds)}{rate}"),
         ("requests", f"{report.requests}{retries}"),
@@ -48,14 +52,18 @@ def print_summary(report: Report) -> None:
             table.add_row(f"[bold]{name}[/bold]", value)
     console.print()
     console.print(table)
-    for id_, _, failure in report.failures[:_LISTED]:
-        console.print(f"[red]failed[/red] {escape(one_line(id_))}: {escape(one_line(failure.message))}")
-    if counts.failed > _LISTED:
-        console.print(f"... and {counts.failed - _LISTED} more: argosy status {escape(report.where)}")
+    if not counts.failed:
+        return
+    console.print()
+    for line in lines(report.failures):
+        style = "red" if not line.startswith(" ") else None
+        console.print(Text(line, style or ""))
+    where = shlex.quote(report.where)
+    console.print(f"All failures: argosy status --failed {escape(where)}. To try them again, run the same command.")
 
 
 def _session(report: Report) -> str:
     if not report.logins and not report.refreshes and report.lease_used == "shared":
         return ""
-    refreshes = f"{report.refreshes} refreshes, " if report.refreshes else ""
-    return f"{report.logins} logins, {refreshes}{report.refusals} refusals"
+    refreshes = f"{plural(report.refreshes, 'refresh', 'refreshes')}, " if report.refreshes else ""
+    return f"{plural(report.logins, 'login')}, {refreshes}{plural(report.refusals, 'refusal')}"

@@ -57,6 +57,11 @@ def time_text(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def plural(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: ``1 login``, ``2 logins``."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``did you mean "..."?`` with the known word most like another, or an empty text if none is close.
 
