@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -61,7 +63,8 @@ def test_failed_items_are_reported_and_run_again(set_sail: SetSail) -> None:
     Draft202012Validator(argosy_schemas.load("report.v1")).validate(value)
     assert (value["counts"]["failed"], value["failures"][0]["kind"]) == (1, "status")
     status = run("status", str(voyage.library))
-    assert "failed item-00003" in status.stdout
+    assert "1 x 404 at " in status.stdout
+    assert "  item-00003 Item 3 (" in status.stdout
     lines[2] = good
     manifest.write_text("\n".join(lines), "utf-8")
     voyage.server.reset_stats()
@@ -123,7 +126,7 @@ def test_status_shows_the_session_without_its_secrets(set_sail: SetSail) -> None
     shown = run("status", str(voyage.file))
     assert shown.returncode == 0
     assert "default: idle, logged in" in shown.stdout
-    assert "1 logins" in shown.stdout
+    assert "ago, 1 login\n" in shown.stdout
     stored = json.loads((voyage.root / "cookies.json").read_text("utf-8"))
     for cookie in stored["sessions"]["default"]["cookies"]:
         assert cookie["value"] not in shown.stdout
@@ -211,3 +214,54 @@ def test_a_dry_run_needs_no_password(set_sail: SetSail) -> None:
     voyage = set_sail(items=2)
     (voyage.root / "password.txt").unlink()
     assert voyage.run("--dry-run").returncode == 0
+
+
+def test_failures_are_grouped_and_listed_to_feed_back(set_sail: SetSail) -> None:
+    voyage = set_sail(items=12, max_workers=2, max_retries=0)
+    manifest = voyage.root / "books.jsonl"
+    lines = manifest.read_text("utf-8").splitlines()
+    for number in range(5):
+        lines[number] = lines[number].replace("/files/", "/status/404/")
+    wrong = json.loads(lines[7])
+    wrong["resources"][0]["size"] += 1
+    lines[7] = json.dumps(wrong)
+    manifest.write_text("\n".join(lines), "utf-8")
+    done = voyage.run()
+    host = voyage.server.url.removeprefix("http://").rstrip("/")
+    assert f"6: 5 x 404 at {host}, 1 x size at {host}" in " ".join(done.stderr.split())
+    assert "... and 2 more" in done.stderr
+    assert f"argosy status --failed {voyage.library}" in done.stderr
+    listed = run("status", "--failed", str(voyage.library)).stdout
+    assert listed.startswith(f"5 x 404 at {host}: ")
+    assert listed.count("  item-") == 6
+    as_json = [
+        json.loads(line) for line in run("status", "--failed", "--json", str(voyage.library)).stdout.splitlines()
+    ]
+    assert [(one["id"], one["cause"]) for one in as_json][-1] == ("item-00008", "size")
+    urls = run("status", "--failed-urls", str(voyage.library)).stdout.splitlines()
+    assert len(urls) == 6
+    assert all(url.startswith(voyage.server.url) for url in urls)
+    assert run("status", "--json", str(voyage.library)).returncode == 2
+
+
+def test_a_second_run_says_that_there_is_nothing_to_do(set_sail: SetSail) -> None:
+    voyage = set_sail(items=2)
+    assert voyage.run().returncode == 0
+    assert f"Nothing to do: 2 items are up to date in {voyage.library}." in voyage.run().stderr
+
+
+def test_a_shell_completes_commands() -> None:
+    script = run("completion", "bash").stdout
+    assert "_ARGOSY_COMPLETE=bash_complete" in script
+    environment = {"_ARGOSY_COMPLETE": "bash_complete", "COMP_WORDS": "argosy down", "COMP_CWORD": "1"}
+    completed = subprocess.run(
+        [sys.executable, "-m", "argosy"], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert "plain,download" in completed.stdout
+
+
+def test_one_plugin_is_shown_by_name_and_by_kind() -> None:
+    assert run("plugins", "threads").stdout.startswith("strategy  threads")
+    assert {line.split()[0] for line in run("plugins", "output").stdout.splitlines() if line[0] != " "} == {"output"}
+    missing = run("plugins", "thread")
+    assert (missing.returncode, 'did you mean "threads"?' in missing.stderr) == (2, True)

@@ -99,7 +99,8 @@ def test_what_is_not_there_any_more_is_listed_and_fetched_by_the_next_download(s
     status = voyage.argosy("status", str(voyage.library)).stdout
     assert "done       5 items" in status
     assert "outputs    files 5, zip 3" in status
-    assert status.count("failed item-") == 2
+    assert "2 x missing" in status
+    assert status.count("  item-") == 2
     assert changed.read_bytes() == b"x" * 3000, "nobody asked to have it replaced"
     before = voyage.server.stats().accepted
     voyage.config["output"] = ["files", "zip"]

@@ -17,7 +17,6 @@ def print_summary(report: Report) -> None:
     """Print what a run did, as a small table on standard error."""
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
     from rich.text import Text
 
     console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
@@ -46,12 +45,11 @@ def print_summary(report: Report) -> None:
         ),
         ("directory", escape(report.where)),
     ]
-    table = Table.grid(padding=(0, 2))
-    for name, value in rows:
-        if value:
-            table.add_row(f"[bold]{name}[/bold]", value)
+    given = [(name, value) for name, value in rows if value]
+    width = max(len(name) for name, _ in given) + 2
     console.print()
-    console.print(table)
+    for name, value in given:  # no table, which would cut a long path
+        console.print(f"[bold]{name:<{width}}[/bold]{value}", soft_wrap=True)
     if not counts.failed:
         return
     console.print()
