@@ -11,13 +11,16 @@ from argosy.config.location import open_storage
 from argosy.config.messages import location
 from argosy.config.schema import SLOTS, check
 from argosy.config.settings import Settings, build
+from argosy.engine.plan import items_of
 from argosy.errors import ArgosyError, PluginError, Problem
 from argosy.http.session import check_proxy
 from argosy.interfaces.base import PluginContext
+from argosy.interfaces.source import Source
 from argosy.interfaces.transport import Transport
 from argosy.plugins.kinds import Kind
 from argosy.plugins.manager import PluginManager
 from argosy.toolkit.secrets import Secret
+from argosy.toolkit.stop import Stop
 
 #: Replaces a secret that is missing or that the user would have to give; valid as a password, as a key and, in base32,
 #: as the key of one-time codes.
@@ -91,6 +94,9 @@ def _try(key: str, options: Any, settings: Settings, plugins: PluginManager, con
         return
     try:
         plugin.check()
+        if isinstance(plugin, Source) and not plugin.asks and "-" not in options.values():
+            for _ in items_of(plugin, None, Stop(), lambda *_: None):
+                pass  # standard input can be read only once, and a list behind a login needs one
     finally:
         plugin.close()
 

@@ -117,3 +117,10 @@ def test_all_is_said_at_once(base: Path) -> None:
     assert [problem.partition(":")[0] for problem in problems] == [
         "lease", "max_workers", "source", "auth", "auth", "auth", "output[0]", "output[1]",
     ]  # fmt: skip
+
+
+def test_the_items_of_a_manifest_are_read(base: Path) -> None:
+    (base / "books.jsonl").write_text('{"url": "https://library.example/a.pdf"}\n{"url": nothing}\n', "utf-8")
+    code, found = check(base)
+    assert (code, len(found)) == (2, 1)
+    assert found[0].startswith("source: books.jsonl:2: not JSON")
