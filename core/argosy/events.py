@@ -22,7 +22,7 @@ class EventKind(StrEnum):
     ITEM_STARTED = "item.started"  # title, resources (their number)
     ITEM_FINISHED = "item.finished"  # state, bytes, seconds, files (their number), failure (message) or None
     RESOURCE_WAITING = "resource.waiting"  # for: "lease", "delay", "retry" or "login"; seconds if known
-    RESOURCE_STARTED = "resource.started"  # url, path, size or None, offset (bytes from an earlier attempt)
+    RESOURCE_STARTED = "resource.started"  # url, path, size or None, offset (had before), sent, answered (when)
     RESOURCE_PROGRESS = "resource.progress"  # bytes (received since the last such event)
     RESOURCE_RETRY = "resource.retry"  # url, attempt, cause, seconds
     RESOURCE_FINISHED = "resource.finished"  # url, path, bytes, verification

@@ -68,9 +68,9 @@ def download(
     if dry_run:
         return show_preview(settings, plugins)
     given = RunOptions(
-        observers=observers_of(plugins, settings, events, quiet),
+        observers=observers_of(plugins, settings, events, quiet, report),
         ask=ask(),
-        report_file=report and report.absolute(),
+        report_file=report.absolute() if report is not None and not is_page(report) else None,
         redactor=redactor(),
         in_workers=log_in_workers(),
     )
@@ -126,7 +126,14 @@ def overrides(document: Mapping[str, Any], options: Mapping[str, Any]) -> dict[s
     return changed
 
 
-def observers_of(plugins: PluginManager, settings: Settings, events: str | None, quiet: bool) -> list[Observer]:
+def is_page(report: Path) -> bool:
+    """Return whether a report is to be a page for people, instead of JSON."""
+    return report.suffix.lower() in (".html", ".htm")
+
+
+def observers_of(
+    plugins: PluginManager, settings: Settings, events: str | None, quiet: bool, report: Path | None
+) -> list[Observer]:
     """Return the observers that the options ask for."""
     from argosy.interfaces.base import PluginContext
 
@@ -134,10 +141,15 @@ def observers_of(plugins: PluginManager, settings: Settings, events: str | None,
     chosen: list[dict[str, Any]] = []
     if events is not None:
         chosen.append({"use": "json-lines", "path": events})
+    if report is not None and is_page(report):
+        chosen.append({"use": "html-report", "path": str(report)})
     if not quiet:
         is_dumb = os.environ.get("TERM") in ("dumb", "unknown")
         chosen.append({"use": "progress" if sys.stderr.isatty() and not is_dumb else "log"})
-    return [plugins.make(Observer, options, context) for options in chosen]
+    observers = [plugins.make(Observer, options, context) for options in chosen]
+    for observer in observers:
+        observer.check()
+    return observers
 
 
 def show_preview(settings: Settings, plugins: PluginManager, *, reprocess: bool = False) -> int:

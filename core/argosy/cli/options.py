@@ -55,7 +55,7 @@ def run_options(command: F) -> F:
             metavar="FILE|-",
             type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
             callback=_report,
-            help="Write a report as JSON; - for standard output.",
+            help="Write a report: a page if FILE ends in .html, else JSON; - for standard output.",
         ),
         click.option("--skills", hidden=True, expose_value=False, callback=_skills),
         click.option("--tags", metavar='"A, B"', callback=_tags, help="Only items with one of these tags."),

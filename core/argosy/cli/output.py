@@ -40,7 +40,7 @@ def output(
     Every file is first compared with what was downloaded. Items with missing or changed files are listed and skipped;
     the exit code is then 1.
     """
-    from argosy.cli.download import execute_shown, observers_of, show_preview
+    from argosy.cli.download import execute_shown, is_page, observers_of, show_preview
     from argosy.engine.run import Run, RunOptions
     from argosy.state.ledger import need_ledger
 
@@ -49,8 +49,8 @@ def output(
     if dry_run:
         return show_preview(settings, plugins, reprocess=True)
     given = RunOptions(
-        observers=observers_of(plugins, settings, events, quiet),
-        report_file=report and report.absolute(),
+        observers=observers_of(plugins, settings, events, quiet, report),
+        report_file=report.absolute() if report is not None and not is_page(report) else None,
         redactor=redactor(),
         in_workers=log_in_workers(),
         reprocess=True,

@@ -223,6 +223,7 @@ class LeasedAdapter(Adapter):
         response = self.response(hop.request, headers, incoming, on_end=on_end if lease.to_end else None, copy=copy)
         response.argosy_stamp = lease.stamp  # type: ignore[attr-defined]  # a note for the caller
         response.argosy_sent_at = hop.sent_at  # type: ignore[attr-defined]  # a note for the caller
+        response.argosy_answered_at = hop.answered_at  # type: ignore[attr-defined]  # a note for the caller
         return response
 
 

@@ -74,7 +74,7 @@ class LeasedHop(Hop):
         self.request = request
         self.deadline = math.inf
         self.lease: Lease | None = None
-        self.sent_at = 0.0  # seconds since the epoch
+        self.sent_at = self.answered_at = 0.0  # seconds since the epoch
         self.is_sent = False
         self.headers: ResponseHeaders | None = None
         self._url = request.url or ""
@@ -139,7 +139,7 @@ class LeasedHop(Hop):
         assert self.lease is not None  # noqa: S101 - the contract of transports
         cookies, fields = ((), ()) if self._is_bare else (headers.all("Set-Cookie"), headers.fields)
         self.lease.settle(cookies, self._url, next(iter(headers.all("Date")), None), fields)
-        self.headers = headers
+        self.headers, self.answered_at = headers, time.time()
         if not self.lease.to_end:
             self.lease.end()
 

@@ -296,7 +296,8 @@ class _Download:
         partial, resource, options = self.partial, self.resource, self.options
         size = resource.size if partial.state.length is None else partial.state.length
         started = {"url": resource.url, "path": resource.path, "size": size, "offset": partial.size}
-        self.report(EventKind.RESOURCE_STARTED, started)
+        times = {name: getattr(response, f"argosy_{name}_at", None) for name in ("sent", "answered")}  # the adapter's
+        self.report(EventKind.RESOURCE_STARTED, {**started, **times})
         announced = digest_in(response.headers, "Content-Digest") if response.status_code == 206 else {}
         content = Digests(announced)
         next_check = partial.size + CHECK_EVERY
