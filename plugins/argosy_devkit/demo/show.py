@@ -17,6 +17,9 @@ import argosy
 from argosy_devkit import LibraryServer, ServerStats
 from argosy_devkit.demo.library import Book, build_library
 
+#: The pages about the serial download and the parallel one, in the target directory.
+PAGES = ("serial.html", "parallel.html")
+
 #: Seconds to the first byte, and bytes per second and connection: a distant service.
 TTFB = 0.02
 RATE = 120_000
@@ -42,19 +45,18 @@ def show(directory: Path, max_workers: int, outputs: Sequence[str] = ("files",),
         )
         with LibraryServer(lease_mode="strict", root=scratch / "server", ttfb=TTFB, rate=RATE) as server:
             _write_manifest(scratch / "books.jsonl", books, server)
-            observer = "progress" if sys.stderr.isatty() else "log"
-            base = {
-                **_configuration(scratch, server),
-                "output": list(outputs),
-                "observers": [] if quiet else [{"use": observer}],
-            }
+            shown = [] if quiet else [{"use": "progress" if sys.stderr.isatty() else "log"}]
+            base = {**_configuration(scratch, server), "output": list(outputs)}
+            directory.mkdir(parents=True, exist_ok=True)
             legs: list[Leg] = []
             for title, workers, target in (
                 ("serial", 1, scratch / "serial"),
                 (f"{max_workers} threads", max_workers, directory),
             ):
                 print(f"\n{title}:", file=sys.stderr)
-                report = argosy.download({**base, "max_workers": workers, "directory": str(target)})
+                page = {"use": "html-report", "path": str(directory / PAGES[workers > 1])}
+                run = {"max_workers": workers, "directory": str(target), "observers": [*shown, page]}
+                report = argosy.download({**base, **run})
                 legs.append(Leg(title, report, server.stats()))
                 server.reset_stats()
     _print(legs, directory, books)
@@ -132,3 +134,5 @@ def _print(legs: Sequence[Leg], directory: Path, books: Sequence[Book]) -> None:
     index = directory / books[0].id / "index.html"
     begin = f"; begin with {index}" if index.exists() else ""
     console.print(f"The books are in {directory}{begin}", markup=False)
+    pages = " and ".join(str(directory / page) for page in PAGES)
+    console.print(f"To see the token go from worker to worker, open {pages}", markup=False)
