@@ -8,7 +8,7 @@ import click
 
 
 @click.command()
-@click.argument("events", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("events", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("page", type=click.Path(dir_okay=False, path_type=Path))
 def report(events: Path, page: Path) -> None:
     """Write a page about a run, PAGE.html, from its EVENTS (argosy download --events FILE)."""
