@@ -12,6 +12,8 @@ NOTHING_MISSING = "ARGOSY_NOTHING_MISSING"
 
 #: Debian's packages of programs that are called differently.
 PACKAGES = {
+    "aria2c": "aria2",
+    "setpriv": "util-linux",
     "gnome-keyring-daemon": "gnome-keyring",
     "dbus-run-session": "dbus",
     "/usr/sbin/sshd": "openssh-server",

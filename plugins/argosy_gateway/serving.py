@@ -98,7 +98,7 @@ async def _until_signal(gateway: Gateway) -> int:
     _tell(f"Gateway to {', '.join(gateway.origins)}; Ctrl-C stops it.")
     await stopped.wait()
     if gateway.active:
-        _tell(f"Waiting for {gateway.active} requests in transit; again: end immediately.")
+        _tell(f"Waiting for {gateway.active} request{'s'[: gateway.active != 1]} in transit; Ctrl-C again ends it now.")
     await gateway.drain()
     await gateway.close()
     return 0
