@@ -111,6 +111,7 @@ def plain(tmp_path: Path) -> Iterator[Callable[..., Library]]:
         yield start
 
 
+@pytest.mark.torture(162)
 @TRANSPORTS
 @STRATEGIES
 def test_a_session_keeps_the_user_agent_of_its_login(
@@ -218,6 +219,7 @@ def test_a_secret_header_goes_with_every_request_and_nowhere_else(
     assert not found
 
 
+@pytest.mark.torture(160)
 def test_a_secret_header_stays_at_its_origins(
     plain: Callable[..., Library], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -238,6 +240,7 @@ def test_a_secret_header_stays_at_its_origins(
     assert other.sent("X_API_KEY") == {None}
 
 
+@pytest.mark.torture(160)
 def test_a_redirect_elsewhere_drops_other_headers_and_keeps_the_user_agent(
     plain: Callable[..., Library], tmp_path: Path
 ) -> None:
@@ -272,6 +275,7 @@ def test_a_program_gets_the_headers_too(library: Callable[..., Library]) -> None
     assert {fields["REFERER"] for fields in last} == {f"{service.url}/"}
 
 
+@pytest.mark.torture(161)
 @pytest.mark.parametrize(
     ("headers", "words"),
     [
