@@ -209,7 +209,8 @@ class OAuth2Auth(Auth):
             ) from None
         client = self._library.WebApplicationClient(self._client.id)
         body = client.prepare_refresh_body(refresh_token=token, scope=self._scope, **self._extra, **self._client.form)
-        self._keep(session, self._ask(session, url, body, client))
+        # which stays good if the answer brings no other one
+        self._keep(session, {"refresh_token": token, **self._ask(session, url, body, client)})
 
     def logout(self, session: LoginSession) -> bool:
         """Revoke the refresh token, or else the access token (RFC 7009)."""
@@ -354,7 +355,8 @@ class OAuth2Auth(Auth):
         )
         self._keep(session, token)
 
-    def _answer(self, session: LoginSession, url: str, body: str) -> Any:
+    def _answer(self, session: LoginSession, url: str, body: str) -> requests.Response:
+        """Send a request to the token endpoint; those of all grants are sent here."""
         return post(session.http, url, _form(body), self._client.auth)
 
     def _ask(self, session: LoginSession, url: str, body: str, client: Any) -> Mapping[str, Any]:
@@ -365,8 +367,8 @@ class OAuth2Auth(Auth):
         session.add_header("Authorization", f"Bearer {access}", self._origins)
         if (refresh := token.get("refresh_token")) is not None:
             session.keep("refresh_token", refresh)
-        elif "refresh_token" not in session.credentials:
-            session.keep("access_token", access)
+        else:
+            session.keep("access_token", access)  # for logout
         if (seconds := lifetime(token.get("expires_in"))) is not None:
             session.expires_in(seconds)
 
