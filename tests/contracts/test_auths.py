@@ -264,3 +264,16 @@ class TestJsonLoginAgainstForgery(OfJsonLogin):
 class TestJsonLoginWithBodies(OfJsonLogin, TestTokensInBodies):
     rules = {"carrier": "body"}
     given_tokens = {"tokens": {"json": {"path": "$.token"}}, "rotate": "body"}
+
+
+@pytest.mark.slow
+class TestDigestWithNonces(OfCarriers):
+    """One nonce is good for one request, and the next one comes with the answer."""
+
+    plugin = DigestAuth
+    rules = {"carrier": "nonce"}
+
+    def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        password = secret(tmp_path, service.password)
+        check = self.protected(service)
+        return {"origins": [service.url], "user": service.user, "password": password, "check": check}

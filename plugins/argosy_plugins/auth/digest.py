@@ -115,7 +115,7 @@ class DigestSigner(SessionSigner):
         self._mutex = threading.Lock()
         self._own: _Challenge | None = None
         self._latest: _Challenge | None = None
-        self._used: dict[str, None] = {}  # the nonces that this process has used, oldest first
+        self._used: dict[str, int] = {}  # how often this process has used each nonce, oldest first
         self._once = False  # whether the service gives each request a nonce of its own
 
     def sign(self, request: requests.PreparedRequest, kept: Mapping[str, str]) -> requests.PreparedRequest:
@@ -173,7 +173,7 @@ class DigestSigner(SessionSigner):
             own = self._own
             if own is not None:
                 own.count += 1
-                self._used[own.nonce] = None
+                self._used[own.nonce] = own.count
                 while len(self._used) > _MOST_USED:
                     del self._used[next(iter(self._used))]
                 own_now = replace(own)
@@ -198,6 +198,9 @@ class DigestSigner(SessionSigner):
             is_brought = nonce != challenge.nonce  # by a response to a signed request
             if is_brought or self._own is None:
                 self._own = challenge.with_nonce(nonce)
+        if self._own is None and challenged and self._latest is not None and not self._once:
+            # the service challenges with a nonce again that it has accepted: it counts its uses
+            self._own = replace(self._latest, count=self._used.get(self._latest.nonce, 0))
 
 
 class _Exchange:
