@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -197,6 +198,18 @@ def test_tokens_in_header_fields_stay_inside(
     assert (stats.logins, stats.refused, stats.replaced_tokens_sent) == (1, 0, 0)
 
 
+def test_more_programs_than_threads_on_a_session_that_waits_for_bodies(
+    library_server: ServerFactory, start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    server = library_server(lease_mode="revoke", commit="body")
+    gateway = start_gateway(library_config(tmp_path, server, lease="exclusive-to-end"))
+    with ThreadPoolExecutor(80) as pool:
+        got = [pool.submit(gateway.get, f"/files/{number}?size=300000") for number in range(80)]
+        assert all(each.result().body == body_of(str(n), 300_000) for n, each in enumerate(got))
+    stats = server.stats()
+    assert (stats.logins, stats.replaced_tokens_sent) == (1, 0)
+
+
 def test_a_download_resumes(library_server: ServerFactory, start_gateway: StartGateway, tmp_path: Path) -> None:
     need("curl")
     gateway = start_gateway(library_config(tmp_path, library_server(lease_mode="revoke")))
@@ -224,11 +237,15 @@ class Held:
 
 
 @contextmanager
-def begun(gateway: Gateway) -> Iterator[http.client.HTTPResponse]:
+def begun(gateway: Gateway, path: Path | None = None) -> Iterator[http.client.HTTPResponse]:
     """Request a held body, and yield the response once its first half is here."""
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
+    connection = http.client.HTTPConnection("localhost" if path else "127.0.0.1", gateway.port, timeout=60)
+    if path is not None:
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(60)
+        connection.sock.connect(str(path))
     with closing(connection):
-        connection.request("GET", f"/{gateway.secret}/a")
+        connection.request("GET", f"/{gateway.secret}/a".replace("//", "/"))
         with closing(connection.getresponse()) as response:
             assert response.read(4) == b"half"
             yield response
@@ -256,14 +273,16 @@ def test_a_signal_lets_it_finish_what_is_in_transit(
 def test_a_second_signal_ends_it(start_gateway: StartGateway, tmp_path: Path) -> None:
     with Origin() as origin:
         held = Held(origin)
-        gateway = start_gateway(origin.config(tmp_path))
-        with begun(gateway) as response:
+        path = tmp_path / "socket"
+        gateway = start_gateway(origin.config(tmp_path), "--socket", str(path))
+        with begun(gateway, path) as response:
             gateway.process.send_signal(signal.SIGINT)
             wait_until(lambda: "Waiting for 1 request in transit" in gateway.log, "the gateway to stop")
             gateway.process.send_signal(signal.SIGINT)
             assert gateway.process.wait(60) == 130
             with pytest.raises((http.client.IncompleteRead, ConnectionError)):
                 response.read()
+        assert not path.exists()
         held.go.set()
 
 
