@@ -14,6 +14,9 @@ NOTHING_MISSING = "ARGOSY_NOTHING_MISSING"
 PACKAGES = {
     "aria2c": "aria2",
     "setpriv": "util-linux",
+    "aws": "awscli",
+    "docker": "docker.io",
+    "kubectl": "kubernetes-client",
     "gnome-keyring-daemon": "gnome-keyring",
     "dbus-run-session": "dbus",
     "/usr/sbin/sshd": "openssh-server",
