@@ -256,11 +256,7 @@ def _load(config: Config, plugins: Plugins) -> tuple[Settings, PluginManager]:
 
 @contextmanager
 def open_context(
-    settings: Settings,
-    plugins: PluginManager,
-    notify: Notify,
-    redactor: Redactor | None = None,
-    **asking: Any,
+    settings: Settings, plugins: PluginManager, notify: Notify, redactor: Redactor | None = None, **asking: Any
 ) -> Iterator[RunContext]:
     """Open what a login needs; `notify` gets its notices."""
     redactor = redactor or Redactor()

@@ -26,20 +26,14 @@ def print_summary(report: Report) -> None:
     retries = f" ({report.retries} retries)" if report.retries else ""
     rows = [
         # without a request, the items are those that earlier runs downloaded
-        (
-            "downloaded" if report.requests or not counts.done else "made",
-            f"{counts.done} of {counts.items} items",
-        ),
+        ("downloaded" if report.requests or not counts.done else "made", f"{counts.done} of {counts.items} items"),
         ("done before", str(counts.skipped or "")),
         ("failed", f"[red]{counts.failed}[/red]" if counts.failed else ""),
         ("left", str(counts.left or "")),
         ("data", f"{size_text(report.bytes)} in {time_text(report.seconds)}{rate}"),
         ("requests", f"{report.requests}{retries}"),
         ("session", _session(report)),
-        (
-            "strategy",
-            f"{report.strategy_used}, {report.max_workers} at most, lease {report.lease_used}",
-        ),
+        ("strategy", f"{report.strategy_used}, {report.max_workers} at most, lease {report.lease_used}"),
         ("directory", escape(report.where)),
     ]
     table = Table.grid(padding=(0, 2))

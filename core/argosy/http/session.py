@@ -245,10 +245,7 @@ class _LoginHop(Hop):
 
 
 def open_session(
-    timeout: tuple[float, float],
-    number: int = 1,
-    network: Network = Network(),
-    transport: Transport | None = None,
+    timeout: tuple[float, float], number: int = 1, network: Network = Network(), transport: Transport | None = None
 ) -> NewSession:
     """Return an empty session for a login; the timeouts are to connect, and for the headers and body of each response."""
     adapter = _LoginAdapter(timeout, transport)
