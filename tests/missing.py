@@ -12,6 +12,11 @@ NOTHING_MISSING = "ARGOSY_NOTHING_MISSING"
 
 #: Debian's packages of programs that are called differently.
 PACKAGES = {
+    "aria2c": "aria2",
+    "setpriv": "util-linux",
+    "aws": "awscli",
+    "docker": "docker.io",
+    "kubectl": "kubernetes-client",
     "gnome-keyring-daemon": "gnome-keyring",
     "dbus-run-session": "dbus",
     "/usr/sbin/sshd": "openssh-server",

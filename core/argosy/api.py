@@ -256,11 +256,7 @@ def _load(config: Config, plugins: Plugins) -> tuple[Settings, PluginManager]:
 
 @contextmanager
 def open_context(
-    settings: Settings,
-    plugins: PluginManager,
-    notify: Notify,
-    redactor: Redactor | None = None,
-    **asking: Any,
+    settings: Settings, plugins: PluginManager, notify: Notify, redactor: Redactor | None = None, **asking: Any
 ) -> Iterator[RunContext]:
     """Open what a login needs; `notify` gets its notices."""
     redactor = redactor or Redactor()
@@ -333,8 +329,10 @@ def fresh_token(context: RunContext, valid_for: float = 0.0, name: str | None = 
         why = "it is bound to a key that argosy keeps" if scheme.lower() == "dpop" else "responses replace it"
         raise ConfigError(f"Another program cannot use the token in {one.name}: {why}.", hint=hint)
     if is_stale(record):
-        left = f"is good for {record.expires - time.time():.0f} s only" if record.expires else "was refused"
-        raise SessionError(f"The newest token of the session {record.session!r} {left}.", hint=context.auth.remedy)
+        what = (
+            "was refused" if refused in (one.value, bare) else f"is good for {record.expires - time.time():.0f} s only"
+        )
+        raise SessionError(f"The newest token of the session {record.session!r} {what}.", hint=context.auth.remedy)
     return AccessToken(record.session, one.name, one.value, bare, record.expires, one.origins)
 
 

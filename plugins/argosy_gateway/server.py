@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import IO, Any
 
 import requests
@@ -79,6 +80,7 @@ class Gateway:
         self._session = session
         self._routes = routes
         self._listener = listener
+        self._path = listener.getsockname() if listener.family == socket.AF_UNIX else None
         self._redactor = redactor
         self._tokens = tokens
         self._door = Door(listener)
@@ -130,6 +132,11 @@ class Gateway:
         while self._active:
             self._idle.clear()
             await self._idle.wait()
+
+    def leave(self) -> None:
+        """Remove a Unix socket; for an end without `close`."""
+        if self._path is not None:
+            Path(self._path).unlink(missing_ok=True)
 
     async def close(self) -> None:
         """End the connections and threads; call it after `drain`."""
@@ -319,10 +326,11 @@ class _Server(web.Server):
         """Take a connection."""
         super().connection_made(handler, transport)
         connection = transport.get_extra_info("socket")
-        # a transport's socket has no getpeername() once the client has left
-        with contextlib.suppress(OSError):
+        try:
             if door.is_own(connection):
                 return
+        except OSError:  # the client has left
+            return
         logger.warning("a connection of another user was refused")
         transport.abort()
 

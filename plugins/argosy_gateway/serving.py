@@ -88,17 +88,19 @@ async def _until_signal(gateway: Gateway) -> int:
     def stop(number: int) -> None:
         if stopped.is_set():
             _tell("argosy: interrupted; the session is saved.")
+            gateway.leave()
             _exit(128 + number)
         stopped.set()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop, number)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            loop.add_signal_handler(number, stop, number)
     url = gateway.url
     await gateway.start(lambda: click.echo(url))
     _tell(f"Gateway to {', '.join(gateway.origins)}; Ctrl-C stops it.")
     await stopped.wait()
     if gateway.active:
-        _tell(f"Waiting for {gateway.active} requests in transit; again: end immediately.")
+        _tell(f"Waiting for {gateway.active} request{'s'[: gateway.active != 1]} in transit; Ctrl-C again ends it now.")
     await gateway.drain()
     await gateway.close()
     return 0
@@ -129,6 +131,7 @@ async def _beside(gateway: Gateway, command: Sequence[str], environment: dict[st
         async with asyncio.timeout(_LAST_SECONDS):
             await gateway.drain()
     except TimeoutError:  # of a program that the command started and left
+        gateway.leave()
         _exit(code if code >= 0 else 128 - code)
     await gateway.close()
     return code if code >= 0 else 128 - code

@@ -48,10 +48,10 @@ def test_what_cannot_be_measured_is_said_at_once(arguments: list[str], message: 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["durability", "peers", "planning", "pool", "processes", "profiles", "rotation", "scaling", "startup"],
+    ["durability", "gateway", "peers", "planning", "pool", "processes", "profiles", "rotation", "scaling", "startup"],
 )
 def test_figures_are_printed_and_written(name: str, tmp_path: Path) -> None:
-    if name in {"durability", "peers", "processes", "profiles", "scaling"}:
+    if name in {"durability", "gateway", "peers", "processes", "profiles", "scaling"}:
         need("/usr/sbin/nginx")
     if name == "profiles":
         need(tools.program("py-spy") or "py-spy")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from argosy.interfaces.base import PluginContext
+from argosy.interfaces import Auth, PluginContext
 from argosy_devkit import ServerFactory, body_of
 from argosy_devkit.contracts.auth import AuthContract, Client
 from argosy_plugins.auth.basic import BasicAuth
@@ -18,6 +18,7 @@ from argosy_plugins.auth.bearer import BearerAuth
 from argosy_plugins.auth.cookies import CookieImport
 from argosy_plugins.auth.digest import DigestAuth
 from argosy_plugins.auth.form_login import FormLogin
+from argosy_plugins.auth.json_login import JsonLogin
 from argosy_plugins.auth.none import NoAuth
 from argosy_plugins.auth.oauth2 import OAuth2Auth
 from mutants.carrier_auths import BodyAuth, CsrfAuth, HeaderAuth, NonceAuth
@@ -205,7 +206,7 @@ class TestNonces(OfCarriers):
 
 @pytest.mark.slow
 class TestTokensInBodies(OfCarriers):
-    plugin = BodyAuth
+    plugin: ClassVar[type[Auth]] = BodyAuth
     rules = {"carrier": "body"}
 
     def item(self, service: Any, number: int) -> str:
@@ -220,3 +221,59 @@ class TestTokensInBodies(OfCarriers):
 @pytest.mark.slow
 class TestTokensInWholeBodies(TestTokensInBodies):
     rules = {"carrier": "body", "commit": "body"}
+
+
+class OfJsonLogin(OfCarriers):
+    """The plugin ``json-login``; `given_tokens` are its options for the tokens."""
+
+    plugin: ClassVar[type[Auth]] = JsonLogin
+    given_tokens: ClassVar[Mapping[str, Any]]
+
+    def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        account = {"user": service.user, "password": secret(tmp_path, service.password)}
+        return {"url": service.login_url, "json": account, **self.given_tokens}
+
+    def wrong_options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        account = {"user": service.user, "password": secret(tmp_path, "not-the-password")}
+        return {**self.options_for(service, tmp_path), "json": account}
+
+
+class TestJsonLogin(OfJsonLogin):
+    rules = {"carrier": "header"}
+    given_tokens = {"tokens": {"headers": ["access-token", "client", "uid"]}}
+
+
+@pytest.mark.slow
+class TestJsonLoginWithCookies(OfJsonLogin):
+    rules = {}
+    given_tokens = {}
+
+
+@pytest.mark.slow
+class TestJsonLoginInBatches(TestJsonLogin):
+    rules = {"carrier": "header", "lease_mode": "slide", "slide_every": 3}
+
+
+@pytest.mark.slow
+class TestJsonLoginAgainstForgery(OfJsonLogin):
+    rules = {"csrf": True}
+    given_tokens = {"tokens": {"headers": ["X-CSRF-Token"], "cookies": ["token"]}}
+
+
+@pytest.mark.slow
+class TestJsonLoginWithBodies(OfJsonLogin, TestTokensInBodies):
+    rules = {"carrier": "body"}
+    given_tokens = {"tokens": {"json": {"path": "$.token"}}, "rotate": "body"}
+
+
+@pytest.mark.slow
+class TestDigestWithNonces(OfCarriers):
+    """One nonce is good for one request, and the next one comes with the answer."""
+
+    plugin = DigestAuth
+    rules = {"carrier": "nonce"}
+
+    def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        password = secret(tmp_path, service.password)
+        check = self.protected(service)
+        return {"origins": [service.url], "user": service.user, "password": password, "check": check}

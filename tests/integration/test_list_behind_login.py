@@ -99,6 +99,7 @@ def test_the_list_is_read_again_after_the_session_has_ended(shelf: Callable[...,
     assert voyage.server.stats().logins == 2
 
 
+@pytest.mark.torture(163)
 def test_errors_name_the_source(shelf: Callable[..., Voyage]) -> None:
     voyage = shelf(1)
     voyage.config["source"]["url"] = voyage.server.url_for("/nothing")
@@ -113,6 +114,7 @@ def test_errors_name_the_source(shelf: Callable[..., Voyage]) -> None:
         argosy.preview(voyage.file, plugins=[RECIPE])
 
 
+@pytest.mark.torture(163)
 def test_a_refused_list_names_the_source(shelf: Callable[..., Voyage]) -> None:
     voyage = shelf(1)
     voyage.config["source"]["url"] = voyage.server.url_for("/status/403")
@@ -128,6 +130,7 @@ def test_a_source_must_say_that_it_asks(tmp_path: Path) -> None:
             read(config, plugins=[tmp_path / "silent.py"])
 
 
+@pytest.mark.torture(163)
 def test_ctrl_c_ends_the_reading_of_a_list(shelf: Callable[..., Voyage]) -> None:
     voyage = shelf(10**9)
     process = voyage.start("--plugin", str(RECIPE), "--events", "-", "--quiet")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hazards import failures
+import argosy
+from hazards import failures, fault
 from servers.stubs import PASSWORD, STUBS, USER, StubServer
 from servers.trip import Trip
+from voyage import Voyage
+
+SetSail = Callable[..., Voyage]
 
 
 def trip_to(server: StubServer, root: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Trip:
@@ -33,6 +39,15 @@ def test_a_stub_is_a_refusal_and_the_file_comes_after_a_login(
         report = trip.run(max_workers=1)
     assert (report.counts.done, trip.wrong()) == (12, [])
     assert (server.seen["logins"], server.seen["stubs"], server.seen["files"]) == (3, 2, 12)
+
+
+def test_a_body_that_ends_early_is_gone_on_with_and_is_not_a_refusal(set_sail: SetSail) -> None:
+    voyage = set_sail(items=6, lease_mode="revoke", max_workers=2, size=30_000, faults=[fault("cut", times=2)])
+    config = json.loads(voyage.file.read_text("utf-8"))
+    config["auth"]["refusal"] = {"json": {"path": "error"}, "min_size": 20_000}
+    voyage.file.write_text(json.dumps(config), "utf-8")
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, report.logins, report.refusals, voyage.wrong()) == (6, 1, 0, [])
 
 
 @pytest.mark.torture(130)

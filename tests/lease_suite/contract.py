@@ -39,6 +39,24 @@ class MachineRules(LeaseSuite):
                 store.close()
         assert ran >= self.examples
 
+    @pytest.mark.parametrize("carrier", ["fields", "both", "bodies"])
+    def test_no_replaced_token_is_ever_sent_in_another_carrier(self, spec: StoreSpec, carrier: str) -> None:
+        """The same for header fields, for header fields and a cookie that change as one, and for bodies."""
+        stores = [spec.make() for _ in range(3 if self.plugin.scope >= Scope.HOST else 1)]
+        lease_mode = LeaseMode.EXCLUSIVE_TO_END if carrier == "bodies" else LeaseMode.EXCLUSIVE
+        try:
+            ran = run_lease_machine(
+                stores,
+                examples=self.examples,
+                lease_mode=lease_mode,
+                carrier=carrier,
+                manager_class=self.manager_class,
+            )
+        finally:
+            for store in stores:
+                store.close()
+        assert ran >= self.examples
+
 
 class LeaseContract(MachineRules, WireRules, LeaseRules):  # pytest runs the tests of the last one first
     """Each test is one rule of the lease, on the store `plugin`."""

@@ -5,7 +5,7 @@ It needs hypothesis: ``pip install 'argosy[test]'``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, note, settings
@@ -24,7 +24,7 @@ from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import LeaseMode, Policy
 from argosy.models.session import SessionRecord, Status
-from lease_suite.service import ELSEWHERE, URL, Died, Service, TapedStore, is_free
+from lease_suite.service import ELSEWHERE, URL, Answer, CarrierService, Died, TapedStore, is_free
 
 #: Nothing is kept between runs, and no limit depends on the machine's speed.
 SETTINGS = settings(
@@ -44,6 +44,7 @@ def run_lease_machine(
     examples: int = 40,
     revokes: bool = True,
     lease_mode: LeaseMode = LeaseMode.EXCLUSIVE,
+    carrier: str = "cookies",
     manager_class: type[SessionManager] = SessionManager,
     **options: Any,
 ) -> int:
@@ -59,6 +60,8 @@ def run_lease_machine(
         Whether an old token ends the session at the service.
     lease_mode
         ``exclusive``, or ``exclusive-to-end`` at a service that replaces the token with the end of the body.
+    carrier
+        Where the tokens are, as for `CarrierService`.
     manager_class
         The manager that is tried.
     options
@@ -78,6 +81,7 @@ def run_lease_machine(
         "stores": stores,
         "revokes": revokes,
         "lease_mode": lease_mode,
+        "carrier": carrier,
         "manager_class": manager_class,
         "count": 0,
     }
@@ -94,7 +98,7 @@ class Program:
         self.manager = manager
         self.phase = "idle"
         self.lease: Any = None
-        self.answer: list[str] | None = None
+        self.answer: Answer | None = None
 
 
 class LeaseMachine(RuleBasedStateMachine):
@@ -103,6 +107,7 @@ class LeaseMachine(RuleBasedStateMachine):
     stores: ClassVar[list[CookieStore]]
     revokes: ClassVar[bool]
     lease_mode: ClassVar[LeaseMode]
+    carrier: ClassVar[str]
     manager_class: ClassVar[type[SessionManager]]
     count: ClassVar[int] = 0
 
@@ -113,15 +118,15 @@ class LeaseMachine(RuleBasedStateMachine):
         type(self).count += 1
         self.session = f"session-{self.count}"
         self.to_end = self.lease_mode is LeaseMode.EXCLUSIVE_TO_END
-        self.service = Service(revokes=self.revokes, at_end=self.to_end)
-        self.late: list[str | None] = []
+        self.service = CarrierService(self.carrier, revokes=self.revokes, at_end=self.to_end)
+        self.late: list[Mapping[str, str]] = []
         self.programs = [self._program(number) for number in range(3)]
 
     def _program(self, number: int) -> Program:
         store = TapedStore(self.stores[number % len(self.stores)])
         store.on_write = self._look_at
-        policy = Policy(self.lease_mode, max_logins=10**6)
-        manager = self.manager_class(store, self.session, policy, login=self.service.log_in)
+        policy = Policy(self.lease_mode, max_logins=10**6, carriers=self.service.carriers)
+        manager = self.manager_class(store, self.session, policy, login=self.service.authority)
         return Program(store, manager)
 
     def _at(self, number: int, phase: str) -> Program | None:
@@ -184,19 +189,28 @@ class LeaseMachine(RuleBasedStateMachine):
 
     def _send(self, number: int) -> None:
         if program := self._at(number, "leased"):
-            header = program.lease.cookie_header(URL)
-            program.answer, program.phase = self.service.receive(header), "sent"
-            note(f"program {number} sent {header}: {program.answer}")
+            credentials = program.lease.credentials(URL)
+            program.answer, program.phase = self.service.take(credentials), "sent"
+            note(f"program {number} sent {credentials}: {program.answer}")
 
     def _settle(self, number: int) -> None:
         program = self._at(number, "sent")
-        if program and self._try(number, lambda: program.lease.settle(program.answer or [], URL, None), in_doubt=False):
+        if program is None:
+            return
+        answer = program.answer or Answer()
+        if self._try(number, lambda: program.lease.settle(answer.cookies, URL, None, answer.fields), in_doubt=False):
             program.phase = "settled"
 
     def _release(self, number: int) -> None:
         if program := self._at(number, "settled"):
             self.service.finish()
-            if self._try(number, program.lease.end, in_doubt=False):
+
+            def finish() -> None:
+                if program.answer is not None and program.answer.body:
+                    program.lease.settle_body(program.answer.body, URL)
+                program.lease.end()
+
+            if self._try(number, finish, in_doubt=False):
                 program.phase = "idle" if program.answer else "refused"
 
     def _take_refusal(self, number: int) -> None:
@@ -228,7 +242,7 @@ class LeaseMachine(RuleBasedStateMachine):
         program = self._at(number, "sent" if arrived else "leased")
         if program:
             if not arrived:
-                self.late.append(program.lease.cookie_header(URL))
+                self.late.append(program.lease.credentials(URL))
             self.service.reason = True
 
             def give_up() -> None:
@@ -285,11 +299,9 @@ class LeaseMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.late)
     def arrive_late(self) -> None:
         """Let a request that was given up reach the service after all; its answer goes nowhere."""
-        header = self.late.pop(0)
-        if header is not None:
-            before = self.service.replaced_sent
-            self.service.receive(header)
-            self.service.replaced_sent = before  # it was sent when its token was the newest
+        before = self.service.replaced_sent
+        self.service.take(self.late.pop(0))
+        self.service.replaced_sent = before  # it was sent when its token was the newest
 
     @rule()
     @precondition(lambda self: self.service.logins)
@@ -348,8 +360,10 @@ class LeaseMachine(RuleBasedStateMachine):
     def _look_at(self, record: SessionRecord) -> None:
         """Check each record when it is written: a sender that finds it idle sends its token."""
         if record.status is Status.IDLE and record.logins:
-            (token,) = [cookie.value for cookie in record.cookies if cookie.name == "token"]
-            assert self.service.is_good(token) or self.service.is_over(token), "an idle token is not the newest"
+            tokens = self.service.tokens_of(record)
+            assert tokens, "an idle session has no token"
+            good = [self.service.is_good(token) or self.service.is_over(token) for token in tokens]
+            assert all(good), "an idle token is not the newest"
 
     def teardown(self) -> None:
         """Whatever has happened, the session can be used again."""
@@ -367,9 +381,11 @@ class LeaseMachine(RuleBasedStateMachine):
         manager = self._program(0).manager
         for _ in range(3):
             lease = manager.lease(URL)
-            answer = self.service.receive(lease.cookie_header(URL))
-            lease.settle(answer or [], URL, None)
+            answer = self.service.take(lease.credentials(URL))
+            brought = answer or Answer()
+            lease.settle(brought.cookies, URL, None, brought.fields)
             self.service.finish()
+            lease.settle_body(brought.body, URL)
             lease.end()
             if answer is not None:
                 return

@@ -6,18 +6,36 @@ can be made to happen.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from argosy.cookies.jar import Jar
 from argosy.errors import ArgosyError
 from argosy.interfaces.cookie_store import CookieStore, Release
+from argosy.leasing.login import Authority, Credentials
+from argosy.leasing.policy import Carriers
 from argosy.models.cookie import Cookie
-from argosy.models.session import SessionRecord
+from argosy.models.session import Carrier, HeaderToken, SessionRecord
 
 HOST = "library.example"
 URL = f"https://{HOST}/books/1"
+HOME = (f"https://{HOST}",)
+
+#: The header fields of a session, which change as one.
+SET = ("access-token", "client")
+IN_FIELDS = Carriers((Carrier(SET[0], SET[0], HOME), Carrier(SET[1], SET[1], HOME, follows=SET[0])))
+IN_BODIES = Carriers((Carrier("Authorization", origins=HOME, find=lambda answer: answer["token"]),))
 #: A request that carries no token of the session.
 ELSEWHERE = "https://cdn.example/books/1"
+
+
+class Answer(NamedTuple):
+    """What a response brings: ``Set-Cookie`` headers, header fields, and a body."""
+
+    cookies: list[str] = []
+    fields: list[tuple[str, str]] = []
+    body: bytes = b""
 
 
 class Service:
@@ -97,6 +115,87 @@ class Service:
             if session in self._newest:
                 self._newest[session] = number
         self._coming.clear()
+
+
+class CarrierService(Service):
+    """Has its tokens in cookies, in a set of header fields (each third answer is a blank), in both at once, or in bodies.
+
+    A request needs all of them, and of one number: a set that is torn counts as a replaced token.
+
+    Parameters
+    ----------
+    carrier
+        ``cookies``, ``fields``, ``both`` or ``bodies``.
+    options
+        Those of a `Service`.
+    """
+
+    def __init__(self, carrier: str = "cookies", **options: bool) -> None:
+        super().__init__(**options)
+        self.carrier = carrier
+        self._taken = 0
+
+    @property
+    def carriers(self) -> Carriers:
+        """What responses may replace besides cookies."""
+        return {"cookies": Carriers(), "bodies": IN_BODIES}.get(self.carrier, IN_FIELDS)
+
+    @property
+    def authority(self) -> Authority:
+        """What logs in."""
+        return _Login(self)
+
+    def grant(self) -> Credentials:
+        """Log in; return what a new session has."""
+        (cookie,) = self.log_in()
+        value = cookie.value
+        fields = {"bodies": {"Authorization": f"Bearer {value}"}, "cookies": {}}.get(
+            self.carrier, dict.fromkeys(SET, value)
+        )
+        cookies = (cookie,) if self.carrier in ("cookies", "both") else ()
+        return Credentials(cookies, tuple(HeaderToken(name, text, HOME) for name, text in fields.items()))
+
+    def take(self, credentials: Mapping[str, str]) -> Answer | None:
+        """Take a request with these header fields; return what its answer brings, None for a refusal."""
+        tokens = self._tokens(credentials)
+        wanted = {"cookies": 1, "fields": 2, "both": 3, "bodies": 1}[self.carrier]
+        assert len(tokens) == wanted, f"a request with a part of its tokens: {sorted(credentials)}"
+        oldest = min(tokens, key=lambda token: tuple(map(int, token.split("."))))
+        self._taken += 1
+        is_blank = self.carrier == "fields" and self._taken % 3 == 0
+        if is_blank and self.is_good(oldest) and len(set(tokens)) == 1:
+            return Answer(fields=[(SET[0], " "), (SET[1], "0.0")])
+        brought = self.receive(f"token={oldest}")
+        if brought is None:
+            return None
+        new = brought[0].removeprefix("token=").partition(";")[0]
+        cookies = brought if self.carrier in ("cookies", "both") else []
+        fields = [(name, new) for name in SET] if self.carrier in ("fields", "both") else []
+        return Answer(cookies, fields, json.dumps({"token": new}).encode() if self.carrier == "bodies" else b"")
+
+    @staticmethod
+    def tokens_of(record: SessionRecord) -> list[str]:
+        """Return the tokens of a record."""
+        tokens = [cookie.value for cookie in record.cookies if cookie.name == "token"]
+        return tokens + [token.value.removeprefix("Bearer ") for token in record.headers]
+
+    @staticmethod
+    def _tokens(credentials: Mapping[str, str]) -> list[str]:
+        cookies = [pair.partition("=") for pair in credentials.get("Cookie", "").split("; ")]
+        tokens = [value for name, _, value in cookies if name == "token"]
+        fields = (credentials.get(name, "") for name in (*SET, "Authorization"))
+        return tokens + [value.removeprefix("Bearer ") for value in fields if value]
+
+
+class _Login(Authority):
+    """Logs in to a service."""
+
+    def __init__(self, service: CarrierService) -> None:
+        super().__init__(service.log_in)
+        self._service = service
+
+    def log_in(self, record: SessionRecord) -> Credentials:
+        return self._service.grant()
 
 
 class Died(BaseException):

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 from argosy.cookies import jar
 from argosy.errors import ArgosyError, GenerationMoved, LoginFailed, SessionLost
-from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.lease import ExclusiveLease, changed
 from argosy.leasing.login import LoginLimiter
 from argosy.leasing.manager import SessionManager
@@ -26,15 +25,15 @@ class _WithLease(SessionManager):
     lease_class: ClassVar[type[ExclusiveLease]]
 
     def _exclusive(self, release: Any) -> Any:
-        return self.lease_class(self.store, self._read(), release)
+        return self.lease_class(self.store, self._read(), release, self.policy, self._callbacks)
 
 
 # -- rule 2: mark before sending
 
 
 class _UnmarkedLease(ExclusiveLease):
-    def __init__(self, store: CookieStore, record: SessionRecord, release: Any) -> None:
-        super().__init__(store, record, release)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         super().unsent()
 
 

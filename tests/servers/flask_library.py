@@ -1,17 +1,18 @@
 """A library made with Flask, Flask-Login, Flask-WTF and Flask-Session.
 
 Its sessions are kept by Flask-Session, on the server; the form has Flask-WTF's CSRF token; Flask-Login protects
-sessions strongly. Where tokens rotate, Flask-Session makes each session a new id with each request.
+sessions strongly: each is bound to the address and the User-Agent that logged in. Where tokens rotate, Flask-Session makes each session a new id with each request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pyotp
 from cachelib import SimpleCache
-from flask import Flask, Response, redirect, render_template_string, request, session, url_for
+from flask import Flask, Response, abort, redirect, render_template_string, request, session, url_for
 from flask_login import LoginManager, UserMixin, login_required, login_user, logout_user
 from flask_session import Session
 from flask_wtf import CSRFProtect, FlaskForm
@@ -131,6 +132,8 @@ def make_app(rules: Rules, counts: Counts, folder: Path) -> tuple[Wsgi, Callable
     @app.get("/books/<int:number>.bin")
     @login_required  # type: ignore[untyped-decorator]  # as above
     def give(number: int) -> AnyResponse:
+        if rules.referer and urlsplit(request.headers.get("Referer", "")).netloc != request.host:
+            abort(403)
         counts.add("accepted")
         return Response(book(number), mimetype="application/octet-stream")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from typing import Any, Self
 
@@ -18,8 +19,8 @@ class _Quiet(WSGIRequestHandler):
 class InThread:
     """A WSGI application on a port of this machine, from the beginning of a ``with`` to its end."""
 
-    def __init__(self, app: Any) -> None:
-        self._server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    def __init__(self, app: Any, tls: ssl.SSLContext | None = None) -> None:
+        self._server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet, ssl_context=tls)
         self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 

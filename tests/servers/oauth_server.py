@@ -17,12 +17,14 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer, ResourceProte
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import grants
 from authlib.oauth2.rfc6750 import BearerTokenValidator
+from authlib.oauth2.rfc6750.errors import InvalidTokenError
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oauth2.rfc8628 import DeviceAuthorizationEndpoint, DeviceCodeGrant, DeviceCredentialDict
 from authlib.oauth2.rfc9207 import IssuerParameter
 from flask import Flask, Response, jsonify, request
 
+from servers.dpop import BadProof, Proofs
 from servers.in_thread import InThread
 
 SECRET = "client-secret-1"
@@ -96,6 +98,7 @@ class Token:
     spent: bool = False
     spent_at: float = 0.0
     revoked: bool = False
+    key: str | None = None  # the thumbprint of the key that it is bound to
 
     def get_client_id(self) -> str:
         return self.client_id
@@ -122,9 +125,11 @@ class State:
 
     `end_after` ends all access tokens when so many items were given; `drop_refreshes` loses the answers of so many
     refreshes; answers with tokens wait for `gate`; `lifetime` and `delay` are seconds. `published` is put into the document
-    of the server, and `issuer` into its answers in the browser instead of its own.
+    of the server, and `issuer` into its answers in the browser instead of its own. With `dpop`, tokens are bound to a key (RFC 9449), and a nonce is good for
+    so many proofs.
     """
 
+    dpop: int = 0
     lifetime: int = 3600
     rotates: bool = True
     size: int = 10_000
@@ -199,6 +204,7 @@ def _new(
     family: str | None,
     scope: str,
     lifetime: float | None = None,
+    key: str | None = None,
 ) -> Token:
     with state.lock:
         number = len(state.tokens) + 1
@@ -209,6 +215,7 @@ def _new(
             family or f"family-{number}",
             scope,
             time.time() + (state.lifetime if lifetime is None else lifetime),
+            key=key,
         )
         state.tokens.append(made)
         return made
@@ -327,6 +334,52 @@ class _Validator(BearerTokenValidator):
         return next((token for token in reversed(self.state.tokens) if token.access == given), None)
 
 
+class _BoundValidator(_Validator):
+    """Takes tokens that are bound to the key of a proof (RFC 9449 section 7)."""
+
+    TOKEN_TYPE = "dpop"
+
+    def validate_token(self, token: Token | None, scopes: Any, asked: Any, **options: Any) -> None:
+        super().validate_token(token, scopes, asked, **options)
+        if token is None or token.key is None or token.key != getattr(request, "argosy_key", None):
+            self.state.seen["wrong key"] += 1
+            raise InvalidTokenError()
+
+
+def _prove(app: Flask, state: State, url: Callable[[], str]) -> None:
+    """Check the proof of each request for a token or a file, and bring the newest nonce."""
+    proofs = {"/token": Proofs(state.seen, "server", state.dpop), "/files/": Proofs(state.seen, "api", state.dpop)}
+
+    @app.before_request
+    def check() -> Response | None:
+        name = next((name for name in proofs if request.path.startswith(name)), "")
+        if not name:
+            return None
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        access = token if name != "/token" else None
+        try:
+            if name != "/token" and scheme != "DPoP":
+                raise BadProof("invalid_token")
+            asked = f"{url()}{request.path}"
+            request.argosy_key = proofs[name].check(  # type: ignore[attr-defined]  # for the token and its check
+                request.headers.get("DPoP"), request.method, asked, access
+            )
+        except BadProof as error:
+            answer = jsonify(error=str(error))
+            answer.status_code = 400 if name == "/token" else 401
+            if name != "/token":
+                answer.headers["WWW-Authenticate"] = f'DPoP error="{error}", algs="ES256"'
+            return answer
+        return None
+
+    @app.after_request
+    def bring(answer: Response) -> Response:
+        for name, each in proofs.items():
+            if request.path.startswith(name):
+                answer.headers["DPoP-Nonce"] = each.nonce
+        return answer
+
+
 def _authority(app: Flask, state: State, url: Callable[[], str]) -> AuthorizationServer:
     clients = {"argosy": Client("argosy"), "public": Client("public", "", ("none",))}
     server = AuthorizationServer(app, clients.get, lambda token, _: None)
@@ -337,10 +390,17 @@ def _authority(app: Flask, state: State, url: Callable[[], str]) -> Authorizatio
     ) -> dict[str, object]:
         old = getattr(request, "argosy_old", None)
         with_refresh = grant_type in (DEVICE, "authorization_code") or (grant_type == "refresh_token" and state.rotates)
-        made = _new(state, client.client_id, refresh=with_refresh, family=old and old.family, scope=scope or "read")
+        made = _new(
+            state,
+            client.client_id,
+            key=getattr(request, "argosy_key", None),
+            refresh=with_refresh,
+            family=old and old.family,
+            scope=scope or "read",
+        )
         answer: dict[str, object] = {
             "access_token": made.access,
-            "token_type": "Bearer",
+            "token_type": "DPoP" if state.dpop else "Bearer",
             "expires_in": state.lifetime,
             "scope": made.scope,
         }
@@ -397,7 +457,9 @@ def _app(state: State, url: Callable[[], str]) -> Flask:
     server = _authority(app, state, url)
     _front(app, server, state, url)
     protect = ResourceProtector()
-    protect.register_token_validator(_Validator(state))
+    protect.register_token_validator(_BoundValidator(state) if state.dpop else _Validator(state))
+    if state.dpop:
+        _prove(app, state, url)
 
     @app.post("/token")
     def token() -> Response:

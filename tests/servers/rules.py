@@ -33,6 +33,8 @@ class Rules:
         still carry the old one.
     cookie
         Whether a value against forged requests comes in a cookie, instead of a header field.
+    referer
+        Whether books are only given to requests with a ``Referer`` of the service's own host, as by Jupyter's ``/files``.
     """
 
     rotate: bool = True
@@ -41,6 +43,7 @@ class Rules:
     period: int = 30
     batch: int = 0
     cookie: bool = False
+    referer: bool = False
 
 
 def book(number: int) -> bytes:

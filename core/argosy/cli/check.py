@@ -13,7 +13,7 @@ from argosy.config.schema import SLOTS, check
 from argosy.config.settings import Settings, build
 from argosy.engine.plan import items_of
 from argosy.errors import ArgosyError, PluginError, Problem
-from argosy.http.session import check_proxy
+from argosy.http.session import check_proxy, header_field
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.source import Source
 from argosy.interfaces.transport import Transport
@@ -21,6 +21,9 @@ from argosy.plugins.kinds import Kind
 from argosy.plugins.manager import PluginManager
 from argosy.toolkit.secrets import Secret
 from argosy.toolkit.stop import Stop
+
+#: The keys whose values are tried.
+_TRIED = frozenset({*SLOTS, "directory", "ca_bundle", "headers", "on_doubt", "proxy"})
 
 #: Replaces a secret that is missing or that the user would have to give; valid as a password, as a key and, in base32,
 #: as the key of one-time codes.
@@ -50,11 +53,11 @@ def trial(
     found: list[Problem] = []
     base = path.absolute().parent
     for key, value in document.items():
-        if key not in (*SLOTS, "directory", "ca_bundle", "proxy", "on_doubt") or check(
-            {key: value}, plugins, str(path)
-        ):
-            continue
         part = {key: value}
+        if key == "headers" and "header_origins" in document:
+            part["header_origins"] = document["header_origins"]  # required for secrets
+        if key not in _TRIED or check(part, plugins, str(path)):
+            continue
         if key == "proxy" and "transport" in document and not check({"transport": document["transport"]}, plugins, ""):
             part["transport"] = document["transport"]  # which decides what proxies can be used
         try:
@@ -84,6 +87,10 @@ def _try(key: str, options: Any, settings: Settings, plugins: PluginManager, con
         if proxy.reveal() != _STAND_IN:
             transport = plugins.find(Kind.TRANSPORT, settings.transport["use"]).cls
             check_proxy(proxy, cast("type[Transport]", transport), context.on_secret)
+        return
+    if key == "headers":
+        for name, value in options.items():
+            header_field(name, value, context.secret)
         return
     if key in SLOTS:
         plugin = plugins.make(SLOTS[key].interface, options, context)

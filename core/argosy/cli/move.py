@@ -65,12 +65,7 @@ def _store_config(given: StoreName, plugins: PluginManager) -> Path | Mapping[st
 
 
 def move_sessions(
-    source: CookieStore,
-    target: CookieStore,
-    sessions: Collection[str] = (),
-    *,
-    keep: bool = False,
-    force: bool = False,
+    source: CookieStore, target: CookieStore, sessions: Collection[str] = (), *, keep: bool = False, force: bool = False
 ) -> tuple[str, ...]:
     """Move sessions to another store, all if none is named; return their names, sorted.
 

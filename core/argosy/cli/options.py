@@ -30,11 +30,7 @@ def plugin_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Also use the plugins in this Python file, which runs with your permissions. Repeatable.",
     )
     @click.option(
-        "--no-plugin",
-        "excluded",
-        multiple=True,
-        metavar="NAME",
-        help="Ignore this plugin or distribution. Repeatable.",
+        "--no-plugin", "excluded", multiple=True, metavar="NAME", help="Ignore this plugin or distribution. Repeatable."
     )
     @functools.wraps(command)
     def with_plugins(*args: Any, files: tuple[Path, ...], excluded: tuple[str, ...], **options: Any) -> Any:

@@ -39,10 +39,7 @@ def print_summary(report: Report) -> None:
         ("data", f"{size_text(report.bytes)} in {time_text(report.seconds)}{rate}"),
         ("requests", f"{report.requests}{retries}"),
         ("session", _session(report)),
-        (
-            "strategy",
-            f"{report.strategy_used}, {report.max_workers} at most, lease {report.lease_used}",
-        ),
+        ("strategy", f"{report.strategy_used}, {report.max_workers} at most, lease {report.lease_used}"),
         ("directory", escape(report.where)),
     ]
     given = [(name, value) for name, value in rows if value]

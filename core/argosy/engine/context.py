@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from argosy.config.location import open_storage
 from argosy.config.schema import default_options
 from argosy.engine.outputs import Outputs, plugin_errors
 from argosy.engine.sessions.provider import Share, open_sessions
-from argosy.errors import ArgosyError, ConfigError
+from argosy.errors import ArgosyError
 from argosy.events import Emit, EventKind
-from argosy.http.session import Network, check_proxy
+from argosy.http.session import Network, check_proxy, header_field
 from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.base import Plugin, PluginContext
 from argosy.interfaces.cookie_store import CookieStore
@@ -24,7 +23,6 @@ from argosy.interfaces.storage import Patience
 from argosy.interfaces.transport import Transport
 from argosy.leasing.login import LoginLimiter
 from argosy.leasing.policy import SessionCallbacks
-from argosy.models.header_fields import problem_of
 from argosy.plugins.kinds import Kind
 from argosy.ratelimit.limiter import RateLimiter
 from argosy.state.staging import StagingArea
@@ -90,7 +88,7 @@ class RunContext:
             # a URL without a password is not a secret
             given = Secret(value) if isinstance(value, str) else context.secret(value)
             proxy = check_proxy(given, transport, redactor.add)
-        fields = {name: _field(name, value, context) for name, value in settings.headers.items()}
+        fields = {name: header_field(name, value, context.secret) for name, value in settings.headers.items()}
         sent = (settings.user_agent, settings.referer, fields, settings.header_origins)
         self.pool = open_sessions(
             settings,
@@ -164,11 +162,3 @@ class RunContext:
             return False
         with plugin_errors("auth plugin", self.auth):
             return bool(self.auth.is_refusal(response))
-
-
-def _field(name: str, value: str | Mapping[str, str], context: PluginContext) -> Secret:
-    """Return the value of a header field of the configuration."""
-    secret = Secret(value) if isinstance(value, str) else context.secret(value)
-    if (problem := problem_of({name: secret.reveal()})) is not None:
-        raise ConfigError(f'"headers": {problem}.', hint="Check the value, and where it comes from.")
-    return secret

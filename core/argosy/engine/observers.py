@@ -47,10 +47,7 @@ class ObserverDispatcher:
     """Passes every event, without secrets, to every observer, one at a time; one that fails gets no more events."""
 
     def __init__(
-        self,
-        observers: Sequence[Observer],
-        redactor: Redactor,
-        on_event: Callable[[Event], None] | None = None,
+        self, observers: Sequence[Observer], redactor: Redactor, on_event: Callable[[Event], None] | None = None
     ) -> None:
         self.notices: list[str] = []
         self.retries = 0

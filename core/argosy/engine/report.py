@@ -79,11 +79,7 @@ class Report:
             "seconds": round(self.seconds, 3),
             "exit_code": self.exit_code,
             "directory": self.where,
-            "strategy": {
-                "asked": self.strategy_asked,
-                "used": self.strategy_used,
-                "reason": self.strategy_reason,
-            },
+            "strategy": {"asked": self.strategy_asked, "used": self.strategy_used, "reason": self.strategy_reason},
             "lease": {"asked": self.lease_asked, "used": self.lease_used, "reason": self.lease_reason},
             "counts": asdict(self.counts),
             **{name: getattr(self, name) for name in same},

@@ -308,8 +308,7 @@ class Run:
         left = sum(self._plan.unfinished())
         if self._error is None and (self.stop.aborted or (self.stop.draining and left)):
             self._error = Interrupted(
-                "The run was stopped; the session and all finished work are saved.",
-                hint="Start it again to continue.",
+                "The run was stopped; the session and all finished work are saved.", hint="Start it again to continue."
             )
         if self._error is not None:
             options.redactor.scrub_error(self._error)

@@ -13,15 +13,7 @@ from typing import TYPE_CHECKING, Any
 from argosy.engine.context import RunContext
 from argosy.engine.outputs import plugin_errors, plugin_of
 from argosy.engine.publisher import Checked, Publisher
-from argosy.errors import (
-    ArgosyError,
-    Interrupted,
-    PluginError,
-    ServiceDown,
-    SessionError,
-    StorageError,
-    TransferError,
-)
+from argosy.errors import ArgosyError, Interrupted, PluginError, ServiceDown, SessionError, StorageError, TransferError
 from argosy.events import Emit, EventKind
 from argosy.interfaces.base import Plugin
 from argosy.interfaces.strategy import Work
@@ -60,11 +52,7 @@ class Worker:
         self._spec = spec
         self._names = Names(settings.directory, context.storage)
         self._downloader = Downloader(
-            context.pool.get,
-            context.rate_limiter,
-            context.stop,
-            Limits(settings),
-            context.redactor.redact,
+            context.pool.get, context.rate_limiter, context.stop, Limits(settings), context.redactor.redact
         )
 
     def __reduce__(self) -> tuple[Callable[[WorkerSpec], Work], tuple[WorkerSpec]]:

@@ -171,12 +171,7 @@ class LeasedAdapter(Adapter):
         raise TypeError("a LeasedAdapter cannot be pickled: make one in each process, on the same store")
 
     def send(
-        self,
-        request: requests.PreparedRequest,
-        stream: bool = False,
-        timeout: Any = None,
-        *args: Any,
-        **options: Any,
+        self, request: requests.PreparedRequest, stream: bool = False, timeout: Any = None, *args: Any, **options: Any
     ) -> requests.Response:
         """Send one request under a lease, as `requests.adapters.HTTPAdapter.send` does; the body is unread.
 

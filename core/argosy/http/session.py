@@ -30,7 +30,7 @@ from argosy.interfaces.transport import Hop, ResponseHeaders, Transport
 from argosy.leasing.lease import Stamp
 from argosy.leasing.login import NewSession
 from argosy.leasing.policy import LeaseMode
-from argosy.models.header_fields import referer_of
+from argosy.models.header_fields import problem_of, referer_of
 from argosy.models.session import origin_of
 from argosy.toolkit.login_pages import is_html
 from argosy.toolkit.responses import Downgraded, read_content
@@ -96,6 +96,14 @@ def check_proxy(proxy: Secret, transport: Transport | type[Transport], on_secret
         for password in {parts.password, unquote(parts.password)}:
             on_secret(password)
     return proxy
+
+
+def header_field(name: str, given: str | Mapping[str, str], secret: Callable[[Mapping[str, str]], Secret]) -> Secret:
+    """Return the value of a header field of the configuration; raise ConfigError if it cannot be sent."""
+    value = Secret(given) if isinstance(given, str) else secret(given)
+    if (problem := problem_of({name: value.reveal()})) is not None:
+        raise ConfigError(f'"headers": {problem}.', hint='Other fields are in "auth", "user_agent" and "referer".')
+    return value
 
 
 class _NoJar(RequestsCookieJar):
@@ -237,10 +245,7 @@ class _LoginHop(Hop):
 
 
 def open_session(
-    timeout: tuple[float, float],
-    number: int = 1,
-    network: Network = Network(),
-    transport: Transport | None = None,
+    timeout: tuple[float, float], number: int = 1, network: Network = Network(), transport: Transport | None = None
 ) -> NewSession:
     """Return an empty session for a login; the timeouts are to connect, and for the headers and body of each response."""
     adapter = _LoginAdapter(timeout, transport)

@@ -64,7 +64,7 @@ class LoginSession(Protocol):
 class SessionSigner(requests.auth.AuthBase):
     """A signer that needs what the session keeps, such as a nonce; see `Auth.signer`."""
 
-    #: Whether a signed request needs no cookies; false if the signer only copies what the session has.
+    #: Whether the signature alone says who asks; false if it only adds to the session's cookies and header tokens.
     proves: ClassVar[bool] = True
 
     @abstractmethod

@@ -163,10 +163,10 @@ class SessionManager:
         if self._is_shared(record):
             configured = self.policy.lease_mode is LeaseMode.SHARED
             return not (record.status is Status.IN_FLIGHT if configured else self._in_doubt(record))
-        tokens = self.policy.tokens.of(record.cookies)
-        if self.policy.signer in (Signer.STATEFUL, Signer.KEPT) or not tokens or jar.concerns(tokens, url):
+        tokens, fields = self.policy.tokens.of(record.cookies), self.policy.carriers.of(record.headers)
+        if self.policy.signer in (Signer.STATEFUL, Signer.KEPT) or not (tokens or fields) or jar.concerns(tokens, url):
             return False
-        if self.policy.carriers.of(record.headers, url):
+        if any(field.concerns(url) for field in fields):
             return False
         # a header token may be under renewal
         return not header_fields(record.headers, url) or not self._in_doubt(record)

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeGuard
 from argosy.cookies.jar import Jar
 from argosy.models.cookie import Cookie
 from argosy.models.session import Carrier, HeaderToken, SessionRecord, Signer, origin_of
-from argosy.plugins import services
+from argosy.plugins.services import is_known, known
 
 #: Names of cookies that protect forms: csrftoken (Django), XSRF-TOKEN (Laravel, Angular), _csrf (Express).
 _FORGERY = re.compile("csrf|xsrf", re.I)
@@ -39,18 +39,18 @@ class Tokens:
     @classmethod
     def named(cls, names: Iterable[str]) -> Tokens:
         """Return the tokens with these names, or with this one; without names, all but the well-known others."""
-        services.known()  # an error about them must not come between a response and its commit
+        known()  # an error about them must not come between a response and its commit
         return cls(frozenset([names] if isinstance(names, str) else names), is_informed=True)
 
     def of(self, cookies: Jar) -> Jar:
         """Return the cookies that are tokens; the same object if all are."""
-        if not self.names and (not self.is_informed or not any(services.is_known(cookie.name) for cookie in cookies)):
+        if not self.names and not (self.is_informed and any(is_known(cookie.name) for cookie in cookies)):
             return cookies
         return tuple(cookie for cookie in cookies if self.has(cookie.name))
 
     def has(self, name: str) -> bool:
         """Return whether a cookie of this name is a token."""
-        return name in self.names if self.names else not (self.is_informed and services.is_known(name))
+        return name in self.names if self.names else not (self.is_informed and is_known(name))
 
     def same(self, one: Jar, other: Jar) -> bool:
         """Return whether two jars have the same tokens, regardless of expiry."""

@@ -49,16 +49,11 @@ class Resource:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON value; its keys are the constructor's parameters."""
-        return {
-            "url": self.url,
-            "path": self.path,
-            "size": self.size,
-            "digests": dict(self.digests),
-            "content_disposition": self.content_disposition,
-            "ignore_query": self.ignore_query,
-            **({"headers": dict(self.headers)} if self.headers else {}),
-            **({"referer": self.referer} if self.referer else {}),
-        }
+        value: dict[str, Any] = {"url": self.url, "path": self.path, "size": self.size, "digests": dict(self.digests)}
+        value |= {"content_disposition": self.content_disposition, "ignore_query": self.ignore_query}
+        if self.headers or self.referer:  # a million items need not name them
+            value |= {"headers": dict(self.headers), "referer": self.referer}
+        return value
 
 
 @dataclass(frozen=True, slots=True)

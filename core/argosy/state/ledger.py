@@ -22,16 +22,7 @@ from typing import Any, NamedTuple
 
 from argosy.errors import ConfigError, StorageError
 from argosy.interfaces.storage import Storage
-from argosy.models.items import (
-    DownloadRecord,
-    Failure,
-    FinishedItem,
-    Item,
-    Outcome,
-    PublishedFile,
-    State,
-    Verification,
-)
+from argosy.models.items import DownloadRecord, Failure, FinishedItem, Item, Outcome, PublishedFile, State, Verification
 from argosy.toolkit.failures import disk_error, hint_of
 from argosy.toolkit.locks import FileLock
 from argosy.toolkit.processes import boot_id

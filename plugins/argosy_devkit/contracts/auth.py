@@ -123,6 +123,7 @@ class _Signing(_WithTimeout):
         self._kept = kept
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        request.argosy_signer = self  # type: ignore[attr-defined]  # the note that argosy leaves, too
         response = super().send(self._sign(request.copy(), self._kept), *args, **options)
         response.request = request
         return response

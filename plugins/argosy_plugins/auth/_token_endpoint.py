@@ -127,13 +127,15 @@ def _published(found: Mapping[str, Any]) -> Endpoints:
     )
 
 
-def post(http: requests.Session, url: str, form: Mapping[str, str], auth: AuthBase | None) -> requests.Response:
+def post(
+    http: requests.Session, url: str, form: Mapping[str, str], auth: AuthBase | None, **headers: str
+) -> requests.Response:
     """Send a form and return the response with its body, whatever its status; follow no redirects."""
     response = http.post(
         url,
         data=dict(form),
         auth=auth,
-        headers={"Accept": "application/json"},
+        headers={"Accept": "application/json", **headers},
         stream=True,
         allow_redirects=False,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import threading
 from collections.abc import Iterable, Mapping
@@ -10,22 +9,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import requests
-import urllib3.exceptions
 from requests.auth import AuthBase, HTTPDigestAuth
 from requests.utils import parse_dict_header
 
 from argosy import hookimpl
-from argosy.errors import TransferError
 from argosy.interfaces.auth import Auth, LoginSession, SessionSigner
 from argosy.models.session import Carrier, origin_of
 from argosy.toolkit.responses import InvalidAnswer
+from argosy_plugins.auth._again import send_again
 from argosy_plugins.auth._password import PasswordAuth
 
 # kept with the session: the newest challenge, and the newest nonce, which a response may have brought after that
 _CHALLENGE, _NONCE = "challenge", "nonce"
-
-# longer bodies of challenges are not read to the end, in bytes
-_UNWANTED = 64 * 1024
 
 # used nonces that are remembered
 _MOST_USED = 1000
@@ -115,7 +110,7 @@ class DigestSigner(SessionSigner):
         self._mutex = threading.Lock()
         self._own: _Challenge | None = None
         self._latest: _Challenge | None = None
-        self._used: dict[str, None] = {}  # the nonces that this process has used, oldest first
+        self._used: dict[str, int] = {}  # how often this process has used each nonce, oldest first
         self._once = False  # whether the service gives each request a nonce of its own
 
     def sign(self, request: requests.PreparedRequest, kept: Mapping[str, str]) -> requests.PreparedRequest:
@@ -173,7 +168,7 @@ class DigestSigner(SessionSigner):
             own = self._own
             if own is not None:
                 own.count += 1
-                self._used[own.nonce] = None
+                self._used[own.nonce] = own.count
                 while len(self._used) > _MOST_USED:
                     del self._used[next(iter(self._used))]
                 own_now = replace(own)
@@ -198,6 +193,9 @@ class DigestSigner(SessionSigner):
             is_brought = nonce != challenge.nonce  # by a response to a signed request
             if is_brought or self._own is None:
                 self._own = challenge.with_nonce(nonce)
+        if self._own is None and challenged and self._latest is not None and not self._once:
+            # the service challenges with a nonce again that it has accepted: it counts its uses
+            self._own = replace(self._latest, count=self._used.get(self._latest.nonce, 0))
 
 
 class _Exchange:
@@ -220,13 +218,10 @@ class _Exchange:
             return response
         self.is_repeated = True
         self.signer.adopt(field)
-        _drop_body(response)
         request = response.request
         if not hasattr(request, "argosy_signer"):  # at a login; else it is signed again under its lease
             request = self.signer(request.copy())
-        again: requests.Response = response.connection.send(request, **options)
-        again.history.append(response)
-        again.request = request
+        again = send_again(response, request, options)
         self._note(again)
         return again
 
@@ -248,15 +243,6 @@ def _answer(user: str, password: str, challenge: _Challenge, method: str, url: s
     state.chal, state.last_nonce, state.nonce_count = challenge.parameters, challenge.nonce, challenge.count - 1
     header: str | None = digest.build_digest_header(method, url)
     return header
-
-
-def _drop_body(response: requests.Response) -> None:
-    """Read a short body so its connection can be reused; requests would read any length."""
-    with contextlib.suppress(OSError, urllib3.exceptions.HTTPError, TransferError):
-        response.raw.read(_UNWANTED, decode_content=False)
-    response.close()
-    response._content = b""
-    response._content_consumed = True  # type: ignore[attr-defined]  # not in the stubs
 
 
 @hookimpl

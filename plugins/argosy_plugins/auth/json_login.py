@@ -14,7 +14,7 @@ import requests
 from requests.auth import AuthBase
 
 from argosy import hookimpl
-from argosy.errors import ConfigError, LoginFailed, TransferError
+from argosy.errors import ConfigError, LoginFailed, RefreshRefused, TransferError
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
 from argosy.models.session import Carrier, origin_of
@@ -257,6 +257,8 @@ class JsonLogin(Auth):
         self._read_tokens(options)
         self._read_rest(options)
         self._rules = RefusalRules.from_options(options)
+        # the numbers of sessions that were renewed and not accepted since, and whether the service refused one
+        self._renewed: dict[int, bool] = {}
         self._bound = BoundSessions(context.notice)
 
     # -- reading the options
@@ -442,6 +444,11 @@ class JsonLogin(Auth):
         and TransferError if the outcome is not known.
         """
         assert self._refresh is not None  # noqa: S101 - `can_refresh` was asked
+        if self._renewed.get(session.number) and self.can_login:
+            # Simple JWT, for example, renews the tokens of a user whose password has changed, and refuses them all
+            raise RefreshRefused(
+                "The service refused the session that it had just renewed.", hint="Log in again: argosy login CONFIG"
+            )
         exchange = self._exchange(session, "refresh")
         exchange.scope.names |= self._known_names(session)
         if self._echo and origin_of(self._refresh.url(exchange.scope)) in self._origins:
@@ -462,9 +469,10 @@ class JsonLogin(Auth):
         try:
             self._keep_all(session, answer, exchange.scope, again=True)
         except LoginFailed as error:
-            # the service may have replaced what was sent: it must not be sent again
+            # the service may have replaced what was sent, which must not be sent again
             message = f"{error.message} The session may have been renewed."
             raise TransferError(message, kind="answer", retryable=False, unsent=False) from None
+        self._renewed = {**self._renewed, session.number: False}
 
     def logout(self, session: LoginSession) -> bool:
         """Send the request ``logout`` with the tokens; raise LoginFailed if the service rejects it."""
@@ -481,7 +489,10 @@ class JsonLogin(Auth):
     def is_refusal(self, response: ResponseHead) -> bool:
         """Return whether the service rejects the session."""
         self._bound.look(response.final_url, response.headers)
-        return self._rules.is_refusal(response)
+        refused = self._rules.is_refusal(response)
+        if self._renewed:
+            self._renewed = dict.fromkeys(self._renewed, True) if refused else {}
+        return refused
 
     # -- implementation
 

@@ -9,15 +9,17 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
 import requests
+from requests.auth import AuthBase
 
 from argosy import hookimpl
 from argosy.errors import ConfigError, LoginFailed, RefreshRefused, TransferError
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
+from argosy.models.session import Carrier
 from argosy.toolkit.failures import kind_of, reason_of
 from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy.toolkit.secrets import Secret
-from argosy_plugins.auth import _authorization_code, _device
+from argosy_plugins.auth import _authorization_code, _device, _dpop
 from argosy_plugins.auth._authorization_code import AuthorizationRequest
 from argosy_plugins.auth._expiry import lifetime
 from argosy_plugins.auth._origins import ORIGINS_SCHEMA, origins_of
@@ -108,6 +110,12 @@ class OAuth2Auth(Auth):
                 "description": "More fields that the service needs, such as audience or resource; argosy sends them to"
                 " all its endpoints.",
             },
+            "dpop": {
+                "type": "boolean",
+                "default": False,
+                "description": "Bind the tokens to a key that is kept with the session, and prove it with each request"
+                " (DPoP, RFC 9449; needs argosy[dpop]).",
+            },
             "refusal": refusal_schema((401,)),
         },
         "required": ["grant", "origins", "client_id"],
@@ -142,6 +150,9 @@ class OAuth2Auth(Auth):
                 hint=f'Add "{needed}", or name the "issuer" instead of both.',
             )
         _authorization_code.check_redirect_uri(options["redirect_uri"])
+        self._bound: bool = options.get("dpop", False)
+        if self._bound:
+            _dpop.check_library()
         self._published: Endpoints | None = None
         if "token_url" in options:
             self._published = Endpoints(
@@ -163,6 +174,15 @@ class OAuth2Auth(Auth):
             return self._somebody_reads
         return self._grant == "client_credentials"
 
+    @property
+    def carriers(self) -> tuple[Carrier, ...]:
+        """The nonces for the proofs of the option ``dpop``."""
+        return _dpop.carriers(self._origins) if self._bound else ()
+
+    def signer(self) -> AuthBase | None:
+        """Return what adds the proofs of the option ``dpop``."""
+        return _dpop.DpopSigner(self._origins) if self._bound else None
+
     def login(self, session: LoginSession) -> None:
         """Get tokens by the grant; a first refresh token is only stored, and exchanged afterwards.
 
@@ -172,6 +192,7 @@ class OAuth2Auth(Auth):
         before = session.credentials
         endpoints = self._endpoints(session)
         session.keep("client", self._mark)
+        thumbprint = _dpop.make_key(session) if self._bound else None
         if self._first is not None:
             self._take_in(session, before, self._first.reveal().strip())
         elif self._grant == "client_credentials":
@@ -184,13 +205,14 @@ class OAuth2Auth(Auth):
             )
             self._keep(session, self._ask(session, endpoints.token, body, client))
         elif self._grant == "authorization_code":
-            self._use_browser(session, endpoints)
+            self._use_browser(session, endpoints, thumbprint)
         else:
             self._enter_code(session, endpoints)
 
     def can_refresh(self, credentials: Mapping[str, str]) -> bool:
         """Return whether the session has a refresh token of this client."""
-        return "refresh_token" in credentials and credentials.get("client") == self._mark
+        is_ours = "refresh_token" in credentials and credentials.get("client") == self._mark
+        return is_ours and (not self._bound or _dpop.has_key(credentials))
 
     def refresh(self, session: LoginSession) -> None:
         """Exchange the refresh token for new tokens (RFC 6749 section 6).
@@ -209,7 +231,8 @@ class OAuth2Auth(Auth):
             ) from None
         client = self._library.WebApplicationClient(self._client.id)
         body = client.prepare_refresh_body(refresh_token=token, scope=self._scope, **self._extra, **self._client.form)
-        self._keep(session, self._ask(session, url, body, client))
+        # which stays good if the answer brings no other one
+        self._keep(session, {"refresh_token": token, **self._ask(session, url, body, client)})
 
     def logout(self, session: LoginSession) -> bool:
         """Revoke the refresh token, or else the access token (RFC 7009)."""
@@ -266,7 +289,7 @@ class OAuth2Auth(Auth):
         session.keep("seed", seed)
         session.expires_in(0)
 
-    def _use_browser(self, session: LoginSession, endpoints: Endpoints) -> None:
+    def _use_browser(self, session: LoginSession, endpoints: Endpoints, thumbprint: str | None) -> None:
         if not self.context.attended:
             raise LoginFailed("This login needs a person and a browser.", hint="Log in first: argosy login CONFIG")
         if endpoints.authorization is None:
@@ -299,6 +322,8 @@ class OAuth2Auth(Auth):
             }
             if self._scope is not None:
                 fields["scope"] = self._scope
+            if thumbprint is not None:
+                fields["dpop_jkt"] = thumbprint  # binds the code to the key (RFC 9449 section 10)
             # not prepare_request_uri, which refuses http: even on this machine
             url = add_params_to_uri(endpoints.authorization, list(fields.items()))
             return AuthorizationRequest(url, redirect_uri, state, endpoints.issuer, endpoints.names_issuer)
@@ -354,19 +379,29 @@ class OAuth2Auth(Auth):
         )
         self._keep(session, token)
 
-    def _answer(self, session: LoginSession, url: str, body: str) -> Any:
-        return post(session.http, url, _form(body), self._client.auth)
+    def _answer(self, session: LoginSession, url: str, body: str) -> requests.Response:
+        """Send a request to the token endpoint; those of all grants are sent here."""
+        form = _form(body)
+        if not self._bound:
+            return post(session.http, url, form, self._client.auth)
+        return _dpop.send(session, url, lambda fields: post(session.http, url, form, self._client.auth, **fields))
 
     def _ask(self, session: LoginSession, url: str, body: str, client: Any) -> Mapping[str, Any]:
         return token_of(self._answer(session, url, body), client.parse_request_body_response)
 
     def _keep(self, session: LoginSession, token: Mapping[str, Any]) -> None:
         access = token["access_token"]
-        session.add_header("Authorization", f"Bearer {access}", self._origins)
+        is_bound = self._bound and str(token.get("token_type", "")).lower() == "dpop"
+        if self._bound and not is_bound:
+            self.context.notice(
+                "The authorization server issued a bearer token, although it got a proof (DPoP): anybody who has the token"
+                " can use it."
+            )
+        session.add_header("Authorization", f"{'DPoP' if is_bound else 'Bearer'} {access}", self._origins)
         if (refresh := token.get("refresh_token")) is not None:
             session.keep("refresh_token", refresh)
-        elif "refresh_token" not in session.credentials:
-            session.keep("access_token", access)
+        else:
+            session.keep("access_token", access)  # for logout
         if (seconds := lifetime(token.get("expires_in"))) is not None:
             session.expires_in(seconds)
 

@@ -323,6 +323,17 @@ def test_a_request_that_a_kept_nonce_signs_takes_its_turn_though_it_carries_no_c
     lease.end()
 
 
+def test_without_cookies_a_request_to_another_origin_does_not_wait_for_the_header_tokens(scenario: Any) -> None:
+    manager = _manager(scenario, Service())
+    held = manager.lease(URL)
+    elsewhere = manager.lease("https://cdn.example/")
+    assert (held.is_exclusive, elsewhere.is_exclusive) == (True, False)
+    assert not elsewhere.credentials("https://cdn.example/")
+    elsewhere.end()
+    held.unsent()
+    held.end()
+
+
 # -- tokens in bodies
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from argosy import PluginContext
+from argosy import PluginContext, ResponseHead
 from argosy.errors import ConfigError, LoginFailed, RefreshRefused, TransferError
 from argosy_plugins.auth.json_login import JsonLogin
 
@@ -570,6 +570,31 @@ def test_a_refresh_that_fails(
     assert getattr(caught.value, "unsent", None) is unsent
     assert "R1" not in str(caught.value).replace("/", " ").split()
     assert renewed.credentials["refresh_token"] == "R1"
+
+
+def test_a_renewed_session_that_is_refused_is_not_renewed_again(
+    site: Any, renewed: Any, tmp_path: Path, reply: Any
+) -> None:
+    site.pages["/refresh"] = answer(reply, {"data": {"token": "T2"}})
+    plugin = renewing(site, tmp_path)
+
+    def see(status: int) -> None:
+        plugin.is_refusal(ResponseHead(site.url, site.url, status, {}))
+
+    plugin.refresh(renewed)
+    plugin.refresh(renewed)  # it was not used
+    see(401)  # of another thread
+    see(200)
+    plugin.refresh(renewed)
+    see(401)
+    with pytest.raises(RefreshRefused, match="just renewed"):
+        plugin.refresh(renewed)
+    assert len(sent(site)) == 4
+    fields = {**FIELDS, "code": {"one_time": {"prompt": "Code"}}}
+    plugin = renewing(site, tmp_path, json=fields)  # it cannot log in by itself
+    for _ in range(2):
+        plugin.refresh(renewed)
+        see(401)
 
 
 def test_a_refresh_whose_csrf_value_is_out_of_reach_was_not_sent(site: Any, renewed: Any, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from missing import need
 from plugins.gateway.conftest import StartGateway
 
 
+@pytest.mark.torture(144)
 @pytest.mark.parametrize("path", ["/", "/a", "/{wrong}/a", "/{short}/a", "/{long}/a", "//{secret}/a", "/%2f{secret}/a"])
 def test_without_the_secret_there_is_nothing(gateway: Gateway, origin: Origin, path: str) -> None:
     secret = gateway.secret
@@ -36,6 +37,7 @@ def test_the_root_needs_no_slash(gateway: Gateway, origin: Origin, rest: str) ->
     assert origin.seen[0].path == (rest if rest.startswith("/") else f"/{rest}")
 
 
+@pytest.mark.torture(144)
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1:1", "localhost.evil.example", ""])
 def test_a_name_that_leads_to_this_machine_is_not_ours(gateway: Gateway, origin: Origin, host: str) -> None:
     got = gateway.get("/a", Host=host.format(port=gateway.port))
@@ -47,6 +49,7 @@ def test_our_names(gateway: Gateway, origin: Origin, host: str) -> None:
     assert gateway.get("/a", Host=host.format(port=gateway.port)).status == 200
 
 
+@pytest.mark.torture(144)
 @pytest.mark.parametrize(
     "fields",
     [
@@ -79,6 +82,7 @@ def test_it_is_not_a_proxy(gateway: Gateway, origin: Origin, head: str) -> None:
     assert origin.seen == []
 
 
+@pytest.mark.torture(144)
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
 def test_other_users_get_nothing_even_with_the_secret(
     origin: Origin, start_gateway: StartGateway, tmp_path: Path
@@ -126,6 +130,7 @@ def test_a_unix_socket_is_of_its_user_alone(origin: Origin, start_gateway: Start
     assert not path.exists()
 
 
+@pytest.mark.torture(146)
 def test_the_socket_of_a_dead_gateway_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     dead = socket.socket(socket.AF_UNIX)
@@ -139,6 +144,7 @@ def test_the_socket_of_a_dead_gateway_is_replaced(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.torture(146)
 def test_a_path_that_is_something_else_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("mine")
@@ -199,6 +205,7 @@ async function attempt(name, act) {{
 </script>"""
 
 
+@pytest.mark.torture(144)
 @pytest.mark.slow
 def test_a_page_of_another_site_in_a_browser(gateway: Gateway, origin: Origin, tmp_path: Path) -> None:
     """Even one that knows the URL."""

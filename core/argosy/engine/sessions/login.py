@@ -63,12 +63,7 @@ class PluginLogin(Authority):
             raise
         except Downgraded as error:
             raise LoginFailed(f"The {what} was stopped: {error}.", hint=DOWNGRADE_HINT) from None
-        except (
-            exceptions.InvalidSchema,
-            exceptions.InvalidURL,
-            exceptions.MissingSchema,
-            exceptions.TooManyRedirects,
-        ):
+        except (exceptions.InvalidSchema, exceptions.InvalidURL, exceptions.MissingSchema, exceptions.TooManyRedirects):
             message = f"The {what} was stopped: the service redirects to an invalid URL or in a circle."
             raise LoginFailed(message, hint="Check the login in a browser.") from None
         except exceptions.RequestException as error:
