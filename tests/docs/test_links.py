@@ -46,4 +46,5 @@ def test_every_document_can_be_reached_from_the_readme() -> None:
         reached.add(document)
         targets = [(document.parent / link.partition("#")[0]).resolve() for link in links(document)]
         waiting += [target for target in targets if target.suffix == ".md" and target.exists()]
-    assert set(documents()) - reached == set()
+    home = ROOT / "docs" / "index.md"  # of the site
+    assert set(documents()) - reached - {home} == set()
