@@ -21,7 +21,7 @@ from argosy.toolkit.hosts import is_loopback
 _BACKLOG = 256
 #: The bytes of a secret.
 _SECRET = 24
-#: Values of ``Sec-Fetch-Site`` that browsers send for the gateway's own pages, and for what a person typed.
+#: Values of ``Sec-Fetch-Site`` that browsers send for the gateway's own pages, and for a typed URL.
 _OWN_SITE = frozenset({"same-origin", "none"})
 #: The tables of TCP connections with the users that made them, on Linux.
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
@@ -71,7 +71,7 @@ class Door:
             if not secrets.compare_digest(first.encode("utf-8", "replace"), self.secret.encode()):
                 raise Denied(404, "Not found.")
             path = rest if rest.startswith("?") else f"/{rest}"
-        # a name of somebody else's that resolves to this machine (DNS rebinding)
+        # another site's name that resolves to this machine (DNS rebinding)
         name = self._hosts.get(hosts[0].lower()) if len(hosts) == 1 else None
         if name is None:
             raise Denied(403, "Use the gateway's own address.")
@@ -125,17 +125,17 @@ def listen_at(path: Path) -> Iterator[socket.socket]:
             yield listener
         finally:
             with contextlib.suppress(OSError):
-                if os.path.samestat(path.lstat(), made):  # not somebody else's by now
+                if os.path.samestat(path.lstat(), made):  # unless another program has replaced it
                     path.unlink()
     finally:
         listener.close()
 
 
 def _bind(listener: socket.socket, path: Path) -> os.stat_result:
-    """Bind a socket to a path, in place of one that nobody listens on."""
+    """Bind a socket to a path, in place of one that no program listens on."""
     folder = os.open(path.absolute().parent, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)  # two gateways that start at once would each remove the other's
+        fcntl.flock(folder, fcntl.LOCK_EX)  # two gateways that start together would remove each other's
         with contextlib.suppress(FileNotFoundError):
             if not stat.S_ISSOCK(path.lstat().st_mode):
                 raise StorageError(
@@ -187,7 +187,7 @@ def _user_of(connection: socket.socket) -> int | None:
             for line in lines:
                 if any(row in line for row in rows):
                     columns = line.split()
-                    # without an inode, it was closed and belongs to nobody
+                    # without an inode, it was closed, and the user is not known
                     return int(columns[7]) if columns[9] != "0" else None
     return None
 
