@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: What Docker's credential helpers print, word for word, if they have nothing for a server.
 _DOCKER_NOT_FOUND = "credentials not found in native keychain"
-#: The group of kubectl's ``ExecCredential``, and its version unless kubectl asks for another one.
+#: The group of kubectl's ``ExecCredential``, and its version, unless kubectl asks for another.
 _KUBECTL_GROUP, _KUBECTL_VERSION = "client.authentication.k8s.io/", "v1"
 #: Where keys come from without a region in the environment or in AWS's configuration.
 _AWS_REGION = "us-east-1"
@@ -131,7 +131,7 @@ def token(
     old = "" if refused is None else _refused(refused)
     settings = load(config, plugins)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.redirect_stdout(sys.stderr))  # what a plugin prints is not the token
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))  # for what a plugin prints
         context = stack.enter_context(open_context(settings, plugins, notify, redactor(), ask=ask()))
         request = _Request(context, valid_for, name, old, action, username, aws_role, aws_keys)
         answer, code = _FORMATS[form](request)
@@ -288,7 +288,7 @@ def _keys_of_role(request: _Request) -> Mapping[str, str]:
 
 
 def _keys_of_service(request: _Request) -> Mapping[str, str]:
-    """Get keys from the service, with the session: a JSON object with AWS's names in any spelling, alone or in another one."""
+    """Get keys from the service, with the session: a JSON object with AWS's names in any spelling, perhaps inside ``credentials``."""
     import requests
 
     from argosy.toolkit.failures import reason_of

@@ -319,8 +319,7 @@ class SessionManager:
 
         def renew(record: SessionRecord) -> None:
             nonlocal newest, delay
-            delay = self._ready(lambda: 0.0)
-            newest = self._read()
+            delay, newest = self._ready(lambda: 0.0), self._read()
             if delay <= 0 and newest.issue == before.issue and is_stale(newest):
                 self._before_it_expires(newest)
                 newest = self._read()
