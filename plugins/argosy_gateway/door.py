@@ -28,12 +28,13 @@ _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 
 class Denied(Exception):
-    """A request that does not pass; nothing is sent to the service."""
+    """A request that does not pass; nothing is sent to the service. With a `location`, it is a redirect."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, location: str = "") -> None:
         super().__init__(text)
         self.status = status
         self.text = text
+        self.location = location
 
 
 class Door:
@@ -68,7 +69,7 @@ class Door:
             if not slash:
                 first, mark, query = first.partition("?")
                 rest = mark + query
-            if not secrets.compare_digest(first.encode("utf-8", "replace"), self.secret.encode()):
+            if not self._is_secret(first):
                 raise Denied(404, "Not found.")
             path = rest if rest.startswith("?") else f"/{rest}"
         # another site's name that resolves to this machine (DNS rebinding)
@@ -81,6 +82,20 @@ class Door:
         if headers.get("Sec-Fetch-Site", "none").lower() not in _OWN_SITE:
             raise Denied(403, "Pages of other sites cannot use this gateway.")
         return path, self._base(name)
+
+    def page(self, referer: str) -> str | None:
+        """Return the path below the secret of the page that refers to a URL; None if it is no page of this gateway.
+
+        Links of a page may begin with ``/``, and then have no secret; its ``Referer`` has it.
+        """
+        scheme, _, rest = referer.partition("://")
+        host, _, path = rest.partition("/")
+        first, _, below = path.partition("/")
+        is_ours = scheme == "http" and host.lower() in self._hosts and self.secret != ""
+        return f"/{below}" if is_ours and self._is_secret(first) else None
+
+    def _is_secret(self, given: str) -> bool:
+        return secrets.compare_digest(given.encode("utf-8", "replace"), self.secret.encode())
 
     def _base(self, name: str) -> str:
         return f"http://{name}{self._port}" + (f"/{self.secret}" if self.secret else "")

@@ -153,7 +153,10 @@ class Gateway:
             return await self._answer(request, exchange)
         except Denied as error:
             exchange.status = error.status
-            return _plain(error.status, error.text)
+            refusal = _plain(error.status, error.text)
+            if error.location:
+                refusal.headers["Location"] = error.location
+            return refusal
         except (ArgosyError, requests.RequestException) as error:
             exchange.status, text = _failure(error)
             text = self._redactor.scrub(text)
@@ -183,6 +186,7 @@ class Gateway:
             )
 
     async def _answer(self, request: web.BaseRequest, exchange: _Exchange) -> web.StreamResponse:
+        self._lead_back(request, exchange)
         path, base = self._door.enter(request.raw_path, request.headers, request.headers.getall("Host", []))
         exchange.path = path
         url = self._routes.url(path)
@@ -208,6 +212,15 @@ class Gateway:
                 return await self._passed(request, response, base, exchange)
             finally:
                 await self._in_thread(self._readers, _end, response)
+
+    def _lead_back(self, request: web.BaseRequest, exchange: _Exchange) -> None:
+        """Redirect a request that a link of a page led away, as the link begins with ``/``."""
+        page, target = self._door.page(request.headers.get("Referer", "")), request.raw_path
+        if page is None or not target.startswith("/") or target.startswith(f"/{self._door.secret}"):
+            return
+        prefix = next((prefix for prefix in self._routes.paths if page.startswith(f"{prefix}/")), "")
+        exchange.path = target
+        raise Denied(307, "The link leads to the gateway.", f"/{self._door.secret}{prefix}{target}")
 
     async def _in_thread(self, pool: ThreadPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)

@@ -220,6 +220,8 @@ def test_several_origins_have_a_segment_each(origin: Origin, start_gateway: Star
         assert gateway.get(f"/{second}/there?x").body == b"ok"
         assert (origin.seen[0].path, other.seen[0].path) == ("/here", "/there?x")
         assert other.seen[0].all("Authorization") == [], "the token is for the first one only"
+        link = ask(f"http://127.0.0.1:{gateway.port}/x", Referer=f"{gateway.url}/{second}/page")
+        assert link.all("Location") == [f"/{gateway.secret}/{second}/x"]
         wrong = gateway.get("/there")
         assert wrong.status == 404
         assert f"/{first}/..." in wrong.body.decode()
