@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -157,6 +158,21 @@ def test_killed_while_it_renews(tmp_path: Path, server: OAuthServer, grant: str)
     assert warm.run("login", str(place.config)).returncode == 0
     assert server.is_good(place.run().stdout.strip())
     assert server.seen["reused"] == 0
+
+
+@pytest.mark.torture(151)
+def test_ctrl_c_lets_a_renewal_end(place: Place, server: OAuthServer) -> None:
+    assert place.run().returncode == 0
+    place.expire()
+    server.state.gate = threading.Event()
+    running = place.start()
+    wait_for(lambda: place.refreshes == 2)
+    running.send_signal(signal.SIGINT)
+    server.state.gate.set()
+    out, _ = running.communicate(timeout=110)
+    assert (running.wait(10), out) == (130, "")
+    assert server.is_good(place.run().stdout.strip())
+    assert (place.refreshes, server.seen["reused"]) == (2, 0), "the new token was stored"
 
 
 Capture = pytest.CaptureFixture[str]
@@ -378,6 +394,14 @@ def test_tokens_that_another_program_cannot_use(tmp_path: Path) -> None:
     assert token_of(tmp_path / "5", two[0], rotating=nonce) == "Bearer a"
     with pytest.raises(ConfigError, match="bound to a key"):
         token_of(tmp_path / "6", HeaderToken("Authorization", "DPoP a", ORIGINS))
+
+
+def test_a_token_of_oauth_that_is_bound_to_a_key(tmp_path: Path, server: OAuthServer, capsys: Capture) -> None:
+    server.state.dpop = 10
+    place = Place(tmp_path, server, dpop=True)
+    code, out, err = in_process(capsys, "token", str(place.config), "--format", "header")
+    assert (code, out, "bound to a key" in err, "argosy gateway" in err) == (2, "", True, True)
+    assert place.refreshes == 1, "the session is as good as before, for argosy itself"
 
 
 def test_a_store_or_a_login_that_cannot_be_asked(tmp_path: Path) -> None:
