@@ -312,12 +312,9 @@ def fresh_token(context: RunContext, valid_for: float = 0.0, name: str | None = 
         is_refused = any(refused in (one.value, one.value.rpartition(" ")[2]) for one in record.headers)
         return is_refused or 0 < record.expires < time.time() + valid_for
 
-    if fixed is not None:
-        record = SessionRecord(manager.session, headers=fixed[:1], expires=fixed[1])
-    else:
-        record = manager.fresh(is_stale)
-        if manager.logins or manager.refreshes:
-            manager.sync()
+    record = SessionRecord(manager.session, headers=fixed[:1], expires=fixed[1]) if fixed else manager.fresh(is_stale)
+    if manager.logins or manager.refreshes:
+        manager.sync()
     found = [one for one in record.headers if name is None or one.name.lower() == name.lower()]
     names, hint = ", ".join(one.name for one in record.headers) or "none", "For other programs: argosy gateway CONFIG"
     if len(found) != 1:
@@ -329,9 +326,7 @@ def fresh_token(context: RunContext, valid_for: float = 0.0, name: str | None = 
         why = "it is bound to a key that argosy keeps" if scheme.lower() == "dpop" else "responses replace it"
         raise ConfigError(f"Another program cannot use the token in {one.name}: {why}.", hint=hint)
     if is_stale(record):
-        what = (
-            "was refused" if refused in (one.value, bare) else f"is good for {record.expires - time.time():.0f} s only"
-        )
+        what = "was refused" if refused in (one.value, bare) else f"expires in {record.expires - time.time():.0f} s"
         raise SessionError(f"The newest token of the session {record.session!r} {what}.", hint=context.auth.remedy)
     return AccessToken(record.session, one.name, one.value, bare, record.expires, one.origins)
 

@@ -58,8 +58,8 @@ def gateway(config: str, **options: Any) -> int:
 
     The first line of standard output is the URL of the gateway. A request to a path below it goes to the service, with the
     session's newest token, and the program gets the response without the token. Only your own programs can use the
-    gateway. It logs in if necessary, and runs until Ctrl-C or SIGTERM; then it finishes what is in transit. A second
-    signal ends it immediately.
+    gateway. It logs in if necessary, and runs until Ctrl-C or SIGTERM; then it finishes the transfers. A second signal
+    ends it immediately.
     """
     from argosy_gateway.serving import serve
 

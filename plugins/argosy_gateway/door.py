@@ -21,19 +21,20 @@ from argosy.toolkit.hosts import is_loopback
 _BACKLOG = 256
 #: The bytes of a secret.
 _SECRET = 24
-#: Values of ``Sec-Fetch-Site`` that browsers send for the gateway's own pages, and for what a person typed.
+#: Values of ``Sec-Fetch-Site`` that browsers send for the gateway's own pages, and for a typed URL.
 _OWN_SITE = frozenset({"same-origin", "none"})
 #: The tables of TCP connections with the users that made them, on Linux.
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 
 class Denied(Exception):
-    """A request that does not pass; nothing is sent to the service."""
+    """A request that does not pass; nothing is sent to the service. With a `location`, it is a redirect."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, location: str = "") -> None:
         super().__init__(text)
         self.status = status
         self.text = text
+        self.location = location
 
 
 class Door:
@@ -68,10 +69,10 @@ class Door:
             if not slash:
                 first, mark, query = first.partition("?")
                 rest = mark + query
-            if not secrets.compare_digest(first.encode("utf-8", "replace"), self.secret.encode()):
+            if not self._is_secret(first):
                 raise Denied(404, "Not found.")
             path = rest if rest.startswith("?") else f"/{rest}"
-        # a name of somebody else's that resolves to this machine (DNS rebinding)
+        # another site's name that resolves to this machine (DNS rebinding)
         name = self._hosts.get(hosts[0].lower()) if len(hosts) == 1 else None
         if name is None:
             raise Denied(403, "Use the gateway's own address.")
@@ -81,6 +82,20 @@ class Door:
         if headers.get("Sec-Fetch-Site", "none").lower() not in _OWN_SITE:
             raise Denied(403, "Pages of other sites cannot use this gateway.")
         return path, self._base(name)
+
+    def page(self, referer: str) -> str | None:
+        """Return the path below the secret of the page that refers to a URL; None if it is no page of this gateway.
+
+        Links of a page may begin with ``/``, and then have no secret; its ``Referer`` has it.
+        """
+        scheme, _, rest = referer.partition("://")
+        host, _, path = rest.partition("/")
+        first, _, below = path.partition("/")
+        is_ours = scheme == "http" and host.lower() in self._hosts and self.secret != ""
+        return f"/{below}" if is_ours and self._is_secret(first) else None
+
+    def _is_secret(self, given: str) -> bool:
+        return secrets.compare_digest(given.encode("utf-8", "replace"), self.secret.encode())
 
     def _base(self, name: str) -> str:
         return f"http://{name}{self._port}" + (f"/{self.secret}" if self.secret else "")
@@ -125,17 +140,17 @@ def listen_at(path: Path) -> Iterator[socket.socket]:
             yield listener
         finally:
             with contextlib.suppress(OSError):
-                if os.path.samestat(path.lstat(), made):  # not somebody else's by now
+                if os.path.samestat(path.lstat(), made):  # unless another program has replaced it
                     path.unlink()
     finally:
         listener.close()
 
 
 def _bind(listener: socket.socket, path: Path) -> os.stat_result:
-    """Bind a socket to a path, in place of one that nobody listens on."""
+    """Bind a socket to a path, in place of one that no program listens on."""
     folder = os.open(path.absolute().parent, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)  # two gateways that start at once would each remove the other's
+        fcntl.flock(folder, fcntl.LOCK_EX)  # two gateways that start together would remove each other's
         with contextlib.suppress(FileNotFoundError):
             if not stat.S_ISSOCK(path.lstat().st_mode):
                 raise StorageError(
@@ -187,7 +202,7 @@ def _user_of(connection: socket.socket) -> int | None:
             for line in lines:
                 if any(row in line for row in rows):
                     columns = line.split()
-                    # without an inode, it was closed and belongs to nobody
+                    # without an inode, it was closed, and the user is not known
                     return int(columns[7]) if columns[9] != "0" else None
     return None
 

@@ -97,7 +97,7 @@ def _named(pairs: Iterable[tuple[str, str, str]]) -> frozenset[str]:
 
 
 def _of_service(value: str, routes: Routes, base: str, *, whole: bool) -> str:
-    """Return what the service sees in place of a URL of the gateway: its own."""
+    """Return the service's own URL for a URL of the gateway."""
     if value == base or value.startswith(f"{base}/"):
         url = routes.url(value[len(base) :]) or routes.origins[0]
     elif origin_of(base) == _origin(value):  # without the path

@@ -82,7 +82,7 @@ class Routes:
         return [prefix for prefix in self._prefixes if prefix]
 
     def url(self, path: str) -> str | None:
-        """Return the service's URL for a path of the gateway with its query; None if there is none."""
+        """Return the service's URL for a path of the gateway with its query, or None."""
         for prefix, origin in self._prefixes.items():
             rest = path[len(prefix) :]
             if path.startswith(prefix) and rest[:1] in ("/", "?", ""):
@@ -90,7 +90,7 @@ class Routes:
         return None
 
     def path(self, url: str) -> str | None:
-        """Return the path of the gateway for a URL, with query and fragment; None if it is of another origin."""
+        """Return the path of the gateway for a URL, with query and fragment; None for another origin."""
         try:
             origin = origin_of(url)
         except ValueError:

@@ -44,13 +44,13 @@ logger = logging.getLogger(__name__)
 
 #: Requests that wait for the session or for the headers of a response at the same time, and reads of bodies; more queue.
 THREADS = 64
-#: Bytes of a body that are read at once.
+#: Bytes of a body to read at a time.
 PIECE = 256 * 1024
 #: Bytes of a request's body that stay in memory, and that it may have; between the two, a temporary file keeps it.
 IN_MEMORY, LARGEST = 1 << 20, 1 << 30
-#: Seconds that a client may take nothing of a body.
+#: Seconds after which a client that reads nothing of a body is cut off.
 STALLED = 600.0
-#: What is still read of a body after its client has left, in bytes and seconds: the session may wait for its end.
+#: Bytes and seconds to read on after a client has left: the session may wait for the end of the body.
 ABANDONED, ABANDONED_SECONDS = 8 << 20, 5.0
 #: Bytes of a line of a request's head: URLs may have long signatures.
 _LONGEST_LINE = 64 * 1024
@@ -153,7 +153,10 @@ class Gateway:
             return await self._answer(request, exchange)
         except Denied as error:
             exchange.status = error.status
-            return _plain(error.status, error.text)
+            refusal = _plain(error.status, error.text)
+            if error.location:
+                refusal.headers["Location"] = error.location
+            return refusal
         except (ArgosyError, requests.RequestException) as error:
             exchange.status, text = _failure(error)
             text = self._redactor.scrub(text)
@@ -183,6 +186,7 @@ class Gateway:
             )
 
     async def _answer(self, request: web.BaseRequest, exchange: _Exchange) -> web.StreamResponse:
+        self._lead_back(request, exchange)
         path, base = self._door.enter(request.raw_path, request.headers, request.headers.getall("Host", []))
         exchange.path = path
         url = self._routes.url(path)
@@ -197,11 +201,26 @@ class Gateway:
         headers = fields.for_service(request.headers.items(), self._routes, base)
         async with contextlib.AsyncExitStack() as stack:
             body = await self._received(request, stack)
-            response = await self._in_thread(self._senders, self._send, request.method, url, headers, body)
+
+            def send() -> requests.Response:
+                if request.transport is None or request.transport.is_closing():
+                    raise ConnectionResetError  # the client left while its request was queued
+                return self._send(request.method, url, headers, body)
+
+            response = await self._in_thread(self._senders, send)
             try:
                 return await self._passed(request, response, base, exchange)
             finally:
                 await self._in_thread(self._readers, _end, response)
+
+    def _lead_back(self, request: web.BaseRequest, exchange: _Exchange) -> None:
+        """Redirect a request that a link of a page led away, as the link begins with ``/``."""
+        page, target = self._door.page(request.headers.get("Referer", "")), request.raw_path
+        if page is None or not target.startswith("/") or target.startswith(f"/{self._door.secret}"):
+            return
+        prefix = next((prefix for prefix in self._routes.paths if page.startswith(f"{prefix}/")), "")
+        exchange.path = target
+        raise Denied(307, "The link leads to the gateway.", f"/{self._door.secret}{prefix}{target}")
 
     async def _in_thread(self, pool: ThreadPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
@@ -375,4 +394,6 @@ def _failure(error: Exception) -> tuple[int, str]:
         return 400, "The service cannot be asked for this: the URL or a header field is not valid."
     if isinstance(error, requests.Timeout):
         return 504, "The service did not respond in time."
-    return 502, f"The service cannot be reached: {reason_of(error)}."
+    if isinstance(error, requests.ConnectionError):
+        return 502, f"The service cannot be reached: {reason_of(error)}."
+    return 502, f"The request failed: {reason_of(error)}."

@@ -1,4 +1,4 @@
-"""Runs a gateway, alone or beside a command, until it is to stop."""
+"""Runs a gateway until a signal, or until the end of a command."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: The environment variables of a command: the URL, and the path of a Unix socket.
 URL, SOCKET = "ARGOSY_GATEWAY", "ARGOSY_GATEWAY_SOCKET"
-#: Seconds for what a command leaves in transit when it ends.
+#: Seconds for transfers that a command leaves behind when it ends.
 _LAST_SECONDS = 5.0
 #: Signals that go to the command.
 _FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")

@@ -22,8 +22,10 @@ from argosy_plugins.auth.json_login import JsonLogin
 from argosy_plugins.auth.none import NoAuth
 from argosy_plugins.auth.oauth2 import OAuth2Auth
 from mutants.carrier_auths import BodyAuth, CsrfAuth, HeaderAuth, NonceAuth
+from servers import rules
 from servers.http_auth import PASSWORD, TOKEN, USER, HttpAuthServer
 from servers.oauth_server import SECRET, OAuthServer
+from servers.service import Service, start
 
 
 def secret(tmp_path: Path, value: str) -> dict[str, str]:
@@ -264,6 +266,84 @@ class TestJsonLoginAgainstForgery(OfJsonLogin):
 class TestJsonLoginWithBodies(OfJsonLogin, TestTokensInBodies):
     rules = {"carrier": "body"}
     given_tokens = {"tokens": {"json": {"path": "$.token"}}, "rotate": "body"}
+
+
+@pytest.mark.slow
+class TestJsonLoginWithRefreshTokens(AuthContract):
+    """At an API made with Django REST framework and Simple JWT."""
+
+    plugin = JsonLogin
+
+    @pytest.fixture
+    def service(self) -> Iterator[Service]:
+        with start("django_tokens") as service:
+            yield service
+
+    def protected(self, service: Any) -> str:
+        return f"{service.url}/books/1.bin"
+
+    def counted(self, service: Any) -> tuple[int, int]:
+        return service.tally().logins, service.tally().replaced_tokens_sent
+
+    def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        return {
+            "url": f"{service.url}/api/token/",
+            "json": {"username": rules.USER, "password": secret(tmp_path, rules.PASSWORD)},
+            "tokens": {"json": {"path": "$.access"}},
+            "keep": {"refresh_token": "$.refresh"},
+            "refresh": {"url": f"{service.url}/api/token/refresh/", "json": {"refresh": "{refresh_token}"}},
+        }
+
+    def wrong_options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        account = {"username": rules.USER, "password": secret(tmp_path, "not-the-password")}
+        return {**self.options_for(service, tmp_path), "json": account}
+
+    def secrets(self, service: Any) -> list[str]:
+        return [rules.PASSWORD]
+
+
+@pytest.mark.slow
+class TestJsonLoginInSteps(AuthContract):
+    """At an application made with Flask and Flask-JWT-Extended, with a code, tokens in cookies, and a logout."""
+
+    plugin = JsonLogin
+
+    @pytest.fixture
+    def service(self) -> Iterator[Service]:
+        with start("flask_cookies", period=1) as service:
+            yield service
+
+    def protected(self, service: Any) -> str:
+        return f"{service.url}/books/1.bin"
+
+    def counted(self, service: Any) -> tuple[int, int]:
+        return service.tally().logins, service.tally().replaced_tokens_sent
+
+    def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        return self._options(service, tmp_path, rules.PASSWORD)
+
+    def wrong_options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
+        return self._options(service, tmp_path, "not-the-password")
+
+    def _options(self, service: Any, tmp_path: Path, password: str) -> Mapping[str, Any]:
+        first = {
+            "url": f"{service.url}/login",
+            "json": {"user": {"name": rules.USER, "password": secret(tmp_path, password)}},
+            "success": {"status": 401, "json": "$.challenge"},
+            "failure": {"json": "$.errors"},
+            "take": {"challenge": "$.challenge"},
+        }
+        key = secret(tmp_path, f"otpauth://totp/library?secret={rules.KEY}&period=1")
+        url = f"{service.url}/login/{{challenge}}"
+        return {
+            "csrf": {"url": f"{service.url}/session", "json": "$.csrf.token", "send": "X-Form-Token"},
+            "steps": [first, {"url": url, "method": "PUT", "json": {"code": {"totp": key}}}],
+            "keep": {"csrf": {"cookie": "csrf_access_token"}},
+            "logout": {"url": f"{service.url}/logout", "headers": {"X-CSRF-TOKEN": "{csrf}"}},
+        }
+
+    def secrets(self, service: Any) -> list[str]:
+        return [rules.PASSWORD]
 
 
 @pytest.mark.slow

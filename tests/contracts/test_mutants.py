@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import pytest
 
+from argosy.http.adapter import LeasedAdapter
 from argosy_devkit.contracts.plugin_suite import PluginRules
 from argosy_devkit.contracts.promises import HEADING
-from mutants import adapters, managers, stores, strategies
+from mutants import adapters, carriers, managers, stores, strategies
 from mutants.hunt import reports_of, survivors
 
 pytest_plugins = ("pytester",)
 pytestmark = pytest.mark.slow
 
 #: Imported here, so that other processes find the same classes in every run of pytester, which forgets its imports.
-MUTANTS = (adapters, managers, stores, strategies)
+MUTANTS = (adapters, carriers, managers, stores, strategies)
 
 _IMPORTS = """
 from argosy_devkit.contracts.cookie_store import CookieStoreContract
 from argosy_plugins.cookie_stores.sqlite import SqliteStore
 from argosy_devkit.contracts.strategy import StrategyContract
 from lease_suite.contract import LeaseContract
-from mutants import adapters, managers, stores, strategies
+from mutants import adapters, carriers, managers, stores, strategies
 """
 
 _STORE = """
@@ -128,6 +129,34 @@ LEASES = {
         ("managers.DoesNotWaitForTheFirstAnswer", "one_by_one", "the second request to wait"),
         ("managers.SendsWhatHasExpired", "has_expired", "a request without a token"),
     ],
+    "what a response brings": [
+        ("carriers.TakesABlankForAToken", "not_at_all[blank]", "must change as one"),
+        ("carriers.ChangesFollowersAlone", "not_at_all[follower]", "must change as one"),
+        ("carriers.TrustsEveryOrigin", "another_origin", "another origin replaced the token"),
+        ("carriers.LosesTheScheme", "keeps_the_scheme", "must keep the scheme"),
+        ("carriers.TellsNoSecrets", "is_a_secret", "before argosy knew that it is a secret"),
+    ],
+    "header fields in one commit": [
+        ("carriers.SettlesFieldsInASecondCommit", "settled_in_one", "must be one write"),
+        ("managers.SettlesAfterTheRelease", "settled_in_one", "must be one write"),
+        ("managers.DoesNotCommit", "settled_in_one", "must store the new tokens of all carriers"),
+        ("carriers.BindsTheSetEarly", "read_under", "a replaced token was sent"),
+        ("carriers.BindsTheSetEarly", "no_cookie[header-HeaderLogin]", "a replaced token was sent"),
+        ("carriers.SignsBeforeTheLease", "no_cookie[nonce-NonceLogin]", "a replaced token was sent"),
+        ("carriers.StoresTheBodyAfterTheLease", "token_of_a_body", "before the lease ends"),
+    ],
+    "overlapping header fields": [
+        ("carriers.LetsTheLastAnswerWin", "first_one_wins", "first answer must win"),
+        ("carriers.LetsTheLastAnswerWin", "is_kept_for", "the first answer must be kept"),
+        ("carriers.LosesTheNonce", "is_kept_for", "the first answer must be kept"),
+        ("carriers.LogsInDespiteANewerSet", "newer_set", "must be tried before a login"),
+        ("carriers.SharesDespiteAReplacedField", "auto_counts", "auto let requests overlap"),
+        ("carriers.TakesBlanksForQuiet", "blanks_for_quiet", "took blanks"),
+    ],
+    "header fields in doubt": [
+        ("carriers.SendsFieldsInDoubt", "fields_in_doubt", "a replaced token was sent"),
+        ("carriers.SendsANonceInDoubt", "nonce_in_doubt", "must not be sent again"),
+    ],
     "deadline": [("adapters.HasNoDeadline", "headers_that_are_late", "DID NOT RAISE.*RequestException")],
     "compare generations": [("managers.IsNotFenced", "holder_that_lapsed", "must leave the winner's token")],
     "bind the token last": [
@@ -195,7 +224,8 @@ def test_a_lease_with_a_rule_taken_out_is_found(pytester: pytest.Pytester, rule:
     source = ""
     for path in sorted({path for path, _, _ in LEASES[rule]}):
         module, name = path.split(".")
-        attribute = "adapter_class" if module == "adapters" else "manager_class"
+        is_adapter = issubclass(getattr(globals()[module], name), LeasedAdapter)
+        attribute = "adapter_class" if is_adapter else "manager_class"
         source += _LEASE.format(name=name, module=module, attribute=attribute)
     cases = [(path.split(".")[1], tests, words) for path, tests, words in LEASES[rule]]
     assert survivors(pytester, _IMPORTS + source, cases) == []

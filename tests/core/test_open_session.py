@@ -36,6 +36,16 @@ def test_a_redactor_learns_the_secrets_and_the_user_is_asked(library_server: Ser
     assert redactor.redact(response.headers["Set-Cookie"]) != response.headers["Set-Cookie"]
 
 
+def test_a_redirect_to_the_login_page_is_a_refusal_even_if_it_is_not_followed(library_server: ServerFactory) -> None:
+    server = library_server(lease_mode="redirect")
+    with argosy.open_session(config(server), ask=lambda text: server.password) as session:
+        for _ in range(2):
+            response = session.get(server.url_for("/files/a?size=10"), allow_redirects=False)
+            assert (response.status_code, len(response.content)) == (200, 10)
+            server.expire_sessions()
+    assert server.stats().logins == 2
+
+
 def test_a_configuration_is_read_with_its_defaults(tmp_path: Path) -> None:
     path = tmp_path / "argosy.toml"
     path.write_text('auth = { use = "bearer", origins = ["https://api.example"], token = { env = "TOKEN" } }\n')

@@ -38,6 +38,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         yield start
 
 
+@pytest.mark.torture(134)
 @pytest.mark.parametrize("spread", SPREADS)
 def test_a_nonce_for_one_request_is_sent_once(run: Run, spread: str) -> None:
     server, trip = run()
@@ -50,6 +51,7 @@ def test_a_nonce_for_one_request_is_sent_once(run: Run, spread: str) -> None:
     assert (server.replaced_nonces(), server.statuses().count("401")) == (0, 1), "the next run has the last nonce"
 
 
+@pytest.mark.torture(134)
 def test_two_terminals_share_the_nonces(run: Run) -> None:
     server, trip = run()
     assert [(p.returncode, p.stderr) for p in trip.terminals(2)] == [(0, ""), (0, "")]
@@ -58,6 +60,7 @@ def test_two_terminals_share_the_nonces(run: Run) -> None:
     assert (server.replaced_nonces(), server.statuses().count("401")) == (0, 1)
 
 
+@pytest.mark.torture(134)
 def test_after_a_kill_there_is_one_more_challenge(run: Run) -> None:
     server, trip = run()
     trip.config |= SPREADS["8 threads"]

@@ -50,6 +50,7 @@ def by_client(trip: Trip) -> None:
     del trip.auth["refresh_token"]
 
 
+@pytest.mark.torture(135)
 @pytest.mark.parametrize("spread", [pytest.param(name, marks=pytest.mark.slow) for name in SPREADS])
 def test_tokens_are_bound_to_a_key_and_nonces_cost_no_login(trip: Trip, server: OAuthServer, spread: str) -> None:
     report = trip.run(**SPREADS[spread])
@@ -149,6 +150,7 @@ def test_a_server_that_knows_nothing_of_it(tmp_path: Path, monkeypatch: pytest.M
     assert report.counts.done == 3
 
 
+@pytest.mark.torture(135)
 def test_an_endless_wish_for_another_nonce_is_a_refusal(trip: Trip, server: OAuthServer) -> None:
     app, nonces = Flask(__name__), []
 

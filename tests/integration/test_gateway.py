@@ -143,10 +143,11 @@ def test_a_killed_gateway_costs_at_most_one_login(
 
 
 @pytest.mark.torture(141)
+@pytest.mark.parametrize("mode", ["strict", "soft", "redirect"])
 def test_a_session_that_ends_is_replaced_once_for_all(
-    library_server: ServerFactory, start_gateway: StartGateway, tmp_path: Path
+    library_server: ServerFactory, start_gateway: StartGateway, tmp_path: Path, mode: str
 ) -> None:
-    server = library_server(lease_mode="strict")
+    server = library_server(lease_mode=mode)
     gateway = start_gateway(library_config(tmp_path, server))
     server.expire_sessions()
     assert get_all([f"{gateway.url}/files/{n}?size=1000" for n in range(16)]) == [200] * 16

@@ -103,6 +103,7 @@ def terminal(file: Path) -> subprocess.Popen[str]:
 ALL_RIGHT = Tally(accepted=ITEMS, logins=1, refused=0, replaced_tokens_sent=0)
 
 
+@pytest.mark.torture(133)
 @pytest.mark.parametrize("spread", SPREADS)
 def test_one_login_and_no_replaced_token(service: Named, tmp_path: Path, spread: str) -> None:
     report = argosy.download(configuration(tmp_path, service, **SPREADS[spread]))
@@ -111,6 +112,7 @@ def test_one_login_and_no_replaced_token(service: Named, tmp_path: Path, spread:
     assert report.lease_used == "exclusive"
 
 
+@pytest.mark.torture(133)
 def test_two_terminals(service: Named, tmp_path: Path) -> None:
     file = configuration(tmp_path, service, **SPREADS["8 threads"])
     for running in [terminal(file) for _ in range(2)]:
@@ -120,6 +122,7 @@ def test_two_terminals(service: Named, tmp_path: Path) -> None:
     assert service[0].tally() == ALL_RIGHT
 
 
+@pytest.mark.torture(133)
 def test_a_kill_costs_one_login_at_most(service: Named, tmp_path: Path) -> None:
     file = configuration(tmp_path, service, **SPREADS["8 threads"])
     killed = terminal(file)

@@ -48,7 +48,7 @@ def test_the_log_file_tells_what_happened_without_secrets(voyage: Voyage, strate
     assert log.stat().st_mode & 0o777 == 0o600
     for words in (
         "logged in",
-        "cookies replaced",
+        "tokens replaced",
         "run.finished",
         "item.finished",
         "loaded the",

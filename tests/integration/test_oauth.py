@@ -480,6 +480,16 @@ def test_logging_out_ends_the_session_at_the_server(trip: Trip, server: OAuthSer
     assert "session" not in again.stdout.replace("no session", "")
 
 
+def test_logging_out_without_a_refresh_token_ends_the_access_token(trip: Trip, server: OAuthServer) -> None:
+    trip.items = 2
+    trip.run()  # a session with a refresh token, which is replaced by one without
+    trip.auth = by_client(server)
+    assert login(trip).returncode == 0
+    done = warm.run("logout", str(trip.file))
+    assert done.returncode == 0, done.stderr
+    assert server.state.tokens[-1].revoked
+
+
 def at_a_terminal(command: list[str], typed: Callable[[str], bytes] | None = None) -> tuple[int, str]:
     """Run a program at a terminal of its own; return its exit code and what it wrote there.
 

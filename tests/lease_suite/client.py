@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
@@ -13,16 +13,19 @@ import requests
 from argosy.engine.sessions.login import PluginLogin
 from argosy.errors import LoginFailed
 from argosy.http.adapter import LeasedAdapter
+from argosy.http.hop import PluginSigner
 from argosy.http.session import AuthorizedSession, open_session
-from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
+from argosy.interfaces.auth import Auth, LoginSession, ResponseHead, SessionSigner
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.manager import SessionManager
-from argosy.leasing.policy import Policy
+from argosy.leasing.policy import Carriers, Policy
+from argosy.models.session import Carrier, Signer
 from argosy.toolkit.forms import parse_page
 from argosy_devkit.client import LibraryServer
 from argosy_devkit.contracts.store_processes import SESSION, StoreSpec, obey
 from argosy_devkit.contracts.waiting import Thread
+from mutants.carrier_auths import Digest
 
 #: Seconds for connect, and for headers.
 _TIMEOUT = (10.0, 60.0)
@@ -48,6 +51,46 @@ class LibraryLogin(Auth):
         return response.status == 401
 
 
+class HeaderLogin(LibraryLogin):
+    """Logs in to a library server whose tokens are in header fields."""
+
+    fields = ("access-token", "client", "uid")
+
+    @property
+    def carriers(self) -> tuple[Carrier, ...]:
+        """The three fields, which change as one."""
+        home = (self.options["url"],)
+        return tuple(
+            Carrier(name, name, home, follows=self.fields[0] * (place > 0)) for place, name in enumerate(self.fields)
+        )
+
+    def login(self, session: LoginSession) -> None:
+        """Send the user and the password as JSON."""
+        account = {"user": self.options["user"], "password": self.options["password"]}
+        answer = session.http.post(self.options["url"], json=account)
+        for name in self.fields:
+            session.add_header(name, answer.headers[name], [self.options["url"]])
+
+
+class NonceLogin(LibraryLogin):
+    """Takes the first nonce from a challenge, and the next ones from the answers."""
+
+    @property
+    def carriers(self) -> tuple[Carrier, ...]:
+        """The nonce."""
+        home = (self.options["url"],)
+        return (Carrier("nonce", "Authentication-Info", home, parameter="nextnonce", is_kept=True),)
+
+    def login(self, session: LoginSession) -> None:
+        """Ask for a challenge."""
+        answer = session.http.get(self.options["url"].replace("/login", "/"))
+        session.keep("nonce", answer.headers["WWW-Authenticate"].partition('nonce="')[2].partition('"')[0])
+
+    def signer(self) -> SessionSigner:
+        """Return what answers the nonce."""
+        return Digest(self.options["user"], self.options["password"], self.options["url"])
+
+
 @dataclass(frozen=True)
 class ClientSpec:
     """What a process needs to fetch from a library server through the lease.
@@ -64,6 +107,8 @@ class ClientSpec:
         The manager and the adapter that are tried.
     policy
         What the manager may do.
+    auth_class
+        The auth plugin.
     """
 
     store: StoreSpec
@@ -72,6 +117,7 @@ class ClientSpec:
     manager_class: type[SessionManager] = SessionManager
     adapter_class: type[LeasedAdapter] = LeasedAdapter
     policy: Policy = field(default_factory=Policy)
+    auth_class: type[LibraryLogin] = LibraryLogin
 
     @classmethod
     def of(cls, store: StoreSpec, server: LibraryServer, **options: Any) -> ClientSpec:
@@ -98,10 +144,15 @@ class Client:
         self._opened = spec.store.make() if store is None else None
         self.store = store or self._opened
         assert self.store is not None
-        auth = LibraryLogin(spec.login, PluginContext())
+        auth = spec.auth_class(spec.login, PluginContext())
         login = PluginLogin(auth, lambda: open_session(_TIMEOUT))
-        self.manager = spec.manager_class(self.store, SESSION, spec.policy, login=login)
-        self.session = AuthorizedSession(spec.adapter_class(self.manager, deadline=deadline), auth.is_refusal)
+        policy, given = replace(spec.policy, carriers=Carriers(auth.carriers)), auth.signer()
+        signer = None if given is None else PluginSigner(given, auth.name)
+        if signer is not None:
+            policy = replace(policy, signer=Signer.KEPT)
+        self.manager = spec.manager_class(self.store, SESSION, policy, login=login)
+        adapter = spec.adapter_class(self.manager, deadline=deadline)
+        self.session = AuthorizedSession(adapter, auth.is_refusal, signer=signer)
 
     def close(self) -> None:
         """Close its connections, and the store where it opened it."""

@@ -9,10 +9,10 @@ import pytest
 from argosy.interfaces.cookie_store import Scope
 from argosy.leasing.policy import LeaseMode
 from argosy_devkit.contracts.store_processes import StoreSpec
+from lease_suite.carriers import CarrierRules
 from lease_suite.machine import run_lease_machine
 from lease_suite.rules import LeaseRules
 from lease_suite.suite import LeaseSuite
-from lease_suite.wire import WireRules
 
 
 class MachineRules(LeaseSuite):
@@ -39,6 +39,7 @@ class MachineRules(LeaseSuite):
                 store.close()
         assert ran >= self.examples
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("carrier", ["fields", "both", "bodies"])
     def test_no_replaced_token_is_ever_sent_in_another_carrier(self, spec: StoreSpec, carrier: str) -> None:
         """The same for header fields, for header fields and a cookie that change as one, and for bodies."""
@@ -58,5 +59,5 @@ class MachineRules(LeaseSuite):
         assert ran >= self.examples
 
 
-class LeaseContract(MachineRules, WireRules, LeaseRules):  # pytest runs the tests of the last one first
+class LeaseContract(MachineRules, CarrierRules, LeaseRules):  # pytest runs the tests of the last one first
     """Each test is one rule of the lease, on the store `plugin`."""

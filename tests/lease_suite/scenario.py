@@ -8,6 +8,7 @@ from typing import Any
 
 from argosy.interfaces.cookie_store import CookieStore
 from argosy.leasing.lease import Lease, changed
+from argosy.leasing.login import Authority
 from argosy.leasing.policy import Policy, SessionCallbacks
 from argosy.models.session import SessionRecord
 from argosy_devkit.contracts.store_processes import SESSION
@@ -29,6 +30,7 @@ class LeaseScenario:
     def __init__(self, store: CookieStore, manager_class: Any) -> None:
         self.store = TapedStore(store)
         self.service = Service()
+        self.login: Authority | None = None  # the service's own, unless it is another one
         self.told: list[str] = []
         self.on_sleep: Callable[[float], None] = lambda seconds: None
         self._manager_class = manager_class
@@ -38,9 +40,10 @@ class LeaseScenario:
         watch = SessionCallbacks(
             waiting=lambda what: self.told.append(f"waiting {what}"),
             notice=lambda message: self.told.append(f"notice: {message}"),
+            secret=lambda value: self.told.append(f"secret: {value}"),
             sleep=lambda seconds: self.on_sleep(seconds),
         )
-        login = self.service.log_in if can_login else None
+        login = (self.login or self.service.log_in) if can_login else None
         return self._manager_class(self.store, SESSION, Policy(**policy), login=login, callbacks=watch)
 
     def record(self) -> SessionRecord:

@@ -86,7 +86,7 @@ class BodyAuth(JsonAuth):
         session.add_header("Authorization", f"Bearer {answer.json()['token']}", self.home)
 
 
-class _Digest(SessionSigner):
+class Digest(SessionSigner):
     """Answers the newest nonce (RFC 7616)."""
 
     def __init__(self, user: str, password: str, home: str) -> None:
@@ -135,7 +135,7 @@ class NonceAuth(JsonAuth):
         raise LoginFailed("The library does not accept the password.")
 
     def signer(self) -> SessionSigner:
-        return _Digest(self.options["user"], self.password.reveal(), self.options["url"])
+        return Digest(self.options["user"], self.password.reveal(), self.options["url"])
 
 
 # -- with something taken out
@@ -222,7 +222,7 @@ class RemembersForAll(RemembersItself):
     stateless_signer = True
 
 
-class _Wide(_Digest):
+class _Wide(Digest):
     def sign(self, request: requests.PreparedRequest, kept: Mapping[str, str]) -> requests.PreparedRequest:
         self._home = urlsplit(request.url or "").netloc
         return super().sign(request, kept)

@@ -129,6 +129,7 @@ def make_app(rules: Rules, counts: Counts, folder: Path) -> tuple[Wsgi, Callable
     @jwt_required()  # type: ignore[untyped-decorator]  # Flask-JWT-Extended's own
     def logout() -> Response:
         counts.add("logouts")
+        ended.add(get_jwt()["jti"])
         answer = jsonify({})
         unset_jwt_cookies(answer)
         return answer

@@ -125,8 +125,8 @@ class State:
 
     `end_after` ends all access tokens when so many items were given; `drop_refreshes` loses the answers of so many
     refreshes; answers with tokens wait for `gate`; `lifetime` and `delay` are seconds. `published` is put into the document
-    of the server, and `issuer` into its answers in the browser instead of its own. With `dpop`, tokens are bound to a key (RFC 9449), and a nonce is good for
-    so many proofs.
+    of the server, and `issuer` into its answers in the browser instead of its own. With `dpop`, tokens are bound to a key
+    (RFC 9449), and a nonce is good for so many proofs.
     """
 
     dpop: int = 0

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
 
 #: What Docker's credential helpers print, word for word, if they have nothing for a server.
 _DOCKER_NOT_FOUND = "credentials not found in native keychain"
-#: The group of kubectl's ``ExecCredential``, and its version unless kubectl asks for another one.
+#: The group of kubectl's ``ExecCredential``, and its version, unless kubectl asks for another.
 _KUBECTL_GROUP, _KUBECTL_VERSION = "client.authentication.k8s.io/", "v1"
 #: Where keys come from without a region in the environment or in AWS's configuration.
 _AWS_REGION = "us-east-1"
 #: The names that a ``credential_process`` prints.
 _AWS_NAMES = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
+#: Seconds between two checks for Ctrl-C, and those that a renewal has after it.
+_SIGNAL_CHECK, _LAST_SECONDS = 0.2, 10.0
 #: The most characters that are read from standard input.
 _MOST_INPUT = 1 << 20
 
@@ -44,6 +47,7 @@ class _Request:
     valid_for: float
     name: str | None
     refused: str
+    given: str  # on standard input
     action: str
     username: str | None
     role: str | None
@@ -55,7 +59,7 @@ class _Request:
 
         found = fresh_token(self.context, self.valid_for, self.name, refused or self.refused)
         for secret in (found.value, found.token):
-            redactor().add(secret)
+            self.context.redactor.add(secret)
         return found
 
     def get_for(self, url: str, refused: str = "") -> AccessToken | None:
@@ -129,12 +133,13 @@ def token(
     from argosy.config.load import load
 
     old = "" if refused is None else _refused(refused)
+    given = sys.stdin.read(_MOST_INPUT) if form == "git-credential" or (form, action) == ("docker", "get") else ""
     settings = load(config, plugins)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.redirect_stdout(sys.stderr))  # what a plugin prints is not the token
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))  # for what a plugin prints
         context = stack.enter_context(open_context(settings, plugins, notify, redactor(), ask=ask()))
-        request = _Request(context, valid_for, name, old, action, username, aws_role, aws_keys)
-        answer, code = _FORMATS[form](request)
+        request = _Request(context, valid_for, name, old, given, action, username, aws_role, aws_keys)
+        answer, code = _to_the_end(lambda: _FORMATS[form](request))
     sys.stdout.flush()
     sys.stdout.buffer.write(answer.encode())  # past the redaction of the stream
     sys.stdout.buffer.flush()
@@ -167,6 +172,35 @@ def _refused(path: Path) -> str:
         raise ConfigError(f"The file {path} with the refused token cannot be read: {error.strerror}.") from None
 
 
+def _to_the_end(work: Callable[[], tuple[str, int]]) -> tuple[str, int]:
+    """Do something in a thread and wait for it: Ctrl-C must not come between a new token and its commit.
+
+    A program such as git passes Ctrl-C on. A renewal under way then has some seconds to end; after a second Ctrl-C, none.
+    """
+    results: list[tuple[str, int]] = []
+    raised: list[BaseException] = []
+    over = threading.Event()  # not Thread.join(), see `argosy.api.execute`
+
+    def target() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # raised below
+            raised.append(error)
+        finally:
+            over.set()
+
+    threading.Thread(target=target, name="argosy-token", daemon=True).start()
+    try:
+        while not over.wait(_SIGNAL_CHECK):  # another thread may get the signal, which wakes no one
+            pass
+    except KeyboardInterrupt:
+        over.wait(_LAST_SECONDS)
+        raise
+    if raised:
+        raise raised[0]
+    return results[0]
+
+
 def _plain(request: _Request) -> tuple[str, int]:
     return f"{request.get().token}\n", 0
 
@@ -195,7 +229,7 @@ def _git(request: _Request) -> tuple[str, int]:
 
     ``erase`` says that the service refused the token.
     """
-    lines = sys.stdin.read(_MOST_INPUT).partition("\n\n")[0].splitlines()
+    lines = request.given.partition("\n\n")[0].splitlines()
     asked = dict(line.split("=", 1) for line in lines if "=" in line)
     user = asked.get("username") or request.username or "oauth2"
     if not asked.get("host") or user != (request.username or user):
@@ -223,7 +257,7 @@ def _docker(request: _Request) -> tuple[str, int]:
     user = request.username or "oauth2"
     if request.action == "list":
         return _text(dict.fromkeys(request.origins, user)), 0
-    server = sys.stdin.read(_MOST_INPUT).strip()
+    server = request.given.strip()
     # Docker names most registries without a scheme, and talks to some on this machine without TLS
     urls = (server,) if "://" in server else (f"https://{server}", f"http://{server}")
     for url in urls:
@@ -255,7 +289,7 @@ def _aws(request: _Request) -> tuple[str, int]:
     """Answer as a ``credential_process`` of the AWS tools, which want keys of AWS instead of a token."""
     keys = _keys_of_role(request) if request.role is not None else _keys_of_service(request)
     for key in ("SecretAccessKey", "SessionToken"):
-        redactor().add(str(keys.get(key, "")))
+        request.context.redactor.add(str(keys.get(key, "")))
     return _text({"Version": 1, **keys}), 0
 
 
@@ -288,7 +322,7 @@ def _keys_of_role(request: _Request) -> Mapping[str, str]:
 
 
 def _keys_of_service(request: _Request) -> Mapping[str, str]:
-    """Get keys from the service, with the session: a JSON object with AWS's names in any spelling, alone or in another one."""
+    """Get keys from the service, with the session: a JSON object with AWS's names in any spelling, perhaps inside ``credentials``."""
     import requests
 
     from argosy.toolkit.failures import reason_of

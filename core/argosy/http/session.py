@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
-from urllib.parse import unquote, urldefrag, urlsplit
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import requests
 import urllib3.exceptions
@@ -387,9 +387,12 @@ class AuthorizedSession(PlainSession):
         is_whole = response.request.method != "HEAD" and response.status_code not in (206, 304)
         is_page = is_whole and is_html(response.headers)
         request = _hops(response)[0].request
+        final = response.url
+        with contextlib.suppress(ValueError):  # a redirect that the caller does not follow
+            final = urljoin(final, self.get_redirect_target(response) or "")
         head = ResponseHead(
             urldefrag(request.url or "").url,
-            response.url,
+            final,
             response.status_code,
             response.headers,
             peek(response, PEEK) if is_page else b"",

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -316,20 +315,20 @@ class SessionManager:
         in_doubt = self._in_doubt(before) and self._on_doubt(before) != "drop"
         if before.is_usable and not (in_doubt or self._is_due(before) or is_stale(before)):
             return before
-        delay = math.inf
+        delay = 0.0
 
         def renew(record: SessionRecord) -> None:
             nonlocal newest, delay
-            delay = self._ready(lambda: 0.0)
-            newest = self._read()
+            delay, newest = self._ready(lambda: 0.0), self._read()
             if delay <= 0 and newest.issue == before.issue and is_stale(newest):
                 self._before_it_expires(newest)
                 newest = self._read()
 
-        while delay > 0:
+        while True:
             self._holding(renew)
-            self.pause(delay)  # without the hold, if a doubt is to be waited for
-        return newest
+            if delay <= 0:
+                return newest
+            self.pause(delay)  # for a doubt, without the hold
 
     def login(self, reason: str = "asked for", *, forget: bool = False) -> None:
         """Log in again in any state; all others wait (`forget`: also forget what was learned)."""

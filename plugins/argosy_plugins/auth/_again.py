@@ -7,6 +7,7 @@ from typing import Any
 
 import requests
 import urllib3.exceptions
+from requests.utils import rewind_body
 
 from argosy.errors import TransferError
 
@@ -19,8 +20,14 @@ def send_again(
 ) -> requests.Response:
     """Send the request of a response once more, as a hook of requests; `options` are those of the hook.
 
-    argosy signs its requests when they get their lease, so the request of a response is unsigned, and is signed again.
+    argosy signs its requests when they get their lease, so the request of a response is unsigned, and is signed again. If
+    its body cannot be sent again, the response is returned.
     """
+    if getattr(request, "_body_position", None) is not None:  # of a file or a generator
+        try:
+            rewind_body(request)
+        except requests.exceptions.UnrewindableBodyError:
+            return response
     _drop_body(response)
     again: requests.Response = response.connection.send(request, **options)
     again.history.append(response)

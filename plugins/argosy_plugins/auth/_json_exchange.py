@@ -18,7 +18,7 @@ from argosy.toolkit.redaction import SHORTEST, Redactor
 from argosy.toolkit.responses import read_content
 from argosy.toolkit.text import one_line
 from argosy.toolkit.urls import check_url
-from argosy_plugins.auth._json_values import Place, Request, Scope, is_scalar
+from argosy_plugins.auth._json_values import Place, Request, Scope, as_text, is_scalar
 from argosy_plugins.auth._token_endpoint import NOT_DONE
 
 #: Responses of a login are never larger, in bytes.
@@ -117,7 +117,7 @@ class Exchange:
             if not any(name.lower() == "content-type" for name in headers):
                 headers["Content-Type"] = "application/json"
         elif request.form is not None:
-            arguments["data"] = request.form(self.scope)
+            arguments["data"] = {name: as_text(value) for name, value in request.form(self.scope).items()}
         return self._follow(request.method, request.url(self.scope), arguments)
 
     def _follow(self, method: str, url: str, arguments: dict[str, Any]) -> Answer:

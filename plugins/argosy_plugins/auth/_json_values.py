@@ -22,13 +22,14 @@ NAME = "[A-Za-z_][A-Za-z0-9_-]*"
 #: The most characters of a token; longer header fields are refused by most servers.
 MAX_TOKEN = 16 * 1024
 _TEMPLATE = re.compile(rf"\{{({NAME})\}}")
-#: The JSON Schema pattern of a header field's name.
 # visible ASCII, with spaces inside (RFC 9110 section 5.5)
 _FIELD_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?\Z")
 _TEXT = {"type": "string", "minLength": 1}
 _SECRET = {"$ref": "argosy:common#/$defs/secret"}
 #: The keys of a reference to a secret.
 _REFERENCES = (frozenset({"env"}), frozenset({"file"}), frozenset({"keyring", "user"}), frozenset({"prompt"}))
+#: The keys of other values that are more than JSON: codes, and what only looks like a secret.
+_WRAPPED = (frozenset({"totp"}), frozenset({"one_time"}), frozenset({"json"}))
 _ELSEWHERE = 'Keep it elsewhere: {"env": NAME}, {"file": PATH}, {"keyring": SERVICE, "user": NAME}.'
 
 _PLACES: Mapping[str, Any] = {
@@ -206,7 +207,7 @@ class Values:
 
         def render(scope: Scope) -> str:
             return _TEMPLATE.sub(
-                lambda found: _as_text(scope.value_of(found[1])) if found[1] in self.names else found[0], raw
+                lambda found: as_text(scope.value_of(found[1])) if found[1] in self.names else found[0], raw
             )
 
         return render
@@ -229,7 +230,7 @@ class Values:
             render = self.text(raw, where)
 
         def checked(scope: Scope) -> str:
-            value = _as_text(render(scope))
+            value = as_text(render(scope))
             if value and not _FIELD_VALUE.match(value):
                 # the libraries below would show it
                 raise LoginFailed(
@@ -251,14 +252,14 @@ class Values:
             raise ConfigError(
                 f"In the auth json-login, the option {where} {problem}.", hint="Write a whole URL: https://HOST/PATH."
             )
-        return lambda scope: _TEMPLATE.sub(lambda found: quote(_as_text(scope.value_of(found[1])), safe=""), raw)
+        return lambda scope: _TEMPLATE.sub(lambda found: quote(as_text(scope.value_of(found[1])), safe=""), raw)
 
 
 def _is_reference(value: Mapping[str, Any]) -> bool:
     return value.keys() in _REFERENCES and all(isinstance(part, str) and part for part in value.values())
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """Return a JSON value as text for a URL or a header field."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -267,7 +268,7 @@ def _as_text(value: Any) -> str:
 
 def check_token(value: Any) -> str:
     """Return a token as text; raise ValueError, which does not show it, if no header field may have it."""
-    text = _as_text(value)
+    text = as_text(value)
     if len(text) > MAX_TOKEN:
         raise ValueError(f"it is longer than {MAX_TOKEN} characters")
     if not _FIELD_VALUE.match(text):
@@ -438,6 +439,13 @@ class Request:
                 f"The auth json-login has the options {at}json and {at}form, and a request has one body.",
                 hint="Remove one of them.",
             )
+        for name, part in raw.get("form", {}).items():
+            is_known = isinstance(part, Mapping) and (part.keys() in _REFERENCES or part.keys() in _WRAPPED)
+            if not is_known and not isinstance(part, (str, int, float)):
+                raise ConfigError(
+                    f"The option {at}form.{name} of the auth json-login is not a text, a number or a reference.",
+                    hint="A form has no nested values. Write its field as the service names it.",
+                )
         return cls(
             where,
             values.url(raw["url"], f"{at}url"),

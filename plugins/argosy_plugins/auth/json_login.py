@@ -249,13 +249,13 @@ class JsonLogin(Auth):
         super().__init__(options, context)
         self._codes: list[Any] = []
         self._read_steps(options)
-        self._check_unencrypted()
         last = self._steps[-1]
         self._origins = (
             origins_of(options, context, self.name) if "origins" in options else (origin_of(last.origin_url),)
         )
         self._read_tokens(options)
         self._read_rest(options)
+        self._check_unencrypted()
         self._rules = RefusalRules.from_options(options)
         # the numbers of sessions that were renewed and not accepted since, and whether the service refused one
         self._renewed: dict[int, bool] = {}
@@ -290,7 +290,9 @@ class JsonLogin(Auth):
         return Values(self.context, names, self._codes)
 
     def _check_unencrypted(self) -> None:
-        for origin in dict.fromkeys(origin_of(step.origin_url) for step in self._steps):
+        others = (self._csrf and self._csrf[0], self._refresh, self._logout)
+        requests = [*self._steps, *(request for request in others if request is not None)]
+        for origin in dict.fromkeys(origin_of(request.origin_url) for request in requests):
             if not is_secure_url(origin):
                 self.context.notice(f"The login goes to {origin} unencrypted; others on the network can read it.")
 
@@ -456,14 +458,11 @@ class JsonLogin(Auth):
         try:
             self._fetch_csrf(exchange)
         except (requests.RequestException, TransferError) as error:
-            sent = "The refresh was not sent"
-            why = (
-                error.message
-                if isinstance(error, TransferError)
-                else f"its csrf.url gave no answer: {reason_of(error)}"
-            )
-            kind = error.kind if isinstance(error, TransferError) else kind_of(error, sent=True)
-            raise TransferError(f"{sent}: {why}.", kind=kind, retryable=True, unsent=True) from None
+            if isinstance(error, TransferError):
+                why, kind = error.message.rstrip("."), error.kind
+            else:
+                why, kind = f"its csrf.url gave no answer: {reason_of(error)}", kind_of(error, sent=True)
+            raise TransferError(f"The refresh was not sent: {why}.", kind=kind, retryable=True, unsent=True) from None
         answer = exchange.send(self._refresh)
         exchange.judge(answer, self._refresh, refused=self._refused)
         try:
@@ -537,12 +536,7 @@ class JsonLogin(Auth):
         """Keep what a response brings: tokens, other values, and when they expire; `again` for a refresh."""
         values: list[str] = []
         for token in self._tokens:
-            if isinstance(token.place, str):
-                if again:
-                    continue  # of a step, which a refresh does not repeat
-                found = scope.value_of(token.place)
-            else:
-                found = token.place.need(answer)
+            found = self._value_at(token.place, answer, scope, again=again)
             try:
                 value = token.value(found)
             except ValueError as error:
@@ -551,14 +545,23 @@ class JsonLogin(Auth):
             values.append(value)
             session.add_header(token.header, value, self._origins)
         for name, kept in self._keep.items():
-            if isinstance(kept, str):
-                if not again:
-                    session.keep(name, str(scope.value_of(kept)))
-            elif not again:
-                session.keep(name, str(kept.need(answer)))
-            elif is_scalar(new := kept.find(answer)):
+            if not again:
+                session.keep(name, str(self._value_at(kept, answer, scope, again=False)))
+            elif is_scalar(new := self._place_of(kept).find(answer)):
                 session.keep(name, str(new))
         self._set_expiry(session, answer, values)
+
+    def _place_of(self, place: Place | str) -> Place:
+        """Return a place itself, or the one where a step takes a value of this name."""
+        if isinstance(place, Place):
+            return place
+        return next(take[place] for take in reversed(self._takes) if place in take)
+
+    def _value_at(self, place: Place | str, answer: Answer, scope: Scope, *, again: bool) -> Any:
+        """Return a value of a response; a refresh does not repeat the steps, so its response has what they took."""
+        if isinstance(place, str) and not again:
+            return scope.value_of(place)
+        return self._place_of(place).need(answer)
 
     def _set_expiry(self, session: LoginSession, answer: Answer, tokens: list[str]) -> None:
         seconds = self._lifetime

@@ -106,7 +106,6 @@ class OAuth2Auth(Auth):
             "parameters": {
                 "type": "object",
                 "additionalProperties": {"type": "string"},
-                "propertyNames": {"not": {"enum": sorted(_RESERVED)}},
                 "description": "More fields that the service needs, such as audience or resource; argosy sends them to"
                 " all its endpoints.",
             },
@@ -148,6 +147,11 @@ class OAuth2Auth(Auth):
             raise ConfigError(
                 f"The auth oauth2 has a token_url and no {needed}, which the grant {self._grant} needs.",
                 hint=f'Add "{needed}", or name the "issuer" instead of both.',
+            )
+        if taken := _RESERVED.intersection(self._extra):
+            raise ConfigError(
+                f"The option parameters of the auth oauth2 has {', '.join(sorted(taken))}, which argosy sets itself.",
+                hint="Leave it out; client_id, scope and redirect_uri are options of their own.",
             )
         _authorization_code.check_redirect_uri(options["redirect_uri"])
         self._bound: bool = options.get("dpop", False)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -24,6 +25,7 @@ from argosy_plugins.auth._authorization_code import (
     finds_browser,
     get_code,
 )
+from argosy_plugins.auth.oauth2 import OAuth2Auth
 
 STATE = "state-of-this-login"
 ISSUER = "https://login.example"
@@ -129,6 +131,19 @@ def test_a_redirect_uri(uri: str) -> None:
 def test_a_redirect_uri_that_is_none(uri: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         check_redirect_uri(uri)
+
+
+def test_a_parameter_does_not_replace_a_field_of_the_login() -> None:
+    options: dict[str, Any] = {
+        "grant": "authorization_code",
+        "client_id": "x",
+        "client_auth": "header",
+        "issuer": ISSUER,
+    }
+    options |= {"redirect_uri": "http://127.0.0.1/", "origins": ["https://api.example"]}
+    OAuth2Auth({**options, "parameters": {"audience": "x"}}, PluginContext())
+    with pytest.raises(ConfigError, match="has code_challenge, state, which argosy sets itself"):
+        OAuth2Auth({**options, "parameters": {"state": "x", "code_challenge": "x"}}, PluginContext())
 
 
 # -- the listener
@@ -239,6 +254,14 @@ def test_a_port_in_use_is_named() -> None:
         assert "another argosy login" in str(found.value.hint)
     with Listener(uri) as again:
         assert again.redirect_uri == uri
+
+
+def test_a_redirect_uri_may_have_no_path() -> None:
+    with Listener("http://localhost") as listener:
+        assert listener.redirect_uri == f"http://localhost:{port_of(listener)}"
+        listener.start(begin(listener.redirect_uri))
+        assert requests.get(listener.redirect_uri, params=answer(), timeout=30).status_code == 200
+        assert listener.wait(30) == "the-code"
 
 
 def test_a_name_and_a_fixed_port_stay_as_they_are() -> None:

@@ -39,6 +39,7 @@ def auth(site: Any, tmp_path: Path, **options: Any) -> JsonLogin:
     (tmp_path / "key").write_text(KEY)
     if "steps" not in options:
         options = {"url": f"{site.url}/login" if site else "https://api.example/login", "json": FIELDS, **options}
+        options = {name: value for name, value in options.items() if value is not None}
     notices: list[str] = []
     return JsonLogin(options, PluginContext(base=tmp_path, notice=notices.append))
 
@@ -149,10 +150,16 @@ def test_values_are_nested_and_keep_their_types(site: Any, session: Any, tmp_pat
 
 def test_a_form_may_be_sent_instead(site: Any, session: Any, tmp_path: Path, reply: Any) -> None:
     site.pages["/login"] = answer(reply, {"access_token": "T1"})
-    options = {"url": f"{site.url}/login", "form": FIELDS, "tokens": {"json": {"path": "$.access_token"}}}
+    form = {**FIELDS, "n": 1, "remember": True}
+    options = {"url": f"{site.url}/login", "form": form, "tokens": {"json": {"path": "$.access_token"}}}
     (tmp_path / "password").write_text(PASSWORD)
     JsonLogin(options, PluginContext(base=tmp_path)).login(session)
-    assert site.asked[0].fields == [("email", "ada@example.org"), ("password", PASSWORD)]
+    assert site.asked[0].fields == [
+        ("email", "ada@example.org"),
+        ("password", PASSWORD),
+        ("n", "1"),
+        ("remember", "true"),
+    ]
 
 
 # -- steps
@@ -208,6 +215,11 @@ def test_a_token_of_an_earlier_step_may_be_kept(site: Any, session: Any, tmp_pat
     assert site.asked[1].headers["Authorization"] == "Bearer T1"
     assert session.headers == {"Authorization": "Bearer T1"}
     assert session.credentials["device"] == "T1"
+    site.pages["/refresh"] = answer(reply, {"token": "T2"})
+    refresh = {"url": f"{site.url}/refresh"}
+    tokens = {"json": {"path": "token"}}
+    auth(site, tmp_path, steps=both, tokens=tokens, keep={"device": "token"}, refresh=refresh).refresh(session)
+    assert (session.headers["Authorization"], session.credentials["device"]) == ("Bearer T2", "T2")
 
 
 def test_a_challenge_may_come_with_an_error_status(site: Any, session: Any, tmp_path: Path, reply: Any) -> None:
@@ -642,6 +654,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"json": {"password": {"env": "ARGOSY_NOT_SET"}}}, "ARGOSY_NOT_SET"),
     ({"headers": {"Authorization": "Bearer hunter2"}}, "headers.Authorization .* looks like a secret"),
     ({"json": {}, "form": {}}, "json and form"),
+    ({"json": None, "form": {"a": {"b": "c"}}}, "form.a of the auth json-login is not a text"),
+    ({"json": None, "form": {"a": [1]}}, "form.a of the auth json-login is not a text"),
     ({"tokens": {"json": {"path": "$.["}}}, "tokens.json.path of the auth json-login is not a JSONPath"),
     ({"tokens": {"json": {"path": "token"}}}, "no step takes a value of this name.*begins with"),
     ({"tokens": {"json": {"path": "$[?" + "(" * 3000}}}, "is not a JSONPath: it is nested too deeply"),
@@ -680,5 +694,6 @@ def test_characters_that_no_header_field_has_are_not_shown(site: Any, session: A
 def test_an_unencrypted_login_is_told(tmp_path: Path) -> None:
     told: list[str] = []
     (tmp_path / "password").write_text("x")
-    JsonLogin({"url": "http://api.example/in", "json": FIELDS}, PluginContext(base=tmp_path, notice=told.append))
-    assert told == ["The login goes to http://api.example unencrypted; others on the network can read it."]
+    options = {"url": "http://api.example/in", "json": FIELDS, "logout": {"url": "http://out.example/"}}
+    JsonLogin(options, PluginContext(base=tmp_path, notice=told.append))
+    assert [text.split()[4] for text in told] == ["http://api.example", "http://out.example"]

@@ -16,7 +16,7 @@ import pytest
 import warm
 from argosy.errors import BusyError, ConfigError, StorageError
 from argosy_gateway import door
-from gateways import TOKEN, Answer, Gateway, Origin, ask, send
+from gateways import TOKEN, Answer, Gateway, Origin, Seen, ask, send
 from missing import need
 from plugins.gateway.conftest import StartGateway
 
@@ -42,6 +42,16 @@ def test_the_root_needs_no_slash(gateway: Gateway, origin: Origin, rest: str) ->
 def test_a_name_that_leads_to_this_machine_is_not_ours(gateway: Gateway, origin: Origin, host: str) -> None:
     got = gateway.get("/a", Host=host.format(port=gateway.port))
     assert (got.status, origin.seen) == (403, [])
+
+
+def test_links_of_a_page_that_begin_with_a_slash_lead_back(gateway: Gateway, origin: Origin) -> None:
+    own = f"http://127.0.0.1:{gateway.port}"
+    got = ask(f"{own}/static/a.css?v=1", "POST", b"x", Referer=f"{gateway.url}/page?1")
+    assert (got.status, got.all("Location")) == (307, [f"/{gateway.secret}/static/a.css?v=1"])
+    wrong = (f"{own}/wrong/page", f"http://evil.example/{gateway.secret}/page", own, f"{own}/", "", "x")
+    assert [ask(f"{own}/static/a.css", Referer=referer).status for referer in wrong] == [404] * len(wrong)
+    assert origin.seen == []
+    assert gateway.get("/b", Referer=f"{gateway.url}/page").status == 200
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:{port}", "127.0.0.1", "LocalHost:{port}"])
@@ -247,9 +257,16 @@ def test_a_page_of_another_site_in_a_browser(gateway: Gateway, origin: Origin, t
         server.shutdown()
         thread.join()
         server.server_close()
-    origin.answer = lambda seen: Answer(200, [("Content-Type", "text/html")], b"<p>welcome</p>")
-    assert "welcome" in dom(f"{gateway.url}/file"), "a person may open it"
-    assert origin.seen[0].path == "/file"
+
+    def answer(seen: Seen) -> Answer:
+        if seen.path == "/file":
+            script = "fetch('/more').then((r) => r.text()).then((t) => { document.body.textContent = t; });"
+            return Answer(200, [("Content-Type", "text/html")], f"<body><script>{script}</script>".encode())
+        return Answer(200, [("Content-Type", "text/plain")], b"welcome")
+
+    origin.answer = answer
+    assert "<body>welcome" in dom(f"{gateway.url}/file"), "a person may open it"
+    assert [seen.path for seen in origin.seen if "icon" not in seen.path] == ["/file", "/more"]
 
 
 def test_without_aiohttp_it_says_what_to_install(origin: Origin, tmp_path: Path) -> None:
