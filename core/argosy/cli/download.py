@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,7 @@ def download(
     given = RunOptions(
         observers=observers_of(plugins, settings, events, quiet),
         ask=ask(),
-        report_file=report and report.absolute(),
+        on_report=report_to(report),
         redactor=redactor(),
         in_workers=log_in_workers(),
     )
@@ -122,6 +123,15 @@ def observers_of(plugins: PluginManager, settings: Settings, events: str | None,
     if not quiet:
         chosen.append({"use": "progress" if sys.stderr.isatty() else "log"})
     return [plugins.make(Observer, options, context) for options in chosen]
+
+
+def report_to(path: Path | None) -> Callable[..., None] | None:
+    """Return what writes the report of a run to a file, if there is one."""
+    if path is None:
+        return None
+    from argosy.cli.report import write_report
+
+    return functools.partial(write_report, path.absolute(), redactor().json)
 
 
 def show_preview(settings: Settings, plugins: PluginManager, *, reprocess: bool = False) -> int:

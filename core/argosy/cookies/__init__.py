@@ -1,4 +1,5 @@
 """Cookies by RFC 6265bis: parsing Set-Cookie, keeping one cookie per name, domain and path, choosing what to send.
 
-Read `jar.py` first. May import the toolkit, models and errors.
+May import the toolkit, models and errors.
 """
+

@@ -594,12 +594,7 @@ class SessionManager:
         self._write(
             record,
             learn,
-            cookies=granted.cookies,
-            headers=granted.headers,
-            credentials=dict(granted.credentials),
-            expires=granted.expires,
-            due=granted.due,
-            user_agent=granted.user_agent,
+            **{name: getattr(granted, name) for name in granted.__slots__},
             status=Status.IDLE,
             holder=None,
             **counts,
