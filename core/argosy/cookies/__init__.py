@@ -2,4 +2,3 @@
 
 May import the toolkit, models and errors.
 """
-

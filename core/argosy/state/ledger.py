@@ -404,10 +404,7 @@ class Ledger:
                 yield FinishedItem(item, _parse_files(files), updated)
 
     def mark_damaged(self, id_: str, problems: Mapping[str, str]) -> None:
-        """Let the next run remake files of a finished item.
-
-        `problems` has the problem of each file by name. A missing file is forgotten; a damaged one may be replaced.
-        """
+        """Let the next run remake files of a finished item, given the problem of each; forget missing ones."""
         text = "; ".join(f"{name} {problem}" for name, problem in problems.items())
         with self.guard(), self.transaction():
             row = self.rows([id_]).get(id_)
@@ -490,10 +487,7 @@ class Ledger:
 
 
 def _use_wal(db: sqlite3.Connection) -> None:
-    """Let readers and a writer work side by side.
-
-    SQLite does not wait here: if two processes open a new file together, one of them gets SQLITE_BUSY immediately.
-    """
+    """Let readers and a writer work side by side; SQLite does not wait here for another process that does the same."""
     end = time.monotonic() + PATIENCE
     while True:
         try:
