@@ -186,12 +186,13 @@ class Ledger:
             message = f"Others may change {path} (mode {mode:03o}), so it is not trusted."
             raise StorageError(message, hint=f"Ask its owner to run: chmod go-w {path}")
 
-    def _lock_of(self, run: str) -> FileLock:
+    def lock_of(self, run: str) -> FileLock:
+        """Return the lock that a run holds; its file has the ``pid`` and ``host``, and ``since`` when it works."""
         return FileLock(self.private / "runs" / f"{run}.lock")
 
     def _show_alive(self) -> FileLock:
         """Hold the lock that shows that this run lives."""
-        lock = self._lock_of(self.run)
+        lock = self.lock_of(self.run)
         try:
             lock.path.parent.mkdir(exist_ok=True)
             lock.acquire()
@@ -239,7 +240,7 @@ class Ledger:
 
     def is_alive(self, run: str) -> bool:
         """Return whether a run still holds its lock."""
-        lock = self._lock_of(run)
+        lock = self.lock_of(run)
         if not lock.path.exists():
             return False
         if not lock.acquire(wait=False):
@@ -247,13 +248,6 @@ class Ledger:
         lock.path.unlink(missing_ok=True)
         lock.release()
         return False
-
-    def process_of(self, run: str) -> dict[str, Any]:
-        """Return the ``pid`` and ``host`` of a run, and ``since`` when it works; empty if unknown."""
-        try:
-            return dict(json.loads(self._lock_of(run).path.read_text("utf-8")))
-        except (OSError, ValueError):  # it has just ended, or died before it wrote this
-            return {}
 
     # -- items
 
