@@ -13,8 +13,7 @@ import requests
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from argosy.cookies.jar import cookie_header, settle
-from argosy.cookies.parse import MAX_AGE, parse_cookie_date, parse_set_cookie
+from argosy.cookies.jar import MAX_AGE, cookie_header, parse_cookie_date, parse_set_cookie, settle
 from argosy.errors import TransferError
 from argosy.models.host_state import LONGEST_RETRY_AFTER
 from argosy.models.session import SessionRecord

@@ -13,6 +13,7 @@ import pytest
 
 import argosy
 from argosy.errors import ArgosyError, ConfigError, LoginFailed, SessionLost
+from servers import strict_digest
 from servers.http_auth import PASSWORD, TOKEN, USER, HttpAuthServer
 from servers.trip import SPREADS, Trip
 
@@ -211,3 +212,22 @@ def test_a_command_runs_again_when_its_token_is_refused(sail: Any, server: HttpA
 def test_a_command_that_gives_no_token(sail: Any, command: list[str], says: str) -> None:
     with pytest.raises(LoginFailed, match=says):
         sail("command", command=command).run()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("uses", [5, 1000])
+@pytest.mark.parametrize("spread", SPREADS)
+def test_no_count_of_a_nonce_is_refused_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spread: str, uses: int
+) -> None:
+    monkeypatch.setenv("SERVICE_PASSWORD", strict_digest.PASSWORD)
+    with strict_digest.StrictDigest(uses) as server:
+        password = {"user": strict_digest.USER, "password": {"env": "SERVICE_PASSWORD"}}
+        auth = {"use": "digest", "origins": [server.url], **password}
+        trip = Trip(tmp_path, auth, lambda n: f"{server.url}/{n}", server.body, 60)
+        report = trip.run(**SPREADS[spread])
+    assert (report.counts.done, trip.wrong(), report.logins, report.refusals) == (60, [], 1, 0)
+    processes = 4 if spread == "4 processes" else 1
+    assert server.seen["counted twice"] <= processes * (60 // uses + 1)
+    if processes == 1:
+        assert (server.seen["counted twice"], server.seen["challenged"]) == (0, 1)

@@ -13,6 +13,11 @@
  *   -DWAIT     in doubt, one waits and tries the token once more, as the service keeps the last one good for a while
  *   -DTO_END   the service takes the new token for good only when the body has been sent
  *
+ * What carries the token, which is a cookie or a header field alike:
+ *   (nothing)  one of them
+ *   -DFIELDS   a cookie and a header field at once: an answer replaces both, or keeps both and has a blank field
+ *   -DBODY     the body (with TO_END): the service has replaced the token before its sender can know the new one
+ *
  * Generations are modelled by `fresh`: the workers whose last look at the record is still the newest. A
  * compare-and-set succeeds for those alone, which is what comparing a generation that only grows comes to.
  */
@@ -46,6 +51,9 @@ byte sessions;
 bit marked;             /* the record: a request is in flight ... */
 byte marked_by;         /* ... by this worker */
 byte stored;            /* the record's token */
+#ifdef FIELDS
+byte field;             /* the record's header field, which belongs to the token */
+#endif
 byte fresh;             /* which workers could write now: nobody has written since they looked */
 byte hold = FREE;       /* who has the session to itself */
 
@@ -89,6 +97,21 @@ inline write(w, mark, token) {
 #define must_stop(w) false
 #else
 #define must_stop(w) is_late(w)
+#endif
+
+#ifdef FIELDS
+/* What an answer brings in the header field: the new token, or a blank if it keeps the old one. */
+inline bring(token) {
+#ifdef BLANK_IS_A_TOKEN
+    field = (token == stored -> NO_TOKEN : token)
+#else
+    field = (token == stored -> field : token)
+#endif
+}
+#define forget() token = 0; along = 0
+#else
+#define bring(token) skip
+#define forget() token = 0
 #endif
 
 /* One whose deadline is over will not send, so there is nothing of it to settle. */
@@ -135,7 +158,7 @@ inline serve(token) {
         :: token == newest[session_of(token)] -> back++
         :: true                                       /* it need not replace the token every time */
         fi;
-#ifndef TO_END
+#if !defined(TO_END) || defined(BODY)
         newest[session_of(token)] = back;
 #endif
         if
@@ -175,10 +198,14 @@ end:
             fi;
             wire[w] = cut; carried[w] = 0 }
 #ifdef TO_END
+#ifdef BODY
+    :: atomic { wire[w] == body -> wire[w] = ended }
+#else
     :: atomic { wire[w] == body ->                    /* the token that was given out is good from here on */
             newest[session_of(carried[w])] = carried[w]; wire[w] = ended; carried[w] = 0 }
+#endif
     :: atomic { (wire[w] == body && faults > 0) -> faults--; wire[w] = cut; carried[w] = 0 }
-    :: atomic { (wire[w] == ended && faults > 0) -> faults--; wire[w] = cut }
+    :: atomic { (wire[w] == ended && faults > 0) -> faults--; wire[w] = cut; carried[w] = 0 }
 #endif
     :: atomic { ((wire[w] == answer || wire[w] == error || wire[w] == refusal) && faults > 0) ->
             faults--; wire[w] = cut; carried[w] = 0 }
@@ -222,6 +249,9 @@ proctype Worker(byte w) {
 #ifdef TOKEN_OF_ITS_OWN
     byte jar;
 #endif
+#ifdef FIELDS
+    byte along;              /* the header field that goes with the token */
+#endif
     mtype reply;
     do
     :: atomic { left == 0 -> finished++; break }
@@ -234,11 +264,11 @@ proctype Worker(byte w) {
             logging_in = logging_in & ~bit_of(w);
             late = late & ~bit_of(w);
             fresh = fresh & ~bit_of(w);
-            token = 0; refused = 0; reply = 0;
+            forget(); refused = 0; reply = 0;
             if
             :: wire[w] == request -> orphans!carried[w]   /* it may be lost there, or arrive */
             :: wire[w] == request
-#ifdef TO_END
+#if defined(TO_END) && !defined(BODY)
             :: wire[w] == body -> newest[session_of(carried[w])] = carried[w]   /* it may have been sent whole */
 #endif
             :: wire[w] != request

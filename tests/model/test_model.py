@@ -25,6 +25,8 @@ COMPLETE = {
     "waiting in doubt": ("lease.pml", "WAIT"),
     "waiting in doubt, lapses": ("lease.pml", "WAIT TTL"),
     "to the end of the body": ("lease.pml", "TO_END"),
+    "a cookie and a header field": ("lease.pml", "FIELDS"),
+    "a token in the body": ("lease.pml", "TO_END BODY"),
     "chosen by watching": ("auto.pml", ""),
     "chosen by watching, three": ("auto.pml", "WORKERS=3 REQUESTS=1"),
 }
@@ -35,13 +37,16 @@ ENDING = {
     "a lease that lapses": ("lease.pml", "TTL FAULTS=1"),
     "waiting in doubt": ("lease.pml", "WAIT FAULTS=1"),
     "to the end of the body": ("lease.pml", "TO_END FAULTS=1"),
+    "a cookie and a header field": ("lease.pml", "FIELDS FAULTS=1"),
+    "a token in the body": ("lease.pml", "TO_END BODY FAULTS=1"),
     "chosen by watching": ("auto.pml", "FAULTS=1"),
 }
 
 #: What is no rule: how much there is of everything, and what kind of store and service it is.
-BOUNDS = {"WORKERS", "REQUESTS", "FAULTS", "TTL", "WAIT", "TO_END"}
+BOUNDS = {"WORKERS", "REQUESTS", "FAULTS", "TTL", "WAIT", "TO_END", "FIELDS", "BODY"}
 
 REPLACED = r"==newest\["  # the assertion on what arrives at the service
+TORN = r"along==token"  # the assertion on the header field that goes with a token
 OVERLAPPING = "overlaps"  # the assertion on what requests that overlap may carry
 NEEDLESS = r"known==0|logging_in"  # the assertions on logins
 DEADLOCK = "invalid end state"
@@ -83,6 +88,13 @@ LEFT_OUT = [
     ("lease.pml", "NO_FENCE TTL", NEEDLESS),
     ("lease.pml", "RELEASE_OF_ANYBODY TTL", NEEDLESS),
     ("lease.pml", "NO_LAPSE TTL", DEADLOCK),
+    # a cookie and a header field: signed under the lease, stored in one commit, and a blank is no token
+    ("lease.pml", "FIELD_BEFORE_THE_QUEUE FIELDS", TORN),
+    ("lease.pml", "FIELD_IN_A_SECOND_COMMIT FIELDS", TORN),
+    ("lease.pml", "BLANK_IS_A_TOKEN FIELDS", TORN),
+    # a token in the body: the lease is held until it is stored
+    ("lease.pml", "RELEASE_AT_THE_HEADERS TO_END BODY", REPLACED),
+    ("lease.pml", "BODY_AFTER_THE_LEASE TO_END BODY", REPLACED),
     # auto: the token and the switch in one commit, for good; one look decides and binds; a late answer loses
     ("auto.pml", "NO_SWITCH", OVERLAPPING),
     ("auto.pml", "SWITCH_IN_TWO_STEPS", OVERLAPPING),

@@ -6,6 +6,9 @@
 #ifdef TOKEN_BEFORE_THE_QUEUE
             token = stored;
 #endif
+#ifdef FIELD_BEFORE_THE_QUEUE
+            along = field;
+#endif
             /* 1. Take the session, one worker at a time, and read the newest record. */
 #ifdef NO_HOLD
             atomic {
@@ -52,6 +55,9 @@
 #elif !defined(TOKEN_BEFORE_THE_QUEUE)
                 token = stored
 #endif
+#if defined(FIELDS) && !defined(FIELD_BEFORE_THE_QUEUE)
+                ; along = field
+#endif
             };
 #ifdef TOKEN_BEFORE_THE_QUEUE
             if
@@ -74,6 +80,9 @@
                 if
                 :: must_stop(w) -> goto unsent
                 :: else ->
+#ifdef FIELDS
+                    assert(along == token);           /* so what goes for the token goes for the field */
+#endif
                     if
                     :: wire[w] = request; carried[w] = token
                     :: faults > 0 -> faults--; goto unsent
@@ -116,7 +125,11 @@ await:
             /* 5. Store the new token; hold and mark stay to the last byte, when the service takes it for good. */
             atomic {
                 if
+#ifdef BODY
+                :: may_write(w) -> write(w, KEEP_THE_MARK, stored)    /* the body has it */
+#else
                 :: may_write(w) -> write(w, KEEP_THE_MARK, token)
+#endif
                 :: else
                 fi };
             if
@@ -127,16 +140,34 @@ await:
 #endif
                 atomic {
                     if
-                    :: wire[w] == ended -> wire[w] = quiet
+                    :: wire[w] == ended -> wire[w] = quiet; carried[w] = 0
                     :: wire[w] == cut -> wire[w] = quiet; goto doubt
                     fi }
             fi;
+#ifdef BODY_AFTER_THE_LEASE
+            atomic {
+                if
+                :: may_write(w) -> write(w, false, stored)
+                :: else
+                fi;
+                stop_working(w); release(w) };
+            atomic { write(w, false, token) };
+#else
+#ifdef BODY
+            /* The token first, and then the end of the mark. */
+            atomic {
+                if
+                :: may_write(w) -> write(w, true, token)
+                :: else
+                fi };
+#endif
             atomic {
                 if
                 :: may_write(w) -> write(w, false, token)
                 :: else
                 fi;
                 stop_working(w) };
+#endif
 #else
             /* 5. Settle, in one commit: the new token, and the end of the mark. */
 #ifdef SETTLE_IN_TWO_STEPS
@@ -151,8 +182,10 @@ await:
 #ifdef SETTLE_SUCCESSES_ONLY
                 :: may_write(w) && reply == error -> write(w, false, stored)
                 :: may_write(w) && reply != error -> write(w, false, token)
-#else
+#elif defined(FIELD_IN_A_SECOND_COMMIT)
                 :: may_write(w) -> write(w, false, token)
+#else
+                :: may_write(w) -> bring(token); write(w, false, token)
 #endif
                 :: else                                /* the lease has lapsed: theirs stands */
                 fi;
@@ -160,6 +193,13 @@ await:
                 jar = token;
 #endif
                 stop_working(w) };
+#ifdef FIELD_IN_A_SECOND_COMMIT
+            atomic {
+                if
+                :: may_write(w) -> field = token
+                :: else
+                fi };
+#endif
 #endif
 
             /* 6. Give the lease back; the body streams without it. */
@@ -169,7 +209,7 @@ await:
                 :: reply != refusal -> left--
                 :: else
                 fi;
-                token = 0; reply = 0;
+                forget(); reply = 0;
                 goto done };
 
 unsent:
@@ -207,7 +247,7 @@ doubt:
 #ifdef WAIT
 wait:
             /* Until the request that nobody answered cannot arrive any more; the session is free meanwhile. */
-            atomic { release(w); token = 0; reply = 0 };
+            atomic { release(w); forget(); reply = 0 };
             !arrivable(marked_by);
             goto done;
 #endif
@@ -230,11 +270,11 @@ log_in:
                 logging_in = logging_in & ~bit_of(w);
                 if
                 :: faults > 0 -> faults--; goto give_back            /* the login's answer is lost */
-                :: may_write(w) -> write(w, false, token); refused = NO_TOKEN
+                :: may_write(w) -> bring(token); write(w, false, token); refused = NO_TOKEN
                 :: !may_write(w)                                     /* somebody else has logged in */
                 fi };
 
 give_back:
-            atomic { release(w); token = 0; reply = 0 };
+            atomic { release(w); forget(); reply = 0 };
 done:
             skip

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,7 @@ def download(
     given = RunOptions(
         observers=observers_of(plugins, settings, events, quiet, report),
         ask=ask(),
-        report_file=report.absolute() if report is not None and not is_page(report) else None,
+        on_report=report_to(report),
         redactor=redactor(),
         in_workers=log_in_workers(),
     )
@@ -150,6 +151,15 @@ def observers_of(
     for observer in observers:
         observer.check()
     return observers
+
+
+def report_to(path: Path | None) -> Callable[..., None] | None:
+    """Return what writes the report of a run as JSON to a file, if there is one."""
+    if path is None or is_page(path):
+        return None
+    from argosy.cli.report import write_report
+
+    return functools.partial(write_report, path.absolute(), redactor().json)
 
 
 def show_preview(settings: Settings, plugins: PluginManager, *, reprocess: bool = False) -> int:

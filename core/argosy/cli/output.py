@@ -40,7 +40,7 @@ def output(
     Every file is first compared with what was downloaded. Items with missing or changed files are listed and skipped;
     the exit code is then 1.
     """
-    from argosy.cli.download import execute_shown, is_page, observers_of, show_preview
+    from argosy.cli.download import execute_shown, observers_of, report_to, show_preview
     from argosy.engine.run import Run, RunOptions
     from argosy.state.ledger import need_ledger
 
@@ -50,7 +50,7 @@ def output(
         return show_preview(settings, plugins, reprocess=True)
     given = RunOptions(
         observers=observers_of(plugins, settings, events, quiet, report),
-        report_file=report.absolute() if report is not None and not is_page(report) else None,
+        on_report=report_to(report),
         redactor=redactor(),
         in_workers=log_in_workers(),
         reprocess=True,
@@ -60,8 +60,9 @@ def output(
 
 def _settings(what: str, options: dict[str, Any], plugins: PluginManager) -> Settings:
     from argosy.cli.download import overrides
+    from argosy.cli.target import recalled
     from argosy.config.load import load, load_file
-    from argosy.config.location import is_url, recalled
+    from argosy.config.location import is_url
 
     if not is_url(what) and not Path(what).is_dir():
         return load(what, plugins, overrides(load_file(Path(what)), options))

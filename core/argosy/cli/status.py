@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -132,7 +132,7 @@ def _show_failed(ledger: Ledger, *, as_json: bool, only_urls: bool) -> None:
 
 def _run_lines(ledger: Ledger, scrub: Callable[[str], str]) -> Iterator[str]:
     """Describe running runs, and dead ones that left items, the oldest first."""
-    runs = [(ledger.process_of(run), ids, run) for run, ids in ledger.runs().items()]
+    runs = [(_process_of(ledger, run), ids, run) for run, ids in ledger.runs().items()]
     for process, ids, run in sorted(runs, key=lambda entry: entry[0].get("since", 0.0)):
         items = plural(len(ids), "item")
         named = f"process {process['pid']} on {process['host']}" if process else "a run"
@@ -142,6 +142,13 @@ def _run_lines(ledger: Ledger, scrub: Callable[[str], str]) -> Iterator[str]:
             yield f"at work    {named}{age}, on {items}{': ' if ids else ''}{listed}"
         elif ids:
             yield f"left       {items} by {named}, which died (the next run takes them over)"
+
+
+def _process_of(ledger: Ledger, run: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(ledger.lock_of(run).path.read_text("utf-8")))
+    except (OSError, ValueError):  # it has just ended, or died before it wrote this
+        return {}
 
 
 def _session_lines(session: SessionInfo) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ class Target:
 def target(given: str, plugins: PluginManager) -> Target:
     """Return the target directory for the argument of a command."""
     from argosy.config.load import load
-    from argosy.config.location import is_url, recalled
+    from argosy.config.location import is_url
 
     if is_url(given):
         remote = recalled(given)
@@ -43,3 +44,23 @@ def target(given: str, plugins: PluginManager) -> Target:
         raise ConfigError(f"There is no directory {given}.", hint=hint)
     settings = load(given, plugins)
     return Target(settings.directory, settings.remote, settings)
+
+
+def recalled(url: str) -> Remote:
+    """Return the remote directory of a URL with the options of an earlier run."""
+    from argosy.config.location import NOTE, Remote, remote_of, targets
+    from argosy.errors import ConfigError
+
+    plain = remote_of({"url": url}, Path())
+    assert plain is not None  # noqa: S101 - a URL
+    found = []
+    for path in sorted(targets().glob(f"*/*/{NOTE}")):
+        try:
+            remote = Remote(**json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue  # a run died while writing it, so its ledger is empty
+        if remote.url == plain.url:
+            found.append(remote)
+    if len(found) > 1:
+        raise ConfigError(f"{plain.url} was used at {len(found)} services.", hint="Give the configuration.")
+    return found[0] if found else plain

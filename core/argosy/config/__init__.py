@@ -1,4 +1,1 @@
-"""The configuration: loaded, checked against one schema of everything installed, and turned into settings.
-
-Read `load.py` first, then `schema.py`. `location.py` is about the URLs of target directories. May import plugins.
-"""
+"""Loads and checks a configuration, and makes settings of it. Read `load.py` first. May import plugins."""

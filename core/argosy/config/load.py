@@ -14,7 +14,6 @@ from argosy.config.location import is_url
 from argosy.config.schema import check, is_trivial
 from argosy.config.settings import Settings, absolute, build
 from argosy.errors import ConfigError
-from argosy.plugins import services
 from argosy.plugins.manager import PluginManager
 from argosy.toolkit.files import read_file
 
@@ -40,8 +39,11 @@ def load(
         path = Path(config).absolute()
         document = load_file(path)
     merged = {**document, **overrides}
-    if isinstance(profile := merged.get("profile"), str) and profile in services.known()[0]:
-        merged = {**services.known()[0][profile].settings, **merged}
+    if isinstance(profile := merged.get("profile"), str):
+        from argosy.plugins.services import known  # most configurations have no profile
+
+        if profile in known()[0]:
+            merged = {**known()[0][profile].settings, **merged}
     directory, configured = overrides.get("directory"), document.get("directory")
     if is_url(directory):
         protocol = directory.partition("://")[0].lower()

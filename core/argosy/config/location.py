@@ -25,7 +25,7 @@ _PLACES = ("endpoint_url", "endpoint", "host", "port", "account_name")
 #: Schemes that a plugin of another name is for.
 _ALIASES = {"s3a": "s3", "ssh": "sftp"}
 #: The file in the local folder that holds the URL and the options.
-_NOTE = "target.json"
+NOTE = "target.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ class Remote:
         where = [self.url, *(place.rstrip("/") if isinstance(place, str) else place for place in places)]
         mark = hashlib.blake2b(json.dumps(where, default=str).encode(), digest_size=8).hexdigest()
         name = re.sub(r"[^A-Za-z0-9]+", "-", self.url).strip("-")[:40]
-        return _targets() / f"{name}-{mark}"
+        return targets() / f"{name}-{mark}"
 
     def note(self, private: Path) -> None:
         """Store the options in the local folder, for commands that get only the URL."""
         text = json.dumps(asdict(self), indent=2)
-        path = private / _NOTE
+        path = private / NOTE
         if not path.exists() or path.read_bytes() != text.encode():
             with atomic_write(path) as file:
                 file.write(text)
@@ -78,22 +78,6 @@ def open_storage(remote: Remote | None, plugins: PluginManager, context: PluginC
     if plugins.get(Kind.STORAGE, name) is None:
         name = "fsspec"
     return plugins.make(Storage, {"use": name, "url": remote.url, "options": remote.options}, context)
-
-
-def recalled(url: str) -> Remote:
-    """Return the remote directory of a URL with the options of an earlier run."""
-    plain = _remote(url, {})
-    found = []
-    for path in sorted(_targets().glob(f"*/*/{_NOTE}")):
-        try:
-            remote = Remote(**json.loads(path.read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
-            continue  # a run died while writing it, so its ledger is empty
-        if remote.url == plain.url:
-            found.append(remote)
-    if len(found) > 1:
-        raise ConfigError(f"{plain.url} was used at {len(found)} services.", hint="Give the configuration.")
-    return found[0] if found else plain
 
 
 def _remote(url: str, options: Mapping[str, Any]) -> Remote:
@@ -126,7 +110,8 @@ def _absolute(value: Any, base: Path) -> Any:
     return {key: _absolute(inner, base) for key, inner in value.items()}
 
 
-def _targets() -> Path:
+def targets() -> Path:
+    """Return the folder of the local folders of remote target directories."""
     import platformdirs  # slow to import
 
     folder = platformdirs.user_state_path("argosy")

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import argosy_schemas
 from argosy.errors import Problem
-from argosy.plugins import services
 from argosy.plugins.kinds import Kind, PluginInfo
 from argosy.plugins.manager import PluginManager, broken
 
@@ -88,13 +87,15 @@ def expand(document: Any) -> Any:
 
 def compose(plugins: PluginManager, used: Iterable[PluginInfo] | None = None) -> dict[str, Any]:
     """Return the schema of a configuration that may name the plugins in `used`, or all installed plugins."""
+    from argosy.plugins.services import known
+
     described = plugins.plugins() if used is None else tuple(used)
     config, common = argosy_schemas.load("config.v1"), argosy_schemas.load("common.v1")
     definitions: dict[str, Any] = {**config["$defs"], "argosy:common": {"$defs": common["$defs"]}}
     for kind in Kind:
         definitions[kind.value] = _slot(kind, [info for info in described if info.kind is kind])
     schema: dict[str, Any] = _localize({**config, "$defs": definitions}, "", [])
-    schema["properties"]["profile"]["enum"] = sorted(services.known()[0])
+    schema["properties"]["profile"]["enum"] = sorted(known()[0])
     for info in described:
         references: list[str] = []
         schema["$defs"][_home(info)] = _localize(_options(info), _home(info), references)

@@ -1,4 +1,1 @@
-"""Cookies by RFC 6265bis: parsing Set-Cookie, keeping one cookie per name, domain and path, choosing what to send.
-
-Read `jar.py` first. May import the toolkit, models and errors.
-"""
+"""Cookies by RFC 6265bis: parsing, keeping, choosing what to send. May import the toolkit, models and errors."""

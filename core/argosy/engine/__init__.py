@@ -1,4 +1,1 @@
-"""One run: plan, work, publish, report. Read `run.py` first, then `plan.py`, `worker.py` and `publisher.py`.
-
-May import everything of the core but `argosy.api` and `argosy.cli`.
-"""
+"""One run. Read `run.py`, `plan.py`, `worker.py`, `publisher.py`. May import all of the core but `api` and `cli`."""

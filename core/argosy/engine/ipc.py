@@ -156,10 +156,7 @@ class IpcServer:
 
 
 class IpcClient:
-    """A worker's side, which stops with the run; raises OSError if the run is over.
-
-    `redactor` knows the secrets of this process, which the run does not know.
-    """
+    """A worker's side, which stops with the run (OSError if it is over); `redactor` knows this process's secrets."""
 
     def __init__(self, address: str, stop: Stop, redactor: Redactor, *, is_heard: bool = True) -> None:
         self._is_heard = is_heard

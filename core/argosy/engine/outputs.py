@@ -39,10 +39,7 @@ _ALL_ITEMS = Item("", "")
 
 @contextlib.contextmanager
 def plugin_errors(kind: str, plugin: Plugin, hint: str = "Report it to the plugin's author.") -> Iterator[None]:
-    """Turn an exception of a plugin into a PluginError, or a TransferError if it could not reach a service.
-
-    argosy's own errors pass, and those of a broken disk.
-    """
+    """Turn a plugin's own exception into a PluginError, or a TransferError if it could not reach a service."""
     try:
         yield
     except ArgosyError:

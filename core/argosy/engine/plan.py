@@ -68,10 +68,7 @@ Show = Callable[[Item, bool, Mapping[str, Sequence[str]]], None]
 
 
 class Plan:
-    """Reads the items of a source, and yields jobs for unfinished ones.
-
-    Without a source, it is about the finished items, and nothing is downloaded.
-    """
+    """Reads the items of a source, or without one the finished items, and yields jobs for those with work to do."""
 
     def __init__(self, settings: Settings, source: Source | None, ledger: Ledger, outputs: Outputs) -> None:
         self._source = source

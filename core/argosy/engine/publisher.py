@@ -23,10 +23,7 @@ class Checked(NamedTuple):
 
 
 class Publisher:
-    """Publishes the products of one item.
-
-    ``left(name, size)`` yields the files that a killed run of the item may have published under a name.
-    """
+    """Publishes the products of one item; ``left(name, size)`` yields what a killed run may have published."""
 
     def __init__(
         self,
@@ -58,10 +55,7 @@ class Publisher:
         return checked
 
     def publish(self, checked: Sequence[Checked]) -> list[PublishedFile]:
-        """Publish checked products; raise TransferError if something else has taken a name.
-
-        They are settled later, in groups: only then do they survive a power failure.
-        """
+        """Publish checked products, to be settled later in groups; a TransferError if something else took a name."""
         for one in checked:
             if one.existing is not Existing.IT:
                 replace = self._job.force or one.file.name in self._own

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,9 +10,6 @@ from typing import Any
 from argosy._version import __version__
 from argosy.errors import ArgosyError
 from argosy.models.items import Failure
-from argosy.state.ledger import Row
-from argosy.toolkit.failures import disk_error
-from argosy.toolkit.files import atomic_write, open_special
 
 #: Failures that a report names; its items and the ledger have them all.
 MOST_FAILURES = 100
@@ -87,41 +82,3 @@ class Report:
             "failures": [{"id": i, "title": t, **asdict(failure)} for i, t, failure in self.failures],
             "failures_total": self.counts.failed,
         }
-
-
-def write_report(report: Report, path: Path, items: Iterable[tuple[Row, bool]], as_json: Callable[..., str]) -> None:
-    """Write a report with all items, each with whether it had a job, to a complete file, a pipe or a device.
-
-    `as_json` returns a value as JSON without secrets. An existing file keeps its mode, and a link is followed.
-    """
-    try:
-        special = open_special(path)
-        with (
-            atomic_write(Path(os.path.realpath(path)))
-            if special is None
-            else os.fdopen(special, "w", encoding="utf-8", errors="backslashreplace")
-        ) as file:
-            head = as_json(report.to_dict(), indent=2).removesuffix("\n}")
-            file.write(f'{head},\n  "items": [')
-            comma = ""
-            for row, had_job in items:  # one by one: there may be a million
-                file.write(f"{comma}\n    {as_json(_item(row, had_job=had_job))}")
-                comma = ","
-            file.write("\n  ]\n}\n")
-    except OSError as error:
-        raise disk_error(path, error) from None
-
-
-def _item(row: Row, *, had_job: bool) -> dict[str, Any]:
-    done = row.state == "done"
-    state = {"done": "done" if had_job else "skipped", "failed": "failed"}.get(row.state, "left")
-    if done and had_job and row.failure is not None:
-        state = "failed"  # an additional output of an item that was done before
-    return {
-        "id": row.id,
-        "title": row.title,
-        "state": state,
-        "files": [asdict(file) for file in row.files] if done else [],
-        "bytes": row.bytes,
-        "error": row.failure.message if row.failure else None,
-    }

@@ -6,10 +6,9 @@ import functools
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from argosy.engine.context import RunContext
@@ -17,7 +16,7 @@ from argosy.engine.observers import ObserverDispatcher
 from argosy.engine.outputs import Aggregator, plugin_errors
 from argosy.engine.plan import Plan, Planned, need_source
 from argosy.engine.recorder import Recorder
-from argosy.engine.report import MOST_FAILURES, Counts, Report, write_report
+from argosy.engine.report import MOST_FAILURES, Counts, Report
 from argosy.engine.worker import Worker
 from argosy.errors import ArgosyError, ConfigError, Interrupted
 from argosy.events import Event, EventKind
@@ -26,7 +25,7 @@ from argosy.interfaces.cookie_store import Scope
 from argosy.interfaces.observer import Observer
 from argosy.interfaces.strategy import Strategy, Work
 from argosy.models.items import Failure, Job, Outcome, State
-from argosy.state.ledger import PRIVATE, Ledger, need_ledger
+from argosy.state.ledger import PRIVATE, Ledger, Row, need_ledger
 from argosy.toolkit.failures import blame, disk_error
 from argosy.toolkit.files import sync_disk
 from argosy.toolkit.processes import boot_id
@@ -51,7 +50,8 @@ class RunOptions:
     observers: Sequence[Observer] = ()
     on_event: Callable[[Event], None] | None = None
     ask: Callable[[str], str] | None = None  # asks the user for a secret
-    report_file: Path | None = None  # gets the report with all items
+    #: Called with the report, and each item with whether it had a job, before the ledger is closed.
+    on_report: Callable[[Report, Iterable[tuple[Row, bool]]], None] | None = None
     redactor: Redactor = field(default_factory=Redactor)
     reprocess: bool = False  # only make outputs of finished items, without requests, logins or secrets
     in_workers: Callable[[Redactor], None] | None = None  # called in each worker process as it starts
@@ -340,8 +340,8 @@ class Run:
             error=self._error,
         )
         self._emit(EventKind.RUN_FINISHED, None, report.to_dict())
-        if options.report_file is not None:
-            write_report(report, options.report_file, self._plan.rows(), options.redactor.json)
+        if options.on_report is not None:
+            options.on_report(report, self._plan.rows())
         return report
 
 

@@ -40,10 +40,7 @@ if TYPE_CHECKING:
 
 
 class Worker:
-    """Does one job at a time; any number of threads may call it.
-
-    It is pickled as its `spec`, from which another process creates a worker.
-    """
+    """Does jobs, for any number of threads; pickled as its `spec`, from which another process creates a worker."""
 
     def __init__(self, context: RunContext, emit: Emit, spec: Callable[[], WorkerSpec]) -> None:
         settings = context.settings
@@ -126,10 +123,7 @@ class Worker:
         return Outcome(item.id, State.DONE, files, outputs=made, known=known, fresh=fresh, staged=staging.names())
 
     def _reuse(self, job: Job, staging: Staging) -> dict[int, StagedFile]:
-        """Stage the resources that are published unchanged, or that an output can restore; return them by number.
-
-        They are linked into staging, so they cannot disappear while they are used.
-        """
+        """Link published or restored resources into staging, so that they cannot disappear; return them by number."""
         storage, known = self._context.storage, job.known
         there: dict[int, StagedFile] = {}
         if known is None:
@@ -246,10 +240,7 @@ def _failed_by(plugin: Plugin, error: ArgosyError) -> TransferError:
 
 
 def _same_resources(item: Item, there: dict[int, StagedFile]) -> dict[int, StagedFile]:
-    """Return the staged files that are resources of an item that was expanded again, by number.
-
-    They have the same path and promise the same size and digests.
-    """
+    """Return by number the staged files with the path, size and digests of a resource of an item expanded again."""
     by_path = {file.resource.path: file for file in there.values()}
     return {
         number: file

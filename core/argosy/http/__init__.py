@@ -1,5 +1,1 @@
-"""HTTP with leased tokens: a requests adapter, and the sessions built on it.
-
-Start with `adapter.py` and `hop.py` (one request under a lease), then `session.py` (refusals, logins,
-redirects); transports are plugins. May import `argosy.leasing`, `argosy.ratelimit` and what they may; not the engine.
-"""
+"""HTTP with leased tokens. Read `adapter.py`, then `session.py`. May import leasing, ratelimit and what they may."""

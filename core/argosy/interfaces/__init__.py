@@ -1,7 +1,4 @@
-"""The base class of each kind of plugin, one module each.
-
-Read `base.py` first. May import the toolkit, models, events and errors.
-"""
+"""The base class of each kind of plugin. Read `base.py` first. May import the toolkit, models, events and errors."""
 
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead, SessionSigner
 from argosy.interfaces.base import Plugin, PluginContext

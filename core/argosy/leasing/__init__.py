@@ -1,4 +1,1 @@
-"""Leases on a session: a token that the service has replaced is never sent.
-
-Read `manager.py` first, then `lease.py`. May import cookies, interfaces, the toolkit, models and errors; it sends nothing.
-"""
+"""Leases on a session; sends nothing. Read `manager.py` first. May import cookies, interfaces and what they may."""

@@ -39,10 +39,7 @@ Learn = Callable[[Learned], dict[str, Any]]
 def after(
     policy: Policy, record: SessionRecord, cookies: jar.Jar, url: str, brought: Brought | None = None
 ) -> dict[str, Any]:
-    """Return what is known after the response to a request sent with `record`; the same object if nothing changed.
-
-    `brought` is what it brought besides the cookies.
-    """
+    """Return what is known after the response to a request sent with `record`; the same object if nothing changed."""
     learned, headers = record.learned, brought.headers if brought else record.headers
     is_counting = "lease" not in learned and _may_share(policy, record)
     is_kept = policy.signer is Signer.KEPT

@@ -383,10 +383,7 @@ class SessionManager:
         return adaptive.in_force(self.policy, self._read())
 
     def sync(self) -> None:
-        """Put the session on stable storage at the end of a run, and say so in its record.
-
-        Its first change after that is synced before anything is sent (`argosy.leasing.lease.put`).
-        """
+        """Put the session on stable storage at the end of a run, and say so in its record: see `lease.put`."""
 
         def write(record: SessionRecord) -> None:
             if record.generation and not record.synced:
@@ -565,16 +562,13 @@ class SessionManager:
 
     @contextlib.contextmanager
     def _marked(self, record: SessionRecord) -> Iterator[tuple[SessionRecord, Answered]]:
-        """Mark the session to send its credentials; clear the mark if no byte went out.
-
-        The mark is on stable storage: a power loss must not bring back a record without it.
-        """
+        """Mark the session to send its credentials; clear the mark if no byte went out."""
         holder, again = this_holder(), record.holder if _is_refresh(record) else None
         # a grace period counts from the first try
         holder = replace(holder, thread=RENEWAL + holder.thread, since=again.since if again else holder.since)
         marked = changed(record, status=Status.IN_FLIGHT, holder=holder)
         put(self.store, marked, record)
-        self.store.sync()
+        self.store.sync()  # a power loss must not bring back a record without the mark
 
         def clear(cookies: jar.Jar) -> None:
             self._write(marked, cookies=cookies, status=Status.IDLE, holder=None)
@@ -594,12 +588,7 @@ class SessionManager:
         self._write(
             record,
             learn,
-            cookies=granted.cookies,
-            headers=granted.headers,
-            credentials=dict(granted.credentials),
-            expires=granted.expires,
-            due=granted.due,
-            user_agent=granted.user_agent,
+            **{name: getattr(granted, name) for name in granted.__slots__},
             status=Status.IDLE,
             holder=None,
             **counts,

@@ -17,7 +17,6 @@ from typing import NamedTuple, TypeGuard
 from argosy.cookies.jar import Jar
 from argosy.models.cookie import Cookie
 from argosy.models.session import Carrier, HeaderToken, SessionRecord, Signer, origin_of
-from argosy.plugins.services import is_known, known
 
 #: Names of cookies that protect forms: csrftoken (Django), XSRF-TOKEN (Laravel, Angular), _csrf (Express).
 _FORGERY = re.compile("csrf|xsrf", re.I)
@@ -34,23 +33,25 @@ class Tokens:
     """The cookies that are tokens: those with these names (``token_cookies``), or all if there are none."""
 
     names: frozenset[str] = frozenset()
-    is_informed: bool = False  # whether well-known cookies that are not tokens (`argosy.plugins.services`) do not count
+    is_other: Callable[[str], bool] | None = None  # whether a cookie of this name is well known not to be a token
 
     @classmethod
     def named(cls, names: Iterable[str]) -> Tokens:
         """Return the tokens with these names, or with this one; without names, all but the well-known others."""
+        from argosy.plugins.services import is_known, known  # runs without a login do not need them
+
         known()  # an error about them must not come between a response and its commit
-        return cls(frozenset([names] if isinstance(names, str) else names), is_informed=True)
+        return cls(frozenset([names] if isinstance(names, str) else names), is_known)
 
     def of(self, cookies: Jar) -> Jar:
         """Return the cookies that are tokens; the same object if all are."""
-        if not self.names and not (self.is_informed and any(is_known(cookie.name) for cookie in cookies)):
+        if not self.names and not (self.is_other and any(self.is_other(cookie.name) for cookie in cookies)):
             return cookies
         return tuple(cookie for cookie in cookies if self.has(cookie.name))
 
     def has(self, name: str) -> bool:
         """Return whether a cookie of this name is a token."""
-        return name in self.names if self.names else not (self.is_informed and is_known(name))
+        return name in self.names if self.names else not (self.is_other and self.is_other(name))
 
     def same(self, one: Jar, other: Jar) -> bool:
         """Return whether two jars have the same tokens, regardless of expiry."""

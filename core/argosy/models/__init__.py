@@ -1,7 +1,4 @@
-"""The values that argosy and its plugins exchange: items and their results, cookies and session records.
-
-Read `items.py` and `session.py` first. May import errors.
-"""
+"""The values that argosy and its plugins exchange. Read `items.py` and `session.py` first. May import errors."""
 
 from argosy.models.cookie import Cookie
 from argosy.models.items import (

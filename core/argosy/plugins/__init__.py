@@ -1,4 +1,1 @@
-"""Finds plugins by name, checks their classes and creates them.
-
-Read `manager.py` first. May import hookspecs, interfaces, the toolkit, models and errors.
-"""
+"""Finds plugins and creates them. Read `manager.py` first. May import hookspecs, interfaces and what they may."""

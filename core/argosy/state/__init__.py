@@ -1,4 +1,1 @@
-"""The ledger of a target directory, and the staging area of unfinished items.
-
-Read `ledger.py` first, then `staging.py`. May import interfaces, the toolkit, models and errors.
-"""
+"""The ledger and the staging area. Read `ledger.py` first. May import interfaces and what they may."""

@@ -186,12 +186,13 @@ class Ledger:
             message = f"Others may change {path} (mode {mode:03o}), so it is not trusted."
             raise StorageError(message, hint=f"Ask its owner to run: chmod go-w {path}")
 
-    def _lock_of(self, run: str) -> FileLock:
+    def lock_of(self, run: str) -> FileLock:
+        """Return the lock that a run holds; its file has the ``pid`` and ``host``, and ``since`` when it works."""
         return FileLock(self.private / "runs" / f"{run}.lock")
 
     def _show_alive(self) -> FileLock:
         """Hold the lock that shows that this run lives."""
-        lock = self._lock_of(self.run)
+        lock = self.lock_of(self.run)
         try:
             lock.path.parent.mkdir(exist_ok=True)
             lock.acquire()
@@ -239,7 +240,7 @@ class Ledger:
 
     def is_alive(self, run: str) -> bool:
         """Return whether a run still holds its lock."""
-        lock = self._lock_of(run)
+        lock = self.lock_of(run)
         if not lock.path.exists():
             return False
         if not lock.acquire(wait=False):
@@ -247,13 +248,6 @@ class Ledger:
         lock.path.unlink(missing_ok=True)
         lock.release()
         return False
-
-    def process_of(self, run: str) -> dict[str, Any]:
-        """Return the ``pid`` and ``host`` of a run, and ``since`` when it works; empty if unknown."""
-        try:
-            return dict(json.loads(self._lock_of(run).path.read_text("utf-8")))
-        except (OSError, ValueError):  # it has just ended, or died before it wrote this
-            return {}
 
     # -- items
 
@@ -404,10 +398,7 @@ class Ledger:
                 yield FinishedItem(item, _parse_files(files), updated)
 
     def mark_damaged(self, id_: str, problems: Mapping[str, str]) -> None:
-        """Let the next run remake files of a finished item.
-
-        `problems` has the problem of each file by name. A missing file is forgotten; a damaged one may be replaced.
-        """
+        """Let the next run remake files of a finished item, given the problem of each; forget missing ones."""
         text = "; ".join(f"{name} {problem}" for name, problem in problems.items())
         with self.guard(), self.transaction():
             row = self.rows([id_]).get(id_)
@@ -490,10 +481,7 @@ class Ledger:
 
 
 def _use_wal(db: sqlite3.Connection) -> None:
-    """Let readers and a writer work side by side.
-
-    SQLite does not wait here: if two processes open a new file together, one of them gets SQLITE_BUSY immediately.
-    """
+    """Let readers and a writer work side by side; SQLite does not wait here for another process that does the same."""
     end = time.monotonic() + PATIENCE
     while True:
         try:

@@ -18,10 +18,7 @@ class Downgraded(requests.RequestException):
 
 
 def read_content(response: requests.Response, limit: int, *, whole: bool = False) -> bytes:
-    """Return at most `limit` bytes of the decoded content of a streamed response.
-
-    If `whole` is true, a larger body is a `TransferError`; otherwise it is cut.
-    """
+    """Return at most `limit` bytes of a streamed response's decoded content; if more, a `TransferError` if `whole`."""
     content = bytearray()
     for chunk in response.iter_content(64 * 1024):
         content += chunk

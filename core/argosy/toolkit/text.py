@@ -63,10 +63,7 @@ def plural(number: int, one: str, many: str = "") -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``did you mean "..."?`` with the known word most like another, or an empty text if none is close.
-
-    Case, hyphens and underscores make no difference.
-    """
+    """Return ``did you mean "..."?`` with the known word most like another (in any case), or "" if none is close."""
     import difflib  # only for messages
 
     words = {candidate.lower().replace("-", "_"): candidate for candidate in sorted(known)}

@@ -30,7 +30,7 @@ def send_again(
             return response
     _drop_body(response)
     again: requests.Response = response.connection.send(request, **options)
-    again.history.append(response)
+    again.history = [*response.history, response]
     again.request = request
     return again
 

@@ -22,8 +22,8 @@ from argosy_plugins.auth._password import PasswordAuth
 # kept with the session: the newest challenge, and the newest nonce, which a response may have brought after that
 _CHALLENGE, _NONCE = "challenge", "nonce"
 
-# used nonces that are remembered
-_MOST_USED = 1000
+# used nonces that are remembered, and how often a request is sent again if the service says that only its nonce is old
+_MOST_USED, _MOST_STALE = 1000, 3
 
 
 class DigestAuth(PasswordAuth):
@@ -99,9 +99,9 @@ class DigestSigner(SessionSigner):
 
     requests would answer those of any host that a redirect leads to, and that host could then guess the password offline.
 
-    A nonce that a response brings for the next request is kept with the session and used once, by the next request of any
-    process. Otherwise, a process counts the requests with the nonce of its own challenge, as services refuse a count that
-    they have seen.
+    A process counts the requests with the nonce of its own challenge, as services refuse a count that they have seen. A
+    nonce that a response brings for the next request replaces it. That one is kept with the session, and any process that
+    has no other takes it.
     """
 
     def __init__(self, user: str, password: str, origins: Iterable[str]) -> None:
@@ -109,7 +109,7 @@ class DigestSigner(SessionSigner):
         self._origins = frozenset(origins)
         self._mutex = threading.Lock()
         self._own: _Challenge | None = None
-        self._latest: _Challenge | None = None
+        self._brought: _Challenge | None = None  # with the last nonce that a response to this process brought
         self._used: dict[str, int] = {}  # how often this process has used each nonce, oldest first
         self._once = False  # whether the service gives each request a nonce of its own
 
@@ -124,8 +124,10 @@ class DigestSigner(SessionSigner):
     def hand_over(self) -> dict[str, str]:
         """Return the unused challenge of a login, to be kept with the session."""
         with self._mutex:
+            if self._own is None or self._own.count:
+                return {}
             own, self._own = self._own, None
-        return {} if own is None or own.count else {_CHALLENGE: own.text, _NONCE: own.nonce}
+        return {_CHALLENGE: own.text, _NONCE: own.nonce}
 
     def accepts(self, url: str | None) -> bool:
         """Return whether challenges of this URL are answered."""
@@ -139,7 +141,6 @@ class DigestSigner(SessionSigner):
         if (problem := challenge.problem) is not None:
             raise InvalidAnswer(f"the service's Digest challenge {problem}")
         with self._mutex:
-            self._latest = challenge
             if challenge.nonce not in self._used:  # else another thread has found it in the session
                 self._own = challenge
 
@@ -149,9 +150,10 @@ class DigestSigner(SessionSigner):
         with self._mutex:
             if nonce:
                 self._once = self._once or count == 1
+                self._brought = sent.with_nonce(nonce)
                 if self._own is sent:  # a leased request finds the new one in the session
-                    self._own = None if is_leased else sent.with_nonce(nonce)
-            elif response.ok:
+                    self._own = None if is_leased else self._brought
+            elif response.status_code in (200, 206):  # others may leave it out, as Apache's 304 and 404 do
                 self._once = False
 
     def _sign(self, request: requests.PreparedRequest, kept: Mapping[str, str] | None) -> requests.PreparedRequest:
@@ -164,7 +166,7 @@ class DigestSigner(SessionSigner):
             hooks.append(exchange)
         with self._mutex:
             if kept is not None:
-                self._choose(kept, challenged=exchange.is_repeated)
+                self._choose(kept, challenged=exchange.repeats > 0)
             own = self._own
             if own is not None:
                 own.count += 1
@@ -180,22 +182,22 @@ class DigestSigner(SessionSigner):
         return request
 
     def _choose(self, kept: Mapping[str, str], *, challenged: bool) -> None:
-        """Choose between the nonce that is kept with the session and that of this process."""
+        """Take the nonce that is kept with the session if this process has none of its own."""
         nonce = kept.get(_NONCE, "")
         if not nonce and not challenged:  # dropped: the response to a request was lost
             self._own = None
-        challenge = _Challenge.of(kept.get(_CHALLENGE, ""))
-        if challenge is None or challenge.problem is not None:
-            challenge = self._latest
-        if self._own is not None and self._own.count and self._once:
-            self._own = None
-        if challenge is not None and nonce and nonce not in self._used:
-            is_brought = nonce != challenge.nonce  # by a response to a signed request
-            if is_brought or self._own is None:
-                self._own = challenge.with_nonce(nonce)
-        if self._own is None and challenged and self._latest is not None and not self._once:
-            # the service challenges with a nonce again that it has accepted: it counts its uses
-            self._own = replace(self._latest, count=self._used.get(self._latest.nonce, 0))
+        own, text = self._own, kept.get(_CHALLENGE, "")
+        if own is not None and (self._once if own.count else own.text == text and own.nonce != nonce):
+            self._own = None  # spent, or used by another process, which got the next one
+        if self._own is not None or not nonce or nonce in self._used:
+            return
+        if self._brought is not None and self._brought.nonce == nonce:
+            self._own = self._brought
+            return
+        challenge = _Challenge.of(text)
+        # the nonce of the challenge itself is for the process that was challenged, unless that finds the next one
+        if challenge is not None and challenge.problem is None and (self._once or challenge.nonce != nonce):
+            self._own = challenge.with_nonce(nonce)
 
 
 class _Exchange:
@@ -206,24 +208,31 @@ class _Exchange:
         self.sent: _Challenge | None = None
         self.count = 0
         self.is_leased = False
-        self.is_repeated = False
+        self.repeats = 0
 
     def __call__(self, response: requests.Response, **options: Any) -> requests.Response:
         self._note(response)
         if response.is_redirect:  # requests keeps the hooks
-            self.is_repeated = False
-        field = response.headers.get("WWW-Authenticate", "")
-        is_challenge = 400 <= response.status_code < 500 and "digest" in field.lower()
-        if self.is_repeated or not is_challenge or not self.signer.accepts(response.request.url):
-            return response
-        self.is_repeated = True
-        self.signer.adopt(field)
-        request = response.request
-        if not hasattr(request, "argosy_signer"):  # at a login; else it is signed again under its lease
-            request = self.signer(request.copy())
-        again = send_again(response, request, options)
-        self._note(again)
-        return again
+            self.repeats = 0
+        while self._is_challenged(response):
+            self.repeats += 1
+            self.signer.adopt(response.headers["WWW-Authenticate"])
+            request = response.request
+            if not hasattr(request, "argosy_signer"):  # at a login; else it is signed again under its lease
+                request = self.signer(request.copy())
+            again = send_again(response, request, options)
+            if again is response:
+                break
+            self._note(again)
+            response = again
+        return response
+
+    def _is_challenged(self, response: requests.Response) -> bool:
+        field = response.headers.get("WWW-Authenticate", "").lower()
+        # without this sign, the password is wrong
+        most = _MOST_STALE if re.search(r'stale\s*=\s*"?true', field) else 1
+        is_challenge = 400 <= response.status_code < 500 and "digest" in field
+        return is_challenge and self.repeats < most and self.signer.accepts(response.request.url)
 
     def _note(self, response: requests.Response) -> None:
         if self.sent is not None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from argosy.cli.target import recalled
 from argosy.config.load import load
-from argosy.config.location import Remote, is_url, recalled, remote_of
+from argosy.config.location import Remote, is_url, remote_of
 from argosy.errors import ConfigError
 from argosy.plugins.manager import PluginManager
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy.cookies.jar import (
+    MAX_AGE,
     MAX_COOKIES,
     MAX_OF_DOMAIN,
     Jar,
@@ -22,7 +23,6 @@ from argosy.cookies.jar import (
     settle,
     within_bounds,
 )
-from argosy.cookies.parse import MAX_AGE
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord
 from argosy.toolkit.hosts import is_public_suffix

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy.cookies.parse import MAX_PAIR, SetCookie, parse_cookie_date, parse_set_cookie
+from argosy.cookies.jar import MAX_PAIR, SetCookie, parse_cookie_date, parse_set_cookie
 
 WHEN = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC).timestamp()
 

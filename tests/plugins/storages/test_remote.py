@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import argosy
-from argosy.config.location import Remote, open_storage, recalled
+from argosy.cli.target import recalled
+from argosy.config.location import Remote, open_storage
 from argosy.errors import ConfigError, StorageError, TransferError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.storage import Existing, Patience, Storage

@@ -75,10 +75,7 @@ class _PluginSession(PlainSession):
 
 
 class SessionProvider:
-    """One session; `argosy.engine.sessions.pool.SessionPool` has several. Making it sends nothing.
-
-    In a worker process, `share` and `login_limit` come from the run.
-    """
+    """One session; `argosy.engine.sessions.pool.SessionPool` has several. Making it sends nothing."""
 
     def __init__(
         self,

@@ -45,6 +45,8 @@ class ExampleAuth(argosy.Auth):
         self._password = context.secret(options["password"])
         self._rules = RefusalRules.from_options(options)
 
+    # Cookies need nothing else. If responses replace a token in a header field or a body, declare it as `carriers`.
+
     def login(self, session: argosy.LoginSession) -> None:
         """Log in; the session keeps the cookies of the responses.
 

@@ -15,6 +15,9 @@ from argosy_example import ExampleAuth
 class TestExampleAuth(AuthContract):
     plugin = ExampleAuth
 
+    # The suite counts logins and replaced tokens at a library server; its settings `carrier` and `csrf` move the token
+    # to header fields, nonces or bodies. For a service of yours, override `service`, `counted`, `item` and `is_right`.
+
     def options_for(self, service: Any, tmp_path: Path) -> Mapping[str, Any]:
         """Log in to a library server; override the fixture ``service`` to use another service."""
         (tmp_path / "right.txt").write_text(service.password, "utf-8")
