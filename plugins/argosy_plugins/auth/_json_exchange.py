@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urldefrag, urljoin
@@ -14,7 +14,7 @@ from requests.structures import CaseInsensitiveDict
 
 from argosy.errors import ArgosyError, LoginFailed, RefreshRefused, TransferError
 from argosy.models.session import origin_of
-from argosy.toolkit.redaction import SHORTEST, Redactor
+from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.responses import read_content
 from argosy.toolkit.text import one_line
 from argosy.toolkit.urls import check_url
@@ -25,6 +25,8 @@ from argosy_plugins.auth._token_endpoint import NOT_DONE
 MAX_ANSWER = 1024 * 1024
 #: The most characters of a service's message that are shown.
 MAX_MESSAGE = 200
+#: A text with so many characters of a secret in a row, in any case, is not shown.
+PART = 6
 _MAX_REDIRECTS = 10
 _MAX_KEYS = 10
 # these repeat the request and its body at the new URL (RFC 9110 sections 15.4.8 and 15.4.9)
@@ -46,6 +48,7 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     cookies: Mapping[str, str] = field(repr=False)
+    safe: Callable[[str, int], str] = field(repr=False)  # makes a text of the service safe to show
     _json: Any = field(default=_NOTHING, repr=False)
 
     @property
@@ -70,7 +73,7 @@ class Answer:
         if len(self.body) > MAX_ANSWER:
             why = f"is larger than {MAX_ANSWER // 1024} KiB"
         else:
-            kind = one_line(self.headers.get("Content-Type", "").partition(";")[0], 60)
+            kind = self.safe(self.headers.get("Content-Type", "").partition(";")[0], 60)
             why = f"is not JSON ({kind or 'of no declared type'})" if self.body else "is empty"
         raise LoginFailed(
             f"The response of {self.place} (status {self.status}) {why}; the option {where} of the auth json-login"
@@ -82,7 +85,7 @@ class Answer:
         """Return a sentence with the names in the JSON of the response, without values."""
         if not isinstance(self.value, dict):
             return ""
-        names = sorted(one_line(str(name), 40) for name in self.value)
+        names = sorted(self.safe(name, 40) or "***" for name in self.value)
         shown = ", ".join(names[:_MAX_KEYS]) + (", ..." if len(names) > _MAX_KEYS else "")
         return f"Its JSON has {shown}." if names else "Its JSON is an empty object."
 
@@ -129,7 +132,9 @@ class Exchange:
                 target = response.headers.get("Location")
                 if not response.is_redirect or target is None:
                     body = read_content(response, MAX_ANSWER + 1)
-                    return Answer(self.shown(response.url), response.status_code, response.headers, body, cookies)
+                    return Answer(
+                        self.shown(response.url), response.status_code, response.headers, body, cookies, self.safe
+                    )
             onward = urldefrag(urljoin(response.url, target)).url
             self._check_redirect(response.url, onward, response.status_code)
             if response.status_code not in _REPEATING:
@@ -216,14 +221,18 @@ class Exchange:
             found = _message(answer.value if found is None else found)
         if not found:
             return ""
-        shown = one_line(self.redacted(found), MAX_MESSAGE)
-        # a part of a secret, or one in other letters
-        folded = found.casefold()
-        if any(secret.casefold() in folded and secret not in found for secret in self.scope.secrets if secret):
-            return "its message repeats a secret and is not shown"
-        if any(len(secret) < SHORTEST and secret in found for secret in self.scope.secrets if secret):
-            return "its message repeats a secret and is not shown"
-        return f'it says: "{shown}"'
+        shown = self.safe(found, MAX_MESSAGE)
+        return f'it says: "{shown}"' if shown else "its message repeats a part of a secret and is not shown"
+
+    def safe(self, text: str, longest: int) -> str:
+        """Return a text of the service on one line without secrets, or an empty one if a part of a secret is in it."""
+        shown = one_line(self.redacted(text), longest)
+        folded = shown.casefold()
+        for secret in map(str.casefold, filter(None, self.scope.secrets)):
+            size = min(len(secret), PART)
+            if any(secret[n : n + size] in folded for n in range(len(secret) - size + 1)):
+                return ""
+        return shown
 
     def redacted(self, text: str) -> str:
         """Return a text without the secrets of this exchange."""

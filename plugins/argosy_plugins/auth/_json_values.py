@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 
 from argosy.errors import ConfigError, LoginFailed
 from argosy.interfaces.base import PluginContext
+from argosy.toolkit.secrets import Secret
 from argosy.toolkit.urls import check_url
 from argosy_plugins.auth._codes import SENSITIVE, AskedCode, Field, TimeCode
 from argosy_plugins.auth._csrf import FIELD_NAME
@@ -139,7 +140,8 @@ class Values:
 
     context: PluginContext
     names: frozenset[str] = frozenset()
-    codes: list[Field] = field(default_factory=list)
+    codes: list[Field] = field(default_factory=list)  # those found
+    secrets: list[Secret] = field(default_factory=list)  # as well
 
     def value(self, raw: Any, where: str) -> Render:
         """Return what renders a JSON value; `where` is its place in the options."""
@@ -178,12 +180,8 @@ class Values:
 
     def _secret(self, reference: Mapping[str, Any]) -> Render:
         secret = self.context.secret(reference)
-
-        def reveal(scope: Scope) -> str:
-            scope.secrets.add(secret.reveal())
-            return secret.reveal()
-
-        return reveal
+        self.secrets.append(secret)
+        return lambda scope: secret.reveal()
 
     def _refuse_secret(self, value: str, where: str, otherwise: str = "") -> None:
         """Raise a ConfigError for a secret in the configuration; a value with a taken one in it is none."""

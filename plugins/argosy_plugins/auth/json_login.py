@@ -20,8 +20,9 @@ from argosy.interfaces.base import PluginContext
 from argosy.models.session import Carrier, origin_of
 from argosy.toolkit.failures import kind_of, reason_of
 from argosy.toolkit.login_pages import RefusalRules, refusal_schema
+from argosy.toolkit.secrets import Secret
 from argosy_plugins.auth._bound import BoundSessions
-from argosy_plugins.auth._codes import SPENT, AskedCode
+from argosy_plugins.auth._codes import SPENT, AskedCode, Field
 from argosy_plugins.auth._csrf import FIELD_NAME, CsrfEcho
 from argosy_plugins.auth._expiry import jwt_expiry, lifetime, moment
 from argosy_plugins.auth._json_exchange import Answer, Exchange
@@ -247,7 +248,8 @@ class JsonLogin(Auth):
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         super().__init__(options, context)
-        self._codes: list[Any] = []
+        self._codes: list[Field] = []
+        self._secrets: list[Secret] = []
         self._read_steps(options)
         last = self._steps[-1]
         self._origins = (
@@ -287,7 +289,7 @@ class JsonLogin(Auth):
         self._taken = names
 
     def _values(self, names: frozenset[str] = frozenset()) -> Values:
-        return Values(self.context, names, self._codes)
+        return Values(self.context, names, self._codes, self._secrets)
 
     def _check_unencrypted(self) -> None:
         others = (self._csrf and self._csrf[0], self._refresh, self._logout)
@@ -496,7 +498,7 @@ class JsonLogin(Auth):
     # -- implementation
 
     def _exchange(self, session: LoginSession, what: str) -> Exchange:
-        scope = Scope()
+        scope = Scope(secrets={secret.reveal() for secret in self._secrets})
         tokens = session.headers.values()
         scope.secrets.update(session.credentials.values(), tokens, [value.rpartition(" ")[2] for value in tokens])
         exchange = Exchange(session.http, scope, what, self._message)

@@ -13,13 +13,19 @@ from urllib.parse import quote
 
 import pytest
 import requests
+from hypothesis import given
+from hypothesis import strategies as st
 
 from argosy import PluginContext, ResponseHead
 from argosy.errors import ConfigError, LoginFailed, RefreshRefused, TransferError
 from argosy_plugins.auth.json_login import JsonLogin
+from rubbish import fuzzed
 
 PASSWORD = 'hunter2&="%é'
 KEY = "JBSWY3DPEHPK3PXP"
+KEYS = st.sampled_from(
+    ["data", "token", "expires", "error", "errors", "message", "success", "ok", "refresh", "detail", PASSWORD]
+)
 FIELDS = {"email": "ada@example.org", "password": {"file": "password"}}
 
 
@@ -466,6 +472,41 @@ def test_a_deep_answer_and_a_path_through_all_of_it(site: Any, session: Any, tmp
     site.pages["/login"] = answer(reply, '{"a":' * 400 + "1" + "}" * 400)
     with pytest.raises(LoginFailed, match=r"nested too deeply|nothing at"):
         auth(site, tmp_path, tokens={"json": {"path": "$..token"}}).login(session)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=20)
+    | st.sampled_from([PASSWORD, PASSWORD.upper(), "T1", "a.b.c", f"wrong: {PASSWORD}"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@pytest.mark.slow
+def test_any_answer_is_a_login_or_a_clear_error(site: Any, session: Any, tmp_path: Path, reply: Any) -> None:
+    plugin = renewing(site, tmp_path, expires="$.data.expires", message="$..message")
+
+    @fuzzed
+    @given(JSON.map(json.dumps) | st.text(max_size=40), st.sampled_from([200, 201, 204, 302, 400, 401, 403, 429, 500]))
+    def log_in(body: str, status: int) -> None:
+        text = "" if status == 204 else body
+        site.pages["/login"] = site.pages["/refresh"] = site.pages["/logout"] = answer(reply, text, status)
+        for step in (plugin.login, plugin.refresh, plugin.logout):
+            session.credentials.update(refresh_token="refresh-1")
+            said = ""
+            try:
+                step(session)
+            except (LoginFailed, TransferError) as error:
+                said = str(error)
+            assert "hunter2" not in said.casefold()
+            assert "refresh-1" not in said
+            assert len(said) < 1000
+
+    log_in()
 
 
 # -- expiry
