@@ -183,10 +183,10 @@ def test_a_logout_repeats_a_value_against_forgery(password: None, tmp_path: Path
 def test_an_error_that_repeats_the_password_is_shown_without_it(
     cookies: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("API_PASSWORD", "not-the-password")
+    monkeypatch.setenv("API_PASSWORD", "swordfish-1815")
     trip = trip_to(cookies, tmp_path, by_cookies(cookies))
     done = warm.run("login", str(trip.file))
-    assert (done.returncode, "not-the-password" in done.stdout + done.stderr) == (3, False)
+    assert (done.returncode, "swordfish-1815" in done.stdout + done.stderr) == (3, False)
     assert "This is wrong: {'user': {'name': 'ada', 'password': '***'}}" in " ".join(done.stderr.split())
 
 
