@@ -44,7 +44,8 @@ class ServerSettings:
     lease_mode
         How it treats tokens, one of `LeaseMode`.
     carrier
-        What brings the token, one of `TokenCarrier`. Each of them works with each `lease_mode`.
+        What brings the token, one of `TokenCarrier`. Each of them works with each `lease_mode`; the refusal of a nonce is
+        always a challenge.
     csrf
         Whether requests also need the token that the response before brought in ``X-CSRF-Token``, in the same field.
     grace

@@ -148,6 +148,7 @@ LEASES = {
     "overlapping header fields": [
         ("carriers.LetsTheLastAnswerWin", "first_one_wins", "first answer must win"),
         ("carriers.LetsTheLastAnswerWin", "is_kept_for", "the first answer must be kept"),
+        ("carriers.MergesNothing", "merged_into_a_newer", "must be merged into the newer record"),
         ("carriers.LosesTheNonce", "is_kept_for", "the first answer must be kept"),
         ("carriers.LogsInDespiteANewerSet", "newer_set", "must be tried before a login"),
         ("carriers.SharesDespiteAReplacedField", "auto_counts", "auto let requests overlap"),

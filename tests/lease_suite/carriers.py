@@ -192,6 +192,25 @@ class CarrierRules(WireRules):
             answer(lease, *[(name, value) for name in SET])
         assert set(scenario.headers().values()) == {"first"}, "the first answer must win"
 
+    def test_what_an_answer_brings_is_merged_into_a_newer_record(
+        self, carried: Callable[[str], CarrierScenario]
+    ) -> None:
+        """An overlapping answer with a cookie alone has changed the record, but not the set or the nonce."""
+        scenario = carried("fields")
+        nonce = {"nonce": "first"}
+        scenario.login = Logins(scenario.carrying, lambda granted: replace(granted, credentials=nonce))
+        both = Carriers((*scenario.carrying.carriers.all, *NONCE.all))
+        manager = scenario.manager(lease_mode=LeaseMode.SHARED, carriers=both)
+        manager.ensure()
+        late, first = manager.lease(URL), manager.lease(URL)
+        first.settle(["theme=dark; Path=/"], URL, None)
+        answer(late, *[(name, "2") for name in SET], ("Authentication-Info", 'nextnonce="second"'))
+        assert [cookie.name for cookie in scenario.record().cookies] == ["theme"]
+        assert scenario.headers() == dict.fromkeys(SET, "2"), "the new set must be merged into the newer record"
+        assert scenario.record().credentials == {"nonce": "second"}, (
+            "the new nonce must be merged into the newer record"
+        )
+
     def test_a_refused_request_looks_for_a_newer_set(self, carried: Callable[[str], CarrierScenario]) -> None:
         """If an overlapping answer has replaced the set meanwhile, there is no login."""
         scenario = carried("fields")

@@ -164,6 +164,17 @@ class LetsTheLastAnswerWin(_WithCarriers):
     carriers_class = _LastWins
 
 
+class _NotMerged(Carriers):
+    def merge(self, newest: SessionRecord, before: SessionRecord, brought: Brought) -> Brought:
+        return brought if newest is before else Brought(newest.headers, newest.credentials)
+
+
+class MergesNothing(_WithCarriers):
+    """Drops what an answer brought if any other one was stored before."""
+
+    carriers_class = _NotMerged
+
+
 class _NotKept(Carriers):
     def settle(self, record: SessionRecord, fields: Iterable[tuple[str, str]], url: str) -> Brought:
         return super().settle(record, fields, url)._replace(credentials=record.credentials)

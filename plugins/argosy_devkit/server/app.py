@@ -151,16 +151,15 @@ class Library:
         return verdict
 
     def _refusal(self, request: Request, *, stale: bool) -> Answer:
+        if self._settings.carrier == TokenCarrier.NONCE:
+            asked = tokens.challenge(self._sessions.nonce(), stale=stale)
+            return plain(401, "Log in.", [("WWW-Authenticate", asked)])
         match self._settings.lease_mode:
             case LeaseMode.SOFT:
                 return login_page(self._sessions)
             case LeaseMode.REDIRECT:
                 return plain(302, "Log in.", [("Location", f"/login?next={quote(request.target, safe='')}")])
-        if self._settings.carrier == TokenCarrier.NONCE:
-            asked = tokens.challenge(self._sessions.nonce(), stale=stale)
-        else:
-            asked = 'Form realm="library"'
-        return plain(401, "Log in.", [("WWW-Authenticate", asked)])
+        return plain(401, "Log in.", [("WWW-Authenticate", 'Form realm="library"')])
 
     def _login(self, request: Request) -> Answer:
         fault = self._faults.strike(request, only_named=True)

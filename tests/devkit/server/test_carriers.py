@@ -11,7 +11,7 @@ import requests
 from requests.auth import HTTPDigestAuth
 
 from argosy.errors import ConfigError
-from argosy_devkit import LibraryServer, ServerFactory, ServerSettings, body_of
+from argosy_devkit import LeaseMode, LibraryServer, ServerFactory, ServerSettings, body_of
 
 PAGE = "/files/a?size=10"
 DATA = "/json/a?size=10"
@@ -32,6 +32,16 @@ def _get(server: LibraryServer, headers: Mapping[str, str], path: str = PAGE) ->
 
 def _set(response: requests.Response) -> dict[str, str]:
     return {name: response.headers[name] for name in DEVISE}
+
+
+def _next(sent: Mapping[str, str], response: requests.Response) -> dict[str, str]:
+    """Return the header fields of the next request."""
+    brought = {name: response.headers[name] for name in (*DEVISE, CSRF) if response.headers.get(name, "").strip()}
+    if "token" in response.cookies:
+        brought["Cookie"] = f"token={response.cookies['token']}"
+    if "token" in response.json():
+        brought |= _bearer(response)
+    return {**sent, **brought}
 
 
 def _bearer(response: requests.Response) -> dict[str, str]:
@@ -62,6 +72,22 @@ def test_json_logs_in_as_the_form_does(library_server: ServerFactory) -> None:
 def test_a_json_answer_has_the_bytes_of_the_file(library_server: ServerFactory) -> None:
     server = library_server(lease_mode="open")
     assert base64.b64decode(_get(server, {}, DATA).json()["data"]) == body_of("a", 10)
+
+
+@pytest.mark.parametrize("rules", [{"carrier": "header"}, {"carrier": "body"}, {"csrf": True}], ids=str)
+def test_each_carrier_works_with_each_lease_mode(library_server: ServerFactory, rules: dict[str, Any]) -> None:
+    server = library_server(**rules)
+    for mode in set(LeaseMode) - {LeaseMode.OPEN}:
+        server.change(lease_mode=mode)
+        server.reset_stats()
+        sent = _next({}, _log_in(server))
+        for _ in range(6):
+            response = _get(server, sent, DATA)
+            assert (response.status_code, response.json()["name"]) == (200, "a")
+            sent = _next(sent, response)
+        stats = server.stats()
+        assert (stats.accepted, stats.refused, stats.anonymous, stats.replaced_tokens_sent) == (6, 0, 0, 0)
+        assert stats.rotations == {LeaseMode.STATIC: 0, LeaseMode.SLIDE: 1}.get(mode, 6)
 
 
 # -- header fields
