@@ -123,12 +123,16 @@ class Gateway:
         on_start()
         self._redactor.add(self._door.secret)
 
-    async def drain(self) -> None:
-        """Accept no more requests, and wait for those that are not done."""
+    async def refuse(self) -> None:
+        """Accept no more requests."""
         self._is_stopping = True
         if self._runner is not None:
             for site in list(self._runner.sites):
                 await site.stop()
+
+    async def drain(self) -> None:
+        """Accept no more requests, and wait for those that are not done."""
+        await self.refuse()
         while self._active:
             self._idle.clear()
             await self._idle.wait()

@@ -99,6 +99,7 @@ async def _until_signal(gateway: Gateway) -> int:
     await gateway.start(lambda: click.echo(url))
     _tell(f"Gateway to {', '.join(gateway.origins)}; Ctrl-C stops it.")
     await stopped.wait()
+    await gateway.refuse()
     if gateway.active:
         _tell(f"Waiting for {gateway.active} request{'s'[: gateway.active != 1]} in transit; Ctrl-C again ends it now.")
     await gateway.drain()

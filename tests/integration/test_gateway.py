@@ -69,7 +69,9 @@ def fetch(program: str, base: str, folder: Path, *headers: str) -> int:
 
 
 @pytest.mark.torture(140)
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    "program", ["curl", *(pytest.param(name, marks=pytest.mark.slow) for name in ("aria2", "wget2"))]
+)
 def test_programs_download_in_parallel(
     library_server: ServerFactory, start_gateway: StartGateway, tmp_path: Path, program: str
 ) -> None:
@@ -114,6 +116,7 @@ def test_two_gateways_and_a_download_share_one_session(set_sail: SetSail, start_
 
 
 @pytest.mark.torture(141)
+@pytest.mark.slow
 def test_a_killed_gateway_costs_at_most_one_login(
     library_server: ServerFactory, start_gateway: StartGateway, tmp_path: Path
 ) -> None:
@@ -199,6 +202,7 @@ def test_tokens_in_header_fields_stay_inside(
     assert (stats.logins, stats.refused, stats.replaced_tokens_sent) == (1, 0, 0)
 
 
+@pytest.mark.slow
 def test_more_programs_than_threads_on_a_session_that_waits_for_bodies(
     library_server: ServerFactory, start_gateway: StartGateway, tmp_path: Path
 ) -> None:

@@ -162,6 +162,7 @@ def test_bodies_of_requests_pass(gateway: Gateway, origin: Origin, size: int, ch
     assert seen.all("Content-Length") == [str(size)]
 
 
+@pytest.mark.slow
 def test_the_transport_curl_passes_the_same(origin: Origin, start_gateway: StartGateway, tmp_path: Path) -> None:
     gateway = start_gateway(origin.config(tmp_path, transport="curl"))
     data = os.urandom(500_000)
