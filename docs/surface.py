@@ -63,11 +63,11 @@ def lines() -> list[str]:
     for module_name, names in MODULES.items():
         module = import_module(module_name)
         for name in _public(module) if names is None else names:
-            thing = getattr(module, name)
-            if module_name == "argosy" and (home := _home(thing)) in MODULES:
+            subject = getattr(module, name)
+            if module_name == "argosy" and (home := _home(subject)) in MODULES:
                 found[f"{module_name}.{name}"] = f"is {home}.{name}"
                 continue
-            found |= _described(f"{module_name}.{name}", thing)
+            found |= _described(f"{module_name}.{name}", subject)
     return [f"{place} {words}".rstrip() for place, words in sorted(found.items())]
 
 
@@ -75,32 +75,32 @@ def _public(module: ModuleType) -> list[str]:
     """Return the names in ``__all__``; without one, the classes and functions that the module defines."""
     defined = [
         name
-        for name, thing in vars(module).items()
-        if not name.startswith("_") and getattr(thing, "__module__", None) == module.__name__
+        for name, subject in vars(module).items()
+        if not name.startswith("_") and getattr(subject, "__module__", None) == module.__name__
     ]
     return list(getattr(module, "__all__", defined))
 
 
-def _home(thing: object) -> str:
+def _home(subject: object) -> str:
     """Return the public module of a class or function: a package exports the names of its modules."""
-    home = str(getattr(thing, "__module__", ""))
+    home = str(getattr(subject, "__module__", ""))
     package = home.rpartition(".")[0]
-    exported = MODULES.get(package, ()) is None and getattr(thing, "__name__", "") in import_module(package).__all__
+    exported = MODULES.get(package, ()) is None and getattr(subject, "__name__", "") in import_module(package).__all__
     return package if exported else home
 
 
-def _described(place: str, thing: Any) -> Iterator[tuple[str, str]]:
-    if inspect.isclass(thing):
-        yield place, f"class({', '.join(base.__name__ for base in thing.__bases__ if base is not object)})"
-        yield from _parts(place, thing)
-    elif inspect.isfunction(thing):
-        yield place, _signature(thing)
-    elif isinstance(thing, str | tuple | int) and not place.endswith("__version__"):
-        yield place, f"= {thing!r}"
+def _described(place: str, subject: Any) -> Iterator[tuple[str, str]]:
+    if inspect.isclass(subject):
+        yield place, f"class({', '.join(base.__name__ for base in subject.__bases__ if base is not object)})"
+        yield from _parts(place, subject)
+    elif inspect.isfunction(subject):
+        yield place, _signature(subject)
+    elif isinstance(subject, str | tuple | int) and not place.endswith("__version__"):
+        yield place, f"= {subject!r}"
     else:
         yield (
             place,
-            f": {thing}" if inspect.isclass(typing.get_origin(thing)) else f": {type(thing).__name__}",
+            f": {subject}" if inspect.isclass(typing.get_origin(subject)) else f": {type(subject).__name__}",
         )
 
 
@@ -149,7 +149,7 @@ def _signature(function: Any) -> str:
 
 
 class _Some:
-    """A default whose text would be another one on another machine, or in another version of Python."""
+    """A default whose text would be different on another machine, or in another version of Python."""
 
     def __repr__(self) -> str:
         return "..."

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Owner = TypeVar("Owner")
 
-#: Files of a remote storage to read at once, as latency dominates; a disk is fastest with one.
+#: Files of a remote storage to read in parallel, as latency dominates; a disk is fastest with one.
 REMOTE, LOCAL = 8, 1
 
 
@@ -120,7 +120,7 @@ def _aggregates(ledger: Ledger) -> list[PublishedFile]:
 def problems(
     storage: Storage, files: Iterable[tuple[Owner, PublishedFile]], at_once: int
 ) -> Iterator[tuple[Owner, PublishedFile, str | None]]:
-    """Read whole files, several at once, and yield them in their order with what is wrong with each, or None."""
+    """Read whole files, several in parallel, and yield them in their order, each with its problem or None."""
     from concurrent.futures import ThreadPoolExecutor
 
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="argosy-verify")

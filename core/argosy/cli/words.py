@@ -19,7 +19,7 @@ _HOST = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}(?::[0-9]+)?(?:[/?#].*)?|localhos
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What the user asked to download."""
+    """A configuration, a list and URLs."""
 
     config: str | None
     list: str | None  # a file, or - for standard input

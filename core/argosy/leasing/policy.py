@@ -95,7 +95,7 @@ class Tokens:
         return newest if cookies == newest else cookies
 
     def over(self, before: Jar, after: Jar) -> bool:
-        """Return whether a session that had tokens has none left."""
+        """Return whether a session that had tokens has lost all of them."""
         return not self.of(after) and bool(self.of(before))
 
 
@@ -131,7 +131,7 @@ class Carriers:
         return tuple(t for t in tokens if t.name.lower() in names and (url is None or t.concerns(url)))
 
     def settle(self, record: SessionRecord, fields: Iterable[tuple[str, str]], url: str) -> Brought:
-        """Return what the header fields of a response to `url` bring."""
+        """Return the tokens in the header fields of a response to `url`."""
         if not self.all:
             return Brought(record.headers, record.credentials)
         values: dict[str, str] = {}
@@ -146,12 +146,12 @@ class Carriers:
         return self._bring(record, values, url)._replace(is_blank=blank)
 
     def settle_body(self, record: SessionRecord, answer: object, url: str) -> Brought:
-        """Return what the JSON value of a response's body brings."""
+        """Return the tokens in the JSON value of a response's body."""
         found = {carrier.name: carrier.find(answer) for carrier in self.all if carrier.find is not None}
         return self._bring(record, {name: value for name, value in found.items() if _is_text(value)}, url)
 
     def merge(self, newest: SessionRecord, before: SessionRecord, brought: Brought) -> Brought:
-        """Return what a response brought on top of the newest record, unless another response came first."""
+        """Return the tokens of a response on top of the newest record, unless another response came first."""
         if newest is before:
             return brought
         headers, credentials = newest.headers, newest.credentials

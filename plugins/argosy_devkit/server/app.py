@@ -102,7 +102,7 @@ class Library:
 
     def _answer(self, request: Request) -> tuple[Answer, Callable[[], None]]:
         if request.method not in ("GET", "HEAD", "POST"):
-            return plain(405, "There is no such method here.", [("Allow", "GET, HEAD, POST")]), _nothing
+            return plain(405, "Only GET, HEAD and POST work here.", [("Allow", "GET, HEAD, POST")]), _nothing
         if request.path == "/login":
             return self._login(request), _nothing
         verdict = self._check(request)
@@ -180,7 +180,7 @@ class Library:
             return plain(int(status.group(1)), "As you like it.")
         content = find(request, self._settings.root, self._versions[request.path])
         if content is None:
-            return plain(404, "There is no such thing in this library.")
+            return plain(404, "This library does not have it.")
         answer = of_content(content, request)
         for name, value in self._settings.headers:
             answer.set_header(name, value)
@@ -192,7 +192,7 @@ class Library:
     def _control(self, request: Request) -> Answer:
         given = request.headers.get("x-control-key", "")
         if not secrets.compare_digest(given.encode(), self._key.encode()) or request.method != "POST":
-            return plain(404, "There is no such thing in this library.")
+            return plain(404, "This library does not have it.")
         match request.path.removeprefix(_CONTROL):
             case "stats":
                 data = json.dumps(self._counters.to_json(), ensure_ascii=True).encode()
@@ -204,7 +204,7 @@ class Library:
             case "change":
                 self._change(ServerSettings.from_json(json.loads(request.body)))
             case _:
-                return plain(404, "There is no such control.")
+                return plain(404, "Unknown control.")
         return plain(200, "Done.")
 
     def _change(self, settings: ServerSettings) -> None:
