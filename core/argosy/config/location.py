@@ -60,10 +60,7 @@ def is_url(value: object) -> TypeGuard[str]:
 
 
 def remote_of(value: str | Mapping[str, Any], base: Path) -> Remote | None:
-    """Return the remote directory for ``directory`` of a valid configuration, or None for a local one.
-
-    Raise a ConfigError if the URL is not valid; the message shows no part of it, as it may contain a password.
-    """
+    """Return the remote directory for ``directory`` of a valid configuration, or None for a local one."""
     if isinstance(value, Mapping):
         return _remote(str(value["url"]), _absolute(value.get("options", {}), base))
     return _remote(value, {}) if is_url(value) else None
@@ -84,9 +81,8 @@ def _remote(url: str, options: Mapping[str, Any]) -> Remote:
     for key, option in options.items():
         if re.search(r"://[^/\s]*@", json.dumps(option, default=str)):
             hint = 'Store the whole URL elsewhere, and refer to it: {"env": NAME} or {"file": PATH}.'
-            raise ConfigError(
-                f"The option {key} of the directory contains a URL with a user name or password.", hint=hint
-            )
+            message = f"The option {key} of the directory contains a URL with a user name or password."
+            raise ConfigError(message, hint=hint)
     scheme, _, rest = url.partition("://")
     scheme = scheme.lower()
     if (problem := _problem(scheme, rest)) is not None:
@@ -121,7 +117,7 @@ def targets() -> Path:
 
 
 def _problem(scheme: str, rest: str) -> str | None:
-    """Return what is wrong with a URL, without repeating any part of it."""
+    """Return what is wrong with a URL, without repeating any part of it, as it may contain a password."""
     host, _, path = rest.partition("/")
     user, at, host = host.rpartition("@")
     is_local, has_folder = scheme in ("file", "local"), scheme not in ("memory", *OBJECT_STORES)

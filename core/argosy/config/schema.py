@@ -130,13 +130,11 @@ def _options(info: PluginInfo) -> dict[str, Any]:
 
 
 def _slot(kind: Kind, infos: list[PluginInfo]) -> dict[str, Any]:
-    """Return the schema of a key that names a plugin.
-
-    The branches are if/then, not oneOf, so errors are about one plugin's options, not "none of six matches".
-    """
+    """Return the schema of a key that names a plugin."""
     name = {"title": "Plugin", "description": f"The name of an installed {kind.words} plugin."}
     use = {**name, "enum": [info.name for info in infos]}
     alone = {**name, "enum": [info.name for info in infos if not info.options_schema.get("required")]}
+    # if/then, not oneOf, so errors are about one plugin's options, not "none of six matches"
     branches: list[dict[str, Any]] = [{"if": {"type": "string"}, "then": alone}]
     for info in infos:
         named = {"type": "object", "properties": {"use": {"const": info.name}}, "required": ["use"]}

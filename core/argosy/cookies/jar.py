@@ -161,11 +161,6 @@ def concerns(jar: Jar, url: str) -> bool:
     return any(_belongs(cookie, target) for cookie in jar)
 
 
-def origin_of_cookie(cookie: Cookie) -> str:
-    """Return the origin of a cookie, for people: ``https://library.example:443``, or only a host."""
-    return f"{cookie.scheme}://{cookie.domain}:{cookie.port}" if cookie.scheme else cookie.domain
-
-
 def _belongs(cookie: Cookie, target: Target) -> bool:
     """Return whether a cookie belongs to the origin of a request."""
     return (

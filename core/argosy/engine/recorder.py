@@ -21,7 +21,6 @@ MOST_WAITING = 256
 #: Seconds from the start of one group to the start of the next, so that a fast disk does not get groups of one.
 PERIOD = 0.02
 
-
 #: Seconds between two syncs of the whole disk, if files are not synced one by one.
 SYNC_PERIOD = 5.0
 

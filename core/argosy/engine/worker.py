@@ -124,7 +124,7 @@ class Worker:
 
     def _reuse(self, job: Job, staging: Staging) -> dict[int, StagedFile]:
         """Link published or restored resources into staging, so that they cannot disappear; return them by number."""
-        storage, known = self._context.storage, job.known
+        area, storage, known = self._context.staging, self._context.storage, job.known
         there: dict[int, StagedFile] = {}
         if known is None:
             return there
@@ -141,7 +141,7 @@ class Worker:
             made = [file for file in job.kept if file.output == label]
             if output is None or any(storage.size(file.name) != file.size for file in made):
                 continue
-            copies, scratch = staging.scratch(next(numbers)), staging.scratch(next(numbers))
+            copies, scratch = area.scratch(next(numbers)), area.scratch(next(numbers))
             try:
                 with self._plugin_fails_item(output):
                     files = [storage.at_hand(file.name, copies) for file in made]
@@ -200,6 +200,7 @@ class Worker:
         if not fresh:  # keep what other outputs made of identical resources
             job = replace(job, replaces=outputs.replaceable(job.kept, labels))
         syncs_files = self._context.settings.syncs_files
+        area = self._context.staging
         publisher = Publisher(self._context.storage, job, staged, staging.left, syncs_files=syncs_files)
         checked: list[Checked] = []
         made: list[str] = []
@@ -207,7 +208,7 @@ class Worker:
             if labels is not None and label not in labels:
                 continue
             self._context.stop.check()  # a draining run still finishes downloaded items
-            scratch = staging.scratch(number) if output.makes_files else self._context.staging.path
+            scratch = area.scratch(number) if output.makes_files else area.path
             with self._plugin_fails_item(output):
                 products = list(output.produce(staged, scratch))
             try:
@@ -216,7 +217,7 @@ class Worker:
                 raise _failed_by(output, error) from None
             made.append(label)
         # after a kill, the next run identifies resources by staged files, and other products by these notes
-        staging.notes.publishing(one.file for one in checked if not staging.is_staged(one.product.file))
+        staging.notes.publishing(one.file for one in checked if one.product.file.parent != area.path)
         return tuple(publisher.publish(checked)), tuple(made)
 
     @contextlib.contextmanager

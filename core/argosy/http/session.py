@@ -209,10 +209,7 @@ class _LoginAdapter(Adapter):
 
 
 class _LoginHop(Hop):
-    """One request of a login, on a connection of its own.
-
-    A server may close a connection a moment after a response; then nobody would know whether it has accepted the form.
-    """
+    """One request of a login, on a connection of its own."""
 
     def __init__(self, request: requests.PreparedRequest, target: NewSession, seconds: float) -> None:
         self.request = request
@@ -220,6 +217,7 @@ class _LoginHop(Hop):
         self.headers: ResponseHeaders | None = None
         self._target = target
         self._seconds = seconds
+        # a server may close an old one just when the form is sent, and may have accepted the form or not
         request.headers["Connection"] = "close"
 
     def authorize(self) -> requests.PreparedRequest:
@@ -457,7 +455,7 @@ class AuthorizedSession(PlainSession):
         urls = [hop.request.url or "" for hop in _hops(response)]
         if any(jar.concerns(ours, url) for url in urls):
             return
-        origins = ", ".join(sorted({jar.origin_of_cookie(cookie) for cookie in ours})[:5])
+        origins = ", ".join(sorted({f"{c.scheme}://{c.domain}:{c.port}" if c.scheme else c.domain for c in ours})[:5])
         text = f"The service refuses this, and the session has no cookie for {origin_of(urls[0])}"
         hint = "Log in at that site, or import its cookies."
         raise Refused(f"{text}: its cookies are for {origins}.", kind="refused", hint=hint)

@@ -46,13 +46,11 @@ def is_moving(record: SessionRecord) -> bool:
 
 
 def in_doubt(record: SessionRecord, scope: Scope) -> bool:
-    """Return whether a token may be spent: its holder died, or the record predates a power loss.
-
-    The record is read under its hold. Only a store on this machine's disk (`scope`) loses power with it.
-    """
+    """Return whether a token may be spent, with its record held: its holder died, or the record predates a power loss."""
     if record.status is Status.IN_FLIGHT:
         return True
     lost_power = bool(record.boot) and not record.synced and record.boot != boot_id()
+    # only a store on this machine's disk loses power with it
     return lost_power and scope is Scope.HOST and bool(record.cookies or record.headers)
 
 

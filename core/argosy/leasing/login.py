@@ -1,7 +1,4 @@
-"""Logging in: the result of a login, who performs it, and how often.
-
-A login fills its own jar, so a failed one does not change the session's record.
-"""
+"""Logging in: the result of a login (in its own jar, so a failed one changes nothing), who performs it, how often."""
 
 from __future__ import annotations
 

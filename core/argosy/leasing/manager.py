@@ -138,10 +138,7 @@ class SessionManager:
 
     @contextlib.contextmanager
     def first_in_turn(self) -> Iterator[None]:
-        """Let one request at a time go, up to its verdict, until the service has accepted one.
-
-        So a wrong password or a dead session is sent once, and not by every worker.
-        """
+        """Let one request at a time go until one is accepted, so that a wrong password or dead session is sent once."""
         if self._proved:
             yield
             return

@@ -28,11 +28,8 @@ def problem_of(fields: Mapping[str, object], referer: str = "") -> str | None:
             return f"the header field {name!r} is not one to set: argosy sends it itself, or cannot send it"
         if not isinstance(value, str) or not _VALUE.fullmatch(value):
             return f"the value of the header field {name!r} is empty, or has characters that no header field may have"
-    return (
-        'the referer is neither an http or https URL nor "self"'
-        if referer and not _REFERER.fullmatch(referer)
-        else None
-    )
+    is_wrong = referer and not _REFERER.fullmatch(referer)
+    return 'the referer is neither an http or https URL nor "self"' if is_wrong else None
 
 
 def referer_of(referer: str, url: str) -> dict[str, str]:

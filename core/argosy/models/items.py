@@ -18,7 +18,6 @@ from argosy.models.response_record import ResponseRecord
 #: The digests a manifest may promise, by their names in :mod:`hashlib`.
 DIGESTS = ("sha256", "sha512", "blake2b", "sha1", "md5")
 
-
 _canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 

@@ -139,14 +139,6 @@ class Staging:
         """Return the path of a link to a resource that is already published."""
         return self._named(f"-{number}{_KEPT}")
 
-    def scratch(self, number: int) -> Path:
-        """Return an empty folder for an output."""
-        return self._area.scratch(number)
-
-    def is_staged(self, path: Path) -> bool:
-        """Return whether a file is in staging, and not an output's own."""
-        return path.parent == self._area.path
-
     def names(self) -> tuple[str, ...]:
         """Return the names to remove once the item is recorded."""
         return (*self._names, self.notes.path.name) if self.notes.is_written else tuple(self._names)

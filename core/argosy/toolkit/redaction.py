@@ -58,16 +58,16 @@ class Redactor:
             is_new = secret not in self._secrets
             self._secrets.pop(secret, None)
             self._secrets[secret] = None  # the newest is the last
-            if len(self._secrets) <= 2 * REMEMBERED:
-                if is_new:
-                    _index(secret, self._forms)
-                    self._clean = set()
+            if len(self._secrets) > 2 * REMEMBERED:
+                self._secrets = dict.fromkeys(islice(self._secrets, REMEMBERED, None))
+                forms: _Forms = {}
+                for known in self._secrets:
+                    _index(known, forms)
+                self._forms = forms  # other threads may still read the old ones
+            elif is_new:
+                _index(secret, self._forms)
+            else:
                 return
-            self._secrets = dict.fromkeys(islice(self._secrets, REMEMBERED, None))
-            forms: _Forms = {}
-            for known in self._secrets:
-                _index(known, forms)
-            self._forms = forms  # other threads may still read the old ones
             self._clean = set()
 
     def redact(self, value: _Value) -> _Value:

@@ -345,10 +345,7 @@ class _Download:
         return staged
 
     def _verify(self, digests: Digests, name: str | None, response: ResponseRecord | None) -> StagedFile:
-        """Return the complete file; raise VerificationError if it breaks the source's promises, or else the server's.
-
-        `name` is the server's, if the resource wants it.
-        """
+        """Return the complete file, renamed to the server's `name` if any; a VerificationError if it breaks a promise."""
         resource, expected = self.resource, self._expected_digests
         if resource.size not in (None, digests.size):
             text = f"Wrong size: {digests.size} bytes instead of {resource.size}."
@@ -389,10 +386,7 @@ def check_status(response: requests.Response) -> None:
 
 
 def _pieces(read: Callable[[memoryview], int], check: Callable[[], None]) -> Iterator[memoryview]:
-    """Yield the raw body in pieces worth writing, each in the same buffer; before an error, the bytes that came first.
-
-    `check` is called after each read, as a compressed body may yield nothing for long.
-    """
+    """Yield the raw body in pieces worth writing, each in the same buffer; before an error, the bytes that came first."""
     buffer: memoryview | None = getattr(_of_thread, "buffer", None)
     if buffer is None:
         buffer = _of_thread.buffer = memoryview(bytearray(BUFFER))
@@ -411,7 +405,7 @@ def _pieces(read: Callable[[memoryview], int], check: Callable[[], None]) -> Ite
             size, since = 0, time.monotonic()
         if not count:
             return
-        check()
+        check()  # after each read, as a compressed body may yield nothing for long
 
 
 @contextlib.contextmanager

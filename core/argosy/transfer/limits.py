@@ -24,7 +24,6 @@ RESERVED_SHARE, MAX_RESERVED = 0.01, 100 * 10**6
 #: Bytes written between two checks of the free space.
 CHECK_EVERY = 1 << 18
 
-
 #: With so many bytes to spare, the free space is not looked at again for so many seconds.
 AMPLE, AMPLE_SECONDS = 1 << 30, 0.1
 

@@ -122,23 +122,21 @@ class Partial:
     def _lock(self) -> None:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _busy() from None
+            path = os.stat(self.path)  # noqa: PTH116 - for each file: a Path costs time
+            is_ours = os.path.samestat(path, os.fstat(self._fd))
+        except (BlockingIOError, FileNotFoundError):
+            is_ours = False
+        if not is_ours:  # a process that survived its run writes it, or has just renamed it
+            raise TransferError("Another process is still writing this file.", kind="busy", retryable=True)
 
     def _load(self) -> None:
-        opened = os.fstat(self._fd)
-        try:
-            is_ours = os.stat(self.path).st_ino == opened.st_ino  # noqa: PTH116 - for each file: a Path costs time
-        except FileNotFoundError:
-            is_ours = False
-        if not is_ours:  # it was just renamed
-            raise _busy()
         try:
             state = ResumeState.from_bytes(Path(self._state_file).read_bytes())
         except FileNotFoundError:
             return
-        size = opened.st_size if state.boot and state.boot == boot_id() else state.synced
-        largest = opened.st_size if state.length is None else min(opened.st_size, state.length)
+        written = os.fstat(self._fd).st_size
+        size = written if state.boot and state.boot == boot_id() else state.synced
+        largest = written if state.length is None else min(written, state.length)
         if state.synced <= size <= largest:  # else the two files do not belong together
             self.size, self.state, self._is_saved = size, state, True
 
@@ -233,8 +231,3 @@ class Partial:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._state_file)  # noqa: PTH108 - for each file: a Path costs time
             sync_file(self.whole.parent)
-
-
-def _busy() -> TransferError:
-    """Return the error for a file that a process writes which survived its run."""
-    return TransferError("Another process is still writing this file.", kind="busy", retryable=True)

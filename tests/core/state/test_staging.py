@@ -53,14 +53,13 @@ def test_what_a_failed_attempt_left_is_removed_by_the_run_that_succeeds(area: St
 
 
 def test_a_scratch_folder_serves_one_item_after_the_other(area: StagingArea) -> None:
-    first = Staging(area, Item("first", "")).scratch(0)
+    first = area.scratch(0)
     (first / "deep").mkdir()
     (first / "deep" / "half").write_text("half")
-    second = Staging(area, Item("second", ""))
-    assert (second.scratch(0), list(first.iterdir())) == (first, [])
-    assert second.scratch(1) != first
+    assert (area.scratch(0), list(first.iterdir())) == (first, [])
+    assert area.scratch(1) != first
     others = []
-    thread = threading.Thread(target=lambda: others.append(second.scratch(0)))
+    thread = threading.Thread(target=lambda: others.append(area.scratch(0)))
     thread.start()
     thread.join()
     assert others != [first], "threads work on different items"

@@ -211,11 +211,7 @@ class EvictionDetector:
         self._excused[record.session] = record.logins
 
     def was_excused(self, name: str) -> bool:
-        """Return whether a session was excused since all were last good together.
-
-        One excuse is enough: if the service gives fewer sessions, each login that an excuse allows ends the next
-        session, whose login would excuse the first one again.
-        """
+        """Return whether a session was excused since all were last good together; a second time could go on forever."""
         return name in self._excused
 
     def is_suspect(self, record: SessionRecord) -> bool:
