@@ -141,7 +141,8 @@ class DigestSigner(SessionSigner):
         if (problem := challenge.problem) is not None:
             raise InvalidAnswer(f"the service's Digest challenge {problem}")
         with self._mutex:
-            if challenge.nonce not in self._used:  # else another thread has found it in the session
+            challenge.count = self._used.get(challenge.nonce, 0)
+            if not (self._once and challenge.count):  # else another thread has found it in the session
                 self._own = challenge
 
     def answered(self, sent: _Challenge, count: int, response: requests.Response, *, is_leased: bool) -> None:

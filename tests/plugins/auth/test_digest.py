@@ -116,6 +116,14 @@ def test_after_a_lost_response_the_session_has_no_nonce_and_a_new_challenge_is_n
     assert sent(signed(one, {})) is None
 
 
+def test_a_service_that_gives_the_same_nonce_again_gets_the_next_count() -> None:
+    one = challenged()
+    signed(one, KEPT)
+    signed(one, {})
+    one.adopt(KEPT["challenge"])
+    assert sent(signed(one, KEPT)) == ("n1", "00000002")
+
+
 def test_a_service_that_stops_to_replace_nonces_is_counted_again() -> None:
     one = challenged()
     answer(signed(one, KEPT), Authentication_Info='nextnonce="n2"')
