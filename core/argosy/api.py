@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -78,15 +78,23 @@ class AccessToken:
     origins: tuple[str, ...]
 
 
-def download(config: Config, on_event: OnEvent | None = None, *, plugins: Plugins = ()) -> Report:
-    """Download the items of a configuration, like ``argosy download CONFIG``, without printing; return the report.
+def download(
+    config: Config | Sequence[str],
+    on_event: OnEvent | None = None,
+    *,
+    directory: str | Path | None = None,
+    plugins: Plugins = (),
+) -> Report:
+    """Download the items of a configuration, or URLs, like ``argosy download``, without printing; return the report.
 
     Parameters
     ----------
     config
-        The path of a configuration file, or a mapping of the same structure.
+        The path of a configuration file, a mapping of the same structure, a URL, or a list of URLs.
     on_event
         Called with every `argosy.events.Event` of the run, from its threads, one at a time.
+    directory
+        The target directory, instead of the configuration's.
     plugins
         Plugins that are not installed: Python files, as for ``--plugin``, or classes.
 
@@ -98,11 +106,16 @@ def download(config: Config, on_event: OnEvent | None = None, *, plugins: Plugin
     Examples
     --------
     >>> import argosy
-    >>> report = argosy.download({"source": {"use": "urls", "urls": []}, "directory": "library"})
-    >>> report.counts.failed
-    0
+    >>> argosy.download([], directory="library").ok
+    True
     """
-    return _report_of(Run(*_load(config, plugins), RunOptions(on_event=on_event)))
+    changes: dict[str, Any] = {} if directory is None else {"directory": directory}
+    if isinstance(config, str) and "://" in config:
+        config = [config]
+    if not isinstance(config, str | Path | Mapping):
+        config = {"source": {"use": "urls", "urls": list(config)}}
+    manager = _manager(plugins)
+    return _report_of(Run(load(config, manager, changes), manager, RunOptions(on_event=on_event)))
 
 
 def remake(config: Config, on_event: OnEvent | None = None, *, plugins: Plugins = ()) -> Report:

@@ -54,6 +54,15 @@ class Report:
     failures: tuple[tuple[str, str, Failure], ...]  # id, title and failure of the first failed items
     error: ArgosyError | None = field(compare=False)  # what ended the run early
 
+    def __repr__(self) -> str:
+        counts = self.counts
+        return f"<Report: {counts.done} done, {counts.skipped} done before, {counts.failed} failed, {counts.left} left>"
+
+    @property
+    def ok(self) -> bool:
+        """Whether all items are done."""
+        return self.exit_code == 0 and not self.counts.left
+
     @property
     def exit_code(self) -> int:
         """The exit code of the command."""
