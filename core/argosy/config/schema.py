@@ -22,16 +22,9 @@ if TYPE_CHECKING:
 
     from argosy.config.messages import KeyPath
 
-#: The keys of the configuration that name plugins, and their kinds.
+#: The keys of the configuration that name plugins, and their kinds; the URL of the directory names the storage.
 SLOTS: Mapping[str, Kind] = {
-    "source": Kind.SOURCE,
-    "auth": Kind.AUTH,
-    "cookie_store": Kind.COOKIE_STORE,
-    "strategy": Kind.STRATEGY,
-    "output": Kind.OUTPUT,
-    "observers": Kind.OBSERVER,
-    "ratelimit": Kind.RATELIMIT,
-    "transport": Kind.TRANSPORT,
+    "observers" if kind is Kind.OBSERVER else kind.value: kind for kind in Kind if kind is not Kind.STORAGE
 }
 #: The keys that the command line fills with valid values only; its source is a list of URLs.
 _TRIVIAL = frozenset({"source", "strategy", "output", "directory", "tags", "force_redownload", "strict"})

@@ -35,8 +35,7 @@ RENEWAL = "argosy renewal: "
 #: In the mark of a move to another store, this and the status before replace the thread name.
 MOVE = "argosy session copy: "
 
-#: Seconds that a refused request waits for overlapping ones. A session that has simply expired must not wait for a
-#: response that takes a minute.
+#: Seconds that a refused request waits for overlapping ones: if the session has simply expired, it waits in vain.
 LONGEST = 5.0
 
 

@@ -21,8 +21,7 @@ from argosy.models.session import HeaderToken, SessionRecord, origin_of
 #: this share of their lifetime, for tokens that live for a minute or two.
 MARGIN, MARGIN_SHARE = 60.0, 0.2
 
-#: After this many logins that the service did not accept, over all sessions, a run makes no more: failed logins
-#: lock accounts.
+#: After this many logins, over all sessions, that the service did not accept, a run makes no more: they lock accounts.
 MOST_FAILED = 3
 
 #: Why a session whose login failed is not logged in again.

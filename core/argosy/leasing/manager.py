@@ -412,9 +412,8 @@ class SessionManager:
 
     def _asks_the_service(self, record: SessionRecord) -> bool:
         """Return whether it takes a request to make the session usable."""
-        if self._needs_login(record) or self._is_due(record):
-            return True
-        return self._in_doubt(record) and self._on_doubt(record) in ("login", "wait")
+        in_doubt = self._in_doubt(record) and self._on_doubt(record) in ("login", "wait")
+        return in_doubt or self._needs_login(record) or self._is_due(record)
 
     def _before_it_expires(self, record: SessionRecord) -> None:
         reason = "the session expires" if record.due else "the session has expired"

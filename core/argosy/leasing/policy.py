@@ -21,8 +21,7 @@ from argosy.models.session import Carrier, HeaderToken, SessionRecord, Signer, o
 #: Names of cookies that protect forms: csrftoken (Django), XSRF-TOKEN (Laravel, Angular), _csrf (Express).
 _FORGERY = re.compile("csrf|xsrf", re.I)
 
-#: An expiry that moved by less than this share of the remaining lifetime is not written: a service that prolongs
-#: its session with every response would cost a write each.
+#: An expiry that moved by less than this share of the time left is not written: some services move it each time.
 SLIGHT = 0.1
 
 _Key = tuple[str, str, str, str | None, int | None]
