@@ -322,6 +322,18 @@ def test_a_login_in_a_browser(trip: Trip, server: OAuthServer, browser: Path, cl
     assert server.seen["token:authorization_code"] == 1
 
 
+def test_the_code_and_the_tokens_of_a_browser_are_bound_to_one_key(tmp_path: Path, browser: Path) -> None:
+    with OAuthServer(dpop=100) as server:
+        options = by_browser(server, client_id="public", dpop=True)
+        trip = Trip(tmp_path, options, lambda n: f"{server.url}/files/{n}", server.body, 5)
+        assert login(trip).returncode == 0
+        report = trip.run(**SPREADS["8 threads"])
+        (asked,) = server.state.requests
+        (token,) = server.state.tokens
+    assert asked["dpop_jkt"] == token.key
+    assert (report.counts.done, report.logins, trip.wrong(), server.seen["wrong key"]) == (5, 0, [], 0)
+
+
 def test_a_session_of_a_browser_is_renewed_without_one(trip: Trip, server: OAuthServer, browser: Path) -> None:
     trip.auth = by_browser(server)
     assert login(trip).returncode == 0
