@@ -49,7 +49,7 @@ def test_it_can_be_done(tmp_path: Path) -> None:
         library.communicate("\n", timeout=20)
     assert done.returncode == 0, done.stderr
     assert "12 of 12 items" in done.stderr
-    assert "1 logins, 0 refusals" in done.stderr
+    assert "1 login, 0 refusals" in done.stderr
     report = json.loads((tmp_path / "report.json").read_text("utf-8"))
     assert (report["counts"]["done"], report["logins"], report["refusals"]) == (12, 1, 0)
     assert len(list((tmp_path / "library").glob("*/*.bin"))) == 24

@@ -44,7 +44,7 @@ def test_the_key_is_asked_of_every_command_and_a_move_needs_no_login(set_sail: S
     assert voyage.run().returncode == 0
     status = voyage.argosy("status", str(voyage.file))
     assert status.stdout.startswith("session    default: idle, ")
-    assert "1 logins\n           cookies: prelogin, token\n" in status.stdout
+    assert "1 login\n           cookies: prelogin, token\n" in status.stdout
     assert voyage.argosy("verify", str(voyage.file)).returncode == 0
 
     old = voyage.file.rename(voyage.root / "old.json")

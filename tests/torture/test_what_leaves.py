@@ -123,7 +123,7 @@ def test_no_text_of_others_steers_the_terminal(shown: Shown) -> None:
         assert STEERS.findall(text) == [], command
         assert command == "verify" or "bad" in text or "good" in text, (command, text)
     assert "\\u001b]52;" in shown.commands["download --report"]
-    assert "\nfailed bad (status): The server answered 404 No\\u001b]52;" in shown.commands["status"]
+    assert ": The server answered 404 No\\u001b]52;" in shown.commands["status"]
     for name, data in shown.files():
         if name.endswith((".json", ".jsonl", ".csv")):
             assert STEERS.findall(data.decode().replace("\r\n", "\n")) == [], name

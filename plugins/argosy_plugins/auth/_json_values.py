@@ -300,7 +300,9 @@ class JsonPath:
         try:
             query = JSONPathEnvironment(strict=True).compile(text)
         except (JSONPathError, RecursionError) as error:
-            why = error.args[0] if isinstance(error, JSONPathError) and error.args else "it is nested too deeply"
+            why = str(error.args[0]) if error.args else ""
+            if isinstance(error, RecursionError) or not why or "recursion" in why:  # the library may catch it
+                why = "it is nested too deeply"
             raise ConfigError(
                 f"The option {where} of the auth json-login is not a JSONPath: {why}.",
                 hint='Write it as in RFC 9535: $.data.token, or $["access-token"].',
