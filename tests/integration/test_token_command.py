@@ -92,7 +92,7 @@ class Place:
 
 def in_process(capsys: pytest.CaptureFixture[str], *arguments: str, given: str = "") -> tuple[int, str, str]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "stdin", io.StringIO(given))
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode("utf-8", "surrogateescape"))))
         code = main(arguments)
     out, err = capsys.readouterr()
     return code, out, err
@@ -235,13 +235,18 @@ def test_git_asks(place: Place, server: OAuthServer, capsys: Capture) -> None:
     assert place.refreshes == 0, "there was nothing to do"
     token = place.answer(capsys).strip()
     expiry = int(place.record().expires)
-    end = f"password={token}\npassword_expiry_utc={expiry}\n"
-    assert ask("get") == f"username=oauth2\n{end}"
-    assert ask("get", "--username", "x-access-token") == f"username=x-access-token\n{end}"
-    assert ask("get", username="ada") == f"username=ada\n{end}"
+    rest = f"password={token}\npassword_expiry_utc={expiry}\n"
+    assert ask("get") == f"username=oauth2\n{rest}"
+    assert ask("get", "--username", "x-access-token") == f"username=x-access-token\n{rest}"
+    assert ask("get", username="ada") == f"username=ada\n{rest}"
     assert ask("get", "--username", "bob", username="ada") == "", "of another user"
     for foreign in ({"host": "git.example"}, {"protocol": "https"}, {"protocol": "cert"}, {"host": f"{host}0000"}):
         assert ask("get", **foreign) == ""
+    for end in "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029":  # none for git
+        for name in ("username", "path", "x"):
+            assert ask("get", "--username", "ada", host="evil.example", **{name: f"ada{end}host={host}"}) == ""
+    for split in (f"{host}/.evil.example", f"{host}?.evil.example", f"{host}#.evil.example", f"ada@{host}", "\udcff"):
+        assert ask("get", host=split) == ""
     assert ask("erase", password="of another helper") == ""
     assert ask("erase", password=token, host="git.example") == ""
     assert place.refreshes == 1

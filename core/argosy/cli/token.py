@@ -133,7 +133,7 @@ def token(
     from argosy.config.load import load
 
     old = "" if refused is None else _refused(refused)
-    given = sys.stdin.read(_MOST_INPUT) if form == "git-credential" or (form, action) == ("docker", "get") else ""
+    given = _input() if form == "git-credential" or (form, action) == ("docker", "get") else ""
     settings = load(config, plugins)
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))  # for what a plugin prints
@@ -164,12 +164,17 @@ def _check(form: str, action: str, username: str | None, role: str | None, keys:
 def _refused(path: Path) -> str:
     """Return the token in a file."""
     if str(path) == "-":
-        return sys.stdin.read(_MOST_INPUT).strip()
+        return _input().strip()
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             return file.read(_MOST_INPUT).strip()
     except OSError as error:
         raise ConfigError(f"The file {path} with the refused token cannot be read: {error.strerror}.") from None
+
+
+def _input() -> str:
+    """Return standard input with its line ends as they are."""
+    return "" if sys.stdin is None else sys.stdin.buffer.read(_MOST_INPUT).decode("utf-8", "replace")
 
 
 def _to_the_end(work: Callable[[], tuple[str, int]]) -> tuple[str, int]:
@@ -229,12 +234,14 @@ def _git(request: _Request) -> tuple[str, int]:
 
     ``erase`` says that the service refused the token.
     """
-    lines = request.given.partition("\n\n")[0].splitlines()
+    # only at \n: a user name in the URL of a repository may have other line ends, and a second host behind them
+    lines = request.given.partition("\n\n")[0].split("\n")
     asked = dict(line.split("=", 1) for line in lines if "=" in line)
     user = asked.get("username") or request.username or "oauth2"
-    if not asked.get("host") or user != (request.username or user):
+    host = asked.get("host", "")
+    if not host or {*"/?#"} & {*host} or user != (request.username or user):
         return "", 0
-    url = f"{asked.get('protocol')}://{asked['host']}"
+    url = f"{asked.get('protocol')}://{host}"
     if request.action == "erase":
         if asked.get("password"):
             request.get_for(url, refused=asked["password"])

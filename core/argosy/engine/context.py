@@ -128,14 +128,10 @@ class RunContext:
         self.staging.close()
         self.storage.close()
         for plugin in dict.fromkeys((*self.plugins, *filter(None, self._by_name.values()))):
-            self.close_plugin(plugin)
-
-    def close_plugin(self, plugin: Plugin) -> None:
-        """Close a plugin; if that fails, only tell the user."""
-        try:
-            plugin.close()
-        except (Exception, SystemExit) as error:
-            self.notice(f"The plugin {plugin.name!r} failed while closing: {describe_exception(error, plugin)}")
+            try:
+                plugin.close()
+            except (Exception, SystemExit) as error:
+                self.notice(f"The plugin {plugin.name!r} failed while closing: {describe_exception(error, plugin)}")
 
     def notice(self, message: str) -> None:
         """Tell the user something."""
