@@ -48,6 +48,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 #: The content codings that argosy reads, to recognize a login page.
 _CODING = "gzip"
 
+#: A list of codings that has it, without the weight 0, which refuses it (RFC 9110 section 12.5.3).
+_ACCEPTED = re.compile(rf"(?:^|,)\s*{_CODING}\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[0-9.]+\s*)?(?:,|$)", re.IGNORECASE)
+
 
 def for_service(fields: Fields, routes: Routes, base: str) -> dict[str, str]:
     """Return the fields of a client's request to the gateway at `base` that go to the service."""
@@ -56,7 +59,7 @@ def for_service(fields: Fields, routes: Routes, base: str) -> dict[str, str]:
     passed: dict[str, str] = {}
     shown: dict[str, str] = {}
     for key, name, value in pairs:
-        if key == "accept-encoding" and _CODING in value.lower():
+        if key == "accept-encoding" and _ACCEPTED.search(value):
             passed["Accept-Encoding"] = _CODING
         if key in dropped:
             continue
