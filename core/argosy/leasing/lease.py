@@ -271,11 +271,11 @@ class ExclusiveLease(Lease):
 
     def settle_body(self, body: bytes, url: str) -> None:
         """Store the tokens in the JSON body of a response; the mark stays until the lease ends."""
-        brought: Brought | None = None
+        carriers, values = self._policy.carriers, {}
         with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):  # not there
-            brought = self._policy.carriers.settle_body(self._record, json.loads(body), url)
-        if brought is not None and self._marked:
-            self._commit(lambda record: self._brought(record, brought))
+            values = carriers.found_in(json.loads(body))
+        if values and self._marked:
+            self._commit(lambda record: self._brought(record, carriers.bring(record, values, url)))
 
     def unsent(self) -> None:
         """Clear the mark; the token was not spent."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple, TypeGuard
@@ -142,12 +142,12 @@ class Carriers:
                     blank = blank or not (found or carrier.is_kept or carrier.parameter)
                     if _is_text(found):
                         values[carrier.name] = found
-        return self._bring(record, values, url)._replace(is_blank=blank)
+        return self.bring(record, values, url)._replace(is_blank=blank)
 
-    def settle_body(self, record: SessionRecord, answer: object, url: str) -> Brought:
-        """Return the tokens in the JSON value of a response's body."""
+    def found_in(self, answer: object) -> dict[str, str]:
+        """Return the new values by the name of their carrier, in the JSON value of a response's body."""
         found = {carrier.name: carrier.find(answer) for carrier in self.all if carrier.find is not None}
-        return self._bring(record, {name: value for name, value in found.items() if _is_text(value)}, url)
+        return {name: value for name, value in found.items() if _is_text(value)}
 
     def merge(self, newest: SessionRecord, before: SessionRecord, brought: Brought) -> Brought:
         """Return the tokens of a response on top of the newest record, unless another response came first."""
@@ -169,7 +169,8 @@ class Carriers:
         kept = {carrier.name for carrier in self.all if carrier.is_kept}
         return {name: value for name, value in credentials.items() if name not in kept}
 
-    def _bring(self, record: SessionRecord, values: dict[str, str], url: str) -> Brought:
+    def bring(self, record: SessionRecord, values: Mapping[str, str], url: str) -> Brought:
+        """Return the tokens of a record with new values from a response to `url`."""
         headers, credentials = {token.name.lower(): token for token in record.headers}, dict(record.credentials)
         for carrier in self.all:
             value, key = values.get(carrier.name), carrier.name.lower()

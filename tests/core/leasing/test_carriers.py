@@ -10,6 +10,7 @@ import pytest
 
 from argosy.interfaces.cookie_store import Scope
 from argosy.leasing.adaptive import QUIET
+from argosy.leasing.lease import Lease
 from argosy.leasing.login import Authority, Credentials
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import Carriers, LeaseMode, Policy, SessionCallbacks
@@ -151,8 +152,8 @@ def test_a_power_loss_puts_header_tokens_in_doubt(scenario: Any, monkeypatch: py
 def test_what_cannot_be_a_header_field_is_no_token(value: object) -> None:
     carriers = Carriers((Carrier("access-token", origins=HOME, find=lambda answer: answer["token"]),))
     record = _record(("access-token", "a1"))
-    assert carriers.settle_body(record, {"token": value}, URL).headers is record.headers
-    assert carriers.settle_body(record, {"token": "a2"}, URL).headers[0].value == "a2"
+    assert carriers.found_in({"token": value}) == {}
+    assert carriers.bring(record, carriers.found_in({"token": "a2"}), URL).headers[0].value == "a2"
 
 
 # -- under the lease
@@ -355,6 +356,28 @@ def test_a_body_replaces_a_token_before_the_lease_ends(scenario: Any) -> None:
     assert lease.credentials(URL)["access-token"] == "a2"
     lease.unsent()
     lease.end()
+
+
+def test_a_body_keeps_what_came_from_elsewhere_meanwhile(scenario: Any) -> None:
+    elsewhere = "https://cdn.example"
+    carriers = (
+        Carrier("access-token", origins=HOME, find=lambda answer: answer["token"]),
+        Carrier("X-Cdn", "X-Cdn", (elsewhere,)),
+    )
+    manager = _manager(scenario, Service(), carriers, lease_mode=LeaseMode.EXCLUSIVE_TO_END)
+    manager.ensure()
+    other = f"{elsewhere}/1"
+    lease = manager.lease(URL)
+    lease.settle((), URL, None)
+    beside = Lease(scenario.store, scenario.record, manager.policy)
+    beside.settle((), other, None, [("X-Cdn", "c1")])
+    lease.settle_body(b'{"token": "a2"}', URL)
+    lease.end()
+    assert {token.name: token.value for token in scenario.record.headers} == {
+        "access-token": "a2",
+        "client": "c",
+        "X-Cdn": "c1",
+    }
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"other": 1}', b"\xff", b"[" * 100_000])
