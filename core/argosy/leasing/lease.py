@@ -159,6 +159,7 @@ class Lease:
         sent = newest = self._record
         if (cookies, brought.headers, brought.credentials) == (sent.cookies, sent.headers, sent.credentials):
             return
+        self._brought(sent, brought)  # a token that loses against another response is a secret as well
         learned = adaptive.after(self._policy, sent, cookies, url, brought)
         while changes := self._changes(newest, cookies, brought, learned):
             try:

@@ -481,9 +481,13 @@ class JsonLogin(Auth):
             return False
         exchange = self._exchange(session, "logout")
         exchange.scope.names |= self._known_names(session)
-        if origin_of(self._logout.url(exchange.scope)) in self._origins:
-            exchange.extra |= session.headers
+        tokens = session.headers
+        if self._csrf and origin_of(self._csrf[0].origin_url) in self._origins:
+            exchange.extra |= tokens
         self._fetch_csrf(exchange)
+        exchange.extra = {name: value for name, value in exchange.extra.items() if name not in tokens}
+        if origin_of(self._logout.url(exchange.scope)) in self._origins:
+            exchange.extra = {**tokens, **exchange.extra}
         exchange.judge(exchange.send(self._logout), self._logout)
         return True
 

@@ -248,6 +248,15 @@ def test_of_two_overlapping_responses_the_first_one_wins(scenario: Any) -> None:
     assert _send(manager)[0] == {"access-token": "a2", "client": "c2", "Cookie": "theme=dark"}
 
 
+def test_a_token_that_comes_second_is_told_as_a_secret(scenario: Any) -> None:
+    manager = _manager(scenario, Service(), lease_mode=LeaseMode.SHARED)
+    first, second = manager.lease(URL), manager.lease(URL)
+    first.settle((), URL, None, [("access-token", "a2")])
+    second.settle((), URL, None, [("access-token", "a3")])
+    assert scenario.record.headers[0].value == "a2"
+    assert "secret a3" in scenario.told
+
+
 def test_overlapping_responses_merge_their_nonces(scenario: Any) -> None:
     manager = _manager(scenario, Service(), (NONCE,), lease_mode=LeaseMode.SHARED)
     manager.ensure()

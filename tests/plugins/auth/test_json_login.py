@@ -682,6 +682,18 @@ def test_a_logout_elsewhere_gets_no_token(site: Any, renewed: Any, tmp_path: Pat
     assert "Authorization" not in other.asked[0].headers
 
 
+def test_a_value_for_a_logout_is_fetched_elsewhere_without_the_tokens(
+    site: Any, renewed: Any, tmp_path: Path, reply: Any, make_site: Any
+) -> None:
+    other = make_site()
+    other.pages["/csrf"] = answer(reply, {}, headers=(("X-Value", "v1"),))
+    site.pages["/logout"] = lambda asked: reply("", 204)
+    renewing(site, tmp_path, csrf={"url": f"{other.url}/csrf", "header": "X-Value"}).logout(renewed)
+    assert "Authorization" not in other.asked[0].headers
+    asked = site.asked[-1].headers
+    assert (asked["Authorization"], asked["X-CSRF-Token"]) == ("Bearer T1", "v1")
+
+
 # -- options
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
