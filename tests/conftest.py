@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# a busy machine is no reason to fail
+settings.register_profile("argosy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("argosy")
 
 # Containers often set it; then each of the many processes of a test run compiles argosy anew, which doubles its CPU time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -22,7 +22,7 @@ from requests.utils import get_encoding_from_headers, prepend_scheme_if_needed, 
 from urllib3 import Timeout
 
 from argosy.errors import TransferError
-from argosy.http.body import Body, BodyLimits, coding_of, discard, inflated
+from argosy.http.body import MAX_COPY, Body, BodyLimits, coding_of, discard, inflated
 from argosy.http.hop import LeasedHop
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore
@@ -207,13 +207,15 @@ class LeasedAdapter(Adapter):
         copy = bytearray() if lease.to_end and self.manager.policy.carriers.in_bodies and _is_json(headers) else None
 
         def on_end(is_complete: bool) -> None:
+            is_settled = False  # a body that cannot be read, or whose token cannot be stored, leaves the doubt
             try:
-                if copy is not None and is_complete:
+                if copy is not None and is_complete and len(copy) <= MAX_COPY:
                     coding = coding_of(CaseInsensitiveDict(headers.fields))
                     body = bytes(copy) if coding in ("", "identity") else b"".join(inflated([bytes(copy)], coding))
                     lease.settle_body(body, hop.request.url or "")
+                is_settled = is_complete
             finally:
-                lease.end(complete=is_complete)
+                lease.end(complete=is_settled)
 
         response = self.response(hop.request, headers, incoming, on_end=on_end if lease.to_end else None, copy=copy)
         response.argosy_stamp = lease.stamp  # type: ignore[attr-defined]  # a note for the caller

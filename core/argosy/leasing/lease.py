@@ -20,7 +20,7 @@ from argosy.cookies import jar
 from argosy.errors import GenerationMoved, HoldLapsed
 from argosy.interfaces.cookie_store import CookieStore, Release, Scope
 from argosy.leasing import adaptive
-from argosy.leasing.policy import Brought, LeaseMode, Policy, SessionCallbacks, slight
+from argosy.leasing.policy import Brought, Carriers, LeaseMode, Policy, SessionCallbacks, slight
 from argosy.models.session import HeaderToken, SessionRecord, Status, header_fields
 from argosy.toolkit.processes import boot_id, this_holder
 
@@ -44,13 +44,13 @@ def is_moving(record: SessionRecord) -> bool:
     return record.holder is not None and record.holder.thread.startswith(MOVE)
 
 
-def in_doubt(record: SessionRecord, scope: Scope) -> bool:
+def in_doubt(record: SessionRecord, scope: Scope, carriers: Carriers | None = None) -> bool:
     """Return whether a token may be spent, with its record held: its holder died, or the record predates a power loss."""
     if record.status is Status.IN_FLIGHT:
         return True
     lost_power = bool(record.boot) and not record.synced and record.boot != boot_id()
     # only a store on this machine's disk loses power with it
-    return lost_power and scope is Scope.HOST and bool(record.cookies or record.headers)
+    return lost_power and scope is Scope.HOST and bool(record.cookies or (carriers and carriers.of(record.headers)))
 
 
 def changed(record: SessionRecord, **changes: object) -> SessionRecord:

@@ -428,7 +428,7 @@ class SessionManager:
     # -- doubt
 
     def _in_doubt(self, record: SessionRecord) -> bool:
-        return in_doubt(record, self.store.scope)
+        return in_doubt(record, self.store.scope, self.policy.carriers)
 
     def _on_doubt(self, record: SessionRecord) -> str:
         within, holder = self.policy.doubt_within, record.holder

@@ -98,10 +98,10 @@ def store(tmp_path: Path) -> MemoryStore:
 class Reader:
     """A plain requests session on a LeasedAdapter."""
 
-    def __init__(self, store: MemoryStore, *, deadline: float = 20.0, lease: str = "exclusive") -> None:
+    def __init__(self, store: MemoryStore, *, deadline: float = 20.0, lease: str = "exclusive", **options: Any) -> None:
         self.store = store
         self.http = PlainSession()
-        self.adapter = LeasedAdapter(store, lease=lease, deadline=deadline)
+        self.adapter = LeasedAdapter(store, lease=lease, deadline=deadline, **options)
         self.http.mount("http://", self.adapter)
 
     @property

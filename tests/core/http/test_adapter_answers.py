@@ -18,14 +18,14 @@ import urllib3
 from requests.auth import AuthBase
 
 import argosy
-from argosy.errors import Interrupted, PluginError, SessionInDoubt, StoreError
+from argosy.errors import Interrupted, PluginError, SessionInDoubt, StoreError, TransferError
 from argosy.http.adapter import LeasedAdapter
 from argosy.http.hop import PluginSigner
 from argosy.http.session import AuthorizedSession
 from argosy.leasing.lease import Lease
 from argosy.leasing.manager import SessionManager
 from argosy.leasing.policy import LeaseMode, Policy, SessionCallbacks
-from argosy.models.session import SessionRecord, Status
+from argosy.models.session import Carrier, SessionRecord, Status
 from argosy_devkit.contracts.waiting import Thread, wait_until
 
 NEW = "Set-Cookie: token=second; Path=/"
@@ -292,6 +292,17 @@ def test_to_end_a_body_that_is_dropped_frees_the_session(raw_server: Any, reader
     server, one = raw_server(_answer(NEW, body=b"x" * 100)), reader(lease="exclusive-to-end")
     response = one.get(server.url, stream=True)
     del response
+    assert (one.record.status, one.is_free()) == (Status.IN_FLIGHT, True)
+
+
+def test_to_end_a_body_whose_token_cannot_be_read_leaves_the_mark(raw_server: Any, reader: Any) -> None:
+    """The token that was sent may be replaced, so it must not be sent again."""
+    fields = (NEW, "Content-Type: application/json", "Content-Encoding: gzip")
+    server = raw_server(_answer(*fields, body=b"not gzip"))
+    carrier = Carrier("token", origins=(server.url,), find=lambda answer: answer["token"])
+    one = reader(lease="exclusive-to-end", carriers=[carrier])
+    with pytest.raises(TransferError):
+        one.get(server.url)
     assert (one.record.status, one.is_free()) == (Status.IN_FLIGHT, True)
 
 

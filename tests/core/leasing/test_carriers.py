@@ -139,6 +139,21 @@ def test_a_value_that_cannot_be_sent_again_is_no_token(value: str) -> None:
     assert _values(DEVISE, _record(("access-token", "a1")), ("access-token", value)) == {"access-token": "a1"}
 
 
+def test_a_long_field_takes_no_quadratic_time() -> None:
+    brought = Carriers((NONCE,)).settle(_record(nonce="n1"), [("Authentication-Info", "n" * (1 << 20))], URL)
+    assert brought.credentials == {"nonce": "n1"}
+
+
+def test_a_power_loss_leaves_a_static_header_token_alone(scenario: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(scenario.store), "scope", Scope.HOST)
+    service = Service()
+    manager = _manager(scenario, service, (), on_doubt="ask")
+    _send(manager)
+    record = scenario.record
+    scenario.store.write(replace(record, generation=record.generation + 1, boot="an earlier one"), record.generation)
+    assert (_send(manager)[0]["access-token"], service.logins) == ("login-1", 1)
+
+
 def test_a_power_loss_puts_header_tokens_in_doubt(scenario: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(scenario.store), "scope", Scope.HOST)
     manager = _manager(scenario, Service())
