@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,7 @@ def profiles() -> str:
         rows.append(f"| `{name}` | {profile.fact} | {', '.join(sets)} | {profile.why} | {source} |")
     page = _table(page, "profiles", rows)
     rows = ["| of | names | source |", "|---|---|---|"]
-    known = json.loads((DOCS.parent / "plugins" / "argosy_plugins" / "services" / "services.json").read_text("utf-8"))
+    known = json.loads(files("argosy_plugins.services").joinpath("services.json").read_text("utf-8"))
     for cookies in known["cookies"]:
         names = ", ".join(f"`{name}`" for name in cookies["names"])
         rows.append(f"| {cookies['of']} | {names} | <{cookies['source']}> |")

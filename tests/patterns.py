@@ -18,6 +18,7 @@ import argosy_epub
 import argosy_gateway
 import argosy_plugins
 import argosy_redis
+import argosy_report
 
 _CALLED = re.compile(r"\bre\.(?:match|search|fullmatch|sub|subn|split|findall|finditer)\(\s*(r?b?\"[^\"\n]+\")")
 _ANCHORED = frozenset({"match", "fullmatch"})
@@ -26,7 +27,7 @@ _CANDIDATES = string.ascii_letters + string.digits + string.punctuation + " \t\n
 
 def modules() -> Iterator[ModuleType]:
     """Yield every module of the core and of the plugins."""
-    for package in (argosy, argosy_plugins, argosy_epub, argosy_gateway, argosy_redis):
+    for package in (argosy, argosy_plugins, argosy_epub, argosy_gateway, argosy_redis, argosy_report):
         yield package
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not any(part in found.name for part in (".templates", ".demo")) and not found.name.endswith("__main__"):

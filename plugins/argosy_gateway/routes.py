@@ -13,7 +13,7 @@ from argosy.models.session import origin_of
 from argosy.toolkit.urls import check_url
 
 _OPTION = "Give it with --origin, for example: --origin https://library.example"
-_REFRESH = re.compile(r"(?i)(\s*[0-9.]*\s*[;,]\s*(?:url\s*=\s*)?)(['\"]?)([^'\"]+)(['\"]?)\s*\Z")
+_REFRESH = re.compile(r"(?i)\s*+[0-9.]*+\s*+[;,]\s*+(?:url\s*+=\s*+)?")  # what comes before the URL
 _LINK = re.compile(r"<([^<>]*)>")
 
 
@@ -114,7 +114,10 @@ class Routes:
             return reference if path is None else base + path
 
         if name == "refresh":
-            return _REFRESH.sub(lambda found: f"{found[1]}{found[2]}{local(found[3])}{found[4]}", value)
+            found = _REFRESH.match(value)
+            before, after = (value, "") if found is None else (found[0], value[found.end() :].strip())
+            bare = after.strip("'\"")
+            return before + (after.replace(bare, local(bare), 1) if bare else after)
         if name == "link":
             return _LINK.sub(lambda found: f"<{local(found[1])}>", value)
         return local(value.strip())
