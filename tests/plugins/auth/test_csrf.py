@@ -40,6 +40,13 @@ def test_the_cookie_is_copied_as_the_page_would(cookies: str, field: str | None)
     assert copied(cookies) == field
 
 
+def test_the_newest_value_of_the_cookie_is_copied() -> None:
+    signer = CookieEcho("XSRF-TOKEN", "X-XSRF-TOKEN", [ORIGIN])
+    for value in ("one", "two"):
+        request = requests.Request("GET", f"{ORIGIN}/1", headers={"Cookie": f"XSRF-TOKEN={value}"}).prepare()
+        assert signer.sign(request, {}).headers["X-XSRF-TOKEN"] == value
+
+
 def test_another_origin_does_not_get_it() -> None:
     assert copied("XSRF-TOKEN=abc", "https://elsewhere.example/1") is None
 

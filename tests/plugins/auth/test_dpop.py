@@ -105,6 +105,12 @@ def test_the_thumbprint_is_that_of_the_key(session: Any) -> None:
     assert base64.urlsafe_b64decode(session.thumbprint + "=") == hashlib.sha256(text.encode()).digest()
 
 
+def test_each_session_has_a_key_of_its_own(session: Any) -> None:
+    other: Any = Session()
+    assert _dpop.make_key(other) != session.thumbprint
+    assert other.credentials["dpop_key"] != session.credentials["dpop_key"]
+
+
 def answered(status: int, body: str = "{}", **fields: str) -> requests.Response:
     response = requests.Response()
     response.status_code, response._content = status, body.encode()
