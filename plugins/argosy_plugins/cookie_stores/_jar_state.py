@@ -181,7 +181,7 @@ class JarState:
         if renewed:
             news |= {"logins": record.logins + 1, "logged_in": written}
         dead = record.holder is not None and has_ended(record.holder)
-        if superseded and record.status is Status.IN_FLIGHT and dead:
+        if superseded and record.status is Status.IN_FLIGHT and dead and not record.headers:  # those are still in doubt
             news |= {"status": Status.IDLE, "holder": None}
         elif renewed and record.status is Status.DEAD:
             news |= {"status": Status.IDLE}

@@ -11,7 +11,7 @@ import pytest
 
 from argosy.errors import GenerationMoved
 from argosy.models.cookie import Cookie
-from argosy.models.session import Status
+from argosy.models.session import HeaderToken, Status
 from argosy.toolkit.processes import this_holder
 from argosy_plugins.cookie_stores.netscape import NetscapeStore
 from cookies_txt import (
@@ -86,6 +86,14 @@ def test_a_mark_of_the_dead_is_superseded_by_a_new_token_only(store: NetscapeSto
     assert read(store).holder == holder, "nor does an older token"
     write(path, line("curl-1"), OTHER_SITE)
     assert (read(store).status, read(store).holder) == (Status.IDLE, None)
+
+
+def test_a_new_cookie_says_nothing_of_a_header_token_in_doubt(store: NetscapeStore, path: Path) -> None:
+    holder, token = dead_holder(), HeaderToken("access-token", "a1", ("https://library.example",))
+    record = go_on(store, begin(store), cookies=(replace(TOKEN, value="t1"),), headers=(token,))
+    go_on(store, record, status=Status.IN_FLIGHT, holder=holder)
+    write(path, line("curl-1"))
+    assert (read(store).status, read(store).holder) == (Status.IN_FLIGHT, holder)
 
 
 def test_a_mark_of_the_living_stands_and_its_answer_comes_on_top(store: NetscapeStore, path: Path) -> None:
