@@ -15,6 +15,8 @@ import requests
 import argosy
 import warm
 from argosy.errors import ConfigError, SessionLost
+from argosy.http.session import Network, open_session
+from argosy.toolkit.secrets import Secret
 from servers.counts import Counts
 from servers.flask_library import make_app
 from servers.in_thread import InThread
@@ -258,6 +260,18 @@ def test_a_redirect_elsewhere_drops_other_headers_and_keeps_the_user_agent(
     assert [asked.headers.get("X_SHELF") for asked in service.asked + other.asked] == ["7", None]
     assert [asked.headers["USER_AGENT"] for asked in service.asked + other.asked] == ["Reader/1.0"] * 2
     assert [asked.headers["REFERER"] for asked in service.asked + other.asked] == [f"{service.url}/", f"{other.url}/"]
+
+
+@pytest.mark.torture(160)
+def test_a_login_that_follows_redirects_itself_drops_them_too(plain: Callable[..., Library]) -> None:
+    hops: dict[str, str] = {}
+    other, service = plain(), plain(hops)
+    hops["/away"] = f"{other.url}/books/1.bin"
+    with open_session((20, 20), network=Network(headers={"X-Shelf": Secret("7")})).http as http:
+        away = http.get(f"{service.url}/away", allow_redirects=False)
+        for _ in range(2):
+            assert http.get(away.headers["Location"], allow_redirects=False).ok
+    assert [asked.headers.get("X_SHELF") for asked in service.asked + other.asked] == ["7", None, None]
 
 
 def test_a_program_gets_the_headers_too(library: Callable[..., Library]) -> None:

@@ -137,6 +137,7 @@ class PlainSession(requests.Session):
         self._network = network
         self.verify = True if network.ca_bundle is None else str(network.ca_bundle)
         self.allow_downgrade = network.allow_downgrade
+        self._led_to: set[str] = set()  # origins that redirects led to, which get no configured header fields
         if network.proxy is not None:
             self.proxies = dict.fromkeys(("http", "https"), network.proxy.reveal())
         self.max_redirects = MAX_REDIRECTS
@@ -157,6 +158,7 @@ class PlainSession(requests.Session):
             return
         with _valid_urls():
             fields = referer_of(network.referer, url)
+            is_redirected = is_redirected or origin_of(url) in self._led_to
             if origin_of(url) in network.header_origins or not (network.header_origins or is_redirected):
                 fields |= {name: value.reveal() for name, value in network.headers.items()}
         for name, value in fields.items():
@@ -187,6 +189,20 @@ class PlainSession(requests.Session):
             raise Downgraded("a redirect leads from https to http", request=request, response=response)
         with _valid_urls():
             return super().send(request, **kwargs)
+
+
+class _LoginRequests(PlainSession):
+    """The requests of a login, whose plugin may follow redirects itself."""
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send a request, and note where a redirect leads."""
+        response = super().send(request, **kwargs)
+        if response.is_redirect:
+            with contextlib.suppress(ValueError):
+                self._led_to |= {origin_of(urljoin(response.url, response.headers["Location"]))} - {
+                    origin_of(response.url)
+                }
+        return response
 
 
 class _LoginAdapter(Adapter):
@@ -247,7 +263,7 @@ def open_session(
 ) -> NewSession:
     """Return an empty session for a login; the timeouts are to connect, and for the headers and body of each response."""
     adapter = _LoginAdapter(timeout, transport)
-    adapter.target = NewSession(PlainSession(network, adapter), number)
+    adapter.target = NewSession(_LoginRequests(network, adapter), number)
     return adapter.target
 
 

@@ -559,6 +559,7 @@ class SessionManager:
     @contextlib.contextmanager
     def _marked(self, record: SessionRecord) -> Iterator[tuple[SessionRecord, Answered]]:
         """Mark the session to send its credentials; clear the mark if no byte went out."""
+        self._tell_secrets(record)
         holder, again = this_holder(), record.holder if _is_refresh(record) else None
         # a grace period counts from the first try
         holder = replace(holder, thread=RENEWAL + holder.thread, since=again.since if again else holder.since)
@@ -594,7 +595,8 @@ class SessionManager:
             self._write_synced(self._read())
 
     def _tell_secrets(self, of: SessionRecord | Credentials) -> None:
-        for value in (*(cookie.value for cookie in of.cookies), *of.credentials.values()):
+        fields = (part for one in of.headers for part in (one.value, one.value.rpartition(" ")[2]))
+        for value in (*(cookie.value for cookie in of.cookies), *of.credentials.values(), *fields):
             self._callbacks.secret(value)
 
     def _prove(self, issue: tuple[int, int], *, proved: bool) -> None:
