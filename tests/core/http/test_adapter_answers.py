@@ -151,10 +151,10 @@ def test_headers_that_drip_do_not_outlive_the_deadline(raw_server: Any, reader: 
 
 
 def test_a_slow_body_is_not_under_the_deadline(raw_server: Any, reader: Any) -> None:
-    one = reader(deadline=0.2)
+    one = reader(deadline=2.0)
     head = _answer(NEW, body=b"12345")[:-5]
-    server = raw_server(_pieces(head, *[b"%d" % n for n in range(5)], pause=0.1))
-    response = one.get(server.url, stream=True)
+    server = raw_server(_pieces(head, *[b"%d" % n for n in range(5)], pause=0.6))
+    response = one.get(server.url, stream=True, timeout=60)
     assert (one.record.status, one.is_free()) == (Status.IDLE, True)
     assert response.content == b"01234"
 
