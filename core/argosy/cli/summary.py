@@ -52,9 +52,12 @@ def print_summary(report: Report) -> None:
     console.print()
     for line in lines(report.failures):
         style = "red" if not line.startswith(" ") else None
-        console.print(Text(line, style or ""))
+        console.print(Text(line, style or ""), soft_wrap=True)  # a URL stays whole
     where = shlex.quote(report.where)
-    console.print(f"All failures: argosy status --failed {escape(where)}. To try them again, run the same command.")
+    console.print(
+        f"All failures: argosy status --failed {escape(where)}. To try them again, run the same command.",
+        soft_wrap=True,
+    )
 
 
 def _session(report: Report) -> str:
