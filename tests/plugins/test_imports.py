@@ -17,6 +17,7 @@ PACKAGES = (
     "plugins/argosy_epub",
     "plugins/argosy_gateway",
     "plugins/argosy_redis",
+    "plugins/argosy_report",
     "plugins/argosy_devkit/scaffold/templates",
     "docs/plugins",
 )
