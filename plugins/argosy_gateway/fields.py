@@ -25,11 +25,13 @@ _OF_SESSION = frozenset({
 })  # fmt: skip
 
 #: Fields of responses that may have a token, or would lead a client around the gateway. The client cannot meet a
-#: challenge, as its credentials do not pass.
+#: challenge, as its credentials do not pass. Reports of a browser would tell others the gateway's URL; a service worker
+#: below the secret ends with it, one for all paths would get what a later program at this port serves.
 _OF_SERVICE = frozenset({
-    "alt-svc", "authentication-info", "authorization", "content-length", "dpop-nonce", "proxy-authentication-info",
-    "referrer-policy", "sec-session-challenge", "sec-session-registration", "secure-session-challenge",
-    "secure-session-registration", "set-cookie", "set-cookie2", "www-authenticate",
+    "alt-svc", "authentication-info", "authorization", "clear-site-data", "content-length",
+    "content-security-policy-report-only", "dpop-nonce", "nel", "proxy-authentication-info", "referrer-policy",
+    "report-to", "reporting-endpoints", "sec-session-challenge", "sec-session-registration", "secure-session-challenge",
+    "secure-session-registration", "service-worker-allowed", "set-cookie", "set-cookie2", "www-authenticate",
 })  # fmt: skip
 
 #: Fields of responses that hold URLs to be rewritten.
@@ -44,6 +46,9 @@ _INNOCENT = frozenset({
 
 #: What no value of a field may have (RFC 9110 section 5.5).
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+#: What makes a browser report the URL of a page (Content Security Policy Level 3, section 6.5).
+_REPORTING = re.compile(r"(?i)(?<![^;,\s])report-(?:uri|to)\b[^;,]*;?")
 
 #: The content codings that argosy reads, to recognize a login page.
 _CODING = "gzip"
@@ -86,6 +91,8 @@ def for_client(
             continue
         if key in _WITH_URLS:
             value = routes.localized(key, value, url, base)
+        elif key == "content-security-policy":
+            value = _REPORTING.sub("", value).strip()
         elif key not in _INNOCENT and redactor.redact(value) != value:
             continue
         passed.append((name, _utf8(value)))

@@ -165,7 +165,7 @@ class Gateway:
             exchange.status, text = _failure(error)
             text = self._redactor.scrub(text)
             exchange.note = one_line(text)
-            return _plain(exchange.status, text)
+            return self._failed(request, exchange, _plain(exchange.status, text))
         except ConnectionError:
             exchange.note = exchange.note or "the client left"
             raise
@@ -173,7 +173,8 @@ class Gateway:
             # not its text, which may have secrets
             exchange.status, exchange.note = 500, f"unexpected {type(error).__name__}"
             logger.debug("unexpected error", exc_info=True)
-            return _plain(500, "The gateway failed unexpectedly; its log (-vv) says more.")
+            text = "The gateway failed unexpectedly; its log (-vv) says more."
+            return self._failed(request, exchange, _plain(500, text))
         finally:
             self._active -= 1
             self._idle.set()
@@ -188,6 +189,14 @@ class Gateway:
                 milliseconds,
                 note,
             )
+
+    def _failed(self, request: web.BaseRequest, exchange: _Exchange, failure: web.Response) -> web.Response:
+        """Return the response that says why a request failed; if another one has begun, break that one off."""
+        if not exchange.is_begun:
+            return failure
+        if request.transport is not None:
+            request.transport.close()
+        raise ConnectionResetError(exchange.note)
 
     async def _answer(self, request: web.BaseRequest, exchange: _Exchange) -> web.StreamResponse:
         self._lead_back(request, exchange)
@@ -288,6 +297,7 @@ class Gateway:
         elif length.isascii() and length.isdecimal() and "Transfer-Encoding" not in response.headers:
             passed.headers["Content-Length"] = length
         exchange.status = response.status_code
+        exchange.is_begun = True
         await passed.prepare(request)
         if has_body:
             await self._stream(request, raw, passed, exchange)
@@ -324,6 +334,7 @@ class _Exchange:
     status = 0
     sent = 0  # bytes of the body
     note = ""
+    is_begun = False  # whether the client has a part of the response
 
 
 class _Upload:

@@ -55,6 +55,9 @@ def serve(
         raise ConfigError("The gateway needs aiohttp.", hint="Install it: pip install 'argosy[gateway]'.") from None
     if path is not None and address != _ANY_PORT:
         raise click.UsageError("Give --listen or --socket, not both.")
+    for name in names:
+        if not name or "=" in name:
+            raise click.UsageError(f"{name!r} cannot be the name of a variable.")
     context = click.get_current_context(silent=True)
     redactor = (context and context.find_object(Redactor)) or Redactor()
     routes = Routes(given_origins(origins) or configured_origin(config, plugins))
@@ -160,7 +163,8 @@ def _exit(code: int) -> NoReturn:
 
 
 def _tell(message: str) -> None:
-    click.echo(message, err=True)
+    with contextlib.suppress(OSError):  # a log on a full disk ends nothing
+        click.echo(message, err=True)
 
 
 def _ask(text: str) -> str:

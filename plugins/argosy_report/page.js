@@ -200,7 +200,8 @@
       ArrowLeft: () => move(-0.2),
       ArrowRight: () => move(0.2),
     };
-    if (actions[event.key]) {
+    // with these, they are the browser's: zoom, back
+    if (actions[event.key] && !event.ctrlKey && !event.metaKey && !event.altKey) {
       event.preventDefault();
       actions[event.key]();
     }

@@ -16,7 +16,13 @@ def read_events(path: Path) -> Timeline:
     try:
         with path.open(encoding="utf-8", errors="replace") as stream:
             for number, line in enumerate(stream, 1):
-                timeline.take(_event(line, f"{path}:{number}", hint))
+                try:
+                    event = _event(line, f"{path}:{number}", hint)
+                except SourceError:
+                    if timeline.start is None or line.endswith("\n"):
+                        raise
+                    break  # the run was killed while it wrote this line
+                timeline.take(event)
     except OSError as error:
         raise SourceError(f"Cannot read the events {path}: {error.strerror}.", hint=hint) from None
     if timeline.start is None:

@@ -20,6 +20,9 @@ MOST_POINTS = 600
 #: The length of a point at first, in seconds.
 POINT = 0.05
 
+#: Seconds between an event and the last one before it that only a clock set back explains.
+CLOCK_SET_BACK = 5.0
+
 #: Characters of a title, a URL or a message to keep.
 LONGEST = 300
 
@@ -73,6 +76,8 @@ class Timeline:
         """Take an event."""
         if self.start is None:
             self.start = event.at
+        if event.at - self.start < self.end - CLOCK_SET_BACK:
+            self.start = event.at - self.end  # go on from there
         now = max(event.at - self.start, 0.0)
         self.end = max(self.end, now)
         if event.item is not None:

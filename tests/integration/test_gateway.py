@@ -311,6 +311,8 @@ def test_a_command_gets_a_gateway(library_server: ServerFactory, tmp_path: Path)
     done = run(config, sys.executable, "-c", ASK, "LIBRARY", options=("--env", "LIBRARY"))
     assert (done.returncode, done.stdout) == (0, "200\n"), done.stderr
     assert server.stats().logins == 1
+    wrong = run(config, "true", options=("--env", "A=B"))
+    assert (wrong.returncode, "'A=B' cannot be the name of a variable." in wrong.stderr) == (2, True)
     script = 'echo "$ARGOSY_GATEWAY $ARGOSY_GATEWAY_SOCKET"; test -S "$ARGOSY_GATEWAY_SOCKET"; exit 3'
     done = run(config, "sh", "-c", script, options=("--socket", "s"))
     assert (done.returncode, done.stdout) == (3, f"http://localhost {tmp_path / 's'}\n")

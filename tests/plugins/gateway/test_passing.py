@@ -8,9 +8,13 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from aiohttp import web
 
+from argosy_gateway import server
 from gateways import TOKEN, Answer, Gateway, Origin, Seen, ask, send
 from plugins.gateway.conftest import StartGateway
 
@@ -308,3 +312,25 @@ def test_a_client_that_leaves_harms_nothing(origin: Origin, start_gateway: Start
     assert gateway.get("/b").body == b"ok"
     assert gateway.stop() == 0
     assert gateway.log.count("(the client left)") == 3
+
+
+def test_a_browser_reports_no_url_of_the_gateway(gateway: Gateway, origin: Origin) -> None:
+    dropped = ["NEL", "Report-To", "Reporting-Endpoints", "Clear-Site-Data", "Service-Worker-Allowed"]
+    fields = [(name, "x") for name in [*dropped, "Content-Security-Policy-Report-Only"]]
+    policy = "default-src 'self'; report-uri https://other.example/csp?a; img-src *; report-to group"
+    origin.answer = lambda seen: Answer(200, [*fields, ("Content-Security-Policy", policy)], b"ok")
+    got = gateway.get("/a")
+    assert {name.lower() for name, _ in got.fields} & {name.lower() for name, _ in fields} == set()
+    assert got.all("Content-Security-Policy") == ["default-src 'self';  img-src *;"]
+
+
+def test_a_failure_after_the_headers_breaks_the_response_off() -> None:
+    closed: list[bool] = []
+    request: Any = SimpleNamespace(transport=SimpleNamespace(close=lambda: closed.append(True)))
+    exchange, failure = server._Exchange(), web.Response(status=502)
+    one: Any = object.__new__(server.Gateway)
+    assert one._failed(request, exchange, failure) is failure
+    exchange.is_begun = True
+    with pytest.raises(ConnectionResetError):
+        one._failed(request, exchange, failure)
+    assert closed == [True]

@@ -232,3 +232,38 @@ def test_events_in_a_file_become_a_page(tmp_path: Path) -> None:
     file.write_text("", "utf-8")
     with pytest.raises(SourceError, match="no events"):
         read_events(file)
+
+
+def test_a_last_line_that_a_kill_has_cut_off_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    first = json.dumps({"kind": "run.started", "at": START, "item": None, "data": {}})
+    file.write_text(f'{first}\n{{"kind": "item.sta', "utf-8")
+    assert read_events(file).to_dict()["items"]["title"] == []
+    file.write_text(f'{first}\n{{"kind": "item.sta\n', "utf-8")
+    with pytest.raises(SourceError, match=r"events\.jsonl:2"):
+        read_events(file)
+
+
+def test_a_clock_that_is_set_back_makes_no_negative_time() -> None:
+    made = timeline_of(
+        (0, "run.started", None, {}),
+        (100, "item.started", "a", {"title": "A"}),
+        (-3500, "item.started", "b", {"title": "B"}),
+        (-3490, "item.finished", "b", {"state": "done", "bytes": 5}),
+        (-3480, "item.finished", "a", {"state": "done", "bytes": 5}),
+    )
+    items = made.to_dict()["items"]
+    assert (items["start"], items["end"]) == ([100_000, 100_000], [120_000, 110_000])
+
+
+def test_keys_of_the_browser_stay_its_own(browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(page(a_run(10)), "utf-8")
+    script = """(() => {
+        const canvas = document.getElementById('timeline');
+        const whole = canvas.toDataURL();
+        for (const key of ['+', '-', 'ArrowRight'])
+            canvas.dispatchEvent(new KeyboardEvent('keydown', {key, ctrlKey: true}));
+        return whole === canvas.toDataURL();
+    })()"""
+    assert browser.open(file, script) == (True, [])
