@@ -53,7 +53,6 @@ GATEWAYS = {
     "gateway/test_passing.py": [
         ("passes_cookies_on", "gets_the_token"),
         ("passes_tokens_on", "gets_the_token"),
-        ("sends_the_clients_cookies", "gets_the_token"),
         ("leads_around_itself", "redirects_of_the_service"),
     ],
 }

@@ -116,7 +116,6 @@ GATEWAYS = {
     # not only by its name: the redactor knows the new cookie already
     "passes_cookies_on": "fields._OF_SERVICE -= {'set-cookie'}; fields._INNOCENT |= {'set-cookie'}",
     "passes_tokens_on": "fields.Redactor.redact = lambda self, text: text",
-    "sends_the_clients_cookies": "fields._OF_SESSION -= {'cookie'}",
     "compares_no_secret": "door.Door._is_secret = lambda self, given: True",
     "compares_the_start_of_a_secret": "door.Door._is_secret = lambda self, given: given[:5] == self.secret[:5]",
     "takes_any_host": "\n".join((
