@@ -62,6 +62,19 @@ def test_a_third_partys_plugin_is_found_and_made(install: Install, tmp_path: Pat
     assert plugins.excluded == ("argosy",)
 
 
+@pytest.mark.parametrize("left", [None, "", "Metadata-Version: 2.1\nName: good\n"])
+def test_a_package_whose_metadata_cannot_be_read_is_named(install: Install, site: Path, left: str | None) -> None:
+    install("good", OUTPUT.format(name="listing"), {"listing": "good"})
+    metadata = site / "good-1.0.dist-info" / "METADATA"
+    metadata.unlink()
+    if left is not None:
+        metadata.write_text(left, "utf-8")
+    with pytest.raises(PluginError) as caught:
+        load()
+    assert "listing = good" in caught.value.message
+    assert str(site) in str(caught.value.hint)
+
+
 def test_only_the_plugin_that_is_asked_for_is_imported(install: Install) -> None:
     install("one", OUTPUT.format(name="first"), {"first": "one"})
     install("two", OUTPUT.format(name="second"), {"second": "two"})
