@@ -128,7 +128,7 @@ def session(tmp_path: Path, tokens: list[str], *, allowed: bool) -> AuthorizedSe
     return AuthorizedSession(
         LeasedAdapter(SessionManager(store, "default", login=token)),
         RefusalRules().is_refusal,
-        network=Network(tmp_path / "ca.pem", None, allowed),
+        network=Network(tmp_path / "ca.pem", {}, allowed),
     )
 
 

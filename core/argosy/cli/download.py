@@ -24,6 +24,32 @@ if TYPE_CHECKING:
     from argosy.plugins.manager import PluginManager
     from argosy.toolkit.stop import Stop
 
+#: Header fields that another option or key sets.
+_ELSEWHERE = {
+    "user-agent": "use -A.",
+    "referer": 'set "referer" in a configuration.',
+    "cookie": 'use the auth "cookies" in a configuration: the service may replace them.',
+    "authorization": 'use the auth "bearer" or "basic" in a configuration, which keeps the secret out of the command line.',
+}
+
+
+def _headers(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Return the header fields by name."""
+    from argosy.models.header_fields import problem_of
+
+    fields: dict[str, str] = {}
+    for text in given:
+        name, colon, value = (part.strip() for part in text.partition(":"))
+        if not name or not colon:
+            raise click.BadParameter("write it as 'Name: value'.", context, parameter)  # it may be a secret
+        redactor().add(value)
+        if name.lower() in _ELSEWHERE:
+            raise click.BadParameter(f"{name}: {_ELSEWHERE[name.lower()]}", context, parameter)
+        if (problem := problem_of({name: value})) is not None:
+            raise click.BadParameter(f"{problem}.", context, parameter)
+        fields[name] = value
+    return fields
+
 
 @click.command()
 @click.argument("what", nargs=-1, metavar="[CONFIG|LIST] [URL]...")
@@ -37,6 +63,17 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="What to make of the items: files, zip, cbz, epub, index or warc. Repeatable.",
 )
+@click.option(
+    "-H",
+    "--header",
+    "headers",
+    multiple=True,
+    metavar='"NAME: VALUE"',
+    callback=_headers,
+    help="Send this header field. Repeatable. Other users of this machine can read it; secrets belong into CONFIG.",
+)
+@click.option("-A", "--user-agent", metavar="TEXT", help="Send this User-Agent.")
+@click.option("--env-proxy", is_flag=True, help="Use the proxies and certificate authorities of the environment.")
 @run_options
 @click.option("--content-disposition", is_flag=True, help="Use the file names that servers suggest.")
 @click.option(
@@ -66,6 +103,8 @@ def download(
     from argosy.engine.run import Run, RunOptions
 
     settings = _settings(what, options, plugins)
+    if not quiet and (text := unused_environment(settings)):
+        notify(text)
     if dry_run:
         return show_preview(settings, plugins)
     given = RunOptions(
@@ -101,9 +140,37 @@ def _settings(what: Sequence[str], options: Mapping[str, Any], plugins: PluginMa
         source = {"use": source} if isinstance(source, str) else source
         if isinstance(source, dict):  # anything else is an error that is reported later
             changed["source"] = {**source, "content_disposition": True}
+    if options["headers"]:
+        configured = document.get("headers")
+        changed["headers"] = {**(configured if isinstance(configured, dict) else {}), **options["headers"]}
+    if options["user_agent"] is not None:
+        changed["user_agent"] = options["user_agent"]
+    if options["env_proxy"]:
+        changed["trust_environment"] = True
     if options["strict"]:
         changed["strict"] = True
     return load(given.config, plugins, changed)
+
+
+def unused_environment(settings: Settings) -> str:
+    """Return what to tell about variables of the environment that other programs use; empty if there are none."""
+    from argosy.config.settings import CA_VARIABLES
+
+    if settings.trust_environment:
+        return ""
+    found = []
+    if settings.proxy is None:
+        names = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+        found = [name for upper in names for name in (upper, upper.lower()) if os.environ.get(name)]
+    if settings.ca_bundle is None:
+        import ssl
+
+        usual = ssl.get_default_verify_paths().openssl_cafile, "/etc/ssl/certs/ca-certificates.crt"  # Debian's
+        found += [name for name in CA_VARIABLES if os.environ.get(name, usual[0]) not in ("", *usual)]
+    if not found:
+        return ""
+    text = f"{' and '.join(found)} {'is' if len(found) == 1 else 'are'} set but not used."
+    return f'{text} To use the environment: --env-proxy, or "trust_environment" in a configuration.'
 
 
 def overrides(document: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:

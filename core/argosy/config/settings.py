@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from argosy.interfaces.auth import Auth
 from argosy.models.session import origin_of
 from argosy.plugins.kinds import Kind
 from argosy.plugins.manager import PluginManager
+
+#: Variables that name a file of certificate authorities, in the order in which requests and curl look at them.
+CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 #: ``{"use": NAME, ...options}``, valid, with the plugin's defaults filled in; secrets are still references.
 PluginOptions = Mapping[str, Any]
@@ -69,6 +73,7 @@ class Settings:
     durability: Literal["file", "run"]
     ca_bundle: Path | None = None
     allow_downgrade: bool
+    trust_environment: bool = False  # use the proxies and certificate authorities that it names
     proxy: str | Mapping[str, Any] | None = None  # its URL, or a reference to it
     user_agent: str = ""  # empty: that of argosy
     referer: str = ""  # a URL, or "self"
@@ -119,8 +124,11 @@ def build(document: Mapping[str, Any], plugins: PluginManager, base: Path, path:
         keys |= {"on_doubt": "wait", "doubt_wait": doubt["wait"], "doubt_within": doubt.get("within")}
         if doubt.get("within", math.inf) <= doubt["wait"]:
             raise ConfigError('"on_doubt" must have a "within" that is longer than its "wait".')
+    variable = next(filter(os.environ.get, CA_VARIABLES), None) if keys["trust_environment"] else None
     if "ca_bundle" in keys:
-        keys["ca_bundle"] = _certificates(absolute(keys["ca_bundle"], base))
+        keys["ca_bundle"] = _certificates(absolute(keys["ca_bundle"], base), '"ca_bundle"')
+    elif variable is not None:
+        keys["ca_bundle"] = _certificates(Path(os.environ[variable]).absolute(), variable)
     return Settings(path=path, base=base, remote=remote, **keys)
 
 
@@ -136,7 +144,7 @@ def absolute(value: str, base: Path) -> Path:
         raise ConfigError(f"{value!r} names the home folder of an unknown user.", hint=hint) from None
 
 
-def _certificates(path: Path) -> Path:
+def _certificates(path: Path, name: str) -> Path:
     """Return the path of a CA bundle; raise a ConfigError now if every request would fail with it."""
     import ssl  # slow to import, and few configurations need it
 
@@ -144,6 +152,6 @@ def _certificates(path: Path) -> Path:
         ssl.create_default_context(cafile=path)
     except OSError as error:
         reason = "it contains no certificate" if isinstance(error, ssl.SSLError) else error.strerror
-        hint = 'Set "ca_bundle" to a file of PEM certificates.'
+        hint = f"Set {name} to a file of PEM certificates."
         raise ConfigError(f"The CA bundle {path} cannot be used: {reason}.", hint=hint) from None
     return path

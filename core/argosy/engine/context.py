@@ -12,7 +12,7 @@ from argosy.engine.outputs import Outputs, plugin_errors
 from argosy.engine.sessions.provider import Share, open_sessions
 from argosy.errors import ArgosyError
 from argosy.events import Emit, EventKind
-from argosy.http.session import Network, check_proxy, header_field
+from argosy.http.session import Network, check_proxy, environment_proxies, header_field
 from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.base import Plugin, PluginContext
 from argosy.interfaces.cookie_store import CookieStore
@@ -83,13 +83,13 @@ class RunContext:
         made = (self.source, shared, transport, self.auth, self.store, *self.outputs.all.values())
         #: The plugins of this run.
         self.plugins: list[Plugin] = [plugin for plugin in made if plugin is not None]
-        proxy = None
+        proxies = environment_proxies(transport, redactor.add) if settings.trust_environment else {}
         if (value := settings.proxy) is not None:
             # a URL without a password is not a secret
             given = Secret(value) if isinstance(value, str) else context.secret(value)
-            proxy = check_proxy(given, transport, redactor.add)
+            proxies = dict.fromkeys(("http", "https"), check_proxy(given, transport, redactor.add))
         fields = {name: header_field(name, value, context.secret) for name, value in settings.headers.items()}
-        sent = (settings.user_agent, settings.referer, fields, settings.header_origins)
+        network = Network(settings.ca_bundle, proxies, settings.allow_downgrade, settings.user_agent, settings.referer)
         self.pool = open_sessions(
             settings,
             self.auth,
@@ -105,7 +105,7 @@ class RunContext:
                 lambda: stop.check(between=True),
             ),
             rate_limiter=self.rate_limiter,
-            network=Network(settings.ca_bundle, proxy, settings.allow_downgrade, *sent),
+            network=network._replace(headers=fields, header_origins=settings.header_origins),
             share=share,
             login_limit=login_limit,
             transport=transport,

@@ -65,6 +65,7 @@ class Run:
         if options.reprocess:  # needs no service and no secret
             auth, store = {"use": "none"}, {"use": "memory"}
             settings = replace(settings, source=None, auth=auth, cookie_store=store, proxy=None, ca_bundle=None)
+            settings = replace(settings, trust_environment=False)
         self.settings = settings
         self.plugins = plugins
         self.stop = Stop()

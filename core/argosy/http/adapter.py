@@ -18,7 +18,7 @@ from requests.adapters import BaseAdapter
 from requests.cookies import extract_cookies_to_jar
 from requests.exceptions import InvalidProxyURL
 from requests.structures import CaseInsensitiveDict
-from requests.utils import get_encoding_from_headers, prepend_scheme_if_needed, select_proxy
+from requests.utils import get_encoding_from_headers, prepend_scheme_if_needed, select_proxy, should_bypass_proxies
 from urllib3 import Timeout
 
 from argosy.errors import TransferError
@@ -67,7 +67,10 @@ class Adapter(BaseAdapter):
     ) -> Incoming:
         """Send the request of a hop."""
         request, transport = hop.request, self._transport
-        proxy = select_proxy(request.url or "", proxies) if proxies else None
+        url = request.url or ""
+        proxy = select_proxy(url, proxies) if proxies else None
+        if proxies and proxy is not None and "no" in proxies and should_bypass_proxies(url, proxies["no"]):
+            proxy = None
         if proxy is not None:
             proxy = prepend_scheme_if_needed(proxy, "http")  # type: ignore[no-untyped-call]
             if urlsplit(proxy).scheme not in transport.proxy_schemes:

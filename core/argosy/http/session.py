@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+from urllib.request import getproxies
 
 import requests
 import urllib3.exceptions
@@ -65,7 +66,7 @@ class Network(NamedTuple):
     """How all sessions of a process reach the service."""
 
     ca_bundle: Path | None = None  # the certificate authorities to trust; None for the default ones
-    proxy: Secret | None = None  # the URL of a proxy, which may contain a password
+    proxies: Mapping[str, Secret] = MappingProxyType({})  # URLs by scheme, or "all"; "no" has hosts to reach directly
     allow_downgrade: bool = False  # follow redirects from https to http, without credentials
     user_agent: str = ""  # empty for that of argosy
     referer: str = ""  # a URL, or "self" for the host of each request
@@ -77,7 +78,9 @@ class Network(NamedTuple):
 _PROXY_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
 
 
-def check_proxy(proxy: Secret, transport: Transport | type[Transport], on_secret: Callable[[str], None]) -> Secret:
+def check_proxy(
+    proxy: Secret, transport: Transport | type[Transport], on_secret: Callable[[str], None], name: str = '"proxy"'
+) -> Secret:
     """Return the URL of a proxy; raise ConfigError if the transport cannot use it. `on_secret` gets its password."""
     try:
         parts = urlsplit(proxy.reveal())
@@ -87,15 +90,25 @@ def check_proxy(proxy: Secret, transport: Transport | type[Transport], on_secret
         usable = False
     if not usable:  # the message must not contain it
         hint = "Use http://proxy.example:3128, or socks5h://proxy.example:1080 with the transport curl."
-        raise ConfigError('"proxy" is not the URL of a proxy.', hint=hint)
+        raise ConfigError(f"{name} is not the URL of a proxy.", hint=hint)
     if parts.scheme not in transport.proxy_schemes:
-        message = f'The transport {transport.name!r} cannot use the {parts.scheme} proxy of "proxy".'
+        message = f"The transport {transport.name!r} cannot use the {parts.scheme} proxy of {name}."
         hint = "Set transport to \"curl\", and install it: pip install 'argosy[curl]'."
         raise ConfigError(message, hint=hint)
     if parts.password:
         for password in {parts.password, unquote(parts.password)}:
             on_secret(password)
     return proxy
+
+
+def environment_proxies(transport: Transport, on_secret: Callable[[str], None]) -> dict[str, Secret]:
+    """Return the proxies of the environment (``HTTPS_PROXY``, ``NO_PROXY``, ...) for `Network.proxies`."""
+    found = {scheme: Secret(url) for scheme, url in getproxies().items() if scheme in ("http", "https", "all", "no")}
+    for scheme in found.keys() - {"no"}:
+        url = found[scheme].reveal()
+        with_scheme = Secret(url if "://" in url else f"http://{url}")
+        found[scheme] = check_proxy(with_scheme, transport, on_secret, f"The environment variable {scheme}_proxy")
+    return found
 
 
 def header_field(name: str, given: str | Mapping[str, str], secret: Callable[[Mapping[str, str]], Secret]) -> Secret:
@@ -126,7 +139,7 @@ def _valid_urls() -> Iterator[None]:
 
 
 class PlainSession(requests.Session):
-    """A requests session that ignores the environment's proxies and ``.netrc``, and sends no credentials to another origin."""
+    """A requests session that ignores ``.netrc`` and uninvited proxies, and sends no credentials to another origin."""
 
     def __init__(self, network: Network = Network(), adapter: Adapter | None = None) -> None:
         super().__init__()
@@ -138,8 +151,7 @@ class PlainSession(requests.Session):
         self.verify = True if network.ca_bundle is None else str(network.ca_bundle)
         self.allow_downgrade = network.allow_downgrade
         self._led_to: set[str] = set()  # origins that redirects led to, which get no configured header fields
-        if network.proxy is not None:
-            self.proxies = dict.fromkeys(("http", "https"), network.proxy.reveal())
+        self.proxies = {scheme: url.reveal() for scheme, url in network.proxies.items()}
         self.max_redirects = MAX_REDIRECTS
         self.cookies = _NoJar()
         self.headers["User-Agent"] = network.user_agent or f"argosy/{__version__}"
