@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from argosy.cli.options import ask, log_in_workers, log_options, notify, plugin_options, redactor, run_options
+from argosy.cli.selection import Selection, read_conditions, selection
 from argosy.cli.words import sort_words
 from argosy.interfaces.observer import Observer
 
@@ -75,6 +76,14 @@ def _headers(context: click.Context, parameter: click.Parameter, given: tuple[st
 @click.option("-A", "--user-agent", metavar="TEXT", help="Send this User-Agent.")
 @click.option("--env-proxy", is_flag=True, help="Use the proxies and certificate authorities of the environment.")
 @run_options
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Download the first N items that are not done.")
+@click.option(
+    "--match",
+    multiple=True,
+    metavar="FIELD=TEXT|FIELD~REGEX",
+    callback=read_conditions,
+    help="Only items whose id, title, url, path, tag or metadata matches. Repeatable: all must match.",
+)
 @click.option("--content-disposition", is_flag=True, help="Use the file names that servers suggest.")
 @click.option(
     "--dry-run", is_flag=True, help="Show what would be downloaded, and stop; only some sources need a login."
@@ -105,16 +114,19 @@ def download(
     settings = _settings(what, options, plugins)
     if not quiet and (text := unused_environment(settings)):
         notify(text)
+    chosen = selection(options)
     if dry_run:
-        return show_preview(settings, plugins)
+        return show_preview(settings, plugins, chosen)
     given = RunOptions(
         observers=observers_of(plugins, settings, events, quiet, report),
         ask=ask(),
         on_report=report_to(report),
         redactor=redactor(),
         in_workers=log_in_workers(),
+        select=chosen.items,
+        limit=chosen.limit,
     )
-    return execute_shown(Run(settings, plugins, given), quiet)
+    return execute_shown(Run(settings, plugins, given), quiet, chosen)
 
 
 def _settings(what: Sequence[str], options: Mapping[str, Any], plugins: PluginManager) -> Settings:
@@ -229,7 +241,9 @@ def report_to(path: Path | None) -> Callable[..., None] | None:
     return functools.partial(write_report, path.absolute(), redactor().json)
 
 
-def show_preview(settings: Settings, plugins: PluginManager, *, reprocess: bool = False) -> int:
+def show_preview(
+    settings: Settings, plugins: PluginManager, chosen: Selection | None = None, *, reprocess: bool = False
+) -> int:
     """Print what a run would do, and return the exit code."""
     from argosy.engine.plan import preview
     from argosy.events import EventKind
@@ -255,15 +269,29 @@ def show_preview(settings: Settings, plugins: PluginManager, *, reprocess: bool 
         if kind is EventKind.RUN_NOTICE:
             notify(str(data["message"]))
 
-    planned = preview(settings, plugins, show, emit, redactor(), reprocess=reprocess, ask=ask())
+    chosen = chosen or Selection()
+    planned = preview(
+        settings,
+        plugins,
+        show,
+        emit,
+        redactor(),
+        reprocess=reprocess,
+        select=chosen.items,
+        limit=chosen.limit,
+        ask=ask(),
+    )
     parts = [] if reprocess else [f"{planned.to_do - planned.remade} of {planned.items} items to download"]
     if planned.remade or reprocess:
         parts.append(f"outputs to make of {planned.remade} downloaded items")
-    click.echo(f"{', '.join([*parts, f'{planned.done} already done'])}.", err=True)
+    parts.append(f"{planned.done} already done")
+    if left_out := chosen.left_out(planned.items):
+        parts.append(f"left out: {left_out}")
+    click.echo(f"{', '.join(parts)}.", err=True)
     return 0
 
 
-def execute_shown(run: Run, quiet: bool) -> int:
+def execute_shown(run: Run, quiet: bool, chosen: Selection | None = None) -> int:
     """Execute a run until it ends or is interrupted, print the result, and return the exit code."""
     from argosy.api import execute
     from argosy.cli.program import print_error
@@ -284,7 +312,7 @@ def execute_shown(run: Run, quiet: bool) -> int:
     if not quiet:
         from argosy.cli.summary import print_summary
 
-        print_summary(report)
+        print_summary(report, chosen.left_out(report.counts.items) if chosen else "")
     if report.error is not None:
         print_error(report.error)
     return 128 + signals[0] if signals and report.error is not None else report.exit_code

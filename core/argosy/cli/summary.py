@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from argosy.engine.report import Report
 
 
-def print_summary(report: Report) -> None:
-    """Print what a run did, as a small table on standard error."""
+def print_summary(report: Report, left_out: str = "") -> None:
+    """Print what a run did, as a small table on standard error; `left_out` are the items that it was not to take."""
     from rich.console import Console
     from rich.markup import escape
     from rich.text import Text
@@ -24,6 +24,8 @@ def print_summary(report: Report) -> None:
     if counts.items == counts.skipped and report.error is None:
         items = f"{counts.items} items are" if counts.items != 1 else "1 item is"
         console.print(f"Nothing to do: {items} up to date in {escape(report.where)}.")
+        if left_out:
+            console.print(f"Left out: {escape(left_out)}.")
         return
     rate = f", {size_text(report.bytes / report.seconds)}/s" if report.seconds and report.bytes else ""
     retries = f" ({plural(report.retries, 'retry', 'retries')})" if report.retries else ""
@@ -36,6 +38,7 @@ def print_summary(report: Report) -> None:
         ("done before", str(counts.skipped or "")),
         ("failed", f"[red]{counts.failed}[/red]: {escape(counted(report.failures))}" if counts.failed else ""),
         ("left", str(counts.left or "")),
+        ("left out", escape(left_out)),
         ("data", f"{size_text(report.bytes)} in {time_text(report.seconds)}{rate}"),
         ("requests", f"{report.requests}{retries}"),
         ("session", _session(report)),

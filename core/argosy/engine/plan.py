@@ -65,6 +65,8 @@ class Planned:
 
 #: Shows an item of a job, whether it only lacks outputs, and the final names that each output already knows.
 Show = Callable[[Item, bool, Mapping[str, Sequence[str]]], None]
+#: Yields those items of a source that a run takes.
+Select = Callable[[Iterator[Item]], Iterator[Item]]
 
 
 class Plan:
@@ -91,14 +93,14 @@ class Plan:
         """Delete the plan."""
         self._db.close()
 
-    def read(self, stop: Stop, pool: SessionProvider | None, emit: Emit) -> None:
-        """Read the items that have one of the tags; raise SourceError if two of them conflict."""
+    def read(self, stop: Stop, pool: SessionProvider | None, emit: Emit, select: Select = iter) -> None:
+        """Read the selected items that have one of the tags; raise SourceError if two of them conflict."""
         problems: list[Problem] = []
         seen = taken = 0
         try:
             self._db.execute("BEGIN")
             finished = (finished.item for finished in self._ledger.finished())
-            for item in finished if self._source is None else items_of(self._source, pool, stop, emit):
+            for item in finished if self._source is None else select(items_of(self._source, pool, stop, emit)):
                 seen += 1
                 if self._tags and self._tags.isdisjoint(tag.casefold() for tag in item.tags):
                     continue
@@ -157,15 +159,18 @@ class Plan:
             'names that differ in more than case: a "path" in the manifest, or --paths full for plain URLs',
         )
 
-    def compare(self, *, dry_run: bool = False) -> Planned:
-        """Compare with the ledger, and queue downloads in it unless this is a dry run."""
+    def compare(self, *, dry_run: bool = False, limit: int | None = None) -> Planned:
+        """Compare with the ledger, drop items beyond `limit` with work to do, and queue downloads unless this is a dry run."""
         if not self._force and self._ledger.counts().get("done"):
             self._ledger.storage.survey()
         for batch in self._batches("fingerprint", "title", "item"):
-            queue, kinds = [], []
+            queue, kinds, beyond = [], [], []
             for row, n, id_, _, fingerprint, *rest in batch:
                 kind = self._kind(row, fingerprint)
                 if kind != NOTHING:
+                    if limit is not None and (limit := limit - 1) < 0:
+                        beyond.append((n,))
+                        continue
                     kinds.append((kind, n))
                 # it may be in the queue, or a living run works on it
                 states = ("active",) if self._force else ("active", "pending")
@@ -173,6 +178,7 @@ class Plan:
                 if kind == DOWNLOAD and not under_way:
                     queue.append((id_, fingerprint, *rest))
             self._db.executemany("UPDATE plan SET todo = ? WHERE n = ?", kinds)
+            self._db.executemany("DELETE FROM plan WHERE n = ?", beyond)
             if queue and not dry_run:
                 self._ledger.requeue(queue)
         items, download, remade, size = self._db.execute(
@@ -326,6 +332,8 @@ def preview(
     redactor: Redactor | None = None,
     *,
     reprocess: bool = False,
+    select: Select = iter,
+    limit: int | None = None,
     **asking: Any,
 ) -> Planned:
     """Show each item that a run would do; change no more than the session of a source that asks, and otherwise send nothing."""
@@ -348,7 +356,7 @@ def preview(
         ledger = stack.enter_context(closing(Ledger(settings.directory, read_only=True)))
         ledger.storage = open_storage(settings.remote, plugins, context)
         plan = stack.enter_context(closing(Plan(settings, source, ledger, outputs)))
-        plan.read(stop, pool, emit)
-        planned = plan.compare(dry_run=True)
+        plan.read(stop, pool, emit, select)
+        planned = plan.compare(dry_run=True, limit=limit)
         plan.preview(show)
         return planned

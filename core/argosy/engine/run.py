@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from argosy.engine.context import RunContext
 from argosy.engine.observers import ObserverDispatcher
 from argosy.engine.outputs import Aggregator, plugin_errors
-from argosy.engine.plan import Plan, Planned, need_source
+from argosy.engine.plan import Plan, Planned, Select, need_source
 from argosy.engine.recorder import Recorder
 from argosy.engine.report import MOST_FAILURES, Counts, Report
 from argosy.engine.worker import Worker
@@ -55,6 +55,8 @@ class RunOptions:
     redactor: Redactor = field(default_factory=Redactor)
     reprocess: bool = False  # only make outputs of finished items, without requests, logins or secrets
     in_workers: Callable[[Redactor], None] | None = None  # called in each worker process as it starts
+    select: Select = iter  # the others are left out
+    limit: int | None = None  # the most items with work to do; the others are left out
 
 
 class Run:
@@ -152,12 +154,12 @@ class Run:
         context = self._context
         plan = Plan(self.settings, context.source, self._ledger, context.outputs)
         self._plan = stack.enter_context(closing(plan))
-        plan.read(self.stop, context.pool, self._emit)
+        plan.read(self.stop, context.pool, self._emit, self.options.select)
         context.staging.prepare()
         self._ledger.take_over(context.staging.tidy)
         context.staging.sweep(self._ledger.done())
         self._check_unsynced()
-        planned = plan.compare()
+        planned = plan.compare(limit=self.options.limit)
         self._emit(EventKind.RUN_PLANNED, None, asdict(planned))
         return planned
 
