@@ -21,7 +21,8 @@ class EventKind(StrEnum):
     REFRESH = "session.refresh"  # number: of renewals without a login in this run, reason
     ITEM_STARTED = "item.started"  # title, resources (their number)
     ITEM_FINISHED = "item.finished"  # state, bytes, seconds, files (their number), failure (message) or None
-    RESOURCE_WAITING = "resource.waiting"  # for: "lease", "delay", "retry" or "login"; seconds if known
+    #: for: "lease", "doubt", "login" (at host), or "delay": seconds, host, why: "delay", "throttled", "down" (since: seconds)
+    RESOURCE_WAITING = "resource.waiting"
     RESOURCE_STARTED = "resource.started"  # url, path, size or None, offset (had before), sent, answered (when)
     RESOURCE_PROGRESS = "resource.progress"  # bytes (received since the last such event)
     RESOURCE_RETRY = "resource.retry"  # url, attempt, cause, seconds

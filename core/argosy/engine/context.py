@@ -27,6 +27,7 @@ from argosy.plugins.kinds import Kind
 from argosy.ratelimit.limiter import RateLimiter
 from argosy.state.staging import StagingArea
 from argosy.toolkit.failures import describe_exception
+from argosy.toolkit.hosts import host_key
 from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.secrets import Secret
 from argosy.toolkit.stop import Stop
@@ -144,7 +145,10 @@ class RunContext:
     def _waiting(self, reason: str) -> None:
         item = getattr(self._local, "item", None)
         if item is not None:
-            self._emit(EventKind.RESOURCE_WAITING, item, {"for": reason})
+            facts = self.rate_limiter.why() if reason == "delay" else {}
+            if reason == "login" and (where := self.settings.auth.get("url")):
+                facts = {"host": host_key(where)}
+            self._emit(EventKind.RESOURCE_WAITING, item, {"for": reason, **facts})
 
     def _sleep(self, seconds: float) -> None:
         self.rate_limiter.tell()  # no lease is held now

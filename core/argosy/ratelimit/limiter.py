@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 
 from argosy.errors import ServiceDown, TransferError
 from argosy.interfaces.ratelimit import RateLimit
-from argosy.models.host_state import LONGEST_RETRY_AFTER, HostState
+from argosy.models.host_state import LONGEST_RETRY_AFTER, MOST_PROBE, HostState
 from argosy.models.response_record import seconds_of
 from argosy.toolkit.hosts import host_key
 from argosy.toolkit.processes import clock
@@ -114,6 +114,7 @@ class RateLimiter:
         self.hosts: dict[str, _Host] = {}
         self.answers = 0
         self.messages: deque[str] = deque()  # to be told once no session is held
+        self.last = threading.local()  # `wait` says what the last request of this thread has to wait for
         self._notice = notice
         self._numbers = itertools.count()
         self._states = shared or ProcessRateLimit()
@@ -126,6 +127,10 @@ class RateLimiter:
     def was_there(self, name: str) -> bool:
         """Return whether a host has answered in this run, and the run waits for it during an outage."""
         return self.max_outage > 0 and name in self.hosts and self.hosts[name].heard
+
+    def why(self) -> dict[str, object]:
+        """Return what this thread waits for: the host, the seconds, and whether it is "down" or "throttled" (429, 503)."""
+        return getattr(self.last, "wait", {})
 
     def tell(self) -> None:
         """Pass on the messages that came up while a session was held."""
@@ -263,6 +268,8 @@ class Permit:
         if limiter.max_outage and state.down(now) and not self._is_probe:
             if now < state.probe:
                 host.heard = host.heard or state.was_there(now)
+                since = 0.0 if host.down_since is None else now - host.down_since
+                self._waits(state.probe - now, "down", since=round(since, 1))
                 return True, min(state.probe - now, _LOOK * (1 + host.ahead_of(self._number) / 8))
             state.probe = now + limiter.probe_time
             self._is_probe = True
@@ -275,9 +282,15 @@ class Permit:
         if wait <= 0:
             wait = state.begin(pace, now)
         if wait > 0:
-            return False, wait + host.ahead_of(self._number) * pace
+            wait += host.ahead_of(self._number) * pace
+            self._waits(wait, "throttled" if state.hold > now or pace > limiter.delay else "delay")
+            return False, wait
         host.start, self.started = None, now
         return False, 0.0
+
+    def _waits(self, seconds: float, why: str, **more: float) -> None:
+        known = {} if why == "down" and seconds > MOST_PROBE else {"seconds": round(seconds, 3)}  # it is being asked
+        self._limiter.last.wait = {"host": self._name, "why": why, **known, **more}
 
     def _check_outage(self) -> None:
         """Return if the run waits for the host, which is down; called under the rate limiter's mutex.

@@ -101,7 +101,7 @@ def _draw_item(item: ItemProgress, now: float, width: int) -> RenderableType:
         is_timed = item.until is not None and item.until > now
         wait = f"{time_text((item.until or now) - now)}: " if is_timed else ""
         right = Text(f"{wait}{item.waits}", style="yellow")
-        right.truncate(max(width // 2, 1), overflow="ellipsis")
+        right.truncate(max(width * 2 // 3, 1), overflow="ellipsis")
     else:
         amount = f"{min(item.finished + 1, item.resources)}/{item.resources}  " if item.resources > 1 else ""
         amount += size_text(item.bytes) + (f" of {size_text(item.size)}" if item.size else "")

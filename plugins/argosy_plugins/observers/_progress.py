@@ -9,7 +9,7 @@ from typing import Any
 
 from argosy.events import Event, EventKind
 from argosy.models.items import State
-from argosy.toolkit.text import one_line
+from argosy.toolkit.text import one_line, time_text
 
 #: Characters of a title to keep: more than any terminal is wide.
 LONGEST_TITLE = 300
@@ -28,6 +28,21 @@ _WAITS = {
     "login": "logging in",
     "doubt": "waiting (session in doubt)",
 }
+
+
+def wait_text(data: Mapping[str, Any]) -> str:
+    """Return what a ``resource.waiting`` waits for, without the seconds."""
+    reason, host = str(data.get("for")), data.get("host")
+    if reason == "login" and host:
+        return f"logging in at {host}"
+    match data.get("why"):
+        case "down":
+            since = f" for {time_text(data['since'])}" if data.get("since") else ""
+            return f"{host} is down{since}"
+        case "throttled":
+            return f"{host} limits the rate"
+        case _:
+            return _WAITS.get(reason) or f"waiting ({reason})"
 
 
 class Speed:
@@ -91,10 +106,9 @@ class ItemProgress:
                 self.finished += 1
             case EventKind.RESOURCE_RETRY:
                 self.bytes = 0  # `resource.started` says how much is kept
-                self._wait(f"retry {data.get('attempt')}, {data.get('cause')}", data, now)
+                self._wait(f"retry {data.get('attempt')}: {data.get('cause')}", data, now)
             case EventKind.RESOURCE_WAITING:
-                reason = str(data.get("for"))
-                self._wait(_WAITS.get(reason) or f"waiting ({reason})", data, now)
+                self._wait(wait_text(data), data, now)
 
     def _wait(self, reason: str, data: Mapping[str, Any], now: float) -> None:
         self.waits = one_line(reason, LONGEST_TITLE)

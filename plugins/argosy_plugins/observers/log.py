@@ -14,6 +14,9 @@ from argosy.toolkit.text import one_line, size_text, time_text
 #: Seconds between two lines about the progress of the run.
 PROGRESS_EVERY = 10.0
 
+#: Seconds from which a wait that a host asks for gets a line.
+LONG = 5.0
+
 
 class LogObserver(Observer):
     """Writes a line for each event that matters later, and every ten seconds one about the progress.
@@ -27,6 +30,7 @@ class LogObserver(Observer):
     _to_do: int | None = None
     _done = _failed = _received = 0
     _last: tuple[float, int] | None = None
+    _told_until = 0.0  # the end of the last wait that got a line
 
     def on_event(self, event: Event) -> None:
         """Write the line of an event, if it has one."""
@@ -86,6 +90,12 @@ class LogObserver(Observer):
                 return f"login {data.get('number')}: {data.get('reason')}"
             case EventKind.REFRESH:
                 return f"refresh {data.get('number')}: {data.get('reason')}"
+            case EventKind.RESOURCE_WAITING if data.get("why") == "throttled" and data.get("seconds", 0) >= LONG:
+                until = event.at + data["seconds"]
+                if until <= self._told_until:
+                    return None  # other items wait for the same moment, more or less
+                self._told_until = until + LONG
+                return f"waiting: {data.get('host')} limits the rate, {time_text(data['seconds'])} left"
             case EventKind.RESOURCE_RETRY:
                 wait = time_text(data.get("seconds", 0))
                 return f"retry {item}: attempt {data.get('attempt')} in {wait}: {data.get('cause')}"

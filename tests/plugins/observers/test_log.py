@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -99,3 +100,22 @@ def test_nobody_forges_a_line(
 ) -> None:
     log.on_event(event("item.finished", "b\n1", state="failed", failure="\x1b[2Jno\r\n12:00:00 done b2"))
     assert lines(capsys) == ["failed b 1: \\u001b[2Jno 12:00:00 done b2"]
+
+
+def test_a_long_wait_that_a_host_asks_for_gets_one_line(
+    log: LogObserver, event: Callable[..., Event], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def wait(at: float, **data: Any) -> None:
+        log.on_event(
+            replace(event("resource.waiting", "b1", **{"for": "delay", "host": "a.example", **data}), at=START + at)
+        )
+
+    wait(0, why="throttled", seconds=12.0)
+    wait(0.1, why="throttled", seconds=12.1)
+    wait(1, why="delay", seconds=60.0)
+    wait(2, why="throttled", seconds=1.0)
+    wait(20, why="throttled", seconds=70.0)
+    assert [line for line in lines(capsys) if "waiting" in line] == [
+        "waiting: a.example limits the rate, 12.0 s left",
+        "waiting: a.example limits the rate, 1 min 10 s left",
+    ]

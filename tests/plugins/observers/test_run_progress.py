@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -49,8 +50,8 @@ def test_a_retry_counts_down_and_starts_again(event: MakeEvent) -> None:
     run.take(event("resource.started", "b1", size=None), 0)
     run.take(event("resource.progress", "b1", bytes=500), 0)
     run.take(event("resource.retry", "b1", attempt=2, cause="cut\noff", seconds=4), 10)
-    assert drawn(run, 11)[1].endswith("3.0 s: retry 2, cut off")
-    assert drawn(run, 15)[1].split(maxsplit=1)[1].strip() == "retry 2, cut off"
+    assert drawn(run, 11)[1].endswith("3.0 s: retry 2: cut off")
+    assert drawn(run, 15)[1].split(maxsplit=1)[1].strip() == "retry 2: cut off"
     assert run.bytes == 0
     run.take(event("resource.progress", "b1", bytes=10), 15)
     assert "retry" not in drawn(run, 15)[1]
@@ -62,6 +63,29 @@ def test_a_new_wait_does_not_inherit_a_countdown(event: MakeEvent) -> None:
     run.take(event("resource.retry", "b1", attempt=1, cause="503", seconds=60), 0)
     run.take(event("resource.waiting", "b1", **{"for": "login"}), 1)
     assert drawn(run, 1)[1].split(maxsplit=1)[1].strip() == "logging in"
+
+
+@pytest.mark.parametrize(
+    ("data", "end"),
+    [
+        ({"for": "login", "host": "library.example"}, "logging in at library.example"),
+        (
+            {"for": "delay", "why": "throttled", "host": "a.example", "seconds": 12.0},
+            "12.0 s: a.example limits the rate",
+        ),
+        (
+            {"for": "delay", "why": "down", "host": "a.example", "seconds": 4, "since": 40},
+            "4.0 s: a.example is down for 40.0 s",
+        ),
+        ({"for": "delay", "why": "down", "host": "a.example"}, "a.example is down"),
+        ({"for": "delay", "why": "delay", "seconds": 2}, "2.0 s: waiting (download delay)"),
+    ],
+)
+def test_a_wait_says_what_for(event: MakeEvent, data: dict[str, Any], end: str) -> None:
+    run = RunProgress()
+    run.take(event("item.started", "b1", title="One", resources=1), 0)
+    run.take(event("resource.waiting", "b1", **data), 0)
+    assert drawn(run, 0, width=80)[1].endswith(end)
 
 
 def test_more_items_than_lines(event: MakeEvent) -> None:
