@@ -6,6 +6,16 @@
   const data = JSON.parse(await new Response(stream).text());
   const { items, requests } = data;
   const count = items.id.length;
+
+  // the columns hold differences, which are short: to the row before, or to another column
+  const add = (column, base) => column.forEach((value, n) => { column[n] = value + (base ? base[n] : column[n - 1] || 0); });
+  add(items.start);
+  add(items.end, items.start);
+  add(requests.item);
+  add(requests.sent);
+  add(requests.headers, requests.sent);
+  add(requests.end, requests.headers);
+  items.title = items.title.map((title, n) => title || items.id[n]);
   // a lease that lasts to the end holds the token while the body arrives
   const released = data.lease === "exclusive-to-end" ? requests.end : requests.headers;
   byId("charts").hidden = false;
@@ -22,17 +32,26 @@
   const timeText = (ms) => {
     const seconds = ms / 1000;
     if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(2) : seconds.toFixed(1)} s`;
-    if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+    if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
     return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
   };
-  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  let colors = {};
+  const readColors = () => {
+    const style = getComputedStyle(document.documentElement);
+    for (const name of ["fg", "dim", "line", "held", "body", "idle", "bad", "mark"]) {
+      colors[name] = style.getPropertyValue(`--${name}`).trim();
+    }
+  };
+  const color = (name) => colors[name];
 
   // -- canvases, sharp on every screen
 
+  const PAPER = 680; // CSS pixels of the width of a sheet
+  let isPrinting = false;
   const prepare = (canvas, height) => {
-    const ratio = window.devicePixelRatio || 1;
-    const width = canvas.clientWidth;
-    canvas.style.height = `${height}px`;
+    const ratio = isPrinting ? 3 : window.devicePixelRatio || 1;
+    const width = isPrinting ? PAPER : canvas.clientWidth;
+    canvas.style.height = isPrinting ? "auto" : `${height}px`; // paper scales the canvas as a whole
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(height * ratio);
     const context = canvas.getContext("2d");
@@ -45,10 +64,11 @@
   const view = { from: 0, to: Math.max(data.end, 1) };
   const xOf = (ms, width) => left + ((ms - view.from) / (view.to - view.from)) * (width - left - 8);
 
+  const axisText = (ms, step) => (ms < 60_000 ? `${(ms / 1000).toFixed(step < 10 ? 3 : step < 100 ? 2 : step < 1000 ? 1 : 0)} s` : timeText(ms).replace(/ 0 (s|min)$/, ""));
   const drawAxis = (context, width, height) => {
     const span = view.to - view.from;
     const steps = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 3e4, 6e4, 3e5, 6e5, 18e5, 36e5, 144e5, 864e5];
-    const step = steps.find((one) => span / one <= 8) || 864e5;
+    const step = steps.find((one) => span / one <= (width - left) / 90) || 864e5;
     context.strokeStyle = color("line");
     context.fillStyle = color("dim");
     for (let at = Math.ceil(view.from / step) * step; at <= view.to; at += step) {
@@ -57,7 +77,8 @@
       context.moveTo(x, 0);
       context.lineTo(x, height - 16);
       context.stroke();
-      context.fillText(timeText(at), Math.min(x + 3, width - 50), height - 4);
+      const text = axisText(at, step);
+      if (x + 3 + context.measureText(text).width < width) context.fillText(text, x + 3, height - 4);
     }
   };
 
@@ -72,6 +93,28 @@
     return changes.map(([at, change]) => [at, Math.min((level += change), data.lanes)]);
   };
   const levels = active();
+  /** The levels, or their average in each pixel if there are more changes than pixels. */
+  const seenLevels = (width) => {
+    const seen = levels.filter(([at]) => at >= view.from && at <= view.to).length;
+    if (seen <= width) return levels;
+    const step = (view.to - view.from) / (width - left);
+    const sums = new Float64Array(Math.ceil(width - left));
+    let [last, level] = [0, 0];
+    for (const [at, next] of levels) {
+      const end = Math.min(at, view.to);
+      for (let from = Math.max(last, view.from); from < end;) {
+        const place = Math.min(Math.floor((from - view.from) / step), sums.length - 1);
+        const to = place === sums.length - 1 ? end : Math.min(end, Math.max(view.from + (place + 1) * step, from + step / 1e6));
+        sums[place] += level * (to - from);
+        from = to;
+      }
+      [last, level] = [at, next];
+    }
+    return Array.from(sums, (sum, place) => [view.from + place * step, sum / step]);
+  };
+  const markNames = {
+    login: "login", refresh: "refresh", retry: "retry", throttled: "slow down (429)", outage: "outage", notice: "notice",
+  };
   const markColors = { login: "mark", refresh: "mark", retry: "bad", throttled: "bad", outage: "bad", notice: "dim" };
 
   const drawThroughput = () => {
@@ -79,85 +122,177 @@
     const bottom = height - 18;
     drawAxis(context, width, height);
     const rates = data.received.map((size) => (size / data.step) * 1000);
-    const top = Math.max(...rates, 1);
+    const most = rates.reduce((high, rate) => Math.max(high, rate), 1);
     context.fillStyle = color("body");
     rates.forEach((rate, n) => {
       const x = xOf(n * data.step, width);
       const end = xOf((n + 1) * data.step, width);
       if (end < left || x > width) return;
-      const tall = (rate / top) * (bottom - 22);
+      const tall = (rate / most) * (bottom - 22);
       context.fillRect(Math.max(x, left), bottom - tall, Math.max(end - Math.max(x, left), 1), tall);
     });
-    const most = levels.reduce((high, [, level]) => Math.max(high, level), 1);
+    const busiest = levels.reduce((high, [, level]) => Math.max(high, level), 1);
     context.strokeStyle = color("fg");
     context.beginPath();
     let y = bottom;
     context.moveTo(left, y);
-    for (const [at, level] of levels) {
+    for (const [at, level] of seenLevels(width)) {
       const x = Math.min(Math.max(xOf(at, width), left), width);
       context.lineTo(x, y);
-      y = bottom - (level / most) * (bottom - 22);
+      y = bottom - (level / busiest) * (bottom - 22);
       context.lineTo(x, y);
     }
     context.stroke();
     context.fillStyle = color("dim");
-    context.fillText(`${sizeText(top)}/s`, 4, 20);
-    context.fillText(`${most} active`, 4, 36);
+    context.fillText(`${sizeText(most)}/s`, 4, 20);
+    context.fillText(`${busiest} active`, 4, 36);
     for (const [at, kind] of data.marks) {
       const x = xOf(at, width);
       if (x < left) continue;
       context.fillStyle = color(markColors[kind] || "dim");
       context.fillRect(x - 1, 0, 2, 10);
-      if (kind === "login") context.fillText("login", x + 4, 10);
+      if (kind === "login" && x < width - 40) context.fillText("login", x + 4, 10);
     }
   };
+  const fillMarks = () => {
+    const counts = {};
+    for (const [, kind] of data.marks) counts[kind] = (counts[kind] || 0) + 1;
+    const texts = Object.entries(counts).map(([kind, number]) => `${markNames[kind]}: ${number}`);
+    byId("marks").hidden = !texts.length;
+    byId("marks").querySelector("summary").textContent = `What happened on the way (${texts.join(", ")})`;
+    byId("marks").querySelector("ul").replaceChildren(...data.marks.slice(0, 500).map(([at, kind, text]) => {
+      const entry = document.createElement("li");
+      entry.textContent = `${timeText(at)}, ${markNames[kind]}: ${text}`;
+      return entry;
+    }));
+  };
 
-  // -- the lanes
+  // -- the lanes; above them, everything that held the token, in one row
 
+  const hasToken = (data.lease || "").startsWith("exclusive") && requests.sent.length > 0;
+  const byTime = requests.sent.map((_, n) => n).sort((a, b) => requests.sent[a] - requests.sent[b]);
   const laneHeight = Math.max(Math.min(26, Math.floor(420 / Math.max(data.lanes, 1))), 6);
+  const top = hasToken ? 30 : 0;
   const drawTimeline = () => {
-    const [context, width, height] = prepare(byId("timeline"), data.lanes * laneHeight + 26);
+    const [context, width, height] = prepare(byId("timeline"), top + data.lanes * laneHeight + 26);
     drawAxis(context, width, height);
-    const bar = (lane, from, to, name, inset) => {
+    const isSeen = (from, to) => to >= view.from && from <= view.to;
+    let seen = 0;
+    for (let n = 0; n < requests.sent.length; n += 1) seen += isSeen(requests.sent[n], requests.end[n]) ? 1 : 0;
+    // a pixel for each is more than it took if there are many: then shades tell the share of each pixel
+    const isDense = seen > width;
+    const shares = new Map();
+    const share = (key, x, end) => {
+      if (!shares.has(key)) shares.set(key, new Float64Array(Math.ceil(width) + 1));
+      const sums = shares.get(key);
+      for (let at = Math.floor(x); at < end; at += 1) sums[at] += Math.min(end, at + 1) - Math.max(x, at);
+    };
+    const bar = (y, tall, from, to, name) => {
+      if (!isSeen(from, to)) return;
       const x = Math.max(xOf(from, width), left);
       const end = Math.min(xOf(to, width), width);
-      if (end < left || x > width) return;
+      if (isDense && name !== "bad") {
+        share(`${y} ${tall} ${name}`, x, end);
+        return;
+      }
       context.fillStyle = color(name);
-      context.fillRect(x, lane * laneHeight + 3 + inset, Math.max(end - x, 1), laneHeight - 4 - 2 * inset);
+      context.fillRect(x, y, Math.max(end - x, 1), tall);
     };
-    for (let n = 0; n < count; n += 1) {
-      bar(items.lane[n], items.start[n], items.end[n], items.state[n] === "failed" ? "bad" : "idle", 0);
-    }
+    const drawShares = () => {
+      for (const [key, sums] of shares) {
+        const [y, tall, name] = key.split(" ");
+        context.fillStyle = color(name);
+        sums.forEach((part, at) => {
+          context.globalAlpha = Math.min(part, 1);
+          if (part > 0) context.fillRect(at, Number(y), 1, Number(tall));
+        });
+      }
+      context.globalAlpha = 1;
+      shares.clear();
+    };
+    const yOf = (lane) => top + lane * laneHeight + 3;
+    const tall = laneHeight - 4;
     const inset = laneHeight > 14 ? 3 : 1;
+    for (let n = 0; n < count; n += 1) {
+      if (items.state[n] !== "failed") bar(yOf(items.lane[n]), tall, items.start[n], items.end[n], "idle");
+    }
+    drawShares();
+    for (let n = 0; n < count; n += 1) {
+      if (items.state[n] === "failed") bar(yOf(items.lane[n]), tall, items.start[n], items.end[n], "bad");
+    }
     requests.item.forEach((item, n) => {
-      bar(items.lane[item], released[n], requests.end[n], "body", inset);
+      bar(yOf(items.lane[item]) + inset, tall - 2 * inset, released[n], requests.end[n], "body");
     });
     requests.item.forEach((item, n) => {
-      bar(items.lane[item], requests.sent[n], released[n], "held", inset);
+      bar(yOf(items.lane[item]) + inset, tall - 2 * inset, requests.sent[n], released[n], "held");
+      if (hasToken) bar(5, 16, requests.sent[n], released[n], "held");
     });
+    drawShares();
+    if (hasToken && seen * 5 < width) { // the way from hand to hand
+      context.strokeStyle = color("held");
+      context.globalAlpha = 0.6;
+      context.beginPath();
+      byTime.forEach((n, place) => {
+        const next = byTime[place + 1];
+        if (next === undefined || !isSeen(released[n], requests.sent[next])) return;
+        const [from, to] = [items.lane[requests.item[n]], items.lane[requests.item[next]]];
+        if (from === to || xOf(released[n], width) < left) return;
+        context.moveTo(xOf(released[n], width), yOf(from) + tall / 2);
+        context.lineTo(xOf(requests.sent[next], width), yOf(to) + tall / 2);
+      });
+      context.stroke();
+      context.globalAlpha = 1;
+    }
     context.fillStyle = color("dim");
+    if (hasToken) context.fillText("token", 4, 17);
     if (laneHeight >= 12) {
       for (let lane = 0; lane < data.lanes; lane += 1) {
-        context.fillText(`worker ${lane + 1}`, 4, lane * laneHeight + laneHeight / 2 + 5);
+        context.fillText(`worker ${lane + 1}`, 4, yOf(lane) + laneHeight / 2 + 2);
       }
     } else {
-      context.fillText(`${data.lanes} workers`, 2, 14);
+      context.fillText(`${data.lanes} workers`, 2, top + 14);
     }
   };
 
+  const sum = (values) => values.reduce((total, value) => total + value, 0);
+  /** Whether no request had the token before the last one was done with it; times are whole milliseconds. */
+  const inTurn = () => byTime.every((n, place) => place === 0 || requests.sent[n] >= released[byTime[place - 1]] - 1);
   const explain = () => {
-    const body = requests.end.reduce((sum, end, n) => sum + (end - released[n]), 0);
-    const held = released.reduce((sum, end, n) => sum + (end - requests.sent[n]), 0);
-    if (!requests.sent.length) return "No request brought a file.";
-    const limit = data.left_out ? ` The first ${count} items are shown.` : "";
-    const sums = `In all, the token was held for ${timeText(held)}, and bodies took ${timeText(body)}.${limit}`;
-    if (data.lease === "shared") return `The token stays valid, so requests may overlap. ${sums}`;
-    const after = data.lease === "exclusive-to-end" ? "the body is in" : "the headers of the response are in";
-    return `One request at a time has the token, until ${after} and the new token is stored. `
-      + `Bodies need no token, so they arrive side by side. ${sums}`;
+    if (!requests.sent.length) return ["No request brought a file."];
+    const held = sum(released.map((end, n) => end - requests.sent[n]));
+    const body = sum(requests.end.map((end, n) => end - released[n]));
+    const told = [];
+    if (data.lease === "shared") {
+      told.push("A token shows the service who you are. This service does not replace it, so requests may overlap.");
+    } else if (hasToken) {
+      const until = data.lease === "exclusive-to-end"
+        ? "until its file is in (blue comes only after that)"
+        : "only until the headers of its response bring the next token";
+      told.push("A token shows the service who you are. This service replaces it with every response, and refuses old ones, "
+        + `so only one request at a time may use it. A request holds the token (orange) ${until}. `
+        + (data.lease === "exclusive-to-end" ? "" : "The file itself (blue) needs no token."));
+    }
+    const took = requests.end.reduce((last, end) => Math.max(last, end), 0) - requests.sent[byTime[0]];
+    const apart = `Tokens were held for ${timeText(held)} in all, and files took ${timeText(body)} to arrive`;
+    const share = (held + body) / Math.max(took, 1);
+    if (data.lanes === 1) {
+      told.push(`${apart}. One worker did it all, one request after another`
+        + (hasToken && held * 2 < took ? ": most of the time the token was free, but there was no other worker to use it." : "."));
+    } else if (share > 1.05) {
+      told.push(`${apart}. One after another, that is ${timeText(held + body)}; with ${data.lanes} workers it took ${timeText(took)}, `
+        + "as the files of some workers arrived while others used the token.");
+    } else {
+      told.push(`${apart}.`);
+    }
+    if (hasToken && data.sessions === 1 && data.lanes > 1 && inTurn()) {
+      told.push("It was safe: no two requests held the token at the same moment (row “token”).");
+    }
+    if (data.left_out) told.push(`The first ${count} items are shown; ${data.left_out} more are not.`);
+    return told;
   };
 
   const draw = () => {
+    readColors();
     drawThroughput();
     drawTimeline();
   };
@@ -182,12 +317,21 @@
     draw();
   };
 
+  const showAll = () => { view.from = 0; view.to = Math.max(data.end, 1); draw(); };
+  byId("nearer").addEventListener("click", () => zoom(0.5, (view.from + view.to) / 2));
+  byId("farther").addEventListener("click", () => zoom(2, (view.from + view.to) / 2));
+  byId("earlier").addEventListener("click", () => move(-0.5));
+  byId("later").addEventListener("click", () => move(0.5));
+  byId("whole").addEventListener("click", showAll);
+
   const canvas = byId("timeline");
   const timeAt = (event) => {
     const x = event.offsetX - left;
     return view.from + (x / (canvas.clientWidth - left - 8)) * (view.to - view.from);
   };
   canvas.addEventListener("wheel", (event) => {
+    const isWhole = view.to - view.from >= Math.max(data.end, 5);
+    if (event.ctrlKey || event.deltaY === 0 || (isWhole && event.deltaY > 0)) return; // the page scrolls or zooms
     event.preventDefault();
     zoom(event.deltaY > 0 ? 1.25 : 0.8, timeAt(event));
   }, { passive: false });
@@ -196,7 +340,9 @@
       "+": () => zoom(0.5, (view.from + view.to) / 2),
       "=": () => zoom(0.5, (view.from + view.to) / 2),
       "-": () => zoom(2, (view.from + view.to) / 2),
-      0: () => { view.from = 0; view.to = Math.max(data.end, 1); draw(); },
+      0: showAll,
+      Home: () => move(-data.end),
+      End: () => move(data.end),
       ArrowLeft: () => move(-0.2),
       ArrowRight: () => move(0.2),
     };
@@ -208,10 +354,14 @@
   });
   let drag = null;
   canvas.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
     drag = timeAt(event);
     canvas.setPointerCapture(event.pointerId);
   });
-  canvas.addEventListener("pointerup", () => { drag = null; });
+  // a finger that scrolls the page cancels, and a window that opens takes the pointer away
+  for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) {
+    canvas.addEventListener(name, () => { drag = null; });
+  }
   canvas.addEventListener("pointermove", (event) => {
     const at = timeAt(event);
     if (drag !== null) {
@@ -221,7 +371,7 @@
       draw();
       return;
     }
-    const lane = Math.floor(event.offsetY / laneHeight);
+    const lane = Math.floor((event.offsetY - top) / laneHeight);
     const tip = [];
     for (let n = 0; n < count; n += 1) {
       if (items.lane[n] === lane && items.start[n] <= at && at <= items.end[n]) {
@@ -257,7 +407,7 @@
   };
   const fill = () => {
     const found = matches();
-    byId("found").textContent = `${found.length} of ${count}`;
+    byId("found").textContent = `${found.length} of ${count}${found.length > shown ? `, ${shown} shown` : ""}`;
     const rows = found.slice(0, shown).map((n) => {
       const row = document.createElement("tr");
       if (items.state[n] === "failed") row.className = "failed";
@@ -296,10 +446,24 @@
   byId("search").addEventListener("input", () => { shown = 100; fill(); });
   byId("more").addEventListener("click", () => { shown += 500; fill(); });
 
-  byId("explain").textContent = explain();
+  if (hasToken) byId("who").textContent = "Who had the token, and what arrived";
+  byId("explain").replaceChildren(...explain().map((text) => {
+    const paragraph = document.createElement("p");
+    paragraph.textContent = text;
+    return paragraph;
+  }));
+  fillMarks();
   fill();
   draw();
   window.addEventListener("resize", draw);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  // paper has its own width, and is light
+  const print = (now) => {
+    isPrinting = now;
+    document.documentElement.toggleAttribute("data-paper", now);
+    draw();
+  };
+  window.addEventListener("beforeprint", () => print(true));
+  window.addEventListener("afterprint", () => print(false));
   document.documentElement.dataset.ready = "yes";
 })();

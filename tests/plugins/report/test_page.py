@@ -197,7 +197,68 @@ def test_a_run_of_100000_items_fits(browser: Any, tmp_path: Path) -> None:
     )
     assert file.stat().st_size < 3_000_000
     found, console = browser.open(file, "document.getElementById('found').textContent")
-    assert (found, console) == ("100000 of 100000", [])
+    assert (found, console) == ("100000 of 100000, 100 shown", [])
+
+
+def test_a_run_that_is_too_large_shows_its_first_items(
+    monkeypatch: pytest.MonkeyPatch, browser: Any, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("argosy_report.page.MOST_DATA", 3000)
+    file = tmp_path / "report.html"
+    file.write_text(page(a_run(1000)), "utf-8")
+    found, console = browser.open(
+        file, "[document.querySelectorAll('#items tbody tr').length, document.getElementById('explain').textContent]"
+    )
+    assert console == []
+    assert 0 < found[0] <= 100
+    assert re.search(r"The first \d+ items are shown; \d+ more are not", found[1])
+
+
+def test_words_say_why_it_was_fast_and_safe(browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(page(a_run(10)), "utf-8")
+    found, _ = browser.open(file, "document.getElementById('explain').textContent")
+    assert "One after another, that is 1.60 s; with 2 workers it took 1.06 s" in found
+    assert "no two requests held the token at the same moment" in found
+
+
+def test_paper_is_light_and_has_its_own_width(browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(page(a_run(10)), "utf-8")
+    script = """(() => {
+        const canvas = document.getElementById('timeline');
+        const screen = canvas.toDataURL();
+        window.dispatchEvent(new Event('beforeprint'));
+        const paper = [canvas.width, canvas.toDataURL()];
+        window.dispatchEvent(new Event('afterprint'));
+        return {paper, back: canvas.toDataURL() === screen};
+    })()"""
+    light, dark = (browser.open(file, script, dark=is_dark)[0] for is_dark in (False, True))
+    assert light["paper"] == dark["paper"]
+    assert (dark["paper"][0], dark["back"]) == (3 * 680, True)
+
+
+def test_buttons_move_and_zoom_and_a_drag_can_be_taken_away(browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(page(a_run(30)), "utf-8")
+    script = """(() => {
+        const canvas = document.getElementById('timeline');
+        const images = [canvas.toDataURL()];
+        const press = (name) => { document.getElementById(name).click(); images.push(canvas.toDataURL()); };
+        ['nearer', 'later', 'earlier', 'farther', 'whole', 'nearer'].forEach(press);
+        canvas.setPointerCapture = () => {};
+        const point = (kind, x) => {
+            canvas.dispatchEvent(new PointerEvent(kind, {button: 0, clientX: x, clientY: 9}));
+            images.push(canvas.toDataURL());
+        };
+        point('pointerdown', 500); point('pointermove', 400); point('pointercancel', 400); point('pointermove', 300);
+        return images.map((image) => images.indexOf(image));
+    })()"""
+    whole, near, later = 0, 1, 2
+    found, console = browser.open(file, script)
+    assert console == []
+    # the last move changes nothing, as the drag was over
+    assert found == [whole, near, later, near, whole, whole, near, near, 8, 8, 8]
 
 
 # -- the observer and the command
