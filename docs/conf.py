@@ -22,7 +22,13 @@ napoleon_google_docstring = False
 html_theme = "furo"
 html_title = "argosy"
 html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_favicon = "_static/icon.svg"
 html_show_sphinx = False
+# for `sphinx-build -b linkcheck`: addresses of examples lead nowhere, and some pages build their anchors with a script
+linkcheck_ignore = [r"https?://[^/]*\.example\b", r"https?://(127\.0\.0\.1|localhost)\b"]
+linkcheck_anchors = False
+linkcheck_timeout = 20
 suppress_warnings = ["misc.highlighting_failure"]  # Pygments knows no CSV
 
 #: Links to files of the repository that are not pages.
