@@ -33,7 +33,7 @@ def main() -> None:
         folder = Path(name)
         middle, end = _screens(folder)
         for file, screen in (("downloading.svg", middle), ("demo.svg", end)):
-            (STATIC / file).write_text(_drawing(screen.replace(name, "/home/ada"), file.partition(".")[0]), "utf-8")
+            (STATIC / file).write_text(_drawing(screen.replace(name, "~"), file.partition(".")[0]), "utf-8")
         _photograph(folder / "argosy-demo" / "parallel.html", STATIC / "run.png")
 
 
