@@ -19,6 +19,7 @@ import click
 
 import argosy_schemas
 import contract_page
+import man_pages
 import surface
 from argosy.cli.config import to_toml
 from argosy.cli.plugins import option_facts
@@ -249,10 +250,18 @@ def main(arguments: list[str]) -> int:
     wanted[DOCS / "how-to" / "use-a-profile.md"] = profiles()
     wanted[DOCS / "plugins" / "contracts.md"] = contract_page.page(_NOTE)
     wanted[DOCS / "reference" / "plugin-surface.txt"] = surface.text(COMMAND)
+    manual = man_pages.pages(list(_commands(cli, ("argosy",))), f"Written by `{COMMAND}`; do not edit.")
+    wanted |= {DOCS / "man" / name: text for name, text in manual.items()}
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text("utf-8") != text]
+    left = [path for path in sorted((DOCS / "man").glob("*.1")) if manual and path.name not in manual]
+    stale += left  # the commands are gone
     for path in stale if not arguments else ():
-        path.write_text(wanted[path], "utf-8")
-        print(f"{path}: written")
+        if path in left:
+            path.unlink()
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(wanted[path], "utf-8")
+        print(f"{path}: {'deleted' if path in left else 'written'}")
     if arguments and stale:
         print(
             f"Not up to date: {', '.join(path.name for path in stale)}. To update them: {COMMAND}",

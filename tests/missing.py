@@ -15,6 +15,7 @@ PACKAGES = {
     "aria2c": "aria2",
     "setpriv": "util-linux",
     "aws": "awscli",
+    "man": "man-db",
     "docker": "docker.io",
     "kubectl": "kubernetes-client",
     "gnome-keyring-daemon": "gnome-keyring",
