@@ -85,7 +85,7 @@ def configuration() -> str:
             "[Plugins](plugins.md) lists the names and the options.\n"
         ),
         (
-            "`argosy config new` prints a file to start from, `argosy config check FILE` checks one, and `argosy config "
+            "`argosy init` writes a file, `argosy config new` prints one to start from, `argosy config check FILE` checks one, and `argosy config "
             "schema` prints a JSON Schema for editors.\n"
         ),
         "| key | takes | default |\n|---|---|---|",

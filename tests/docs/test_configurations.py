@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -73,7 +74,13 @@ def test_a_package_adds_what_is_known_of_a_service(tmp_path: Path) -> None:
     assert "Source: https://shelf.example/docs/tokens" in done.stdout
 
 
-def test_a_new_configuration_is_valid(tmp_path: Path) -> None:
-    new = [sys.executable, "-m", "argosy", "config", "new", "argosy.toml"]
-    subprocess.run(new, cwd=tmp_path, check=True, capture_output=True)
-    assert load(tmp_path / "argosy.toml", PluginManager()).source is None
+def test_a_new_configuration_is_valid_and_short(tmp_path: Path) -> None:
+    new = [sys.executable, "-m", "argosy", "config", "new"]
+    subprocess.run([*new, "--all", "all.toml"], cwd=tmp_path, check=True, capture_output=True)
+    assert load(tmp_path / "all.toml", PluginManager()).source is None
+    subprocess.run([*new, "short.toml"], cwd=tmp_path, check=True, capture_output=True)
+    text = (tmp_path / "short.toml").read_text("utf-8")
+    assert 10 <= len(text.splitlines()) <= 20
+    assert load(tmp_path / "short.toml", PluginManager()).auth["use"] == "none"
+    (tmp_path / "login.toml").write_text(re.sub(r"^#(?=[a-z\[])", "", text, flags=re.M), "utf-8")
+    assert load(tmp_path / "login.toml", PluginManager()).auth["use"] == "form-login"

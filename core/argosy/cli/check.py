@@ -63,7 +63,7 @@ def trial(
         try:
             settings = build(part, plugins, base, path.absolute())
         except ArgosyError as error:
-            found += _problems(location({}, str(path), (key,)), error)
+            found += problems_of(location({}, str(path), (key,)), error)
             continue
         given = getattr(settings, key)
         values = given if isinstance(given, tuple) else (given,)
@@ -76,7 +76,7 @@ def trial(
             except ArgosyError as error:
                 context.missing.append(error)
             where = location({}, str(path), (key, number) if len(values) > 1 else (key,))
-            found += [problem for error in context.missing for problem in _problems(where, error)]
+            found += [problem for error in context.missing for problem in problems_of(where, error)]
     return found
 
 
@@ -108,7 +108,8 @@ def _try(key: str, options: Any, settings: Settings, plugins: PluginManager, con
         plugin.close()
 
 
-def _problems(where: str, error: ArgosyError) -> list[Problem]:
+def problems_of(where: str, error: ArgosyError) -> list[Problem]:
+    """Return an error as problems of a file at a place."""
     if error.problems:
         return [Problem(f"{where}: {one.where}", one.found, one.expected) for one in error.problems]
     hint = error.hint or "see the documentation of this key"

@@ -22,6 +22,7 @@ GROUP = "argosy.commands"
 #: argosy's own commands: module and attribute, and the help line, so that ``argosy --help`` imports none of them.
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "download": ("argosy.cli.download:download", "Download the items of a configuration, or URLs."),
+    "init": ("argosy.cli.init:init", "Ask a few questions and write a configuration."),
     "login": ("argosy.cli.login:login", "Log in and store the session."),
     "logout": ("argosy.cli.logout:logout", "End the session and delete it."),
     "token": ("argosy.cli.token:token", "Print a token for another program."),

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy.cli.options import plugin_options, redactor
-from argosy.errors import ConfigError, StorageError
+from argosy.cli.options import ask, plugin_options, redactor
+from argosy.errors import ConfigError, Problem, StorageError
+from argosy.toolkit.text import one_line
 
 if TYPE_CHECKING:
     from argosy.plugins.manager import PluginManager
@@ -23,6 +24,23 @@ _HEAD = """\
 # their default value: remove the "#" to change one. Only the source is required.
 # `argosy config check FILE` checks this file; `argosy plugins` lists all plugins and their options.
 """
+_SHORT = """\
+# A configuration of argosy. `argosy config check FILE` checks it; `argosy config new --all` explains every key.
+
+# what to download: one URL per line, or { use = "manifest", path = "books.jsonl" }
+source = { use = "urls", file = "urls.txt" }
+directory = "library"
+max_workers = 4  # the most items to work on at once
+
+# For a service with a login form, remove the "#" and write the names of its fields. `argosy init` finds them.
+# The password stays in the environment variable LIBRARY_PASSWORD; a keyring, a file or a prompt would do, too.
+#cookie_store = { use = "json-file", path = "cookies.json" }  # keeps the session for the next run
+#
+#[auth]
+#use = "form-login"
+#url = "https://library.example/login"
+#fields = { user = "ada", password = { env = "LIBRARY_PASSWORD" } }
+"""
 _WIDTH = 100
 
 
@@ -33,13 +51,19 @@ def config() -> None:
 
 @config.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--online/--offline",
+    default=False,
+    help="Also request the login page, without credentials, and compare its fields; by default, send no request.",
+)
 @plugin_options
-def check_file(file: Path, plugins: PluginManager) -> None:
+def check_file(file: Path, online: bool, plugins: PluginManager) -> None:
     """Check the configuration FILE and list every problem.
 
     This also checks the options of its plugins, and that the manifest, the environment variables and the files it
     names exist. If it names a profile, this shows what the profile sets, and the source. It downloads nothing, does not
-    log in, and does not ask for secrets.
+    log in, and does not ask for secrets. With --online, it also compares the fields of the auth form-login with those of
+    the login page.
     """
     from argosy.cli.check import trial
     from argosy.config.load import load_file
@@ -48,6 +72,8 @@ def check_file(file: Path, plugins: PluginManager) -> None:
 
     document = load_file(file)
     problems = [*check(document, plugins, str(file)), *trial(document, plugins, file, redactor().add)]
+    if online and not problems:
+        problems = _look(file, plugins)
     if problems:
         raise ConfigError(f"The configuration {file} is not valid.", tuple(problems))
     click.echo(f"{file}: valid")
@@ -60,6 +86,17 @@ def check_file(file: Path, plugins: PluginManager) -> None:
         click.echo(f"  {profile.why}\n  Source: {profile.source}")
     if "source" not in document:
         click.echo("It has no source: give URLs on the command line.")
+
+
+def _look(file: Path, plugins: PluginManager) -> list[Problem]:
+    """Print what the login page has; return what the configuration has wrong about it."""
+    from argosy.cli.login_page import compare
+    from argosy.config.load import load
+
+    facts, problems = compare(load(file, plugins), plugins, redactor().add, ask=ask())
+    for fact in facts:
+        click.echo(one_line(redactor().scrub(fact)))
+    return [Problem(f"{file}: {problem.where}", problem.found, problem.expected) for problem in problems]
 
 
 @config.command("schema")
@@ -76,10 +113,14 @@ def schema(plugins: PluginManager) -> None:
 
 @config.command("new")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--all", "everything", is_flag=True, help="Explain every key.")
 @plugin_options
-def new(file: Path | None, plugins: PluginManager) -> None:
-    """Print a configuration to start from, or write it to FILE (.toml), which must not exist."""
-    text = template(plugins)
+def new(file: Path | None, everything: bool, plugins: PluginManager) -> None:
+    """Print a short configuration to start from, or write it to FILE (.toml), which must not exist.
+
+    `argosy init` writes one with your own values.
+    """
+    text = template(plugins) if everything else _SHORT
     if file is None:
         click.echo(text, nl=False)
         return

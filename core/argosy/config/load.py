@@ -74,7 +74,7 @@ def load_file(path: Path) -> dict[str, Any]:
         text = read_file(path, _MAX_BYTES).decode("utf-8-sig")
         value = json.loads(text, object_pairs_hook=_unique_keys) if kind == ".json" else tomllib.loads(text)
     except OSError as error:
-        hint = "`argosy config new FILE` creates one." if isinstance(error, FileNotFoundError) else None
+        hint = "`argosy init FILE` creates one." if isinstance(error, FileNotFoundError) else None
         raise ConfigError(f"Cannot read the configuration {path}: {error.strerror}.", hint=hint) from None
     except (ValueError, RecursionError) as error:  # both formats name the line and column
         raise ConfigError(f"{path} is not valid {kind[1:].upper()}: {error}.") from None

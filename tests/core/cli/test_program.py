@@ -128,7 +128,7 @@ def test_every_problem_is_on_stderr_with_exit_code_2(run: Run, tmp_path: Path) -
     )
     done = run("config", "check", "missing.toml", *ALONE)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[1] == "  `argosy config new FILE` creates one."
+    assert done.stderr.splitlines()[1] == "  `argosy init FILE` creates one."
 
 
 def test_a_file_name_cannot_command_the_terminal(run: Run) -> None:
@@ -149,7 +149,8 @@ def test_the_printed_schema_is_a_schema_of_what_is_installed(run: Run) -> None:
 
 def test_a_new_configuration_is_printed_or_written_but_never_over_another(run: Run, tmp_path: Path) -> None:
     printed = run("config", "new", *ALONE).stdout
-    assert tomllib.loads(printed) == {}
+    assert tomllib.loads(printed)["directory"] == "library"
+    assert tomllib.loads(run("config", "new", "--all", *ALONE).stdout) == {}
     done = run("config", "new", "new.toml", *ALONE)
     assert done.returncode == 0
     assert (tmp_path / "new.toml").read_text("utf-8") == printed
