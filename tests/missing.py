@@ -17,6 +17,7 @@ PACKAGES = {
     "aws": "awscli",
     "man": "man-db",
     "docker": "docker.io",
+    "promtool": "prometheus",
     "kubectl": "kubernetes-client",
     "gnome-keyring-daemon": "gnome-keyring",
     "dbus-run-session": "dbus",

@@ -19,13 +19,17 @@ class EventKind(StrEnum):
     RUN_FINISHED = "run.finished"  # the report's summary
     LOGIN = "session.login"  # number: of logins in this run, reason
     REFRESH = "session.refresh"  # number: of renewals without a login in this run, reason
+    REFUSAL = "session.refusal"  # a response rejected the session's token
     ITEM_STARTED = "item.started"  # title, resources (their number)
-    ITEM_FINISHED = "item.finished"  # state, bytes, seconds, files (their number), failure (message) or None
+    ITEM_FINISHED = (
+        "item.finished"  # state, bytes, seconds, files (their number), failure (message) and its kind, or None
+    )
     #: for: "lease", "doubt", "login" (at host), or "delay": seconds, host, why: "delay", "throttled", "down" (since: seconds)
     RESOURCE_WAITING = "resource.waiting"
+    RESOURCE_ANSWERED = "resource.answered"  # url, status, sent, answered (when)
     RESOURCE_STARTED = "resource.started"  # url, path, size or None, offset (had before), sent, answered (when)
     RESOURCE_PROGRESS = "resource.progress"  # bytes (received since the last such event)
-    RESOURCE_RETRY = "resource.retry"  # url, attempt, cause, seconds
+    RESOURCE_RETRY = "resource.retry"  # url, attempt, cause, kind (one word), seconds
     RESOURCE_FINISHED = "resource.finished"  # url, path, bytes, verification
 
 

@@ -10,6 +10,7 @@ from argosy_devkit.contracts.observer import ObserverContract
 from argosy_plugins.observers.json_lines import JsonLinesObserver
 from argosy_plugins.observers.log import LogObserver
 from argosy_plugins.observers.progress import ProgressObserver
+from argosy_plugins.observers.prometheus import PrometheusObserver
 
 
 class TestJsonLines(ObserverContract):
@@ -25,3 +26,10 @@ class TestLog(ObserverContract):
 
 class TestProgress(ObserverContract):
     plugin = ProgressObserver
+
+
+class TestPrometheus(ObserverContract):
+    plugin = PrometheusObserver
+
+    def options(self, tmp_path: Path) -> Mapping[str, Any]:
+        return {"path": "argosy.prom"}

@@ -104,6 +104,7 @@ class RunContext:
                 redactor.add,
                 self._sleep,
                 lambda: stop.check(between=True),
+                lambda: self._emit(EventKind.REFUSAL, None, {}),
             ),
             rate_limiter=self.rate_limiter,
             network=network._replace(headers=fields, header_origins=settings.header_origins),

@@ -21,6 +21,7 @@ _LEVELS = {
     EventKind.RUN_NOTICE: logging.WARNING,
     EventKind.RUN_STOPPING: logging.WARNING,
     EventKind.ITEM_STARTED: logging.DEBUG,
+    EventKind.RESOURCE_ANSWERED: logging.DEBUG,
     EventKind.RESOURCE_STARTED: logging.DEBUG,
     EventKind.RESOURCE_FINISHED: logging.DEBUG,
     EventKind.RESOURCE_PROGRESS: logging.NOTSET,

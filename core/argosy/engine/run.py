@@ -288,6 +288,7 @@ class Run:
             "seconds": round(outcome.seconds, 3),
             "files": len(outcome.files),
             "failure": outcome.failure.message if outcome.failure else None,
+            "kind": outcome.failure.kind if outcome.failure else None,
         }
         self._emit(EventKind.ITEM_FINISHED, outcome.item, data)
         if outcome.fatal is not None:  # recording it failed

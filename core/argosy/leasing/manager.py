@@ -258,6 +258,7 @@ class SessionManager:
         """Count a refusal, of any request."""
         with self._mutex:
             self.refusals += 1
+        self._callbacks.refusal()
 
     def fruitless(self) -> None:
         """Report that a request was refused right after a login; raise `SessionLost` if logins do not help."""

@@ -290,3 +290,4 @@ class SessionCallbacks:
     secret: Callable[[str], None] = _nothing  # with every token, so that logs and reports can leave it out
     sleep: Callable[[float], None] = time.sleep  # waits, or less if the run is being stopped
     check: Callable[[], None] = _nothing  # before anything is sent; raises `Interrupted` if the run is being stopped
+    refusal: Callable[[], None] = _nothing  # after a response that rejected the token

@@ -153,7 +153,7 @@ class _Download:
                     failures.clear()
                 largest = max(largest, self.partial.size)
                 delay = self._delay_after(error, failures)
-                data = {"url": self.resource.url, "attempt": attempts, "cause": error.message}
+                data = {"url": self.resource.url, "attempt": attempts, "cause": error.message, "kind": error.kind}
                 self.report(EventKind.RESOURCE_RETRY, {**data, "seconds": round(delay, 3)})
                 self.options.stop.sleep(delay)
 
@@ -201,6 +201,8 @@ class _Download:
                 return None
             raise
         with contextlib.closing(response):
+            times = {name: getattr(response, f"argosy_{name}_at", None) for name in ("sent", "answered")}
+            self.report(EventKind.RESOURCE_ANSWERED, {"url": resource.url, "status": response.status_code, **times})
             end, is_wanted = None, False
             try:
                 end = self._prepare(response, conditional=bool(conditions))

@@ -151,11 +151,13 @@ def every_kind(text: str = "text") -> list[Event]:
         EventKind.RUN_NOTICE: {"message": text},
         EventKind.LOGIN: {"number": 1, "reason": text},
         EventKind.REFRESH: {"number": 1, "reason": text},
+        EventKind.REFUSAL: {},
         EventKind.ITEM_STARTED: {"title": text, "resources": 1},
         EventKind.RESOURCE_WAITING: {"for": "lease"},
+        EventKind.RESOURCE_ANSWERED: {"url": text, "status": 200, "sent": 1754000000.0, "answered": 1754000000.1},
         EventKind.RESOURCE_STARTED: {"url": text, "path": text, "size": None, "offset": 0},
         EventKind.RESOURCE_PROGRESS: {"bytes": 100},
-        EventKind.RESOURCE_RETRY: {"url": text, "attempt": 1, "cause": text, "seconds": 0.5},
+        EventKind.RESOURCE_RETRY: {"url": text, "attempt": 1, "cause": text, "kind": "status", "seconds": 0.5},
         EventKind.RESOURCE_FINISHED: {"url": text, "path": text, "bytes": 100, "verification": "verified"},
         EventKind.ITEM_FINISHED: {
             "state": "failed",
@@ -163,6 +165,7 @@ def every_kind(text: str = "text") -> list[Event]:
             "seconds": 0.5,
             "files": 0,
             "failure": text,
+            "kind": "status",
         },
         EventKind.RUN_STOPPING: {"message": text},
     }

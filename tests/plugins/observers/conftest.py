@@ -16,7 +16,7 @@ MakeEvent = Callable[..., Event]
 def event() -> MakeEvent:
     """Make an event: ``event("item.started", "b1", at=3, title="T")``."""
 
-    def make(kind: str, item: str | None = None, at: float = 1_700_000_000.0, **data: Any) -> Event:
+    def make(kind: str, item: str | None = None, /, at: float = 1_700_000_000.0, **data: Any) -> Event:
         return Event(EventKind(kind), at, item, data)
 
     return make
