@@ -29,7 +29,7 @@ def fault(kind: str, **options: Any) -> Fault:
 
 def failures(report: Report) -> dict[str, str]:
     """Return the causes of the items that failed."""
-    return {item: failure.kind for item, _, failure in report.failures}
+    return {failure.id: failure.kind for failure in report.failures}
 
 
 def files_with(root: Path, *secrets: bytes, but: str = "cookies.json") -> list[str]:

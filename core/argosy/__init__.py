@@ -7,22 +7,17 @@ from typing import TYPE_CHECKING, Any
 from argosy._version import __version__
 
 if TYPE_CHECKING:
+    # isort: off
     from argosy.api import (
-        AccessToken,
-        SessionInfo,
-        check_config,
-        download,
-        login,
-        logout,
-        open_session,
-        open_store,
-        preview,
-        read_config,
-        remake,
-        sessions,
-        token,
+        AccessToken, SessionInfo, check_config, download, login, logout, open_session, open_store, preview, read_config,
+        remake, sessions, token,
     )  # fmt: skip
-    from argosy.engine.report import Report
+    from argosy.models.items import (
+        Failure, FinishedItem, Item, Outcome, Product, PublishedFile, Resource, StagedFile, StagedItem,
+    )  # fmt: skip
+
+    # isort: on
+    from argosy.engine.report import ItemReport, Report
     from argosy.errors import ArgosyError
     from argosy.hookspecs import hookimpl
     from argosy.http.adapter import LeasedAdapter
@@ -36,22 +31,12 @@ if TYPE_CHECKING:
     from argosy.interfaces.storage import Existing, Storage
     from argosy.interfaces.strategy import Strategy
     from argosy.interfaces.transport import Hop, Incoming, ResponseHeaders, Transport
-    from argosy.models.items import (
-        FinishedItem,
-        Item,
-        Outcome,
-        Product,
-        PublishedFile,
-        Resource,
-        StagedFile,
-        StagedItem,
-    )  # fmt: skip
     from argosy.models.response_record import ResponseRecord
     from argosy.models.session import Carrier
 
 __all__ = [
-    "AccessToken", "ArgosyError", "Auth", "Carrier", "CollectingOutput", "CookieStore", "Existing", "FinishedItem", "Hop",
-    "Incoming", "Item", "LeasedAdapter", "LoginSession", "Observer", "Outcome", "Output", "Plugin",
+    "AccessToken", "ArgosyError", "Auth", "Carrier", "CollectingOutput", "CookieStore", "Existing", "Failure", "FinishedItem", "Hop",
+    "Incoming", "Item", "ItemReport", "LeasedAdapter", "LoginSession", "Observer", "Outcome", "Output", "Plugin",
     "PluginContext", "Product", "PublishedFile", "RateLimit", "Report", "Resource", "ResponseHead",
     "ResponseHeaders", "ResponseRecord", "Scope", "SessionInfo", "SessionSigner", "Source", "StagedFile", "StagedItem",
     "Storage", "Strategy", "Transport", "__version__", "check_config", "download",

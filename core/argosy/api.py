@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,13 @@ from argosy.config.schema import check
 from argosy.engine import plan
 from argosy.engine.context import RunContext
 from argosy.engine.outputs import plugin_errors
-from argosy.engine.report import Report
+from argosy.engine.report import ItemReport, Report
 from argosy.engine.run import Run, RunOptions
 from argosy.errors import ConfigError, Problem, SessionError, TransferError
 from argosy.events import Event, EventKind
 from argosy.interfaces.base import Plugin, PluginContext
 from argosy.interfaces.cookie_store import CookieStore, Scope
+from argosy.interfaces.observer import Observer
 from argosy.leasing.adaptive import in_force
 from argosy.leasing.policy import LeaseMode, Policy, Tokens
 from argosy.models.items import Item
@@ -35,13 +37,16 @@ from argosy.toolkit.stop import Stop
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
+    from argosy.state.ledger import Row
 
-Config = str | Path | Mapping[str, Any]
+Config = str | PathLike[str] | Mapping[str, Any]
 Notify = Callable[[str], None]
 OnEvent = Callable[[Event], None]
 #: Plugins that are not installed: Python files, as for ``--plugin``, or classes.
-Plugins = Iterable[str | Path | type[Plugin]]
+Plugins = str | PathLike[str] | type[Plugin] | Iterable[str | PathLike[str] | type[Plugin]]
 
+#: Lists by the suffix of the file, as options of a source.
+_LISTS = {".jsonl": "path", ".ndjson": "path", ".csv": "path", ".txt": "file"}
 #: Seconds that transfers get to end when a run is aborted.
 _LAST_SECONDS = 3.0
 #: Seconds between two checks for a signal.
@@ -79,10 +84,11 @@ class AccessToken:
 
 
 def download(
-    config: Config | Sequence[str],
+    config: Config | Iterable[str],
     on_event: OnEvent | None = None,
     *,
-    directory: str | Path | None = None,
+    directory: str | PathLike[str] | None = None,
+    progress: bool = False,
     plugins: Plugins = (),
 ) -> Report:
     """Download the items of a configuration, or URLs, like ``argosy download``, without printing; return the report.
@@ -90,11 +96,14 @@ def download(
     Parameters
     ----------
     config
-        The path of a configuration file, a mapping of the same structure, a URL, or a list of URLs.
+        The path of a configuration (.toml, .json), a manifest (.jsonl, .ndjson, .csv) or a list of URLs (.txt), a mapping
+        with the structure of a configuration, a URL, or several URLs.
     on_event
         Called with every `argosy.events.Event` of the run, from its threads, one at a time.
     directory
         The target directory, instead of the configuration's.
+    progress
+        Whether to show the progress in the terminal or in the notebook.
     plugins
         Plugins that are not installed: Python files, as for ``--plugin``, or classes.
 
@@ -102,20 +111,17 @@ def download(
     ------
     ArgosyError
         If the run cannot start, or ends early; its attribute ``report``, if set, is the `Report`.
-
-    Examples
-    --------
-    >>> import argosy
-    >>> argosy.download([], directory="library").ok
-    True
     """
     changes: dict[str, Any] = {} if directory is None else {"directory": directory}
     if isinstance(config, str) and "://" in config:
         config = [config]
-    if not isinstance(config, str | Path | Mapping):
+    if not isinstance(config, str | PathLike | Mapping):
         config = {"source": {"use": "urls", "urls": list(config)}}
+    elif not isinstance(config, Mapping) and (option := _LISTS.get(Path(config).suffix.lower())):
+        config = {"source": {"use": "urls" if option == "file" else "manifest", option: fspath(config)}}
     manager = _manager(plugins)
-    return _report_of(Run(load(config, manager, changes), manager, RunOptions(on_event=on_event)))
+    observers = [manager.make(Observer, {"use": "progress"}, PluginContext())] if progress else []
+    return _report_of(load(config, manager, changes), manager, on_event, observers=observers)
 
 
 def remake(config: Config, on_event: OnEvent | None = None, *, plugins: Plugins = ()) -> Report:
@@ -123,7 +129,7 @@ def remake(config: Config, on_event: OnEvent | None = None, *, plugins: Plugins 
 
     A mapping needs only ``directory`` and ``output``. The report includes the items with missing files.
     """
-    return _report_of(Run(*_load(config, plugins), RunOptions(on_event=on_event, reprocess=True)))
+    return _report_of(*_load(config, plugins), on_event, reprocess=True)
 
 
 def check_config(config: Config, *, plugins: Plugins = ()) -> list[Problem]:
@@ -147,19 +153,8 @@ def login(
 ) -> list[str]:
     """Log in, store the sessions like ``argosy login``, and return the names of those that are logged in.
 
-    Parameters
-    ----------
-    config, plugins
-        As for `download`.
-    forget
-        Also discard what ``lease: auto`` has learned about the service.
-    on_notice
-        Called with messages for the user.
-
-    Raises
-    ------
-    ArgosyError
-        If no session is logged in.
+    With `forget`, also discard what ``lease: auto`` has learned about the service. `on_notice` is called with messages for
+    the user; the other parameters are those of `download`. It raises an `ArgosyError` if no session is logged in.
     """
     names, problems = [], []
     with open_context(*_load(config, plugins), on_notice) as context:
@@ -252,7 +247,7 @@ def open_store(use: str, **options: Any) -> CookieStore:
 
 
 def _manager(plugins: Plugins) -> PluginManager:
-    given = tuple(plugins)
+    given = (plugins,) if isinstance(plugins, str | PathLike | type) else tuple(plugins)
     return PluginManager(
         files=[Path(file) for file in given if not isinstance(file, type)],
         given=[cls for cls in given if isinstance(cls, type)],
@@ -376,8 +371,21 @@ def _session_info(record: SessionRecord, settings: Settings) -> SessionInfo:
     )
 
 
-def _report_of(run: Run) -> Report:
-    report = execute(run)
+def _report_of(settings: Settings, plugins: PluginManager, on_event: OnEvent | None, **options: Any) -> Report:
+    redactor, items = Redactor(), []
+
+    def collect(report: Report, rows: Iterable[tuple[Row, bool]]) -> None:
+        for row, had_job in rows:
+            state = {"done": "done" if had_job else "skipped", "failed": "failed"}.get(row.state, "left")
+            state = "failed" if state == "done" and row.failure is not None else state  # an additional output of it
+            files = row.files if row.state == "done" else ()
+            paths = () if settings.remote is not None else tuple(settings.directory / file.name for file in files)
+            id_, title = redactor.scrub((row.id, row.title))
+            failure = row.failure and replace(row.failure, id=id_, title=title)
+            items.append(ItemReport(id_, title, state, paths, files, row.bytes, failure))
+
+    given = RunOptions(on_event=on_event, on_report=collect, redactor=redactor, **options)
+    report = replace(execute(Run(settings, plugins, given)), items=tuple(items))
     if report.error is not None:
         report.error.__dict__["report"] = report
         raise report.error

@@ -204,7 +204,7 @@ def test_what_is_not_ours_stays_unless_it_is_forced(store: Store) -> None:
     stored = store()
     stored.bucket.write(stored.object(1), b"somebody else's")
     (failure,) = stored.download().failures
-    assert f"{stored.url}/{stored.voyage.expected[1].name} already exists" in failure[2].message
+    assert f"{stored.url}/{stored.voyage.expected[1].name} already exists" in failure.message
     assert stored.bucket.read(stored.object(1)) == b"somebody else's"
     assert stored.download(force_redownload=True).counts.done == 3
     assert stored.wrong() == []

@@ -219,7 +219,7 @@ def test_a_failed_item_and_a_full_stop_come_through(set_sail: SetSail) -> None:
     )
     report = argosy.download(voyage.file)
     assert (report.counts.done, report.counts.failed, report.exit_code) == (11, 1, 1)
-    assert report.failures[0][2].kind == "status"
+    assert report.failures[0].kind == "status"
 
 
 @pytest.mark.slow

@@ -71,8 +71,8 @@ def test_a_redirect_from_https_to_http_fails_the_item(tmp_path: Path, serve: Ser
     url = serve(lambda head: sends_to(f"{plain.url}/y"))
     voyage = run_urls(tmp_path, f"{url}/x", ca_bundle="ca.pem", retry_delay=0.01)
     report = argosy.download(voyage.file)
-    assert failures(report) == {report.failures[0][0]: "downgrade"}
-    assert '"allow_downgrade"' in report.failures[0][2].message
+    assert failures(report) == {report.failures[0].id: "downgrade"}
+    assert '"allow_downgrade"' in report.failures[0].message
     assert plain.requests == [], "something was sent without encryption"
     assert not list(voyage.library.glob("x*"))
 

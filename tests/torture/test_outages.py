@@ -185,7 +185,7 @@ def test_a_name_that_does_not_resolve_fails_its_items_at_once(
     again = argosy.download(config)  # what the first run wrote down of the host must not delay this one
     for run in (report, again):
         assert (set(failures(run).values()), run.retries, run.notices) == ({"dns"}, 0, ())
-        messages = {failure.message for _, _, failure in run.failures}
+        messages = {failure.message for failure in run.failures}
         assert messages == {"no-such-host.invalid cannot be reached: its name does not resolve."}
 
 

@@ -71,7 +71,7 @@ def test_a_page_for_another_file_fails_its_item(tmp_path: Path, server: Any) -> 
     voyage.config["source"]["content_disposition"] = True
     report = argosy.download(voyage.file)
     assert failures(report) == dict.fromkeys("abcd", "page")
-    assert "instead of the file" in report.failures[0][2].message
+    assert "instead of the file" in report.failures[0].message
     assert [path.name for path in voyage.library.iterdir()] == [".argosy"]
     assert len(server.requests) == 4, "a page was asked for again"
 

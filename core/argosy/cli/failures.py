@@ -13,9 +13,6 @@ from argosy.toolkit.urls import redact_url
 #: The most items to show of each group.
 SHOWN = 3
 
-#: An item's id, its title, and why it failed.
-Failed = tuple[str, str, Failure]
-
 
 def cause(failure: Failure) -> str:
     """Return the cause in one word; for a status that does not deliver the file, the status itself."""
@@ -23,29 +20,29 @@ def cause(failure: Failure) -> str:
     return status[0] if status else failure.kind
 
 
-def group(failures: Iterable[Failed]) -> dict[tuple[str, str], list[Failed]]:
+def group(failures: Iterable[Failure]) -> dict[tuple[str, str], list[Failure]]:
     """Return failures by cause and host (or an empty text), the largest group first."""
-    groups: dict[tuple[str, str], list[Failed]] = {}
-    for failed in failures:
-        host = urlsplit(failed[2].url or "").netloc.rpartition("@")[2]
-        groups.setdefault((cause(failed[2]), host), []).append(failed)
+    groups: dict[tuple[str, str], list[Failure]] = {}
+    for failure in failures:
+        host = urlsplit(failure.url or "").netloc.rpartition("@")[2]
+        groups.setdefault((cause(failure), host), []).append(failure)
     return dict(sorted(groups.items(), key=lambda entry: -len(entry[1])))
 
 
-def counted(failures: Iterable[Failed]) -> str:
+def counted(failures: Iterable[Failure]) -> str:
     """Return how many items failed for which cause: ``27 x 404 at library.example, 2 x digest``."""
     groups = group(failures)
     return ", ".join(f"{len(items)} x {_named(*key)}" for key, items in groups.items())
 
 
-def lines(failures: Iterable[Failed], most: int | None = SHOWN) -> Iterator[str]:
+def lines(failures: Iterable[Failure], most: int | None = SHOWN) -> Iterator[str]:
     """Yield the lines that show failures; `most` items of each group, or all."""
     for (word, host), items in group(failures).items():
-        messages = {failure.message for _, _, failure in items}
+        messages = {failure.message for failure in items}
         same = one_line(messages.pop()) if len(messages) == 1 else ""
         yield f"{len(items)} x {_named(word, host)}{f': {same}' if same else ''}"
-        for id_, title, failure in items[:most]:
-            yield f"  {_item(id_, title, failure)}" + ("" if same else f": {one_line(failure.message)}")
+        for failure in items[:most]:
+            yield f"  {_item(failure)}" + ("" if same else f": {one_line(failure.message)}")
         if most is not None and len(items) > most:
             yield f"  ... and {len(items) - most} more"
 
@@ -54,10 +51,10 @@ def _named(word: str, host: str) -> str:
     return f"{word} at {host}" if host else word
 
 
-def _item(id_: str, title: str, failure: Failure) -> str:
+def _item(failure: Failure) -> str:
     url = redact_url(failure.url) if failure.url else ""
-    names = [one_line(name) for name in dict.fromkeys((id_, title)) if name and name != url]
+    names = [one_line(name) for name in dict.fromkeys((failure.id, failure.title)) if name and name != url]
     # a URL is its item's id, and its title the last part
-    if url and redact_url(id_) == url:
+    if url and redact_url(failure.id) == url:
         names = []
     return f"{' '.join(names)} ({url})" if names and url else url or " ".join(names)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy.cli.failures import Failed, cause, lines
+from argosy.cli.failures import cause, lines
 from argosy.cli.options import log_options, plugin_context, plugin_options, redactor
 from argosy.cli.target import Target, target
 from argosy.models.items import Failure
@@ -81,7 +81,7 @@ def _show_directory(found: Target) -> None:
 def _show_items(ledger: Ledger, most: int | None) -> None:
     scrub = redactor().scrub  # an id may be a URL with a token
     checked: Counter[str] = Counter()
-    failures: list[Failed] = []
+    failures: list[Failure] = []
     made: Counter[str] = Counter()
     size = failed = 0
     for row in ledger.all_rows():
@@ -110,8 +110,8 @@ def _show_items(ledger: Ledger, most: int | None) -> None:
         click.echo(f"... and {failed - len(failures)} more (--all)")
 
 
-def _failed(row: Row) -> Failed:
-    return row.id, row.title, row.failure or Failure("internal", "The cause is unknown.")
+def _failed(row: Row) -> Failure:
+    return row.failure or Failure("internal", "The cause is unknown.", id=row.id, title=row.title)
 
 
 def _show_failed(ledger: Ledger, *, as_json: bool, only_urls: bool) -> None:
@@ -120,10 +120,10 @@ def _show_failed(ledger: Ledger, *, as_json: bool, only_urls: bool) -> None:
     rows = (row for row in ledger.all_rows() if row.failure is not None or row.state == "failed")
     failures = [_failed(row) for row in rows]
     if only_urls:
-        urls = dict.fromkeys(failure.url or id_ for id_, _, failure in failures)
+        urls = dict.fromkeys(failure.url or failure.id for failure in failures)
         shown: Iterable[str] = (url for url in urls if "://" in url)
     elif as_json:
-        shown = (json.dumps({"id": i, "title": t, "cause": cause(f), **asdict(f)}) for i, t, f in failures)
+        shown = (json.dumps({"cause": cause(failure), **asdict(failure)}) for failure in failures)
     else:
         shown = lines(failures, None)
     for line in shown:

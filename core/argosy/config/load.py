@@ -23,7 +23,7 @@ _URL = re.compile(r"(^|/)[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def load(
-    config: Path | str | Mapping[str, Any] | None,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None,
     plugins: PluginManager,
     overrides: Mapping[str, Any] = MappingProxyType({}),
 ) -> Settings:
@@ -34,7 +34,9 @@ def load(
     """
     path: Path | None = None
     if config is None or isinstance(config, Mapping):
-        document = config or {}
+        document = json.loads(
+            json.dumps(config or {}, default=lambda it: dict(it) if isinstance(it, Mapping) else str(it))
+        )
     else:
         path = Path(config).absolute()
         document = load_file(path)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from argosy._version import __version__
 from argosy.errors import ArgosyError
-from argosy.models.items import Failure
+from argosy.models.items import Failure, PublishedFile
 
 #: Failures that a report names; its items and the ledger have them all.
 MOST_FAILURES = 100
@@ -24,6 +26,19 @@ class Counts:
     skipped: int
     failed: int
     left: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemReport:
+    """What became of one item."""
+
+    id: str
+    title: str
+    state: str  # "done" in this run, "skipped" (done before), "failed" or "left"
+    paths: tuple[Path, ...]  # its files; none if the target directory is remote
+    files: tuple[PublishedFile, ...]
+    bytes: int  # received for it
+    failure: Failure | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +66,21 @@ class Report:
     refreshes: int  # renewals without a login
     refusals: int  # responses that rejected the token
     notices: tuple[str, ...]
-    failures: tuple[tuple[str, str, Failure], ...]  # id, title and failure of the first failed items
+    failures: tuple[Failure, ...]  # of the first failed items
     error: ArgosyError | None = field(compare=False)  # what ended the run early
+    items: tuple[ItemReport, ...]  # in the order of the source
 
     def __repr__(self) -> str:
         counts = self.counts
         return f"<Report: {counts.done} done, {counts.skipped} done before, {counts.failed} failed, {counts.left} left>"
+
+    def _repr_html_(self) -> str:
+        return str(_writer("notebook")(self))
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files of all items, also of those that were done before."""
+        return [path for item in self.items for path in item.paths]
 
     @property
     def ok(self) -> bool:
@@ -88,6 +112,15 @@ class Report:
             "counts": asdict(self.counts),
             **{name: getattr(self, name) for name in same},
             "notices": list(self.notices),
-            "failures": [{"id": i, "title": t, **asdict(failure)} for i, t, failure in self.failures],
+            "failures": [asdict(failure) for failure in self.failures],
             "failures_total": self.counts.failed,
         }
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write it, with its items, as a page if the name ends in ``.html``, else as JSON; may raise `StorageError`."""
+        _writer("html" if os.fspath(path).lower().endswith((".html", ".htm")) else "json")(self, Path(path))
+
+
+def _writer(name: str) -> Any:
+    """Return a function of the entry-point group ``argosy.reports``."""
+    return next(iter(entry_points(group="argosy.reports", name=name))).load()

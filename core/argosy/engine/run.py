@@ -77,7 +77,7 @@ class Run:
         self._to_blame: list[Plugin] = []
         self._error: ArgosyError | None = None
         self._done = self._failed = self._bytes = 0
-        self._failures: list[tuple[str, str, Failure]] = []
+        self._failures: list[Failure] = []
         self._mutex = threading.Lock()
         self._server: IpcServer | None = None
 
@@ -281,7 +281,7 @@ class Run:
             if len(self._failures) < MOST_FAILURES:
                 title = self._ledger.rows([outcome.item])[outcome.item].title
                 id_, title = self.options.redactor.scrub((outcome.item, title))
-                self._failures.append((id_, title, outcome.failure))
+                self._failures.append(replace(outcome.failure, id=id_, title=title))
         data = {
             "state": outcome.state.value,
             "bytes": outcome.bytes,
@@ -342,6 +342,7 @@ class Run:
             notices=tuple(self._dispatcher.notices),
             failures=tuple(self._failures),
             error=self._error,
+            items=(),
         )
         self._emit(EventKind.RUN_FINISHED, None, report.to_dict())
         if options.on_report is not None:

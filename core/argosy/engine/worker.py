@@ -85,8 +85,11 @@ class Worker:
         if isinstance(error, Interrupted):
             return Outcome(id_, State.REQUEUED)
         if isinstance(error, TransferError):
-            facts = (error.kind, str(error), getattr(error, "url", None), getattr(error, "plugin", None))
-            return Outcome(id_, State.FAILED, failure=Failure(*redactor.scrub(facts)))
+            facts: dict[str, Any] = {
+                name: getattr(error, name, None) for name in ("kind", "url", "plugin", "path", "hint")
+            }
+            failure = Failure(message=redactor.scrub(str(error)), **redactor.scrub(facts))
+            return Outcome(id_, State.FAILED, failure=failure)
         if isinstance(error, ArgosyError):  # of the session, the store or the auth plugin
             fatal = error
         elif isinstance(error, OSError):
@@ -184,7 +187,8 @@ class Worker:
                 try:
                     there[number] = self._downloader.download(resource, number, staging, report, last=is_last)
                 except TransferError as error:
-                    raise TransferError(str(error), kind=error.kind, url=resource.url) from None
+                    where = {"url": resource.url, "path": item.names()[number]}
+                    raise TransferError(error.message, hint=error.hint, kind=error.kind, **where) from None
             files.append(there[number])
         staged = tuple(files)
         if any(resource.content_disposition for resource in item.resources):

@@ -232,6 +232,10 @@ class Failure:
     message: str  # what happened and what to do, for people
     url: str | None = None
     plugin: str | None = None
+    path: str | None = None  # of the resource, relative to the target directory
+    hint: str | None = None  # the part of the message that says what to do, if it is known
+    id: str = ""  # of the item; empty in an `Outcome`
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ class Row(NamedTuple):
     def of(cls, columns: Sequence[Any]) -> Row:
         """Return the row for the `_COLUMNS` of a query."""
         id_, title, state, fingerprint, files, size, failure, outputs = columns
-        cause = Failure(**json.loads(failure)) if failure else None
+        cause = Failure(**{**json.loads(failure), "id": id_, "title": title}) if failure else None
         made = () if outputs == "[]" else tuple(json.loads(outputs))
         return cls(id_, title, state, fingerprint, _parse_files(files), size, cause, made)
 

@@ -38,6 +38,6 @@ def test_a_folder_that_leads_out_fails_the_item_alone(library_server: ServerFact
             "directory": str(tmp_path / "library"),
         }
     )
-    ((_, _, failure),) = report.failures
+    (failure,) = report.failures
     assert (report.exit_code, failure.plugin) == (1, "catalogue")
     assert not (tmp_path / "elsewhere").exists()
