@@ -12,36 +12,27 @@ if TYPE_CHECKING:
         AccessToken, SessionInfo, check_config, download, login, logout, open_session, open_store, preview, read_config,
         remake, sessions, token,
     )  # fmt: skip
-    from argosy.models.items import (
-        Failure, FinishedItem, Item, Outcome, Product, PublishedFile, Resource, StagedFile, StagedItem,
-    )  # fmt: skip
-
-    # isort: on
     from argosy.engine.report import ItemReport, Report
     from argosy.errors import ArgosyError
     from argosy.hookspecs import hookimpl
     from argosy.http.adapter import LeasedAdapter
-    from argosy.interfaces.auth import Auth, LoginSession, ResponseHead, SessionSigner
-    from argosy.interfaces.base import Plugin, PluginContext
-    from argosy.interfaces.cookie_store import CookieStore, Scope
-    from argosy.interfaces.observer import Observer
-    from argosy.interfaces.output import CollectingOutput, Output
-    from argosy.interfaces.ratelimit import RateLimit
-    from argosy.interfaces.source import Source
-    from argosy.interfaces.storage import Existing, Storage
-    from argosy.interfaces.strategy import Strategy
-    from argosy.interfaces.transport import Hop, Incoming, ResponseHeaders, Transport
-    from argosy.models.response_record import ResponseRecord
-    from argosy.models.session import Carrier
+    from argosy.interfaces import (
+        Auth, CollectingOutput, CookieStore, Existing, Hop, Incoming, LoginSession, Observer, Output, Plugin, PluginContext,
+        RateLimit, ResponseHead, ResponseHeaders, Scope, SessionSigner, Source, Storage, Strategy, Transport,
+    )  # fmt: skip
+    from argosy.models import Carrier, ResponseRecord
+    from argosy.models.items import (
+        Failure, FinishedItem, Item, Outcome, Product, PublishedFile, Resource, StagedFile, StagedItem,
+    )  # fmt: skip
+    # isort: on
 
 __all__ = [
-    "AccessToken", "ArgosyError", "Auth", "Carrier", "CollectingOutput", "CookieStore", "Existing", "Failure", "FinishedItem", "Hop",
-    "Incoming", "Item", "ItemReport", "LeasedAdapter", "LoginSession", "Observer", "Outcome", "Output", "Plugin",
-    "PluginContext", "Product", "PublishedFile", "RateLimit", "Report", "Resource", "ResponseHead",
+    "AccessToken", "ArgosyError", "Auth", "Carrier", "CollectingOutput", "CookieStore", "Existing", "Failure",
+    "FinishedItem", "Hop", "Incoming", "Item", "ItemReport", "LeasedAdapter", "LoginSession", "Observer", "Outcome",
+    "Output", "Plugin", "PluginContext", "Product", "PublishedFile", "RateLimit", "Report", "Resource", "ResponseHead",
     "ResponseHeaders", "ResponseRecord", "Scope", "SessionInfo", "SessionSigner", "Source", "StagedFile", "StagedItem",
-    "Storage", "Strategy", "Transport", "__version__", "check_config", "download",
-    "hookimpl", "login", "logout", "open_session", "open_store", "preview", "read_config", "remake",
-    "sessions", "token",
+    "Storage", "Strategy", "Transport", "__version__", "check_config", "download", "hookimpl", "login", "logout",
+    "open_session", "open_store", "preview", "read_config", "remake", "sessions", "token",
 ]  # fmt: skip
 
 # Public names are imported when they are used, as `argosy --version` need not wait for requests. Light modules first.
