@@ -35,6 +35,8 @@ def write_report(path: Path, as_json: Callable[..., str], report: Report, items:
                 file.write(f"{comma}\n    {as_json(_item(row, had_job=had_job))}")
                 comma = ","
             file.write("\n  ]\n}\n")
+    except BrokenPipeError:
+        return  # the reader, such as `head`, has what it wanted
     except OSError as error:
         raise disk_error(path, error) from None
 

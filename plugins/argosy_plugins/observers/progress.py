@@ -13,7 +13,7 @@ from argosy.events import Event, EventKind
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.observer import Observer
 from argosy.models.items import State
-from argosy.toolkit.text import one_line, size_text
+from argosy.toolkit.text import one_line, plural, size_text
 from argosy_plugins.observers._progress import RunProgress
 
 #: Seconds between two refreshes of the display.
@@ -98,13 +98,15 @@ def _message(event: Event) -> tuple[str, str] | None:
     """Return the style and the text of a lasting message, or None."""
     data = event.data
     match event.kind:
+        case EventKind.RUN_PLANNED if data.get("to_do") == 0:
+            return None  # the summary says that there was nothing to do
         case EventKind.RUN_PLANNED:
             promised = f", {size_text(data['bytes'])}" if data.get("bytes") else ""
             done = f" ({data['done']} done already)" if data.get("done") else ""
             # some items may only lack outputs
             remade = data.get("remade", 0)
             what = {0: "to download", data.get("to_do"): "to make more of"}.get(remade, "to do")
-            return "bold", f"{data.get('to_do')} of {data.get('items')} items {what}{promised}{done}"
+            return "bold", f"{data.get('to_do')} of {plural(data.get('items', 0), 'item')} {what}{promised}{done}"
         case EventKind.RUN_NOTICE:
             return "yellow", one_line(f"notice: {data.get('message')}")
         case EventKind.RUN_STOPPING:

@@ -98,3 +98,13 @@ def test_streams_that_fail_are_no_traceback(unbuffered: str) -> None:
         assert failed.returncode == 5
         done = subprocess.run([*argosy, "--help"], env=environment, stdout=full, stderr=subprocess.PIPE, check=False)
         assert (done.returncode, done.stderr.count(b"\n")) == (5, 2), done.stderr
+
+
+def test_a_report_for_a_reader_that_went_away_is_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "none.jsonl").touch()
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "argosy", "download", "none.jsonl", "--quiet", "--report", "-"]
+    done = subprocess.run(command, cwd=tmp_path, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -16,7 +16,7 @@ import pytest
 
 from argosy.events import Event
 from argosy.interfaces.base import PluginContext
-from argosy_plugins.observers.progress import ProgressObserver
+from argosy_plugins.observers.progress import ProgressObserver, _message
 
 MakeEvent = Callable[..., Event]
 
@@ -176,3 +176,13 @@ def test_a_file_gets_the_messages_alone(event: MakeEvent, monkeypatch: pytest.Mo
     assert f"failed b1: {'x' * 150}" in file.getvalue()
     assert "A title" not in file.getvalue()
     assert "\x1b[2K" not in file.getvalue()
+
+
+def test_a_plan_counts_as_people_do(event: MakeEvent) -> None:
+    def said(**data: int) -> str | None:
+        told = _message(event("run.planned", **data))
+        return told[1] if told else None
+
+    assert said(items=12, to_do=0, done=12, remade=0) is None  # the summary tells
+    assert said(items=1, to_do=1, done=0, remade=0) == "1 of 1 item to download"
+    assert said(items=3, to_do=2, done=1, remade=2) == "2 of 3 items to make more of (1 done already)"
