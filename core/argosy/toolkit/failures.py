@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import socket
 import ssl
 import sys
@@ -20,6 +21,15 @@ UNREACHED = frozenset({"dns", "refused", "timeout", "connect"})
 
 #: Errors of a full or broken disk, for every writer; any other OSError may be a plugin's own.
 DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
+
+
+#: What helps against a failure of TLS, by a word of OpenSSL's text for it.
+_TLS_CURES = {
+    "self.signed|local issuer": 'If you trust it, set "ca_bundle" to a file with the certificate of its authority.',
+    "expired|not yet valid": "Check this computer's clock; if it is right, only the service can renew the certificate.",
+    "match": "Check the host name: the certificate is for another one.",
+    "wrong version|record layer|packet length": "Check the port and the scheme: it seems to speak http, not https.",
+}
 
 
 def _innermost(error: BaseException) -> Any:
@@ -51,10 +61,25 @@ def reason_of(error: BaseException) -> str:
     if is_unknown_name(error):
         return "its name does not resolve"
     seen = _innermost(error)
+    if isinstance(seen, ssl.SSLError):  # OpenSSL's own words, as Python and libcurl wrap them
+        wrapped = r"^\[[^]]*\] (certificate verify failed: )?|.*verify result: |.*SSL routines::|^SSL: | \([^ )]+\)$|\.| \(_ssl.*"
+        return re.sub(wrapped, "", str(seen.strerror or seen))
     if isinstance(seen, OSError) and seen.strerror:
         return seen.strerror
     text = str(seen).rpartition(": ")[2] or type(seen).__name__
     return text[:200].rstrip(".")
+
+
+def cure_of(error: BaseException) -> str | None:
+    """Return what a person can do about a connection that could not be made, or None."""
+    seen = _innermost(error)
+    if isinstance(seen, ssl.SSLError):
+        return next((cure for words, cure in _TLS_CURES.items() if re.search(words, str(seen))), None)
+    if isinstance(seen, socket.gaierror):
+        return "Check how the host is spelled." if is_unknown_name(seen) else "Check the network connection."
+    if isinstance(seen, ConnectionRefusedError):
+        return "Check the port, and whether the service is running."
+    return "Check the network connection and the port." if isinstance(seen, TimeoutError) else None
 
 
 def kind_of(error: BaseException, *, sent: bool) -> str:

@@ -25,7 +25,7 @@ from argosy.models.items import Resource, StagedFile, Verification
 from argosy.models.response_record import ResponseRecord
 from argosy.ratelimit.limiter import RateLimiter, retry_after
 from argosy.state.staging import Notes, Staging
-from argosy.toolkit.failures import UNREACHED, disk_errors, is_unknown_name, kind_of, reason_of
+from argosy.toolkit.failures import UNREACHED, cure_of, disk_errors, is_unknown_name, kind_of, reason_of
 from argosy.toolkit.hosts import host_key
 from argosy.toolkit.login_pages import is_html, is_page_for_file
 from argosy.toolkit.names import safe_part
@@ -423,7 +423,8 @@ def network_errors(resource: Resource) -> Iterator[None]:
         text = f"Redirect from https to http at {_host(error, resource)}; nothing was sent there."
         raise TransferError(text, kind="downgrade", hint=DOWNGRADE_HINT) from None
     except requests.exceptions.SSLError as error:
-        raise TransferError(f"TLS failed: {reason_of(error)}.", kind="tls") from None
+        text = f"TLS with {_host(error, resource)} failed: {reason_of(error)}."
+        raise TransferError(text, kind="tls", hint=cure_of(error)) from None
     except ValueError:  # of urllib.parse or requests
         text = "The URL, its redirect or a header of the request is not valid."
         raise TransferError(text, kind="url") from None
@@ -439,17 +440,17 @@ def network_errors(resource: Resource) -> Iterator[None]:
 def _no_response(error: requests.RequestException, resource: Resource) -> TransferError:
     hop, host = getattr(error, "argosy_hop", None), _host(error, resource)
     sent = hop is None or hop.is_sent
-    kind, retryable = kind_of(error, sent=sent), True
+    kind, retryable, hint = kind_of(error, sent=sent), True, None
     if hop is not None and hop.expired:
-        kind, text = "deadline", "No response before the deadline."
+        kind, text = "deadline", f"No response from {host} before the deadline."
     elif sent:
-        text = f"The response was lost: {reason_of(error)}."
+        text = f"The response of {host} was lost: {reason_of(error)}."
     else:
         where = "The proxy" if isinstance(error, requests.exceptions.ProxyError) else host
         text = f"{where} cannot be reached: {reason_of(error)}."
         # an unknown name is final, unless the host was reached before in this run: the caller decides that
-        retryable = not is_unknown_name(error)
-    return TransferError(text, kind=kind, retryable=retryable, host=host)
+        retryable, hint = not is_unknown_name(error), cure_of(error)
+    return TransferError(text, kind=kind, retryable=retryable, host=host, hint=hint)
 
 
 def _host(error: requests.RequestException, resource: Resource) -> str:

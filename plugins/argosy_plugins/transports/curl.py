@@ -562,7 +562,7 @@ class _Transfer(Incoming):
         curl = self._curl
         if code in (curl.E_PEER_FAILED_VERIFICATION, curl.E_SSL_CONNECT_ERROR, curl.E_SSL_CACERT_BADFILE):
             cls = ssl.SSLCertVerificationError if code == curl.E_PEER_FAILED_VERIFICATION else ssl.SSLError
-            return exceptions.SSLError(cls(text))
+            return exceptions.SSLError(cls(code, text))
         self.is_lost = self._is_reused and self._is_reset(code, text)
         cause = OSError(text or "no response")  # such as headers that libcurl refuses
         if self._is_reset(code, text):

@@ -12,7 +12,7 @@ from argosy.errors import ArgosyError, LoginFailed, TransferError
 from argosy.interfaces.auth import Auth
 from argosy.leasing.login import Answered, Authority, Credentials, NewSession
 from argosy.models.session import SessionRecord
-from argosy.toolkit.failures import describe_exception, kind_of, never_sent, reason_of
+from argosy.toolkit.failures import cure_of, describe_exception, kind_of, never_sent, reason_of
 from argosy.toolkit.hosts import host_key
 from argosy.toolkit.responses import DOWNGRADE_HINT, Downgraded
 
@@ -75,6 +75,7 @@ class PluginLogin(Authority):
                 f"The {what} could not be sent{f' to {host_key(url)}' if url else ''}: {reason_of(error)}.",
                 kind=kind_of(error, sent=not timed_out),
                 retryable=True,
+                hint=cure_of(error),
                 unsent=never_sent(error) or timed_out or through_proxy,
             ) from None
         except (Exception, SystemExit) as error:
