@@ -23,6 +23,7 @@ GROUP = "argosy.commands"
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "download": ("argosy.cli.download:download", "Download the items of a configuration, or URLs."),
     "init": ("argosy.cli.init:init", "Ask a few questions and write a configuration."),
+    "doctor": ("argosy.cli.doctor:doctor", "Check this machine, a configuration and its service."),
     "login": ("argosy.cli.login:login", "Log in and store the session."),
     "logout": ("argosy.cli.logout:logout", "End the session and delete it."),
     "token": ("argosy.cli.token:token", "Print a token for another program."),

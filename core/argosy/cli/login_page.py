@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urldefrag, urljoin
@@ -72,12 +73,13 @@ def user_field(form: Form) -> str | None:
     return next((name for name in reversed(empty) if _USER.search(name)), empty[-1] if empty else None)
 
 
-def look(
-    url: str, settings: Settings, plugins: PluginManager, on_secret: Callable[[str], None], **asking: Any
-) -> LoginPage:
-    """Request a login page with the network settings of a configuration; raise LoginFailed if that fails.
+@contextlib.contextmanager
+def plain_session(
+    settings: Settings, plugins: PluginManager, on_secret: Callable[[str], None], **asking: Any
+) -> Iterator[requests.Session]:
+    """Yield a requests session with the network settings of a configuration, but no session of the service.
 
-    Neither fields nor secret header fields are sent.
+    It sends no secret header fields.
     """
     context = PluginContext(settings.base, settings.directory, on_secret=on_secret, **asking)
     transport = plugins.make(Transport, settings.transport, context)
@@ -95,9 +97,20 @@ def look(
         network = network._replace(headers=fields, header_origins=settings.header_origins)
         timeout = (settings.timeout.connect, settings.timeout.headers)
         with open_session(timeout, network=network, transport=transport).http as http:
-            return _requested(http, url)
+            yield http
     finally:
         transport.close()
+
+
+def look(
+    url: str, settings: Settings, plugins: PluginManager, on_secret: Callable[[str], None], **asking: Any
+) -> LoginPage:
+    """Request a login page with the network settings of a configuration; raise LoginFailed if that fails.
+
+    Neither fields nor secret header fields are sent.
+    """
+    with plain_session(settings, plugins, on_secret, **asking) as http:
+        return _requested(http, url)
 
 
 def _requested(http: requests.Session, url: str) -> LoginPage:
