@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field, fields, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -410,7 +411,7 @@ def execute(run: Run) -> Report:
         finally:
             over.set()
 
-    threading.Thread(target=target, name="argosy-run", daemon=True).start()
+    threading.Thread(target=copy_context().run, args=(target,), name="argosy-run", daemon=True).start()
     _wait(over, run)
     if raised:
         raise raised[0]

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from argosy_devkit.contracts.observer import ObserverContract
 from argosy_plugins.observers.json_lines import JsonLinesObserver
 from argosy_plugins.observers.log import LogObserver
+from argosy_plugins.observers.opentelemetry import OpenTelemetryObserver
 from argosy_plugins.observers.progress import ProgressObserver
 from argosy_plugins.observers.prometheus import PrometheusObserver
 
@@ -33,3 +36,11 @@ class TestPrometheus(ObserverContract):
 
     def options(self, tmp_path: Path) -> Mapping[str, Any]:
         return {"path": "argosy.prom"}
+
+
+class TestOpenTelemetry(ObserverContract):
+    plugin = OpenTelemetryObserver
+
+    @pytest.fixture(autouse=True)
+    def no_exporter(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
