@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from argosy.cli.failures import cause, lines
-from argosy.cli.options import log_options, plugin_context, plugin_options, redactor
+from argosy.cli.options import log_options, notify, plugin_context, plugin_options, redactor
 from argosy.cli.target import Target, target
 from argosy.models.items import Failure
 from argosy.toolkit.text import plural, size_text, time_text
@@ -120,7 +120,10 @@ def _show_failed(ledger: Ledger, *, as_json: bool, only_urls: bool) -> None:
     rows = (row for row in ledger.all_rows() if row.failure is not None or row.state == "failed")
     failures = [_failed(row) for row in rows]
     if only_urls:
-        urls = dict.fromkeys(failure.url or failure.id for failure in failures)
+        posts = _posts(ledger)
+        if left_out := sum(failure.id in posts for failure in failures):
+            notify(f"Left out: {plural(left_out, 'item')} with a POST, which a list of URLs cannot say.")
+        urls = dict.fromkeys(failure.url or failure.id for failure in failures if failure.id not in posts)
         shown: Iterable[str] = (url for url in urls if "://" in url)
     elif as_json:
         shown = (json.dumps({"cause": cause(failure), **asdict(failure)}) for failure in failures)
@@ -128,6 +131,15 @@ def _show_failed(ledger: Ledger, *, as_json: bool, only_urls: bool) -> None:
         shown = lines(failures, None)
     for line in shown:
         click.echo(scrub(line))
+
+
+def _posts(ledger: Ledger) -> set[str]:
+    """Return the ids of the unfinished items with a file that is the response to a POST."""
+    from argosy.models.items import Item
+
+    with ledger.guard():
+        found = ledger.db.execute("SELECT id, item FROM items WHERE item LIKE '%\"body\":%'").fetchall()
+    return {id_ for id_, text in found if any(resource.body is not None for resource in Item.from_json(text).resources)}
 
 
 def _run_lines(ledger: Ledger, scrub: Callable[[str], str]) -> Iterator[str]:

@@ -34,7 +34,7 @@ from argosy.leasing.policy import LeaseMode
 from argosy.models.header_fields import problem_of, referer_of
 from argosy.models.session import origin_of
 from argosy.toolkit.login_pages import is_html
-from argosy.toolkit.responses import Downgraded, read_content
+from argosy.toolkit.responses import Downgraded, InvalidAnswer, read_content
 from argosy.toolkit.secrets import Secret
 
 #: Bytes of a body that are searched for a refusal, of a body that is kept in memory, and of one of a login.
@@ -189,7 +189,7 @@ class PlainSession(requests.Session):
         if old == new:
             return
         if prepared_request.body is not None:
-            raise requests.RequestException("a redirect would have sent the form to another origin")
+            raise InvalidAnswer("a redirect would have sent the body of the request to another origin")
         for name in [name for name in prepared_request.headers if name.lower() not in _HARMLESS]:
             del prepared_request.headers[name]
         self._add_fields(prepared_request, is_redirected=True)
@@ -438,7 +438,7 @@ class AuthorizedSession(PlainSession):
             self.manager.accepted(_stamp(hop))
         last = _stamp(response)
         self._on_accepted(response.argosy_sent_at, last.logins)  # type: ignore[attr-defined]  # the adapter's note
-        if response.ok:  # after a redirect, the fields may belong to another origin
+        if response.ok and response.request.method == "GET":  # after a redirect, the fields may be another origin's
             self._proof = response.url, {} if response.history or fields is None else fields
         self._accepted_issue = last.issue
 

@@ -33,6 +33,9 @@ class Resource:
     ignore_query: bool = False  # whether the query is not part of its identity, such as a changing signature
     headers: Mapping[str, str] = field(default_factory=dict)  # more header fields of its requests, at the URL's origin
     referer: str = ""  # the URL of the page that links to it; "self" for its own host
+    body: str | None = None  # if not None, the file is the response to a POST of this
+    content_type: str = ""  # of the body
+    repeatable: bool = False  # whether sending its POST again does no harm
 
     def __post_init__(self) -> None:
         """Raise ValueError if its requests could not be sent."""
@@ -41,10 +44,15 @@ class Resource:
 
     @property
     def identity(self) -> str:
-        """What identifies it even if its URL changes: a promised digest, or else the URL."""
-        if self.digests:
-            return ":".join(min(self.digests.items()))
-        return self.url.partition("?")[0] if self.ignore_query else self.url
+        """What identifies it even if its URL changes: a promised digest, or else the URL; and the body of its POST."""
+        url = self.url.partition("?")[0] if self.ignore_query else self.url
+        what = ":".join(min(self.digests.items())) if self.digests else url
+        return what if self.body is None else f"{what}\n{self.body}"
+
+    @property
+    def once(self) -> bool:
+        """Whether a request whose fate is unknown must not be sent again by itself (RFC 9110 section 9.2.2)."""
+        return self.body is not None and not self.repeatable
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON value; its keys are the constructor's parameters."""
@@ -52,6 +60,8 @@ class Resource:
         value |= {"content_disposition": self.content_disposition, "ignore_query": self.ignore_query}
         if self.headers or self.referer:  # a million items need not name them
             value |= {"headers": dict(self.headers), "referer": self.referer}
+        if self.body is not None:
+            value |= {"body": self.body, "content_type": self.content_type, "repeatable": self.repeatable}
         return value
 
 
@@ -91,8 +101,8 @@ class Item:
 
         A new URL does not count if a digest is promised, nor a new query with `Resource.ignore_query`, nor header fields.
         """
-        if any(resource.headers or resource.referer for resource in self.resources):
-            plain = tuple(replace(resource, headers={}, referer="") for resource in self.resources)
+        if any(resource.headers or resource.referer or resource.repeatable for resource in self.resources):
+            plain = tuple(replace(resource, headers={}, referer="", repeatable=False) for resource in self.resources)
             return replace(self, resources=plain).fingerprint()
         text = self.to_json() if text is None else text
         for resource in self.resources:

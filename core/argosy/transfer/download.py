@@ -23,7 +23,7 @@ from argosy.http.body import coding_of, discard, inflated, is_plain, peek
 from argosy.models.header_fields import referer_of
 from argosy.models.items import Resource, StagedFile, Verification
 from argosy.models.response_record import ResponseRecord
-from argosy.ratelimit.limiter import RateLimiter, retry_after
+from argosy.ratelimit.limiter import THROTTLES, RateLimiter, retry_after
 from argosy.state.staging import Notes, Staging
 from argosy.toolkit.failures import UNREACHED, cure_of, disk_errors, is_unknown_name, kind_of, reason_of
 from argosy.toolkit.hosts import host_key
@@ -99,7 +99,7 @@ class Digests:
 class Downloader(NamedTuple):
     """Downloads resources; any number of threads may use it."""
 
-    get: Callable[..., requests.Response]  # sends an authorized GET; the response's body is unread
+    get: Callable[..., requests.Response]  # sends an authorized GET, or a POST of `data`; the response's body is unread
     rate_limiter: RateLimiter
     stop: Stop
     limits: Limits
@@ -165,6 +165,10 @@ class _Download:
             cause, most = "unreached", MAX_UNREACHED
         else:
             cause, most = "failed", self.options.limits.settings.max_retries if error.retryable else 0
+        if self.resource.once and not getattr(error, "unsent", error.kind == "busy"):
+            most = 0
+            if error.retryable:
+                error.hint = 'Check what became of the POST: it is repeated by itself only if it is "repeatable".'
         failures[cause] += 1
         if failures[cause] > most:
             raise error
@@ -193,9 +197,11 @@ class _Download:
         """Send one request and receive the file; return None if a conditional request did not get the rest."""
         resource = self.resource
         fields = {**resource.headers, **referer_of(resource.referer, resource.url), **conditions}
+        posted = {} if resource.body is None else {"data": resource.body.encode()}
+        fields |= {"Content-Type": resource.content_type} if resource.content_type else {}
         try:
             with network_errors(resource):
-                response = self.options.get(resource.url, headers=fields)
+                response = self.options.get(resource.url, headers=fields, **posted)
         except Refused:
             if conditions:
                 return None
@@ -247,7 +253,9 @@ class _Download:
         # the content is the whole file here
         if not state.digests and (digests := digest_in(response.headers, "Content-Digest", "Content-MD5")):
             state = replace(state, digests=digests)
-        self.partial.begin(state, resumable=bool(self.resource.digests or state.digests or state.validator))
+        # only GET has ranges (RFC 9110 section 14.2)
+        resumable = self.resource.body is None and bool(self.resource.digests or state.digests or state.validator)
+        self.partial.begin(state, resumable=resumable)
         return end
 
     def _prepare_rest(self, response: requests.Response) -> int | None:
@@ -384,7 +392,8 @@ def check_status(response: requests.Response) -> None:
     if status not in (200, 203):
         text = f"The server answered {status} {response.reason or ''}".rstrip() + "."
         wait, retryable = retry_after(status, response.headers), status in TRANSIENT
-        raise TransferError(text, kind="status", retryable=retryable, retry_after=wait, status=status)
+        unsent = status in THROTTLES and not response.history  # it has not begun with the request
+        raise TransferError(text, kind="status", retryable=retryable, retry_after=wait, status=status, unsent=unsent)
 
 
 def _pieces(read: Callable[[memoryview], int], check: Callable[[], None]) -> Iterator[memoryview]:
@@ -450,7 +459,9 @@ def _no_response(error: requests.RequestException, resource: Resource) -> Transf
         text = f"{where} cannot be reached: {reason_of(error)}."
         # an unknown name is final, unless the host was reached before in this run: the caller decides that
         retryable, hint = not is_unknown_name(error), cure_of(error)
-    return TransferError(text, kind=kind, retryable=retryable, host=host, hint=hint)
+    # not if a redirect was followed: the first request was accepted
+    unsent = not sent and hop is not None and (hop.request.method, hop.request.url) == ("POST", resource.url)
+    return TransferError(text, kind=kind, retryable=retryable, host=host, hint=hint, unsent=unsent)
 
 
 def _host(error: requests.RequestException, resource: Resource) -> str:

@@ -110,13 +110,16 @@ def json_page(name: str, size: int, version: int = 0) -> Page:
 def find(request: Request, root: Path | None, version: int = 0) -> Content | None:
     """Return the requested content, or None if there is none.
 
-    ``/``, ``/files/NAME?size=N``, ``/json/NAME?size=N``, ``/library/PATH``, or ``/shelf?books=N``, a JSON list in pages.
+    ``/``, ``/files/NAME?size=N``, ``/json/NAME?size=N``, ``/library/PATH``, ``/echo``, the body of the request itself, or
+    ``/shelf?books=N``, a JSON list in pages.
     """
     if request.path == "/":
         return Page(b"<!doctype html><title>Library</title><h1>Library</h1><p>You are logged in.</p>\n")
     if request.path.startswith("/files/"):
         size = request.query.get("size", "0")
         return MadeUp(request.path.removeprefix("/files/"), int(size), version) if size.isdecimal() else None
+    if request.path == "/echo":  # what was posted
+        return Page(request.body, request.headers.get("content-type", "")) if request.method == "POST" else None
     if request.path == "/shelf":
         return _shelf(*(int(request.query.get(name, "1")) for name in ("books", "page")))
     if request.path.startswith("/json/"):

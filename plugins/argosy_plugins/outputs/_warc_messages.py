@@ -46,11 +46,14 @@ class Message:
         """Do nothing; warcio's writer calls this."""
 
 
-def request_of(uri: str, response: ResponseRecord) -> Message:
-    """Return the head of the recorded request, for the URL as it will be written."""
+def request_of(uri: str, response: ResponseRecord, post: tuple[str, int] | None = None) -> Message:
+    """Return the head of the recorded request, for the URL as it will be written; `post` is the body's type and length."""
     parts = urlsplit(uri)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Message(f"GET {target} HTTP/1.1", [("Host", parts.netloc), *_harmless(response.asked)])
+    fields = [("Host", parts.netloc), *_harmless(response.asked)]
+    if post is not None:
+        fields += [("Content-Type", post[0])] * bool(post[0]) + [("Content-Length", str(post[1]))]
+    return Message(f"{'GET' if post is None else 'POST'} {target} HTTP/1.1", fields)
 
 
 def response_of(response: ResponseRecord, size: int) -> Message:

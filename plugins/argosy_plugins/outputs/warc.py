@@ -194,10 +194,16 @@ class WarcOutput(Output):
         _write_file(writer, "response", header, entry, head)
         header = entry.fields("request", info)
         header["WARC-Concurrent-To"] = entry.id("response")
-        _write(writer, "request", header, b"", request_of(entry.uri, response))
-        asked = asked_url(entry.file.resource.url)
+        resource = entry.file.resource
+        asked = asked_url(resource.url)
         via = without_user(asked) if self._whole else safe_url(asked)
-        if safe_url(asked) != safe_url(response.url):
+        is_redirected = safe_url(asked) != safe_url(response.url)
+        body, post = b"", None
+        if resource.body is not None and not is_redirected:
+            body = Redactor().redact(resource.body).encode()
+            post = resource.content_type, len(body)
+        _write(writer, "request", header, body, request_of(entry.uri, response, post))
+        if is_redirected:
             header = entry.fields("metadata", info)
             header["WARC-Concurrent-To"] = entry.id("response")
             _write(writer, "metadata", header, _block({"via": via}))

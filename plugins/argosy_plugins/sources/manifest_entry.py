@@ -4,16 +4,18 @@ Handwritten, because reading a million lines again must be cheap: a JSON Schema 
 as long. The rules are those of ``manifest.v1``:
 
 - ``url`` alone, or ``resources``, plus the item's ``id``, ``title``, ``tags``, ``metadata``;
-- ``path``, ``size``, the digests, ``headers`` and ``referer`` are next to the ``url`` they describe;
+- ``path``, ``size``, the digests, ``headers``, ``referer`` and what to POST are next to the ``url`` they describe;
 - null means absent.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urldefrag
+from urllib.parse import urldefrag, urlencode
 
 from argosy.models.items import DIGESTS, Item, Resource
 from argosy.toolkit.names import MAX_NAME, problem_of, safe_part
@@ -22,12 +24,18 @@ from argosy.toolkit.urls import check_url, file_name
 #: Gets what was found and what was expected.
 Report = Callable[[str, str], None]
 
-RESOURCE_KEYS = ("url", "path", "size", *DIGESTS, "headers", "referer")
+#: Keys of a file that is the response to a POST: its body in one of three forms, or none.
+_BODIES = ("body", "json", "form")
+_POST_KEYS = ("method", *_BODIES, "content_type", "repeatable")
+RESOURCE_KEYS = ("url", "path", "size", *DIGESTS, "headers", "referer", *_POST_KEYS)
 ITEM_KEYS = ("id", "title", "tags", "metadata")
 ENTRY_KEYS = frozenset((*ITEM_KEYS, *RESOURCE_KEYS, "resources"))
 _RESOURCE_KEYS = frozenset(RESOURCE_KEYS)
 _HEX_LENGTH = {"sha256": 64, "sha512": 128, "blake2b": 128, "sha1": 40, "md5": 32}
 _HEX = re.compile(r"[0-9a-fA-F]+\Z")
+_TYPE = re.compile(
+    r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*;[ -~]*)?\Z"
+)  # RFC 9110 section 8.3.1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MAX_ID = 1024
 _MAX_SIZE = 2**63 - 1
@@ -53,6 +61,8 @@ def entry_to_item(
     identifier = entry.get("id")
     if identifier is None:
         identifier = first.url.partition("?")[0] if ignore_query else first.url
+        if first.body is not None:  # other bodies bring other files
+            identifier += f"#post-{hashlib.blake2b(first.body.encode(), digest_size=4).hexdigest()}"
         title = first.path.rpartition("/")[2]
     else:
         title = identifier
@@ -194,12 +204,48 @@ class _Checker:
             )
             return None
         served = self.served and value.get("path") is None
+        post = self._post(value, place) if any(value.get(key) is not None for key in _POST_KEYS) else {}
         try:
-            resource = Resource(url, path, size, digests, served, self.ignore_query, headers or {}, referer)
+            resource = Resource(url, path, size, digests, served, self.ignore_query, headers or {}, referer, **post)
         except ValueError as error:
             self.fault(f"{place}{error}", "header fields that a request may add")
             return None
         return resource if path else None
+
+    def _post(self, value: Mapping[str, Any], place: str) -> dict[str, Any]:
+        """Return the body of a POST, its type, and whether it may be repeated; nothing for a GET."""
+        given = [key for key in _BODIES if value.get(key) is not None]
+        method = value.get("method", "POST" if given else "GET") or "GET"
+        repeatable = value.get("repeatable") or False
+        if method not in ("GET", "POST"):
+            found = _quoted(method) if isinstance(method, str) else _kind(method)
+            self.fault(f'{place}"method" is {found}', '"GET" or "POST"')
+        elif len(given) > 1:
+            self.fault(f'{place}"{given[0]}" beside "{given[1]}"', "one of them")
+        elif method == "GET" and (astray := [key for key in _POST_KEYS[1:] if value.get(key) is not None]):
+            self.fault(f'{place}"{astray[0]}" without a POST', '"method": "POST", or a "body", "json" or "form"')
+        elif not isinstance(repeatable, bool):
+            self.fault(f'{place}"repeatable" is {_kind(repeatable)}', "true or false")
+        elif method == "POST":
+            body, kind = self._body(value, given[0] if given else "", place)
+            if (own := self.string(value, "content_type", place)) is not None and not _TYPE.match(own):
+                self.fault(f'{place}"content_type" is {_quoted(own)}', "a media type such as application/xml")
+            return {"body": body, "content_type": own or kind, "repeatable": repeatable}
+        return {}
+
+    def _body(self, value: Mapping[str, Any], key: str, place: str) -> tuple[str, str]:
+        """Return the body of a POST and its media type."""
+        found = value.get(key)
+        if key == "json":
+            return json.dumps(found, ensure_ascii=False), "application/json"
+        if key == "form":
+            if isinstance(found, dict) and all(isinstance(each, str) for each in found.values()):
+                return urlencode(found), "application/x-www-form-urlencoded"
+            self.fault(f'{place}"form" is not an object of strings', 'one such as {"id": "7"}')
+        elif key:
+            body = self.string(value, key, place) or ""
+            return body, "text/plain; charset=utf-8"
+        return "", ""
 
     def _path(self, value: Mapping[str, Any], url: str, folder: str, place: str) -> str:
         if value.get("path") is None:

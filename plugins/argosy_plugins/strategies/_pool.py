@@ -171,13 +171,18 @@ class ProcessPool:
             )
         for task in process.tasks.values():
             task.deaths += process.ready  # else it had not started the job
-            if task.deaths < MOST_DEATHS:
+            once = any(resource.once for resource in task.job.item.resources)  # its POST may have been sent
+            if task.deaths < (1 if once else MOST_DEATHS):
                 self._retry.append(task)
             else:
                 message = f"{MOST_DEATHS} worker processes died while they worked on it, the last one of {how}."
+                if once:
+                    message = (
+                        f"The worker process died ({how}); its POST may have been sent, and is not repeated by itself."
+                    )
                 failure = Failure("crash", message)
                 self._lost.append(Outcome(task.job.item.id, State.FAILED, failure=failure))
-        items = len(process.tasks)
+        items = sum(task in self._retry for task in process.tasks.values())
         self._notice(
             f"The worker process {process.process.pid} died ({how}); "
             f"{items} item{'s'[: items != 1]} of it start{'s'[: items == 1]} again."

@@ -102,7 +102,7 @@ def test_byte_order_mark_line_ends_and_blank_lines_do_not_matter(read: Any) -> N
         ('{"url": "https://h/", "headers": {"Cookie": "a=b"}}', "the header field 'Cookie' is not one to set"),
         ('{"url": "https://h/", "headers": {"X-A": 1}}', "the value of the header field 'X-A' is empty, or has"),
         ('{"url": "https://h/", "referer": "origin"}', 'the referer is neither an http or https URL nor "self"'),
-        ('{"url": "https://h/", "zzz": 1}', "unknown key 'zzz'; one of blake2b, headers, id,"),
+        ('{"url": "https://h/", "zzz": 1}', "unknown key 'zzz'; one of blake2b, body, content_type,"),
         ("{}", 'neither "url" nor "resources"'),
         ('{"url": 5}', '"url" is a number'),
         ('{"url": "https://u:hunter2@h/"}', "password"),

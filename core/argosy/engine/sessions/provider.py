@@ -164,8 +164,8 @@ class SessionProvider:
     # -- requests
 
     def get(self, url: str, **kwargs: Any) -> requests.Response:
-        """Send an authorized GET; the body is unread."""
-        return self.request("GET", url, stream=True, **kwargs)
+        """Send an authorized GET, or a POST of `data`; the response's body is unread."""
+        return self.request("POST" if "data" in kwargs else "GET", url, stream=True, **kwargs)
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
         """Send an authorized request as `requests.Session.request` does; raise `SessionError` if no session is left."""
