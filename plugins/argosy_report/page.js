@@ -67,7 +67,7 @@
   const axisText = (ms, step) => (ms < 60_000 ? `${(ms / 1000).toFixed(step < 10 ? 3 : step < 100 ? 2 : step < 1000 ? 1 : 0)} s` : timeText(ms).replace(/ 0 (s|min)$/, ""));
   const drawAxis = (context, width, height) => {
     const span = view.to - view.from;
-    const steps = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 3e4, 6e4, 3e5, 6e5, 18e5, 36e5, 144e5, 864e5];
+    const steps = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 3e4, 6e4, 12e4, 3e5, 6e5, 18e5, 36e5, 144e5, 864e5];
     const step = steps.find((one) => span / one <= (width - left) / 90) || 864e5;
     context.strokeStyle = color("line");
     context.fillStyle = color("dim");
@@ -458,9 +458,12 @@
   window.addEventListener("resize", draw);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   // paper has its own width, and is light
+  let unfolded = [];
   const print = (now) => {
     isPrinting = now;
     document.documentElement.toggleAttribute("data-paper", now);
+    if (now) unfolded = [...document.querySelectorAll("details:not([open]):not([hidden])")]; // paper cannot unfold
+    unfolded.forEach((one) => { one.open = now; });
     draw();
   };
   window.addEventListener("beforeprint", () => print(true));

@@ -224,18 +224,20 @@ def test_words_say_why_it_was_fast_and_safe(browser: Any, tmp_path: Path) -> Non
 
 def test_paper_is_light_and_has_its_own_width(browser: Any, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
-    file.write_text(page(a_run(10)), "utf-8")
+    file.write_text(page(a_run(10, failed=8)), "utf-8")
     script = """(() => {
         const canvas = document.getElementById('timeline');
+        const folded = () => document.querySelectorAll('details:not([open]):not([hidden])').length;
         const screen = canvas.toDataURL();
         window.dispatchEvent(new Event('beforeprint'));
-        const paper = [canvas.width, canvas.toDataURL()];
+        const paper = [canvas.width, canvas.toDataURL(), folded()];
         window.dispatchEvent(new Event('afterprint'));
-        return {paper, back: canvas.toDataURL() === screen};
+        return {paper, back: canvas.toDataURL() === screen, folded: folded()};
     })()"""
     light, dark = (browser.open(file, script, dark=is_dark)[0] for is_dark in (False, True))
     assert light["paper"] == dark["paper"]
     assert (dark["paper"][0], dark["back"]) == (3 * 680, True)
+    assert (dark["paper"][2], dark["folded"]) == (0, 1)
 
 
 def test_buttons_move_and_zoom_and_a_drag_can_be_taken_away(browser: Any, tmp_path: Path) -> None:
