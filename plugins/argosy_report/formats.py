@@ -72,10 +72,12 @@ def _events(report: Report) -> Iterator[Event]:
 def table(report: Report) -> str:
     """Return HTML for a notebook: the counts, then a table of the failures or, without any, of the files."""
     counts = report.counts
-    words = [f"{counts.done} of {plural(counts.items, 'item')} done"]
-    words += [f"{number} {name}" for number, name in _others(report) if number]
-    words += [f"{size_text(report.bytes)} in {time_text(report.seconds)}"]
-    parts = [f"<p>{escape(', '.join(words))}: <code>{escape(one_line(report.where))}</code></p>"]
+    named = {"done": counts.done, "done before": counts.skipped, "failed": counts.failed, "left": counts.left}
+    words = [f"{number} {name}" for name, number in named.items() if number]
+    words.append(f"{size_text(report.bytes)} in {time_text(report.seconds)}")
+    parts = [
+        f"<p>{plural(counts.items, 'item')}: {escape(', '.join(words))}. <code>{escape(one_line(report.where))}</code></p>"
+    ]
     if report.error is not None:
         parts.append(f"<p><b>{escape(one_line(str(report.error)))}</b></p>")
     head, rows, total = _rows(report)
@@ -86,11 +88,6 @@ def table(report: Report) -> str:
     if total > len(rows):
         parts.append(f"<p>… and {total - len(rows)} more</p>")
     return "\n".join(["<div>", *parts, "</div>"])
-
-
-def _others(report: Report) -> Iterator[tuple[int, str]]:
-    counts = report.counts
-    yield from ((counts.skipped, "done before"), (counts.failed, "failed"), (counts.left, "left"))
 
 
 def _rows(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]], int]:

@@ -85,7 +85,7 @@ def test_a_report_is_written_as_json_and_as_a_page(site: str, tmp_path: Path) ->
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "1 of 2 items failed" in page
     shown = report._repr_html_()
-    assert "1 of 2 items done, 1 failed" in shown
+    assert "2 items: 1 done, 1 failed" in shown
     assert "<b>" not in shown.replace("<b>The", "")
     with pytest.raises(argosy.ArgosyError, match="cannot be written"):
         report.write(tmp_path / "no" / "report.json")

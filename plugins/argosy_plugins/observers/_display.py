@@ -63,6 +63,11 @@ class Display:
             live.stop()
 
 
+def is_notebook() -> bool:
+    """Return whether this program is the kernel of a notebook."""
+    return Console().is_jupyter
+
+
 def draw(run: RunProgress, now: float, most: int, width: int) -> RenderableType:
     """Return the bar and at most `most` lines of items below it, for a terminal of this width."""
     if run.listed is not None:

@@ -1,4 +1,4 @@
-"""The observer for people: a live display on the terminal."""
+"""The observer for people: a live display on the terminal, or in a notebook."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ProgressObserver(Observer):
     """
 
     name = "progress"
-    summary = "A live display on the terminal"
+    summary = "A live display on the terminal, or in a notebook"
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         super().__init__(options, context)
@@ -68,10 +68,14 @@ class ProgressObserver(Observer):
             self._thread.join(PATIENCE)
 
     def _draw(self) -> None:
-        from argosy_plugins.observers._display import Display  # rich takes a while to import
+        from argosy_plugins.observers._display import Display, is_notebook  # rich takes a while to import
 
         try:
-            display = Display()
+            display: Any = Display()
+            if is_notebook():
+                from argosy_plugins.observers._notebook import NotebookDisplay
+
+                display = NotebookDisplay()
             try:
                 while not self._end.wait(REFRESH):
                     self._refresh(display)
@@ -105,7 +109,7 @@ def _message(event: Event) -> tuple[str, str] | None:
             done = f" ({data['done']} done already)" if data.get("done") else ""
             # some items may only lack outputs
             remade = data.get("remade", 0)
-            what = {0: "to download", data.get("to_do"): "to make more of"}.get(remade, "to do")
+            what = {data.get("to_do"): "to make more of", 0: "to download"}.get(remade, "to do")
             return "bold", f"{data.get('to_do')} of {plural(data.get('items', 0), 'item')} {what}{promised}{done}"
         case EventKind.RUN_NOTICE:
             return "yellow", one_line(f"notice: {data.get('message')}")
