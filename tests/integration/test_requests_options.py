@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+import warm
+from argosy_devkit import LibraryServer
 from hazards import Authority
 from proxy import Proxy
 
@@ -115,6 +118,25 @@ def test_the_proxy_of_the_environment_is_used_where_that_is_asked_for(
         assert (done.returncode, len(proxy.asked)) == (0, 1), done.stderr
         done = argosy(tmp_path, *words, "-q", HTTP_PROXY=proxy.url)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_login_uses_the_proxy_of_the_environment_too(
+    library_server: Callable[..., LibraryServer], tmp_path: Path
+) -> None:
+    server = library_server(lease_mode="revoke")
+    (tmp_path / "password").write_text(server.password, "utf-8")
+    fields = {"user": server.user, "password": {"file": "password"}}
+    auth = {"use": "form-login", "url": server.url_for("/login"), "fields": fields}
+    store = {"use": "json-file", "path": "cookies.json"}
+    (tmp_path / "c.json").write_text(json.dumps({"auth": auth, "cookie_store": store}), "utf-8")
+    with Proxy(f"ada:{SECRET}") as proxy:
+        environment = {name: value for name, value in os.environ.items() if name.upper() not in VARIABLES}
+        environment["HTTP_PROXY"] = proxy.url
+        for words, told, asked in (((), True, False), (("--env-proxy",), False, True)):
+            done = warm.run("login", "c.json", *words, cwd=tmp_path, env=environment)
+            assert (done.returncode, bool(proxy.asked)) == (0, asked), done.stderr
+            assert ("HTTP_PROXY is set but not used" in done.stderr) == told
+            assert SECRET not in done.stderr + done.stdout
 
 
 @TRANSPORTS

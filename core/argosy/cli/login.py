@@ -18,18 +18,22 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("config")
 @click.option("--forget", is_flag=True, help='Also discard what lease "auto" has learned about the service.')
+@click.option("--env-proxy", is_flag=True, help="Use the proxies and certificate authorities of the environment.")
 @log_options
 @plugin_options
-def login(config: str, forget: bool, plugins: PluginManager) -> None:
+def login(config: str, forget: bool, env_proxy: bool, plugins: PluginManager) -> None:
     """Log in (or import cookies again) and store the session in the cookie store of CONFIG.
 
     If CONFIG asks for several sessions, this logs in all of them. If its source asks the service for the items, this
     reads them and shows how many there are.
     """
     from argosy.api import log_in, open_context
+    from argosy.cli.download import unused_environment
     from argosy.config.load import load
 
-    settings = load(config, plugins)
+    settings = load(config, plugins, {"trust_environment": True} if env_proxy else {})
+    if text := unused_environment(settings):
+        notify(text)
     asking = {"ask": ask(), "ask_now": _ask_now(), "attended": True}
     with open_context(settings, plugins, notify, redactor(), **asking) as context:
         problems = []

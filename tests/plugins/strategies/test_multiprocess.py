@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from argosy import Item, PluginContext
-from argosy.models.items import Job, State
+from argosy.models.items import Job, Resource, State
 from argosy_plugins.strategies._pool import MOST_DEATHS
 from argosy_plugins.strategies.multiprocess import MultiprocessStrategy
 from deadly import Deadly, NotToBeHad
@@ -31,6 +31,18 @@ def test_a_job_that_kills_its_processes_fails_alone() -> None:
     assert failure is not None
     assert (failure.kind, "signal 9" in failure.message) == ("crash", True)
     assert len(notices) == MOST_DEATHS
+
+
+@pytest.mark.slow
+def test_a_job_with_a_post_is_not_started_again_when_its_process_dies() -> None:
+    notices: list[str] = []
+    post = Resource("https://h/export", "a.csv", body="{}")
+    given = [*jobs("", ""), Job(Item("post", "kills", (post,)))]
+    outcomes = {o.item: o for o in make(notices).run(given, Deadly(), 2)}
+    failure = outcomes["post"].failure
+    assert failure is not None
+    assert (failure.kind, "its POST may have been sent" in failure.message) == ("crash", True)
+    assert len(notices) == 1
 
 
 def test_work_is_done_in_other_processes() -> None:
