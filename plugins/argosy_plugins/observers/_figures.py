@@ -92,6 +92,7 @@ class Figures:
     lease: Histogram = field(default_factory=Histogram)  # waits for the session
     body: Histogram = field(default_factory=Histogram)  # from the headers to the verified file
     _active: dict[str, _Active] = field(default_factory=dict)  # by item
+    _early: set[str] = field(default_factory=set)  # items whose start, in another process, is heard of after their end
     _hosts: Labels = field(default_factory=Labels)
     _causes: Labels = field(default_factory=Labels)
 
@@ -136,10 +137,13 @@ class Figures:
     def _take_item(self, kind: EventKind, id_: str, data: Mapping[str, Any], now: float) -> None:
         active = self._active.get(id_) or _Active()  # the events of an item that did not start are not kept
         match kind:
+            case EventKind.ITEM_STARTED if id_ in self._early:
+                self._early.remove(id_)
             case EventKind.ITEM_STARTED:
                 self._active[id_] = active
             case EventKind.ITEM_FINISHED:
-                self._active.pop(id_, None)
+                if self._active.pop(id_, None) is None:
+                    self._early.add(id_)
                 cause = self._causes.get(data.get("kind") or OTHER) if data.get("failure") else ""
                 self.items[str(data.get("state")), cause] += 1
             case EventKind.RESOURCE_WAITING:

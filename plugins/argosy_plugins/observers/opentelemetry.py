@@ -6,6 +6,7 @@ The spans of requests follow https://opentelemetry.io/docs/specs/semconv/http/ht
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 #: Seconds that the last spans get when the run ends.
 PATIENCE = 4.0
+
+#: Seconds after the end of an item in which its other events may still come from another process.
+LATE = 1.0
 
 #: Characters of a text to keep.
 LONGEST = 1000
@@ -83,6 +87,7 @@ class OpenTelemetryObserver(Observer):
         self._tracer: Tracer | None = None
         self._run: Span | None = None
         self._items: dict[str, _Item] = {}
+        self._ending: dict[str, tuple[float, Mapping[str, Any]]] = {}  # items by id: when they ended, and how
         self._problem: str | None = None
         self._has_told = False
 
@@ -90,6 +95,7 @@ class OpenTelemetryObserver(Observer):
         """Begin or end a span."""
         if self._tracer is None:
             self._tracer = self._make_tracer()
+        self._end_items(event.at - LATE)
         if event.item is None:
             self._take_run(event.kind, event.data, event.at)
         else:
@@ -166,7 +172,19 @@ class OpenTelemetryObserver(Observer):
                 facts = {f"argosy.{name}": data.get(name) for name in ("reason", "message")}
                 self._run.add_event(kind.value, _clean(facts), _ns(now))
 
+    def _end_items(self, until: float) -> None:
+        """End the items that ended before a time."""
+        while self._ending:
+            id_ = next(iter(self._ending))
+            now, data = self._ending[id_]
+            if now > until:
+                return
+            del self._ending[id_]
+            if id_ in self._items:
+                self._finish(id_, self._items[id_], data, now)
+
     def _end_run(self, now: float | None) -> None:
+        self._end_items(math.inf)
         for item in self._items.values():
             self._end_request(item, now)
             item.span.end(None if now is None else _ns(now))
@@ -176,6 +194,10 @@ class OpenTelemetryObserver(Observer):
             self._run = None
 
     def _take_item(self, kind: EventKind, id_: str, data: Mapping[str, Any], now: float) -> None:
+        if kind is EventKind.ITEM_FINISHED:
+            self._ending[id_] = now, data
+        if kind is EventKind.ITEM_STARTED and id_ in self._items:
+            self._end_items(math.inf)
         if kind is EventKind.ITEM_STARTED and id_ not in self._items:
             facts = {
                 "argosy.item.id": id_,
@@ -204,8 +226,6 @@ class OpenTelemetryObserver(Observer):
                 self._fail(item, str(data.get("kind")), now)
                 item.since = now + (data.get("seconds") or 0)
                 item.resends += 1
-            case EventKind.ITEM_FINISHED:
-                self._finish(id_, item, data, now)
 
     def _finish(self, id_: str, item: _Item, data: Mapping[str, Any], now: float) -> None:
         names = ("state", "bytes", "files")

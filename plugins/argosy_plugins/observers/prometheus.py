@@ -108,6 +108,11 @@ class PrometheusObserver(Observer):
             name: value.encode("utf-8", "backslashreplace").decode()
             for name, value in options.get("labels", {}).items()
         }
+        if not {"path", "port", "push_to"} & options.keys():
+            hint = 'Set "path" to a file for node_exporter, "port", or "push_to".'
+            raise ConfigError('The observer \'prometheus\' needs "path", "port" or "push_to".', hint=hint)
+        if taken := sorted(name for name in self._labels if name in _TAKEN or name.startswith("__")):
+            raise ConfigError(f"The label {taken[0]!r} of the observer 'prometheus' is taken.", hint="Rename it.")
         self._figures = Figures()
         self._mutex = threading.Lock()
         self._registry = CollectorRegistry(auto_describe=False)
@@ -118,12 +123,7 @@ class PrometheusObserver(Observer):
         self._problems: dict[str, str | None] = {}  # by what failed; None once it is told
 
     def check(self) -> None:
-        """Raise if there is no place for the metrics, or a label has a name that is taken."""
-        if not {"path", "port", "push_to"} & self.options.keys():
-            hint = 'Set "path" to a file for node_exporter, "port", or "push_to".'
-            raise ConfigError('The observer \'prometheus\' needs "path", "port" or "push_to".', hint=hint)
-        if taken := sorted(name for name in self._labels if name in _TAKEN or name.startswith("__")):
-            raise ConfigError(f"The label {taken[0]!r} of the observer 'prometheus' is taken.", hint="Rename it.")
+        """Raise if the folder of the file does not exist."""
         if self._path is not None and (not self._path.parent.is_dir() or self._path.is_dir()):
             what = "is a folder" if self._path.is_dir() else "is in a folder that does not exist"
             raise ConfigError(f"The file of metrics {self._path} {what}.", hint="Choose another path for it.")

@@ -8,16 +8,23 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from argosy.events import Event
+from argosy.interfaces.base import PluginContext
 from argosy_devkit import Fault, LibraryServer
 from argosy_devkit.client import ServerFactory
+from argosy_plugins.observers.opentelemetry import OpenTelemetryObserver
 
 RUN = """
 import sys, json, argosy
@@ -222,3 +229,70 @@ def test_nothing_is_exported_where_it_is_switched_off(
         done = run(RUN, server, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, **variables)
         assert done.stdout.startswith("["), done.stderr
     assert receiver.requests == []
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    """Let the observers of a test keep their spans in memory, as in a program that has set up OpenTelemetry."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    return exporter
+
+
+def test_waits_and_requests_without_a_response(
+    spans: InMemorySpanExporter, event: Callable[..., Event], tmp_path: Path
+) -> None:
+    observer = OpenTelemetryObserver({}, PluginContext(tmp_path))
+    start, url = 1_700_000_000.0, "https://user:pw@a.example/x\udc80?key=hunter2secret"
+    waiting = {"for": "lease"}
+    for one in (
+        event("run.started", at=start),
+        event("item.started", "a", at=start, title="A", resources=1),
+        event("resource.retry", "a", at=start + 2, url=url, attempt=1, cause="It is cut.", kind="reset", seconds=3),
+        event("resource.waiting", "a", at=start + 5, **waiting),
+        event("resource.waiting", "a", at=start + 6, **{"for": "delay"}),
+        event("resource.answered", "a", at=start + 9, url=url, status=200, sent=start + 7, answered=start + 8),
+        event("resource.started", "a", at=start + 9, url=url, path="x", size=5, offset=0),
+        event("resource.progress", "a", at=start + 10, bytes=5),
+        event("item.finished", "a", at=start + 11, state="failed", failure="It is cut.", kind="cut", bytes=5),
+        event("item.started", "b", at=start + 11, title="B", resources=1),
+    ):
+        observer.on_event(one)
+    observer.close()
+    found = [
+        (span.name, *((at or 0) / 1e9 - start for at in (span.start_time, span.end_time)))
+        for span in spans.get_finished_spans()
+    ]
+    failed, wait, body, answered, item = found[:5]
+    assert failed == ("GET", 0, 2)
+    assert wait == ("lease wait", 5, 6)
+    assert body == ("body", 9, 11)
+    assert answered == ("GET", 5, 11)
+    assert item == ("argosy item", 0, 11)
+    assert [name for name, *_ in found[5:]] == ["argosy item", "argosy run"]
+    attributes = [dict(span.attributes or {}) for span in spans.get_finished_spans()]
+    assert attributes[0]["error.type"] == "reset"
+    assert attributes[0]["server.address"] == "a.example"
+    assert attributes[3]["http.request.resend_count"] == 1
+    assert attributes[4]["error.type"] == "cut"
+    assert "hunter2" not in str(attributes)
+    assert "pw" not in str(attributes)
+
+
+def test_an_item_whose_end_comes_first(
+    spans: InMemorySpanExporter, event: Callable[..., Event], tmp_path: Path
+) -> None:
+    """Its other events come from another process."""
+    observer = OpenTelemetryObserver({}, PluginContext(tmp_path))
+    url = "https://a.example/x"
+    observer.on_event(event("run.started"))
+    observer.on_event(event("item.finished", "a", state="failed", failure="No.", kind="status"))
+    observer.on_event(event("item.started", "a", title="A", resources=1))
+    observer.on_event(event("resource.answered", "a", url=url, status=404, sent=1.0, answered=2.0))
+    observer.on_event(event("run.notice", at=1_700_000_002.0, message="x"))
+    request, item = spans.get_finished_spans()
+    assert (request.name, item.name) == ("GET", "argosy item")
+    assert (item.attributes or {})["error.type"] == "status"
+    observer.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import stat
@@ -26,6 +27,7 @@ from argosy_devkit import Fault
 from argosy_devkit.client import ServerFactory
 from argosy_plugins.observers._figures import MOST_VALUES
 from argosy_plugins.observers.prometheus import PrometheusObserver
+from documents import ROOT, blocks
 from missing import need
 from voyage import Voyage
 
@@ -375,3 +377,25 @@ def test_a_gateway_that_is_not_there_is_told_once(library_server: ServerFactory,
     (notice,) = told
     assert "cannot be pushed" in notice
     assert "Connection refused" in notice
+
+
+@pytest.mark.slow
+def test_promtool_accepts_the_rules_of_the_documents(tmp_path: Path) -> None:
+    need("promtool")
+    (block,) = blocks("yaml", document=ROOT / "docs" / "how-to" / "watch-with-metrics.md")
+    (tmp_path / "rules.yml").write_text(block.text)
+    done = subprocess.run(["promtool", "check", "rules", tmp_path / "rules.yml"], capture_output=True, check=False)
+    assert done.returncode == 0, done
+
+
+def test_the_documents_name_each_metric(tmp_path: Path, event: MakeEvent) -> None:
+    closed(make(tmp_path, path="a.prom"), event("run.started"))
+    made = set(re.findall(r"^# TYPE (\w+)", (tmp_path / "a.prom").read_text("utf-8"), re.M))
+    page = (ROOT / "docs" / "how-to" / "watch-with-metrics.md").read_text("utf-8")
+    rows = "".join(line.split(" | ")[0] for line in page.splitlines() if line.startswith("| `argosy_"))
+    assert set(re.findall(r"`(argosy_\w+)`", rows)) == made
+
+
+def test_an_item_whose_end_comes_first_is_not_active(tmp_path: Path, event: MakeEvent) -> None:
+    closed(make(tmp_path, path="a.prom"), event("item.finished", "a", state="done"), event("item.started", "a"))
+    assert value(parse((tmp_path / "a.prom").read_text("utf-8")), "active_workers") == 0
