@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from argosy.cli.options import ask, plugin_options, redactor
+from argosy.cli.snippets import as_written
 from argosy.errors import ConfigError, Problem, StorageError
 from argosy.toolkit.text import one_line
 
@@ -145,7 +146,7 @@ def template(plugins: PluginManager) -> str:
     infos = plugins.plugins()
     for key, schema in argosy_schemas.load("config.v1")["properties"].items():
         value = schema["default"] if "default" in schema else schema["examples"][0]
-        lines = _comment(schema["description"])
+        lines = _comment(as_written(schema["description"]))
         if key in SLOTS:
             installed = [f"{info.name} ({info.summary})" for info in infos if info.kind is SLOTS[key]]
             lines += _comment(f"Installed: {'; '.join(installed) or 'none'}.")

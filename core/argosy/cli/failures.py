@@ -6,9 +6,12 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
+from argosy.cli.snippets import as_written
 from argosy.models.items import Failure
 from argosy.toolkit.text import one_line
 from argosy.toolkit.urls import redact_url
+
+_ADVICE = '"allow_downgrade": true'
 
 #: The most items to show of each group.
 SHOWN = 3
@@ -39,12 +42,17 @@ def lines(failures: Iterable[Failure], most: int | None = SHOWN) -> Iterator[str
     """Yield the lines that show failures; `most` items of each group, or all."""
     for (word, host), items in group(failures).items():
         messages = {failure.message for failure in items}
-        same = one_line(messages.pop()) if len(messages) == 1 else ""
+        same = one_line(_as_written(messages.pop())) if len(messages) == 1 else ""
         yield f"{len(items)} x {_named(word, host)}{f': {same}' if same else ''}"
         for failure in items[:most]:
-            yield f"  {_item(failure)}" + ("" if same else f": {one_line(failure.message)}")
+            yield f"  {_item(failure)}" + ("" if same else f": {one_line(_as_written(failure.message))}")
         if most is not None and len(items) > most:
             yield f"  ... and {len(items) - most} more"
+
+
+def _as_written(message: str) -> str:
+    """Return a failure's message with our own advice in the reader's language; the rest may quote a server."""
+    return message.replace(_ADVICE, as_written(_ADVICE))
 
 
 def _named(word: str, host: str) -> str:

@@ -51,7 +51,7 @@ class _Answers:
         from argosy.cli.config import to_toml
 
         name = self.file.name
-        lines = [f"# argosy download {name}   (before, to check this file: argosy config check {name})", ""]
+        lines = [f"# To check: argosy config check {name}", f"# To run:   argosy download {name}", ""]
         lines += [f"source = {to_toml(self.source)}", f"directory = {to_toml(self.directory)}"]
         lines += ["max_workers = 4  # the most items to work on at once"]
         if self.auth:
@@ -114,8 +114,8 @@ class _Interview:
         """Ask, try, and write; return the exit code."""
         answers, file = self._answers, self._answers.file
         self._check_file()
-        answers.source = self._ask("What to download: a list of URLs, a manifest, or URLs", "source", self._source)
-        login = self._ask("The URL of the login page (empty if it needs no login)", "login", self._login, default="")
+        answers.source = self._ask("What to download (list of URLs, manifest, or URLs)", "source", self._source)
+        login = self._ask("The URL of the login page (empty for no login)", "login", self._login, default="")
         if login is not None:
             self._fields(*login)
         answers.directory = self._ask("The target directory", "directory", self._directory, default="library")
@@ -260,7 +260,7 @@ class _Interview:
         if not password:
             password = self._prompt("The field for the password, on this page or the next", _not_empty, "password")
         fields: dict[str, Any] = {user: self._ask(f"The user name (field {user})", "user", _not_empty)}
-        question = f"Where to keep the password (field {password}): {', '.join(_KINDS)}"
+        question = f"Where to keep the password ({', '.join(_KINDS)})"
         fields[password] = self._ask(
             question,
             "password",

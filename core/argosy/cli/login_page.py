@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from urllib.parse import urldefrag, urljoin
 import requests
 
 from argosy.cli.check import problems_of
-from argosy.cli.config import to_toml
 from argosy.errors import ArgosyError, LoginFailed, Problem
 from argosy.http.session import Network, check_proxy, environment_proxies, header_field, open_session
 from argosy.interfaces.base import PluginContext
@@ -167,17 +165,9 @@ def compare(
     action = page.action(form)
     if origin_of(action) != origin_of(auth["url"]) and not auth.get("allow_other_origin"):
         found = f"the form goes to another origin, {action.partition('?')[0]}"
-        expected = f"if that is the service's own login, {setting(settings, 'allow_other_origin', True)}"
+        expected = 'if that is the service\'s own login, allow it: "allow_other_origin": true'
         problems.append(Problem("auth", found, expected))
     return facts, problems
-
-
-def setting(settings: Settings, key: str, value: Any) -> str:
-    """Return a key and its value as in the configuration's file."""
-    path = settings.path
-    if path is not None and path.suffix.lower() == ".json":
-        return f'"{key}": {json.dumps(value)}'
-    return f"{key} = {to_toml(value)}"
 
 
 def _marked(form: Form) -> list[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from argosy.cli.options import plugin_options
+from argosy.cli.snippets import as_written
 from argosy.toolkit.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def option_facts(option: Mapping[str, Any], required: bool) -> str:
         facts.append("required")
     if "default" in option:
         facts.append(f"default {json.dumps(option['default'], ensure_ascii=False)}")
-    description = " ".join(str(option.get("description", option.get("title", ""))).split())
+    description = as_written(" ".join(str(option.get("description", option.get("title", ""))).split()))
     return f"({', '.join(facts)})  {description}".rstrip()
 
 

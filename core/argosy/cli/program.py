@@ -14,6 +14,7 @@ import click
 
 from argosy._version import __version__
 from argosy.cli.commands import ClosedPipe, LazyGroup
+from argosy.cli.snippets import as_written, remember
 from argosy.errors import ArgosyError, StorageError
 from argosy.toolkit.redaction import Redactor, redacted_streams
 from argosy.toolkit.text import escape_controls
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # a title with characters that the terminal's encoding lacks is not an error
             stream.reconfigure(errors="backslashreplace")
+    remember(sys.argv[1:] if argv is None else argv)
     redactor = Redactor()
     with redacted_streams(redactor):
         try:
@@ -94,9 +96,9 @@ def _run(argv: Sequence[str] | None, redactor: Redactor) -> int:
 def print_error(error: ArgosyError) -> None:
     """Print what happened, one line per problem, and what to do."""
     lines = [f"argosy: error: {error.message}"]
-    lines += [f"  {problem}" for problem in error.problems]
+    lines += [f"  {as_written(str(problem))}" for problem in error.problems]
     if error.hint:
-        lines.append(f"  {error.hint}")
+        lines.append(f"  {as_written(error.hint)}")
     print(escape_controls("\n".join(lines)), file=sys.stderr)  # messages contain text of files and servers
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import argosy_schemas
 from argosy.cli.config import template, to_toml
+from argosy.cli.snippets import as_written
 from argosy.config.schema import check
 from argosy.plugins.manager import PluginManager
 
@@ -37,7 +38,7 @@ def test_installed_plugins_are_listed(plugins: PluginManager) -> None:
 def test_every_key_is_explained(plugins: PluginManager) -> None:
     text = " ".join(template(plugins).replace("# ", "").split())
     for schema in argosy_schemas.load("config.v1")["properties"].values():
-        assert " ".join(schema["description"].split()) in text
+        assert " ".join(as_written(schema["description"]).split()) in text
 
 
 @pytest.mark.parametrize("value", ['a"b\\c\n\x00\x1b\x7fä', 5, 1.5, True, ["a", {"b c": 1, "d-e": [], "": {}}], {}])
