@@ -38,6 +38,8 @@ MODULES: Mapping[str, tuple[str, ...] | None] = {
         "argosy_transport",
     ),
     **{f"argosy.toolkit.{module.name}": None for module in pkgutil.iter_modules(toolkit.__path__)},
+    "argosy_plugins.layout": ("Layout",),
+    "argosy_plugins.refusals": ("RefusalRules", "refusal_schema"),
     "argosy_devkit": None,
     "argosy_devkit.contracts.auth": ("AuthContract",),
     "argosy_devkit.contracts.collecting_output": ("CollectingOutputContract",),

@@ -11,7 +11,7 @@ from argosy.errors import ConfigError, TransferError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.output import Output
 from argosy.models.items import Item, Product, StagedItem
-from argosy.toolkit.layout import Layout
+from argosy_plugins.layout import Layout
 
 _SUFFIX = ".epub"
 

@@ -19,9 +19,9 @@ from argosy.interfaces.base import PluginContext
 from argosy.leasing.manager import SessionManager
 from argosy.models.cookie import Cookie
 from argosy.models.session import SessionRecord
-from argosy.toolkit.login_pages import RefusalRules
 from argosy.toolkit.responses import Downgraded
 from argosy_plugins.cookie_stores.memory import MemoryStore
+from argosy_plugins.refusals import RefusalRules
 from hazards import OK, Authority, failures
 from voyage import run_urls
 

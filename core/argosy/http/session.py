@@ -33,7 +33,7 @@ from argosy.leasing.login import NewSession
 from argosy.leasing.policy import LeaseMode
 from argosy.models.header_fields import problem_of, referer_of
 from argosy.models.session import origin_of
-from argosy.toolkit.login_pages import is_html
+from argosy.toolkit.pages import is_html
 from argosy.toolkit.responses import Downgraded, InvalidAnswer, read_content
 from argosy.toolkit.secrets import Secret
 

@@ -141,4 +141,4 @@ class Auth(Plugin):
 
     @abstractmethod
     def is_refusal(self, response: ResponseHead) -> bool:
-        """Return whether a response rejects the token (`argosy.toolkit.login_pages` has rules for most services)."""
+        """Return whether a response rejects the token (`argosy_plugins.refusals` has rules for most services)."""

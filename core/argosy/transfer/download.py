@@ -27,8 +27,8 @@ from argosy.ratelimit.limiter import THROTTLES, RateLimiter, retry_after
 from argosy.state.staging import Notes, Staging
 from argosy.toolkit.failures import UNREACHED, cure_of, disk_errors, is_unknown_name, kind_of, reason_of
 from argosy.toolkit.hosts import host_key
-from argosy.toolkit.login_pages import is_html, is_page_for_file
 from argosy.toolkit.names import safe_part
+from argosy.toolkit.pages import is_html, is_page_for_file
 from argosy.toolkit.responses import DOWNGRADE_HINT, Downgraded, InvalidAnswer
 from argosy.toolkit.stop import Stop
 from argosy.transfer.headers import (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from argosy.errors import StorageError, TransferError, VerificationError
 from argosy.state.staging import staged_bytes
-from argosy.toolkit.login_pages import takes_pages
+from argosy.toolkit.pages import takes_pages
 from argosy.toolkit.text import size_text
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from argosy.errors import ConfigError, LoginFailed
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
 from argosy.models.session import origin_of
-from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy.toolkit.urls import check_url
 from argosy_plugins.auth._origins import ORIGINS_SCHEMA, origins_of
+from argosy_plugins.refusals import RefusalRules, refusal_schema
 
 _SECRET = {"$ref": "argosy:common#/$defs/secret"}
 

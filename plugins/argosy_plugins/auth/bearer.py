@@ -15,10 +15,10 @@ from argosy.errors import ConfigError, LoginFailed
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
 from argosy.models.session import HeaderToken
-from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy_plugins.auth import _expiry
 from argosy_plugins.auth._command import Command, CommandFailed
 from argosy_plugins.auth._origins import ORIGINS_SCHEMA, HeaderSigner, origins_of
+from argosy_plugins.refusals import RefusalRules, refusal_schema
 
 #: The most seconds that a command may take.
 COMMAND_TIMEOUT = 60

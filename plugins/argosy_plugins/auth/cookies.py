@@ -16,11 +16,11 @@ from argosy.interfaces.base import PluginContext
 from argosy.models.cookie import Cookie
 from argosy.toolkit.files import open_file
 from argosy.toolkit.hosts import is_ip, is_public_suffix
-from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy.toolkit.urls import check_url
 from argosy_plugins.auth._bound import BoundSessions
 from argosy_plugins.auth._browsers import BROWSERS, browser_cookies
 from argosy_plugins.auth.jar_formats import Jar, NotAJar, Site, parse_jar
+from argosy_plugins.refusals import RefusalRules, refusal_schema
 
 _MAX_BYTES = 10 * 1024 * 1024
 _AGAIN = "Log in with the browser, export its cookies again, then run: argosy login CONFIG"

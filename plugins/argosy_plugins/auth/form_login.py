@@ -13,7 +13,6 @@ from argosy.errors import ConfigError
 from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
 from argosy.models.session import Carrier
-from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy.toolkit.secrets import Secret
 from argosy.toolkit.urls import check_url
 from argosy_plugins.auth._bound import BoundSessions
@@ -21,6 +20,7 @@ from argosy_plugins.auth._codes import CODE_SCHEMA, SENSITIVE, SPENT, AskedCode,
 from argosy_plugins.auth._csrf import CSRF_SCHEMA, CsrfEcho
 from argosy_plugins.auth.form_exchange import FormExchange, Success
 from argosy_plugins.auth.form_logout import log_out
+from argosy_plugins.refusals import RefusalRules, refusal_schema
 
 _KEPT_ELSEWHERE = {"anyOf": [{"$ref": "argosy:common#/$defs/secret"}, CODE_SCHEMA]}
 _FORM = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "minLength": 1}]}

@@ -19,7 +19,6 @@ from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
 from argosy.models.session import Carrier, origin_of
 from argosy.toolkit.failures import kind_of, reason_of
-from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy.toolkit.secrets import Secret
 from argosy_plugins.auth._bound import BoundSessions
 from argosy_plugins.auth._codes import SPENT, AskedCode, Field
@@ -40,6 +39,7 @@ from argosy_plugins.auth._json_values import (
     is_scalar,
 )
 from argosy_plugins.auth._origins import ORIGINS_SCHEMA, is_secure_url, origins_of
+from argosy_plugins.refusals import RefusalRules, refusal_schema
 
 #: Numbers above are times in seconds since the epoch, not lifetimes; and above that, in milliseconds.
 _EPOCH, _MILLISECONDS = 1e9, 1e11

@@ -17,7 +17,6 @@ from argosy.interfaces.auth import Auth, LoginSession, ResponseHead
 from argosy.interfaces.base import PluginContext
 from argosy.models.session import Carrier
 from argosy.toolkit.failures import kind_of, reason_of
-from argosy.toolkit.login_pages import RefusalRules, refusal_schema
 from argosy.toolkit.secrets import Secret
 from argosy_plugins.auth import _authorization_code, _device, _dpop
 from argosy_plugins.auth._authorization_code import AuthorizationRequest
@@ -32,6 +31,7 @@ from argosy_plugins.auth._token_endpoint import (
     refusal_of,
     token_of,
 )
+from argosy_plugins.refusals import RefusalRules, refusal_schema
 
 _SECRET = {"$ref": "argosy:common#/$defs/secret"}
 _URL = {"type": "string", "minLength": 1}

@@ -10,8 +10,8 @@ import argosy
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.output import Output
 from argosy.models.items import Item, Product, StagedItem
-from argosy.toolkit.layout import Layout
 from argosy.toolkit.names import safe_part
+from argosy_plugins.layout import Layout
 from argosy_plugins.outputs._facts import facts_text
 
 #: The name of the sidecar in an item's own folder, and its suffix for items without one.

@@ -20,8 +20,8 @@ from argosy.interfaces.base import PluginContext
 from argosy.interfaces.output import Output
 from argosy.models.items import Item, Product, StagedFile, StagedItem
 from argosy.models.response_record import ResponseRecord
-from argosy.toolkit.layout import Layout
 from argosy.toolkit.redaction import Redactor
+from argosy_plugins.layout import Layout
 from argosy_plugins.outputs._warc_messages import (
     Message,
     asked_url,

@@ -12,8 +12,8 @@ import argosy
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.output import Output
 from argosy.models.items import Item, Product, StagedItem
-from argosy.toolkit.layout import Layout
 from argosy.toolkit.names import collision_key
+from argosy_plugins.layout import Layout
 from argosy_plugins.outputs._facts import facts_text
 
 #: The time of all members: the earliest that a ZIP can have.

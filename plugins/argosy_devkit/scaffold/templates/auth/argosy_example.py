@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 import argosy
 from argosy.errors import LoginFailed
 from argosy.toolkit.forms import Form, parse_page
-from argosy.toolkit.login_pages import RefusalRules, refusal_schema
+from argosy_plugins.refusals import RefusalRules, refusal_schema
 
 
 class ExampleAuth(argosy.Auth):

@@ -11,14 +11,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import argosy_schemas
+from argosy.toolkit.pages import HTML, START, is_html, is_of_a_file, media_type
 
 if TYPE_CHECKING:
     from argosy.interfaces import ResponseHead
-
-START = 64 * 1024  # how many bytes of a body are examined
 
 #: Refusals of any service: unauthorized, forbidden (RFC 9110 sections 15.5.2 and 15.5.4), "page expired" (Laravel),
 #: "login time-out" (IIS).
@@ -40,15 +39,6 @@ _LOGIN_PATH = (
 )
 # parameters of login requests: SAML 2.0 bindings section 3.4, OpenID Connect Core section 3.1.2.1
 _SAML, _OPENID = "SAMLRequest", frozenset({"client_id", "redirect_uri", "response_type"})
-# files that are not pages; a colon, as in /wiki/File:Cat.jpg, names a page about the file
-_FILE = (
-    r"(?i)/[^/:]+\.(?:pdf|epub|mobi|azw3|djvu|docx?|xlsx?|pptx?|od[tsp]|zip|gz|tgz|bz2|xz|zst|7z|rar|tar|json|jsonl|geojson"
-    r"|csv|tsv|parquet|mp3|m4[abv]|aac|flac|ogg|opus|wav|mp4|mkv|webm|mov|avi|jpe?g|png|gif|webp|avif|tiff?|nc4?|h5|he5"
-    r"|hdf5?|grib2?|fits|iso|exe|msi|dmg|deb|rpm|apk|whl|jar|bin|woff2?|ttf|css|js)\Z"
-)
-_HTML = frozenset({"text/html", "application/xhtml+xml"})
-# a tag, a comment or a declaration, after a byte order mark and white space
-_MARKUP = rb"(?i)(?:\xef\xbb\xbf)?\s*<[a-z!?]"
 # RFC 6750 section 3.1: the token itself, or only its scope
 _INVALID = r"(?i)\berror\s*=\s*\"?invalid_token\b"
 _NARROW = r"(?i)\berror\s*=\s*\"?insufficient_scope\b"
@@ -88,8 +78,8 @@ class RefusalRules:
             return True
         if response.status == 200 and response.body is not None and self._is_other(response, response.body):
             return True
-        accepts_pages = any(kind in response.accept.lower() for kind in ("*/*", "text/*", *_HTML))
-        is_for_file = not accepts_pages or re.search(_FILE, urlsplit(response.url).path) is not None
+        accepts_pages = any(kind in response.accept.lower() for kind in ("*/*", "text/*", *HTML))
+        is_for_file = not accepts_pages or is_of_a_file(response.url)
         return self.html_for_files and is_for_file and is_html(response.headers)
 
     def _is_marked(self, response: ResponseHead) -> bool:
@@ -133,22 +123,6 @@ class RefusalRules:
         return re.search(_LOGIN_PATH, parts.path) is not None or _SAML in names or names >= _OPENID
 
 
-def takes_pages(options: Mapping[str, Any]) -> bool:
-    """Return whether an auth plugin's options say that the service shows files in HTML pages."""
-    refusal = options.get("refusal")
-    return isinstance(refusal, Mapping) and refusal.get("html_for_files") is False
-
-
-def media_type(headers: Mapping[str, str]) -> str:
-    """Return the declared media type of a response, such as ``text/html``, or an empty string."""
-    return headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-
-def is_html(headers: Mapping[str, str]) -> bool:
-    """Return whether a response declares an HTML page."""
-    return media_type(headers) in _HTML
-
-
 def _has(body: bytes, path: str, value: object = None) -> bool:
     """Return whether a JSON body has a value (None: any but null) at a path (``error.code``, or RFC 6901)."""
     keys = path.split(".")
@@ -164,10 +138,3 @@ def _has(body: bytes, path: str, value: object = None) -> bool:
         return found is not None
     # true is not 1
     return any(found == one and type(found) is type(one) for one in (value if isinstance(value, list) else [value]))
-
-
-def is_page_for_file(url: str, path: str, start: bytes) -> bool:
-    """Return whether a page came for a file of another kind, by its path and how the body starts."""
-    # the declared type is not enough: many services declare everything as text/html
-    about = ":" in unquote(urlsplit(url).path).rpartition("/")[2]
-    return not about and re.search(_FILE, f"/{path}") is not None and re.match(_MARKUP, start) is not None

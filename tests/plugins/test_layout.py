@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from argosy.errors import ConfigError
 from argosy.models.items import Item
-from argosy.toolkit.layout import Layout
 from argosy.toolkit.names import problem_of
+from argosy_plugins.layout import Layout
 
 DUNE = Item("b1", "Dune", tags=("Novel", "SF"), metadata={"author": ["Frank Herbert"], "year": 1965}, folder="b1")
 

@@ -10,7 +10,7 @@ from requests.structures import CaseInsensitiveDict
 
 from argosy import ResponseHead
 from argosy.toolkit.forms import parse_page
-from argosy.toolkit.login_pages import RefusalRules, refusal_schema
+from argosy_plugins.refusals import RefusalRules, refusal_schema
 
 LOGIN = b"<!doctype html><form action=/in><INPUT NAME=p TYPE='Password'></form>"
 
