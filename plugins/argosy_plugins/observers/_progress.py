@@ -17,9 +17,12 @@ LONGEST_TITLE = 300
 #: Seconds over which a speed is measured, and between two points of the measurement.
 WINDOW, STEP = 5.0, 0.25
 
-#: Seconds without a byte that still count as work, as a polite run waits between requests. A longer break is an outage,
-#: which says nothing about the time left.
+#: Seconds without a byte that still count as work, as a slow service needs time for each response. A longer break is an
+#: outage, which says nothing about the time left, or the configured delay between requests, which does.
 BREAK = 30.0
+
+#: Seconds of work over which the speed is measured that the time left follows from.
+HORIZON = 60.0
 
 _WAITS = {
     "lease": "waiting for the session",
@@ -46,9 +49,10 @@ def wait_text(data: Mapping[str, Any]) -> str:
 
 
 class Speed:
-    """Measures a speed over the last `WINDOW` seconds."""
+    """Measures a speed over the last seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, window: float = WINDOW) -> None:
+        self._window = window
         self._points: deque[tuple[float, int]] = deque()
 
     def measure(self, now: float, total: int) -> float:
@@ -56,7 +60,7 @@ class Speed:
         points = self._points
         if not points or now - points[-1][0] >= STEP:
             points.append((now, total))
-        while len(points) > 1 and now - points[1][0] >= WINDOW:
+        while len(points) > 1 and now - points[1][0] >= self._window:
             points.popleft()
         then, before = points[0]
         return (total - before) / (now - then) if now - then >= STEP else 0.0
@@ -74,6 +78,7 @@ class ItemProgress:
     size: int | None = None
     received: int = 0
     waits: str = ""  # what it waits for
+    is_delayed: bool = False  # whether that is politeness
     until: float | None = None  # when the wait ends
     speed: Speed = field(default_factory=Speed)
 
@@ -97,7 +102,7 @@ class ItemProgress:
             case EventKind.RESOURCE_PROGRESS:
                 self.bytes += data.get("bytes", 0)
                 self.received += data.get("bytes", 0)
-                self.waits = ""
+                self.waits, self.is_delayed = "", False
             case EventKind.RESOURCE_STARTED:
                 self.bytes, self.size, self.waits = data.get("offset") or 0, data.get("size"), ""
             case EventKind.RESOURCE_FINISHED:
@@ -108,6 +113,7 @@ class ItemProgress:
                 self.bytes = 0  # `resource.started` says how much is kept
                 self._wait(f"retry {data.get('attempt')}: {data.get('cause')}", data, now)
             case EventKind.RESOURCE_WAITING:
+                self.is_delayed = data.get("for") == "delay" and "why" not in data
                 self._wait(wait_text(data), data, now)
 
     def _wait(self, reason: str, data: Mapping[str, Any], now: float) -> None:
@@ -128,7 +134,9 @@ class RunProgress:
         self.promised = 0  # bytes that the source announced; 0 if none
         self._finished_bytes = self._received = 0
         self._worked, self._last = 0.0, 0.0  # seconds of work, and when the last byte or item came
-        self._speed = Speed()
+        self._flowed = 0.0  # seconds of work without any break
+        self._speed, self._pace = Speed(), Speed(HORIZON)
+        self._pace.measure(0.0, 0)
 
     def take(self, event: Event, now: float) -> None:
         """Take an event."""
@@ -190,13 +198,17 @@ class RunProgress:
         return self._speed.measure(now, self._received)
 
     def seconds_left(self, now: float, speed: float) -> float | None:
-        """Return an estimate, or None. It does not grow while nothing arrives."""
+        """Return an estimate, or None; `speed` is that of the first moments. It does not grow while nothing arrives."""
         if total := self.total:
-            speed = speed or (self._received / self._worked if self._worked else 0.0)
+            speed = self._pace.measure(self._flowed, self._received) or speed
             return max(total - self.bytes, 0) / speed if speed > 0 else None
         done = self.fraction
         return (1 - done) * self._worked / done if done and self._worked else None
 
     def _work(self, now: float) -> None:
-        self._worked += min(max(now - self._last, 0.0), BREAK)
+        is_polite = any(item.is_delayed for item in self.active.values())
+        seconds = max(now - self._last, 0.0)
+        self._worked += min(seconds, BREAK)
+        self._flowed += seconds if seconds <= BREAK or is_polite else 0.0
+        self._pace.measure(self._flowed, self._received)
         self._last = now

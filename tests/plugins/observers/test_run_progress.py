@@ -36,7 +36,7 @@ def test_an_item_from_its_start_to_its_end(event: MakeEvent) -> None:
     bar, line = drawn(run, 2)
     assert line.split() == ["One", "1/2", "500", "B", "of", "1.5", "kB", "250", "B/s"]
     assert bar.startswith("0/2 ")
-    assert bar.split()[-9:] == ["B", "of", "4.0", "kB", "250", "B/s", "14", "s", "left"]
+    assert bar.split()[-9:] == ["B", "of", "4.0", "kB", "250", "B/s", "7", "s", "left"]
     assert (run.bytes, run.fraction) == (500, 0.125)
     run.take(event("resource.progress", "b1", bytes=1000), 2)
     run.take(event("resource.finished", "b1", bytes=1500), 2)
@@ -217,3 +217,36 @@ def test_no_line_is_wider_than_the_terminal(event: MakeEvent, width: int) -> Non
         assert "1/1000000" in lines[0]
         assert "B/s" in lines[0]
         assert lines[3].strip() == "... and 2 more"
+
+
+def test_a_minute_without_a_byte_does_not_make_the_time_left_grow(event: MakeEvent) -> None:
+    run = RunProgress()
+    run.take(event("run.planned", items=1, to_do=1, done=0, bytes=100_000), 0)
+    run.take(event("item.started", "b1", title="One", resources=1), 0)
+    run.take(event("resource.started", "b1", url="u", path="p", size=100_000), 0)
+
+    def left(now: float) -> float:
+        seconds = run.seconds_left(now, run.speed(now))
+        assert seconds is not None
+        return seconds
+
+    for second in range(1, 21):
+        run.take(event("resource.progress", "b1", bytes=1000), second)
+        before = left(second)
+    assert before == pytest.approx(80, rel=0.1)
+    assert all(left(20 + tenth / 10) <= before for tenth in range(1, 601))
+    for second in range(80, 85):  # and neither once bytes come again
+        run.take(event("resource.progress", "b1", bytes=1000), second)
+        assert left(second) <= before * 1.25
+
+
+def test_the_delay_between_requests_counts_as_work(event: MakeEvent) -> None:
+    run = RunProgress()
+    run.take(event("run.planned", items=4, to_do=4, done=0, bytes=4000), 0)
+    for number in range(2):
+        run.take(event("item.started", f"b{number}", title="One", resources=1), 100 * number)
+        run.take(event("resource.waiting", f"b{number}", **{"for": "delay"}), 100 * number)
+        run.take(event("resource.started", f"b{number}", size=1000), 100 * number + 99)
+        run.take(event("resource.progress", f"b{number}", bytes=1000), 100 * number + 100)
+        run.take(event("item.finished", f"b{number}", state="done", bytes=1000), 100 * number + 100)
+    assert run.seconds_left(200, 0.0) == 200
