@@ -106,9 +106,24 @@ def test_a_certificate_of_an_authority_that_is_not_trusted(tmp_path: Path) -> No
         ((_, text),) = [one for one in found[url.removeprefix("https://")] if one[0] == "problem"]
         assert code == 1
         assert "TLS fails" in text
+        assert "(127.0.0.1), issued by" in text, "which certificate it is"
         assert 'set "ca_bundle"' in text
         code, found = doctor(run_urls(tmp_path, f"{url}/x", ca_bundle="ca.pem").file)
         assert code == 0, found
+
+
+def test_a_session_is_written_beside_the_store(set_sail: SetSail) -> None:
+    voyage = set_sail(items=1)
+    store = voyage.root / "cookies.json"
+    before = sorted(path.name for path in voyage.root.iterdir())
+    code, found = doctor(voyage.file)
+    assert code == 0, found
+    assert any("can be read again" in text for _, text in found["sessions"])
+    assert sorted(path.name for path in voyage.root.iterdir()) == sorted({*before, "argosy.json"}), "nothing is left"
+    store.write_text("{ not JSON", "utf-8")
+    code, found = doctor(voyage.file)
+    assert (code, found["sessions"][0][0]) == (1, "problem")
+    assert store.read_text("utf-8") == "{ not JSON"
 
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:

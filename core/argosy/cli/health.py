@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.metadata
 import itertools
 import os
@@ -15,21 +16,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import argosy
 from argosy.errors import ArgosyError
-from argosy.toolkit.text import plural, size_text, time_text
+from argosy.toolkit.text import one_line, plural, size_text, time_text
 
 if TYPE_CHECKING:
     import requests
 
     from argosy.config.settings import Settings
     from argosy.engine.context import RunContext
+    from argosy.interfaces.base import PluginContext
     from argosy.plugins.manager import PluginManager
 
 #: Open files below which many workers run out of them; free bytes and seconds of clock difference that are worth a word.
@@ -216,6 +218,37 @@ def of_storage(settings: Settings, plugins: PluginManager) -> Iterator[Finding]:
             folder := (settings.base / Path(path).expanduser()).parent
         ).is_dir():
             yield _locks("sessions", folder)
+            yield _survives(settings.cookie_store, folder, plugins, context)
+
+
+def _survives(options: Mapping[str, Any], folder: Path, plugins: PluginManager, context: PluginContext) -> Finding:
+    """Write a session to a new store beside the real one, which is only read, and open it again."""
+    from argosy.interfaces.cookie_store import CookieStore
+    from argosy.models.session import SessionRecord
+
+    name, read = "doctor", None
+    try:
+        with tempfile.TemporaryDirectory(prefix=".argosy-doctor-", dir=folder) as made:
+            for is_second in (False, True):
+                store = plugins.make(CookieStore, {**options, "path": str(Path(made, "store"))}, context)
+                try:
+                    release = store.acquire(name)
+                    if is_second:
+                        read = store.read(name)
+                    else:
+                        store.write(SessionRecord(name, generation=1), 0)
+                        store.sync()
+                    if release is not None:
+                        release()
+                finally:
+                    store.close()
+    except ArgosyError as error:
+        return problem("sessions", error)
+    except OSError as error:
+        return problem("sessions", f"{folder} cannot be written to: {error.strerror}", "Check its permissions.")
+    if read is None:
+        return problem("sessions", f"a session that was written in {folder} is gone", "Choose another cookie store.")
+    return ok("sessions", f"a session that is written in {folder} can be read again")
 
 
 def _lasting(settings: Settings) -> str:
@@ -271,7 +304,10 @@ def of_host(url: str, settings: Settings, http: requests.Session) -> Iterator[Fi
             f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/", timeout=(10, 30), allow_redirects=False
         )
     except requests.exceptions.SSLError as error:
-        yield problem(check, f"TLS fails: {_innermost(error)}", _tls_cure(settings))
+        text = f"TLS fails: {_innermost(error)}"
+        if is_direct:
+            text += f". {_shown_certificate(host, parts.port or 443, settings.timeout.connect)}"
+        yield problem(check, text, _tls_cure(settings))
         return
     except requests.RequestException as error:
         from argosy.toolkit.failures import reason_of
@@ -301,6 +337,39 @@ def _clock(check: str, answer: requests.Response, began: float) -> Iterator[Find
         way = "ahead of" if off > 0 else "behind"
         text = f"this machine's clock is {time_text(abs(off))} {way} the server's"
         yield warning(check, text, "Set the clock (NTP): one-time codes fail, and tokens seem to expire early or late.")
+
+
+def _shown_certificate(host: str, port: int, timeout: float) -> str:
+    """Describe the certificate that a service shows, which is not trusted; it gets no request."""
+    text = "The certificate cannot be shown."
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with (
+            socket.create_connection((host, port), timeout) as connection,
+            context.wrap_socket(connection, server_hostname=host) as stream,
+        ):
+            raw = stream.getpeercert(binary_form=True) or b""
+        text = f"The certificate has the SHA-256 {hashlib.sha256(raw).hexdigest()[:32]}..."
+        # Python decodes only certificates that it trusts: trust this one, for this connection
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.load_verify_locations(cadata=raw)
+        with (
+            socket.create_connection((host, port), timeout) as connection,
+            context.wrap_socket(connection, server_hostname=host) as stream,
+        ):
+            seen: Mapping[str, Any] = stream.getpeercert() or {}
+    except (OSError, ValueError):
+        return text
+    names = ", ".join(value for _, value in seen.get("subjectAltName", ())[:5])
+    text = f'The certificate of "{_name(seen["subject"])}" ({names or "no names"}), issued by "{_name(seen["issuer"])}"'
+    return one_line(f"{text}, is valid until {seen['notAfter']}.")
+
+
+def _name(parts: Any) -> str:
+    return ", ".join(value for part in parts for _, value in part)
 
 
 def _tls_cure(settings: Settings) -> str:
