@@ -66,7 +66,7 @@ class OpenTelemetryObserver(Observer):
 
     In a program that has set up OpenTelemetry, the spans go where its own go, below its current span. Otherwise the
     standard variables ``OTEL_*`` say where, and ``TRACEPARENT`` may name the span to continue. A queue of bounded length
-    keeps the spans until a thread has exported them; if it is full, further ones are dropped.
+    keeps the spans until a thread has exported them; if it is full, newer ones are dropped.
     """
 
     name = "opentelemetry"
@@ -117,7 +117,7 @@ class OpenTelemetryObserver(Observer):
         self._tell()
 
     def _tell(self) -> None:
-        """Tell a problem once; not in the exporter's thread, as whoever closes the observers may wait for that."""
+        """Tell a problem once; not in the exporter's thread, which `close` may wait for while it holds a lock that a notice needs."""
         if self._problem is not None and not self._has_told:
             self._has_told = True
             self._notice(self._problem)

@@ -33,7 +33,7 @@ _TAKEN = frozenset({"state", "cause", "host", "status", "le", "version", "strate
 
 
 class PrometheusObserver(Observer):
-    """Counts in memory; a thread of its own writes and pushes, so a slow disk or gateway delays no download.
+    """Counts in memory; a separate thread writes and pushes, so a slow disk or gateway delays no download.
 
     The counters begin at 0 with each run, which Prometheus expects of a program that starts anew. The time of the last
     success is taken from the earlier file.
@@ -48,7 +48,7 @@ class PrometheusObserver(Observer):
                 "type": "string",
                 "pattern": r"\.prom$",
                 "description": "The file to write, in the folder of node_exporter's textfile collector; it ends in .prom. "
-                "Each configuration needs a file of its own.",
+                "Each configuration needs a separate file.",
             },
             "port": {
                 "type": "integer",
@@ -212,7 +212,7 @@ class PrometheusObserver(Observer):
             push_to_gateway(self._push_to, self._job, self._registry, timeout=PATIENCE - 1)
 
     def _tell(self) -> None:
-        """Tell each problem once; not in the other thread, as whoever closes the observers may wait for that."""
+        """Tell each problem once; not in the other thread, which `close` may wait for while it holds a lock that a notice needs."""
         for what, text in list(self._problems.items()):
             if text is not None:
                 self._problems[what] = None
