@@ -110,7 +110,7 @@ def test_a_password_that_is_not_there_is_no_trial(library: LibraryServer, tmp_pa
     done = warm.run(*options(library, "--password", "env:ARGOSY_TEST_UNSET", "--try", "--yes"), cwd=tmp_path, input="")
     assert done.returncode == 0
     assert "Not tried: the password is not there yet." in done.stderr
-    assert "Next: export ARGOSY_TEST_UNSET='...' and argosy download argosy.toml" in done.stderr
+    assert "Next: export ARGOSY_TEST_UNSET='...' && argosy download argosy.toml" in done.stderr
     assert library.stats().logins == 0
 
 

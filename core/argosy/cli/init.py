@@ -314,7 +314,7 @@ class _Interview:
         document = self._answers.document()
         if name := self._unset():
             if ask() is None:
-                notify(f"Not tried: the password is not there yet. {self._before()}".strip())
+                notify("Not tried: the password is not there yet.")
                 return 0
             fields = {**self._answers.auth["fields"], name: {"prompt": "Password (for the trial; it is not written)"}}
             document["auth"] = {**self._answers.auth, "fields": fields}
@@ -354,9 +354,9 @@ class _Interview:
         for name in filter(None, [self._unset()]):
             value = fields[name]
             if "env" in value:
-                return f"export {value['env']}='...' and "
+                return f"export {value['env']}='...' && "
             if "keyring" in value:
-                return f"keyring set {value['keyring']} {value['user']} and "
+                return f"keyring set {value['keyring']} {value['user']} && "
             return f"write the password to {value['file']} and "
         return ""
 
