@@ -59,6 +59,14 @@ def test_what_a_service_does_with_its_token(set_sail: SetSail, mode: str, text: 
     assert (stats.replaced_tokens_sent, stats.logins) == (0, 1)
 
 
+def test_a_lease_until_the_end_of_the_body_ends_well(set_sail: SetSail) -> None:
+    voyage = set_sail(items=1, commit="body", lease="exclusive-to-end")
+    code, found = doctor(voyage.file, "--requests", "3")
+    stats = voyage.server.stats()
+    assert code == 0, found
+    assert (stats.logins, stats.replaced_tokens_sent) == (1, 0), "no lease ends in doubt"
+
+
 def test_without_requests_no_credentials_are_sent(set_sail: SetSail) -> None:
     voyage = set_sail(items=1, lease_mode="revoke")
     code, _ = doctor(voyage.file)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import itertools
+import math
 import os
 import platform
 import re
@@ -391,6 +392,8 @@ def _innermost(error: BaseException) -> str:
 
 def of_token(context: RunContext, url: str, number: int) -> Iterator[Finding]:
     """Log in, request the first byte of a file a few times, and say what the service does with its token."""
+    from argosy.http.body import discard
+    from argosy.http.session import LEASED_SECONDS
     from argosy.leasing.policy import Tokens
 
     pool, tokens = context.pool, Tokens.named(context.settings.token_cookies)
@@ -401,6 +404,8 @@ def of_token(context: RunContext, url: str, number: int) -> Iterator[Finding]:
         for _ in range(number):
             with pool.http.get(url, stream=True, headers={"Range": "bytes=0-0"}) as answer:
                 answers.append(answer)
+                if context.settings.lease == "exclusive-to-end":  # or the lease would end in doubt, and cost a login
+                    discard(answer, size=math.inf, seconds=LEASED_SECONDS)
             if (record := context.store.read(context.settings.session)) is not None:
                 cookies = {cookie.name: cookie.value for cookie in tokens.of(record.cookies)}
                 seen.append(cookies | {field.name: field.value for field in record.headers})
