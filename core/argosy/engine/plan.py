@@ -140,24 +140,25 @@ class Plan:
             for name in names:
                 other_output = first.get(name)
                 if other_output is None:
-                    yield from filter(None, (_unsafe(name, where) or self._claim(name, where),))
+                    yield from filter(None, (_unsafe(name, where) or self._claim(name, where, item),))
                 # outputs of one plugin may publish the same resource, but not if they pack resources
                 elif other_output.name != output.name or type(output).restore is not Output.restore:
                     found = f"the outputs {other_output.name!r} and {output.name!r} want the name {name!r}"
                     yield Problem(where, found, "another layout for one of them, in the configuration")
             first |= {name: output for name in names if name not in first}
 
-    def _claim(self, name: str, where: str) -> Problem | None:
+    def _claim(self, name: str, where: str, item: Item) -> Problem | None:
         key = collision_key(name)
         added = self._db.execute("INSERT OR IGNORE INTO names VALUES (?, ?, ?)", (key, name, where))
         if added.rowcount:
             return None
         other, origin = self._db.execute("SELECT name, origin FROM names WHERE key = ?", (key,)).fetchone()
-        return Problem(
-            where,
-            f"it wants the name {name!r}, but {origin} has {other!r}",
-            'names that differ in more than case: a "path" in the manifest, or --paths full for plain URLs',
-        )
+        cure = 'names that differ in more than case: a "path" for each in the manifest'
+        if name not in item.names():
+            cure = 'a "layout" of the output that differs for each file, such as "{id}/{path}"'
+        elif self._source is not None and self._source.name == "urls":
+            cure = 'names with the host and path: --paths full, or paths = "full" of the source in a configuration'
+        return Problem(where, f"it wants the name {name!r}, but {origin} has {other!r}", cure)
 
     def compare(self, *, dry_run: bool = False, limit: int | None = None) -> Planned:
         """Compare with the ledger, drop items beyond `limit` with work to do, and queue downloads unless this is a dry run."""
