@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from argosy_devkit import Fault
 from hazards import TOKEN, Authority
 from ports import free_port
 from voyage import Voyage, run_urls
@@ -87,7 +88,7 @@ def test_fields_that_the_login_form_does_not_have(set_sail: SetSail) -> None:
     voyage = set_sail(items=1, lease_mode="revoke")
     fields = voyage.config["auth"]["fields"]
     voyage.config["auth"]["fields"] = {"nickname": fields["user"], "password": fields["password"]}
-    code, found = doctor(voyage.file, "--requests", "1")
+    code, found = doctor(voyage.file, "--requests", "2")
     assert (code, "token" in found) == (1, False), "nothing is sent that cannot work"
     assert "auth.fields.nickname" in found["login page"][-1][1]
 
@@ -148,3 +149,20 @@ def test_a_configuration_that_is_not_valid(tmp_path: Path) -> None:
     code, found = doctor(tmp_path / "c.toml")
     assert (code, [level for level, _ in found["configuration"]]) == (1, ["problem", "problem"])
     assert doctor(tmp_path / "none.toml")[0] == 1
+
+
+def test_a_service_that_limits_the_rate_is_not_asked_on(set_sail: SetSail) -> None:
+    fault = Fault("status", status=429, retry_after=7, path="/files/")
+    voyage = set_sail(items=1, lease_mode="revoke", faults=[fault])
+    code, found = doctor(voyage.file, "--requests", "5")
+    assert (code, found["rate"][0][0]) == (0, "warning")
+    assert "429" in found["rate"][0][1]
+    assert "Retry-After: 7" in found["rate"][0][1]
+    assert voyage.server.stats().requests < 8
+
+
+def test_a_file_that_is_not_there(set_sail: SetSail) -> None:
+    voyage = set_sail(items=1, lease_mode="revoke", faults=[Fault("status", status=404, path="/files/")])
+    code, found = doctor(voyage.file, "--requests", "3")
+    assert (code, found["file"][0][0]) == (1, "problem")
+    assert "answers 404" in found["file"][0][1]

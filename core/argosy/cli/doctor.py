@@ -31,14 +31,13 @@ _MARKS = {"ok": ("ok", "green"), "warning": ("!", "yellow"), "problem": ("X", "r
 @click.option(
     "--requests",
     "number",
-    type=click.IntRange(0, 20),
-    default=0,
+    type=click.IntRange(2, 20),
     metavar="N",
     help="Also log in, and request the first byte of a file N times: what does the service do with its token?",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object per check.")
 @plugin_options
-def doctor(config: Path | None, number: int, as_json: bool, plugins: PluginManager) -> int:
+def doctor(config: Path | None, number: int | None, as_json: bool, plugins: PluginManager) -> int:
     """Check this machine and, with CONFIG, its directory, its session store and its service.
 
     Each line is ok, a warning (!) or a problem (X), with what to do about it. The service gets a HEAD request and one for
@@ -71,7 +70,7 @@ def _line(finding: Finding) -> str:
     return head + f"\n{' ' * _NAMES}".join(lines)
 
 
-def _findings(config: Path | None, number: int, plugins: PluginManager) -> Iterator[Finding]:
+def _findings(config: Path | None, number: int | None, plugins: PluginManager) -> Iterator[Finding]:
     from argosy.cli import health
 
     yield from health.of_machine(plugins)
@@ -82,7 +81,7 @@ def _findings(config: Path | None, number: int, plugins: PluginManager) -> Itera
             yield health.problem("configuration", error)
 
 
-def _of_configuration(config: Path, number: int, plugins: PluginManager) -> Iterator[Finding]:
+def _of_configuration(config: Path, number: int | None, plugins: PluginManager) -> Iterator[Finding]:
     from argosy.cli import health
     from argosy.cli.check import trial
     from argosy.cli.download import unused_environment
@@ -104,7 +103,7 @@ def _of_configuration(config: Path, number: int, plugins: PluginManager) -> Iter
     yield from _of_service(settings, number, plugins)
 
 
-def _of_service(settings: Settings, number: int, plugins: PluginManager) -> Iterator[Finding]:
+def _of_service(settings: Settings, number: int | None, plugins: PluginManager) -> Iterator[Finding]:
     from argosy.api import open_context
     from argosy.cli import health
     from argosy.cli.login_page import compare, plain_session

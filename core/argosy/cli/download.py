@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
@@ -312,10 +313,26 @@ def execute_shown(run: Run, quiet: bool, chosen: Selection | None = None) -> int
     if not quiet:
         from argosy.cli.summary import print_summary
 
-        print_summary(report, chosen.left_out(report.counts.items) if chosen else "")
+        left_out = chosen.left_out(report.counts.items) if chosen else ""
+        print_summary(report, left_out, _written(run.settings))
     if report.error is not None:
         print_error(report.error)
     return 128 + signals[0] if signals and report.error is not None else report.exit_code
+
+
+def _written(settings: Settings) -> list[str]:
+    """Return the names of the files that outputs have made of all items."""
+    from argosy.errors import StorageError
+    from argosy.state.ledger import Ledger
+
+    found: dict[str, Any] = {}
+    if any(output["use"] != "files" for output in settings.output):
+        with (
+            contextlib.suppress(StorageError),
+            contextlib.closing(Ledger(settings.directory, read_only=True)) as ledger,
+        ):
+            found = ledger.aggregated()
+    return [name for name, (file, _, _) in found.items() if file is not None]
 
 
 def _end_on_signals(stop: Stop) -> list[int]:

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 #: Open files below which many workers run out of them; free bytes and seconds of clock difference that are worth a word.
 FEW_FILES, LITTLE_SPACE, SKEW = 256, 10**9, 60.0
 
+#: Statuses after which no more requests are sent.
+THROTTLES = (429, 503)
+
 #: Hosts of a list that are looked at, and items of it that are read for that.
 MOST_HOSTS, MOST_ITEMS = 5, 1000
 
@@ -409,15 +412,17 @@ def of_token(context: RunContext, url: str, number: int) -> Iterator[Finding]:
             if (record := context.store.read(context.settings.session)) is not None:
                 cookies = {cookie.name: cookie.value for cookie in tokens.of(record.cookies)}
                 seen.append(cookies | {field.name: field.value for field in record.headers})
+            if answer.status_code in THROTTLES:
+                break
         pool.sync()
     except (ArgosyError, requests_exceptions()) as error:
         from argosy.toolkit.failures import reason_of
 
         yield problem("token", error if isinstance(error, ArgosyError) else reason_of(error))
         return
-    if any(seen):
+    if any(seen) and len(seen) > 1:
         yield _token_fact(seen)
-    else:
+    elif not any(seen):
         yield ok("token", "the session has no token that responses could replace")
     yield from _answer_facts(answers)
 
@@ -444,20 +449,23 @@ def _token_fact(seen: list[dict[str, str]]) -> Finding:
 
 def _answer_facts(answers: list[requests.Response]) -> Iterator[Finding]:
     last = answers[-1]
+    announced = {
+        name: value
+        for answer in answers
+        for name, value in answer.headers.items()
+        if "ratelimit" in name.lower() or name.lower() == "retry-after"
+    }
+    limits = ", ".join(f"{name}: {value[:60]}" for name, value in sorted(announced.items()))
+    if last.status_code in THROTTLES:
+        yield warning("rate", f"the service limits the rate ({last.status_code}) {limits}", 'Set a "download_delay".')
+        return
+    if limits:
+        yield ok("rate", f"the service announces rate limits: {limits}")
+    if not last.ok:
+        yield problem("file", f"answers {last.status_code} {last.reason}", "Check the URL in the browser.")
+        return
     resumes = last.status_code == 206 or "bytes" in last.headers.get("Accept-Ranges", "")
     validator = next((name for name in ("ETag", "Last-Modified") if name in last.headers), None)
     text = "can be resumed" if resumes and validator else "cannot be resumed safely"
-    yield ok(
-        "file",
-        f"answers {last.status_code}; a broken download {text} (ranges: {'yes' if resumes else 'no'}, {validator or 'no validator'})",
-    )
-    limits = sorted(
-        {
-            name
-            for one in answers
-            for name in one.headers
-            if "ratelimit" in name.lower() or name.lower() == "retry-after"
-        }
-    )
-    if limits:
-        yield ok("rate", f"the service announces rate limits: {', '.join(limits)}")
+    facts = f"ranges: {'yes' if resumes else 'no'}, {validator or 'no validator'}"
+    yield ok("file", f"answers {last.status_code}; a broken download {text} ({facts})")

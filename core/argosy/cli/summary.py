@@ -10,11 +10,19 @@ from argosy.cli.failures import counted, lines
 from argosy.toolkit.text import plural, size_text, time_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from argosy.engine.report import Report
 
+#: Files over all items that the summary names.
+_MOST_WRITTEN = 5
 
-def print_summary(report: Report, left_out: str = "") -> None:
-    """Print what a run did, as a small table on standard error; `left_out` are the items that it was not to take."""
+
+def print_summary(report: Report, left_out: str = "", written: Sequence[str] = ()) -> None:
+    """Print what a run did, as a small table on standard error.
+
+    `left_out` are the items that it was not to take, `written` the names of the files over all items.
+    """
     from rich.console import Console
     from rich.markup import escape
     from rich.text import Text
@@ -22,6 +30,9 @@ def print_summary(report: Report, left_out: str = "") -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
     counts = report.counts
     if counts.items == counts.skipped and report.error is None:
+        if not counts.items and not left_out:
+            console.print("Nothing to do: the list has no items.")
+            return
         items = f"{counts.items} items are" if counts.items != 1 else "1 item is"
         console.print(f"Nothing to do: {items} up to date in {escape(report.where)}.")
         if left_out:
@@ -44,6 +55,7 @@ def print_summary(report: Report, left_out: str = "") -> None:
         ("session", _session(report)),
         ("strategy", f"{report.strategy_used}, {report.max_workers} at most, lease {report.lease_used}"),
         ("directory", escape(report.where)),
+        ("wrote", escape(_named(written))),
     ]
     given = [(name, value) for name, value in rows if value]
     width = max(len(name) for name, _ in given) + 2
@@ -61,6 +73,11 @@ def print_summary(report: Report, left_out: str = "") -> None:
         f"All failures: argosy status --failed {escape(where)}. To try them again, run the same command.",
         soft_wrap=True,
     )
+
+
+def _named(files: Sequence[str]) -> str:
+    more = len(files) - _MOST_WRITTEN
+    return ", ".join(files[:_MOST_WRITTEN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _session(report: Report) -> str:

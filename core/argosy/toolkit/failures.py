@@ -141,7 +141,9 @@ def hint_of(error: OSError, otherwise: str) -> str:
 
 def disk_error(path: Path, error: OSError) -> StorageError:
     """Return the error of a disk that failed."""
-    cure = "Free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Check the disk"
+    cures = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free some space")
+    cures |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.ENOENT), "Check the path and its permissions")
+    cure = cures.get(error.errno or 0, "Check the disk")
     message = f"{path} cannot be written: {error.strerror or os.strerror(error.errno or 0)}."
     return StorageError(message, hint=hint_of(error, f"{cure} and start again; finished work is kept."))
 

@@ -9,7 +9,7 @@ import argosy
 from argosy.events import Event, EventKind
 from argosy.interfaces.observer import Observer
 from argosy.models.items import State
-from argosy.toolkit.text import one_line, size_text, time_text
+from argosy.toolkit.text import one_line, plural, size_text, time_text
 
 #: Seconds between two lines about the progress of the run.
 PROGRESS_EVERY = 10.0
@@ -58,14 +58,15 @@ class LogObserver(Observer):
         elif at - then >= PROGRESS_EVERY:
             self._last = at, self._received
             if self._listed is not None:
-                self._write(at, f"reading the list: {self._listed} items")
+                self._write(at, f"reading the list: {plural(self._listed, 'item')}")
                 return
-            total = "" if self._to_do is None else f" of {self._to_do}"
+            done = self._done + self._failed
+            items = plural(done, "item") if self._to_do is None else f"{done} of {plural(self._to_do, 'item')}"
             failed = f", {self._failed} failed" if self._failed else ""
             rate = size_text((self._received - before) / (at - then))
             self._write(
                 at,
-                f"progress: {self._done + self._failed}{total} items{failed}, {size_text(self._received)}, {rate}/s",
+                f"progress: {items}{failed}, {size_text(self._received)}, {rate}/s",
             )
 
     def _line(self, event: Event) -> str | None:
@@ -79,7 +80,7 @@ class LogObserver(Observer):
             case EventKind.RUN_PLANNED:
                 promised = f", {size_text(data['bytes'])}" if data.get("bytes") else ""
                 return (
-                    f"plan: {data.get('to_do')} of {data.get('items')} items to do{promised}; "
+                    f"plan: {data.get('to_do')} of {plural(data.get('items', 0), 'item')} to do{promised}; "
                     f"{data.get('done')} done already"
                 )
             case EventKind.RUN_NOTICE:
