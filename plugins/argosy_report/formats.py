@@ -62,9 +62,10 @@ def _events(report: Report) -> Iterator[Event]:
     facts = {"directory": report.where, "max_workers": 1}
     yield Event(EventKind.RUN_STARTED, start, None, facts)
     for item in report.items:
+        yield Event(EventKind.ITEM_STARTED, start, item.id, {"title": item.title})
+    for item in report.items:
         failure = item.failure.message if item.failure else None
         data = {"state": item.state, "bytes": item.bytes, "failure": failure}
-        yield Event(EventKind.ITEM_STARTED, start, item.id, {"title": item.title})
         yield Event(EventKind.ITEM_FINISHED, end, item.id, data)
     yield Event(EventKind.RUN_FINISHED, end, None, report.to_dict())
 
