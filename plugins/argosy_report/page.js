@@ -18,7 +18,7 @@
   items.title = items.title.map((title, n) => title || items.id[n]);
   // a lease that lasts to the end holds the token while the body arrives
   const released = data.lease === "exclusive-to-end" ? requests.end : requests.headers;
-  byId("charts").hidden = false;
+  byId("charts").hidden = !data.requests.sent.length;
 
   // -- words
 
