@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
@@ -186,6 +187,13 @@ class _Terminal:
             self.seen += part.decode()
         self.seen = self.seen.partition(text)[2]
 
+    def interrupt(self) -> None:
+        """Press Ctrl-C until the program ends: readline misses it in the moment before it waits."""
+        while self.process.poll() is None:
+            os.kill(self.process.pid, signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+
     def close(self) -> int:
         code = self.process.wait(60)
         os.close(self._end)
@@ -216,7 +224,7 @@ def test_ctrl_c_leaves_nothing(library: LibraryServer, tmp_path: Path) -> None:
     terminal.answer("What to download", "books.jsonl")
     terminal.answer("login page", library.login_url)
     terminal.expect("The user name")
-    os.kill(terminal.process.pid, signal.SIGINT)
+    terminal.interrupt()
     terminal.expect("argosy.toml was not written.")
     assert terminal.close() == 130
     assert sorted(tmp_path.iterdir()) == before

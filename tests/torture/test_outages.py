@@ -186,7 +186,9 @@ def test_a_name_that_does_not_resolve_fails_its_items_at_once(
     for run in (report, again):
         assert (set(failures(run).values()), run.retries, run.notices) == ({"dns"}, 0, ())
         messages = {failure.message for failure in run.failures}
-        assert messages == {"no-such-host.invalid cannot be reached: its name does not resolve."}
+        assert messages == {
+            "no-such-host.invalid cannot be reached: its name does not resolve. Check how the host is spelled."
+        }
 
 
 @pytest.mark.torture(82)

@@ -341,5 +341,9 @@ def test_no_headers_at_all(set_sail: SetSail) -> None:
 
     report = argosy.download(voyage.file, on_event)
     stats = voyage.server.stats()
-    assert (report.counts.done, voyage.wrong(), causes) == (4, [], ["No response before the deadline."])
+    assert (report.counts.done, voyage.wrong(), causes) == (
+        4,
+        [],
+        [f"No response from 127.0.0.1:{voyage.server.port} before the deadline."],
+    )
     assert (stats.replaced_tokens_sent, stats.logins) == (0, 2), "the mark stays, and whoever comes next logs in"

@@ -67,7 +67,7 @@ def test_a_failure_keeps_its_cause_and_the_item(tmp_path: Path) -> None:
     queue(ledger, ITEM)
     ledger.claim(["a"])
     ledger.record([Outcome("a", State.FAILED, failure=Failure("status", "404", "http://h/a"))])
-    assert ledger.rows(["a"])["a"].failure == Failure("status", "404", "http://h/a")
+    assert ledger.rows(["a"])["a"].failure == Failure("status", "404", "http://h/a", id="a", title="A")
     assert ledger.counts() == {"failed": 1}
     ledger.close()
 
@@ -159,7 +159,7 @@ def test_a_done_item_of_which_more_is_made_stays_done(tmp_path: Path, state: Sta
     assert (claimed[0].outputs, claimed[1]) == (("files",), KNOWN)
     assert ledger.claim(["a"], "done") == {}
     assert [one.item.id for one in ledger.finished()] == ["a"], "it is done all the while"
-    failure = Failure("plugin", "no") if state is State.FAILED else None
+    failure = Failure("plugin", "no", id="a", title="A") if state is State.FAILED else None
     ledger.record([Outcome("a", state, failure=failure, fresh=False)])
     row = ledger.rows(["a"])["a"]
     assert (row.state, row.files, row.failure, row.bytes) == ("done", (FILE,), failure, 3)
