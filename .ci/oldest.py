@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 #: Extras for development: the age of these tools does not matter to users.
-TOOLS = ("test", "services", "benchmarks", "docs", "dev")
+TOOLS = ("devkit", "test", "services", "benchmarks", "docs", "release", "dev")
 
 project = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]
 extras = [needs for name, needs in project["optional-dependencies"].items() if name not in TOOLS]

@@ -59,7 +59,7 @@ def a_run(items: int, failed: int = 0, title: Callable[[int], str] = "Book {}".f
         for n in range(min(failed, 100))
     ]
     summary = {
-        "argosy": "0.1.0", "run": "r", "started": "2026-11-30T00:00:00+00:00", "seconds": clock + 0.3, "directory": "/lib",
+        "argosy": "0.2.0", "run": "r", "started": "2026-11-30T00:00:00+00:00", "seconds": clock + 0.3, "directory": "/lib",
         "strategy": {"asked": None, "used": "threads", "reason": None},
         "lease": {"asked": "auto", "used": "exclusive", "reason": "learned"},
         "counts": {"items": items, "done": items - failed, "skipped": 0, "failed": failed, "left": 0},
