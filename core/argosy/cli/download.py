@@ -72,7 +72,7 @@ def _headers(context: click.Context, parameter: click.Parameter, given: tuple[st
     multiple=True,
     metavar='"NAME: VALUE"',
     callback=_headers,
-    help="Send this header field. Repeatable. Other users of this machine can read it; secrets belong into CONFIG.",
+    help="Send this header field. Repeatable. Other users of this machine can read it; secrets belong in CONFIG.",
 )
 @click.option("-A", "--user-agent", metavar="TEXT", help="Send this User-Agent.")
 @click.option("--env-proxy", is_flag=True, help="Use the proxies and certificate authorities of the environment.")
