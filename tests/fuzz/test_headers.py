@@ -102,6 +102,7 @@ def answered(status: int, **headers: str) -> requests.Response:
     made: Any = SimpleNamespace(
         status_code=status,
         reason="",
+        history=[],
         headers=requests.structures.CaseInsensitiveDict({k.replace("_", "-"): v for k, v in headers.items()}),
     )
     return made  # type: ignore[no-any-return]  # as much of a response as is looked at

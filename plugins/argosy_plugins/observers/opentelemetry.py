@@ -149,7 +149,9 @@ class OpenTelemetryObserver(Observer):
 
         context = self._caller if parent is None else set_span_in_context(parent, self._caller)
         tracer = self._tracer or self._make_tracer()
-        return tracer.start_span(name, context, start_time=_ns(at), attributes=_clean(attributes), **more)
+        # events of worker processes take a moment, so an item may seem to start after its first request
+        start = max(_ns(at), _start_of(parent))
+        return tracer.start_span(name, context, start_time=start, attributes=_clean(attributes), **more)
 
     def _take_run(self, kind: EventKind, data: Mapping[str, Any], now: float) -> None:
         if self._run is None and kind is EventKind.RUN_STARTED:
@@ -269,7 +271,8 @@ class OpenTelemetryObserver(Observer):
         facts = _request_facts(item.url, item.resends)
         item.request = self._begin("GET", item.span, min(began, sent), facts, kind=SpanKind.CLIENT)
         if began < sent:
-            self._begin("lease wait", item.request, began, {}).end(_ns(max(began, ended or sent)))
+            wait = self._begin("lease wait", item.request, began, {})
+            wait.end(max(_ns(ended or sent), _start_of(wait)))
 
     def _fail(self, item: _Item, kind: str, now: float) -> None:
         if item.request is None:
@@ -283,11 +286,16 @@ class OpenTelemetryObserver(Observer):
         at = None if now is None else _ns(now)
         if item.body is not None:
             item.body.set_attribute("argosy.bytes", item.received)
-            item.body.end(at)
+            item.body.end(at and max(at, _start_of(item.body)))
         if item.request is not None:
-            item.request.end(at)
+            item.request.end(at and max(at, _start_of(item.request)))
         item.body = item.request = None
         item.received = 0
+
+
+def _start_of(span: Span | None) -> int:
+    """Return when a span started, in nanoseconds since the epoch; 0 if it is not recorded."""
+    return getattr(span, "start_time", None) or 0
 
 
 def _request_facts(url: str, resends: int) -> dict[str, Any]:

@@ -221,9 +221,11 @@ def test_processes_are_served_in_the_order_in_which_they_came(server: RedisProce
         granted()
 
     waiting = []
+    admin = server.client()
     for number in range(5):
         waiting.append(Thread(partial(wait, number)))
-        wait_until_still(waiting[-1])
+        wait_until(lambda: admin.info("clients")["blocked_clients"] == len(waiting), "one more to wait")
+    admin.close()
     release()
     again = store.acquire(SESSION)  # who has just had it comes last
     assert again is not None
