@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from html import escape
@@ -12,7 +11,7 @@ from typing import Any
 from argosy import ItemReport, Report
 from argosy.events import Event, EventKind
 from argosy.toolkit.failures import disk_error
-from argosy.toolkit.files import atomic_write, open_special
+from argosy.toolkit.files import open_result
 from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.text import one_line, plural, size_text, time_text
 
@@ -24,12 +23,7 @@ def write_json(report: Report, path: Path) -> None:
     """Write a report with its items to a file, a pipe or a device; raise `StorageError` if that fails."""
     as_json = Redactor().json
     try:
-        special = open_special(path)
-        with (
-            atomic_write(Path(os.path.realpath(path)))
-            if special is None
-            else os.fdopen(special, "w", encoding="utf-8", errors="backslashreplace")
-        ) as file:
+        with open_result(path) as file:
             items = ",".join(f"\n    {as_json(_item(item))}" for item in report.items)
             head = as_json(report.to_dict(), indent=2).removesuffix("\n}")
             file.write(f'{head},\n  "items": [{items}\n  ]\n}}\n')

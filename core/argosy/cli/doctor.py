@@ -6,7 +6,7 @@ import json
 import shutil
 import textwrap
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import click
 
 from argosy.cli.options import ask, notify, plugin_options, redactor
 from argosy.errors import ArgosyError
+from argosy.toolkit.text import plural
 
 if TYPE_CHECKING:
     from argosy.cli.health import Finding
@@ -48,11 +49,11 @@ def doctor(config: Path | None, number: int | None, as_json: bool, plugins: Plug
     for finding in _findings(config, number, plugins):
         problems += finding.level == "problem"
         warnings += finding.level == "warning"
-        finding = type(finding)(finding.check, finding.level, *map(redactor().scrub, (finding.text, finding.cure)))
+        finding = replace(finding, text=redactor().scrub(finding.text), cure=redactor().scrub(finding.cure))
         click.echo(json.dumps(asdict(finding)) if as_json else _line(finding))
     if not as_json:
         if problems:
-            told = f"{problems} problem{'s'[: problems != 1]} found."
+            told = f"{plural(problems, 'problem')} found."
         else:
             told = "No problem found." if not warnings else "No problem found; see the lines with an exclamation mark."
         more = "" if config else " To check a service: argosy doctor CONFIG"

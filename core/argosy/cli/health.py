@@ -321,12 +321,9 @@ def of_host(url: str, settings: Settings, http: requests.Session) -> Iterator[Fi
         )
         yield problem(check, f"no answer: {reason_of(error)}", cure)
         return
-    yield ok(check, f"answers {answer.status_code} in {time_text(time.time() - began)}{_certificate(parts.scheme)}")
+    trust = "with a certificate that is trusted" if parts.scheme == "https" else "without TLS"
+    yield ok(check, f"answers {answer.status_code} in {time_text(time.time() - began)}, {trust}")
     yield from _clock(check, answer, began)
-
-
-def _certificate(scheme: str) -> str:
-    return ", with a certificate that is trusted" if scheme == "https" else ", without TLS"
 
 
 def _clock(check: str, answer: requests.Response, began: float) -> Iterator[Finding]:

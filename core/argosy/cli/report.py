@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from argosy.toolkit.failures import disk_error
-from argosy.toolkit.files import atomic_write, open_special
+from argosy.toolkit.files import open_result
 
 if TYPE_CHECKING:
     from argosy.engine.report import Report
@@ -22,12 +21,7 @@ def write_report(path: Path, as_json: Callable[..., str], report: Report, items:
     `as_json` returns a value as JSON without secrets. An existing file keeps its mode, and a link is followed.
     """
     try:
-        special = open_special(path)
-        with (
-            atomic_write(Path(os.path.realpath(path)))
-            if special is None
-            else os.fdopen(special, "w", encoding="utf-8", errors="backslashreplace")
-        ) as file:
+        with open_result(path) as file:
             head = as_json(report.to_dict(), indent=2).removesuffix("\n}")
             file.write(f'{head},\n  "items": [')
             comma = ""
@@ -35,8 +29,6 @@ def write_report(path: Path, as_json: Callable[..., str], report: Report, items:
                 file.write(f"{comma}\n    {as_json(_item(row, had_job=had_job))}")
                 comma = ","
             file.write("\n  ]\n}\n")
-    except BrokenPipeError:
-        return  # the reader, such as `head`, has what it wanted
     except OSError as error:
         raise disk_error(path, error) from None
 

@@ -74,6 +74,18 @@ def open_special(path: Path) -> int | None:
 
 
 @contextlib.contextmanager
+def open_result(path: Path) -> Iterator[TextIO]:
+    """Open a text file that gets its name as a whole (a link is followed), or a pipe or device, whose reader may leave."""
+    special = open_special(path)
+    if special is None:
+        opened: contextlib.AbstractContextManager[TextIO] = atomic_write(Path(os.path.realpath(path)))
+    else:
+        opened = os.fdopen(special, "w", encoding="utf-8", errors="backslashreplace")
+    with contextlib.suppress(BrokenPipeError), opened as file:  # `head` leaves when it has what it wanted
+        yield file
+
+
+@contextlib.contextmanager
 def atomic_write(path: Path, *, mode: int = 0o666) -> Iterator[TextIO]:
     """Replace a file with the text that the block writes, or leave it unchanged if the block fails.
 
