@@ -21,7 +21,7 @@ SetSail = Callable[..., Voyage]
 def doctor(*words: str | Path) -> tuple[int, dict[str, list[tuple[str, str]]]]:
     """Return the exit code, and level and text (with the cure) of each finding by check."""
     done = subprocess.run(
-        [sys.executable, "-m", "argosy", "doctor", "--json", *map(str, words)], capture_output=True, text=True
+        [sys.executable, "-m", "argosy", "doctor", *map(str, words), "--json"], capture_output=True, text=True
     )
     assert "Traceback" not in done.stderr, done.stderr
     assert not TOKEN.search(done.stdout.encode())
@@ -166,3 +166,19 @@ def test_a_file_that_is_not_there(set_sail: SetSail) -> None:
     code, found = doctor(voyage.file, "--requests", "3")
     assert (code, found["file"][0][0]) == (1, "problem")
     assert "answers 404" in found["file"][0][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [("c.toml", 'Set cookie_store = {use = "json-file"'), ("c.json", 'Set "cookie_store": {"use": "json-file"')],
+)
+def test_a_cure_is_in_the_language_of_the_configuration(tmp_path: Path, name: str, cure: str) -> None:
+    if name.endswith(".toml"):
+        text = 'cookie_store = "memory"\nauth = { use = "form-login", url = "http://127.0.0.1:9/", fields = { u = "a" } }\n'
+    else:
+        form = {"use": "form-login", "url": "http://127.0.0.1:9/", "fields": {"u": "a"}}
+        text = json.dumps({"cookie_store": "memory", "auth": form})
+    (tmp_path / name).write_text(text, "utf-8")
+    _, found = doctor(tmp_path / name)
+    assert found["sessions"][0][0] == "warning"
+    assert cure in found["sessions"][0][1]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from argosy.cli.options import ask, notify, plugin_options, redactor
+from argosy.cli.snippets import as_written
 from argosy.errors import ArgosyError
 from argosy.toolkit.text import plural
 
@@ -49,7 +50,7 @@ def doctor(config: Path | None, number: int | None, as_json: bool, plugins: Plug
     for finding in _findings(config, number, plugins):
         problems += finding.level == "problem"
         warnings += finding.level == "warning"
-        finding = replace(finding, text=redactor().scrub(finding.text), cure=redactor().scrub(finding.cure))
+        finding = replace(finding, text=redactor().scrub(finding.text), cure=as_written(redactor().scrub(finding.cure)))
         click.echo(json.dumps(asdict(finding)) if as_json else _line(finding))
     if not as_json:
         if problems:

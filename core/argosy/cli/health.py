@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 #: Open files below which many workers run out of them; free bytes and seconds of clock difference that are worth a word.
 FEW_FILES, LITTLE_SPACE, SKEW = 256, 10**9, 60.0
 
+#: The cure for a session that is lost after each run.
+_LASTING = 'Set "cookie_store": {"use": "json-file", "path": "cookies.json"}.'
+
 #: Statuses after which no more requests are sent.
 THROTTLES = (429, 503)
 
@@ -213,9 +216,7 @@ def of_storage(settings: Settings, plugins: PluginManager) -> Iterator[Finding]:
     if settings.auth["use"] == "none":
         yield ok("sessions", "no login is configured")
     elif name == "memory":
-        yield warning(
-            "sessions", "the cookie store `memory` loses the session, so each run logs in", _lasting(settings)
-        )
+        yield warning("sessions", "the cookie store `memory` loses the session, so each run logs in", _LASTING)
     else:
         yield ok("sessions", f"the cookie store {name} has {plural(len(sessions), 'session')}")
         if (path := settings.cookie_store.get("path")) and (
@@ -253,12 +254,6 @@ def _survives(options: Mapping[str, Any], folder: Path, plugins: PluginManager, 
     if read is None:
         return problem("sessions", f"a session that was written in {folder} is gone", "Choose another cookie store.")
     return ok("sessions", f"a session that is written in {folder} can be read again")
-
-
-def _lasting(settings: Settings) -> str:
-    if settings.path is not None and settings.path.suffix == ".toml":
-        return 'Set cookie_store = { use = "json-file", path = "cookies.json" }.'
-    return 'Set "cookie_store": {"use": "json-file", "path": "cookies.json"}.'
 
 
 def urls_of(settings: Settings, plugins: PluginManager) -> tuple[list[str], str | None]:
