@@ -143,6 +143,8 @@ class RedisServer:
     def _meet(self) -> None:
         """Check that this server can keep sessions, after each lost connection: it may be another one."""
         info: dict[str, Any] = self._client.info()
+        if info.get("loading"):  # until then, INFO says aof_enabled:0 and an old role
+            raise BusyLoadingError("it is loading its data")
         version = str(info.get("redis_version", "0"))
         if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST:
             self._refuse(

@@ -42,6 +42,33 @@ def test_where_each_change_is_on_the_disk_a_restart_costs_nothing(
     assert store.told == []
 
 
+def test_what_a_server_says_of_itself_while_it_loads_is_not_believed(
+    start_redis: StartRedis, open_redis: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says aof_enabled:0 then; a record that is written once it has loaded must not be in doubt after the next start."""
+    server = start_redis(*EVERYTHING, "--key-load-delay", "50")
+    admin = server.client()
+    admin.eval("for i = 1, 20000 do redis.call('SET', 'k' .. i, i) end", 0)
+    admin.close()
+    server.kill()
+    store = open_redis(server, reconnect=30)
+    info = store._server._client.info
+    said: list[Any] = []
+
+    def asked_early() -> Any:
+        said.append(info())
+        while not said[1:] and info()["loading"]:
+            time.sleep(0.01)
+        return said[-1]
+
+    monkeypatch.setattr(store._server._client, "info", asked_early)
+    server.start(loaded=False)
+    store.write(RECORD, 0)
+    assert (said[0]["loading"], said[0]["aof_enabled"]) == (1, 0)
+    server.restart()
+    assert open_redis(server, reconnect=30).found() == RECORD
+
+
 @pytest.mark.parametrize("settings", [EVERY_SECOND, ("--save", "3600 1")], ids=["every second", "snapshots"])
 def test_a_record_that_may_be_an_old_one_is_in_doubt(
     start_redis: StartRedis, open_redis: OpenStore, settings: tuple[str, ...]
