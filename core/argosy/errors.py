@@ -22,6 +22,7 @@ The tree, with the exit codes of the command line::
     │   ├── VerificationError        its size or digest is wrong
     │   └── Refused                  the service refused it, although the session is valid
     ├── ServiceDown              1   a service was down for too long
+    ├── RunUnreachable         1   a worker in another process cannot reach its run
     └── Interrupted            130   the user stopped the run
 """
 
@@ -161,6 +162,10 @@ class ServiceDown(ArgosyError):
 
     host: str
     cause: str  # how requests to it fail, for people
+
+
+class RunUnreachable(ArgosyError):
+    """A worker in another process cannot reach its run: it is over, or there is no connection."""
 
 
 class Interrupted(ArgosyError):

@@ -25,6 +25,7 @@ from argosy.interfaces.cookie_store import Scope
 from argosy.interfaces.observer import Observer
 from argosy.interfaces.strategy import Strategy, Work
 from argosy.models.items import Failure, Job, Outcome, State
+from argosy.plugins.kinds import Kind
 from argosy.state.ledger import PRIVATE, Ledger, Row, need_ledger
 from argosy.toolkit.failures import blame, disk_error
 from argosy.toolkit.files import sync_disk
@@ -35,9 +36,12 @@ from argosy.transfer.limits import Limits
 
 if TYPE_CHECKING:
     from argosy.config.settings import Settings
-    from argosy.engine.ipc import IpcServer, WorkerSpec
+    from argosy.engine.ipc import RunEnd, WorkerSpec
     from argosy.leasing.login import LoginStep
     from argosy.plugins.manager import PluginManager
+
+#: What a lease covers, and what the workers of a strategy may be spread over.
+_PLACE = {Scope.PROCESS: "process", Scope.HOST: "machine", Scope.CLUSTER: "cluster"}
 
 #: Seconds between two checks for items that another run works on.
 CHECK_AGAIN = 0.5
@@ -79,7 +83,7 @@ class Run:
         self._done = self._failed = self._bytes = 0
         self._failures: list[Failure] = []
         self._mutex = threading.Lock()
-        self._server: IpcServer | None = None
+        self._run_end: RunEnd | None = None
 
     def execute(self) -> Report:
         """Execute the run; the report has the error that ended it early. Raises ArgosyError if it could not begin."""
@@ -233,8 +237,8 @@ class Run:
             with recorder:
                 self._do_all(worker, recorder)
         finally:
-            if self._server is not None:
-                self._server.close()
+            if self._run_end is not None:
+                self._run_end.close()
 
     def _do_all(self, worker: Worker, recorder: Recorder) -> None:
         while not self.stop.draining:
@@ -255,13 +259,15 @@ class Run:
 
     def _worker_spec(self) -> WorkerSpec:
         """Return what another process needs to create a worker; the first call starts the server that it talks to."""
-        from argosy.engine.ipc import IpcServer, WorkerSpec  # most runs have no worker processes
+        from argosy.engine.ipc import RunEnd, WorkerSpec  # most runs have no worker processes
+        from argosy.engine.unix_channel import UnixChannel
 
         with self._mutex:
-            if self._server is None:
-                self._server = IpcServer(self._emit, self.stop, self._answer)
+            if self._run_end is None:
+                channel = self._strategy.channel() or UnixChannel()
+                self._run_end = RunEnd(channel, self._emit, self.stop, self._answer)
         share, is_heard = self._context.pool.share, self._dispatcher.is_heard
-        return WorkerSpec(self.settings, self.plugins, self._server.address, share, is_heard, self.options.in_workers)
+        return WorkerSpec(self.settings, self.plugins, self._run_end.address, share, is_heard, self.options.in_workers)
 
     def _answer(self, question: str, text: str) -> str | None:
         """Answer a worker process: give it a secret of the user, or say why it must not log in."""
@@ -319,7 +325,7 @@ class Run:
         lease, lease_reason = pool.in_force()
         skipped = planned.items - self._done - self._failed - left
         counts = Counter(pool.counts())
-        for others in self._server.counts if self._server is not None else ():
+        for others in self._run_end.counts.values() if self._run_end is not None else ():
             counts.update(others)
         report = Report(
             run=self._ledger.run,
@@ -356,15 +362,14 @@ def choose(context: RunContext, plugins: PluginManager) -> tuple[Strategy, str |
     default = "serial" if settings.max_workers == 1 else "threads"
     strategy = plugins.make(Strategy, settings.strategy or {"use": default}, context.plugin_context)
     reason = None
-    if strategy.needs > Scope.HOST:
-        message = f"The strategy {strategy.name!r} uses several machines, which argosy does not support yet."
-        raise ConfigError(message, hint='Use the strategy "multiprocess" or "threads".')
     if not context.auth.anonymous and store.scope < strategy.needs:
         reason = (
-            f"The strategy {strategy.name!r} uses several processes, but the lease of the cookie store {store.name!r} "
-            "only covers one process."
+            f"The strategy {strategy.name!r} uses several {'machines' if strategy.needs is Scope.CLUSTER else 'processes'}, but the lease of the cookie store "
+            f"{store.name!r} only covers one {_PLACE[store.scope]}."
         )
-        change = 'Set "cookie_store" to "json-file", or use the strategy "threads".'
+        stores = [info for info in plugins.plugins() if info.kind is Kind.COOKIE_STORE]
+        wide = " or ".join(f'"{info.name}"' for info in stores if getattr(info.cls, "scope", 0) >= strategy.needs)
+        change = f'Set "cookie_store" to {wide}, or use the strategy "threads".'
         if settings.strict:
             raise ConfigError(reason, hint=change)
         strategy.close()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar
 
 from argosy.interfaces.base import Plugin
+from argosy.interfaces.channel import Channel
 from argosy.interfaces.cookie_store import Scope
 from argosy.models.items import Job, Outcome
 
@@ -18,8 +19,8 @@ Work = Callable[[Job], Outcome]
 class Strategy(Plugin):
     """Decides where the work runs, and how much of it at once."""
 
-    #: How far its workers are spread (not yet to a cluster); the cookie store's lease must reach at least as far.
-    needs: ClassVar[Scope] = Scope.PROCESS
+    #: How far its workers are spread, which may depend on options; the cookie store's lease must reach at least as far.
+    needs: Scope = Scope.PROCESS
     parallel: ClassVar[bool] = True  # whether it ever does more than one item at once
 
     @abstractmethod
@@ -29,3 +30,10 @@ class Strategy(Plugin):
         Take a job only when a worker is about to be free (backpressure): there may be a million jobs, and they end early
         when the run is stopped. A job that was taken is done and its outcome yielded, unless the generator is closed.
         """
+
+    def channel(self) -> Channel | None:
+        """Return how workers in other processes reach the run; None is a Unix socket on this host.
+
+        A strategy that needs `Scope.CLUSTER` brings its own. It is called at most once, when the work is pickled.
+        """
+        return None

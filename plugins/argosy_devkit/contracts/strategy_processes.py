@@ -25,9 +25,9 @@ class ProcessRules(StrategySuite):
     """The promises of strategies that need a store for several processes: from `Scope.HOST` on."""
 
     @pytest.fixture
-    def work_elsewhere(self, make_work: Callable[..., FolderWork]) -> Callable[..., FolderWork]:
+    def work_elsewhere(self, strategy: Strategy, make_work: Callable[..., FolderWork]) -> Callable[..., FolderWork]:
         """Create work for other processes."""
-        if self.plugin.needs < Scope.HOST:
+        if strategy.needs < Scope.HOST:
             pytest.skip(f"the workers of {self.plugin.name} stay in one process")
         check_importable(self.plugin)
         return make_work

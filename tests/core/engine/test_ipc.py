@@ -20,9 +20,10 @@ import pytest
 
 import argosy
 from argosy.config.load import load
-from argosy.engine.ipc import SOCKET, IpcClient, IpcServer
+from argosy.engine.ipc import RunEnd, WorkerEnd
+from argosy.engine.unix_channel import SOCKET, UnixAddress, UnixChannel
 from argosy.engine.run import Run, RunOptions
-from argosy.errors import Interrupted, StorageError
+from argosy.errors import Interrupted, RunUnreachable, StorageError
 from argosy.events import EventKind
 from argosy.interfaces.strategy import Work
 from argosy.models.items import Job, Outcome
@@ -47,6 +48,20 @@ def silent(name: str, text: str) -> None:
     """Answer nothing."""
 
 
+def folder_of(server: RunEnd) -> Path:
+    """Return the folder of a run's socket."""
+    assert isinstance(server.address, UnixAddress)
+    return Path(server.address.path).parent
+
+
+def clients_of(server: RunEnd) -> list[socket.socket]:
+    """Return the sockets of its workers, as soon as there is one."""
+    channel: Any = server._channel
+    while not channel._clients:
+        pass
+    return list(channel._clients)
+
+
 @pytest.fixture
 def heard() -> Heard:
     return Heard()
@@ -58,27 +73,27 @@ def stop() -> Stop:
 
 
 @pytest.fixture
-def server(heard: Heard, stop: Stop) -> Iterator[IpcServer]:
-    made = IpcServer(heard, stop, lambda name, text: text.upper())
+def server(heard: Heard, stop: Stop) -> Iterator[RunEnd]:
+    made = RunEnd(UnixChannel(), heard, stop, lambda name, text: text.upper())
     yield made
     made.close()
 
 
 def test_closing_ends_its_threads(heard: Heard) -> None:
     before = threading.active_count()
-    IpcServer(heard, Stop(), silent).close()
+    RunEnd(UnixChannel(), heard, Stop(), silent).close()
     assert threading.active_count() == before
 
 
-def test_the_socket_is_for_this_user_alone(server: IpcServer) -> None:
-    folder = Path(server.address).parent
+def test_the_socket_is_for_this_user_alone(server: RunEnd) -> None:
+    folder = folder_of(server)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     server.close()
     assert not folder.exists()
 
 
-def test_everything_said_before_the_close_is_heard(server: IpcServer, heard: Heard) -> None:
-    clients = [IpcClient(server.address, Stop(), Redactor()) for _ in range(3)]
+def test_everything_said_before_the_close_is_heard(server: RunEnd, heard: Heard) -> None:
+    clients = [WorkerEnd(server.address, Stop(), Redactor()) for _ in range(3)]
     for number, client in enumerate(clients):
         for turn in range(200):
             client.emit(EventKind.RUN_NOTICE, None, {"message": f"{number} {turn}"})
@@ -88,11 +103,17 @@ def test_everything_said_before_the_close_is_heard(server: IpcServer, heard: Hea
     for number in range(3):
         said = [data["message"] for _, _, data in heard.events if data["message"].startswith(f"{number} ")]
         assert said == [f"{number} {turn}" for turn in range(200)], "in the order in which they were said"
-    assert sorted(counts["logins"] for counts in server.counts if counts) == [0, 1, 2]
+    assert sorted(counts["logins"] for counts in server.counts.values()) == [0, 1, 2]
 
 
-def test_no_progress_is_lost(server: IpcServer, heard: Heard) -> None:
-    client = IpcClient(server.address, Stop(), Redactor())
+def test_a_run_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunUnreachable, match="cannot reach its run") as caught:
+        WorkerEnd(UnixAddress(str(tmp_path / SOCKET)), Stop(), Redactor())
+    assert str(tmp_path) in caught.value.message
+
+
+def test_no_progress_is_lost(server: RunEnd, heard: Heard) -> None:
+    client = WorkerEnd(server.address, Stop(), Redactor())
     for _ in range(1000):
         client.emit(EventKind.RESOURCE_PROGRESS, "a", {"bytes": 7})
     client.emit(EventKind.ITEM_FINISHED, "a", {"state": "done"})
@@ -104,13 +125,13 @@ def test_no_progress_is_lost(server: IpcServer, heard: Heard) -> None:
 
 
 @pytest.mark.parametrize("abort", [False, True])
-def test_the_word_to_stop_goes_out(server: IpcServer, stop: Stop, abort: bool) -> None:
+def test_the_word_to_stop_goes_out(server: RunEnd, stop: Stop, abort: bool) -> None:
     early = Stop()
-    client = IpcClient(server.address, early, Redactor())
+    client = WorkerEnd(server.address, early, Redactor())
     assert client.ask("secret", "there?") == "THERE?"
     (stop.abort if abort else stop.drain)()
     late = Stop()
-    other = IpcClient(server.address, late, Redactor())
+    other = WorkerEnd(server.address, late, Redactor())
     for told in (early, late):
         with pytest.raises(Interrupted):
             told.sleep(30)  # ends as soon as the word is there
@@ -124,11 +145,11 @@ def test_the_word_to_stop_goes_out(server: IpcServer, stop: Stop, abort: bool) -
 
 def test_a_run_that_is_gone_stops_its_workers(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     # the client removes the socket that close() would wake the server with
-    monkeypatch.setattr("argosy.engine.ipc.LAST_MESSAGES", 0.1)
-    server = IpcServer(heard, Stop(), silent)
+    monkeypatch.setattr("argosy.engine.unix_channel.LAST_MESSAGES", 0.1)
+    server = RunEnd(UnixChannel(), heard, Stop(), silent)
     told = Stop()
-    client = IpcClient(server.address, told, Redactor())
-    for client_socket in list(server._clients) or _wait_for_client(server):
+    client = WorkerEnd(server.address, told, Redactor())
+    for client_socket in clients_of(server):
         client_socket.shutdown(socket.SHUT_RDWR)  # what the system does when the run's process dies
     with pytest.raises(Interrupted):
         told.sleep(30)
@@ -139,18 +160,12 @@ def test_a_run_that_is_gone_stops_its_workers(heard: Heard, monkeypatch: pytest.
     server.close()
 
 
-def _wait_for_client(server: IpcServer) -> list[socket.socket]:
-    while not server._clients:
-        pass
-    return list(server._clients)
-
-
 def test_the_folder_of_a_run_that_was_killed_is_removed_by_the_next(
     heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = (
-        "import time; from argosy.engine.ipc import IpcServer; from argosy.toolkit.stop import Stop\n"
-        "server = IpcServer(print, Stop(), print); print(server.address, flush=True); time.sleep(600)"
+        "import time; from argosy.engine.unix_channel import UnixChannel\n"
+        "print(UnixChannel().open(print).path, flush=True); time.sleep(600)"
     )
     with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path is 107 characters long at most
         monkeypatch.setattr("tempfile.tempdir", short)
@@ -168,8 +183,8 @@ def test_the_folder_of_a_run_that_was_killed_is_removed_by_the_next(
         other.mkdir()
         running[0].kill()
         running[0].communicate()
-        server = IpcServer(heard, Stop(), silent)
-        mine = Path(server.address).parent
+        server = RunEnd(UnixChannel(), heard, Stop(), silent)
+        mine = folder_of(server)
         assert sorted(Path(short).iterdir()) == sorted([living, mine, other])
         assert dead != living
         server.close()
@@ -204,7 +219,7 @@ def test_a_place_for_the_socket_that_will_not_do_is_named(
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
     with pytest.raises(StorageError, match="TMPDIR"):
-        IpcServer(heard, Stop(), silent)
+        RunEnd(UnixChannel(), heard, Stop(), silent)
 
 
 def test_no_secret_is_in_a_pickle(set_sail: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,8 +273,8 @@ def test_a_worker_removes_the_folder_of_its_run_when_that_is_over(stop: Stop) ->
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(folder / SOCKET))
             listener.listen()
-            leaving = IpcClient(str(folder / SOCKET), Stop(), Redactor())
-            client = IpcClient(str(folder / SOCKET), stop, Redactor())
+            leaving = WorkerEnd(UnixAddress(str(folder / SOCKET)), Stop(), Redactor())
+            client = WorkerEnd(UnixAddress(str(folder / SOCKET)), stop, Redactor())
             leaving.close()
             assert not over.wait(0.1)
             assert folder.exists(), "other workers still need it"

@@ -84,11 +84,26 @@ def test_serial_with_many_workers_says_so(tmp_path: Path) -> None:
     assert (strategy.name, "no effect" in str(reason)) == ("serial", True)
 
 
-@pytest.mark.parametrize("auth", [{}, {"auth": "none"}])
-def test_workers_on_several_machines_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, auth: dict[str, Any]
+def test_workers_on_several_machines_need_a_store_that_covers_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Wide, "needs", Scope.CLUSTER)
-    with pytest.raises(ConfigError, match="several machines, which argosy does not support yet") as caught:
-        chosen(tmp_path, strategy="wide", cookie_store="memory", **auth)
-    assert "multiprocess" in str(caught.value.hint)
+    store = {"use": "json-file", "path": str(tmp_path / "cookies.json")}
+    with pytest.raises(ConfigError, match="several machines, .* only covers one machine") as caught:
+        chosen(tmp_path, strategy="wide", cookie_store=store, strict=True)
+    assert '"redis"' in str(caught.value.hint)
+    assert "json-file" not in str(caught.value.hint)
+    assert chosen(tmp_path, strategy="wide", cookie_store="memory", auth="none")[0].name == "wide"
+
+
+def test_what_a_strategy_needs_may_depend_on_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def needs(self: Wide) -> Scope:
+        return Scope.CLUSTER if "address" in self.options else Scope.PROCESS
+
+    monkeypatch.setattr(Wide, "needs", property(needs))
+    monkeypatch.setattr(
+        Wide, "options_schema", {"type": "object", "properties": {"address": {"type": "string"}}}, raising=False
+    )
+    assert chosen(tmp_path, strategy="wide", cookie_store="memory")[0].name == "wide"
+    far = {"use": "wide", "address": "tcp://10.0.0.1:8786"}
+    assert chosen(tmp_path, strategy=far, cookie_store="memory")[0].name == "serial"
