@@ -77,7 +77,15 @@ class RunEnd:
 class WorkerEnd:
     """A worker's end, which stops with the run; `redactor` knows this process's secrets."""
 
-    def __init__(self, address: Address, stop: Stop, redactor: Redactor, *, is_heard: bool = True) -> None:
+    def __init__(
+        self,
+        address: Address,
+        stop: Stop,
+        redactor: Redactor,
+        over: Callable[[], None] | None = None,
+        *,
+        is_heard: bool = True,
+    ) -> None:
         self._is_heard = is_heard
         self._redactor = redactor
         self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
@@ -85,7 +93,7 @@ class WorkerEnd:
         def told(message: Message) -> None:
             (stop.abort if message["stop"] == "abort" else stop.drain)()
 
-        self._connection = address.connect(told, stop.abort)
+        self._connection = address.connect(told, over or stop.abort)
         self.close = self._connection.close
 
     def emit(self, kind: EventKind, item: str | None = None, data: Mapping[str, Any] | None = None) -> None:
@@ -121,8 +129,10 @@ class RemoteWorker:
 
     def __init__(self, spec: WorkerSpec) -> None:
         self._spec = spec
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
         self._worker: Worker | None = None
+        self._active = 0  # jobs
+        self._is_over = False
         self._counted = 0.0  # when the counts were last sent
 
     def __reduce__(self) -> tuple[Callable[[WorkerSpec], RemoteWorker], tuple[WorkerSpec]]:
@@ -133,19 +143,25 @@ class RemoteWorker:
         try:
             with self._mutex:
                 worker = self._worker = self._worker or self._create()
+                self._active += 1
         except ArgosyError as error:
             return Outcome(job.item.id, State.REQUEUED, fatal=error)
-        outcome = worker(job)
-        if time.monotonic() - self._counted > COUNT_PERIOD:
-            self._counted = time.monotonic()
-            self._client.count(self._context.pool.counts())
-        return outcome
+        try:
+            return worker(job)
+        finally:
+            if time.monotonic() - self._counted > COUNT_PERIOD:
+                self._counted = time.monotonic()
+                self._client.count(self._context.pool.counts())
+            with self._mutex:
+                self._active -= 1
+                self._close_if_over()
 
     def _create(self) -> Worker:
         from argosy.engine.worker import Worker
 
-        spec, stop, redactor = self._spec, Stop(), Redactor()
-        client = self._client = WorkerEnd(spec.address, stop, redactor, is_heard=spec.is_heard)
+        spec, redactor = self._spec, Redactor()
+        stop = self._stop = Stop()
+        client = self._client = WorkerEnd(spec.address, stop, redactor, self._end, is_heard=spec.is_heard)
         self._streams = redacted_streams(redactor)
         if spec.at_start is not None:
             spec.at_start(redactor)
@@ -160,10 +176,22 @@ class RemoteWorker:
             spec.settings, spec.plugins, client.emit, stop, redactor, spec.share, login_limit, ask=ask
         )
         # at the end of a multiprocessing worker, or at the exit of any other process
-        util.Finalize(None, self._close, exitpriority=10)
+        self._finalize = util.Finalize(None, self._close, exitpriority=10)
         return Worker(self._context, client.emit, lambda: spec)
 
+    def _end(self) -> None:
+        """End with the run, after the current jobs: a response still brings the next token."""
+        self._stop.abort()
+        with self._mutex:
+            self._is_over = True
+            self._close_if_over()
+
+    def _close_if_over(self) -> None:
+        if self._is_over and not self._active and self._worker is not None:
+            self._finalize()
+
     def _close(self) -> None:
+        _workers.pop(self._spec.address, None)
         self._context.close()
         self._client.count(self._context.pool.counts())
         self._client.close()

@@ -185,5 +185,5 @@ class UnixConnection(Connection):
                     self._told(message)
         if not self._closed:  # the run is over, and may have been killed
             shutil.rmtree(self._folder, ignore_errors=True)
+        self._answers.put(None)  # first: who waits for an answer may hold a lock that the end needs
         self._over()  # may end this process
-        self._answers.put(None)

@@ -1,0 +1,1 @@
+"""The strategy `dask`: items are done by the workers of a Dask cluster."""

@@ -1,0 +1,157 @@
+"""The strategy that gives each item to a worker of a Dask cluster."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import argosy
+from argosy.errors import ConfigError, ServiceDown
+from argosy.interfaces.base import PluginContext
+from argosy.interfaces.channel import Channel
+from argosy.interfaces.cookie_store import Scope
+from argosy.interfaces.strategy import Strategy, Work
+from argosy.models.items import Failure, Job, Outcome, State
+
+
+#: Seconds to wait for the scheduler.
+PATIENCE = 10.0
+
+
+class DaskStrategy(Strategy):
+    """Works on up to `max_workers` items at once, on a cluster, or on a local one that ends with the run."""
+
+    name = "dask"
+    summary = "Several items at once, on a Dask cluster"
+    experimental = True
+    options_schema = {
+        "type": "object",
+        "properties": {
+            "address": {
+                "type": ["string", "null"],
+                "minLength": 1,
+                "default": None,
+                "description": "The scheduler, such as tcp://10.0.0.5:8786, or tls:// with the certificates that Dask's own "
+                "configuration names. Unset, processes on this machine.",
+            },
+            "processes": {
+                "type": ["integer", "null"],
+                "minimum": 1,
+                "maximum": 256,
+                "default": None,
+                "description": "How many processes without an address. Unset, as many as there are processors.",
+            },
+        },
+    }
+
+    def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
+        super().__init__(options, context)
+        self.needs = Scope.CLUSTER if options.get("address") else Scope.HOST
+        self._client: Any = None
+        self._cluster: Any = None
+
+    def channel(self) -> Channel:
+        """Return the channel through the scheduler."""
+        from argosy_dask.channel import DaskChannel
+
+        return DaskChannel(self._client)
+
+    def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
+        """Yield outcomes as they come; take a job only when fewer than `max_workers` are on the cluster."""
+        client = self._connect(max_workers)
+        done = _distributed().as_completed(loop=client.loop, with_results=True, raise_errors=False)
+        items: dict[str, str] = {}  # the item of each job on the cluster, by its key
+        futures: dict[str, Any] = {}
+        waiting, broken, more = iter(jobs), None, True
+        try:
+            while more or items:
+                while more and len(items) < max_workers:
+                    try:
+                        job = next(waiting)
+                    except StopIteration:
+                        more = False
+                    except Exception as error:  # active jobs finish first
+                        broken, more = error, False
+                    else:
+                        key = f"argosy-{uuid.uuid4().hex}"
+                        items[key] = job.item.id
+                        futures[key] = client.submit(_do, work, job, key=key, pure=False)
+                        done.add(futures[key])
+                if items:
+                    future, result = next(done)
+                    del futures[future.key]
+                    yield self._outcome(items.pop(future.key), future, result)
+            if broken is not None:
+                raise broken
+        finally:
+            if futures:
+                client.cancel(list(futures.values()), force=True)
+
+    def close(self) -> None:
+        """Leave the cluster; a local one ends."""
+        for part in (self._client, self._cluster):
+            if part is not None:
+                part.close()
+
+    def _outcome(self, item: str, future: Any, result: Any) -> Outcome:
+        if future.status == "finished":
+            outcome: Outcome = result
+            return outcome
+        error = result[1] if isinstance(result, tuple) else result
+        if isinstance(error, _distributed().KilledWorker):
+            text = "Several Dask workers died while they worked on it."
+            return Outcome(item, State.FAILED, failure=Failure("crash", text))
+        if future.status == "error":
+            raise error
+        hint = "Start it again to continue; finished work is kept."
+        raise ServiceDown(f"The Dask scheduler at {self._where} was lost.", hint=hint)
+
+    @property
+    def _where(self) -> str:
+        return str(self.options.get("address") or "this machine")
+
+    def _connect(self, max_workers: int) -> Any:
+        if self._client is not None:
+            return self._client
+        distributed, address = _distributed(), self.options.get("address")
+        if address is None:
+            count = min(self.options.get("processes") or os.cpu_count() or 1, max_workers)
+            self._cluster = distributed.LocalCluster(
+                n_workers=count,
+                threads_per_worker=math.ceil(max_workers / count),
+                dashboard_address=None,
+                silence_logs=logging.ERROR,
+            )
+        try:
+            self._client = distributed.Client(self._cluster or address, set_as_default=False, timeout=PATIENCE)
+        except (OSError, TimeoutError, ValueError) as error:
+            hint = "Start one with `dask scheduler`, and check its address."
+            raise ServiceDown(f"The Dask scheduler at {address} cannot be reached: {error}.", hint=hint) from None
+        if self._cluster is not None:
+            from argosy_dask.channel import IgnoreInterrupts
+
+            self._client.register_plugin(IgnoreInterrupts())
+        return self._client
+
+
+def _distributed() -> Any:
+    try:
+        import distributed
+    except ImportError:
+        hint = "Install it: pip install 'argosy[dask]'"
+        raise ConfigError("The strategy 'dask' needs the package `distributed`.", hint=hint) from None
+    return distributed
+
+
+def _do(work: Work, job: Job) -> Outcome:
+    return work(job)
+
+
+@argosy.hookimpl
+def argosy_strategy() -> type[Strategy]:
+    """Register the strategy."""
+    return DaskStrategy
