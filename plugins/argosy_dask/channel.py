@@ -7,6 +7,7 @@ of its own, and its messages are encrypted if the cluster uses TLS.
 
 from __future__ import annotations
 
+import json
 import logging
 import queue
 import signal
@@ -48,7 +49,7 @@ class DaskChannel(Channel):
         """Subscribe to the topic of this run."""
         self._answer = answer
         self._told.set({})
-        self._client.subscribe_topic(self._topic, lambda event: self._todo.put((True, event[1])))
+        self._client.subscribe_topic(self._topic, lambda event: self._todo.put((True, json.loads(event[1]))))
         self._thread.start()
         return DaskAddress(self._topic)
 
@@ -137,7 +138,7 @@ class DaskConnection(Connection):
 
     def send(self, message: Message) -> None:
         """Send a message; Dask sends several at once."""
-        self._worker.log_event(self._topic, dict(message))
+        self._worker.log_event(self._topic, json.dumps(message))  # Dask takes few types of Python
 
     def ask(self, message: Message) -> Message:
         """Send a message and wait for the answer."""

@@ -17,7 +17,6 @@ from argosy.interfaces.cookie_store import Scope
 from argosy.interfaces.strategy import Strategy, Work
 from argosy.models.items import Failure, Job, Outcome, State
 
-
 #: Seconds to wait for the scheduler.
 PATIENCE = 10.0
 

@@ -21,8 +21,8 @@ import pytest
 import argosy
 from argosy.config.load import load
 from argosy.engine.ipc import RunEnd, WorkerEnd
-from argosy.engine.unix_channel import SOCKET, UnixAddress, UnixChannel
 from argosy.engine.run import Run, RunOptions
+from argosy.engine.unix_channel import SOCKET, UnixAddress, UnixChannel
 from argosy.errors import Interrupted, RunUnreachable, StorageError
 from argosy.events import EventKind
 from argosy.interfaces.strategy import Work
