@@ -22,6 +22,8 @@ import distributed
 from argosy.errors import Interrupted, RunUnreachable
 from argosy.interfaces.channel import Address, Channel, Connection, Message
 
+_dask: Any = distributed  # parts of it have no types
+
 logger = logging.getLogger(__name__)
 
 #: Seconds that a worker waits for the variable of its run.
@@ -37,10 +39,10 @@ LAST_MESSAGES = 5.0
 class DaskChannel(Channel):
     """The run's end."""
 
-    def __init__(self, client: distributed.Client) -> None:
+    def __init__(self, client: Any) -> None:
         self._client = client
         self._topic = f"argosy-{uuid.uuid4().hex}"
-        self._told = distributed.Variable(self._topic, client=client)
+        self._told = _dask.Variable(self._topic, client=client)
         #: Messages, and whether they came from a worker. A thread sends, as Dask's own thread must not wait.
         self._todo: queue.SimpleQueue[tuple[bool, Message]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="argosy-dask", daemon=True)
@@ -61,7 +63,7 @@ class DaskChannel(Channel):
         """Tell the workers that the run is over, take their last messages, and leave the cluster."""
         self._todo.put((False, OVER))
         self._thread.join(LAST_MESSAGES)
-        with _lost_cluster_is_over():
+        with _UnlessLost():
             self._client.unsubscribe_topic(self._topic)
             self._told.delete()
 
@@ -69,7 +71,7 @@ class DaskChannel(Channel):
         staying: set[str] | None = None  # the workers that still have to leave, once the run is over
         while staying is None or staying:
             came, message = self._todo.get()
-            with _lost_cluster_is_over():
+            with _UnlessLost():
                 if message == OVER:
                     heard = self._client.run(_tell, self._topic, dict(message), on_error="ignore")
                     staying = {worker for worker, is_there in heard.items() if is_there is True}
@@ -86,7 +88,7 @@ class DaskChannel(Channel):
                     self._answer(message)
 
 
-class _lost_cluster_is_over:
+class _UnlessLost:
     """Let a cluster that is lost be noticed by the strategy alone."""
 
     def __enter__(self) -> None:
@@ -127,11 +129,11 @@ class DaskConnection(Connection):
             raise RunUnreachable(f"This is no Dask worker: {error}.") from None
         _connections[topic] = self
         try:
-            early = distributed.Variable(topic, client=client).get(timeout=PATIENCE)
+            early = _dask.Variable(topic, client=client).get(timeout=PATIENCE)
         except (TimeoutError, OSError) as error:
             del _connections[topic]
             raise RunUnreachable(
-                f"The Dask worker {self._worker.address} cannot reach its run: {error or 'it is over'}."
+                f"The Dask worker {self._worker.address} cannot reach its run: {str(error) or 'it is over'}."
             ) from None
         if early:
             told(early)

@@ -10,6 +10,7 @@ import pytest
 
 import argosy
 from argosy.errors import ServiceDown
+from argosy.events import Event
 from dask_cluster import DaskCluster
 from missing import need
 from ports import free_port
@@ -48,12 +49,12 @@ def store(redis: RedisProcess) -> dict[str, Any]:
 
 def test_processes_on_this_machine(set_sail: SetSail) -> None:
     voyage = set_sail(items=60, lease_mode="revoke", size=3000, strategy={"use": "dask", "processes": 2}, max_workers=4)
-    events: list[argosy.errors.ArgosyError] = []
+    events: list[Event] = []
     report = argosy.download(voyage.file, events.append)
     stats = voyage.server.stats()
     assert (report.counts.done, report.requests, report.logins, voyage.wrong()) == (60, 60, 1, [])
     assert (stats.replaced_tokens_sent, stats.refused, stats.logins) == (0, 0, 1)
-    kinds = [event.kind for event in events]
+    kinds = [event.kind.value for event in events]
     assert kinds.count("item.finished") == kinds.count("resource.finished") == 60
 
 

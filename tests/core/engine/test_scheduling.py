@@ -89,7 +89,7 @@ def test_workers_on_several_machines_need_a_store_that_covers_them(
 ) -> None:
     monkeypatch.setattr(Wide, "needs", Scope.CLUSTER)
     store = {"use": "json-file", "path": str(tmp_path / "cookies.json")}
-    with pytest.raises(ConfigError, match="several machines, .* only covers one machine") as caught:
+    with pytest.raises(ConfigError, match=r"several machines, .* only covers one machine") as caught:
         chosen(tmp_path, strategy="wide", cookie_store=store, strict=True)
     assert '"redis"' in str(caught.value.hint)
     assert "json-file" not in str(caught.value.hint)
