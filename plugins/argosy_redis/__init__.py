@@ -1,1 +1,1 @@
-"""The cookie store `redis`. Read `store` first; it needs the extra ``redis``."""
+"""The cookie store and the rate limit `redis`. Read `store` first; they need the extra ``redis``."""

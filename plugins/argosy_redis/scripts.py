@@ -113,3 +113,18 @@ redis.call('PEXPIRE', KEYS[3], ARGV[3])
 if owner then redis.call('HSET', KEYS[1], 'owner', 'none since ' .. ARGV[1]) end
 return 1
 """
+
+#: KEYS: state of a host. Returns the server's time, in seconds and microseconds, and the state.
+FETCH: Final = """
+local now = redis.call('TIME')
+return {now[1], now[2], redis.call('GET', KEYS[1])}
+"""
+
+#: KEYS: state of a host. ARGV: old state ('': none), new state, seconds to keep it. Returns whether it was replaced; it is
+#: replaced as well if it is the new one already, as the response may have been lost.
+SWAP: Final = """
+local old = redis.call('GET', KEYS[1]) or ''
+if old ~= ARGV[1] and old ~= ARGV[2] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+return 1
+"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -115,6 +116,27 @@ def test_a_scheduler_that_is_lost(
     assert (report.counts.done + report.counts.skipped, voyage.wrong()) == (200, [])
     assert report.counts.skipped >= 20 - 2
     assert voyage.server.stats().replaced_tokens_sent == 0
+
+
+def test_the_delay_holds_over_all_workers(
+    set_sail: SetSail, make_cluster: Callable[..., DaskCluster], redis: RedisProcess
+) -> None:
+    cluster = make_cluster(3)
+    strategy = {"use": "dask", "address": cluster.address}
+    limit = {"use": "redis", "url": f"redis://{redis.where}/0"}
+    voyage = set_sail(
+        items=20,
+        lease_mode="open",
+        strategy=strategy,
+        max_workers=3,
+        cookie_store=store(redis),
+        ratelimit=limit,
+        download_delay=0.2,
+    )
+    started = time.monotonic()
+    report = argosy.download(voyage.file)
+    assert (report.counts.done, voyage.wrong()) == (20, [])
+    assert time.monotonic() - started > 0.2 * 19, "each worker had a delay of its own"
 
 
 def test_a_scheduler_that_is_not_there_is_named(set_sail: SetSail, redis: RedisProcess) -> None:
