@@ -39,6 +39,7 @@ MODULES: Mapping[str, tuple[str, ...] | None] = {
     ),
     **{f"argosy.toolkit.{module.name}": None for module in pkgutil.iter_modules(toolkit.__path__)},
     "argosy_plugins.layout": ("Layout",),
+    "argosy_plugins.unix_channel": ("UnixChannel",),
     "argosy_plugins.refusals": ("RefusalRules", "refusal_schema"),
     "argosy_devkit": None,
     "argosy_devkit.contracts.auth": ("AuthContract",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
 import math
 import os
@@ -57,7 +58,7 @@ class DaskStrategy(Strategy):
         """Return the channel through the scheduler."""
         from argosy_dask.channel import DaskChannel
 
-        return DaskChannel(self._client)
+        return DaskChannel(self._connect(1))
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
         """Yield outcomes as they come; take a job only when fewer than `max_workers` are on the cluster."""
@@ -134,7 +135,21 @@ class DaskStrategy(Strategy):
             from argosy_dask.channel import IgnoreInterrupts
 
             self._client.register_plugin(IgnoreInterrupts())
+        else:
+            self._check_versions()
         return self._client
+
+    def _check_versions(self) -> None:
+        """Raise a ConfigError if a worker has another argosy than this run, or none."""
+        found = self._client.run(importlib.metadata.version, "argosy", on_error="return")
+        wrong = {worker: version for worker, version in found.items() if version != argosy.__version__}
+        for worker, version in sorted(wrong.items()):
+            has = f"argosy {version}" if isinstance(version, str) else "no argosy"
+            more = f" ({len(wrong) - 1} more workers differ)" if len(wrong) > 1 else ""
+            message = f"The Dask worker {worker} has {has}, and this run has {argosy.__version__}{more}."
+            raise ConfigError(
+                message, hint="Install the same version, with the same extras and plugins, on all machines."
+            )
 
 
 def _distributed() -> Any:

@@ -1,6 +1,21 @@
 """What this package registers under the name `redis`: a cookie store and a rate limit."""
 
-from argosy_redis.ratelimit import argosy_ratelimit
-from argosy_redis.store import argosy_cookie_store
+from __future__ import annotations
 
-__all__ = ["argosy_cookie_store", "argosy_ratelimit"]
+import argosy
+from argosy.interfaces.cookie_store import CookieStore
+from argosy.interfaces.ratelimit import RateLimit
+from argosy_redis.ratelimit import RedisRateLimit
+from argosy_redis.store import RedisStore
+
+
+@argosy.hookimpl
+def argosy_cookie_store() -> type[CookieStore]:
+    """Register the store."""
+    return RedisStore
+
+
+@argosy.hookimpl
+def argosy_ratelimit() -> type[RateLimit]:
+    """Register the rate limit."""
+    return RedisRateLimit

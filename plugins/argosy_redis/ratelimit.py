@@ -13,7 +13,6 @@ from dataclasses import asdict
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import argosy
 from argosy.errors import ConfigError, StoreError
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.ratelimit import RateLimit
@@ -122,9 +121,3 @@ class RedisRateLimit(RateLimit):
 
     def _shared(self, time: float) -> str:
         return str(Fraction(time) + self._ahead)
-
-
-@argosy.hookimpl
-def argosy_ratelimit() -> type[RateLimit]:
-    """Register the rate limit."""
-    return RedisRateLimit

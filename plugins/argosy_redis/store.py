@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import argosy
 from argosy.errors import ConfigError, GenerationMoved, HoldLapsed, StoreDamaged
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.cookie_store import CookieStore, Release, Scope
@@ -240,9 +239,3 @@ def _in_doubt(record: SessionRecord) -> SessionRecord:
     if record.status is not Status.IDLE or not (record.logins or record.cookies):
         return record
     return replace(record, status=Status.IN_FLIGHT, holder=None)
-
-
-@argosy.hookimpl
-def argosy_cookie_store() -> type[CookieStore]:
-    """Register the store."""
-    return RedisStore

@@ -260,12 +260,10 @@ class Run:
     def _worker_spec(self) -> WorkerSpec:
         """Return what another process needs to create a worker; the first call starts the server that it talks to."""
         from argosy.engine.ipc import RunEnd, WorkerSpec  # most runs have no worker processes
-        from argosy.engine.unix_channel import UnixChannel
 
         with self._mutex:
             if self._run_end is None:
-                channel = self._strategy.channel() or UnixChannel()
-                self._run_end = RunEnd(channel, self._emit, self.stop, self._answer)
+                self._run_end = RunEnd(self._strategy.channel(), self._emit, self.stop, self._answer)
         share, is_heard = self._context.pool.share, self._dispatcher.is_heard
         return WorkerSpec(self.settings, self.plugins, self._run_end.address, share, is_heard, self.options.in_workers)
 

@@ -31,9 +31,9 @@ class Strategy(Plugin):
         when the run is stopped. A job that was taken is done and its outcome yielded, unless the generator is closed.
         """
 
-    def channel(self) -> Channel | None:
-        """Return how workers in other processes reach the run; None is a Unix socket on this host.
+    def channel(self) -> Channel:
+        """Return how workers in other processes reach the run; called at most once, when the work is pickled.
 
-        A strategy that needs `Scope.CLUSTER` brings its own. It is called at most once, when the work is pickled.
+        `argosy_plugins.unix_channel.UnixChannel` is one for workers on this host.
         """
-        return None
+        raise NotImplementedError(f"the strategy {self.name!r} has no channel for workers in other processes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from argosy.interfaces.base import PluginContext
+from argosy.interfaces.channel import Channel
 from argosy.interfaces.cookie_store import Scope
 from argosy.interfaces.strategy import Strategy
 from argosy.models.items import State
@@ -31,6 +33,19 @@ class ProcessRules(StrategySuite):
             pytest.skip(f"the workers of {self.plugin.name} stay in one process")
         check_importable(self.plugin)
         return make_work
+
+    def test_workers_can_reach_the_run(self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]) -> None:
+        """channel() returns a channel; what a worker sends arrives in order, and what the run tells reaches it."""
+        channel = strategy.channel()
+        assert isinstance(channel, Channel), "channel() must return a Channel"
+        work = work_elsewhere()
+        address = channel.open(lambda message: {"answer": message["ask"]} if "ask" in message else None)
+        try:
+            assert pickle.loads(pickle.dumps(address)) == address, "the address must survive pickling"  # noqa: S301
+            assert {address: 1}[pickle.loads(pickle.dumps(address))] == 1, "the address must be hashable"  # noqa: S301
+            assert len(list(strategy.run([job(1)], work, self.max_workers))) == 1
+        finally:
+            channel.close()
 
     def test_the_work_is_done_elsewhere(self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]) -> None:
         """Work and jobs go to other processes, which end with the run."""

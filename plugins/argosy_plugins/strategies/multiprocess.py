@@ -7,10 +7,12 @@ import os
 from collections.abc import Iterable, Iterator
 
 import argosy
+from argosy.interfaces.channel import Channel
 from argosy.interfaces.cookie_store import Scope
 from argosy.interfaces.strategy import Strategy, Work
 from argosy.models.items import Job, Outcome
 from argosy_plugins.strategies._pool import ProcessPool
+from argosy_plugins.unix_channel import UnixChannel
 
 
 class MultiprocessStrategy(Strategy):
@@ -42,6 +44,10 @@ class MultiprocessStrategy(Strategy):
             },
         },
     }
+
+    def channel(self) -> Channel:
+        """Return a Unix socket."""
+        return UnixChannel()
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
         """Yield outcomes as they come; take a job only when a process has room for it."""

@@ -22,7 +22,6 @@ import argosy
 from argosy.config.load import load
 from argosy.engine.ipc import RunEnd, WorkerEnd
 from argosy.engine.run import Run, RunOptions
-from argosy.engine.unix_channel import SOCKET, UnixAddress, UnixChannel
 from argosy.errors import Interrupted, RunUnreachable, StorageError
 from argosy.events import EventKind
 from argosy.interfaces.strategy import Work
@@ -31,6 +30,7 @@ from argosy.plugins.manager import PluginManager
 from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.stop import Stop
 from argosy_plugins.strategies.threads import ThreadsStrategy
+from argosy_plugins.unix_channel import SOCKET, UnixAddress, UnixChannel
 from hazards import TOKEN
 
 
@@ -145,7 +145,7 @@ def test_the_word_to_stop_goes_out(server: RunEnd, stop: Stop, abort: bool) -> N
 
 def test_a_run_that_is_gone_stops_its_workers(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     # the client removes the socket that close() would wake the server with
-    monkeypatch.setattr("argosy.engine.unix_channel.LAST_MESSAGES", 0.1)
+    monkeypatch.setattr("argosy_plugins.unix_channel.LAST_MESSAGES", 0.1)
     server = RunEnd(UnixChannel(), heard, Stop(), silent)
     told = Stop()
     client = WorkerEnd(server.address, told, Redactor())
@@ -164,7 +164,7 @@ def test_the_folder_of_a_run_that_was_killed_is_removed_by_the_next(
     heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = (
-        "import time; from argosy.engine.unix_channel import UnixChannel\n"
+        "import time; from argosy_plugins.unix_channel import UnixChannel\n"
         "print(UnixChannel().open(print).path, flush=True); time.sleep(600)"
     )
     with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path is 107 characters long at most

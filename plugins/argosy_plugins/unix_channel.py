@@ -1,4 +1,7 @@
-"""The channel between a run and its workers on the same host: a Unix socket, on which each line is a JSON value."""
+"""The channel between a run and its workers on the same host: a Unix socket, on which each line is a JSON value.
+
+Strategies of other packages may use it, too.
+"""
 
 from __future__ import annotations
 
