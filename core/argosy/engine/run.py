@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from argosy.leasing.login import LoginStep
     from argosy.plugins.manager import PluginManager
 
-#: What a lease covers, and what the workers of a strategy may be spread over.
-_PLACE = {Scope.PROCESS: "process", Scope.HOST: "machine", Scope.CLUSTER: "cluster"}
-
 #: Seconds between two checks for items that another run works on.
 CHECK_AGAIN = 0.5
 
@@ -69,9 +66,8 @@ class Run:
     def __init__(self, settings: Settings, plugins: PluginManager, options: RunOptions | None = None) -> None:
         self.options = options = options or RunOptions()
         if options.reprocess:  # needs no service and no secret
-            auth, store = {"use": "none"}, {"use": "memory"}
-            settings = replace(settings, source=None, auth=auth, cookie_store=store, proxy=None, ca_bundle=None)
-            settings = replace(settings, trust_environment=False)
+            settings = replace(settings, source=None, auth={"use": "none"}, cookie_store={"use": "memory"})
+            settings = replace(settings, proxy=None, ca_bundle=None, trust_environment=False)
         self.settings = settings
         self.plugins = plugins
         self.stop = Stop()
@@ -361,10 +357,11 @@ def choose(context: RunContext, plugins: PluginManager) -> tuple[Strategy, str |
     strategy = plugins.make(Strategy, settings.strategy or {"use": default}, context.plugin_context)
     reason = None
     if not context.auth.anonymous and store.scope < strategy.needs:
+        several = "machines" if strategy.needs is Scope.CLUSTER else "processes"
         reason = (
-            f"The strategy {strategy.name!r} uses several {'machines' if strategy.needs is Scope.CLUSTER else 'processes'}, but the lease of the cookie store "
-            f"{store.name!r} only covers one {_PLACE[store.scope]}."
+            f"The strategy {strategy.name!r} uses several {several}, but the lease of the cookie store {store.name!r}"
         )
+        reason = f"{reason} only covers one {'process' if store.scope is Scope.PROCESS else 'machine'}."
         stores = [info for info in plugins.plugins() if info.kind is Kind.COOKIE_STORE]
         wide = " or ".join(f'"{info.name}"' for info in stores if getattr(info.cls, "scope", 0) >= strategy.needs)
         change = f'Set "cookie_store" to {wide}, or use the strategy "threads".'
@@ -374,9 +371,8 @@ def choose(context: RunContext, plugins: PluginManager) -> tuple[Strategy, str |
         strategy = plugins.make(Strategy, {"use": "serial"}, context.plugin_context)
         reason = f"{reason} The run is serial instead. {change}"
     elif settings.strategy and not strategy.parallel and settings.max_workers > 1:
-        reason = (
-            f"The strategy {strategy.name!r} does one item at a time: max_workers {settings.max_workers} has no effect."
-        )
+        number = settings.max_workers
+        reason = f"The strategy {strategy.name!r} does one item at a time: max_workers {number} has no effect."
     return strategy, reason
 
 

@@ -201,6 +201,7 @@ def test_work_can_be_sent_on(set_sail: Any, monkeypatch: pytest.MonkeyPatch) -> 
             work = pickle.loads(pickle.dumps(work))
         yield from run(self, jobs, work, max_workers)
 
+    monkeypatch.setattr(ThreadsStrategy, "channel", lambda self: UnixChannel())
     monkeypatch.setattr(ThreadsStrategy, "run", sending)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     try:
@@ -234,6 +235,7 @@ def test_no_secret_is_in_a_pickle(set_sail: Any, monkeypatch: pytest.MonkeyPatch
             pickles.append(pickle.dumps((work, outcome)))
             yield outcome
 
+    monkeypatch.setattr(ThreadsStrategy, "channel", lambda self: UnixChannel())
     monkeypatch.setattr(ThreadsStrategy, "run", pickling)
     assert argosy.download(voyage.file).counts.done == 3
     tokens = [c["value"] for c in _cookies(voyage.root / "cookies.json")]
