@@ -37,6 +37,11 @@ def blocks(*languages: str, document: Path | None = None) -> list[Block]:
     return [block for block in found if block.language in languages]
 
 
+def files(document: Path) -> dict[str, str]:
+    """Return the files that a document shows: the blocks whose mark is a name."""
+    return {block.mark: block.text for block in _blocks(document) if "." in block.mark or block.mark == "Dockerfile"}
+
+
 def prose(document: Path) -> str:
     """Return a document without its blocks."""
     return _FENCE.sub("", document.read_text("utf-8"))

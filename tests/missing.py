@@ -16,6 +16,7 @@ PACKAGES = {
     "setpriv": "util-linux",
     "aws": "awscli",
     "man": "man-db",
+    "redis-cli": "redis-tools",
     "docker": "docker.io",
     "promtool": "prometheus",
     "kubectl": "kubernetes-client",

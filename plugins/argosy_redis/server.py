@@ -218,11 +218,11 @@ class RedisServer:
             hint = 'Correct "user" and the secret of "password".'
         elif isinstance(error, NoPermissionError):
             reason = "the user lacks permissions that a store needs"
-            hint = "Allow it: ACL SETUSER NAME on ~{PREFIX}:* +@read +@write +@scripting +@connection +info +config|get"
+            hint = "Allow it: ACL SETUSER NAME on ~{PREFIX}:* +@read +@write +@scripting +@connection -@dangerous +info +config|get"
         elif isinstance(error, ReadOnlyError):
             hint = "Name the primary: a replica is read-only."
         elif any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):
-            hint = 'Check "tls", and "ca_bundle": the authority that signed the server\'s certificate.'
+            hint = 'Check "tls", and whether "ca_bundle" has the authority that signed the server\'s certificate.'
         elif isinstance(error, ResponseError):
             hint = "Check the server (its memory, its disk), then start again."
         else:
