@@ -19,7 +19,7 @@ END = {"|", "&&", "<", ">", ";"}
 def commands(block: Block) -> list[list[str]]:
     """Return the arguments of each argosy command in a block, up to a pipe or a redirection."""
     found = []
-    for line in block.text.splitlines():
+    for line in block.text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
         starts = [n for n in range(len(words)) if n == 0 or words[n - 1] in END]
         for start in [n for n in starts if words[n].rpartition("/")[2] == "argosy"]:
