@@ -138,7 +138,7 @@ staging = StagingArea(directory)
 ledger = Ledger(directory)
 ledger.storage = FolderStorage({}, PluginContext(directory=directory))
 outputs = Outputs(settings.output, plugins, PluginContext())
-aggregator = Aggregator(outputs, ledger, staging)
+aggregator = Aggregator(outputs, ledger, staging, settings)
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(20):

@@ -115,7 +115,11 @@ def download(
     settings = _settings(what, options, plugins)
     if not quiet and (text := unused_environment(settings)):
         notify(text)
-    chosen = selection(options)
+    if settings.shard is not None:
+        from argosy.cli.shards import check_session
+
+        check_session(settings, plugins)
+    chosen = selection(options, settings.shard)
     if dry_run:
         return show_preview(settings, plugins, chosen)
     given = RunOptions(
@@ -197,7 +201,9 @@ def overrides(document: Mapping[str, Any], options: Mapping[str, Any]) -> dict[s
                 return entry
         return {"use": name}
 
-    changed: dict[str, Any] = {key: options[key] for key in ("max_workers", "tags") if options[key] is not None}
+    changed: dict[str, Any] = {
+        key: options[key] for key in ("max_workers", "tags", "shard") if options[key] is not None
+    }
     if options["strategy"] is not None:
         changed["strategy"] = configured("strategy", options["strategy"])
     if options["output"]:
@@ -329,7 +335,7 @@ def _written(settings: Settings) -> list[str]:
     if any(output["use"] != "files" for output in settings.output):
         with (
             contextlib.suppress(StorageError),
-            contextlib.closing(Ledger(settings.directory, read_only=True)) as ledger,
+            contextlib.closing(Ledger(settings.home, read_only=True)) as ledger,
         ):
             found = ledger.aggregated()
     return [name for name, (file, _, _) in found.items() if file is not None]

@@ -401,7 +401,7 @@ def of_token(context: RunContext, url: str, number: int) -> Iterator[Finding]:
                 answers.append(answer)
                 if context.settings.lease == "exclusive-to-end":  # or the lease would end in doubt, and cost a login
                     discard(answer, size=math.inf, seconds=LEASED_SECONDS)
-            if (record := context.store.read(context.settings.session)) is not None:
+            if (record := context.store.read(pool.names[0])) is not None:
                 cookies = {cookie.name: cookie.value for cookie in tokens.of(record.cookies)}
                 seen.append(cookies | {field.name: field.value for field in record.headers})
             if answer.status_code in THROTTLES:

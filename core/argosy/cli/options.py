@@ -54,6 +54,12 @@ def run_options(command: F) -> F:
             help="Write a report: a page if FILE ends in .html, else JSON; - for standard output.",
         ),
         click.option("--skills", hidden=True, expose_value=False, callback=_skills),
+        click.option(
+            "--shard",
+            metavar="I/N|auto[/N]",
+            callback=_shard,
+            help="Take part I of N of the items; auto is that of the task of a Slurm array or an indexed Kubernetes job.",
+        ),
         click.option("--tags", metavar='"A, B"', callback=_tags, help="Only items with one of these tags."),
         click.option("-j", "--max-workers", type=int, metavar="N", help="The most items to work on at once."),
         click.option("--strategy", metavar="NAME", help="How the work runs: serial, threads or multiprocess."),
@@ -69,6 +75,14 @@ def _skills(context: click.Context, parameter: click.Parameter, value: str | Non
 
 def _tags(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     return context.meta.get("argosy.skills") if value is None else value
+
+
+def _shard(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None or not value.startswith("auto"):
+        return value
+    from argosy.cli.shards import task
+
+    return task(value)
 
 
 def _report(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:

@@ -42,7 +42,7 @@ def output(
     """
     from argosy.cli.download import execute_shown, observers_of, report_to, show_preview
     from argosy.engine.run import Run, RunOptions
-    from argosy.state.ledger import need_ledger
+    from argosy.state.shards import need_ledger
 
     settings = _settings(what, options, plugins)
     need_ledger(settings.directory, settings.where)

@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from argosy.models.items import Item
+    from argosy.models.shard import Shard
 
 _FORM = re.compile(r"(?P<field>[^=~!]++)(?P<negated>!?)(?P<operator>[=~])(?P<value>.*+)", re.S)
 
@@ -120,10 +121,11 @@ class Selection:
         return f"{count} of {self.seen} items ({self.reason})" if count > 0 else ""
 
 
-def selection(options: Mapping[str, Any]) -> Selection:
-    """Return the selection of the options of a command."""
+def selection(options: Mapping[str, Any], shard: Shard | None) -> Selection:
+    """Return the selection of the options of a command, and of the shard of its settings."""
     conditions: tuple[Condition, ...] = options["match"]
     reasons = [f"--match {one.text}" for one in conditions]
+    reasons += ["in other shards"] if shard is not None else []
     reasons += ["by tags"] if options["tags"] else []
     reasons += [f"--limit {options['limit']}"] if options["limit"] is not None else []
     return Selection(conditions, options["limit"], ", ".join(reasons))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from argosy.toolkit.text import plural, size_text, time_text
 
 if TYPE_CHECKING:
     from argosy.api import SessionInfo
+    from argosy.cli.ledgers import Homes
     from argosy.plugins.manager import PluginManager
     from argosy.state.ledger import Ledger, Row
 
@@ -42,13 +42,11 @@ def status(
 ) -> None:
     """Show finished, active and failed items, and the sessions."""
     from argosy.api import stored_sessions
-    from argosy.state.ledger import FILE, PRIVATE, Ledger, need_ledger
+    from argosy.state.shards import homes, need_ledger
 
     found = target(what, plugins)
     if only_failed or failed_urls:
-        need_ledger(found.directory, found.where)
-        with closing(Ledger(found.directory, read_only=True)) as ledger:
-            _show_failed(ledger, as_json=as_json, only_urls=failed_urls)
+        _show_failed(need_ledger(found.directory, found.where), as_json=as_json, only_urls=failed_urls)
         return
     if as_json:
         raise click.UsageError("--json needs --failed.")
@@ -57,17 +55,13 @@ def status(
         for session in stored_sessions(found.settings, plugins, context):
             for line in _session_lines(session):
                 click.echo(line)
-        if not (found.directory / PRIVATE / FILE).exists():
+        if not homes(found.directory):
             _show_directory(found)
             click.echo("done       0 items")
             return
-    need_ledger(found.directory, found.where)
-    ledger = Ledger(found.directory, read_only=True)
-    try:
-        _show_directory(found)
-        _show_items(ledger, None if everything else _LISTED)
-    finally:
-        ledger.close()
+    ledgers = need_ledger(found.directory, found.where)
+    _show_directory(found)
+    _show_items(ledgers, None if everything else _LISTED)
 
 
 def _show_directory(found: Target) -> None:
@@ -78,13 +72,17 @@ def _show_directory(found: Target) -> None:
         click.echo(f"ledger     {found.directory / PRIVATE}")
 
 
-def _show_items(ledger: Ledger, most: int | None) -> None:
+def _show_items(homes: Homes, most: int | None) -> None:
+    from argosy.cli.ledgers import current_rows, read, shards_text
+
     scrub = redactor().scrub  # an id may be a URL with a token
     checked: Counter[str] = Counter()
     failures: list[Failure] = []
     made: Counter[str] = Counter()
+    states: Counter[str] = Counter()
     size = failed = 0
-    for row in ledger.all_rows():
+    for _, row in current_rows(homes):
+        states[row.state] += 1
         if row.state == "done":
             checked.update(file.verification.value for file in row.files)
             made.update(row.outputs)
@@ -93,34 +91,44 @@ def _show_items(ledger: Ledger, most: int | None) -> None:
             failed += 1
             if most is None or len(failures) < most:
                 failures.append(_failed(row))
-    counts = ledger.counts()
-    click.echo(f"done       {plural(counts.get('done', 0), 'item')}, {size_text(size)}")
-    if checked:
-        click.echo(f"files      {', '.join(f'{number} {name}' for name, number in sorted(checked.items()))}")
-    if made:
-        click.echo(f"outputs    {', '.join(f'{name} {number}' for name, number in sorted(made.items()))}")
-    for line in _run_lines(ledger, scrub):
-        click.echo(line)
-    for name, number in (("pending", counts.get("pending", 0)), ("failed", failed)):
-        if number:
-            click.echo(f"{name:<10} {number}")
+    _show(
+        {
+            "shards": shards_text(homes),
+            "done": f"{plural(states['done'], 'item')}, {size_text(size)}",
+            "files": ", ".join(f"{number} {name}" for name, number in sorted(checked.items())),
+            "outputs": ", ".join(f"{name} {number}" for name, number in sorted(made.items())),
+        }
+    )
+    for shard, ledger in read(homes):
+        for line in _run_lines(ledger, scrub, "" if shard is None else f" (shard {shard})"):
+            click.echo(line)
+    _show({"pending": str(states["pending"] or ""), "failed": str(failed or "")})
     for line in lines(failures, most):
         click.echo(scrub(line))
     if failed > len(failures):
         click.echo(f"... and {failed - len(failures)} more (--all)")
 
 
+def _show(facts: Mapping[str, str]) -> None:
+    """Print the facts that there are."""
+    for name, text in facts.items():
+        if text:
+            click.echo(f"{name:<10} {text}")
+
+
 def _failed(row: Row) -> Failure:
     return row.failure or Failure("internal", "The cause is unknown.", id=row.id, title=row.title)
 
 
-def _show_failed(ledger: Ledger, *, as_json: bool, only_urls: bool) -> None:
+def _show_failed(homes: Homes, *, as_json: bool, only_urls: bool) -> None:
     """Print the failed items: grouped, as JSON, or only their URLs."""
+    from argosy.cli.ledgers import current_rows, read
+
     scrub = redactor().scrub
-    rows = (row for row in ledger.all_rows() if row.failure is not None or row.state == "failed")
+    rows = (row for _, row in current_rows(homes) if row.failure is not None or row.state == "failed")
     failures = [_failed(row) for row in rows]
     if only_urls:
-        posts = _posts(ledger)
+        posts = set[str]().union(*(_posts(ledger) for _, ledger in read(homes)))
         if left_out := sum(failure.id in posts for failure in failures):
             notify(f"Left out: {plural(left_out, 'item')} with a POST, which a list of URLs cannot say.")
         urls = dict.fromkeys(failure.url or failure.id for failure in failures if failure.id not in posts)
@@ -142,12 +150,12 @@ def _posts(ledger: Ledger) -> set[str]:
     return {id_ for id_, text in found if any(resource.body is not None for resource in Item.from_json(text).resources)}
 
 
-def _run_lines(ledger: Ledger, scrub: Callable[[str], str]) -> Iterator[str]:
+def _run_lines(ledger: Ledger, scrub: Callable[[str], str], shard: str) -> Iterator[str]:
     """Describe running runs, and dead ones that left items, the oldest first."""
     runs = [(_process_of(ledger, run), ids, run) for run, ids in ledger.runs().items()]
     for process, ids, run in sorted(runs, key=lambda entry: entry[0].get("since", 0.0)):
         items = plural(len(ids), "item")
-        named = f"process {process['pid']} on {process['host']}" if process else "a run"
+        named = (f"process {process['pid']} on {process['host']}" if process else "a run") + shard
         if ledger.is_alive(run):
             age = f", for {time_text(max(time.time() - process['since'], 0.0))}" if process else ""
             listed = ", ".join(map(scrub, ids[:_NAMED])) + (", ..." if len(ids) > _NAMED else "")

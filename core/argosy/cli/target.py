@@ -42,7 +42,7 @@ def target(given: str, plugins: PluginManager) -> Target:
     if not Path(given).exists() and not given.lower().endswith((".toml", ".json")):
         hint = "Give the target directory of a run, or its configuration."
         raise ConfigError(f"There is no directory {given}.", hint=hint)
-    settings = load(given, plugins)
+    settings = load(given, plugins, {"shard": None})  # of all shards
     return Target(settings.directory, settings.remote, settings)
 
 

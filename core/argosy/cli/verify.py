@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,13 +14,13 @@ from argosy.cli.target import Target, target
 from argosy.toolkit.text import size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from concurrent.futures import Future
 
+    from argosy.cli.ledgers import Homes
     from argosy.interfaces.storage import Storage
     from argosy.models.items import PublishedFile
     from argosy.plugins.manager import PluginManager
-    from argosy.state.ledger import Ledger
 
 Owner = TypeVar("Owner")
 
@@ -39,49 +40,37 @@ def verify(what: str, requeue: bool, plugins: PluginManager) -> int:
     those are intact: run "argosy output" with the configuration that has these outputs.
     """
     from argosy.config.location import open_storage
-    from argosy.state.ledger import Ledger, need_ledger
+    from argosy.state.shards import need_ledger
 
     scrub = redactor().scrub  # an id may be a URL with a token
     found = target(what, plugins)
-    need_ledger(found.directory, found.where)
+    homes = need_ledger(found.directory, found.where)
     context = plugin_context(found.settings.base if found.settings else Path.cwd(), found.directory)
     storage = open_storage(found.remote, plugins, context)
-    storage.prepare()
-    ledger = Ledger(found.directory, read_only=not requeue)
-    ledger.storage = storage
-    at_once = LOCAL if found.remote is None else REMOTE
     files = size = 0
-    damaged: dict[str, dict[str, str]] = {}
-    damaged_aggregates: list[str] = []
+    damaged: dict[Path, dict[str | None, dict[str, str]]] = {}
     outputs: set[str] = set()
     rows: list[tuple[str, str, str]] = []
     try:
-        finished = ((row, file) for row in ledger.all_rows() if row.state == "done" for file in row.files)
-        for row, file, problem in problems(storage, finished, at_once):
+        storage.prepare()
+        for (home, id_), file, problem in problems(storage, _files(homes), LOCAL if found.remote is None else REMOTE):
             files, size = files + 1, size + file.size
-            if problem:
-                damaged.setdefault(row.id, {})[file.name] = problem
+            if problem and (id_ is not None or _is_aggregate(home, file)):  # otherwise a run has just replaced it
+                damaged.setdefault(home, {}).setdefault(id_, {})[file.name] = problem
                 outputs.add(file.output)
-                rows.append((scrub(row.id), file.name, problem))
-        for _, file, problem in problems(storage, ((None, file) for file in _aggregates(ledger)), at_once):
-            files, size = files + 1, size + file.size
-            if problem and file in _aggregates(ledger):  # otherwise a run has just replaced it
-                damaged_aggregates.append(file.name)
-                outputs.add(file.output)
-                rows.append((f"({file.output})", file.name, problem))
+                rows.append((f"({file.output})" if id_ is None else scrub(id_), file.name, problem))
         if requeue:
-            for item, wrong in damaged.items():
-                ledger.mark_damaged(item, wrong)
-            ledger.mark_aggregated_damaged(damaged_aggregates)
+            _mark(damaged, storage)
     finally:
-        ledger.close()
         storage.close()
+    items = sum(id_ is not None for of in damaged.values() for id_ in of)
+    aggregates = sum(len(of.get(None, ())) for of in damaged.values())
     widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
     for id_, name, problem in rows:
         click.echo(f"{id_:<{widths[0]}}  {name:<{widths[1]}}  {problem}")
-    click.echo(f"{files} files read ({size_text(size)}), {len(damaged)} items damaged.", err=True)
-    if damaged_aggregates:
-        click.echo(f"{len(damaged_aggregates)} files over all items damaged.", err=True)
+    click.echo(f"{files} files read ({size_text(size)}), {items} items damaged.", err=True)
+    if aggregates:
+        click.echo(f"{aggregates} files over all items damaged.", err=True)
     if rows:
         for line in _advice(outputs, found, plugins, requeued=requeue):
             click.echo(line, err=True)
@@ -112,9 +101,37 @@ def _advice(outputs: set[str], found: Target, plugins: PluginManager, *, requeue
         )
 
 
-def _aggregates(ledger: Ledger) -> list[PublishedFile]:
-    """Return the finished files that outputs made of all items."""
-    return [file for file, _, _ in ledger.aggregated().values() if file is not None]
+def _files(homes: Homes) -> Iterator[tuple[tuple[Path, str | None], PublishedFile]]:
+    """Yield the files of finished items, then those that outputs made of all items (None), with their ledger's folder."""
+    from argosy.cli.ledgers import current_rows, read
+
+    for home, row in current_rows(homes):
+        if row.state == "done":
+            yield from (((home, row.id), file) for file in row.files)
+    for shard, ledger in read(homes):
+        yield from (((homes[shard], None), file) for file, _, _ in ledger.aggregated().values() if file is not None)
+
+
+def _is_aggregate(home: Path, file: PublishedFile) -> bool:
+    """Return whether an output over all items still has a file."""
+    from argosy.state.ledger import Ledger
+
+    with closing(Ledger(home, read_only=True)) as ledger:
+        return any(file == current for current, _, _ in ledger.aggregated().values())
+
+
+def _mark(damaged: Mapping[Path, Mapping[str | None, Mapping[str, str]]], storage: Storage) -> None:
+    """Let the next run remake damaged files."""
+    from argosy.state.ledger import Ledger
+
+    for home, items in damaged.items():
+        with closing(Ledger(home)) as ledger:
+            ledger.storage = storage
+            for id_, wrong in items.items():
+                if id_ is None:
+                    ledger.mark_aggregated_damaged([*wrong])
+                else:
+                    ledger.mark_damaged(id_, wrong)
 
 
 def problems(

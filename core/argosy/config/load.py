@@ -29,6 +29,7 @@ def load(
 ) -> Settings:
     """Return the settings for a file, a mapping, or None for the defaults; `overrides` replace top-level keys.
 
+    None among the overrides removes a key.
     A relative ``directory`` among the overrides is relative to the current directory; a URL keeps the options that the
     configuration has for storage of its kind. A ConfigError holds all problems.
     """
@@ -40,7 +41,9 @@ def load(
     else:
         path = Path(config).absolute()
         document = load_file(path)
-    merged = {**document, **overrides}
+    merged = {
+        key: value for key, value in {**document, **overrides}.items() if value is not None or key not in overrides
+    }
     if isinstance(profile := merged.get("profile"), str):
         from argosy.plugins.services import known  # most configurations have no profile
 

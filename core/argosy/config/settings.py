@@ -15,6 +15,7 @@ from argosy.config.schema import SLOTS, default_options, expand
 from argosy.errors import ConfigError
 from argosy.interfaces.auth import Auth
 from argosy.models.session import origin_of
+from argosy.models.shard import Shard, shard_of
 from argosy.plugins.kinds import Kind
 from argosy.plugins.manager import PluginManager
 
@@ -52,6 +53,7 @@ class Settings:
     transport: PluginOptions
     directory: Path  # for a remote target, the local folder of its ledger and staging
     remote: Remote | None
+    shard: Shard | None = None  # None: all items
     max_workers: int
     session: str
     sessions: int | None = None
@@ -89,6 +91,15 @@ class Settings:
         return self.durability == "file" or self.remote is not None
 
     @property
+    def home(self) -> Path:
+        """The folder of the ledger and staging; shards have their own, which only their run writes to."""
+        if self.shard is None:
+            return self.directory
+        from argosy.state.shards import shard_home
+
+        return shard_home(self.directory, self.shard)
+
+    @property
     def where(self) -> str:
         """The target directory for messages."""
         return str(self.directory) if self.remote is None else self.remote.url
@@ -115,6 +126,8 @@ def build(document: Mapping[str, Any], plugins: PluginManager, base: Path, path:
         keys[slot] = tuple(filled) if slot in ("output", "observers") else next(iter(filled), None)
     remote = remote_of(keys["directory"], base)
     keys["directory"] = absolute(keys["directory"], base) if remote is None else remote.folder
+    if keys.get("shard") is not None:
+        keys["shard"] = shard_of(keys["shard"])
     tags = keys["tags"].split(",") if isinstance(keys["tags"], str) else keys["tags"]
     keys["tags"] = tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
     keys["token_cookies"] = tuple(keys["token_cookies"])

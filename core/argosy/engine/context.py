@@ -57,7 +57,7 @@ class RunContext:
         self.settings = settings
         self.stop = stop
         self.redactor = redactor
-        self.staging = StagingArea(settings.directory)
+        self.staging = StagingArea(settings.home)
         self._plugins = plugins
         self._emit = emit
         self._local = threading.local()

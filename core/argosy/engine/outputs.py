@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -26,6 +27,7 @@ from argosy.toolkit.locks import FileLock
 from argosy.toolkit.responses import DOWNGRADE_HINT, Downgraded
 
 if TYPE_CHECKING:
+    from argosy.config.settings import Settings
     from argosy.plugins.manager import PluginManager
 
 #: Aggregated files are remade this many seconds apart, and take at most this share of a run's time.
@@ -117,11 +119,12 @@ class Aggregator:
     complete file, old or new, and the next run can tell which. Only one thread may use it.
     """
 
-    def __init__(self, outputs: Outputs, ledger: Ledger, staging: StagingArea, *, force: bool = False) -> None:
+    def __init__(self, outputs: Outputs, ledger: Ledger, staging: StagingArea, settings: Settings) -> None:
         self._outputs = {label: output for label, output in outputs.all.items() if isinstance(output, CollectingOutput)}
         self._ledger = ledger
         self._staging = staging
-        self._force = force
+        self._force = settings.force_redownload
+        self._shard = settings.shard
         self._lock = FileLock(ledger.private / "collect.lock")
         self._due = time.monotonic() + AGGREGATE_EVERY
 
@@ -167,6 +170,8 @@ class Aggregator:
         try:
             with plugin_errors("output", output, "Downloaded files are kept. Report it to the plugin's author."):
                 products = list(output.collect(self._ledger.finished(), scratch))
+            if self._shard is not None:  # each shard has its own
+                products = [replace(product, name=self._shard.mark(product.name)) for product in products]
             checked = publisher.check(products, output.name, label)
             self._ledger.claim_aggregated(label, [one.file.name for one in checked])
             files = publisher.publish(checked)

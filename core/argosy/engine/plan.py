@@ -27,6 +27,7 @@ from argosy.interfaces.source import Source
 from argosy.models.items import DownloadRecord, Item, Job
 from argosy.plugins.kinds import Kind
 from argosy.state.ledger import CACHE, Ledger, Row
+from argosy.state.shards import adopt
 from argosy.toolkit.names import collision_key, problem_of
 from argosy.toolkit.redaction import Redactor
 from argosy.toolkit.stop import Stop
@@ -78,6 +79,7 @@ class Plan:
         self._force = settings.force_redownload
         self._claims = min(settings.max_workers, MOST_CLAIMS)
         self._fetch = source is not None
+        self._shard = settings.shard
         self._outputs = outputs
         self._tags = frozenset(tag.casefold() for tag in settings.tags)
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # a temporary file
@@ -108,6 +110,9 @@ class Plan:
                 problems += self._add(item)
                 if len(problems) >= MOST_PROBLEMS:
                     break
+            if self._shard is not None:  # only now, so that each shard finds the same problems
+                self._db.create_function("has", 1, self._shard.has)
+                self._db.execute("DELETE FROM plan WHERE NOT has(id)")
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             hint = "Free some space in the temporary directory."
@@ -354,7 +359,8 @@ def preview(
         outputs = Outputs(settings.output, plugins, context)
         for output in outputs.all.values():
             stack.callback(output.close)
-        ledger = stack.enter_context(closing(Ledger(settings.directory, read_only=True)))
+        ledger = stack.enter_context(closing(Ledger(settings.home, read_only=True)))
+        adopt(ledger, settings.directory, settings.shard, dry_run=True)
         ledger.storage = open_storage(settings.remote, plugins, context)
         plan = stack.enter_context(closing(Plan(settings, source, ledger, outputs)))
         plan.read(stop, pool, emit, select)

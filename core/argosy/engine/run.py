@@ -26,7 +26,8 @@ from argosy.interfaces.observer import Observer
 from argosy.interfaces.strategy import Strategy, Work
 from argosy.models.items import Failure, Job, Outcome, State
 from argosy.plugins.kinds import Kind
-from argosy.state.ledger import PRIVATE, Ledger, Row, need_ledger
+from argosy.state.ledger import PRIVATE, Row
+from argosy.state.shards import need_ledger, open_ledger
 from argosy.toolkit.failures import blame, disk_error
 from argosy.toolkit.files import sync_disk
 from argosy.toolkit.processes import boot_id
@@ -119,9 +120,7 @@ class Run:
             need_ledger(settings.directory, settings.where)
         else:
             need_source(settings)
-        private = settings.directory / PRIVATE
-        private.mkdir(mode=0o700, parents=True, exist_ok=True)  # for this user only: URLs may contain secrets
-        ledger = self._ledger = stack.enter_context(closing(Ledger(settings.directory)))
+        ledger = self._ledger = stack.enter_context(closing(open_ledger(settings.directory, settings.shard)))
         stack.callback(self._dispatcher.close)
         context = self._context = RunContext(
             settings, self.plugins, self._emit, self.stop, options.redactor, ask=self._ask
@@ -133,7 +132,7 @@ class Run:
         ledger.storage = context.storage
         context.storage.prepare()
         if settings.remote is not None:
-            settings.remote.note(private)
+            settings.remote.note(settings.directory / PRIVATE)
         for notice in ledger.notices:
             context.notice(notice)
         strategy, self._strategy_reason = choose(context, self.plugins)
@@ -187,7 +186,7 @@ class Run:
     def _work(self, planned: Planned) -> None:
         """Do the jobs, and remake the aggregated files before, meanwhile and after; keep the first error."""
         context, settings = self._context, self.settings
-        aggregator = Aggregator(context.outputs, self._ledger, context.staging, force=settings.force_redownload)
+        aggregator = Aggregator(context.outputs, self._ledger, context.staging, settings)
         with self._keeping_error():
             aggregator.refresh()  # also shows errors early
             if planned.to_do:

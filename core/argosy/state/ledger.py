@@ -20,15 +20,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from argosy.errors import ConfigError, StorageError
+from argosy.errors import StorageError
 from argosy.interfaces.storage import Storage
 from argosy.models.items import DownloadRecord, Failure, FinishedItem, Item, Outcome, PublishedFile, State, Verification
 from argosy.toolkit.failures import disk_error, hint_of
 from argosy.toolkit.locks import FileLock
 from argosy.toolkit.processes import boot_id
 
-#: The folder for argosy's own files in a target directory, and the ledger's file in it.
-PRIVATE, FILE = ".argosy", "ledger.sqlite"
+#: The folder for argosy's own files in a target directory; the ledger's file, and the folder for shards in it.
+PRIVATE, FILE, SHARDS = ".argosy", "ledger.sqlite", "shards"
 
 #: Seconds to wait for another writer.
 PATIENCE = 60.0
@@ -77,14 +77,8 @@ _STATES = {
     State.REQUEUED: "CASE WHEN item IS NULL THEN 'done' ELSE 'pending' END",
 }
 
-_COUNT_CHANGE = "UPDATE changes SET n = n + 1"
-
-
-def need_ledger(directory: Path, where: str | None = None) -> None:
-    """Raise `ConfigError` if a directory has no ledger; `where` is its name for the user, if not its path."""
-    if not (directory / PRIVATE / FILE).exists():
-        hint = "Give the directory of a download, or its configuration."
-        raise ConfigError(f"Nothing was downloaded into {where or directory} yet: it has no ledger.", hint=hint)
+#: Counts a change of the finished items.
+COUNT_CHANGE = "UPDATE changes SET n = n + 1"
 
 
 class Row(NamedTuple):
@@ -120,8 +114,8 @@ def _files_text(files: tuple[PublishedFile, ...]) -> str:
 class Ledger:
     """The ledger of one target directory, opened by one run; its threads take turns.
 
-    `directory` is the local folder of a remote target. `read_only` changes nothing on the disk; without a ledger, it
-    opens an empty one. All methods raise `StorageError` if the ledger cannot be used or is damaged.
+    `directory` is the `home` of the settings. `read_only` changes nothing on the disk; without a ledger, it opens an empty
+    one. That of a shard has no shared memory: other machines read it. All methods raise `StorageError` if they cannot use it.
     """
 
     storage: Storage  # of the published files; set it before the ledger has to look at them
@@ -142,8 +136,10 @@ class Ledger:
         with self.guard():
             self.db = sqlite3.connect(target, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=True)
             try:
+                if read_only and self.db.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                    self.copy()
                 if not read_only:
-                    _use_wal(self.db)
+                    _use_journal(self.db, "TRUNCATE" if directory.parent.name == SHARDS else "WAL")
                     # a commit may reach the disk later: if "done" is lost, the next run finds the complete files
                     self.db.execute("PRAGMA synchronous = NORMAL")
                     self.db.execute(f"PRAGMA cache_size = -{CACHE}")
@@ -154,6 +150,13 @@ class Ledger:
             except BaseException:
                 self.db.close()
                 raise
+
+    def copy(self) -> None:
+        """Go on with a copy in memory: without shared memory, a reader who takes its time stops the writer."""
+        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, uri=True)
+        with contextlib.closing(self.db) as db:
+            db.backup(copy)
+        self.db = copy
 
     def _make_private(self) -> None:
         """Make the file, for this user only: URLs may contain secrets, and the ledger says which files may be replaced."""
@@ -290,7 +293,7 @@ class Ledger:
                 "state = 'pending', owner = NULL, item = excluded.item, failure = NULL, updated = excluded.updated",
                 [(*item, now) for item in items],
             )
-            self.db.execute(_COUNT_CHANGE)
+            self.db.execute(COUNT_CHANGE)
 
     def claim(self, ids: Sequence[str], state: str = "pending") -> dict[str, tuple[Row, DownloadRecord | None, str]]:
         """Claim items in a state; return by id the row, download and queued JSON of those that no other run has.
@@ -322,7 +325,7 @@ class Ledger:
         with self.guard(), self.transaction():
             done = [outcome.item for outcome in outcomes if self._record(outcome)]
             if done:
-                self.db.execute(_COUNT_CHANGE)
+                self.db.execute(COUNT_CHANGE)
             if not synced:
                 rows = [(id_, boot_id()) for id_ in done]
                 self.db.executemany("INSERT OR REPLACE INTO unsynced VALUES (?, ?)", rows)
@@ -413,7 +416,7 @@ class Ledger:
                 "UPDATE items SET files = ?, outputs = ?, failure = ?, updated = ? WHERE id = ?",
                 (_files_text(left), json.dumps(outputs), failure, time.time(), id_),
             )
-            self.db.execute(_COUNT_CHANGE)
+            self.db.execute(COUNT_CHANGE)
 
     # -- aggregated files
 
@@ -480,12 +483,12 @@ class Ledger:
             raise StorageError(message, hint=hint) from None
 
 
-def _use_wal(db: sqlite3.Connection) -> None:
-    """Let readers and a writer work side by side; SQLite does not wait here for another process that does the same."""
+def _use_journal(db: sqlite3.Connection, mode: str) -> None:
+    """Set the journal mode; SQLite does not wait here for another process that does the same."""
     end = time.monotonic() + PATIENCE
     while True:
         try:
-            db.execute("PRAGMA journal_mode = WAL")
+            db.execute(f"PRAGMA journal_mode = {mode}")
             return
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:

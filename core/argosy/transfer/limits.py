@@ -60,7 +60,7 @@ class Limits:
             reserve = min(int(total * RESERVED_SHARE), MAX_RESERVED)
         free = disk.f_bavail * disk.f_frsize - reserve
         self._checked, self._free = time.monotonic(), free
-        if needed <= free or (for_plan and needed - staged_bytes(directory) <= free):
+        if needed <= free or (for_plan and needed - staged_bytes(self.settings.home) <= free):
             return
         if needed > total > 0 and not for_plan:
             raise TransferError(f"Too large for the disk: {size_text(needed)}.", kind="too-large")

@@ -22,6 +22,7 @@ from argosy.models.items import (
 )
 from argosy.models.response_record import ResponseRecord
 from argosy.state.ledger import Ledger
+from argosy.state.shards import take
 from argosy_plugins.storages.folder import FolderStorage
 
 ITEM = Item("a", "A", (Resource("http://h/a", "a.bin"),))
@@ -249,6 +250,7 @@ BEGINNER = """
 import os, sys
 from pathlib import Path
 from argosy.state.ledger import Ledger
+from argosy.state.shards import take
 
 me, other = sys.argv[2:]
 for number in range(100):
@@ -267,3 +269,58 @@ def test_two_that_begin_at_once_both_get_a_new_ledger(tmp_path: Path) -> None:
         subprocess.Popen([*command, *names], stderr=subprocess.PIPE, text=True) for names in (("a", "b"), ("b", "a"))
     ]
     assert [(process.communicate(timeout=100)[1], process.returncode) for process in both] == [("", 0)] * 2
+
+
+def finished(directory: Path, id_: str, size: int, *, known: bytes | None = None) -> None:
+    ledger = opened(directory)
+    queue(ledger, Item(id_, id_.upper(), (Resource(f"http://h/{id_}", f"{size}.bin"),)))
+    ledger.claim([id_])
+    file = PublishedFile(f"{size}.bin", size, "00", Verification.LENGTH)
+    ledger.record([Outcome(id_, State.DONE, (file,), size, known=known)], synced=False)
+    ledger.close()
+
+
+def test_what_another_ledger_has_finished_is_adopted_if_it_is_newer(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+    finished(one, "older", 1)
+    finished(two, "older", 2, known=b"two")
+    finished(two, "newer", 3)
+    finished(one, "newer", 4)
+    finished(two, "only", 5)
+    finished(two, "not ours", 6)
+    ledger = opened(one)
+    queue(ledger, Item("only", "Only"), Item("pending", "P"))
+    ledger.claim(["pending"])
+    before = ledger.changes()
+    for _ in range(2):
+        take(ledger, two, lambda id_: id_ != "not ours")
+        assert ledger.changes() == before + 1, "nothing new the second time"
+        found = {row.id: (row.state, [file.size for file in row.files]) for row in ledger.all_rows()}
+        assert found == {
+            "older": ("done", [2]),
+            "newer": ("done", [4]),
+            "only": ("done", [5]),
+            "pending": ("active", []),
+        }
+    assert set(ledger.unsynced()) == {"older", "newer", "only"}
+    ledger.close()
+    assert {row.id for row in Ledger(two, read_only=True).all_rows()} == {"older", "newer", "only", "not ours"}
+
+
+def test_a_reader_of_a_shard_does_not_stop_its_run(tmp_path: Path) -> None:
+    """Other machines cannot use the shared memory that lets readers and a writer work side by side."""
+    home = tmp_path / ".argosy" / "shards" / "1-of-2"
+    home.mkdir(parents=True)
+    ledger = opened(home)
+    assert ledger.db.execute("PRAGMA journal_mode").fetchone() == ("truncate",)
+    queue(ledger, *(Item(str(n), "") for n in range(3)))
+    reader = Ledger(home, read_only=True)
+    rows = reader.all_rows()
+    next(rows)
+    ledger.db.execute("PRAGMA busy_timeout = 0")
+    queue(ledger, Item("more", ""))
+    assert [row.id for row in rows] == ["1", "2"]
+    reader.close()
+    ledger.close()

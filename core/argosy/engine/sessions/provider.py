@@ -251,7 +251,7 @@ class SessionProvider:
 
     def _ensure(self, session: OpenSession) -> None:
         if self._record(session).status is Status.RETIRED:
-            first = self._settings.session
+            first = self._sessions[0].name
             records = [self._store.read(name) for name in self._store.sessions() if name.startswith(first)]
             # the service gives at least as many sessions as are asked for now
             if self.asked <= sum(record is not None and record.is_usable for record in records):
@@ -340,5 +340,11 @@ def session_names(settings: Settings, auth: Auth) -> tuple[str, ...]:
     if asked is not None and brought is not None and asked != brought:
         hint = f'Leave "sessions" out, or give {auth.name!r} as many.'
         raise ConfigError(f'"sessions" asks for {asked}, but the auth {auth.name!r} has {brought}.', hint=hint)
+    first = settings.session
+    if settings.shard is not None:
+        first = first.replace("{shard}", str(settings.shard.number))
+    elif "{" in first and not auth.anonymous:
+        hint = 'Set "shard" to "1/3", for example; a download also takes --shard 1/3.'
+        raise ConfigError(f"The session {first!r} needs a shard.", hint=hint)
     count = 1 if auth.anonymous else asked or brought or 1
-    return (settings.session, *(f"{settings.session}-{number}" for number in range(2, count + 1)))
+    return (first, *(f"{first}-{number}" for number in range(2, count + 1)))
