@@ -105,9 +105,9 @@ class Voyage:
         """Return whether processes of the run import the program anew: it is to be a real one."""
         return "multiprocess" in json.dumps([self.config.get("strategy"), arguments])
 
-    def argosy(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def argosy(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run some other command."""
-        return warm.run(*arguments)
+        return warm.run(*arguments, **options)
 
     def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run ``argosy download`` on it to its end."""

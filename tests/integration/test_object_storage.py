@@ -305,3 +305,23 @@ def test_files_of_many_parts_in_a_bucket_of_their_own(store: Store, monkeypatch:
     report = stored.download()
     assert (report.counts.done, report.counts.failed) == (1, 1)
     assert stored.bucket.read(stored.voyage.expected[0].name) == b"somebody else's"
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["one state folder", "a state folder for each"])
+def test_shards_share_a_bucket(store: Store, tmp_path: Path, apart: bool) -> None:
+    """Also those of machines that share nothing else, whose ledgers do not know of each other."""
+    stored = store(items=24, cookie_store={"use": "json-file", "path": str(tmp_path / "cookies.json")}, max_workers=2)
+    voyage = stored.voyage
+    folders = [tmp_path / f"state-{number}" if apart else state() for number in (1, 2, 3)]
+    for _ in range(2):
+        runs = [
+            voyage.start("--quiet", "--shard", f"{number}/3", env={**os.environ, "XDG_STATE_HOME": str(folder)})
+            for number, folder in enumerate(folders, 1)
+        ]
+        said = [run.communicate(timeout=100)[1] for run in runs]
+        assert [run.returncode for run in runs] == [0, 0, 0], said
+    stats = voyage.server.stats()
+    assert stored.wrong() == []
+    assert (stats.accepted, stats.logins, stats.refused) == (1 + 24, 1, 0)
+    status = voyage.argosy("status", str(voyage.file), env={**os.environ, "XDG_STATE_HOME": str(folders[0])}).stdout
+    assert ("shards     1 of 3 (not started: 2, 3)" if apart else "shards     3 of 3") in status
