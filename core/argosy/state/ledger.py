@@ -162,7 +162,10 @@ class Ledger:
         """Make the file, for this user only: URLs may contain secrets, and the ledger says which files may be replaced."""
         hint = "Check the permissions of the target directory; the ledger must be a file of yours, no link."
         try:
-            for path, kind in ((self.private, os.O_DIRECTORY), (self.path, os.O_RDWR | os.O_CREAT)):
+            # a shard's is below the private folder of the target directory
+            above = self.private.parents[:3] if self.private.parent.parent.name == SHARDS else ()
+            folders = [(path, os.O_DIRECTORY) for path in (*above, self.private)]
+            for path, kind in (*folders, (self.path, os.O_RDWR | os.O_CREAT)):
                 fd = os.open(path, kind | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
                 try:
                     self._take_back(path, fd)

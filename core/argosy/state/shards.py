@@ -41,7 +41,8 @@ def homes(directory: Path) -> dict[Shard | None, Path]:
     found: dict[Shard | None, Path] = {}
     if (directory / PRIVATE / FILE).exists():
         found[None] = directory
-    names = " ".join(path.parts[-3] for path in (directory / PRIVATE / SHARDS).glob(f"*/{PRIVATE}/{FILE}"))
+    ledgers = (directory / PRIVATE / SHARDS).glob(f"*/{PRIVATE}/{FILE}")
+    names = " ".join(path.parts[-3] for path in ledgers if path.stat().st_size)  # an empty one has just been made
     shards = [Shard(int(number), int(count)) for number, count in re.findall(r"\b(\d+)-of-(\d+)\b", names)]
     return found | {it: shard_home(directory, it) for it in sorted(shards, key=lambda it: (it.count, it.number))}
 

@@ -21,8 +21,9 @@ from argosy.models.items import (
     Verification,
 )
 from argosy.models.response_record import ResponseRecord
+from argosy.models.shard import Shard
 from argosy.state.ledger import Ledger
-from argosy.state.shards import take
+from argosy.state.shards import homes, open_ledger, take
 from argosy_plugins.storages.folder import FolderStorage
 
 ITEM = Item("a", "A", (Resource("http://h/a", "a.bin"),))
@@ -324,3 +325,27 @@ def test_a_reader_of_a_shard_does_not_stop_its_run(tmp_path: Path) -> None:
     assert [row.id for row in rows] == ["1", "2"]
     reader.close()
     ledger.close()
+
+
+def test_only_its_user_can_change_the_folders_above_the_ledger_of_a_shard(tmp_path: Path) -> None:
+    shard = Shard(1, 2)
+    open_ledger(tmp_path, shard).close()
+    folders = [tmp_path / ".argosy", *(tmp_path / ".argosy").rglob("*")]
+    assert all(path.stat().st_mode & 0o022 == 0 for path in folders)
+    for path in folders:
+        path.chmod(0o777)
+    ledger = open_ledger(tmp_path, shard)
+    above = [tmp_path / ".argosy" / name for name in ("", "shards", "shards/1-of-2", "shards/1-of-2/.argosy")]
+    assert all(path.stat().st_mode & 0o022 == 0 for path in (*above, ledger.path))
+    assert len(ledger.notices) == 5
+    ledger.close()
+
+
+def test_the_ledger_of_a_shard_that_just_begins_is_none(tmp_path: Path) -> None:
+    home = tmp_path / ".argosy" / "shards" / "1-of-2" / ".argosy"
+    home.mkdir(parents=True)
+    (home / "ledger.sqlite").touch()
+    assert homes(tmp_path) == {}
+    open_ledger(tmp_path, None).close()
+    open_ledger(tmp_path, Shard(1, 2)).close()
+    assert list(homes(tmp_path)) == [None, Shard(1, 2)]
