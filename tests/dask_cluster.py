@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import trustme
 
 from ports import free_port
 
@@ -17,13 +21,45 @@ PATIENCE = 60.0
 DASK = (sys.executable, "-m", "dask")
 
 
+class DaskCertificates:
+    """An authority's certificate, and one with its key for all parts of a cluster, in files."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="argosy-tls-"))
+        self.authority, self.certificate, self.key = (self.folder / name for name in ("ca.pem", "cert.pem", "key.pem"))
+        issuer = trustme.CA()
+        issued = issuer.issue_cert("127.0.0.1")
+        issuer.cert_pem.write_to_path(str(self.authority))
+        issued.cert_chain_pems[0].write_to_path(str(self.certificate))
+        issued.private_key_pem.write_to_path(str(self.key))
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What a client needs in Dask's configuration."""
+        files = {"ca-file": self.authority, "client.cert": self.certificate, "client.key": self.key}
+        return {f"distributed.comm.tls.{key}": str(path) for key, path in files.items()}
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options of the commands."""
+        files = ("--tls-ca-file", self.authority, "--tls-cert", self.certificate, "--tls-key", self.key)
+        return tuple(map(str, files))
+
+    def close(self) -> None:
+        shutil.rmtree(self.folder)
+
+
 class DaskCluster:
     """A scheduler on the loopback, with some workers."""
 
-    def __init__(self, workers: int = 0, *, threads: int = 1) -> None:
+    def __init__(self, workers: int = 0, *, threads: int = 1, tls: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="argosy-dask-"))
         self.port = free_port()
         self._threads = threads
+        self.certificates = DaskCertificates() if tls else None
+        self._protocol = "tls" if tls else "tcp"
+        self._tls_options = self.certificates.options if self.certificates is not None else ()
+        self.reached_at = self.port  # a relay's port, if one is in front of it
         self._started = 0
         self.scheduler: subprocess.Popen[bytes] | None = None
         self.workers: list[subprocess.Popen[bytes]] = []
@@ -37,21 +73,21 @@ class DaskCluster:
 
     @property
     def address(self) -> str:
-        return f"tcp://127.0.0.1:{self.port}"
+        return f"{self._protocol}://127.0.0.1:{self.reached_at}"
 
     def start_scheduler(self) -> None:
-        self.scheduler = self._run(
-            "scheduler", *DASK, "scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard"
-        )
+        options = ("--host", f"{self._protocol}://127.0.0.1", "--port", str(self.port), "--no-dashboard")
+        self.scheduler = self._run("scheduler", *DASK, "scheduler", *options, *self._tls_options)
         self._wait_for("Scheduler at:", "scheduler")
 
-    def add_worker(self, *before: str) -> None:
+    def add_worker(self, *before: str, dask: Sequence[str] = DASK, env: Mapping[str, str] | None = None) -> None:
         """Start a worker that dies when it is killed, as one without a nanny does; `before` is put before its command."""
         name = f"worker-{self._started}"
         self._started += 1
         options = ("--nthreads", str(self._threads), "--no-nanny", "--no-dashboard", "--name", name)
         folder = ("--local-directory", str(self.folder / name))
-        self.workers.append(self._run(name, *before, *DASK, "worker", self.address, *options, *folder))
+        command = (*before, *dask, "worker", self.address, *options, *folder, *self._tls_options)
+        self.workers.append(self._run(name, *command, env=env))
         self._wait_for("Starting established connection", name)
 
     def kill_worker(self) -> None:
@@ -69,10 +105,13 @@ class DaskCluster:
                 process.kill()
                 process.wait(PATIENCE)
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self.certificates is not None:
+            self.certificates.close()
 
-    def _run(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+    def _run(self, name: str, *command: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, **(env or {})}
         with (self.folder / f"{name}.log").open("wb") as log:
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
 
     def _wait_for(self, text: str, name: str) -> None:
         end = time.monotonic() + PATIENCE

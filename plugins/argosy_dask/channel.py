@@ -36,6 +36,22 @@ OVER: Message = {"over": True}
 LAST_MESSAGES = 5.0
 
 
+class _Client(distributed.Client):
+    """A client that leaves nothing behind if it cannot connect: Dask's would wait for its thread when Python ends."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        try:
+            super().__init__(*args, **options)  # type: ignore[no-untyped-call]
+        except BaseException:
+            self.close()  # type: ignore[no-untyped-call]
+            raise
+
+
+def connect(cluster: Any, timeout: float) -> Any:
+    """Connect to a cluster, or to the scheduler at an address; raise OSError or ValueError if that fails."""
+    return _Client(cluster, set_as_default=False, timeout=timeout)
+
+
 class DaskChannel(Channel):
     """The run's end."""
 

@@ -33,7 +33,7 @@ class DaskStrategy(Strategy):
         "properties": {
             "address": {
                 "type": ["string", "null"],
-                "minLength": 1,
+                "pattern": "^(tcp|tls)://.",
                 "default": None,
                 "description": "The scheduler, such as tcp://10.0.0.5:8786, or tls:// with the certificates that Dask's own "
                 "configuration names. Unset, processes on this machine.",
@@ -50,7 +50,9 @@ class DaskStrategy(Strategy):
 
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         super().__init__(options, context)
-        self.needs = Scope.CLUSTER if options.get("address") else Scope.HOST
+        address = options.get("address")
+        self.needs = Scope.CLUSTER if address else Scope.HOST
+        self.private = not address or address.startswith("tls://")
         self._client: Any = None
         self._cluster: Any = None
 
@@ -124,16 +126,20 @@ class DaskStrategy(Strategy):
                 n_workers=count,
                 threads_per_worker=math.ceil(max_workers / count),
                 dashboard_address=None,
+                security=_temporary(),  # else every user of this machine could send it programs and read its messages
                 silence_logs=logging.ERROR,
             )
-        try:
-            self._client = distributed.Client(self._cluster or address, set_as_default=False, timeout=PATIENCE)
-        except (OSError, TimeoutError, ValueError) as error:
-            hint = "Start one with `dask scheduler`, and check its address."
-            raise ServiceDown(f"The Dask scheduler at {address} cannot be reached: {error}.", hint=hint) from None
-        if self._cluster is not None:
-            from argosy_dask.channel import IgnoreInterrupts
+        elif address.startswith("tls://"):
+            _check_certificates(address)
+        from argosy_dask.channel import IgnoreInterrupts, connect
 
+        try:
+            self._client = connect(self._cluster or address, PATIENCE)
+        except (OSError, ValueError) as error:
+            reason = str(error).rstrip(".") or type(error).__name__
+            hint = "Start one with `dask scheduler`, and check its address, and whether it uses TLS."
+            raise ServiceDown(f"The Dask scheduler at {address} cannot be reached: {reason}.", hint=hint) from None
+        if self._cluster is not None:
             self._client.register_plugin(IgnoreInterrupts())
         else:
             self._check_versions()
@@ -159,6 +165,26 @@ def _distributed() -> Any:
         hint = "Install it: pip install 'argosy[dask]'"
         raise ConfigError("The strategy 'dask' needs the package `distributed`.", hint=hint) from None
     return distributed
+
+
+def _temporary() -> Any:
+    """Return certificates for one cluster, which are only in memory."""
+    try:
+        return _distributed().Security.temporary()
+    except ImportError:
+        hint = "Install it: pip install 'argosy[dask]'"
+        raise ConfigError("The strategy 'dask' needs the package `cryptography`.", hint=hint) from None
+
+
+def _check_certificates(address: str) -> None:
+    """Raise a ConfigError if Dask's configuration has no certificates for TLS, or none that can be used."""
+    hint = "Set distributed.comm.tls in Dask's configuration, as for the scheduler and its workers."
+    try:
+        found = _distributed().Security().get_connection_args("client")["ssl_context"]
+    except OSError as error:
+        raise ConfigError(f"The certificates for {address} cannot be used: {error}.", hint=hint) from None
+    if found is None:
+        raise ConfigError(f"There are no certificates to connect to {address}.", hint=hint)
 
 
 def _do(work: Work, job: Job) -> Outcome:

@@ -1,25 +1,27 @@
-"""The context of a run in one process: its plugins, sessions, connections and staging."""
+"""The context of a run in one process: its plugins, sessions, connections and staging; and the choice of its strategy."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from argosy.config.location import open_storage
 from argosy.config.schema import default_options
 from argosy.engine.outputs import Outputs, plugin_errors
 from argosy.engine.sessions.provider import Share, open_sessions
-from argosy.errors import ArgosyError
+from argosy.errors import ArgosyError, ConfigError
 from argosy.events import Emit, EventKind
 from argosy.http.session import Network, check_proxy, environment_proxies, header_field
 from argosy.interfaces.auth import Auth, ResponseHead
 from argosy.interfaces.base import Plugin, PluginContext
-from argosy.interfaces.cookie_store import CookieStore
+from argosy.interfaces.cookie_store import CookieStore, Scope
 from argosy.interfaces.output import Output
 from argosy.interfaces.ratelimit import RateLimit
 from argosy.interfaces.source import Source
 from argosy.interfaces.storage import Patience
+from argosy.interfaces.strategy import Strategy
 from argosy.interfaces.transport import Transport
 from argosy.leasing.login import LoginLimiter
 from argosy.leasing.policy import SessionCallbacks
@@ -163,3 +165,41 @@ class RunContext:
             return False
         with plugin_errors("auth plugin", self.auth):
             return bool(self.auth.is_refusal(response))
+
+
+def choose(context: RunContext, plugins: PluginManager) -> tuple[Strategy, str | None]:
+    """Return the configured strategy, or a serial one if it is not safe with the cookie store; and why it does less."""
+    settings, store = context.settings, context.store
+    default = "serial" if settings.max_workers == 1 else "threads"
+    strategy = plugins.make(Strategy, settings.strategy or {"use": default}, context.plugin_context)
+    reason = None
+    if not context.auth.anonymous and store.scope < strategy.needs:
+        several = "machines" if strategy.needs is Scope.CLUSTER else "processes"
+        reason = (
+            f"The strategy {strategy.name!r} uses several {several}, but the lease of the cookie store {store.name!r}"
+        )
+        reason = f"{reason} only covers one {'process' if store.scope is Scope.PROCESS else 'machine'}."
+        stores = [info for info in plugins.plugins() if info.kind is Kind.COOKIE_STORE]
+        wide = " or ".join(f'"{info.name}"' for info in stores if getattr(info.cls, "scope", 0) >= strategy.needs)
+        change = f'Set "cookie_store" to {wide}, or use the strategy "threads".'
+        if settings.strict:
+            raise ConfigError(reason, hint=change)
+        strategy.close()
+        strategy = plugins.make(Strategy, {"use": "serial"}, context.plugin_context)
+        reason = f"{reason} The run is serial instead. {change}"
+    elif settings.strategy and not strategy.parallel and settings.max_workers > 1:
+        number = settings.max_workers
+        reason = f"The strategy {strategy.name!r} does one item at a time: max_workers {number} has no effect."
+    return strategy, reason
+
+
+def ask_safely(ask: Callable[[str], str], settings: Settings, plugins: PluginManager, text: str) -> str:
+    """Ask for a secret; raise a ConfigError if other processes need it and others could read it on its way to them."""
+    if settings.strategy is not None:
+        strategy = plugins.make(Strategy, settings.strategy, PluginContext(settings.base, settings.directory, ask))
+        strategy.close()
+        if strategy.needs > Scope.PROCESS and not strategy.private:
+            message = f"The workers of the strategy {strategy.name!r} need a secret that you type ({text!r})"
+            hint = 'Give it by {"env": NAME} or {"file": PATH}, which each worker reads itself, or use TLS (tls://...).'
+            raise ConfigError(f"{message}, and others could read it on its way to them.", hint=hint)
+    return ask(text)

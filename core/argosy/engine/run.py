@@ -11,21 +11,19 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
-from argosy.engine.context import RunContext
+from argosy.engine.context import RunContext, ask_safely, choose
 from argosy.engine.observers import ObserverDispatcher
 from argosy.engine.outputs import Aggregator, plugin_errors
 from argosy.engine.plan import Plan, Planned, Select, need_source
 from argosy.engine.recorder import Recorder
 from argosy.engine.report import MOST_FAILURES, Counts, Report
 from argosy.engine.worker import Worker
-from argosy.errors import ArgosyError, ConfigError, Interrupted
+from argosy.errors import ArgosyError, Interrupted
 from argosy.events import Event, EventKind
 from argosy.interfaces.base import Plugin
-from argosy.interfaces.cookie_store import Scope
 from argosy.interfaces.observer import Observer
 from argosy.interfaces.strategy import Strategy, Work
 from argosy.models.items import Failure, Job, Outcome, State
-from argosy.plugins.kinds import Kind
 from argosy.state.ledger import PRIVATE, Row
 from argosy.state.shards import need_ledger, open_ledger
 from argosy.toolkit.failures import blame, disk_error
@@ -72,7 +70,7 @@ class Run:
         self.settings = settings
         self.plugins = plugins
         self.stop = Stop()
-        self._ask = functools.cache(options.ask) if options.ask is not None else None
+        self._typed = functools.cache(options.ask) if options.ask is not None else None
         self._dispatcher = ObserverDispatcher(options.observers, options.redactor, options.on_event)
         self._emit = self._dispatcher.emit
         self._to_blame: list[Plugin] = []
@@ -122,9 +120,8 @@ class Run:
             need_source(settings)
         ledger = self._ledger = stack.enter_context(closing(open_ledger(settings.directory, settings.shard)))
         stack.callback(self._dispatcher.close)
-        context = self._context = RunContext(
-            settings, self.plugins, self._emit, self.stop, options.redactor, ask=self._ask
-        )
+        ask = functools.partial(ask_safely, self._typed, settings, self.plugins) if self._typed is not None else None
+        context = self._context = RunContext(settings, self.plugins, self._emit, self.stop, options.redactor, ask=ask)
         stack.callback(context.close)
         self._to_blame = context.plugins
         for given in settings.observers:
@@ -265,7 +262,7 @@ class Run:
     def _answer(self, question: str, text: str) -> str | None:
         """Answer a worker process: give it a secret of the user, or say why it must not log in."""
         if question == "secret":
-            return self._ask(text) if self._ask is not None else None
+            return self._typed(text) if self._typed is not None and self._strategy.private else None
         return self._context.pool.login_limit.tell(cast("LoginStep", question), text)
 
     def _recorded(self, outcome: Outcome) -> None:
@@ -347,32 +344,6 @@ class Run:
         if options.on_report is not None:
             options.on_report(report, self._plan.rows())
         return report
-
-
-def choose(context: RunContext, plugins: PluginManager) -> tuple[Strategy, str | None]:
-    """Return the configured strategy, or a serial one if it is not safe with the cookie store; and why it does less."""
-    settings, store = context.settings, context.store
-    default = "serial" if settings.max_workers == 1 else "threads"
-    strategy = plugins.make(Strategy, settings.strategy or {"use": default}, context.plugin_context)
-    reason = None
-    if not context.auth.anonymous and store.scope < strategy.needs:
-        several = "machines" if strategy.needs is Scope.CLUSTER else "processes"
-        reason = (
-            f"The strategy {strategy.name!r} uses several {several}, but the lease of the cookie store {store.name!r}"
-        )
-        reason = f"{reason} only covers one {'process' if store.scope is Scope.PROCESS else 'machine'}."
-        stores = [info for info in plugins.plugins() if info.kind is Kind.COOKIE_STORE]
-        wide = " or ".join(f'"{info.name}"' for info in stores if getattr(info.cls, "scope", 0) >= strategy.needs)
-        change = f'Set "cookie_store" to {wide}, or use the strategy "threads".'
-        if settings.strict:
-            raise ConfigError(reason, hint=change)
-        strategy.close()
-        strategy = plugins.make(Strategy, {"use": "serial"}, context.plugin_context)
-        reason = f"{reason} The run is serial instead. {change}"
-    elif settings.strategy and not strategy.parallel and settings.max_workers > 1:
-        number = settings.max_workers
-        reason = f"The strategy {strategy.name!r} does one item at a time: max_workers {number} has no effect."
-    return strategy, reason
 
 
 def outcomes_of(

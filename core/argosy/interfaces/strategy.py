@@ -22,6 +22,9 @@ class Strategy(Plugin):
     #: How far its workers are spread, which may depend on options; the cookie store's lease must reach at least as far.
     needs: Scope = Scope.PROCESS
     parallel: ClassVar[bool] = True  # whether it ever does more than one item at once
+    #: Whether nobody else can read what its channel carries, which may depend on options, too. If not, no secret that the
+    #: user types is sent to workers in other processes.
+    private: bool = False
 
     @abstractmethod
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:

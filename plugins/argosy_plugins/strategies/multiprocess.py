@@ -25,6 +25,7 @@ class MultiprocessStrategy(Strategy):
     name = "multiprocess"
     summary = "Several items at once, in several processes (experimental)"
     needs = Scope.HOST
+    private = True  # the socket is in a folder that only this user can enter
     experimental = True
     options_schema = {
         "type": "object",

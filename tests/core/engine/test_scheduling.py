@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from argosy.config.load import load
-from argosy.engine.context import RunContext
-from argosy.engine.run import choose
+from argosy.engine.context import RunContext, choose
 from argosy.errors import ConfigError
 from argosy.events import EventKind
 from argosy.interfaces.cookie_store import Scope
