@@ -2,91 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 
 from argosy_redis import scripts
-from documents import ROOT, blocks, files
+from documents import files
 from missing import need
-from ports import free_port
+from redis_page import PAGE, PROGRAMS, RedisPage, redis_of_the_page
 from voyage import Voyage
 
 SetSail = Callable[..., Voyage]
 
-PAGE = ROOT / "docs" / "how-to" / "run-redis-with-tls.md"
-PATIENCE = 30.0
-
-
-class Page:
-    """The files of the page in a folder, with this machine for `cache.example`."""
-
-    def __init__(self, folder: Path, library: str) -> None:
-        self.folder = folder
-        self.port = free_port()
-        self._library = library
-        (configuration,) = [block.text for block in blocks("toml", document=PAGE) if block.mark == "complete"]
-        for name, text in {**files(PAGE), "argosy.toml": f"download_delay = 0.01\n{configuration}"}.items():
-            (folder / name).write_text(self._here(text), "utf-8")
-
-    def _here(self, text: str) -> str:
-        text = text.replace("cache.example", "localhost").replace("6379", str(self.port))
-        return re.sub(r"/(etc|var/lib)/redis", str(self.folder), text).replace("https://library.example", self._library)
-
-    def sh(self, script: str) -> subprocess.CompletedProcess[str]:
-        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return subprocess.run(
-            ["sh", script],
-            cwd=self.folder,
-            env={**os.environ, "PATH": programs},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=100,
-        )
-
-    def client(self, **options: Any) -> redis.Redis:
-        authority = str(self.folder / "ca.pem")
-        return redis.Redis("localhost", self.port, ssl=True, ssl_ca_certs=authority, ssl_check_hostname=True, **options)
-
 
 @pytest.fixture
-def page(set_sail: SetSail) -> Iterator[Page]:
+def page(set_sail: SetSail) -> Iterator[RedisPage]:
     """The server of the page, and beside its user one that looks after it."""
-    need("redis-server", "redis-cli", "openssl")
+    need(*PROGRAMS)
     voyage = set_sail(items=6, lease_mode="revoke")
-    page = Page(voyage.root, voyage.server.url)
-    for script in ("make-certificates.sh", "make-user.sh"):
-        done = page.sh(script)
-        assert done.returncode == 0, done.stderr
-    with (page.folder / "users.acl").open("a") as users:
-        users.write("user tester on >tester ~* +@all\n")
-    with (page.folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            ["redis-server", "redis.conf"], cwd=page.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
-    end = time.monotonic() + PATIENCE
-    while "Ready to accept connections" not in (page.folder / "log").read_text("utf-8"):
-        assert server.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    try:
+    tester = "user tester on >tester ~* +@all\n"
+    with redis_of_the_page(voyage.root, voyage.server.url, more_users=tester) as page:
         yield page
-    finally:
-        server.kill()
-        server.wait(PATIENCE)
 
 
 @pytest.mark.slow
-def test_it_can_be_done(page: Page) -> None:
+def test_it_can_be_done(page: RedisPage) -> None:
     done = page.sh("try.sh")
     assert (done.returncode, "redis_version" in done.stdout) == (0, True), done.stderr
     assert len(list((page.folder / "library").glob("item-*"))) == 6
@@ -108,7 +50,7 @@ def test_it_can_be_done(page: Page) -> None:
 
 
 @pytest.mark.slow
-def test_the_errors_of_the_page(page: Page) -> None:
+def test_the_errors_of_the_page(page: RedisPage) -> None:
     assert page.sh("make-user.sh").returncode == 0, "a new password, which the server does not know"
     (page.folder / "ca.pem").rename(page.folder / "right.pem")
     assert page.sh("make-certificates.sh").returncode == 0
