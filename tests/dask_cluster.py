@@ -77,6 +77,7 @@ class DaskCluster:
 
     def start_scheduler(self) -> None:
         options = ("--host", f"{self._protocol}://127.0.0.1", "--port", str(self.port), "--no-dashboard")
+        options = (*options, "--dashboard-address", "127.0.0.1:0")
         self.scheduler = self._run("scheduler", *DASK, "scheduler", *options, *self._tls_options)
         self._wait_for("Scheduler at:", "scheduler")
 

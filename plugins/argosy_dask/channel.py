@@ -13,6 +13,7 @@ import queue
 import signal
 import threading
 import uuid
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,9 @@ OVER: Message = {"over": True}
 
 #: Seconds to wait for the last messages of workers.
 LAST_MESSAGES = 5.0
+
+#: Seconds that messages of a worker wait for others, as the scheduler has about as much work with one as with many.
+TOGETHER = 0.5
 
 
 class _Client(distributed.Client):
@@ -67,7 +71,7 @@ class DaskChannel(Channel):
         """Subscribe to the topic of this run."""
         self._answer = answer
         self._told.set({})
-        self._client.subscribe_topic(self._topic, lambda event: self._todo.put((True, json.loads(event[1]))))
+        self._client.subscribe_topic(self._topic, self._came)
         self._thread.start()
         return DaskAddress(self._topic)
 
@@ -82,6 +86,10 @@ class DaskChannel(Channel):
         with _UnlessLost():
             self._client.unsubscribe_topic(self._topic)
             self._told.delete()
+
+    def _came(self, event: tuple[float, bytes]) -> None:
+        for message in json.loads(zlib.decompress(event[1])):
+            self._todo.put((True, message))
 
     def _serve(self) -> None:
         staying: set[str] | None = None  # the workers that still have to leave, once the run is over
@@ -137,6 +145,7 @@ class DaskConnection(Connection):
         self._over = over
         self._is_over = False
         self._mutex = threading.Lock()
+        self._waiting: list[Message] = []
         self._answers: dict[str, queue.SimpleQueue[Any]] = {}
         try:
             self._worker = distributed.get_worker()
@@ -155,8 +164,20 @@ class DaskConnection(Connection):
             told(early)
 
     def send(self, message: Message) -> None:
-        """Send a message; Dask sends several at once."""
-        self._worker.log_event(self._topic, json.dumps(message))  # Dask takes few types of Python
+        """Send a message, together with others of the next moment."""
+        with self._mutex:
+            self._waiting.append(message)
+            if len(self._waiting) == 1:
+                self._worker.loop.add_callback(self._worker.loop.call_later, TOGETHER, self.flush)
+
+    def flush(self) -> None:
+        """Send what waits."""
+        with self._mutex:
+            waiting, self._waiting = self._waiting, []
+            if waiting:
+                packed = zlib.compress(json.dumps(waiting).encode())
+                # always in Dask's own thread, which keeps the order
+                self._worker.loop.add_callback(self._worker.log_event, self._topic, packed)
 
     def ask(self, message: Message) -> Message:
         """Send a message and wait for the answer."""
@@ -164,6 +185,7 @@ class DaskConnection(Connection):
         answers = self._answers[number] = queue.SimpleQueue()
         if not self._is_over:
             self.send({"ask": dict(message), "worker": self._worker.address, "number": number})
+            self.flush()
             answer = answers.get()
             del self._answers[number]
             if answer is not None:
@@ -171,7 +193,8 @@ class DaskConnection(Connection):
         raise Interrupted("The run is over.")
 
     def close(self) -> None:
-        """Forget the run."""
+        """Send what waits, and forget the run."""
+        self.flush()
         _connections.pop(self._topic, None)
 
     def hear(self, message: Message) -> None:
@@ -189,9 +212,16 @@ class DaskConnection(Connection):
             answers.put(None)
         self._over()
         self.send({"left": self._worker.address})
+        self.flush()
 
 
 _connections: dict[str, DaskConnection] = {}
+
+
+def flush() -> None:
+    """Send the messages of this worker that wait: they are to be there before the outcome of their item."""
+    for connection in list(_connections.values()):
+        connection.flush()
 
 
 def _tell(topic: str, message: Message) -> bool:

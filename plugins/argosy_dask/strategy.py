@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
+import itertools
 import logging
 import math
 import os
+import pickle
+import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import argosy
@@ -20,6 +26,12 @@ from argosy.models.items import Failure, Job, Outcome, State
 
 #: Seconds to wait for the scheduler.
 PATIENCE = 10.0
+
+#: Seconds that a worker waits for the work.
+WORK_PATIENCE = 30.0
+
+#: How long a worker is busy with a group of small items, in seconds, and how many these are at most.
+GROUP_SECONDS, MOST_IN_GROUP = 2.0, 32
 
 
 class DaskStrategy(Strategy):
@@ -55,6 +67,7 @@ class DaskStrategy(Strategy):
         self.private = not address or address.startswith("tls://")
         self._client: Any = None
         self._cluster: Any = None
+        self._numbers = itertools.count()
 
     def channel(self) -> Channel:
         """Return the channel through the scheduler."""
@@ -63,35 +76,40 @@ class DaskStrategy(Strategy):
         return DaskChannel(self._connect(1))
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
-        """Yield outcomes as they come; take a job only when fewer than `max_workers` are on the cluster."""
-        client = self._connect(max_workers)
+        """Yield outcomes as they come; give the cluster no more than `max_workers` groups of jobs at once."""
+        client, dumps = self._connect(max_workers), _distributed().protocol.pickle.dumps
         done = _distributed().as_completed(loop=client.loop, with_results=True, raise_errors=False)
-        items: dict[str, str] = {}  # the item of each job on the cluster, by its key
-        futures: dict[str, Any] = {}
-        waiting, broken, more = iter(jobs), None, True
+        given: dict[str, Group] = {}  # by the key of its task
+        groups, broken, more = Groups(jobs, max_workers if self.options.get("address") else 0), None, True
+        # the work is the same for all jobs: each worker fetches it once
+        name = uuid.uuid4().hex[:12]
+        variable = _distributed().Variable(name, client=client)
+        variable.set(dumps(work))
         try:
-            while more or items:
-                while more and len(items) < max_workers:
+            while more or given:
+                while more and len(given) < max_workers:
                     try:
-                        job = next(waiting)
+                        group = Group(groups.take(), dumps)
                     except StopIteration:
                         more = False
                     except Exception as error:  # active jobs finish first
                         broken, more = error, False
                     else:
-                        key = f"argosy-{uuid.uuid4().hex}"
-                        items[key] = job.item.id
-                        futures[key] = client.submit(_do, work, job, key=key, pure=False)
-                        done.add(futures[key])
-                if items:
+                        key = f"argosy-{name}-{next(self._numbers)}"
+                        group.future = client.submit(_do, name, group.packed, key=key, pure=False)
+                        given[key] = group
+                        done.add(group.future)
+                if given:
                     future, result = next(done)
-                    del futures[future.key]
-                    yield self._outcome(items.pop(future.key), future, result)
+                    group = given.pop(future.key)
+                    yield from self._outcomes(group, result, groups)
+                    more = more or groups.has_some_back
             if broken is not None:
                 raise broken
         finally:
-            if futures:
-                client.cancel(list(futures.values()), force=True)
+            variable.delete()
+            if given:
+                client.cancel([group.future for group in given.values()], force=True)
 
     def close(self) -> None:
         """Leave the cluster; a local one ends."""
@@ -99,15 +117,21 @@ class DaskStrategy(Strategy):
             if part is not None:
                 part.close()
 
-    def _outcome(self, item: str, future: Any, result: Any) -> Outcome:
-        if future.status == "finished":
-            outcome: Outcome = result
-            return outcome
+    def _outcomes(self, group: Group, result: Any, groups: Groups) -> list[Outcome]:
+        """Return the outcomes of a group; what was not done goes back."""
+        if group.future.status == "finished":
+            outcomes = group.unpack(result)
+            groups.give_back(group.jobs[len(outcomes) :])
+            groups.learn(outcomes)
+            return outcomes
         error = result[1] if isinstance(result, tuple) else result
         if isinstance(error, _distributed().KilledWorker):
+            if len(group.jobs) > 1:  # one of them may kill workers
+                groups.give_back(group.jobs, alone=True)
+                return []
             text = "Several Dask workers died while they worked on it."
-            return Outcome(item, State.FAILED, failure=Failure("crash", text))
-        if future.status == "error":
+            return [Outcome(group.jobs[0].item.id, State.FAILED, failure=Failure("crash", text))]
+        if group.future.status == "error":
             raise error
         hint = "Start it again to continue; finished work is kept."
         raise ServiceDown(f"The Dask scheduler at {self._where} was lost.", hint=hint)
@@ -125,7 +149,9 @@ class DaskStrategy(Strategy):
             self._cluster = distributed.LocalCluster(
                 n_workers=count,
                 threads_per_worker=math.ceil(max_workers / count),
-                dashboard_address=None,
+                # a scheduler always listens for HTTP, and by default to all networks
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
                 security=_temporary(),  # else every user of this machine could send it programs and read its messages
                 silence_logs=logging.ERROR,
             )
@@ -187,8 +213,87 @@ def _check_certificates(address: str) -> None:
         raise ConfigError(f"There are no certificates to connect to {address}.", hint=hint)
 
 
-def _do(work: Work, job: Job) -> Outcome:
-    return work(job)
+class Groups:
+    """Makes groups of jobs. Small items travel together, as each task costs Dask's scheduler more than such a job."""
+
+    def __init__(self, jobs: Iterable[Job], max_workers: int) -> None:
+        self._jobs = iter(jobs)
+        self._back: deque[Job] = deque()
+        self._alone: deque[Job] = deque()
+        self._left = max_workers * 8 if max_workers else math.inf  # outcomes before groups grow
+        self._seconds = GROUP_SECONDS  # per job, a moving average
+
+    @property
+    def has_some_back(self) -> bool:
+        """Whether jobs were given back."""
+        return bool(self._back or self._alone)
+
+    def take(self) -> list[Job]:
+        """Return the next jobs; raise StopIteration if there are none."""
+        if self._alone:
+            return [self._alone.popleft()]
+        taken = [self._next()]
+        size = 1 if self._left > 0 else min(int(GROUP_SECONDS / self._seconds), MOST_IN_GROUP)
+        try:
+            while len(taken) < size:
+                taken.append(self._next())
+        except StopIteration:
+            pass
+        except BaseException:
+            self._back.extendleft(reversed(taken))
+            raise
+        return taken
+
+    def give_back(self, jobs: Sequence[Job], *, alone: bool = False) -> None:
+        """Take jobs that a worker did not do, and those that are to go alone."""
+        (self._alone if alone else self._back).extend(jobs)
+
+    def learn(self, outcomes: Sequence[Outcome]) -> None:
+        """Learn how long jobs take."""
+        self._left -= len(outcomes)
+        for outcome in outcomes:
+            self._seconds += (max(outcome.seconds, 1e-3) - self._seconds) / 8
+
+    def _next(self) -> Job:
+        return self._back.popleft() if self._back else next(self._jobs)
+
+
+class Group:
+    """Some jobs on their way to a worker."""
+
+    def __init__(self, jobs: list[Job], dumps: Callable[[Any], bytes]) -> None:
+        self.jobs = jobs
+        self.future: Any = None
+        self._text = dumps(jobs)
+        self.packed = zlib.compress(self._text)
+
+    def unpack(self, result: bytes) -> list[Outcome]:
+        """Return the outcomes that a worker packed."""
+        outcomes: list[Outcome] = pickle.loads(zlib.decompressobj(zdict=self._text).decompress(result))  # noqa: S301
+        return outcomes
+
+
+def _do(name: str, packed: bytes) -> bytes:
+    """Do jobs on a worker, and stop after a while; return their outcomes, whose texts are mostly those of the jobs."""
+    from argosy_dask.channel import flush
+
+    pickled, text = _distributed().protocol.pickle, zlib.decompress(packed)
+    work, outcomes, end = pickled.loads(_work(name)), [], time.monotonic() + GROUP_SECONDS
+    for job in pickled.loads(text):
+        outcomes.append(work(job))
+        if time.monotonic() > end:
+            break
+    flush()
+    compressor = zlib.compressobj(zdict=text)
+    return compressor.compress(pickled.dumps(outcomes)) + compressor.flush()
+
+
+@functools.lru_cache(maxsize=4)
+def _work(name: str) -> bytes:
+    """Return the pickled work of a run."""
+    distributed = _distributed()
+    work: bytes = distributed.Variable(name, client=distributed.get_client()).get(timeout=WORK_PATIENCE)
+    return work
 
 
 @argosy.hookimpl

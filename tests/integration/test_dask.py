@@ -12,6 +12,7 @@ import pytest
 import argosy
 from argosy.errors import ServiceDown
 from argosy.events import Event
+from argosy_dask.strategy import MOST_IN_GROUP
 from dask_cluster import DaskCluster
 from missing import need
 from ports import free_port
@@ -109,12 +110,12 @@ def test_a_scheduler_that_is_lost(
     )
     assert cluster.scheduler is not None
     with pytest.raises(ServiceDown, match="was lost"):
-        argosy.download(voyage.file, after(20, cluster.scheduler.kill))
+        argosy.download(voyage.file, after(100, cluster.scheduler.kill))
     other = make_cluster(2)
     voyage.config["strategy"] = {"use": "dask", "address": other.address}
     report = argosy.download(voyage.file)
     assert (report.counts.done + report.counts.skipped, voyage.wrong()) == (200, [])
-    assert report.counts.skipped >= 20 - 2
+    assert report.counts.skipped >= 100 - 2 * MOST_IN_GROUP
     assert voyage.server.stats().replaced_tokens_sent == 0
 
 
