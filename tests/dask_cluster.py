@@ -76,8 +76,8 @@ class DaskCluster:
         return f"{self._protocol}://127.0.0.1:{self.reached_at}"
 
     def start_scheduler(self) -> None:
-        options = ("--host", f"{self._protocol}://127.0.0.1", "--port", str(self.port), "--no-dashboard")
-        options = (*options, "--dashboard-address", "127.0.0.1:0")
+        options = ["--host", f"{self._protocol}://127.0.0.1", "--port", str(self.port)]
+        options += ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]  # for HTTP
         self.scheduler = self._run("scheduler", *DASK, "scheduler", *options, *self._tls_options)
         self._wait_for("Scheduler at:", "scheduler")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import zlib
 
 
 class Relay:
@@ -49,3 +50,20 @@ class Relay:
         for sock in (source, target):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+
+
+def inflated(data: bytes) -> bytes:
+    """Return bytes and everything in them that is compressed with zlib, as anybody could read it."""
+    found: dict[int, bytes] = {}  # by the checksum that names a text as the dictionary of others
+    for _ in range(2):  # what a dictionary is needed for, the second time
+        start = -1
+        while (start := data.find(b"\x78", start + 1)) != -1:
+            is_known = data[start + 1 : start + 2] == b"\xbb"  # as zlib marks it
+            text = found.get(int.from_bytes(data[start + 2 : start + 6], "big")) if is_known else b""
+            if text is None or (not is_known and data[start + 1 : start + 2] != b"\x9c"):
+                continue
+            reader = zlib.decompressobj(zdict=text) if text else zlib.decompressobj()
+            with contextlib.suppress(zlib.error):
+                content = reader.decompress(data[start:])
+                found[zlib.adler32(content)] = content
+    return data + b"".join(found.values())

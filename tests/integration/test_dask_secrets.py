@@ -19,7 +19,7 @@ from dask_cluster import DaskCertificates, DaskCluster
 from hazards import TOKEN
 from missing import need
 from redis_process import NOTHING, RedisProcess
-from relay import Relay
+from relay import Relay, inflated
 from voyage import Voyage
 
 SetSail = Callable[..., Voyage]
@@ -80,7 +80,13 @@ def run_with(voyage: Voyage, typed: list[str]) -> Report:
 def events_of(cluster: DaskCluster) -> bytes:
     """Return what the scheduler keeps of its events."""
     with _dask.Client(cluster.address, set_as_default=False) as client:
-        return repr(client.get_events()).encode()
+        events = client.get_events()
+    texts = [
+        message if isinstance(message, bytes) else repr(message).encode()
+        for topic in events
+        for _, message in events[topic]
+    ]
+    return b"".join(map(inflated, texts))
 
 
 def test_workers_read_secrets_themselves(
@@ -94,7 +100,7 @@ def test_workers_read_secrets_themselves(
         cluster.add_worker()  # inherits the variables
     report = argosy.download(voyage.file)
     assert (report.counts.done, report.logins, voyage.wrong()) == (20, 1, [])
-    seen = relay.seen + events_of(cluster)
+    seen = inflated(relay.seen) + events_of(cluster)
     for name in ("TEST_PASSWORD", "TEST_REDIS_PASSWORD", voyage.expected[0].name):
         assert name.encode() in seen, "what is no secret can be read there"
     for secret in (voyage.server.password, REDIS_PASSWORD):
