@@ -43,6 +43,8 @@ _LIBRARIES = (
     "publicsuffixlist",
     "argosy_gateway.server",
     "argosy_gateway.serving",
+    "argosy_plan.command",
+    "simpy",
 )
 
 _ORDER = 1 << 17

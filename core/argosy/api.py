@@ -91,6 +91,9 @@ def download(
     directory: str | PathLike[str] | None = None,
     progress: bool = False,
     plugins: Plugins = (),
+    limit: int | None = None,
+    ask: Callable[[str], str] | None = None,
+    **changes: Any,
 ) -> Report:
     """Download the items of a configuration, or URLs, like ``argosy download``, without printing; return the report.
 
@@ -107,13 +110,19 @@ def download(
         Whether to show the progress in the terminal or in the notebook.
     plugins
         Plugins that are not installed: Python files, as for ``--plugin``, or classes.
+    limit
+        Download only so many of the items that are not done, as ``--limit``.
+    ask
+        Gets a secret from the user.
+    **changes
+        Keys that replace those of the configuration, such as ``max_workers=8``.
 
     Raises
     ------
     ArgosyError
         If the run cannot start, or ends early; its attribute ``report``, if set, is the `Report`.
     """
-    changes: dict[str, Any] = {} if directory is None else {"directory": directory}
+    changes |= {} if directory is None else {"directory": directory}
     if isinstance(config, str) and "://" in config:
         config = [config]
     if not isinstance(config, str | PathLike | Mapping):
@@ -122,7 +131,8 @@ def download(
         config = {"source": {"use": "urls" if option == "file" else "manifest", option: fspath(config)}}
     manager = _manager(plugins)
     observers = [manager.make(Observer, {"use": "progress"}, PluginContext())] if progress else []
-    return _report_of(load(config, manager, changes), manager, on_event, observers=observers)
+    settings = load(config, manager, changes)
+    return _report_of(settings, manager, on_event, observers=observers, limit=limit, ask=ask)
 
 
 def remake(config: Config, on_event: OnEvent | None = None, *, plugins: Plugins = ()) -> Report:

@@ -32,7 +32,7 @@ def show(event: Event) -> None:
 
 
 report = argosy.download(["https://library.example/a"], show, directory=Path("library"), progress=True)
-report = argosy.download(Path("argosy.toml"), plugins="one.py")
+report = argosy.download(Path("argosy.toml"), plugins="one.py", limit=2, max_workers=3)
 for item in report.items:
     paths: tuple[Path, ...] = item.paths
     print(item.title, item.state, [file.sha256 for file in item.files])
@@ -60,6 +60,22 @@ def test_a_program_of_a_user_passes_a_strict_type_checker(tmp_path: Path) -> Non
     program.write_text("import argosy\n\nargosy.download(1)\n", "utf-8")
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "[arg-type]" in done.stdout
+
+
+def test_a_call_may_limit_the_items_and_replace_keys_of_the_configuration(set_sail: SetSail) -> None:
+    voyage = set_sail(items=5, size=100)
+    planned = []
+    report = argosy.download(
+        voyage.file,
+        lambda event: planned.append(dict(event.data)) if event.kind == "run.planned" else None,
+        limit=2,
+        max_workers=1,
+    )
+    assert (report.counts.done, report.strategy_used, len(voyage.done())) == (2, "serial", 2)
+    assert [(data["to_do"], data["beyond"]) for data in planned] == [(2, 3)]
+    with pytest.raises(argosy.ArgosyError) as raised:
+        argosy.download(voyage.file, max_worker=1)
+    assert "max_worker" in str(raised.value)
 
 
 def test_it_runs_below_an_event_loop_and_in_its_threads(set_sail: SetSail, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,7 @@ class Planned:
     done: int
     bytes: int  # the size that the source promises for those to download
     remade: int  # those to do that only lack outputs
+    beyond: int = 0  # others to do, which the limit leaves out
 
 
 #: Shows an item of a job, whether it only lacks outputs, and the final names that each output already knows.
@@ -192,7 +193,7 @@ class Plan:
             (DOWNLOAD, REPROCESS, DOWNLOAD),
         ).fetchone()
         to_do = int(download + remade)
-        return Planned(items, to_do, items - to_do, int(size), int(remade))
+        return Planned(items, to_do, items - to_do, int(size), int(remade), max(-(limit or 0), 0))
 
     def _kind(self, row: Row | None, fingerprint: str) -> int:
         if not self._fetch:
