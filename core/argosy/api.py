@@ -110,12 +110,8 @@ def download(
         Whether to show the progress in the terminal or in the notebook.
     plugins
         Plugins that are not installed: Python files, as for ``--plugin``, or classes.
-    limit
-        Download only so many of the items that are not done, as ``--limit``.
-    ask
-        Gets a secret from the user.
-    **changes
-        Keys that replace those of the configuration, such as ``max_workers=8``.
+    limit, ask, **changes
+        The most items to download, what gets a secret from the user, and keys of the configuration to replace.
 
     Raises
     ------
@@ -131,8 +127,7 @@ def download(
         config = {"source": {"use": "urls" if option == "file" else "manifest", option: fspath(config)}}
     manager = _manager(plugins)
     observers = [manager.make(Observer, {"use": "progress"}, PluginContext())] if progress else []
-    settings = load(config, manager, changes)
-    return _report_of(settings, manager, on_event, observers=observers, limit=limit, ask=ask)
+    return _report_of(load(config, manager, changes), manager, on_event, observers=observers, limit=limit, ask=ask)
 
 
 def remake(config: Config, on_event: OnEvent | None = None, *, plugins: Plugins = ()) -> Report:

@@ -13,8 +13,7 @@ class EventKind(StrEnum):
 
     RUN_STARTED = "run.started"  # directory, strategy, max_workers, lease, sessions
     RUN_LISTING = "run.listing"  # items: how many a source that asks a service has yielded so far
-    #: items, to_do, done (before), bytes (promised, or 0), remade (of to_do: only outputs), beyond (left out by the limit)
-    RUN_PLANNED = "run.planned"
+    RUN_PLANNED = "run.planned"  # items, to_do, done, bytes (promised, or 0), remade (of to_do), beyond (the limit)
     RUN_NOTICE = "run.notice"  # message: a fact the user should know, sent once
     RUN_STOPPING = "run.stopping"  # message: why no new item starts, or what still has to finish
     RUN_FINISHED = "run.finished"  # the report's summary
