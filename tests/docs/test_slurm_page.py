@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -41,6 +42,12 @@ def written(voyage: Voyage) -> None:
         (voyage.root / name).write_text(text, "utf-8")
 
 
+def delay(voyage: Voyage, seconds: float) -> None:
+    """Let all tasks together send one request in so many seconds, so that a signal comes before they are done."""
+    file = voyage.root / "argosy.toml"
+    file.write_text(re.sub("download_delay = .*", f"download_delay = {seconds}", file.read_text("utf-8")), "utf-8")
+
+
 def logs(voyage: Voyage) -> str:
     return "\n".join(path.read_text("utf-8") for path in voyage.root.rglob("*.log"))
 
@@ -66,14 +73,16 @@ def test_an_array(set_sail: SetSail, slurm: SlurmCluster) -> None:
 
 def test_a_task_that_reaches_its_time_limit_is_submitted_again(set_sail: SetSail, slurm: SlurmCluster) -> None:
     """It gets the signal that `--signal` asks for; the limit of a job is at least a minute, so the test sends it."""
-    voyage = set_sail(items=100, lease_mode="revoke", size=2000, ttfb=0.2)
+    voyage = set_sail(items=100, lease_mode="revoke", size=2000)
     written(voyage)
     one = ("sbatch", "--array=1", "array.sbatch")
     with redis_of_the_page(voyage.root, voyage.server.url):
+        delay(voyage, 3)
         job = slurm.call(*one, folder=voyage.root).stdout.split()[-1]
-        _wait_for(lambda: voyage.server.stats().accepted >= 4)
+        _wait_for(lambda: voyage.server.stats().accepted >= 3)
         slurm.call("scancel", "--signal=INT", "--batch", f"{job}_1", folder=voyage.root)
         _wait_for(lambda: not slurm.jobs())
+        delay(voyage, 0.01)
         before = voyage.server.stats().accepted
         assert "The run was stopped; the session and all finished work are saved." in logs(voyage)
         done = slurm.call("sbatch", "--wait", "--array=1", "array.sbatch", folder=voyage.root)
@@ -87,15 +96,17 @@ def test_a_task_that_reaches_its_time_limit_is_submitted_again(set_sail: SetSail
 
 def test_dask_workers_as_jobs(set_sail: SetSail, slurm: SlurmCluster) -> None:
     """Its time limit comes first, as above; the same job goes on from there."""
-    voyage = set_sail(items=60, lease_mode="revoke", size=2000, ttfb=0.1)
+    voyage = set_sail(items=60, lease_mode="revoke", size=2000)
     written(voyage)
     with redis_of_the_page(voyage.root, voyage.server.url):
+        delay(voyage, 1.5)
         job = slurm.call("sbatch", "dask.sbatch", folder=voyage.root).stdout.split()[-1]
-        _wait_for(lambda: voyage.server.stats().accepted >= 4)
+        _wait_for(lambda: voyage.server.stats().accepted >= 3)
         slurm.call("scancel", "--signal=INT", "--batch", job, folder=voyage.root)
         _wait_for(lambda: not slurm.jobs())
         assert "The run was stopped; the session and all finished work are saved." in logs(voyage)
         assert len(voyage.done()) < 60
+        delay(voyage, 0.01)
 
         done = slurm.call("sbatch", "--wait", "dask.sbatch", folder=voyage.root)
         assert done.returncode == 0, logs(voyage)
