@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from documents import ROOT, documents, prose
+from documents import ROOT, documents, files, prose
 
 _LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 _CODE = re.compile(r"`[^`\n]*`")
@@ -34,6 +34,12 @@ def test_links_lead_somewhere(document: Path) -> None:
         if not target.exists() or not target.is_relative_to(ROOT) or (anchor and anchor not in anchors(target)):
             dead.append(link)
     assert dead == []
+
+
+@pytest.mark.parametrize("document", [path for path in documents() if files(path)], ids=lambda path: path.name)
+def test_readers_see_the_names_of_files(document: Path) -> None:
+    """The word after the language of a block is not shown."""
+    assert [name for name in files(document) if f"`{name}`" not in prose(document)] == []
 
 
 def test_every_document_can_be_reached_from_the_readme() -> None:
