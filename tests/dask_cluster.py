@@ -52,7 +52,15 @@ class DaskCertificates:
 class DaskCluster:
     """A scheduler on the loopback, with some workers."""
 
-    def __init__(self, workers: int = 0, *, threads: int = 1, tls: bool = False) -> None:
+    def __init__(
+        self,
+        workers: int = 0,
+        *,
+        threads: int = 1,
+        tls: bool = False,
+        dask: Sequence[str] = DASK,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="argosy-dask-"))
         self.port = free_port()
         self._threads = threads
@@ -64,7 +72,7 @@ class DaskCluster:
         self.scheduler: subprocess.Popen[bytes] | None = None
         self.workers: list[subprocess.Popen[bytes]] = []
         try:
-            self.start_scheduler()
+            self.start_scheduler(dask, env)
             for _ in range(workers):
                 self.add_worker()
         except BaseException:
@@ -75,10 +83,10 @@ class DaskCluster:
     def address(self) -> str:
         return f"{self._protocol}://127.0.0.1:{self.reached_at}"
 
-    def start_scheduler(self) -> None:
+    def start_scheduler(self, dask: Sequence[str] = DASK, env: Mapping[str, str] | None = None) -> None:
         options = ["--host", f"{self._protocol}://127.0.0.1", "--port", str(self.port)]
         options += ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]  # for HTTP
-        self.scheduler = self._run("scheduler", *DASK, "scheduler", *options, *self._tls_options)
+        self.scheduler = self._run("scheduler", *dask, "scheduler", *options, *self._tls_options, env=env)
         self._wait_for("Scheduler at:", "scheduler")
 
     def add_worker(self, *before: str, dask: Sequence[str] = DASK, env: Mapping[str, str] | None = None) -> None:

@@ -65,6 +65,7 @@ class DaskChannel(Channel):
         self._told = _dask.Variable(self._topic, client=client)
         #: Messages, and whether they came from a worker. A thread sends, as Dask's own thread must not wait.
         self._todo: queue.SimpleQueue[tuple[bool, Message]] = queue.SimpleQueue()
+        self.is_stopping = False  # whether the workers were told to stop
         self._thread = threading.Thread(target=self._serve, name="argosy-dask", daemon=True)
 
     def open(self, answer: Callable[[Message], Message | None]) -> DaskAddress:
@@ -77,6 +78,7 @@ class DaskChannel(Channel):
 
     def tell(self, message: Message) -> None:
         """Let the thread send a message; a simple queue takes it in a signal handler, too."""
+        self.is_stopping = self.is_stopping or "stop" in message
         self._todo.put((False, message))
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.metadata
 import itertools
@@ -9,20 +10,26 @@ import logging
 import math
 import os
 import pickle
+import threading
 import time
 import uuid
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import argosy
-from argosy.errors import ConfigError, ServiceDown
+from argosy.errors import ArgosyError, ConfigError, PluginError, ServiceDown
 from argosy.interfaces.base import PluginContext
 from argosy.interfaces.channel import Channel
 from argosy.interfaces.cookie_store import Scope
 from argosy.interfaces.strategy import Strategy, Work
 from argosy.models.items import Failure, Job, Outcome, State
+
+if TYPE_CHECKING:
+    from argosy_dask.channel import DaskChannel
+
+logger = logging.getLogger(__name__)
 
 #: Seconds to wait for the scheduler.
 PATIENCE = 10.0
@@ -32,6 +39,11 @@ WORK_PATIENCE = 30.0
 
 #: How long a worker is busy with a group of small items, in seconds, and how many these are at most.
 GROUP_SECONDS, MOST_IN_GROUP = 2.0, 32
+
+#: Seconds between two looks whether the cluster has workers.
+WATCH_PERIOD = 2.0
+
+_SAME = "Install the same version, with the same extras and plugins, on all machines."
 
 
 class DaskStrategy(Strategy):
@@ -67,13 +79,16 @@ class DaskStrategy(Strategy):
         self.private = not address or address.startswith("tls://")
         self._client: Any = None
         self._cluster: Any = None
+        self._channel: DaskChannel | None = None
+        self._given_up = False  # whether the jobs were taken back from a cluster without workers
         self._numbers = itertools.count()
 
     def channel(self) -> Channel:
         """Return the channel through the scheduler."""
         from argosy_dask.channel import DaskChannel
 
-        return DaskChannel(self._connect(1))
+        self._channel = DaskChannel(self._connect(1))
+        return self._channel
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
         """Yield outcomes as they come; give the cluster no more than `max_workers` groups of jobs at once."""
@@ -85,6 +100,9 @@ class DaskStrategy(Strategy):
         name = uuid.uuid4().hex[:12]
         variable = _distributed().Variable(name, client=client)
         variable.set(dumps(work))
+        over = threading.Event()
+        if self._cluster is None:  # a local one replaces its workers
+            threading.Thread(target=self._watch, args=(given, over), name="argosy-dask-watch", daemon=True).start()
         try:
             while more or given:
                 while more and len(given) < max_workers:
@@ -96,7 +114,9 @@ class DaskStrategy(Strategy):
                         broken, more = error, False
                     else:
                         key = f"argosy-{name}-{next(self._numbers)}"
-                        group.future = client.submit(_do, name, group.packed, key=key, pure=False)
+                        # the scheduler unpickles a task, too: it gets bytes, so that it needs no argosy
+                        task = pickle.dumps(_Task(name, group.packed))
+                        group.future = client.submit(pickle.loads, task, key=key, pure=False)
                         given[key] = group
                         done.add(group.future)
                 if given:
@@ -107,6 +127,7 @@ class DaskStrategy(Strategy):
             if broken is not None:
                 raise broken
         finally:
+            over.set()
             variable.delete()
             if given:
                 client.cancel([group.future for group in given.values()], force=True)
@@ -116,6 +137,37 @@ class DaskStrategy(Strategy):
         for part in (self._client, self._cluster):
             if part is not None:
                 part.close()
+
+    def _watch(self, given: Mapping[str, Group], over: threading.Event) -> None:
+        """Say so while there is no worker; if the user stops the run then, nobody else can give its jobs back."""
+        seen, before, told = (
+            False,
+            True,
+            False,
+        )  # looked once; there were workers then; the user knows that there are none
+        while not over.wait(WATCH_PERIOD if seen else 0.1):
+            if not given:
+                continue
+            try:
+                count = len(self._client.scheduler_info()["workers"])
+            except Exception as error:  # the scheduler is lost, or the run is over: noticed elsewhere
+                logger.debug("cannot watch the workers: %s", error)
+                return
+            if over.is_set():
+                return
+            if count:
+                told = False
+            elif not told and not (seen and before):  # a worker that was replaced is no news
+                told = True
+                none = "All workers have left" if seen else "No worker has connected to"
+                self.context.notice(
+                    f"{none} the Dask scheduler at {self._where}; the run waits for one. "
+                    f"Start some: dask worker {self._where}"
+                )
+            if not count and self._channel is not None and self._channel.is_stopping:
+                self._given_up = True
+                self._client.cancel([group.future for group in list(given.values())], force=True)
+            seen, before = True, bool(count)
 
     def _outcomes(self, group: Group, result: Any, groups: Groups) -> list[Outcome]:
         """Return the outcomes of a group; what was not done goes back."""
@@ -132,7 +184,11 @@ class DaskStrategy(Strategy):
             text = "Several Dask workers died while they worked on it."
             return [Outcome(group.jobs[0].item.id, State.FAILED, failure=Failure("crash", text))]
         if group.future.status == "error":
+            if isinstance(error, ImportError):
+                self._check_versions()  # of a worker that came later
             raise error
+        if self._given_up:
+            return [Outcome(job.item.id, State.REQUEUED) for job in group.jobs]
         hint = "Start it again to continue; finished work is kept."
         raise ServiceDown(f"The Dask scheduler at {self._where} was lost.", hint=hint)
 
@@ -174,14 +230,9 @@ class DaskStrategy(Strategy):
     def _check_versions(self) -> None:
         """Raise a ConfigError if a worker has another argosy than this run, or none."""
         found = self._client.run(importlib.metadata.version, "argosy", on_error="return")
-        wrong = {worker: version for worker, version in found.items() if version != argosy.__version__}
-        for worker, version in sorted(wrong.items()):
-            has = f"argosy {version}" if isinstance(version, str) else "no argosy"
-            more = f" ({len(wrong) - 1} more workers differ)" if len(wrong) > 1 else ""
-            message = f"The Dask worker {worker} has {has}, and this run has {argosy.__version__}{more}."
-            raise ConfigError(
-                message, hint="Install the same version, with the same extras and plugins, on all machines."
-            )
+        for worker, version in sorted(found.items()):
+            if version != argosy.__version__:
+                raise _differs(worker, version, argosy.__version__)
 
 
 def _distributed() -> Any:
@@ -273,14 +324,36 @@ class Group:
         return outcomes
 
 
-def _do(name: str, packed: bytes) -> bytes:
+class _Task:
+    """Jobs for a worker: unpickling it there does them, and returns their outcomes."""
+
+    def __init__(self, name: str, packed: bytes) -> None:
+        self._arguments = argosy.__version__, name, packed
+
+    def __reduce__(self) -> tuple[Callable[..., bytes], tuple[object, ...]]:
+        return _do, self._arguments
+
+
+def _do(version: str, name: str, packed: bytes) -> bytes:
     """Do jobs on a worker, and stop after a while; return their outcomes, whose texts are mostly those of the jobs."""
     from argosy_dask.channel import flush
 
+    where = _distributed().get_worker().address
+    if version != argosy.__version__:
+        raise _differs(where, argosy.__version__, version)
     pickled, text = _distributed().protocol.pickle, zlib.decompress(packed)
-    work, outcomes, end = pickled.loads(_work(name)), [], time.monotonic() + GROUP_SECONDS
+    outcomes, end = [], time.monotonic() + GROUP_SECONDS
+    try:
+        work = _work(name)
+    except ImportError as error:
+        raise _lacks(where, ConfigError(f"{error}.", hint=_SAME)) from None
+    except (ConfigError, PluginError) as error:  # such as a file of a plugin that is missing here
+        raise _lacks(where, error) from None
     for job in pickled.loads(text):
-        outcomes.append(work(job))
+        outcome = work(job)
+        if isinstance(outcome.fatal, (ConfigError, PluginError)):
+            outcome = dataclasses.replace(outcome, fatal=_lacks(where, outcome.fatal))
+        outcomes.append(outcome)
         if time.monotonic() > end:
             break
     flush()
@@ -288,11 +361,23 @@ def _do(name: str, packed: bytes) -> bytes:
     return compressor.compress(pickled.dumps(outcomes)) + compressor.flush()
 
 
+def _differs(worker: str, version: object, ours: str) -> ConfigError:
+    has = f"argosy {version}" if isinstance(version, str) else "no argosy"
+    return ConfigError(f"The Dask worker {worker} has {has}, and this run has {ours}.", hint=_SAME)
+
+
+def _lacks(worker: str, error: ArgosyError) -> ArgosyError:
+    """Let an error of a worker's installation say which worker it is."""
+    error.message = f"The Dask worker {worker} cannot do its work: {error.message}"
+    return error
+
+
 @functools.lru_cache(maxsize=4)
-def _work(name: str) -> bytes:
-    """Return the pickled work of a run."""
+def _work(name: str) -> Work:
+    """Return the work of a run, unpickled once: that looks for the installed plugins, which takes 20 ms."""
     distributed = _distributed()
-    work: bytes = distributed.Variable(name, client=distributed.get_client()).get(timeout=WORK_PATIENCE)
+    recipe: bytes = distributed.Variable(name, client=distributed.get_client()).get(timeout=WORK_PATIENCE)
+    work: Work = distributed.protocol.pickle.loads(recipe)
     return work
 
 
