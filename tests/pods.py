@@ -12,12 +12,29 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container that was started."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def said(self) -> str:
+        return self.log.read_text("utf-8", "replace")
+
+    def ended(self, seconds: float) -> tuple[int, str]:
+        """Wait for its end; return its exit code, and what it said."""
+        code = self.process.wait(seconds)
+        return code, self.said()
 
 
 def pod_of(manifest: Manifest) -> Manifest:
@@ -61,7 +78,7 @@ class Pods:
         """Use a folder as the volume of a claim."""
         self._sources["PersistentVolumeClaim", claim] = folder
 
-    def start(self, pod: Manifest, templates: tuple[Manifest, ...] = (), **variables: str) -> subprocess.Popen[str]:
+    def start(self, pod: Manifest, templates: tuple[Manifest, ...] = (), **variables: str) -> Container:
         """Start the only container of a pod."""
         (container,) = pod["containers"]
         mounts = self._mounts(pod, templates)
@@ -72,20 +89,18 @@ class Pods:
         assert not any("$(" in word for word in command)
         program = Path(sys.executable).with_name(command[0])
         home = self._source(("home", f"{len(self._sources)}"))
-        return subprocess.Popen(
-            [str(program) if program.exists() else command[0], *command[1:]],
-            cwd=home,
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(home),
-                **{name: self._local(value, self._mounted) for name, value in self._variables.items()},
-                **variables,
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        environment = {name: self._local(value, self._mounted) for name, value in self._variables.items()}
+        environment |= {"PATH": os.environ["PATH"], "HOME": str(home), **variables}
+        with (home / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [str(program) if program.exists() else command[0], *command[1:]],
+                cwd=home,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        return Container(process, home / "log")
 
     def _pods(self) -> Iterator[tuple[Manifest, tuple[Manifest, ...]]]:
         for manifest in self.manifests.values():

@@ -17,7 +17,7 @@ import yaml
 
 from documents import ROOT, blocks, files
 from missing import need
-from pods import Pods, pod_of
+from pods import Container, Pods, pod_of
 from ports import free_port
 from redis_page import PAGE as REDIS_PAGE
 from redis_page import PROGRAMS
@@ -62,7 +62,7 @@ def test_the_image_has_the_extras_that_exist() -> None:
 
 
 @pytest.fixture
-def pods(set_sail: SetSail) -> Iterator[tuple[Pods, Voyage, list[subprocess.Popen[str]]]]:
+def pods(set_sail: SetSail) -> Iterator[tuple[Pods, Voyage, list[Container]]]:
     """What the page creates first, with its Redis server running; processes in the list end with the test."""
     need("kubectl", *PROGRAMS)
     voyage = set_sail(items=40, lease_mode="revoke", size=2000)
@@ -89,20 +89,13 @@ def pods(set_sail: SetSail) -> Iterator[tuple[Pods, Voyage, list[subprocess.Pope
     redis = pods.manifests["StatefulSet", "argosy-redis"]
     running = [pods.start(pod_of(redis), tuple(redis["spec"]["volumeClaimTemplates"]))]
     try:
-        said = running[0].stdout
-        assert said is not None
-        while "Ready to accept connections" not in (line := said.readline()):
-            assert line, "the server ended"
+        _wait_for(lambda: "Ready to accept connections" in running[0].said() or running[0].process.poll() is not None)
+        assert running[0].process.poll() is None, running[0].said()
         yield pods, voyage, running
     finally:
-        for process in reversed(running):
-            process.kill()
-            process.communicate(timeout=PATIENCE)
-
-
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    said, _ = process.communicate(timeout=PATIENCE)
-    return process.returncode, said
+        for container in reversed(running):
+            container.process.kill()
+            container.process.wait(PATIENCE)
 
 
 def look(pods: Pods, command: str) -> tuple[int, str]:
@@ -113,23 +106,23 @@ def look(pods: Pods, command: str) -> tuple[int, str]:
     pod: dict[str, Any] = pods.manifests["Pod", "argosy-look"]["spec"]
     (container,) = pod["containers"]
     arguments = line.removeprefix("kubectl exec argosy-look -- ").split()
-    return ended(pods.start({**pod, "containers": [{**container, "args": arguments}]}))
+    return pods.start({**pod, "containers": [{**container, "args": arguments}]}).ended(PATIENCE)
 
 
 @pytest.mark.slow
-def test_an_indexed_job(pods: tuple[Pods, Voyage, list[subprocess.Popen[str]]]) -> None:
+def test_an_indexed_job(pods: tuple[Pods, Voyage, list[Container]]) -> None:
     """One of its pods gets SIGTERM, as from a node that is drained, and is started again."""
     node, voyage, running = pods
     pod = pod_of(node.manifests["Job", "argosy-shards"])
     shards = [node.start(pod, JOB_COMPLETION_INDEX=str(index)) for index in range(SHARDS)]
     running += shards
     _wait_for(lambda: voyage.server.stats().accepted >= 3)
-    shards[2].send_signal(signal.SIGTERM)
-    assert ended(shards[2])[0] in (0, 143, -signal.SIGTERM)  # it may have finished before, or hardly begun
+    shards[2].process.send_signal(signal.SIGTERM)
+    assert shards[2].process.wait(PATIENCE) in (0, 143, -signal.SIGTERM)  # it may have finished before, or hardly begun
     shards[2] = node.start(pod, JOB_COMPLETION_INDEX="2")
     running.append(shards[2])
-    for code, said in map(ended, shards):
-        assert code == 0, said
+    for shard in shards:
+        assert shard.process.wait(PATIENCE) == 0, shard.said()
     stats = voyage.server.stats()
     assert voyage.wrong() == []
     assert (stats.logins, stats.refused, stats.replaced_tokens_sent) == (1, 0, 0)
@@ -140,7 +133,7 @@ def test_an_indexed_job(pods: tuple[Pods, Voyage, list[subprocess.Popen[str]]]) 
 
 
 @pytest.mark.slow
-def test_the_operator(pods: tuple[Pods, Voyage, list[subprocess.Popen[str]]]) -> None:
+def test_the_operator(pods: tuple[Pods, Voyage, list[Container]]) -> None:
     node, voyage, running = pods
     changed = toml("complete") + toml("")
     (voyage.root / "argosy.toml").write_text(changed, "utf-8")
@@ -152,7 +145,7 @@ def test_the_operator(pods: tuple[Pods, Voyage, list[subprocess.Popen[str]]]) ->
         running.append(node.start(cluster["worker"]["spec"], DASK_WORKER_NAME=f"argosy-default-worker-{number}"))
     run = pod_of(node.manifests["Job", "argosy-run"])
     for _ in range(30):  # as the job does, until the scheduler is there
-        code, said = ended(node.start(run))
+        code, said = node.start(run).ended(PATIENCE)
         if code != 5:
             break
     assert code == 0, said
