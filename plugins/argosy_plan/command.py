@@ -164,7 +164,8 @@ def _measured(config: str, limit: int, plugins: Sequence[Path]) -> tuple[list[Re
 
 def _interruptible(run: Callable[[], Requests]) -> Requests:
     """Run; the first signal lets the transfers end, the second ends them."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    heard = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]  # nohup
+    before = {number: signal.signal(number, signal.default_int_handler) for number in heard}
     try:
         return run()
     except KeyboardInterrupt:
@@ -263,10 +264,12 @@ def _lines(found: Plan) -> Iterator[str]:
     """Yield the result for people."""
     service, count = found.service, found.count
     headers, bodies = statistics.fmean(service.headers), statistics.fmean(service.bodies)
-    computing = f", processor {_ms(service.processor)}" if service.processor else ""
     yield (
-        f"measured   {plural(len(service.headers), 'request')}: headers {_ms(headers)}, body {_ms(bodies)} "
-        f"({size_text(statistics.fmean(service.sizes))}), next request {_ms(service.own)}, token {_ms(service.store)}{computing}"
+        f"measured   {plural(len(service.headers), 'request')} of {size_text(statistics.fmean(service.sizes))}: "
+        f"headers {_ms(headers)}, body {_ms(bodies)}, next request {_ms(service.own)}"
+    )
+    yield f"           token {_ms(service.store)}" + (
+        f", processor {_ms(service.processor)}" if service.processor else ""
     )
     if len(service.headers) < ENOUGH:
         yield "           These are few requests: the figures are rough."
@@ -293,7 +296,7 @@ def _advice(found: Plan) -> Iterator[str]:
         now, outcome = found.now
         yield f"The configuration as it is ({_crew(now)}): {_long(outcome.seconds)} for the rest."
     if setup.lease == "shared":
-        yield "Requests need not wait for the session: its token stays."
+        yield "No request waits for a session: its token stays, or there is none."
     elif setup.lease == "exclusive-to-end":
         yield "One session serves one request at a time, to the end of its body. Only more sessions help."
     else:
@@ -320,8 +323,7 @@ def _best(found: Plan) -> Iterator[str]:
         yield f"A pool of sessions does not pay: {many.sessions} are no faster than {few.sessions}."
     else:
         yield (
-            f"A pool pays: {_crew(many)} are {gain:.1f} times as fast, {_long(fast.seconds)}, "
-            "if the service allows so many sessions for one account."
+            f"A pool pays, if the service allows it: {_crew(many)} take {_long(fast.seconds)} ({gain:.1f} times as fast)."
         )
 
 

@@ -19,6 +19,9 @@ from argosy_plan.model import Service
 #: A host is slow under load if requests take so many times as long as those of one worker.
 SLOWER = 1.25
 
+#: A run says something about a host under load if so many requests were under way at once, on average.
+OVERLAP = 1.5
+
 #: With fewer requests, the processor is not measured.
 FEWEST = 5
 
@@ -178,7 +181,7 @@ def measure(config: str | Path, workers: int, limit: int, **options: Any) -> Req
 def together(runs: Sequence[Requests]) -> Service:
     """Return one service of a serial run and a parallel one, in this order: each knows what the other cannot.
 
-    If requests took longer in the parallel run and the processor was not busy, the host or the network is the limit. Then the
+    If requests overlapped in the parallel run and took longer, and the processor was not busy, the host or the network is the limit. Then the
     times are those of the serial run, and the host serves as many requests at once as it did.
 
     Raises
@@ -195,9 +198,11 @@ def together(runs: Sequence[Requests]) -> Service:
     bodies = [value for one in found for value in one.bodies]
     sizes = [value for one in found for value in one.sizes]
     at_once = None
-    slower = _times(serial, parallel) if runs[-1].workers > runs[0].workers else 1.0
+    under_way = (sum(parallel.headers) + sum(parallel.bodies)) / max(
+        runs[-1].span, 1e-9
+    )  # requests at once, on average
+    slower = _times(serial, parallel) if under_way > OVERLAP else 1.0
     if slower > SLOWER and runs[-1].computing < BUSY * runs[-1].span:
-        under_way = (sum(parallel.headers) + sum(parallel.bodies)) / runs[-1].span
         at_once = max(round(under_way / slower), 1)
         headers = [*serial.headers, *(value / slower for value in parallel.headers)]
         bodies = [*serial.bodies, *(value / slower for value in parallel.bodies)]

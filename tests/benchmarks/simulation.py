@@ -1,11 +1,13 @@
 """Whether `argosy plan` is right: the requests per second that it simulates, beside those of real runs.
 
 Two short runs of each service are measured as `argosy plan CONFIG` does, with one worker and with eight, and all others are
-simulated from them. The rate of a run, real or simulated, is that of its middle, when all workers are at work.
+simulated from them. The rate of a run, real or simulated, is that of its middle, when all workers are at work. The server runs on
+the same machine: if that is busy with other work, sessions change hands later than in the runs that were measured.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -35,7 +37,7 @@ class Library:
     lease_mode: str = "strict"
 
     def __str__(self) -> str:
-        return f"{self.ttfb * 1000:.0f} ms + {self.size / self.rate * 1000:.0f} ms"
+        return f"{self.ttfb * 1000:.0f} + {self.size / self.rate * 1000:.0f}"
 
     def download(self, workers: int, items: int, **options: Any) -> Requests:
         """Return the requests of a run on a server of its own."""
@@ -82,17 +84,20 @@ def tables(quick: bool) -> Iterator[Table]:
             simulated = simulate(service, setup, len(real.done)).rate
             rows.append(
                 {
-                    "headers + body": str(library),
-                    "workers": setup.workers,
-                    "sessions": setup.sessions,
-                    "lease": setup.lease,
-                    "delay, s": setup.delay,
+                    "headers + body, ms": str(library),
+                    "workers x sessions": _words(setup),
                     "requests/s": rate,
                     "simulated": simulated,
                     "off by, %": (simulated / rate - 1) * 100,
                     "processor, %": real.computing / real.span * 100,
+                    "load of the machine": os.getloadavg()[0],
                 }
             )
     worst = max(abs(float(row["off by, %"] or 0)) for row in rows)
     goals = [] if quick else [Goal("percent that a simulation is off by", worst, LIMIT * 100)]
     yield Table("Simulated and real runs", rows, [], goals)
+
+
+def _words(setup: Setup) -> str:
+    lease = "" if setup.lease == "exclusive" else f", {setup.lease}"
+    return f"{setup.workers} x {setup.sessions}{lease}{f', delay {setup.delay:g} s' if setup.delay else ''}"

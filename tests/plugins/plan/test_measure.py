@@ -35,6 +35,11 @@ def test_a_busy_processor_is_not_taken_for_a_slow_host() -> None:
     assert together([serial(), run(4, slow, lease="shared", computing=8.0)]).at_once is None
 
 
+def test_requests_that_hardly_overlap_say_nothing_about_the_host() -> None:
+    spaced = [Request(n * 1.0, n + 0.2, n + 0.7, 1000) for n in range(40)]
+    assert together([serial(), run(4, spaced, lease="shared")]).at_once is None
+
+
 def test_larger_bodies_are_not_taken_for_a_slow_host() -> None:
     large = [Request(n * 0.2, n * 0.2 + 0.05, n * 0.2 + 0.05 + 0.14 * 8, 8000) for n in range(40)]
     assert together([serial(), run(4, large, lease="shared")]).at_once is None
