@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -100,7 +102,21 @@ class SlurmCluster:
         for process in reversed(self._processes):
             process.terminate()
             process.wait(PATIENCE)
+        for step in self._steps():  # it tries for minutes to tell the controller
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(step, signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _steps(self) -> list[int]:
+        """Return the processes of the node that look after jobs; they outlive it."""
+        found = []
+        mine = f"SLURM_CONF={self.environment['SLURM_CONF']}".encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                is_step = b"slurmstepd" in (process / "cmdline").read_bytes()
+                if is_step and mine in (process / "environ").read_bytes().split(b"\0"):
+                    found.append(int(process.name))
+        return found
 
     def _start(self) -> None:
         files = {"key-file": "munge.key", "socket": "munge.sock", "pid-file": "munge.pid", "seed-file": "munge.seed"}
