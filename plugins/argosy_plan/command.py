@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -177,6 +178,7 @@ def _interruptible(run: Callable[[], Requests]) -> Requests:
             signal.signal(number, handler)
 
 
+@functools.cache  # a store in memory forgets the session between the two runs
 def _ask(text: str) -> str:
     return str(click.prompt(text, hide_input=True, err=True))
 
@@ -320,7 +322,7 @@ def _best(found: Plan) -> Iterator[str]:
         return
     gain = fast.rate / slow.rate
     if gain < 1.1:
-        yield f"A pool of sessions does not pay: {many.sessions} are no faster than {few.sessions}."
+        yield f"Of these, more sessions do not pay: {many.sessions} are no faster than {few.sessions}."
     else:
         yield (
             f"A pool pays, if the service allows it: {_crew(many)} take {_long(fast.seconds)} ({gain:.1f} times as fast)."
