@@ -18,6 +18,7 @@ from argosy.models.session import origin_of
 from argosy.models.shard import Shard, shard_of
 from argosy.plugins.kinds import Kind
 from argosy.plugins.manager import PluginManager
+from argosy.state.shards import home_of
 
 #: Variables that name a file of certificate authorities, in the order in which requests and curl look at them.
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
@@ -93,11 +94,7 @@ class Settings:
     @property
     def home(self) -> Path:
         """The folder of the ledger and staging; shards have their own, which only their run writes to."""
-        if self.shard is None:
-            return self.directory
-        from argosy.state.shards import shard_home
-
-        return shard_home(self.directory, self.shard)
+        return home_of(self.directory, self.shard)
 
     @property
     def where(self) -> str:

@@ -207,12 +207,14 @@ def _entry_points() -> list[tuple[Origin, EntryPoint]]:
     for entry_point in entry_points(group="argosy"):
         dist: Any = entry_point.dist
         if dist not in versions:
-            metadata = dist.metadata  # parsed at each access; empty where the file cannot be read
+            try:
+                metadata = dist.metadata  # parsed at each access
+            except FileNotFoundError:  # from the package importlib_metadata, if it is installed
+                metadata = {}
             versions[dist] = metadata.get("Name"), metadata.get("Version")
             if None in versions[dist]:
-                fault = (
-                    f"The package with the plugin {entry_point.name} = {entry_point.value} has no readable metadata."
-                )
+                plugin = f"{entry_point.name} = {entry_point.value}"
+                fault = f"The package with the plugin {plugin} has no readable metadata."
                 raise PluginError(fault, hint=f"Check permissions below {dist.locate_file('')}, or install it again.")
         found.append((Origin(*versions[dist], entry_point.name), entry_point))
     return sorted(found, key=lambda pair: (pair[0].distribution, pair[0].entry_point))

@@ -31,20 +31,19 @@ _REMEMBER = "INSERT OR REPLACE INTO remembered SELECT * FROM other.remembered WH
 _DISTRUST = "INSERT OR REPLACE INTO unsynced SELECT * FROM other.unsynced WHERE id IN adopted"
 
 
-def shard_home(directory: Path, shard: Shard) -> Path:
-    """Return the folder of the ledger and staging of a shard."""
-    return directory / PRIVATE / SHARDS / shard.name
+def home_of(directory: Path, shard: Shard | None) -> Path:
+    """Return the folder of the ledger and staging of a shard; None is that of runs without shards."""
+    return directory if shard is None else directory / PRIVATE / SHARDS / shard.name
 
 
 def homes(directory: Path) -> dict[Shard | None, Path]:
-    """Return the folders of the ledgers of a target directory; None is that of runs without shards."""
-    found: dict[Shard | None, Path] = {}
-    if (directory / PRIVATE / FILE).exists():
-        found[None] = directory
+    """Return the folders of the ledgers of a target directory, by shard."""
     ledgers = (directory / PRIVATE / SHARDS).glob(f"*/{PRIVATE}/{FILE}")
     names = " ".join(path.parts[-3] for path in ledgers if path.stat().st_size)  # an empty one has just been made
     shards = [Shard(int(number), int(count)) for number, count in re.findall(r"\b(\d+)-of-(\d+)\b", names)]
-    return found | {it: shard_home(directory, it) for it in sorted(shards, key=lambda it: (it.count, it.number))}
+    shards.sort(key=lambda shard: (shard.count, shard.number))
+    found = (None, *shards) if (directory / PRIVATE / FILE).exists() else shards
+    return {shard: home_of(directory, shard) for shard in found}
 
 
 def need_ledger(directory: Path, where: str | None = None) -> dict[Shard | None, Path]:
@@ -57,7 +56,7 @@ def need_ledger(directory: Path, where: str | None = None) -> dict[Shard | None,
 
 def open_ledger(directory: Path, shard: Shard | None) -> Ledger:
     """Open the ledger for a run of some shard; raise `BusyError` if a run that divides the items otherwise is alive."""
-    home = directory if shard is None else shard_home(directory, shard)
+    home = home_of(directory, shard)
     for folder in (directory, home):  # for this user only: URLs may contain secrets
         (folder / PRIVATE).mkdir(mode=0o700, parents=True, exist_ok=True)
     ledger = Ledger(home)

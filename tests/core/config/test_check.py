@@ -54,7 +54,7 @@ def test_valid(document: dict[str, Any], plugins: PluginManager) -> None:
         ({"lease": "exclusiv"}, ('a.toml: lease: found "exclusiv"; expected one of "exclusive", '
          '"exclusive-to-end", "shared", "auto"; did you mean "exclusive"?')),
         ({"timeout": {"read": 0}}, "a.toml: timeout.read: found 0; expected a number, above 0, at most 86400"),
-        ({"session": "a\n"}, 'a.toml: session: found "a\\n"; expected text, matching ^[A-Za-z0-9._-]{1,64}$'),
+        ({"session": "a\n"}, 'a.toml: session: found "a\\n"; expected text, matching ^([A-Za-z0-9._-]|\\{shard\\}){1,64}$'),
         ({"output": []}, "a.toml: output: found an empty list; expected a list, length at least 1"),
         ({"output": 5}, "a.toml: output: found 5; expected text or an object or a list"),
         ({"observers": "log"}, 'a.toml: observers: found "log"; expected a list'),

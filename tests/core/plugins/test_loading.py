@@ -75,6 +75,16 @@ def test_a_package_whose_metadata_cannot_be_read_is_named(install: Install, site
     assert str(site) in str(caught.value.hint)
 
 
+def test_also_if_a_library_has_replaced_the_finder_of_packages(install: Install, site: Path) -> None:
+    """Importing `importlib_metadata`, as Dask does, changes how Python reads metadata."""
+    pytest.importorskip("importlib_metadata")
+    install("good", OUTPUT.format(name="listing"), {"listing": "good"})
+    (site / "good-1.0.dist-info" / "METADATA").unlink()
+    code = f"import sys, importlib_metadata; sys.path.insert(0, {str(site)!r}); import argosy.cli; argosy.cli.main(['plugins'])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "argosy: error: The package with the plugin listing = good has no readable metadata." in run.stderr
+
+
 def test_only_the_plugin_that_is_asked_for_is_imported(install: Install) -> None:
     install("one", OUTPUT.format(name="first"), {"first": "one"})
     install("two", OUTPUT.format(name="second"), {"second": "two"})
