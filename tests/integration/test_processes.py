@@ -257,11 +257,15 @@ from concurrent.futures import ProcessPoolExecutor
 
 import argosy
 from argosy.interfaces.cookie_store import Scope
+from argosy_plugins.unix_channel import UnixChannel
 
 class Pool(argosy.Strategy):
     name = "pool-multiprocess"
     summary = "Somebody else's processes"
     needs = Scope.HOST
+
+    def channel(self):
+        return UnixChannel()
 
     def run(self, jobs, work, max_workers):
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
