@@ -208,8 +208,8 @@ def _entry_points() -> list[tuple[Origin, EntryPoint]]:
         dist: Any = entry_point.dist
         if dist not in versions:
             try:
-                metadata = dist.metadata  # parsed at each access
-            except FileNotFoundError:  # from the package importlib_metadata, if it is installed
+                metadata = dist.metadata or {}  # parsed at each access
+            except FileNotFoundError:  # the package importlib_metadata replaces how Python finds it; also None in its 8.7
                 metadata = {}
             versions[dist] = metadata.get("Name"), metadata.get("Version")
             if None in versions[dist]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -307,7 +308,8 @@ def test_what_another_ledger_has_finished_is_adopted_if_it_is_newer(tmp_path: Pa
         }
     assert set(ledger.unsynced()) == {"older", "newer", "only"}
     ledger.close()
-    assert {row.id for row in Ledger(two, read_only=True).all_rows()} == {"older", "newer", "only", "not ours"}
+    with closing(Ledger(two, read_only=True)) as other:
+        assert {row.id for row in other.all_rows()} == {"older", "newer", "only", "not ours"}
 
 
 def test_a_reader_of_a_shard_does_not_stop_its_run(tmp_path: Path) -> None:
