@@ -7,6 +7,7 @@ second entry point of a name, and lets a broken plugin end the program without n
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import logging
@@ -207,10 +208,11 @@ def _entry_points() -> list[tuple[Origin, EntryPoint]]:
     for entry_point in entry_points(group="argosy"):
         dist: Any = entry_point.dist
         if dist not in versions:
-            try:
+            metadata: Any = {}
+            with contextlib.suppress(
+                FileNotFoundError
+            ):  # or None: the package importlib_metadata changes what Python does
                 metadata = dist.metadata or {}  # parsed at each access
-            except FileNotFoundError:  # the package importlib_metadata replaces how Python finds it; also None in its 8.7
-                metadata = {}
             versions[dist] = metadata.get("Name"), metadata.get("Version")
             if None in versions[dist]:
                 plugin = f"{entry_point.name} = {entry_point.value}"
