@@ -24,7 +24,15 @@ PARTS: Mapping[str, tuple[Any, ...]] = {
         contracts.ResponseHead,
     ),
     "A cookie store": (hookspecs.argosy_cookie_store, contracts.CookieStore, contracts.Scope),
-    "A strategy": (hookspecs.argosy_strategy, contracts.Strategy, model.Job, model.Outcome),
+    "A strategy": (
+        hookspecs.argosy_strategy,
+        contracts.Strategy,
+        model.Job,
+        model.Outcome,
+        contracts.Channel,
+        contracts.Address,
+        contracts.Connection,
+    ),
     "An output": (
         hookspecs.argosy_output,
         contracts.Output,

@@ -27,8 +27,8 @@ _dask: Any = distributed  # parts of it have no types
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that a worker waits for the variable of its run.
-PATIENCE = 30.0
+#: Seconds that the scheduler waits for the variable of a run, which is there as long as the run lasts.
+PATIENCE = 1.0
 
 #: The last message of a run to its workers.
 OVER: Message = {"over": True}

@@ -13,6 +13,7 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 #: The folder of a run's socket in the temporary directory begins with this; the socket in it has this name.
 PREFIX, SOCKET = "argosy-", "socket"
+
+#: The last message of a run to its workers.
+OVER: Message = {"over": True}
 
 #: Seconds to wait for the last messages of workers.
 LAST_MESSAGES = 5.0
@@ -81,12 +85,14 @@ class UnixChannel(Channel):
             _send(client, message)
 
     def close(self) -> None:
-        """Receive the last messages of the workers, and close the connections."""
+        """Tell the workers that the run is over, receive their last messages, and close the connections."""
         self._closing = True
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as last:
             last.connect(str(self._folder / SOCKET))  # wakes accept(), which closing does not do on every system
+        self.tell(OVER)
+        end = time.monotonic() + LAST_MESSAGES
         for thread in self._threads:  # the first thread may still add some
-            thread.join(LAST_MESSAGES)
+            thread.join(max(0.0, end - time.monotonic()))
         for client in list(self._clients):
             with contextlib.suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
@@ -184,6 +190,9 @@ class UnixConnection(Connection):
                 message = json.loads(line)
                 if isinstance(message, list):  # the answer to a question
                     self._answers.put(message[0])
+                elif message == OVER:
+                    self._answers.put(None)
+                    self._over()
                 else:
                     self._told(message)
         if not self._closed:  # the run is over, and may have been killed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import argosy.engine.ipc  # noqa: F401 - for runs with worker processes, as are the mutants below
 from argosy.http.adapter import LeasedAdapter
 from argosy_devkit.contracts.plugin_suite import PluginRules
 from argosy_devkit.contracts.promises import HEADING
@@ -180,7 +181,7 @@ STRATEGIES = {
         ("IsNotParallel", "never_more", "3 jobs to run at once"),
         ("DoesMoreThanItMay", "never_more", "4 jobs ran at once, with 3 allowed"),
         ("LosesOutcomesWithTheSource", "lose_no_outcome", "must come before the error"),
-        ("SpansMachines", "run_goes_well", "several machines, which argosy does not"),
+        ("SpansMachines", "run_goes_well", "each item must be done once, and its outcome returned unchanged"),
         ("TellsLess", "run_goes_well", "was changed|returned unchanged"),
     ],
     "processes": [
@@ -189,7 +190,20 @@ STRATEGIES = {
         ("LosesTheJobsOfTheDead", "killed_worker", "exactly once, even if workers are killed"),
         ("LeavesItsProcesses", "done_elsewhere", "to end when the run is over"),
         ("LeavesItsProcesses", "leaves_no_process", "to end when a run is given up"),
-        ("HearsCtrlC", "ctrl_c_ends_no_worker", "despite Ctrl-C|must not end a worker"),
+        ("HearsCtrlC", "terminal_ends_no_worker[ctrl-c]", "despite SIGINT|SIGINT must not end a worker"),
+        ("EndsWithTheTerminal", "terminal_ends_no_worker[hangup]", "despite SIGHUP|SIGHUP must not end a worker"),
+    ],
+    "channels": [
+        ("HidesItsProcesses", "needs_says", r"needs must be Scope\.HOST"),
+        ("HasABigAddress", "work_is_small", "the address of a channel must be small"),
+        ("CannotBeSentOn", "sent_on", "a worker must be able to pickle its work"),
+        ("ShufflesMessages", "reach_the_run", "must arrive once, and in order"),
+        ("ForgetsWhatItTold", "tell_its_workers", "told what was said before it connected"),
+        ("EndsSilently", "told_that_the_run_is_over", "a worker to be told that the run is over"),
+        ("TakesUnreachableForStopped", "unreachable", "must raise RunUnreachable"),
+        ("LetsOthersConnect", "nobody_else", "every user of this machine can connect"),
+        ("TrustsTheNetwork", "nobody_else", "messages of others were taken"),
+        ("UnpicklesFromTheNetwork", "nobody_else", "from the network was unpickled"),
     ],
 }
 
@@ -237,7 +251,9 @@ def test_a_lease_with_a_rule_taken_out_is_found(pytester: pytest.Pytester, rule:
 def test_a_strategy_that_breaks_a_promise_is_found(pytester: pytest.Pytester, where: str) -> None:
     cases = STRATEGIES[where]
     source = "".join(_STRATEGY.format(name=name) for name in sorted({name for name, _, _ in cases}))
-    patience = 30.0 if where == "processes" else 5.0  # new worker processes take seconds on a busy machine
+    patience = {"threads": 5.0, "channels": 12.0, "processes": 30.0}[
+        where
+    ]  # new worker processes take seconds on a busy machine
     try:
         assert survivors(pytester, _IMPORTS + source, cases, patience) == []
     finally:

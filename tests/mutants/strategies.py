@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import json
+import pickle
+import shutil
 import signal
-from collections.abc import Iterable, Iterator
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from argosy.errors import Interrupted, RunUnreachable
+from argosy.interfaces.channel import Channel, Message
 from argosy.interfaces.cookie_store import Scope
 from argosy.interfaces.strategy import Work
 from argosy.models.items import Job, Outcome, State
@@ -15,6 +27,7 @@ from argosy_plugins.strategies import _pool, _worker, multiprocess
 from argosy_plugins.strategies.multiprocess import MultiprocessStrategy
 from argosy_plugins.strategies.serial import SerialStrategy
 from argosy_plugins.strategies.threads import ThreadsStrategy
+from argosy_plugins.unix_channel import UnixAddress, UnixChannel, UnixConnection
 
 
 class TakesAllJobsFirst(ThreadsStrategy):
@@ -106,26 +119,237 @@ class LeavesItsProcesses(_WithPool):
     pool = _Careless
 
 
-class HearsCtrlC(MultiprocessStrategy):
-    """Has workers that end for Ctrl-C."""
+class _Receives(MultiprocessStrategy):
+    number: signal.Signals
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_pool, "serve", serve_and_receive)
+            patch.setattr(_pool, "serve", functools.partial(serve_and_receive, self.number))
             yield from super().run(jobs, work, max_workers)
 
 
-def serve_and_receive(pipe: Any, work: Work, threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+def serve_and_receive(number: signal.Signals, pipe: Any, work: Work, threads: int) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
     _worker.TO_ALL.clear()
     _worker.serve(pipe, work, threads)
 
 
+class HearsCtrlC(_Receives):
+    """Has workers that end for Ctrl-C."""
+
+    number = signal.SIGINT
+
+
+class EndsWithTheTerminal(_Receives):
+    """Has workers that end with the terminal."""
+
+    number = signal.SIGHUP
+
+
 class SpansMachines(ThreadsStrategy):
-    """Asks for what argosy does not support."""
+    """Asks for a store that covers several machines."""
 
     needs = Scope.CLUSTER
+
+
+class HidesItsProcesses(MultiprocessStrategy):
+    """Says that its workers are threads, and works in processes."""
+
+    needs = Scope.PROCESS
+
+
+class _WithChannel(MultiprocessStrategy):
+    make: type[UnixChannel]
+
+    def channel(self) -> Channel:
+        return self.make()
+
+
+@dataclass(frozen=True)
+class _BigAddress(UnixAddress):
+    settings: str = "x" * 4000
+
+
+@dataclass(frozen=True)
+class _FullAddress(UnixAddress):
+    """Keeps its connection, which has locks."""
+
+    def connect(self, told: Callable[[Message], None], over: Callable[[], None]) -> UnixConnection:
+        connection = super().connect(told, over)
+        _kept[self.path] = connection
+        return connection
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _full_address, (self.path, _kept.get(self.path))
+
+
+_kept: dict[str, UnixConnection] = {}
+
+
+def _full_address(path: str, _connection: object) -> _FullAddress:
+    return _FullAddress(path)
+
+
+@dataclass(frozen=True)
+class _VagueAddress(UnixAddress):
+    """Takes a run that cannot be reached for one that was stopped."""
+
+    def connect(self, told: Callable[[Message], None], over: Callable[[], None]) -> UnixConnection:
+        try:
+            return super().connect(told, over)
+        except RunUnreachable:
+            raise Interrupted("The run is over.") from None
+
+
+class _HasAddress(UnixChannel):
+    kind: type[UnixAddress]
+
+    def open(self, answer: Callable[[Message], Message | None]) -> UnixAddress:
+        return self.kind(super().open(answer).path)
+
+
+class _Big(_HasAddress):
+    kind = _BigAddress
+
+
+class _Full(_HasAddress):
+    kind = _FullAddress
+
+
+class _Vague(_HasAddress):
+    kind = _VagueAddress
+
+
+class _Shuffling(UnixChannel):
+    """Gives the first message of a worker last."""
+
+    def open(self, answer: Callable[[Message], Message | None]) -> UnixAddress:
+        first: dict[Any, Message] = {}
+
+        def shuffled(message: Message) -> Message | None:
+            if "from" in message and message["from"] not in first:
+                first[message["from"]] = message
+                return None
+            if message.get("ask") in first:
+                answer(first[message["ask"]])
+            return answer(message)
+
+        return super().open(shuffled)
+
+
+class _Forgetting(UnixChannel):
+    """Tells nothing to workers that connect later."""
+
+    def tell(self, message: Message) -> None:
+        super().tell(message)
+        self._told = None
+
+
+class _Silent(UnixChannel):
+    """Ends without a word, and keeps its connections."""
+
+    def close(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class _Accessible(UnixChannel):
+    """Lets every user of the machine connect."""
+
+    def open(self, answer: Callable[[Message], Message | None]) -> UnixAddress:
+        address = super().open(answer)
+        Path(address.path).chmod(0o777)
+        Path(address.path).parent.chmod(0o755)
+        return address
+
+
+class _Trusting(UnixChannel):
+    """Takes messages of everybody who connects to a port, too."""
+
+    def open(self, answer: Callable[[Message], Message | None]) -> UnixAddress:
+        self._port = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._trust, args=(answer,), daemon=True).start()
+        return super().open(answer)
+
+    def close(self) -> None:
+        super().close()
+        with contextlib.suppress(OSError):
+            self._port.shutdown(socket.SHUT_RDWR)
+        self._port.close()
+
+    def _trust(self, answer: Callable[[Message], Message | None]) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection = self._port.accept()[0]
+                with connection, connection.makefile("rb") as lines, contextlib.suppress(ValueError, OSError):
+                    self._take(lines, answer)
+
+    def _take(self, lines: Any, answer: Callable[[Message], Message | None]) -> None:
+        for line in lines:
+            answer(json.loads(line))
+
+
+class _Unpickling(_Trusting):
+    """Takes pickles of everybody, as `multiprocessing.connection` does without a key."""
+
+    def _take(self, lines: Any, answer: Callable[[Message], Message | None]) -> None:
+        (size,) = struct.unpack("!i", lines.read(4))
+        with contextlib.suppress(Exception):
+            pickle.loads(lines.read(size))
+
+
+class HasABigAddress(_WithChannel):
+    """Sends 4 kB with each worker."""
+
+    make = _Big
+
+
+class CannotBeSentOn(_WithChannel):
+    """Has an address that cannot be pickled any more by a worker that is connected."""
+
+    make = _Full
+
+
+class TakesUnreachableForStopped(_WithChannel):
+    """Raises Interrupted if the run cannot be reached."""
+
+    make = _Vague
+
+
+class ShufflesMessages(_WithChannel):
+    """Lets messages overtake each other."""
+
+    make = _Shuffling
+
+
+class ForgetsWhatItTold(_WithChannel):
+    """Tells late workers nothing."""
+
+    make = _Forgetting
+
+
+class EndsSilently(_WithChannel):
+    """Does not tell workers that the run is over."""
+
+    make = _Silent
+
+
+class LetsOthersConnect(_WithChannel):
+    """Has a socket for all users."""
+
+    make = _Accessible
+
+
+class TrustsTheNetwork(_WithChannel):
+    """Has a port for everybody."""
+
+    make = _Trusting
+
+
+class UnpicklesFromTheNetwork(_WithChannel):
+    """Has a port that takes pickles."""
+
+    make = _Unpickling
 
 
 class TellsLess(ThreadsStrategy):

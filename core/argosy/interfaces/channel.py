@@ -41,7 +41,7 @@ class Address(ABC):
 
 
 class Channel(ABC):
-    """The run's end."""
+    """The run's end. It takes messages of this run's workers alone, and unpickles nothing that comes from a network."""
 
     @abstractmethod
     def open(self, answer: Callable[[Message], Message | None]) -> Address:
@@ -53,4 +53,4 @@ class Channel(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Take the last messages of the workers, and close."""
+        """Let `over` be called on all workers, take their last messages, and close."""

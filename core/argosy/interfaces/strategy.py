@@ -11,7 +11,8 @@ from argosy.interfaces.channel import Channel
 from argosy.interfaces.cookie_store import Scope
 from argosy.models.items import Job, Outcome
 
-#: Does one job and never raises: the outcome tells what went wrong. It and the jobs can be pickled repeatedly. Unpickled
+#: Does one job and never raises: the outcome tells what went wrong. It and the jobs can be pickled repeatedly, also
+#: on a worker; the work then has less than 2 kB, apart from the channel's address, and no secret. Unpickled
 #: in the main thread of another process, it makes that process ignore the terminal's Ctrl-C.
 Work = Callable[[Job], Outcome]
 

@@ -23,6 +23,7 @@ from argosy.models.items import Failure, Job, Outcome, State
 from argosy_devkit.client import LibraryServer
 from argosy_devkit.contracts import strategy_suite
 from argosy_devkit.contracts.plugin_suite import PluginRules
+from argosy_devkit.contracts.strategy_channels import ChannelRules
 from argosy_devkit.contracts.strategy_processes import ProcessRules
 from argosy_devkit.contracts.strategy_suite import FolderWork, StrategySuite, job
 from argosy_devkit.contracts.waiting import Thread, wait_until
@@ -168,7 +169,7 @@ class RunRules(StrategySuite):
             assert len(outcomes) == 4, "a second run must work as the first"
 
 
-class StrategyContract(ProcessRules, RunRules, PluginRules):
+class StrategyContract(ChannelRules, ProcessRules, RunRules, PluginRules):
     """Each test is one promise of `argosy.interfaces.Strategy`."""
 
 

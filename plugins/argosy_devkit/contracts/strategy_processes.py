@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 
 from argosy.interfaces.base import PluginContext
-from argosy.interfaces.channel import Channel
 from argosy.interfaces.cookie_store import Scope
 from argosy.interfaces.strategy import Strategy
 from argosy.models.items import State
@@ -33,19 +31,6 @@ class ProcessRules(StrategySuite):
             pytest.skip(f"the workers of {self.plugin.name} stay in one process")
         check_importable(self.plugin)
         return make_work
-
-    def test_workers_can_reach_the_run(self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]) -> None:
-        """channel() returns a channel; what a worker sends arrives in order, and what the run tells reaches it."""
-        channel = strategy.channel()
-        assert isinstance(channel, Channel), "channel() must return a Channel"
-        work = work_elsewhere()
-        address = channel.open(lambda message: {"answer": message["ask"]} if "ask" in message else None)
-        try:
-            assert pickle.loads(pickle.dumps(address)) == address, "the address must survive pickling"  # noqa: S301
-            assert {address: 1}[pickle.loads(pickle.dumps(address))] == 1, "the address must be hashable"  # noqa: S301
-            assert len(list(strategy.run([job(1)], work, self.max_workers))) == 1
-        finally:
-            channel.close()
 
     def test_the_work_is_done_elsewhere(self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]) -> None:
         """Work and jobs go to other processes, which end with the run."""
@@ -79,20 +64,23 @@ class ProcessRules(StrategySuite):
         for outcome in failed:
             assert outcome.state is State.REQUEUED or outcome.failure, "a job that failed must say why"
 
-    def test_ctrl_c_ends_no_worker(self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]) -> None:
-        """Workers ignore Ctrl-C, which a terminal sends to all processes, and finish their jobs."""
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "hangup"])
+    def test_the_terminal_ends_no_worker(
+        self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork], number: signal.Signals
+    ) -> None:
+        """Workers ignore Ctrl-C and the end of the terminal, which all its processes hear of, and finish their jobs."""
         work = work_elsewhere(gated=frozenset("0"))
         run = Thread(lambda: list(strategy.run(map(job, range(2)), work, 1)))
         trace = work.folder / "running" / "0"
         wait_until(lambda: trace.exists() and trace.read_text(), "the job that waits to begin")
         worker = int(trace.read_text())
         assert worker != os.getpid(), "a job was done in the run's own process"
-        os.kill(worker, signal.SIGINT)
+        os.kill(worker, number)
         time.sleep(0.1)  # gives a worker that ends the time to do so
         work.open()
         states = [outcome.state for outcome in run.result()]
-        assert states == [State.DONE] * 2, "a worker must finish its jobs despite Ctrl-C"
-        assert worker in work.processes(), "Ctrl-C must not end a worker"
+        assert states == [State.DONE] * 2, f"a worker must finish its jobs despite {number.name}"
+        assert worker in work.processes(), f"{number.name} must not end a worker"
 
     def test_closing_leaves_no_process(self, strategy: Strategy, work_elsewhere: Callable[..., FolderWork]) -> None:
         """If the iterator is closed, its workers end, at the latest after their current jobs."""

@@ -34,7 +34,7 @@ class FolderWork:
     gated: frozenset[str] = frozenset()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _folder_work, (self.folder, self.gated, os.getpid())
+        return folder_work, (self.folder, self.gated, os.getpid())
 
     def __call__(self, job: Job) -> Outcome:
         """Do one job: record it, wait if it is gated, and end as its title says."""
@@ -75,9 +75,11 @@ class FolderWork:
         (self.folder / "open").touch()
 
 
-def _folder_work(folder: Path, gated: frozenset[str], run: int) -> FolderWork:
+def folder_work(folder: Path, gated: frozenset[str], run: int) -> FolderWork:
+    """Create it in a worker, which ignores the terminal's signals from then on, as that of a real run does."""
     if os.getpid() != run and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as the work of a real run does
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
     return FolderWork(folder, gated)
 
 
