@@ -60,7 +60,9 @@ class DaskCluster:
         tls: bool = False,
         dask: Sequence[str] = DASK,
         env: Mapping[str, str] | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
+        self.host = host
         self.folder = Path(tempfile.mkdtemp(prefix="argosy-dask-"))
         self.port = free_port()
         self._threads = threads
@@ -81,21 +83,27 @@ class DaskCluster:
 
     @property
     def address(self) -> str:
-        return f"{self._protocol}://127.0.0.1:{self.reached_at}"
+        return f"{self._protocol}://{self.host}:{self.reached_at}"
 
     def start_scheduler(self, dask: Sequence[str] = DASK, env: Mapping[str, str] | None = None) -> None:
-        options = ["--host", f"{self._protocol}://127.0.0.1", "--port", str(self.port)]
+        options = ["--host", f"{self._protocol}://{self.host}", "--port", str(self.port)]
         options += ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]  # for HTTP
         self.scheduler = self._run("scheduler", *dask, "scheduler", *options, *self._tls_options, env=env)
         self._wait_for("Scheduler at:", "scheduler")
 
-    def add_worker(self, *before: str, dask: Sequence[str] = DASK, env: Mapping[str, str] | None = None) -> None:
+    def add_worker(
+        self,
+        *before: str,
+        dask: Sequence[str] = DASK,
+        env: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
         """Start a worker that dies when it is killed, as one without a nanny does; `before` is put before its command."""
         name = f"worker-{self._started}"
         self._started += 1
-        options = ("--nthreads", str(self._threads), "--no-nanny", "--no-dashboard", "--name", name)
+        basic = ("--nthreads", str(self._threads), "--no-nanny", "--no-dashboard", "--name", name)
         folder = ("--local-directory", str(self.folder / name))
-        command = (*before, *dask, "worker", self.address, *options, *folder, *self._tls_options)
+        command = (*before, *dask, "worker", self.address, *basic, *folder, *self._tls_options, *options)
         self.workers.append(self._run(name, *command, env=env))
         self._wait_for("Starting established connection", name)
 

@@ -15,6 +15,8 @@ PACKAGES = {
     "aria2c": "aria2",
     "setpriv": "util-linux",
     "aws": "awscli",
+    "ip": "iproute2",
+    "unshare": "util-linux",
     "man": "man-db",
     "redis-cli": "redis-tools",
     "/usr/sbin/munged": "munge",

@@ -32,7 +32,7 @@ KEY, SECRET = "harbour:pilot", "s3-secret-that-nobody-may-see"
 
 _COMMON = """
 [DEFAULT]
-bind_ip = 127.0.0.1
+bind_ip = {host}
 bind_port = {port}
 user = {user}
 swift_dir = {folder}
@@ -79,8 +79,9 @@ use = egg:swift#slo
 class ObjectStorage:
     """The servers, with one disk."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="argosy-swift-"))
+        self._host = host  # where clients reach it
         self._process: subprocess.Popen[bytes] | None = None
         self._ports = {kind: free_port() for kind in ("proxy", "account", "container", "object")}
         try:
@@ -92,7 +93,7 @@ class ObjectStorage:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._ports['proxy']}"
+        return f"http://{self._host}:{self._ports['proxy']}"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -165,7 +166,10 @@ class ObjectStorage:
         (self.folder / "disks" / "disk").mkdir(parents=True)
         for kind, port in self._ports.items():
             text = _COMMON + (_PROXY if kind == "proxy" else _BACK)
-            filled = text.format(port=port, user=getpass.getuser(), folder=self.folder, kind=kind, secret=SECRET)
+            host = self._host if kind == "proxy" else "127.0.0.1"
+            filled = text.format(
+                host=host, port=port, user=getpass.getuser(), folder=self.folder, kind=kind, secret=SECRET
+            )
             (self.folder / f"{kind}.conf").write_text(filled)
 
 
@@ -207,9 +211,9 @@ class Bucket:
 
 
 @contextlib.contextmanager
-def object_storage() -> Iterator[ObjectStorage]:
+def object_storage(host: str = "127.0.0.1") -> Iterator[ObjectStorage]:
     """Give an object storage for as long as the block lasts."""
-    storage = ObjectStorage()
+    storage = ObjectStorage(host)
     try:
         yield storage
     finally:

@@ -11,12 +11,12 @@ import zlib
 class Relay:
     """Passes connections on to a port of this host."""
 
-    def __init__(self, target: int) -> None:
-        self._target = target
+    def __init__(self, target: int, host: str = "127.0.0.1") -> None:
+        self._target = (host, target)
         self._seen = bytearray()
         self._sockets: list[socket.socket] = []
         self._mutex = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -36,7 +36,7 @@ class Relay:
         with contextlib.suppress(OSError):
             while True:
                 ours, _ = self._listener.accept()
-                theirs = socket.create_connection(("127.0.0.1", self._target))
+                theirs = socket.create_connection(self._target)
                 self._sockets += [ours, theirs]
                 for pair in ((ours, theirs), (theirs, ours)):
                     threading.Thread(target=self._pass, args=pair, daemon=True).start()

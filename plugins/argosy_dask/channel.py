@@ -10,17 +10,19 @@ from __future__ import annotations
 import json
 import logging
 import queue
+import shutil
 import signal
 import threading
 import uuid
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import distributed
 
-from argosy.errors import Interrupted, RunUnreachable
+from argosy.errors import Interrupted, RunUnreachable, StorageError
 from argosy.interfaces.channel import Address, Channel, Connection, Message
 
 _dask: Any = distributed  # parts of it have no types
@@ -59,8 +61,9 @@ def connect(cluster: Any, timeout: float) -> Any:
 class DaskChannel(Channel):
     """The run's end."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, *, is_local: bool = False) -> None:
         self._client = client
+        self._is_local = is_local
         self._topic = f"argosy-{uuid.uuid4().hex}"
         self._told = _dask.Variable(self._topic, client=client)
         #: Messages, and whether they came from a worker. A thread sends, as Dask's own thread must not wait.
@@ -74,7 +77,7 @@ class DaskChannel(Channel):
         self._told.set({})
         self._client.subscribe_topic(self._topic, self._came)
         self._thread.start()
-        return DaskAddress(self._topic)
+        return DaskAddress(self._topic, self._is_local)
 
     def tell(self, message: Message) -> None:
         """Let the thread send a message; a simple queue takes it in a signal handler, too."""
@@ -129,20 +132,21 @@ class _UnlessLost:
 
 @dataclass(frozen=True, slots=True)
 class DaskAddress(Address):
-    """The topic of a run."""
+    """The topic of a run, and whether its workers are on the run's machine."""
 
     topic: str
+    is_local: bool = False
 
     def connect(self, told: Callable[[Message], None], over: Callable[[], None]) -> DaskConnection:
         """Connect the Dask worker of the current task."""
-        return DaskConnection(self.topic, told, over)
+        return DaskConnection(self, told, over)
 
 
 class DaskConnection(Connection):
     """A worker's end."""
 
-    def __init__(self, topic: str, told: Callable[[Message], None], over: Callable[[], None]) -> None:
-        self._topic = topic
+    def __init__(self, address: DaskAddress, told: Callable[[Message], None], over: Callable[[], None]) -> None:
+        topic = self._topic = address.topic
         self._told = told
         self._over = over
         self._is_over = False
@@ -162,6 +166,15 @@ class DaskConnection(Connection):
             raise RunUnreachable(
                 f"The Dask worker {self._worker.address} cannot reach its run: {str(error) or 'it is over'}."
             ) from None
+        if not address.is_local:
+            # Dask removes the folder when the worker ends, or what a killed one left when another starts there
+            self.folder = Path(self._worker.local_directory) / topic
+            try:
+                self.folder.mkdir(mode=0o700)
+            except OSError as error:
+                del _connections[topic]
+                message = f"The Dask worker {self._worker.address} cannot make a folder in {self.folder.parent}"
+                raise StorageError(f"{message}: {error.strerror}.", hint="Give it another --local-directory.") from None
         if early:
             told(early)
 
@@ -195,8 +208,10 @@ class DaskConnection(Connection):
         raise Interrupted("The run is over.")
 
     def close(self) -> None:
-        """Send what waits, and forget the run."""
+        """Send what waits, and forget the run and its unfinished files."""
         self.flush()
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
         _connections.pop(self._topic, None)
 
     def hear(self, message: Message) -> None:

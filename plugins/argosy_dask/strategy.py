@@ -87,7 +87,7 @@ class DaskStrategy(Strategy):
         """Return the channel through the scheduler."""
         from argosy_dask.channel import DaskChannel
 
-        self._channel = DaskChannel(self._connect(1))
+        self._channel = DaskChannel(self._connect(1), is_local=not self.options.get("address"))
         return self._channel
 
     def run(self, jobs: Iterable[Job], work: Work, max_workers: int) -> Iterator[Outcome]:

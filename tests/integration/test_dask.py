@@ -5,6 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +19,8 @@ from argosy.events import Event
 from argosy_dask.strategy import MOST_IN_GROUP
 from dask_cluster import DaskCluster
 from missing import need
+from namespaces import TMP, Machines
+from object_storage import SECRET, Bucket, object_storage
 from ports import free_port
 from redis_process import EVERYTHING, RedisProcess
 from voyage import Voyage, after
@@ -22,6 +28,9 @@ from voyage import Voyage, after
 SetSail = Callable[..., Voyage]
 
 pytestmark = pytest.mark.slow
+
+#: Where a worker on another machine keeps its files.
+FAR = f"{TMP}/dask"
 
 
 @pytest.fixture
@@ -60,44 +69,109 @@ def test_processes_on_this_machine(set_sail: SetSail) -> None:
     assert kinds.count("item.finished") == kinds.count("resource.finished") == 60
 
 
-def test_1000_items_on_a_cluster(
-    set_sail: SetSail, make_cluster: Callable[..., DaskCluster], redis: RedisProcess
-) -> None:
-    cluster = make_cluster(4)
-    strategy = {"use": "dask", "address": cluster.address}
-    voyage = set_sail(
-        items=1000, lease_mode="revoke", size=3000, strategy=strategy, max_workers=4, cookie_store=store(redis)
-    )
-    report = argosy.download(voyage.file)
-    stats = voyage.server.stats()
-    assert (report.counts.done, report.requests, report.logins, voyage.wrong()) == (1000, 1000, 1, [])
+def on_machines(
+    machines: Machines, make_cluster: Callable[..., DaskCluster], *shared: Path
+) -> tuple[DaskCluster, list[tuple[str, ...]]]:
+    """Return a cluster of four workers, two of them on machines of their own; and what is put before their commands."""
+    cluster = make_cluster(host=machines.host)
+    before: list[tuple[str, ...]] = [(), (), *(machines.add(number, *shared)[1] for number in range(2))]
+    for each in before:
+        cluster.add_worker(*each, options=("--local-directory", FAR) if each else ())
+    return cluster, before
+
+
+@dataclass
+class Acceptance:
+    """A run of four workers on three machines with a real Redis and a real object storage, which share no folder."""
+
+    voyage: Voyage
+    cluster: DaskCluster
+    before: list[tuple[str, ...]]
+    redis: RedisProcess
+    bucket: Bucket
+
+    def wrong(self) -> list[str]:
+        """Return the objects that are missing, damaged, or that nobody asked for."""
+        found = {name: sha256(content).hexdigest() for name, content in self.bucket.contents("library/").items()}
+        wanted = {each.name: each.sha256 for each in self.voyage.expected}
+        return sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
+
+
+@pytest.fixture
+def machines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
+    """Machines, which reach the library server of the test."""
+    made = Machines()
+    monkeypatch.setattr("argosy_devkit.client._HOST", made.host)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def accept(
+    machines: Machines, set_sail: SetSail, make_cluster: Callable[..., DaskCluster], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Acceptance]]:
+    need("redis-server", "swift-proxy-server", "swift-account-server", "swift-container-server", "swift-object-server")
+    with ExitStack() as stack:
+        address = f"127.0.0.1 {machines.host}"
+        redis = RedisProcess(*EVERYTHING, "--bind", *address.split(), "--protected-mode", "no")
+        stack.callback(redis.close)
+        storage = stack.enter_context(object_storage(machines.host))
+
+        def start(**options: Any) -> Acceptance:
+            bucket = storage.bucket()
+            voyage = set_sail(
+                **{"lease_mode": "revoke", "size": 3000, "max_workers": 4, **options},
+                directory={"url": f"s3://{bucket.name}/library", "options": storage.options},
+                cookie_store={"use": "redis", "url": f"redis://{machines.host}:{redis.port}/0"},
+            )
+            voyage.config["auth"]["fields"]["password"] = {"env": "LIBRARY_PASSWORD"}
+            monkeypatch.setenv("LIBRARY_PASSWORD", voyage.server.password)
+            monkeypatch.setenv("STORAGE_SECRET", SECRET)
+            cluster, before = on_machines(machines, make_cluster)
+            voyage.config["strategy"] = {"use": "dask", "address": cluster.address}
+            return Acceptance(voyage, cluster, before, redis, bucket)
+
+        yield start
+
+
+def test_1000_items_from_four_workers_on_three_machines(accept: Callable[..., Acceptance]) -> None:
+    run = accept(items=1000)
+    report = argosy.download(run.voyage.file)
+    stats = run.voyage.server.stats()
+    assert (report.counts.done, report.requests, report.logins, run.wrong()) == (1000, 1000, 1, [])
     assert (stats.replaced_tokens_sent, stats.refused, stats.logins) == (0, 0, 1)
 
 
-def test_workers_that_are_killed(
-    set_sail: SetSail, make_cluster: Callable[..., DaskCluster], redis: RedisProcess
-) -> None:
-    cluster = make_cluster(4)
-    strategy = {"use": "dask", "address": cluster.address}
-    voyage = set_sail(
-        items=300, lease_mode="revoke", size=3000, strategy=strategy, max_workers=4, cookie_store=store(redis)
-    )
-    kills = 0
+def test_a_worker_is_killed_every_few_seconds(accept: Callable[..., Acceptance]) -> None:
+    run = accept(items=300)
+    kills, is_over = 0, threading.Event()
 
     def kill() -> None:
         nonlocal kills
-        for _ in range(3):
-            cluster.kill_worker()
-            cluster.add_worker()
+        while not is_over.wait(2):
+            run.cluster.kill_worker()
             kills += 1
+            before = run.before[(kills - 1) % 4]
+            run.cluster.add_worker(*before, options=("--local-directory", FAR) if before else ())
 
     killing = threading.Thread(target=kill)
-    report = argosy.download(voyage.file, after(20, killing.start))
+    try:
+        report = argosy.download(run.voyage.file, after(20, killing.start))
+    finally:
+        is_over.set()
     killing.join()
-    stats = voyage.server.stats()
-    assert (report.counts.done, voyage.wrong()) == (300, [])
+    stats = run.voyage.server.stats()
+    assert (report.exit_code, report.counts.done, run.wrong()) == (0, 300, [])
     assert stats.replaced_tokens_sent == 0
     assert stats.logins <= 1 + kills
+
+
+def test_redis_is_killed_and_started_again(accept: Callable[..., Acceptance]) -> None:
+    run = accept(items=200)
+    report = argosy.download(run.voyage.file, after(50, run.redis.restart))
+    stats = run.voyage.server.stats()
+    assert (report.counts.done, report.logins, run.wrong()) == (200, 1, [])
+    assert (stats.replaced_tokens_sent, stats.refused, stats.logins) == (0, 0, 1)
 
 
 def test_a_scheduler_that_is_lost(

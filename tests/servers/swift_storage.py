@@ -32,7 +32,7 @@ def main(folder: Path) -> None:
         if kind != "proxy":
             _write_ring(folder, kind, port)
         app = loadapp(str(folder / f"{kind}.conf"))
-        sock = eventlet.listen(("127.0.0.1", port), backlog=128)
+        sock = eventlet.listen((settings.get("DEFAULT", "bind_ip"), port), backlog=128)
         how: dict[str, object] = {
             "protocol": SwiftHttpProtocol,
             "log_output": False,

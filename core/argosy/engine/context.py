@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from argosy.config.location import open_storage
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 class RunContext:
     """The plugins and sessions of one process; the redactor learns its secrets.
 
-    In a worker process, `share` and `login_limit` come from the run. `asking` is how a `PluginContext` reaches the user.
+    In a worker process, `share` and `login_limit` come from the run, and `folder` is on its own disk, if there is one. `asking` is
+    how a `PluginContext` reaches the user.
     """
 
     def __init__(
@@ -54,12 +56,13 @@ class RunContext:
         redactor: Redactor,
         share: Share | None = None,
         login_limit: LoginLimiter | None = None,
+        folder: Path | None = None,
         **asking: Any,
     ) -> None:
         self.settings = settings
         self.stop = stop
         self.redactor = redactor
-        self.staging = StagingArea(settings.home)
+        self.staging = StagingArea(settings.home, folder)
         self._plugins = plugins
         self._emit = emit
         self._local = threading.local()

@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import util
 from typing import TYPE_CHECKING, Any
 
@@ -78,15 +78,9 @@ class WorkerEnd:
     """A worker's end, which stops with the run; `redactor` knows this process's secrets."""
 
     def __init__(
-        self,
-        address: Address,
-        stop: Stop,
-        redactor: Redactor,
-        over: Callable[[], None] | None = None,
-        *,
-        is_heard: bool = True,
+        self, address: Address, stop: Stop, redactor: Redactor, over: Callable[[], None] | None = None
     ) -> None:
-        self._is_heard = is_heard
+        self.is_heard = True
         self._redactor = redactor
         self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
 
@@ -94,11 +88,11 @@ class WorkerEnd:
             (stop.abort if message["stop"] == "abort" else stop.drain)()
 
         self._connection = address.connect(told, over or stop.abort)
-        self.close = self._connection.close
+        self.close, self.folder = self._connection.close, self._connection.folder
 
     def emit(self, kind: EventKind, item: str | None = None, data: Mapping[str, Any] | None = None) -> None:
         """Send an event, without secrets, unless nobody listens."""
-        if self._is_heard or kind in ALWAYS:
+        if self.is_heard or kind in ALWAYS:
             self._connection.send({"event": self._redactor.scrub([kind, item, data or {}])})
 
     def count(self, counts: Mapping[str, int]) -> None:
@@ -149,6 +143,8 @@ class RemoteWorker:
         try:
             return worker(job)
         finally:
+            for path in self._context.staging.files(job.item.id) if self._client.folder is not None else ():
+                path.unlink(missing_ok=True)
             if time.monotonic() - self._counted > COUNT_PERIOD:
                 self._counted = time.monotonic()
                 self._client.count(self._context.pool.counts())
@@ -161,23 +157,23 @@ class RemoteWorker:
 
         spec, redactor = self._spec, Redactor()
         stop = self._stop = Stop()
-        client = self._client = WorkerEnd(spec.address, stop, redactor, self._end, is_heard=spec.is_heard)
+        client = self._client = WorkerEnd(spec.address, stop, redactor, self._end)
+        client.is_heard = spec.is_heard
         self._streams = redacted_streams(redactor)
         if spec.at_start is not None:
             spec.at_start(redactor)
         logger.debug("a worker starts in this process")
         self._streams.__enter__()  # until this worker closes: plugins may print
 
-        def ask(prompt: str) -> str:
-            return client.ask("secret", prompt) or ""
-
-        login_limit = RemoteLoginLimiter(client.ask)
-        self._context = RunContext(
-            spec.settings, spec.plugins, client.emit, stop, redactor, spec.share, login_limit, ask=ask
-        )
+        settings, share, folder, limit = spec.settings, spec.share, client.folder, RemoteLoginLimiter(client.ask)
+        if folder is not None and settings.remote is not None:  # the local folder of the target is on the run's machine
+            settings = replace(settings, directory=folder)
+        more: dict[str, Any] = {"folder": folder, "ask": lambda prompt: client.ask("secret", prompt) or ""}
+        context = self._context = RunContext(settings, spec.plugins, client.emit, stop, redactor, share, limit, **more)
+        context.staging.prepare()
         # at the end of a multiprocessing worker, or at the exit of any other process
         self._finalize = util.Finalize(None, self._close, exitpriority=10)
-        return Worker(self._context, client.emit, lambda: spec)
+        return Worker(context, client.emit, lambda: spec)
 
     def _end(self) -> None:
         """End with the run, after the current jobs: a response still brings the next token."""

@@ -212,7 +212,7 @@ class Worker:
             if labels is not None and label not in labels:
                 continue
             self._context.stop.check()  # a draining run still finishes downloaded items
-            scratch = area.scratch(number) if output.makes_files else area.path
+            scratch = area.scratch(number) if output.makes_files else area.folder
             with self._plugin_fails_item(output):
                 products = list(output.produce(staged, scratch))
             try:

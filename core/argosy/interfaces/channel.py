@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 #: JSON values by name.
@@ -12,6 +13,9 @@ Message = Mapping[str, Any]
 
 class Connection(ABC):
     """A worker's end; any thread may call it."""
+
+    #: For unfinished files, on the worker's own disk; None if they are in the target directory.
+    folder: Path | None = None
 
     @abstractmethod
     def send(self, message: Message) -> None:

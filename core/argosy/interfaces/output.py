@@ -25,7 +25,7 @@ class Output(Plugin):
         """Return the files of one item with their final names.
 
         Workers call it, for many items at once, possibly long after the download. The resources are complete and verified;
-        do not change them. `scratch` is an empty folder for new files, on the target's file system.
+        do not change them. `scratch` is an empty folder for new files.
         """
 
     def names(self, item: Item) -> Iterable[str]:

@@ -25,15 +25,16 @@ from argosy.toolkit.files import digest_of
 from argosy.toolkit.names import safe_part
 from argosy.toolkit.processes import process_lives
 
-#: The prefix of scratch folders; the suffixes of links to published files, and of the notes of an item.
-_SCRATCH, _KEPT, _NOTES = "scratch-", ".kept", "notes.jsonl"
+#: The prefix of scratch folders; the suffixes of links to published files and of notes; the bytes of an item's key.
+_SCRATCH, _KEPT, _NOTES, _KEY = "scratch-", ".kept", "notes.jsonl", 16
 
 
 class StagingArea:
-    """The staging of a target directory; `prepare` it before use."""
+    """The staging of a target directory; `prepare` it before use. A worker may keep files, but not notes, in a folder."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, folder: Path | None = None) -> None:
         self.path = directory / PRIVATE / "staging"
+        self.folder = folder or self.path
         self._scratches: list[Path] = []
         self._numbers = itertools.count()
         self._thread = threading.local()
@@ -47,7 +48,7 @@ class StagingArea:
 
     def files(self, id_: str) -> list[Path]:
         """Return all files of an item, which takes a look at the whole folder."""
-        return list(self.path.glob(f"{key_of(id_)}-*"))
+        return list(self.folder.glob(f"{key_of(id_)}-*"))
 
     def remove(self, id_: str, names: Iterable[str]) -> None:
         """Remove the files of an item that is recorded: those with these names, and any that an earlier run left."""
@@ -62,7 +63,7 @@ class StagingArea:
         """Return an empty folder for an output of the item that this thread works on; the next item gets the same."""
         folder: Path | None = getattr(self._thread, "scratch", None)
         if folder is None:
-            folder = self._thread.scratch = self.path / f"{_SCRATCH}{os.getpid()}-{next(self._numbers)}"
+            folder = self._thread.scratch = self.folder / f"{_SCRATCH}{os.getpid()}-{next(self._numbers)}"
             self._scratches.append(folder)
         path = folder / str(number)
         try:
@@ -104,10 +105,6 @@ class StagingArea:
                 self.remove(id_, ())
 
 
-#: The bytes of a key.
-_KEY = 16
-
-
 def key_of(id_: str) -> str:
     """Return the first part of the names of an item's files."""
     return hashlib.blake2b(id_.encode("utf-8", "surrogatepass"), digest_size=_KEY).hexdigest()
@@ -119,9 +116,9 @@ class Staging:
     def __init__(self, area: StagingArea, item: Item) -> None:
         self._area = area
         self._id = item.id
-        self._prefix = f"{area.path}/{key_of(item.id)}"
+        self._prefix = f"{area.folder}/{key_of(item.id)}"
         self._names: list[str] = []
-        self.notes = Notes(f"{self._prefix}-{_NOTES}")
+        self.notes = Notes(f"{area.path}/{key_of(item.id)}-{_NOTES}")
 
     def clear(self) -> None:
         """Remove everything that earlier attempts left."""
@@ -147,7 +144,7 @@ class Staging:
         """Remove the links to published files."""
         for name in self._names:
             if name.endswith(_KEPT):
-                (self._area.path / name).unlink(missing_ok=True)
+                (self._area.folder / name).unlink(missing_ok=True)
 
     def left(self, name: str, size: int | None) -> Iterator[PublishedFile]:
         """Yield what a killed run may have published under a name, where a file has this size; the ledger lacks it."""

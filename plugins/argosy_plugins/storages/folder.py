@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import hashlib
 import os
 import shutil
 import stat
+import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,11 +23,18 @@ from argosy.models import Product, PublishedFile
 from argosy.toolkit.files import digest_of, link_or_copy, linked, sync_file
 
 _FOLDER = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
+#: The folder for copies of files that were staged on another file system, and the seconds after which a copy is abandoned.
+COPIES, COPY_LIVES = ".argosy/copies", 3600.0
+
 _FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class FolderStorage(Storage):
-    """The target directory itself. Staging is on the same file system, so hard links publish files."""
+    """The target directory itself.
+
+    Staging is on the same file system, so hard links publish files; the workers of a cluster, which stage on their own
+    disks, copy them first.
+    """
 
     name = "folder"
     summary = "A folder of the local disk"
@@ -33,6 +43,13 @@ class FolderStorage(Storage):
     def __init__(self, options: Mapping[str, Any], context: PluginContext) -> None:
         super().__init__(options, context)
         self._directory = context.directory
+
+    def prepare(self) -> None:
+        """Remove the copies that killed workers left; one that is being written changes all the time."""
+        for copy in (self._directory / COPIES).glob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                if copy.stat().st_ctime < time.time() - COPY_LIVES:
+                    copy.unlink()
 
     def size(self, name: str) -> int | None:
         """Return the size of a file, also behind a link."""
@@ -55,6 +72,17 @@ class FolderStorage(Storage):
 
     def put(self, product: Product, file: PublishedFile, existing: Existing, *, replace: bool) -> None:
         """Give a product its name; the staged file stays until the item is done."""
+        try:
+            self._put(product, file, existing, replace=replace)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            with self._copied(product.file) as copy:
+                self._put(dataclasses.replace(product, file=copy), file, existing, replace=replace, is_copy=True)
+
+    def _put(
+        self, product: Product, file: PublishedFile, existing: Existing, *, replace: bool, is_copy: bool = False
+    ) -> None:
         staged = product.file
         if product.modified is not None:
             with contextlib.suppress(OSError, OverflowError):  # a time that the file system cannot store
@@ -62,8 +90,12 @@ class FolderStorage(Storage):
         with self._folder_of(file.name, make=True) as (folder, last):
             if existing is Existing.NOTHING:
                 # another program may create the name at any moment, and a rename would replace its file
-                with contextlib.suppress(OSError):  # or a file system without hard links
+                try:
                     os.link(staged, last, dst_dir_fd=folder)
+                except OSError as error:  # also of a file system without hard links
+                    if error.errno == errno.EXDEV and not is_copy:
+                        raise
+                else:
                     return
             if self._existing(folder, last, file, replace=replace) is not Existing.IT:
                 temporary = staged.with_name(f"{staged.name}.placing")
@@ -111,6 +143,19 @@ class FolderStorage(Storage):
             return None if digest_of(path) == file.sha256 else "has different content than was downloaded"
         except OSError as error:
             return f"cannot be read: {error.strerror}"
+
+    @contextlib.contextmanager
+    def _copied(self, staged: Path) -> Iterator[Path]:
+        """Copy a file to the file system of the directory, for as long as the block lasts."""
+        copies = self._directory / COPIES
+        copies.mkdir(parents=True, exist_ok=True)
+        copy = copies / uuid.uuid4().hex
+        try:
+            shutil.copyfile(staged, copy)
+            sync_file(copy)
+            yield copy
+        finally:
+            copy.unlink(missing_ok=True)
 
     def _existing(self, folder: int | None, last: str, file: PublishedFile, *, replace: bool) -> Existing:
         try:
