@@ -153,7 +153,7 @@ class ChannelRules(StrategySuite):
         if strategy.needs < Scope.HOST:
             assert work.processes() == {os.getpid()}, "jobs were done in other processes: needs must be Scope.HOST"
 
-    @documented_at("argosy.interfaces.strategy.Work")
+    @documented_at("argosy.interfaces.strategy.Work (docs/plugins/contracts.md)")
     def test_work_is_small_and_has_no_secret(
         self,
         strategy: Strategy,
@@ -245,7 +245,7 @@ class ChannelRules(StrategySuite):
         (outcome,) = run.result()
         assert outcome.failure is None, outcome.failure
 
-    @documented_at("argosy.errors.RunUnreachable")
+    @documented_at("argosy.errors.RunUnreachable (docs/reference/exit-codes.md)")
     def test_a_run_that_is_over_is_unreachable(
         self, strategy: Strategy, opened: OpenChannel, channel_work: Callable[..., ChannelWork]
     ) -> None:
