@@ -48,11 +48,25 @@ def test_what_cannot_be_measured_is_said_at_once(arguments: list[str], message: 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["durability", "gateway", "peers", "planning", "pool", "processes", "profiles", "rotation", "scaling", "startup"],
+    [
+        "durability",
+        "gateway",
+        "peers",
+        "planning",
+        "pool",
+        "processes",
+        "profiles",
+        "rotation",
+        "scaling",
+        "startup",
+        "cluster",
+    ],
 )
 def test_figures_are_printed_and_written(name: str, tmp_path: Path) -> None:
     if name in {"durability", "gateway", "peers", "processes", "profiles", "scaling"}:
         need("/usr/sbin/nginx")
+    if name == "cluster":
+        need("redis-server")
     if name == "profiles":
         need(tools.program("py-spy") or "py-spy")
     done = _run(name, "--quick", "--json", str(tmp_path / "figures.json"))
