@@ -134,6 +134,7 @@ def accept(
         yield start
 
 
+@pytest.mark.timeout(900)  # the storage takes most of it
 def test_1000_items_from_four_workers_on_three_machines(accept: Callable[..., Acceptance]) -> None:
     run = accept(items=1000)
     report = argosy.download(run.voyage.file)
@@ -142,6 +143,7 @@ def test_1000_items_from_four_workers_on_three_machines(accept: Callable[..., Ac
     assert (stats.replaced_tokens_sent, stats.refused, stats.logins) == (0, 0, 1)
 
 
+@pytest.mark.timeout(900)  # the storage takes most of it
 def test_a_worker_is_killed_every_few_seconds(accept: Callable[..., Acceptance]) -> None:
     run = accept(items=300)
     kills, is_over = 0, threading.Event()
@@ -166,6 +168,7 @@ def test_a_worker_is_killed_every_few_seconds(accept: Callable[..., Acceptance])
     assert stats.logins <= 1 + kills
 
 
+@pytest.mark.timeout(900)  # the storage takes most of it
 def test_redis_is_killed_and_started_again(accept: Callable[..., Acceptance]) -> None:
     run = accept(items=200)
     report = argosy.download(run.voyage.file, after(50, run.redis.restart))
