@@ -15,6 +15,7 @@ import socket
 import socketserver
 import sys
 import threading
+import time
 import webbrowser
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ from argosy_plugins.auth._token_endpoint import TOKEN, refusal_by
 REDIRECT_URI = "http://127.0.0.1/callback"
 #: Seconds to wait for the browser.
 TIMEOUT = 600.0
+#: Seconds between two checks for a signal.
+SIGNAL_CHECK = 0.5
 #: How often a person may paste something that is no answer.
 ATTEMPTS = 3
 #: Seconds for a connection to send its request; browsers also open some that they never use.
@@ -285,15 +288,19 @@ class Listener:
 
     def wait(self, seconds: float) -> str:
         """Return the code of the answer; raise LoginFailed if it is a refusal, or nothing comes in time."""
-        try:
-            outcome = self._server.outcomes.get(timeout=seconds)
-        except queue.Empty:
+        end = time.monotonic() + seconds
+        outcome: str | LoginFailed | None = None
+        while outcome is None and time.monotonic() < end:
+            # Python notices a Ctrl-C that comes just before a wait only after it
+            with contextlib.suppress(queue.Empty):
+                outcome = self._server.outcomes.get(timeout=min(SIGNAL_CHECK, seconds))
+        if outcome is None:
             stray = self._server.stray
             raise LoginFailed(
                 f"No answer came from the browser within {_minutes(seconds)}."
                 + (f" Another answer was refused: {stray}." if stray else ""),
                 hint="Try again: argosy login CONFIG. If the browser is on another machine, set browser to false.",
-            ) from None
+            )
         if isinstance(outcome, LoginFailed):
             raise outcome
         return outcome

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -170,6 +172,22 @@ def test_the_browser_brings_the_answer(listener: Listener) -> None:
     assert (page.status_code, "You can close this window" in page.text) == (200, True)
     assert page.headers["Cache-Control"] == "no-store"
     assert listener.wait(30) == "the-code"
+
+
+def test_ctrl_c_ends_the_wait_also_if_another_thread_gets_the_signal() -> None:
+    """Then nothing wakes the main thread, as when the signal comes just before it begins to wait."""
+    code = (
+        "import signal, threading, time\n"
+        "from argosy_plugins.auth._authorization_code import Listener\n"
+        "def interrupt():\n"
+        "    time.sleep(0.3)\n"
+        "    signal.pthread_kill(threading.get_ident(), signal.SIGINT)\n"
+        "with Listener('http://127.0.0.1/callback') as listener:\n"
+        "    threading.Thread(target=interrupt).start()\n"
+        "    listener.wait(600)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert run.stderr.endswith("KeyboardInterrupt\n")
 
 
 def test_only_the_first_answer_counts(listener: Listener) -> None:
